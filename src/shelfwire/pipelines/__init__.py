@@ -1,0 +1,1 @@
+"""The pipelines that come with shelfwire; each knows the engine's job context and nothing above it."""
