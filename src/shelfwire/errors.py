@@ -1,0 +1,206 @@
+"""The one table of error codes, and the exception that carries an entry of it.
+
+Source of the codes: section 5 of the wire contract (`docs/protocol.md`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Code(StrEnum):
+    """Every error code that shelfwire itself gives; pipelines may add their own for items."""
+
+    UNAUTHORIZED = "E_UNAUTHORIZED"
+    TOKEN_EXPIRED = "E_TOKEN_EXPIRED"  # noqa: S105 - a code, not a secret
+    FORBIDDEN = "E_FORBIDDEN"
+    NOT_FOUND = "E_NOT_FOUND"
+    METHOD_NOT_ALLOWED = "E_METHOD_NOT_ALLOWED"
+    JOB_EXISTS = "E_JOB_EXISTS"
+    JOB_STATE = "E_JOB_STATE"
+    JOB_CANCELED = "E_JOB_CANCELED"
+    INVALID_REQUEST = "E_INVALID_REQUEST"
+    FILE_TOO_LARGE = "E_FILE_TOO_LARGE"
+    UNSUPPORTED_MEDIA = "E_UNSUPPORTED_MEDIA"
+    CSV_UNREADABLE = "E_CSV_UNREADABLE"
+    CSV_NO_BOOKS = "E_CSV_NO_BOOKS"
+    ROW_INVALID = "E_ROW_INVALID"
+    DUPLICATE = "E_DUPLICATE"
+    OVERLOADED = "E_OVERLOADED"
+    STORAGE_UNAVAILABLE = "E_STORAGE_UNAVAILABLE"
+    ATTEMPTS_EXHAUSTED = "E_ATTEMPTS_EXHAUSTED"
+    INTERNAL = "E_INTERNAL"
+    MAX_RETRIES = "E_MAX_RETRIES"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the table knows of one code.
+
+    Attributes:
+        status: HTTP status where the code answers a request.
+        retryable: whether the same request, or a new job, may succeed later.
+        message: technical default, for logs and developers.
+        user_message: default for a person: what happened and what to do next.
+    """
+
+    status: int
+    retryable: bool
+    message: str
+    user_message: str
+
+
+CODES: Mapping[Code, Entry] = {
+    Code.UNAUTHORIZED: Entry(
+        401,
+        retryable=False,
+        message="The token is missing or not valid for this job",
+        user_message="You are not signed in to this job. Start it again, or use the link it came with.",
+    ),
+    Code.TOKEN_EXPIRED: Entry(
+        401,
+        retryable=False,
+        message="Token expired",
+        user_message="Your access to this job has run out. Start the job again to get new access.",
+    ),
+    Code.FORBIDDEN: Entry(
+        403,
+        retryable=False,
+        message="The token lacks the scope that this needs",
+        user_message="You may look at this job but not do this.",
+    ),
+    Code.NOT_FOUND: Entry(
+        404,
+        retryable=False,
+        message="No such route",
+        user_message="There is nothing at this address. Check it for a typing error.",
+    ),
+    Code.METHOD_NOT_ALLOWED: Entry(
+        405,
+        retryable=False,
+        message="The route exists, but not for this method",
+        user_message="This address does not take this kind of request.",
+    ),
+    Code.JOB_EXISTS: Entry(
+        409,
+        retryable=False,
+        message="A job with this id exists",
+        user_message="This job has been started already.",
+    ),
+    Code.JOB_STATE: Entry(
+        409,
+        retryable=False,
+        message="The job's state does not allow this",
+        user_message="This is not possible in the job's present state.",
+    ),
+    Code.JOB_CANCELED: Entry(
+        409,
+        retryable=True,
+        message="The job was canceled on request",
+        user_message="You canceled this job. What it had done until then is kept.",
+    ),
+    Code.INVALID_REQUEST: Entry(
+        400,
+        retryable=False,
+        message="The request is not valid",
+        user_message="Something is missing from the request, or not in the expected form.",
+    ),
+    Code.FILE_TOO_LARGE: Entry(
+        413,
+        retryable=False,
+        message="The upload is larger than allowed",
+        user_message="This file is too large. Split it into smaller files and send them one by one.",
+    ),
+    Code.UNSUPPORTED_MEDIA: Entry(
+        415,
+        retryable=False,
+        message="The request's content type is not supported",
+        user_message="This kind of upload is not supported. Send the file as a form upload.",
+    ),
+    Code.CSV_UNREADABLE: Entry(
+        422,
+        retryable=False,
+        message="The file could not be read as CSV",
+        user_message="This file could not be read as a list of books. Export it as CSV and try again.",
+    ),
+    Code.CSV_NO_BOOKS: Entry(
+        422,
+        retryable=False,
+        message="The file holds no rows with books",
+        user_message="There are no books in this file. Check that it is the right one.",
+    ),
+    Code.ROW_INVALID: Entry(
+        422,
+        retryable=False,
+        message="The row cannot be read as a book",
+        user_message="This row could not be read as a book.",
+    ),
+    Code.DUPLICATE: Entry(
+        409,
+        retryable=False,
+        message="The same book stands earlier in the file",
+        user_message="This book is in the file more than once. It was imported once.",
+    ),
+    Code.OVERLOADED: Entry(
+        503,
+        retryable=True,
+        message="The server has reached its limit of connections",
+        user_message="The service is very busy. Please try again in a moment.",
+    ),
+    Code.STORAGE_UNAVAILABLE: Entry(
+        503,
+        retryable=True,
+        message="The store cannot be written or read",
+        user_message="The service cannot save your data right now. Please try again in a moment.",
+    ),
+    Code.ATTEMPTS_EXHAUSTED: Entry(
+        500,
+        retryable=True,
+        message="The job kept failing and was given up",
+        user_message="This job failed several times and was stopped. What it had done until then is kept.",
+    ),
+    Code.INTERNAL: Entry(
+        500,
+        retryable=True,
+        message="An error of the server's own",
+        user_message="Something went wrong on our side. Please try again.",
+    ),
+    Code.MAX_RETRIES: Entry(
+        503,
+        retryable=True,
+        message="The connection could not be restored",
+        user_message="The connection was lost. The job goes on; look again in a moment.",
+    ),
+}
+
+
+class ShelfwireError(Exception):
+    """An error with a code of the table: raised to refuse a request, fail an item or end a job.
+
+    Args:
+        code: which entry of the table this is.
+        message: what happened and to which item, for a developer; the entry's own when left out.
+        user_message: the same for a person, with what to do next; the entry's own when left out.
+        details: JSON values that help a program; never a secret.
+        affected: names of the items concerned.
+    """
+
+    def __init__(
+        self,
+        code: Code,
+        message: str | None = None,
+        *,
+        user_message: str | None = None,
+        details: Mapping[str, Any] | None = None,
+        affected: Sequence[str] = (),
+    ) -> None:
+        entry = CODES[code]
+        self.code = code
+        self.message = message or entry.message
+        self.user_message = user_message or entry.user_message
+        self.retryable = entry.retryable
+        self.status = entry.status
+        self.details = details
+        self.affected = tuple(affected)
+        super().__init__(f"{code}: {self.message}")

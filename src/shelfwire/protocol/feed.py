@@ -1,0 +1,152 @@
+"""What one follower is told next, and the messages it is told with.
+
+A follower is a number: the `seq` it was last told. `Feed` compares it with the newest committed state and says which
+messages are due; the functions below it turn a state into these messages.
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import Any
+
+from shelfwire.protocol.job import JobState, Status
+from shelfwire.protocol.messages import CurrentItem, JobComplete, JobProgress, JobStarted, Message
+
+CLOSE_REASONS: Mapping[Status, str] = {
+    Status.COMPLETE: "Job completed",
+    Status.FAILED: "Job failed",
+    Status.CANCELED: "Job canceled",
+}
+"""Why the server closes with 1000 after the terminal message."""
+
+RESUMING = "Resuming..."
+"""The contract's text for a sync answer where the job has no better one."""
+
+
+class Due(Enum):
+    """One message that a follower is to be told."""
+
+    STARTED = "started"
+    PROGRESS = "progress"
+    ENDING = "ending"
+
+
+class Feed:
+    """The position of one follower on one connection.
+
+    Args:
+        after: the `seq` the follower has shown already; 0 for none.
+
+    Attributes:
+        seq: the newest revision this connection was told.
+        over: whether it was told the ending; nothing is due after that.
+    """
+
+    __slots__ = ("_after", "_started", "over", "seq")
+
+    def __init__(self, after: int = 0) -> None:
+        self._after: int | None = after
+        self._started = False
+        self.seq = 0
+        self.over = False
+
+    def next(self, state: JobState) -> tuple[Due, ...]:
+        """What is due, in order, now that `state` is committed; the caller sends all of it or closes.
+
+        The first call makes the snapshot. A state older than what was told, or already told, makes nothing due.
+        """
+        if self.over:
+            return ()
+        if self._after is not None:
+            if self._after <= state.seq:
+                self.seq = self._after
+            self._after = None
+        due: list[Due] = []
+        if state.seq > self.seq:
+            self.seq = state.seq
+            if state.started_at is not None and not self._started:
+                self._started = True
+                due.append(Due.STARTED)
+            if state.processed or state.user_message:
+                due.append(Due.PROGRESS)
+        if state.ended and state.seq >= self.seq:
+            self.over = True
+            due.append(Due.ENDING)
+        return tuple(due)
+
+    def sync(self, state: JobState) -> tuple[Due, ...]:
+        """What answers a `sync_request`: whatever is due, and the state now in any case until the job has ended."""
+        due = self.next(state)
+        if self.over or state.seq < self.seq or Due.PROGRESS in due:
+            return due
+        return (*due, Due.PROGRESS)
+
+
+def started_message(state: JobState) -> Message:
+    """`job_started` as of `state`, which must have started."""
+    assert state.total is not None  # noqa: S101 - started_at and total are set together
+    return _message(state, JobStarted(total_count=state.total, metadata=state.metadata))
+
+
+def progress_message(state: JobState, user_message: str | None = None) -> Message:
+    """`job_progress` as of `state`; `user_message` where the state has none of its own."""
+    item = CurrentItem(isbn=state.isbn, author=state.author) if state.isbn or state.author else None
+    return _message(
+        state,
+        JobProgress(
+            processed_count=state.processed,
+            total_count=state.total,
+            failure_count=state.failed,
+            current_title=state.title,
+            current_item=item,
+            user_message=state.user_message or user_message,
+            state=str(state.status),
+            eta_seconds=state.eta_seconds,
+        ),
+    )
+
+
+def ending_message(state: JobState, results: Any, *, results_url: str, truncated: bool) -> Message:
+    """The terminal message of an ended job.
+
+    Args:
+        state: the final state.
+        results: the inline results of a completed job; unused for the other endings.
+        results_url: where all results are; told where `truncated`.
+        truncated: whether `results` holds only the first of them.
+    """
+    if state.status is not Status.COMPLETE:
+        assert state.error is not None  # noqa: S101 - every other ending sets it
+        return _message(state, state.error)
+    return _message(
+        state,
+        JobComplete(
+            success_count=state.succeeded,
+            failure_count=state.failed,
+            duration=state.duration,
+            results=results,
+            summary=_summary(state, truncated=truncated),
+            results_url=results_url if truncated else None,
+            truncated=truncated or None,
+        ),
+    )
+
+
+def inline_prefix(sizes: Sequence[int], limit: int) -> int:
+    """How many items, from the first, fit into `limit` bytes of JSON with a comma each."""
+    used = 0
+    for count, size in enumerate(sizes):
+        used += size + 1
+        if used > limit:
+            return count
+    return len(sizes)
+
+
+def _summary(state: JobState, *, truncated: bool) -> str | None:
+    if not truncated:
+        return state.summary
+    note = "Only the first results are shown here; the rest can be fetched."
+    return f"{state.summary}. {note}" if state.summary else note
+
+
+def _message(state: JobState, payload: Any) -> Message:
+    return Message(job_id=state.id, pipeline=state.pipeline, timestamp=state.updated_at, payload=payload, seq=state.seq)
