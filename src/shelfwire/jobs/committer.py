@@ -1,0 +1,188 @@
+"""Commit, then tell: one transaction a tick gathers what all jobs changed; only then do followers hear of it."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+import msgspec
+import structlog
+
+from shelfwire.errors import ShelfwireError
+from shelfwire.jobs.clock import Clock
+from shelfwire.jobs.eta import Eta
+from shelfwire.jobs.store import Change, Committed, JobStore
+from shelfwire.protocol.job import Advance, JobState, Policy, Status, Transition
+from shelfwire.protocol.messages import Metadata
+
+RETRY_SECONDS = 1.0
+"""How long to wait after a commit that the store could not take."""
+
+log = structlog.get_logger(__name__)
+
+
+class Draft:
+    """What one attempt has not committed yet. Only memory: the pipeline writes here, the committer takes it away.
+
+    Attributes:
+        state: the row as of the last commit.
+        lost: whether the attempt has lost its job; nothing is taken from it any more.
+        stop: interrupts the pipeline; called when the job is lost or its cancel was asked for.
+        settled: set when the ending is committed, or the job is lost.
+        room: set while fewer outcomes wait than `Job.pending` allows.
+        items: the encoded items recorded since the last commit.
+    """
+
+    def __init__(self, state: JobState) -> None:
+        self.state = state
+        self.stop: Callable[[], object] = bool
+        self.lost = False
+        self.settled = asyncio.Event()
+        self.room = asyncio.Event()
+        self.room.set()
+        self.items: list[msgspec.Raw] = []
+        self.succeeded = 0
+        self.failed = 0
+        self.title: str | None = None
+        self.author: str | None = None
+        self.isbn: str | None = None
+        self.user_message: str | None = None
+        self.total: int | None = None
+        self.metadata: Metadata | None = None
+        self.closing: Transition | None = None
+        self._eta = Eta()
+
+    def take(self, now: float) -> Change:
+        """Take what there is for a commit; the caller puts it back if the commit fails.
+
+        Args:
+            now: monotonic seconds, for the rate.
+        """
+        processed = self.state.processed + self.succeeded + self.failed
+        total = self.state.total if self.total is None else self.total
+        change = Change(
+            job_id=self.state.id,
+            attempt=self.state.attempt,
+            step=Advance(
+                total=self.total,
+                metadata=self.metadata,
+                succeeded=self.succeeded,
+                failed=self.failed,
+                title=self.title,
+                author=self.author,
+                isbn=self.isbn,
+                user_message=self.user_message,
+                eta_seconds=self._eta.update(now, processed, total),
+            ),
+            items=self.items,
+            closing=self.closing,
+        )
+        self.items, self.succeeded, self.failed = [], 0, 0
+        self.total = self.metadata = self.user_message = None
+        return change
+
+    def put_back(self, change: Change) -> None:
+        """Undo `take`: nothing recorded in the meantime is lost either."""
+        self.items = [*change.items, *self.items]
+        self.succeeded += change.step.succeeded
+        self.failed += change.step.failed
+        self.total = change.step.total if self.total is None else self.total
+        self.metadata = self.metadata or change.step.metadata
+        self.user_message = self.user_message or change.step.user_message
+
+
+class Committer:
+    """Writes all drafts in one transaction a tick.
+
+    Args:
+        store: where to.
+        publish: hears of the new rows after each commit.
+        policy: handed to the store.
+        clock: the time.
+        interval: seconds between two commits; the first change after a quiet time is committed at once, and so are the
+            start and the end of a job.
+
+    Attributes:
+        commits: transactions made so far.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        publish: Callable[[Iterable[Committed]], None],
+        policy: Policy,
+        clock: Clock,
+        interval: float,
+    ) -> None:
+        self._store = store
+        self._publish = publish
+        self._policy = policy
+        self._clock = clock
+        self._interval = interval
+        self._dirty: set[Draft] = set()
+        self._news = asyncio.Event()
+        self._urgent = asyncio.Event()
+        self.commits = 0
+
+    def mark(self, draft: Draft, *, urgent: bool = False) -> None:
+        """The draft has changed; `urgent` does not wait for the tick."""
+        self._dirty.add(draft)
+        self._news.set()
+        if urgent:
+            self._urgent.set()
+
+    async def settle(self, draft: Draft, closing: Transition) -> JobState | None:
+        """Commit the attempt's ending with everything before it; return the final row, or None if the job was lost."""
+        draft.closing = closing
+        self.mark(draft, urgent=True)
+        await draft.settled.wait()
+        return None if draft.lost else draft.state
+
+    async def run(self) -> None:
+        """Commit until cancelled. A store that cannot be written is tried again; meanwhile nobody is told anything."""
+        last = self._clock.monotonic() - self._interval
+        while True:
+            await self._news.wait()
+            due = last + self._interval - self._clock.monotonic()
+            if due > 0:
+                await self._clock.wait(self._urgent, due)
+            last = self._clock.monotonic()
+            try:
+                await self.commit()
+            except ShelfwireError as error:
+                log.warning("commit failed, trying again", code=error.code, reason=error.message)
+                await self._clock.wait(asyncio.Event(), RETRY_SECONDS)
+
+    async def commit(self) -> None:
+        """Make one transaction of all that is drafted, then tell.
+
+        Raises:
+            ShelfwireError: the store could not be written; the drafts are as before.
+        """
+        drafts, self._dirty = [draft for draft in self._dirty if not draft.settled.is_set()], set()
+        self._news.clear()
+        self._urgent.clear()
+        if not drafts:
+            return
+        now = self._clock.monotonic()
+        changes = [draft.take(now) for draft in drafts]
+        try:
+            answers = await self._store.commit(changes, self._policy, self._clock.now())
+        except BaseException:
+            for draft, change in zip(drafts, changes, strict=True):
+                draft.put_back(change)
+                self.mark(draft)
+            raise
+        self.commits += 1
+        for draft, change, answer in zip(drafts, changes, answers, strict=True):
+            _settle(draft, change, answer)
+        self._publish([answer for answer in answers if answer is not None])
+
+
+def _settle(draft: Draft, change: Change, answer: Committed | None) -> None:
+    draft.lost = answer is None
+    if answer is not None:
+        draft.state = answer.state
+    if draft.lost or change.closing is not None:
+        draft.settled.set()
+    if draft.lost or draft.state.status is Status.CANCELING:
+        draft.stop()
+    draft.room.set()

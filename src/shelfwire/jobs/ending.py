@@ -1,0 +1,43 @@
+"""How a job's terminal message is made of its final state and the first items of its log."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from shelfwire.jobs.store import Conclude, Item
+from shelfwire.protocol.feed import ending_message, inline_prefix
+from shelfwire.protocol.job import JobState
+from shelfwire.protocol.messages import encode
+
+_encoder = msgspec.json.Encoder()
+
+
+def results_path(job_id: str) -> str:
+    """Where a job's results are, relative to the server."""
+    return f"/api/jobs/{job_id}/results"
+
+
+def failure(item: Item) -> dict[str, Any]:
+    """A failed item as results list it: its place, its title and what went wrong."""
+    place = {"index": item.index} if item.title is None else {"index": item.index, "title": item.title}
+    return {**place, **msgspec.json.decode(item.body, type=dict[str, Any])}
+
+
+def concluder(inline_limit: int) -> Conclude:
+    """The `Conclude` of a server that inlines up to `inline_limit` bytes of results, the first items first."""
+
+    def conclude(state: JobState, head: Sequence[Item]) -> str:
+        entries = [(item.ok, item.body if item.ok else msgspec.Raw(_encoder.encode(failure(item)))) for item in head]
+        fitting = inline_prefix([len(bytes(entry)) for _, entry in entries], inline_limit)
+        books = [entry for ok, entry in entries[:fitting] if ok]
+        errors = [entry for ok, entry in entries[:fitting] if not ok]
+        message = ending_message(
+            state,
+            {"books": books, "errors": errors},
+            results_url=results_path(state.id),
+            truncated=fitting < state.processed,
+        )
+        return encode(message)
+
+    return conclude

@@ -1,0 +1,145 @@
+"""Followers by job: each committed state is encoded once, and every follower takes what is due to it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from shelfwire.jobs.store import Committed
+from shelfwire.protocol.feed import RESUMING, Due, Feed, progress_message, started_message
+from shelfwire.protocol.job import JobState
+from shelfwire.protocol.messages import encode
+
+
+class Frame(NamedTuple):
+    """One encoded message, shared by all followers that are told it.
+
+    Attributes:
+        due: which message this is; nothing follows `Due.ENDING`.
+        text: the message.
+        state: the state it shows.
+    """
+
+    due: Due
+    text: str
+    state: JobState
+
+
+class Channel:
+    """The newest committed state of one followed job, its messages, and who waits for them."""
+
+    def __init__(self) -> None:
+        self.newest: Committed | None = None
+        self.followers: set[Follower] = set()
+        self._texts: dict[Due, str] = {}
+
+    def offer(self, committed: Committed) -> None:
+        """Take a state that is newer than what is here, and wake the followers."""
+        if self.newest is not None and committed.state.seq <= self.newest.state.seq:
+            return
+        self.newest = committed
+        self._texts.clear()
+        for follower in self.followers:
+            follower.wake()
+
+    def frame(self, due: Due, newest: Committed) -> Frame:
+        """Return the message of the newest state, encoded the first time it is asked for."""
+        text = self._texts.get(due)
+        if text is None:
+            text = self._texts[due] = _encode(due, newest)
+        return Frame(due, text, newest.state)
+
+
+class Follower:
+    """One follower's place in a channel. It holds no messages: a slow one is simply told less often."""
+
+    def __init__(self, channel: Channel, after: int) -> None:
+        self._channel = channel
+        self._feed = Feed(after)
+        self._news = asyncio.Event()
+        self._news.set()
+        self._sync = False
+
+    @property
+    def pipeline(self) -> str:
+        """The pipeline of the job it follows; empty before the row was read."""
+        newest = self._channel.newest
+        return newest.state.pipeline if newest else ""
+
+    def wake(self) -> None:
+        """There is something new, or something was asked."""
+        self._news.set()
+
+    def sync(self) -> None:
+        """Answer a `sync_request`: tell the state now, even if it was told."""
+        self._sync = True
+        self.wake()
+
+    async def frames(self) -> AsyncIterator[Frame]:
+        """Yield what is due, in order, until the ending; waits while there is nothing."""
+        while not self._feed.over:
+            await self._news.wait()
+            self._news.clear()
+            for frame in self.due():
+                yield frame
+
+    def due(self) -> list[Frame]:
+        """Take what is due now."""
+        newest = self._channel.newest
+        assert newest is not None  # noqa: S101 - `Hub.follow` attaches only to a job it has read
+        sync, self._sync = self._sync, False
+        if not sync:
+            return [self._channel.frame(due, newest) for due in self._feed.next(newest.state)]
+        return [
+            Frame(due, encode(progress_message(newest.state, RESUMING)), newest.state)
+            if due is Due.PROGRESS
+            else self._channel.frame(due, newest)
+            for due in self._feed.sync(newest.state)
+        ]
+
+
+class Hub:
+    """Tells the followers in this process of what was committed. It keeps nothing of jobs that nobody follows."""
+
+    def __init__(self) -> None:
+        self._channels: dict[str, Channel] = {}
+
+    @property
+    def followers(self) -> int:
+        """How many are attached."""
+        return sum(len(channel.followers) for channel in self._channels.values())
+
+    def publish(self, committed: Iterable[Committed]) -> None:
+        """Tell of rows that are durable now; the caller has committed them."""
+        for one in committed:
+            channel = self._channels.get(one.state.id)
+            if channel is not None:
+                channel.offer(one)
+
+    @contextmanager
+    def follow(self, job_id: str, after: int = 0) -> Iterator[tuple[Follower, Callable[[Committed], None]]]:
+        """Attach a follower; from now on it misses nothing.
+
+        The caller then reads the job's row and hands it to the second value, before it asks for frames: read before
+        attaching, a commit in between would be lost.
+        """
+        channel = self._channels.setdefault(job_id, Channel())
+        follower = Follower(channel, after)
+        channel.followers.add(follower)
+        try:
+            yield follower, channel.offer
+        finally:
+            channel.followers.discard(follower)
+            if not channel.followers and self._channels.get(job_id) is channel:
+                del self._channels[job_id]
+
+
+def _encode(due: Due, newest: Committed) -> str:
+    match due:
+        case Due.STARTED:
+            return encode(started_message(newest.state))
+        case Due.PROGRESS:
+            return encode(progress_message(newest.state))
+        case Due.ENDING:
+            assert newest.terminal is not None  # noqa: S101 - an ended row comes with its ending
+            return newest.terminal

@@ -1,0 +1,140 @@
+"""Claims jobs, runs their pipelines, keeps their leases, and commits how each attempt ends."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+import structlog
+
+from shelfwire.errors import Code, ShelfwireError
+from shelfwire.jobs.clock import Clock
+from shelfwire.jobs.committer import Committer, Draft
+from shelfwire.jobs.context import Job, Pipeline
+from shelfwire.jobs.store import Claimed, Committed, JobStore
+from shelfwire.protocol import job as jobs
+from shelfwire.protocol.job import Policy, Status, Transition
+
+POLL_SECONDS: Final = 1.0
+"""How often to look for jobs whose time has come, and that nobody announced."""
+
+log = structlog.get_logger(__name__)
+
+
+class Worker:
+    """Runs up to `slots` jobs at once.
+
+    Args:
+        store: where jobs are claimed.
+        committer: makes what they record durable.
+        publish: hears of jobs that were claimed.
+        pipelines: by name; jobs of other pipelines are left alone.
+        policy: lease and limits.
+        clock: the time.
+        random: gives fractions in [0, 1), for the backoff.
+        slots: jobs at once.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        committer: Committer,
+        publish: Callable[[Iterable[Committed]], None],
+        pipelines: Mapping[str, Pipeline],
+        policy: Policy,
+        clock: Clock,
+        random: Callable[[], float],
+        slots: int,
+    ) -> None:
+        self._store = store
+        self._committer = committer
+        self._publish = publish
+        self._pipelines = pipelines
+        self._policy = policy
+        self._clock = clock
+        self._random = random
+        self._slots = slots
+        self._news = asyncio.Event()
+        self._runs: dict[asyncio.Task[None], Draft] = {}
+
+    def wake(self) -> None:
+        """There is a new job to claim."""
+        self._news.set()
+
+    async def run(self) -> None:
+        """Claim and run jobs until cancelled; the caller then waits for `leave`."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._renew())
+            while True:
+                self._news.clear()
+                if len(self._runs) >= self._slots or not await self._take_one():
+                    await self._clock.wait(self._news, POLL_SECONDS)
+
+    async def leave(self, grace: float) -> None:
+        """Hand all running jobs back, once `run` was cancelled; waits up to `grace` seconds for them to let go."""
+        for draft in self._runs.values():
+            draft.stop()
+        if self._runs:
+            _, late = await asyncio.wait(self._runs, timeout=grace)
+            for task in late:
+                log.warning("a job did not let go in time; its lease will end", job=self._runs[task].state.id)
+
+    async def _take_one(self) -> bool:
+        try:
+            claimed = await self._store.claim(tuple(self._pipelines), self._policy, self._clock.now())
+        except ShelfwireError as error:
+            log.warning("claiming failed, trying again", code=error.code, reason=error.message)
+            return False
+        if claimed is None:
+            return False
+        self._publish([Committed(state=claimed.state, terminal=claimed.terminal)])
+        if claimed.state.ended:
+            return True
+        draft = Draft(claimed.state)
+        task = asyncio.create_task(self._attempt(claimed, draft))
+        self._runs[task] = draft
+        task.add_done_callback(self._finished)
+        return True
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        del self._runs[task]
+        self._news.set()
+
+    async def _attempt(self, claimed: Claimed, draft: Draft) -> None:
+        state = claimed.state
+        bound = log.bind(job=state.id, pipeline=state.pipeline, attempt=state.attempt)
+        bound.info("job claimed", recorded=state.processed)
+        job = Job(self._store, self._committer, draft, claimed.recorded)
+        running = asyncio.create_task(self._pipelines[state.pipeline].run(job))
+        draft.stop = running.cancel
+        await asyncio.wait({running})
+        if draft.lost:
+            bound.warning("job lost to another attempt")
+            return
+        final = await self._committer.settle(draft, self._closing(running, draft, bound))
+        if final is not None:
+            bound.info("attempt over", status=final.status, succeeded=final.succeeded, failed=final.failed)
+
+    def _closing(self, running: asyncio.Task[str], draft: Draft, bound: structlog.stdlib.BoundLogger) -> Transition:
+        attempt, policy = draft.state.attempt, self._policy
+        if running.cancelled():
+            canceling = draft.state.status is Status.CANCELING
+            stop = jobs.confirm_cancel if canceling else jobs.hand_back
+            return lambda state, now: stop(state, attempt, policy, now=now)
+        error = running.exception()
+        if error is None:
+            return lambda state, now: jobs.complete(state, attempt, running.result(), policy, now=now)
+        if isinstance(error, ShelfwireError) and not error.retryable:
+            payload = jobs.error_of(error)
+            return lambda state, now: jobs.fail(state, attempt, payload, policy, now=now)
+        bound.error("attempt broke off", exc_info=error)
+        reason = f"{Code.INTERNAL}: {type(error).__name__}" if not isinstance(error, ShelfwireError) else str(error)
+        delay = jobs.backoff(draft.state.strikes, self._random())
+        return lambda state, now: jobs.retry_later(state, attempt, reason, delay, policy, now=now)
+
+    async def _renew(self) -> None:
+        third = self._policy.lease / 3
+        while True:
+            await self._clock.wait(asyncio.Event(), third / 1000)
+            for draft in self._runs.values():
+                if draft.state.lease_until - self._clock.now() <= 2 * third:
+                    self._committer.mark(draft)

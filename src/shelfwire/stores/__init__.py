@@ -1,0 +1,1 @@
+"""Stores: where jobs live. One schema for all of them."""

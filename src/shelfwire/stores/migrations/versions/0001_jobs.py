@@ -1,0 +1,68 @@
+"""Jobs, item logs, endings, grants and inputs."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    """Make the first tables."""
+    op.create_table(
+        "job",
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("pipeline", sa.Text, nullable=False),
+        sa.Column("status", sa.Text, nullable=False),
+        sa.Column("seq", sa.BigInteger, nullable=False),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("updated_at", sa.BigInteger, nullable=False),
+        sa.Column("expires_at", sa.BigInteger, nullable=False, index=True),
+        sa.Column("attempt", sa.Integer, nullable=False),
+        sa.Column("strikes", sa.Integer, nullable=False),
+        sa.Column("barren", sa.Integer, nullable=False),
+        sa.Column("run_at", sa.BigInteger, nullable=False),
+        sa.Column("lease_until", sa.BigInteger, nullable=False),
+        sa.Column("started_at", sa.BigInteger),
+        sa.Column("ended_at", sa.BigInteger),
+        sa.Column("total", sa.Integer),
+        sa.Column("succeeded", sa.Integer, nullable=False),
+        sa.Column("failed", sa.Integer, nullable=False),
+        sa.Column("title", sa.Text),
+        sa.Column("author", sa.Text),
+        sa.Column("isbn", sa.Text),
+        sa.Column("user_message", sa.Text),
+        sa.Column("eta_seconds", sa.Integer),
+        sa.Column("metadata", sa.JSON(none_as_null=True)),
+        sa.Column("error", sa.JSON(none_as_null=True)),
+        sa.Column("summary", sa.Text),
+    )
+    op.create_index("job_by_turn", "job", ["status", "run_at"])
+    op.create_table(
+        "item",
+        sa.Column("job_id", sa.Text, primary_key=True),
+        sa.Column("index", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("ok", sa.Boolean, nullable=False),
+        sa.Column("title", sa.Text),
+        sa.Column("body", sa.Text, nullable=False),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "ending",
+        sa.Column("job_id", sa.Text, primary_key=True),
+        sa.Column("message", sa.Text, nullable=False),
+    )
+    op.create_table(
+        "grant",
+        sa.Column("digest", sa.LargeBinary, primary_key=True),
+        sa.Column("job_id", sa.Text, nullable=False, index=True),
+        sa.Column("scopes", sa.JSON, nullable=False),
+        sa.Column("expires_at", sa.BigInteger),
+    )
+    op.create_table(
+        "input_part",
+        sa.Column("job_id", sa.Text, primary_key=True),
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("part", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("data", sa.LargeBinary, nullable=False),
+    )

@@ -1,0 +1,80 @@
+"""The tables, as the newest migration leaves them."""
+
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text
+
+metadata = MetaData()
+
+job = Table(
+    "job",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("pipeline", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+    Column("attempt", Integer, nullable=False),
+    Column("strikes", Integer, nullable=False),
+    Column("barren", Integer, nullable=False),
+    Column("run_at", BigInteger, nullable=False),
+    Column("lease_until", BigInteger, nullable=False),
+    Column("started_at", BigInteger),
+    Column("ended_at", BigInteger),
+    Column("total", Integer),
+    Column("succeeded", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    Column("title", Text),
+    Column("author", Text),
+    Column("isbn", Text),
+    Column("user_message", Text),
+    Column("eta_seconds", Integer),
+    Column("metadata", JSON(none_as_null=True)),
+    Column("error", JSON(none_as_null=True)),
+    Column("summary", Text),
+    Index("job_by_turn", "status", "run_at"),
+)
+"""One row a job; the columns are the fields of `protocol.job.JobState`."""
+
+item = Table(
+    "item",
+    metadata,
+    Column("job_id", Text, primary_key=True),
+    Column("index", Integer, primary_key=True, autoincrement=False),
+    Column("ok", Boolean, nullable=False),
+    Column("title", Text),
+    Column("body", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""The item logs. The primary key is what records an item once."""
+
+ending = Table(
+    "ending",
+    metadata,
+    Column("job_id", Text, primary_key=True),
+    Column("message", Text, nullable=False),
+)
+"""The terminal messages, to the byte."""
+
+grant = Table(
+    "grant",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("job_id", Text, nullable=False, index=True),
+    Column("scopes", JSON, nullable=False),
+    Column("expires_at", BigInteger),
+)
+"""What is kept of the tokens."""
+
+input_part = Table(
+    "input_part",
+    metadata,
+    Column("job_id", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("part", Integer, primary_key=True, autoincrement=False),
+    Column("data", LargeBinary, nullable=False),
+)
+"""The inputs, in parts; parts whose job has no row are leftovers of an upload that broke off."""
+
+OWNED = (item, ending, grant, input_part)
+"""The tables whose rows go with their job."""

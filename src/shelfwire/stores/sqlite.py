@@ -1,0 +1,379 @@
+"""The embedded store: one SQLite file in a data folder that belongs to one process.
+
+What is written or read in bulk crosses into SQLite as one JSON value in one statement, and comes out as one. Python's
+driver takes the interpreter's lock again for every row it steps over; beside a busy event loop each of these waits for
+its turn, which makes a row-by-row insert some thirty times slower (`bench/bulk_insert.py`).
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final, Self, TypeVar
+
+import msgspec
+from filelock import FileLock, Timeout
+from sqlalchemy import (
+    Connection,
+    Engine,
+    bindparam,
+    create_engine,
+    delete,
+    event,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from shelfwire.errors import Code, ShelfwireError
+from shelfwire.jobs.store import Change, Claimed, Committed, Conclude, Item
+from shelfwire.protocol import job as jobs
+from shelfwire.protocol.grants import Grant, Scope
+from shelfwire.protocol.job import JobState, LeaseLostError, Policy
+from shelfwire.stores import schema
+from shelfwire.stores.migrations import upgrade
+from shelfwire.stores.writer import GroupWriter
+
+T = TypeVar("T")
+DATABASE_NAME: Final = "shelfwire.sqlite3"
+READERS: Final = 2
+MIN_ITEM_BYTES: Final = 2
+"""No item's JSON is smaller, with its comma; bounds how many rows the head of a log can have."""
+
+_job, _item, _ending, _grant, _part = schema.job, schema.item, schema.ending, schema.grant, schema.input_part
+_JSON_COLUMNS: Final = frozenset({"metadata", "error"})
+_MUTABLE: Final = [c for c in _job.c if c.name not in {"id", "pipeline", "created_at"}]
+
+
+class DataFolderBusyError(ShelfwireError):
+    """Another process holds the data folder."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            Code.STORAGE_UNAVAILABLE,
+            f"Another shelfwire process is using {folder}",
+            user_message="Another shelfwire runs on this data folder. Use that one, or name another with --data.",
+        )
+
+
+def _each(name: str) -> Any:
+    return func.json_each(bindparam(name)).table_valued("value", name=name)
+
+
+def _at(row: Any, path: str) -> Any:
+    return func.json_extract(row.c.value, literal_column(f"'{path}'"))
+
+
+def _json_row() -> Any:
+    pairs: list[Any] = []
+    for column in _job.c:
+        value = func.json(column) if column.name in _JSON_COLUMNS else column
+        pairs += [literal_column(f"'{column.name}'"), value]
+    return func.json_object(*pairs)
+
+
+_ids, _states, _items = _each("ids"), _each("states"), _each("items")
+_READ_JOBS: Final = select(func.json_group_array(_json_row())).where(_job.c.id.in_(select(_ids.c.value)))
+_WRITE_JOBS: Final = (
+    update(_job)
+    .where(_job.c.id == _at(_states, "$.id"))
+    .values({column: _at(_states, f"$.{column.name}") for column in _MUTABLE})
+)
+_WRITE_ITEMS: Final = insert(_item).from_select(
+    ["job_id", "index", "ok", "title", "body"],
+    select(
+        _at(_items, "$[0]"),
+        _at(_items, "$[1][0]"),
+        _at(_items, "$[1][1]"),
+        _at(_items, "$[1][2]"),
+        _items.c.value.op("->")(literal_column("'$[1][3]'")),
+    ),
+)
+_ITEM_ROW: Final = func.json_array(
+    literal_column('"index"'),
+    func.json(func.iif(literal_column("ok"), "true", "false")),
+    literal_column("title"),
+    func.json(literal_column("body")),
+)
+
+
+class SqliteStore:
+    """A `JobStore` in one file. Use it as an asynchronous context manager.
+
+    Args:
+        folder: the data folder; made with access for its owner alone.
+        conclude: makes the terminal message when a job ends.
+        inline_limit: bytes of item bodies to hand to `conclude`.
+
+    Raises:
+        DataFolderBusyError: on entering, where another process holds the folder.
+        ShelfwireError: `E_STORAGE_UNAVAILABLE` where the folder or file cannot be used.
+    """
+
+    def __init__(self, folder: Path, *, conclude: Conclude, inline_limit: int) -> None:
+        self._folder = folder
+        self._conclude = conclude
+        self._inline_limit = inline_limit
+        self._lock = FileLock(folder / "lock", timeout=0, mode=0o600)
+
+    async def __aenter__(self) -> Self:
+        """Take the folder, bring the schema up to date and make claimable what a dead process left."""
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock.acquire()
+        except Timeout:
+            raise DataFolderBusyError(self._folder) from None
+        except OSError as error:
+            raise _unavailable(error) from error
+        try:
+            self._writing = _engine(self._folder / DATABASE_NAME, "BEGIN IMMEDIATE")
+            self._reading = _engine(self._folder / DATABASE_NAME, "BEGIN")
+            await asyncio.to_thread(self._prepare)
+        except SQLAlchemyError as error:
+            self._lock.release()
+            raise _unavailable(error) from error
+        except BaseException:
+            self._lock.release()
+            raise
+        self._writer = GroupWriter(self._writing)
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="shelfwire-reader")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Finish what is queued, then let go of the folder."""
+        await self._writer.close()
+        await asyncio.to_thread(self._readers.shutdown)
+        self._reading.dispose()
+        self._writing.dispose()
+        self._lock.release()
+
+    def _prepare(self) -> None:
+        with self._writing.begin() as connection:
+            upgrade(connection)
+            held = [str(status) for status in jobs.HELD]
+            connection.execute(update(_job).where(_job.c.status.in_(held)).values(lease_until=0))
+            connection.execute(delete(_part).where(_part.c.job_id.not_in(select(_job.c.id))))
+
+    async def _write(self, work: Callable[[Connection], T]) -> T:
+        try:
+            return await self._writer.run(work)
+        except SQLAlchemyError as error:
+            raise _unavailable(error) from error
+
+    async def _read(self, work: Callable[[Connection], T]) -> T:
+        def transaction() -> T:
+            with self._reading.begin() as connection:
+                return work(connection)
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._readers, transaction)
+        except SQLAlchemyError as error:
+            raise _unavailable(error) from error
+
+    async def write_input(self, job_id: str, name: str, part: int, data: bytes) -> None:
+        """See `JobStore.write_input`."""
+        row = {"job_id": job_id, "name": name, "part": part, "data": data}
+        await self._write(lambda connection: connection.execute(insert(_part), row))
+
+    async def discard_input(self, job_id: str) -> None:
+        """See `JobStore.discard_input`."""
+        orphan = (_part.c.job_id == job_id) & _part.c.job_id.not_in(select(_job.c.id))
+        await self._write(lambda connection: connection.execute(delete(_part).where(orphan)))
+
+    async def read_input(self, job_id: str, name: str) -> bytes:
+        """See `JobStore.read_input`."""
+        query = select(_part.c.data).where(_part.c.job_id == job_id, _part.c.name == name).order_by(_part.c.part)
+        return await self._read(lambda connection: b"".join(connection.scalars(query)))
+
+    async def create(self, state: JobState, grant: Grant) -> None:
+        """See `JobStore.create`."""
+        job_row = msgspec.to_builtins(state)
+        scopes = sorted(grant.scopes)
+        grant_row = {"digest": grant.digest, "job_id": grant.job_id, "scopes": scopes, "expires_at": grant.expires_at}
+
+        def work(connection: Connection) -> None:
+            connection.execute(insert(_job), job_row)
+            connection.execute(insert(_grant), grant_row)
+
+        try:
+            await self._write(work)
+        except ShelfwireError as error:
+            if isinstance(error.__cause__, IntegrityError):
+                raise ShelfwireError(Code.JOB_EXISTS, f"Job {state.id} exists") from None
+            raise
+
+    async def grant(self, digest: bytes) -> Grant | None:
+        """See `JobStore.grant`."""
+        row = await self._read(lambda connection: connection.execute(_grant.select().filter_by(digest=digest)).first())
+        if row is None:
+            return None
+        scopes = frozenset(Scope(scope) for scope in row.scopes)
+        return Grant(digest=row.digest, job_id=row.job_id, scopes=scopes, expires_at=row.expires_at)
+
+    async def job(self, job_id: str) -> Committed | None:
+        """See `JobStore.job`."""
+
+        def work(connection: Connection) -> Committed | None:
+            for state in _read_jobs(connection, [job_id]):
+                return Committed(state=state, terminal=_terminal(connection, state))
+            return None
+
+        return await self._read(work)
+
+    async def claim(self, pipelines: Sequence[str], policy: Policy, now: int) -> Claimed | None:
+        """See `JobStore.claim`."""
+        waiting = (_job.c.status == "queued") & (_job.c.run_at <= now)
+        lapsed = _job.c.status.in_([str(status) for status in jobs.HELD]) & (_job.c.lease_until <= now)
+        query = (
+            select(_job.c.id)
+            .where(_job.c.pipeline.in_(pipelines), waiting | lapsed)
+            .order_by(_job.c.run_at, _job.c.created_at)
+            .limit(1)
+        )
+
+        def work(connection: Connection) -> Claimed | None:
+            job_id = connection.scalar(query)
+            if job_id is None:
+                return None
+            (state,) = _read_jobs(connection, [job_id])
+            state = jobs.claim(state, policy, now=now)
+            terminal = self._save(connection, [state]).get(job_id)
+            indices = select(func.json_group_array(_item.c.index)).where(_item.c.job_id == job_id)
+            recorded = msgspec.json.decode(connection.scalar(indices) or "[]", type=list[int])
+            return Claimed(state=state, recorded=recorded, terminal=terminal)
+
+        if not await self._read(lambda connection: connection.scalar(query)):
+            return None
+        return await self._write(work)
+
+    async def commit(self, changes: Sequence[Change], policy: Policy, now: int) -> list[Committed | None]:
+        """See `JobStore.commit`."""
+
+        def work(connection: Connection) -> list[Committed | None]:
+            stored = {state.id: state for state in _read_jobs(connection, [change.job_id for change in changes])}
+            after: dict[str, JobState] = {}
+            for change in changes:
+                state = _apply(change, stored.get(change.job_id), policy, now)
+                if state is not None:
+                    after[change.job_id] = state
+            rows = [(change.job_id, item) for change in changes if change.job_id in after for item in change.items]
+            if rows:
+                connection.execute(_WRITE_ITEMS, {"items": msgspec.json.encode(rows).decode()})
+            terminals = self._save(connection, list(after.values()))
+            answers = [after.get(change.job_id) for change in changes]
+            return [None if row is None else Committed(state=row, terminal=terminals.get(row.id)) for row in answers]
+
+        return await self._write(work)
+
+    async def request_cancel(self, job_id: str, policy: Policy, now: int) -> Committed | None:
+        """See `JobStore.request_cancel`."""
+
+        def work(connection: Connection) -> Committed | None:
+            for before in _read_jobs(connection, [job_id]):
+                state = jobs.request_cancel(before, policy, now=now)
+                terminals = self._save(connection, [state])
+                return Committed(state=state, terminal=terminals.get(job_id))
+            return None
+
+        return await self._write(work)
+
+    async def items(self, job_id: str, *, after: int, limit: int, ok: bool | None = None) -> list[Item]:
+        """See `JobStore.items`."""
+        return await self._read(lambda connection: _read_items(connection, job_id, after=after, limit=limit, ok=ok))
+
+    async def sweep(self, now: int) -> int:
+        """See `JobStore.sweep`."""
+        query = select(_job.c.id).where(_job.c.expires_at <= now)
+        expired = await self._read(lambda connection: list(connection.scalars(query)))
+        for job_id in expired:
+            await self._write(lambda connection, job_id=job_id: _erase(connection, job_id))  # type: ignore[misc]
+        return len(expired)
+
+    def _save(self, connection: Connection, states: list[JobState]) -> dict[str, str]:
+        """Write rows back, and the terminal messages of those that have ended; return these by job."""
+        if states:
+            connection.execute(_WRITE_JOBS, {"states": msgspec.json.encode(states).decode()})
+        terminals = {}
+        for state in states:
+            if state.ended:
+                terminals[state.id] = self._conclude(state, self._head(connection, state))
+        if terminals:
+            rows = [{"job_id": job_id, "message": message} for job_id, message in terminals.items()]
+            connection.execute(insert(_ending), rows)
+        return terminals
+
+    def _head(self, connection: Connection, state: JobState) -> list[Item]:
+        if state.status is not jobs.Status.COMPLETE:
+            return []
+        most = self._inline_limit // MIN_ITEM_BYTES
+        return _read_items(connection, state.id, after=-1, limit=most, within=self._inline_limit)
+
+
+def _apply(change: Change, state: JobState | None, policy: Policy, now: int) -> JobState | None:
+    if state is None:
+        return None
+    try:
+        state = jobs.advance(state, change.attempt, change.step, policy, now=now)
+    except LeaseLostError:
+        return None
+    return state if change.closing is None else change.closing(state, now)
+
+
+def _engine(path: Path, begin: str) -> Engine:
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    engine = create_engine(f"sqlite:///{path}")
+
+    @event.listens_for(engine, "connect")
+    def on_connect(connection: Any, _: object) -> None:
+        connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "journal_size_limit=67108864"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def on_begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _read_jobs(connection: Connection, ids: Sequence[str]) -> list[JobState]:
+    rows = connection.scalar(_READ_JOBS, {"ids": msgspec.json.encode(ids).decode()})
+    return msgspec.json.decode(rows or "[]", type=list[JobState])
+
+
+def _read_items(
+    connection: Connection, job_id: str, *, after: int, limit: int, ok: bool | None = None, within: int | None = None
+) -> list[Item]:
+    rows = select(_item).where(_item.c.job_id == job_id, _item.c.index > after).order_by(_item.c.index).limit(limit)
+    if ok is not None:
+        rows = rows.where(_item.c.ok == ok)
+    if within is not None:
+        chosen = rows.subquery()
+        size = func.sum(func.length(chosen.c.body)).over(order_by=chosen.c.index).label("size")
+        sized = select(chosen, size).subquery()
+        rows = select(sized).where(sized.c.size <= within)
+    page = rows.subquery()
+    array = connection.scalar(select(func.json_group_array(_ITEM_ROW)).select_from(page))
+    return msgspec.json.decode(array or "[]", type=list[Item])
+
+
+def _terminal(connection: Connection, state: JobState) -> str | None:
+    if not state.ended:
+        return None
+    return connection.scalar(select(_ending.c.message).where(_ending.c.job_id == state.id))
+
+
+def _erase(connection: Connection, job_id: str) -> None:
+    for table in schema.OWNED:
+        connection.execute(delete(table).where(table.c.job_id == job_id))
+    connection.execute(delete(_job).where(_job.c.id == job_id))
+
+
+def _unavailable(error: Exception) -> ShelfwireError:
+    return ShelfwireError(
+        Code.STORAGE_UNAVAILABLE, f"The store cannot be used: {getattr(error, 'orig', None) or error}"
+    )

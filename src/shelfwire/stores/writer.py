@@ -1,0 +1,87 @@
+"""Group commit: one thread that owns the writing connection and puts what waits into one transaction."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import Connection, Engine
+
+T = TypeVar("T")
+MAX_GROUP: Final = 64
+"""So many pieces of work share a transaction at most."""
+
+_Outcome = tuple[asyncio.Future[Any], Any, BaseException | None]
+
+
+class GroupWriter:
+    """Runs pieces of work on one connection, in one thread, in the order they came.
+
+    Whatever has queued up while the last transaction was being synced to disk goes into the next one together. A piece
+    that raises is rolled back to its savepoint and fails alone; a commit that fails fails them all.
+
+    Args:
+        engine: makes connections whose `BEGIN` takes the write lock.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._queue: SimpleQueue[tuple[Callable[[Connection], Any], asyncio.Future[Any]] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="shelfwire-writer", daemon=True)
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+
+    async def run(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in a transaction and return its result once that is durable."""
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._queue.put((work, future))
+        return await future
+
+    async def close(self) -> None:
+        """Finish what is queued, then end the thread. The caller queues nothing more."""
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _run(self) -> None:
+        with self._engine.connect() as connection:
+            open_ = True
+            while open_:
+                group = [self._queue.get()]
+                while len(group) < MAX_GROUP and group[-1] is not None:
+                    try:
+                        group.append(self._queue.get_nowait())
+                    except Empty:
+                        break
+                open_ = group[-1] is not None
+                works = [work for work in group if work is not None]
+                if works:
+                    outcomes = _transact(connection, works)
+                    self._loop.call_soon_threadsafe(_resolve, outcomes)
+
+
+def _transact(
+    connection: Connection, works: list[tuple[Callable[[Connection], Any], asyncio.Future[Any]]]
+) -> list[_Outcome]:
+    outcomes: list[_Outcome] = []
+    try:
+        with connection.begin():
+            for work, future in works:
+                try:
+                    with connection.begin_nested():
+                        outcomes.append((future, work(connection), None))
+                except Exception as error:  # noqa: BLE001 - it is handed to who asked for the work
+                    outcomes.append((future, None, error))
+    except Exception as error:  # noqa: BLE001 - handed over likewise
+        return [(future, None, error) for _, future in works]
+    return outcomes
+
+
+def _resolve(outcomes: list[_Outcome]) -> None:
+    for future, result, error in outcomes:
+        if future.cancelled():
+            continue
+        if error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(error)

@@ -1,0 +1,350 @@
+"""For tests, ours and yours: a clock to turn by hand, and the contract that every store must pass."""
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+import msgspec
+import pytest
+
+from shelfwire.errors import Code, ShelfwireError
+from shelfwire.jobs.store import Change, Claimed, Item, JobStore
+from shelfwire.protocol import job as jobs
+from shelfwire.protocol.grants import ALL_SCOPES, Grant, Scope
+from shelfwire.protocol.job import Advance, IllegalTransitionError, JobState, Policy, Status
+from shelfwire.protocol.messages import Metadata
+
+
+class FakeClock:
+    """A `Clock` that moves only when it is told to.
+
+    Args:
+        now: milliseconds since the epoch to begin with.
+    """
+
+    def __init__(self, now: int = 1_700_000_000_000) -> None:
+        self._start = now
+        self._elapsed = 0.0
+        self._order = itertools.count()
+        self._timers: list[tuple[float, int, asyncio.Event]] = []
+
+    def now(self) -> int:
+        """Return milliseconds since the epoch."""
+        return self._start + round(self._elapsed * 1000)
+
+    def monotonic(self) -> float:
+        """Return seconds since the clock was made."""
+        return self._elapsed
+
+    async def wait(self, event: asyncio.Event, seconds: float) -> None:
+        """Return when `event` is set or the clock was turned `seconds` further."""
+        timer = asyncio.Event()
+        heapq.heappush(self._timers, (self._elapsed + seconds, next(self._order), timer))
+        waits = {asyncio.create_task(event.wait()), asyncio.create_task(timer.wait())}
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waits:
+                task.cancel()
+
+    def advance(self, seconds: float) -> None:
+        """Turn the clock, and wake whoever waits for the time it shows now."""
+        self._elapsed += seconds
+        while self._timers and self._timers[0][0] <= self._elapsed:
+            heapq.heappop(self._timers)[2].set()
+
+
+class MakeStore(Protocol):
+    """Opens the store under test; what was written survives from one opening to the next."""
+
+    def __call__(self) -> AbstractAsyncContextManager[JobStore]:
+        """Open it."""
+        ...
+
+
+NOW = 1_700_000_000_000
+POLICY = Policy()
+BOOK = {"title": "Emma", "year": 1815}
+
+
+def encoded(*items: tuple[int, bool, str | None, Any]) -> list[msgspec.Raw]:
+    """Items as a `Change` carries them."""
+    return [msgspec.Raw(msgspec.json.encode(item)) for item in items]
+
+
+async def add_job(store: JobStore, job_id: str = "job-1", *, now: int = NOW, pipeline: str = "csv_import") -> JobState:
+    """Put a queued job into a store, with a token whose digest is made of its id."""
+    state = jobs.create(job_id, pipeline, now=now, metadata=Metadata(file_name="books.csv", file_size=12))
+    await store.create(state, Grant(digest=job_id.encode().ljust(32), job_id=job_id))
+    return state
+
+
+async def claim(store: JobStore, *, now: int = NOW) -> Claimed:
+    """Claim the one job that can be claimed."""
+    claimed = await store.claim(("csv_import",), POLICY, now)
+    assert claimed is not None
+    return claimed
+
+
+class StoreContract:
+    """What `JobStore` promises, as tests. Subclass it with a fixture `make_store` that gives a `MakeStore`."""
+
+    async def test_a_created_job_is_found_as_it_was_made(self, make_store: MakeStore) -> None:
+        async with make_store() as store:
+            made = await add_job(store)
+            found = await store.job("job-1")
+        assert found is not None
+        assert found.state == made
+        assert found.terminal is None
+
+    async def test_a_job_nobody_created_is_not_found(self, make_store: MakeStore) -> None:
+        async with make_store() as store:
+            assert await store.job("job-1") is None
+            assert await store.grant(b"?" * 32) is None
+            assert await store.request_cancel("job-1", POLICY, NOW) is None
+
+    async def test_a_job_id_that_exists_is_refused_and_nothing_changes(self, make_store: MakeStore) -> None:
+        async with make_store() as store:
+            made = await add_job(store)
+            with pytest.raises(ShelfwireError) as refused:
+                await store.create(made, Grant(digest=b"x" * 32, job_id="job-1"))
+            assert refused.value.code is Code.JOB_EXISTS
+            assert await store.grant(b"x" * 32) is None
+
+    async def test_a_grant_is_found_by_its_digest_with_scopes_and_expiry(self, make_store: MakeStore) -> None:
+        grant = Grant(digest=b"d" * 32, job_id="job-1", scopes=frozenset({Scope.WATCH}), expires_at=NOW + 5)
+        async with make_store() as store:
+            await store.create(jobs.create("job-1", "csv_import", now=NOW), grant)
+            assert await store.grant(b"d" * 32) == grant
+            await add_job(store, "job-2")
+            other = await store.grant(b"job-2".ljust(32))
+        assert other is not None
+        assert other.scopes == ALL_SCOPES
+        assert other.expires_at is None
+
+    async def test_an_input_comes_back_whole_and_in_order(self, make_store: MakeStore) -> None:
+        async with make_store() as store:
+            await add_job(store)
+            for part, data in enumerate([b"Title\n", b"\x00\xff", b"Emma\n"]):
+                await store.write_input("job-1", "file", part, data)
+            assert await store.read_input("job-1", "file") == b"Title\n\x00\xffEmma\n"
+            assert await store.read_input("job-1", "other") == b""
+
+    async def test_a_discarded_input_is_gone_but_never_that_of_a_job(self, make_store: MakeStore) -> None:
+        async with make_store() as store:
+            await store.write_input("job-1", "file", 0, b"kept")
+            await store.write_input("job-2", "file", 0, b"gone")
+            await add_job(store, "job-1")
+            await store.discard_input("job-1")
+            await store.discard_input("job-2")
+            assert await store.read_input("job-1", "file") == b"kept"
+            assert await store.read_input("job-2", "file") == b""
+
+    async def test_the_job_that_waited_longest_is_claimed_first_and_only_once(self, make_store: MakeStore) -> None:
+        async with make_store() as store:
+            await add_job(store, "late", now=NOW + 1)
+            await add_job(store, "early", now=NOW)
+            first, second = await claim(store, now=NOW + 2), await claim(store, now=NOW + 2)
+            assert [first.state.id, second.state.id] == ["early", "late"]
+            assert await store.claim(("csv_import",), POLICY, NOW + 2) is None
+        assert first.state.status is Status.RUNNING
+        assert first.state.attempt == 1
+        assert first.state.lease_until == NOW + 2 + POLICY.lease
+
+    async def test_a_worker_is_not_given_jobs_of_pipelines_it_does_not_run(self, make_store: MakeStore) -> None:
+        async with make_store() as store:
+            await add_job(store, pipeline="another")
+            assert await store.claim(("csv_import",), POLICY, NOW) is None
+
+    async def test_many_claiming_at_once_never_get_the_same_job(self, make_store: MakeStore) -> None:
+        async with make_store() as store:
+            for number in range(5):
+                await add_job(store, f"job-{number}")
+            claims = await asyncio.gather(*(store.claim(("csv_import",), POLICY, NOW) for _ in range(9)))
+        taken = [claimed.state.id for claimed in claims if claimed is not None]
+        assert sorted(taken) == [f"job-{number}" for number in range(5)]
+
+    async def test_a_job_whose_lease_ended_is_taken_over_with_what_is_recorded(self, make_store: MakeStore) -> None:
+        async with make_store() as store:
+            await add_job(store)
+            await claim(store)
+            await store.commit([_progress(1, [0, 2])], POLICY, NOW)
+            assert await store.claim(("csv_import",), POLICY, NOW + POLICY.lease - 1) is None
+            taken = await claim(store, now=NOW + POLICY.lease)
+        assert taken.state.attempt == 2
+        assert sorted(taken.recorded) == [0, 2]
+        assert taken.state.processed == 2
+
+    async def test_a_commit_raises_seq_by_one_and_is_there_after_reopening(self, make_store: MakeStore) -> None:
+        async with make_store() as store:
+            await add_job(store)
+            before = (await claim(store)).state
+            (committed,) = await store.commit([_progress(1, [0, 1, 2])], POLICY, NOW + 7)
+        async with make_store() as store:
+            found = await store.job("job-1")
+            items = await store.items("job-1", after=-1, limit=10)
+        assert committed is not None
+        assert found is not None
+        assert committed.state.seq == before.seq + 1
+        assert (found.state.processed, found.state.title, found.state.total) == (3, "Book 2", 5)
+        assert found.state.updated_at == NOW + 7
+        assert [item.index for item in items] == [0, 1, 2]
+
+    async def test_a_commit_that_tells_nothing_renews_the_lease_and_keeps_seq(self, make_store: MakeStore) -> None:
+        async with make_store() as store:
+            await add_job(store)
+            before = (await claim(store)).state
+            renewal = Change(job_id="job-1", attempt=1, step=Advance())
+            (committed,) = await store.commit([renewal], POLICY, NOW + 1000)
+        assert committed is not None
+        assert committed.state.seq == before.seq
+        assert committed.state.lease_until == NOW + 1000 + POLICY.lease
+
+    async def test_an_attempt_that_lost_its_job_drops_out_of_the_commit_alone(self, make_store: MakeStore) -> None:
+        async with make_store() as store:
+            await add_job(store, "job-1")
+            await claim(store)
+            await claim(store, now=NOW + POLICY.lease)
+            await add_job(store, "job-2")
+            await claim(store)
+            changes = [_progress(1, [0]), _progress(1, [0], "job-2"), _progress(1, [0], "no such job")]
+            answers = await store.commit(changes, POLICY, NOW + POLICY.lease)
+            assert await store.items("job-1", after=-1, limit=10) == []
+            assert len(await store.items("job-2", after=-1, limit=10)) == 1
+        assert [answer is not None for answer in answers] == [False, True, False]
+
+    async def test_the_ending_the_last_items_and_the_message_are_one_commit(self, make_store: MakeStore) -> None:
+        async with make_store() as store:
+            await add_job(store)
+            await claim(store)
+            (committed,) = await store.commit([ending([0, 1])], POLICY, NOW + 9)
+            found = await store.job("job-1")
+        assert committed is not None
+        assert committed.state.status is Status.COMPLETE
+        assert committed.state.ended_at == NOW + 9
+        assert committed.terminal is not None
+        assert "Book 1" in committed.terminal
+        assert found == committed
+
+    async def test_an_ended_job_never_changes_again(self, make_store: MakeStore) -> None:
+        async with make_store() as store:
+            await add_job(store)
+            await claim(store)
+            (ended,) = await store.commit([ending([0])], POLICY, NOW)
+            assert await store.commit([_progress(1, [1])], POLICY, NOW) == [None]
+            assert await store.claim(("csv_import",), POLICY, NOW + POLICY.lease) is None
+            with pytest.raises(IllegalTransitionError):
+                await store.request_cancel("job-1", POLICY, NOW)
+            assert await store.job("job-1") == ended
+
+    async def test_a_queued_job_is_canceled_at_once_with_itsending(self, make_store: MakeStore) -> None:
+        async with make_store() as store:
+            await add_job(store)
+            canceled = await store.request_cancel("job-1", POLICY, NOW)
+            assert canceled is not None
+            assert canceled.state.status is Status.CANCELED
+            assert canceled.terminal is not None
+            assert await store.job("job-1") == canceled
+
+    async def test_a_running_job_is_canceling_until_its_worker_confirms(self, make_store: MakeStore) -> None:
+        async with make_store() as store:
+            await add_job(store)
+            await claim(store)
+            asked = await store.request_cancel("job-1", POLICY, NOW)
+            assert asked is not None
+            assert asked.state.status is Status.CANCELING
+            confirm = Change(job_id="job-1", attempt=1, step=Advance(), closing=_confirm_cancel)
+            (committed,) = await store.commit([confirm], POLICY, NOW)
+        assert committed is not None
+        assert committed.state.status is Status.CANCELED
+
+    async def test_a_cancel_whose_worker_died_ends_with_the_next_claim(self, make_store: MakeStore) -> None:
+        async with make_store() as store:
+            await add_job(store)
+            await claim(store)
+            await store.request_cancel("job-1", POLICY, NOW)
+            claimed = await claim(store, now=NOW + POLICY.lease)
+        assert claimed.state.status is Status.CANCELED
+        assert claimed.terminal is not None
+
+    async def test_items_are_paged_in_the_order_of_the_input(self, make_store: MakeStore) -> None:
+        async with make_store() as store:
+            await add_job(store)
+            await claim(store)
+            await store.commit([_progress(1, [3, 0]), _failure(1, 1)], POLICY, NOW)
+            await store.commit([_progress(1, [2])], POLICY, NOW)
+            everything = await store.items("job-1", after=-1, limit=10)
+            page = await store.items("job-1", after=0, limit=2)
+            failed = await store.items("job-1", after=-1, limit=10, ok=False)
+            done = await store.items("job-1", after=-1, limit=10, ok=True)
+        assert [item.index for item in everything] == [0, 1, 2, 3]
+        assert [item.index for item in page] == [1, 2]
+        assert [item.index for item in failed] == [1]
+        assert [item.index for item in done] == [0, 2, 3]
+        assert msgspec.json.decode(failed[0].body) == {"code": "E_ROW_INVALID"}
+        assert failed[0].title is None
+
+    async def test_an_outcome_comes_back_as_it_was_recorded(self, make_store: MakeStore) -> None:
+        outcome = {"title": 'Ōe "ø" \\ 🦉\n', "rating": 4.25, "none": None, "nested": [{"a": [1, True]}]}
+        async with make_store() as store:
+            await add_job(store)
+            await claim(store)
+            change = Change(
+                job_id="job-1",
+                attempt=1,
+                step=Advance(succeeded=2),
+                items=encoded((0, True, 'Ōe "ø"', outcome), (1, True, None, "only text")),
+            )
+            await store.commit([change], POLICY, NOW)
+            first, second = await store.items("job-1", after=-1, limit=10)
+        assert msgspec.json.decode(first.body) == outcome
+        assert first.title == 'Ōe "ø"'
+        assert msgspec.json.decode(second.body) == "only text"
+
+    async def test_an_expired_job_goes_with_all_that_is_its_own(self, make_store: MakeStore) -> None:
+        async with make_store() as store:
+            await store.write_input("job-1", "file", 0, b"data")
+            await add_job(store)
+            await add_job(store, "job-2", now=NOW + 1)
+            await claim(store)
+            (ended,) = await store.commit([ending([0])], POLICY, NOW)
+            assert ended is not None
+            assert await store.sweep(ended.state.expires_at - 1) == 0
+            assert await store.sweep(ended.state.expires_at) == 1
+            assert await store.job("job-1") is None
+            assert await store.grant(b"job-1".ljust(32)) is None
+            assert await store.read_input("job-1", "file") == b""
+            assert await store.items("job-1", after=-1, limit=1) == []
+            assert await store.job("job-2") is not None
+
+
+def conclude(state: JobState, head: Sequence[Item]) -> str:
+    """A terminal message for tests: what the real one is made of, in plain sight."""
+    return msgspec.json.encode({"status": state.status, "titles": [item.title for item in head]}).decode()
+
+
+def _progress(attempt: int, indices: list[int], job_id: str = "job-1") -> Change:
+    items = encoded(*((index, True, f"Book {index}", BOOK) for index in indices))
+    step = Advance(total=5, succeeded=len(indices), title=f"Book {indices[-1]}")
+    return Change(job_id=job_id, attempt=attempt, step=step, items=items)
+
+
+def _failure(attempt: int, index: int) -> Change:
+    items = encoded((index, False, None, {"code": "E_ROW_INVALID"}))
+    return Change(job_id="job-1", attempt=attempt, step=Advance(failed=1), items=items)
+
+
+def ending(indices: list[int]) -> Change:
+    """A change that records these items and completes the job."""
+
+    def closing(state: JobState, now: int) -> JobState:
+        return jobs.complete(state, 1, "Done", POLICY, now=now)
+
+    return msgspec.structs.replace(_progress(1, indices), closing=closing)
+
+
+def _confirm_cancel(state: JobState, now: int) -> JobState:
+    return jobs.confirm_cancel(state, 1, POLICY, now=now)

@@ -1,0 +1,128 @@
+"""The engine on a real store, with a clock to turn and pipelines that do as a test tells them."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from shelfwire.jobs.committer import Committer
+from shelfwire.jobs.context import Job
+from shelfwire.jobs.ending import concluder
+from shelfwire.jobs.hub import Frame, Hub
+from shelfwire.jobs.service import JobService
+from shelfwire.jobs.worker import Worker
+from shelfwire.protocol.job import JobState, Policy, Status
+from shelfwire.protocol.messages import Message, Metadata, decode
+from shelfwire.stores.sqlite import SqliteStore
+from shelfwire.testing import FakeClock
+
+POLICY = Policy(max_strikes=3)
+Body = Callable[[Job], Awaitable[str]]
+
+
+class Scripted:
+    """A pipeline whose body is a test's function."""
+
+    name = "csv_import"
+
+    def __init__(self, body: Body) -> None:
+        self.body = body
+
+    async def run(self, job: Job) -> str:
+        return await self.body(job)
+
+
+@dataclass
+class Engine:
+    """One process's engine, as the composition root builds it."""
+
+    store: SqliteStore
+    clock: FakeClock
+    hub: Hub
+    committer: Committer
+    worker: Worker
+    service: JobService
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    async def submit(self, data: bytes = b"") -> str:
+        async with self.service.upload() as upload:
+            await upload.write("file", data)
+            return (await self.service.create(upload, "csv_import", Metadata(file_name="a.csv"))).job_id
+
+    async def story(self, job_id: str) -> list[Message]:
+        """Follow a job to its end, turning the clock whenever nothing comes."""
+        told: list[Message] = []
+        async with self.service.follow(job_id) as follower:
+            async for frame in self.turning(follower.frames()):
+                message = decode(frame.text)
+                assert isinstance(message, Message)
+                told.append(message)
+        return told
+
+    async def turning(self, frames: AsyncIterator[Frame]) -> AsyncIterator[Frame]:
+        """Iterate, turning the clock by a tick whenever the next element is not there at once."""
+        while True:
+            step = asyncio.ensure_future(anext(frames, None))
+            while not step.done():
+                await asyncio.wait({step}, timeout=0.002)
+                self.clock.advance(0.05)
+            element = step.result()
+            if element is None:
+                return
+            yield element
+
+    async def until(self, job_id: str, status: Status) -> JobState:
+        """The job's row once it has the status, turning the clock until then."""
+        async with self.service.follow(job_id) as follower:
+            async for frame in self.turning(follower.frames()):
+                if frame.state.status is status:
+                    return frame.state
+        raise AssertionError(f"the job ended without being {status}")
+
+    async def stop(self) -> None:
+        for task in self.tasks[:1]:
+            task.cancel()
+        await asyncio.gather(*self.tasks[:1], return_exceptions=True)
+        await self.worker.leave(grace=5)
+        for task in self.tasks[1:]:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        self.tasks.clear()
+
+
+class MakeEngine(Protocol):
+    """Starts an engine on the test's data folder; each call is a new process as far as the engine can tell."""
+
+    def __call__(
+        self, body: Body, *, slots: int = 4, running: bool = True, token_ttl: int | None = None
+    ) -> AbstractAsyncContextManager[Engine]: ...
+
+
+@pytest.fixture
+def make_engine(tmp_path: Path) -> MakeEngine:
+    @asynccontextmanager
+    async def make(
+        body: Body, *, slots: int = 4, running: bool = True, token_ttl: int | None = None
+    ) -> AsyncIterator[Engine]:
+        clock, hub = FakeClock(), Hub()
+        async with SqliteStore(tmp_path / "data", conclude=concluder(700_000), inline_limit=700_000) as store:
+            committer = Committer(store, hub.publish, POLICY, clock, interval=0.05)
+            pipelines = {"csv_import": Scripted(body)}
+            worker = Worker(store, committer, hub.publish, pipelines, POLICY, clock, lambda: 0.0, slots)
+            service = JobService(
+                store, hub, POLICY, clock, os.urandom, worker.wake, healthy=lambda: True, token_ttl=token_ttl
+            )
+            engine = Engine(store, clock, hub, committer, worker, service)
+            if running:
+                engine.tasks = [asyncio.create_task(worker.run()), asyncio.create_task(committer.run())]
+            try:
+                yield engine
+            finally:
+                await engine.stop()
+
+    return make

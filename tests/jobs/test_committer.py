@@ -1,0 +1,191 @@
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from shelfwire.errors import Code, ShelfwireError
+from shelfwire.jobs.committer import RETRY_SECONDS, Committer, Draft
+from shelfwire.jobs.store import Change, Committed
+from shelfwire.protocol import job as jobs
+from shelfwire.protocol.job import Policy, Status
+from shelfwire.stores.sqlite import SqliteStore
+from shelfwire.testing import NOW, POLICY, FakeClock, add_job, claim, conclude, encoded
+
+
+class Disk(SqliteStore):
+    """A store whose disk is full while a test says so."""
+
+    full = False
+    commits = 0
+
+    async def commit(self, changes: Sequence[Change], policy: Policy, now: int) -> list[Committed | None]:
+        if self.full:
+            raise ShelfwireError(Code.STORAGE_UNAVAILABLE, "disk full")
+        self.commits += 1
+        return await super().commit(changes, policy, now)
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Disk]:
+    async with Disk(tmp_path / "data", conclude=conclude, inline_limit=1000) as store:
+        yield store
+
+
+async def draft_of(store: Disk, job_id: str) -> Draft:
+    await add_job(store, job_id)
+    return Draft((await claim(store)).state)
+
+
+def note(draft: Draft, index: int) -> None:
+    draft.items.extend(encoded((index, True, None, index)))
+    draft.succeeded += 1
+
+
+class Told:
+    """Who is told of commits, and when."""
+
+    def __init__(self) -> None:
+        self.rows: list[Committed] = []
+        self.news = asyncio.Event()
+
+    def __call__(self, committed: Iterable[Committed]) -> None:
+        self.rows.extend(committed)
+        self.news.set()
+
+    async def next(self) -> None:
+        await self.news.wait()
+        self.news.clear()
+
+
+async def test_the_changes_of_all_jobs_share_one_commit(store: Disk) -> None:
+    told = Told()
+    committer = Committer(store, told, POLICY, FakeClock(NOW), interval=0.05)
+    drafts = [await draft_of(store, f"job-{number}") for number in range(3)]
+    for draft in drafts:
+        note(draft, 0)
+        committer.mark(draft)
+    await committer.commit()
+    assert store.commits == committer.commits == 1
+    assert [row.state.processed for row in told.rows] == [1, 1, 1]
+    assert [draft.state.processed for draft in drafts] == [1, 1, 1]
+
+
+async def test_nothing_to_commit_is_no_transaction(store: Disk) -> None:
+    committer = Committer(store, Told(), POLICY, FakeClock(NOW), interval=0.05)
+    await committer.commit()
+    assert store.commits == 0
+
+
+async def test_a_commit_that_fails_tells_nobody_and_loses_nothing(store: Disk) -> None:
+    told = Told()
+    committer = Committer(store, told, POLICY, FakeClock(NOW), interval=0.05)
+    draft = await draft_of(store, "job-1")
+    draft.total, draft.user_message = 9, "Looking…"
+    note(draft, 0)
+    committer.mark(draft)
+    store.full = True
+    with pytest.raises(ShelfwireError, match="disk full"):
+        await committer.commit()
+    assert told.rows == []
+    note(draft, 1)
+    store.full = False
+    await committer.commit()
+    (row,) = told.rows
+    assert (row.state.processed, row.state.total, row.state.user_message) == (2, 9, "Looking…")
+    assert [item.index for item in await store.items("job-1", after=-1, limit=9)] == [0, 1]
+
+
+async def test_it_goes_on_by_itself_when_the_store_can_be_written_again(store: Disk) -> None:
+    told, clock = Told(), FakeClock(NOW)
+    committer = Committer(store, told, POLICY, clock, interval=0.05)
+    draft = await draft_of(store, "job-1")
+    note(draft, 0)
+    committer.mark(draft)
+    store.full = True
+    running = asyncio.create_task(committer.run())
+    await asyncio.wait({running}, timeout=0.01)
+    assert told.rows == []
+    store.full = False
+    clock.advance(RETRY_SECONDS)
+    await told.next()
+    assert told.rows[0].state.processed == 1
+    running.cancel()
+
+
+async def test_progress_waits_for_the_tick_but_a_start_and_an_ending_do_not(store: Disk) -> None:
+    told, clock = Told(), FakeClock(NOW)
+    committer = Committer(store, told, POLICY, clock, interval=0.05)
+    running = asyncio.create_task(committer.run())
+    draft = await draft_of(store, "job-1")
+    note(draft, 0)
+    committer.mark(draft)
+    await told.next()
+    note(draft, 1)
+    committer.mark(draft)
+    await asyncio.wait({running}, timeout=0.01)
+    assert len(told.rows) == 1, "the tick has not come yet"
+    clock.advance(0.05)
+    await told.next()
+    assert told.rows[-1].state.processed == 2
+    note(draft, 2)
+    committer.mark(draft, urgent=True)
+    await told.next()
+    assert told.rows[-1].state.processed == 3
+    running.cancel()
+
+
+async def test_a_lost_job_is_stopped_and_settled_without_an_ending(store: Disk) -> None:
+    told, stopped = Told(), []
+    committer = Committer(store, told, POLICY, FakeClock(NOW), interval=0.05)
+    draft = await draft_of(store, "job-1")
+    draft.stop = lambda: stopped.append(1)
+    await claim(store, now=NOW + POLICY.lease)
+    note(draft, 0)
+    committer.mark(draft)
+    await committer.commit()
+    assert draft.lost
+    assert stopped == [1]
+    assert told.rows == []
+    committer.mark(draft)
+    await committer.commit()
+    assert store.commits == 1, "a settled draft is not committed again"
+
+
+async def test_an_attempt_hears_of_a_cancel_with_its_next_commit(store: Disk) -> None:
+    stopped: list[int] = []
+    committer = Committer(store, Told(), POLICY, FakeClock(NOW), interval=0.05)
+    draft = await draft_of(store, "job-1")
+    draft.stop = lambda: stopped.append(1)
+    await store.request_cancel("job-1", POLICY, NOW)
+    committer.mark(draft)
+    await committer.commit()
+    assert stopped == [1]
+    assert draft.state.status is Status.CANCELING
+
+
+async def test_what_is_left_is_estimated_from_the_rate_between_commits(store: Disk) -> None:
+    clock = FakeClock(NOW)
+    committer = Committer(store, Told(), POLICY, clock, interval=0.05)
+    draft = await draft_of(store, "job-1")
+    draft.total = 11
+    committer.mark(draft)
+    await committer.commit()
+    assert draft.state.eta_seconds is None
+    for index in range(5):
+        clock.advance(2)
+        note(draft, index)
+        committer.mark(draft)
+        await committer.commit()
+    assert draft.state.eta_seconds == 12
+
+
+def test_a_change_put_back_comes_before_what_was_recorded_since() -> None:
+    draft = Draft(jobs.create("j", "csv_import", now=NOW))
+    note(draft, 0)
+    change = draft.take(now=0.0)
+    note(draft, 1)
+    draft.put_back(change)
+    assert [msgspec.json.decode(item)[0] for item in draft.items] == [0, 1]
+    assert draft.succeeded == 2

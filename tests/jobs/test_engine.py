@@ -1,0 +1,307 @@
+"""The engine end to end: worker, committer, hub and store together, as an owner sees their job."""
+
+import asyncio
+
+import pytest
+
+from shelfwire.errors import Code, ShelfwireError
+from shelfwire.jobs.context import Job
+from shelfwire.protocol.job import Status
+from shelfwire.protocol.messages import JobComplete, JobError, JobProgress
+
+from .conftest import POLICY, MakeEngine
+
+
+async def three_books(job: Job) -> str:
+    await job.start(total=3, metadata=job.metadata)
+    async for index, title in job.pending(["Emma", "Dune", ""]):
+        if title:
+            job.record(index, {"title": title}, title=title, author="Somebody")
+        else:
+            job.fail(index, ShelfwireError(Code.ROW_INVALID), row=4)
+    return f"Added {job.succeeded} books"
+
+
+async def test_a_job_runs_from_upload_to_ending_and_its_follower_is_told_the_story(make_engine: MakeEngine) -> None:
+    async with make_engine(three_books) as engine:
+        told = await engine.story(await engine.submit())
+    kinds = [message.type for message in told]
+    assert kinds[-1] == "job_complete"
+    assert kinds.count("job_started") == 1
+    ending = told[-1].payload
+    assert isinstance(ending, JobComplete)
+    assert (ending.success_count, ending.failure_count, ending.summary) == (2, 1, "Added 2 books")
+    assert ending.results["books"] == [{"title": "Emma"}, {"title": "Dune"}]
+    (error,) = ending.results["errors"]
+    assert (error["index"], error["row"], error["code"]) == (2, 4, Code.ROW_INVALID)
+
+
+async def test_a_follower_attaching_after_the_end_is_told_the_same_ending(make_engine: MakeEngine) -> None:
+    async with make_engine(three_books) as engine:
+        job_id = await engine.submit()
+        first, late = await engine.story(job_id), await engine.story(job_id)
+    assert late[-1] == first[-1]
+    assert [message.type for message in late] == ["job_started", "job_progress", "job_complete"]
+
+
+async def test_the_input_reaches_the_pipeline_whole(make_engine: MakeEngine) -> None:
+    async def size(job: Job) -> str:
+        return f"{len(await job.input('file'))} bytes of {job.metadata.file_name}"
+
+    async with make_engine(size) as engine:
+        told = await engine.story(await engine.submit(b"x" * 3_000_000))
+    assert isinstance(told[-1].payload, JobComplete)
+    assert told[-1].payload.summary == "3000000 bytes of a.csv"
+
+
+async def test_a_job_that_cannot_be_done_fails_at_once_with_its_reason(make_engine: MakeEngine) -> None:
+    async def unreadable(_: Job) -> str:
+        raise ShelfwireError(Code.CSV_UNREADABLE, "It is a picture")
+
+    async with make_engine(unreadable) as engine:
+        told = await engine.story(await engine.submit())
+    assert isinstance(told[-1].payload, JobError)
+    assert (told[-1].payload.code, told[-1].payload.message) == (Code.CSV_UNREADABLE, "It is a picture")
+
+
+async def test_an_exception_is_tried_again_and_what_was_recorded_is_kept(make_engine: MakeEngine) -> None:
+    attempts: list[list[int]] = []
+
+    async def stumbling(job: Job) -> str:
+        await job.start(total=4)
+        attempts.append([])
+        async for index, _ in job.pending(range(4)):
+            attempts[-1].append(index)
+            if index == 2 and len(attempts) == 1:
+                raise KeyError("a defect")
+            job.record(index, index)
+        return "Done"
+
+    async with make_engine(stumbling) as engine:
+        told = await engine.story(await engine.submit())
+    assert attempts == [[0, 1, 2], [2, 3]]
+    assert told[-1].type == "job_complete"
+    waiting = [m.payload.user_message for m in told if isinstance(m.payload, JobProgress) and m.payload.user_message]
+    assert any("Trying again" in text for text in waiting)
+
+
+async def test_a_job_that_keeps_failing_is_given_up_with_the_cause(make_engine: MakeEngine) -> None:
+    async def broken(_: Job) -> str:
+        raise KeyError("a defect")
+
+    async with make_engine(broken) as engine:
+        told = await engine.story(await engine.submit())
+    assert isinstance(told[-1].payload, JobError)
+    assert told[-1].payload.code == Code.ATTEMPTS_EXHAUSTED
+    assert "KeyError" in told[-1].payload.message
+
+
+async def test_a_retryable_error_of_ours_is_tried_again_too(make_engine: MakeEngine) -> None:
+    tries: list[int] = []
+
+    async def storage_gone(_: Job) -> str:
+        tries.append(1)
+        raise ShelfwireError(Code.STORAGE_UNAVAILABLE)
+
+    async with make_engine(storage_gone) as engine:
+        told = await engine.story(await engine.submit())
+    assert len(tries) == POLICY.max_strikes
+    assert isinstance(told[-1].payload, JobError)
+    assert Code.STORAGE_UNAVAILABLE in told[-1].payload.message
+
+
+async def endless(job: Job) -> str:
+    await job.start(total=1_000_000)
+    async for index, _ in job.pending(range(1_000_000)):
+        job.record(index, None)
+    raise AssertionError("nobody stopped it")
+
+
+async def test_a_running_job_that_is_canceled_keeps_what_it_had_done(make_engine: MakeEngine) -> None:
+    async with make_engine(endless) as engine:
+        job_id = await engine.submit()
+        async with engine.service.follow(job_id) as follower:
+            asked, told = False, []
+            async for frame in engine.turning(follower.frames()):
+                told.append(frame)
+                if frame.state.processed and not asked:
+                    asked = True
+                    assert (await engine.service.cancel(job_id)).status is Status.CANCELING
+        assert told[-1].state.status is Status.CANCELED
+        items = await engine.service.results(job_id, after=-1, limit=1, ok=None)
+        assert items.total == told[-1].state.processed > 0
+
+
+async def test_a_cancel_stops_a_pipeline_that_waits_for_something_else(make_engine: MakeEngine) -> None:
+    async def hanging(job: Job) -> str:
+        await job.start(total=1)
+        await asyncio.Event().wait()
+        return "never"
+
+    async with make_engine(hanging) as engine:
+        job_id = await engine.submit()
+        await engine.until(job_id, Status.RUNNING)
+        await engine.service.cancel(job_id)
+        assert (await engine.story(job_id))[-1].type == "error"
+
+
+async def test_leaving_hands_jobs_back_and_the_next_process_goes_on_where_they_were(make_engine: MakeEngine) -> None:
+    first_indices: list[int] = []
+
+    async def until_the_end(job: Job) -> str:
+        await job.start(total=30_000)
+        async for index, _ in job.pending(range(30_000)):
+            if not job.succeeded or not first_indices:
+                first_indices.append(index)
+            job.record(index, None)
+        return "Done"
+
+    async with make_engine(until_the_end) as engine:
+        job_id = await engine.submit()
+        async with engine.service.follow(job_id) as follower:
+            async for frame in engine.turning(follower.frames()):
+                if frame.state.processed:
+                    break
+        await engine.stop()
+        committed = await engine.store.job(job_id)
+    assert committed is not None
+    left = committed.state
+    assert (left.status, left.strikes, left.barren) == (Status.QUEUED, 0, 0)
+    assert 0 < left.processed < 30_000
+    first_indices.clear()
+    async with make_engine(until_the_end) as engine:
+        told = await engine.story(job_id)
+    assert isinstance(told[-1].payload, JobComplete)
+    assert told[-1].payload.success_count == 30_000
+    assert first_indices[0] == left.processed
+
+
+async def test_as_many_jobs_run_at_once_as_there_are_slots(make_engine: MakeEngine) -> None:
+    running: set[str] = set()
+    most = 0
+    release = asyncio.Event()
+
+    async def waiting(job: Job) -> str:
+        nonlocal most
+        running.add(job.metadata.file_name or "")
+        await job.start(total=0)
+        most = max(most, engine_running())
+        await release.wait()
+        return "Done"
+
+    async with make_engine(waiting, slots=2) as engine:
+
+        def engine_running() -> int:
+            return len(engine.worker._runs)
+
+        jobs = [await engine.submit() for _ in range(4)]
+        await engine.until(jobs[1], Status.RUNNING)
+        release.set()
+        for job_id in jobs:
+            assert (await engine.story(job_id))[-1].type == "job_complete"
+    assert most == 2
+
+
+async def test_an_attempt_that_another_worker_overtook_is_stopped_and_writes_nothing_more(
+    make_engine: MakeEngine,
+) -> None:
+    stopped = asyncio.Event()
+
+    async def overtaken(job: Job) -> str:
+        await job.start(total=1)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            job.record(0, "too late")
+            stopped.set()
+        return "never"
+
+    async with make_engine(overtaken) as engine:
+        job_id = await engine.submit()
+        state = await engine.until(job_id, Status.RUNNING)
+        elsewhere = await engine.store.claim(("csv_import",), POLICY, state.lease_until + 60_000)
+        assert elsewhere is not None
+        assert elsewhere.state.attempt == 2
+        engine.clock.advance(POLICY.lease / 1000)
+        await stopped.wait()
+        items = await engine.service.results(job_id, after=-1, limit=9, ok=None)
+        after = (await engine.service.look(job_id)).state
+    assert items.items == []
+    assert (after.attempt, after.status) == (2, Status.RUNNING)
+
+
+async def test_an_item_cannot_be_recorded_twice(make_engine: MakeEngine) -> None:
+    refused: list[str] = []
+
+    async def twice(job: Job) -> str:
+        await job.start(total=1)
+        job.record(0, "once")
+        with pytest.raises(ValueError, match="item 0") as error:
+            job.record(0, "twice")
+        refused.append(str(error.value))
+        return "Done"
+
+    async with make_engine(twice) as engine:
+        told = await engine.story(await engine.submit())
+    assert isinstance(told[-1].payload, JobComplete)
+    assert told[-1].payload.success_count == 1
+    assert refused
+
+
+async def test_an_outcome_that_json_cannot_say_breaks_its_own_job_alone(make_engine: MakeEngine) -> None:
+    async def odd(job: Job) -> str:
+        await job.start(total=1)
+        job.record(0, object())
+        return "Done"
+
+    async with make_engine(odd) as engine:
+        told = await engine.story(await engine.submit())
+    assert isinstance(told[-1].payload, JobError)
+    assert told[-1].payload.code == Code.ATTEMPTS_EXHAUSTED
+
+
+async def test_a_library_beyond_the_inline_limit_is_truncated_and_paged(make_engine: MakeEngine) -> None:
+    async def large(job: Job) -> str:
+        await job.start(total=100)
+        async for index, _ in job.pending(range(100)):
+            job.record(index, {"review": "x" * 20_000, "index": index})
+        return "Added 100 books"
+
+    async with make_engine(large) as engine:
+        job_id = await engine.submit()
+        ending = (await engine.story(job_id))[-1].payload
+        page = await engine.service.results(job_id, after=-1, limit=60, ok=None)
+        rest = await engine.service.results(job_id, after=page.next or 0, limit=60, ok=None)
+    assert isinstance(ending, JobComplete)
+    assert ending.truncated
+    assert ending.results_url == f"/api/jobs/{job_id}/results"
+    assert 30 <= len(ending.results["books"]) <= 35
+    assert [item.index for item in [*page.items, *rest.items]] == list(range(100))
+    assert rest.next is None
+
+
+async def test_while_the_job_runs_a_page_stops_before_the_first_gap(make_engine: MakeEngine) -> None:
+    release = asyncio.Event()
+
+    async def out_of_order(job: Job) -> str:
+        await job.start(total=4)
+        for index in (0, 1, 3):
+            job.record(index, index)
+        await release.wait()
+        job.record(2, 2)
+        return "Done"
+
+    async with make_engine(out_of_order) as engine:
+        job_id = await engine.submit()
+        async with engine.service.follow(job_id) as follower:
+            async for frame in engine.turning(follower.frames()):
+                if frame.state.processed == 3:
+                    break
+        page = await engine.service.results(job_id, after=-1, limit=10, ok=True)
+        assert ([item.index for item in page.items], page.next, page.total) == ([0, 1], 1, 3)
+        waiting = await engine.service.results(job_id, after=1, limit=10, ok=None)
+        assert (waiting.items, waiting.next) == ([], 1)
+        release.set()
+        await engine.story(job_id)
+        page = await engine.service.results(job_id, after=1, limit=10, ok=None)
+        assert ([item.index for item in page.items], page.next) == ([2, 3], None)

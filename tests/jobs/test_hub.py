@@ -1,0 +1,110 @@
+import asyncio
+
+import pytest
+
+from shelfwire.jobs import hub as hubs
+from shelfwire.jobs.hub import Hub
+from shelfwire.jobs.store import Committed
+from shelfwire.protocol import job as jobs
+from shelfwire.protocol.feed import Due
+from shelfwire.protocol.job import Advance, JobState, Policy
+from shelfwire.protocol.messages import Message, encode
+
+POLICY = Policy()
+QUEUED = jobs.create("j", "csv_import", now=1000)
+CLAIMED = jobs.claim(QUEUED, POLICY, now=1000)
+
+
+def progress(state: JobState, count: int = 1) -> JobState:
+    return jobs.advance(state, 1, Advance(total=1000, succeeded=count), POLICY, now=2000)
+
+
+async def test_a_follower_is_told_what_is_published_and_nothing_of_other_jobs() -> None:
+    hub = Hub()
+    with hub.follow("j") as (follower, offer):
+        offer(Committed(state=QUEUED))
+        assert [frame.due for frame in follower.due()] == [Due.PROGRESS]
+        hub.publish([Committed(state=jobs.create("other", "csv_import", now=1))])
+        assert follower.due() == []
+        hub.publish([Committed(state=progress(CLAIMED))])
+        assert [frame.due for frame in follower.due()] == [Due.STARTED, Due.PROGRESS]
+
+
+async def test_a_commit_between_attaching_and_reading_the_row_is_not_lost() -> None:
+    hub = Hub()
+    newer = progress(CLAIMED)
+    with hub.follow("j") as (follower, offer):
+        hub.publish([Committed(state=newer)])
+        offer(Committed(state=QUEUED))
+        frames = follower.due()
+    assert {frame.state.seq for frame in frames} == {newer.seq}
+
+
+async def test_however_long_a_follower_sleeps_it_holds_nothing_and_is_told_the_newest() -> None:
+    hub = Hub()
+    with hub.follow("j") as (sleeper, offer), hub.follow("j") as (reader, _):
+        offer(Committed(state=CLAIMED))
+        state, told = CLAIMED, 0
+        for _ in range(500):
+            state = progress(state)
+            hub.publish([Committed(state=state)])
+            told += len(reader.due())
+        frames = sleeper.due()
+    assert told == 501, "nobody waited for the sleeper"
+    assert [(frame.due, frame.state.processed) for frame in frames] == [(Due.STARTED, 500), (Due.PROGRESS, 500)]
+
+
+async def test_each_message_is_encoded_once_for_all_followers(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[Message] = []
+
+    def counting(message: Message) -> str:
+        encoded.append(message)
+        return encode(message)
+
+    monkeypatch.setattr(hubs, "encode", counting)
+    hub = Hub()
+    with hub.follow("j") as (one, offer), hub.follow("j") as (two, _), hub.follow("j") as (three, _):
+        offer(Committed(state=progress(CLAIMED)))
+        texts = [[frame.text for frame in follower.due()] for follower in (one, two, three)]
+    assert texts[0] == texts[1] == texts[2]
+    assert len(encoded) == 2
+
+
+async def test_waiting_followers_wake_and_the_iteration_ends_with_the_ending() -> None:
+    hub = Hub()
+    with hub.follow("j") as (follower, offer):
+        offer(Committed(state=CLAIMED))
+
+        async def listen() -> list[Due]:
+            return [frame.due async for frame in follower.frames()]
+
+        listening = asyncio.create_task(listen())
+        await asyncio.sleep(0)
+        ended = jobs.complete(progress(CLAIMED), 1, "Done", POLICY, now=3000)
+        hub.publish([Committed(state=ended, terminal="the end")])
+        assert await listening == [Due.PROGRESS, Due.STARTED, Due.PROGRESS, Due.ENDING]
+
+
+async def test_a_sync_answers_with_the_state_now_in_the_contracts_words() -> None:
+    hub = Hub()
+    with hub.follow("j") as (follower, offer):
+        offer(Committed(state=progress(CLAIMED)))
+        follower.due()
+        follower.sync()
+        (frame,) = follower.due()
+        assert '"userMessage":"Resuming..."' in frame.text
+        ended = jobs.complete(progress(CLAIMED), 1, "Done", POLICY, now=3000)
+        hub.publish([Committed(state=ended, terminal="the end")])
+        follower.sync()
+        assert [frame.due for frame in follower.due()] == [Due.PROGRESS, Due.ENDING]
+
+
+async def test_nothing_is_kept_of_a_job_that_nobody_follows() -> None:
+    hub = Hub()
+    with hub.follow("j") as (_, offer):
+        offer(Committed(state=QUEUED))
+        with hub.follow("j"):
+            assert hub.followers == 2
+        assert hub.followers == 1
+    assert hub.followers == 0
+    assert hub._channels == {}

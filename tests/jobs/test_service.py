@@ -1,0 +1,87 @@
+import asyncio
+
+import pytest
+
+from shelfwire.errors import Code, ShelfwireError
+from shelfwire.jobs.context import Job
+from shelfwire.protocol.grants import Scope
+from shelfwire.protocol.messages import Metadata
+
+from .conftest import MakeEngine
+
+
+async def nothing(_: Job) -> str:
+    return "Done"
+
+
+async def test_an_upload_that_breaks_off_leaves_nothing_behind(make_engine: MakeEngine) -> None:
+    async with make_engine(nothing, running=False) as engine:
+        job_ids: list[str] = []
+
+        async def broken_off() -> None:
+            async with engine.service.upload() as upload:
+                job_ids.append(upload.job_id)
+                await upload.write("file", b"half of it")
+                raise ConnectionError
+
+        with pytest.raises(ConnectionError):
+            await broken_off()
+        assert await engine.store.read_input(job_ids[0], "file") == b""
+
+
+async def test_every_job_has_an_id_and_a_token_of_its_own(make_engine: MakeEngine) -> None:
+    async with make_engine(nothing, running=False) as engine:
+        created = []
+        for _ in range(3):
+            async with engine.service.upload() as upload:
+                created.append(await engine.service.create(upload, "csv_import", Metadata()))
+        assert len({one.job_id for one in created}) == len({one.token for one in created}) == 3
+        await engine.service.authorize(created[0].job_id, created[0].token, Scope.CONTROL)
+        with pytest.raises(ShelfwireError) as refused:
+            await engine.service.authorize(created[0].job_id, created[1].token, Scope.WATCH)
+        assert refused.value.code is Code.UNAUTHORIZED
+
+
+@pytest.mark.parametrize("token", [None, "", "nonsense"])
+async def test_without_the_right_token_nobody_passes(make_engine: MakeEngine, token: str | None) -> None:
+    async with make_engine(nothing, running=False) as engine:
+        job_id = await engine.submit()
+        with pytest.raises(ShelfwireError) as refused:
+            await engine.service.authorize(job_id, token, Scope.WATCH)
+        assert refused.value.code is Code.UNAUTHORIZED
+
+
+async def test_a_token_expires_after_its_time_to_live(make_engine: MakeEngine) -> None:
+    async with make_engine(nothing, running=False, token_ttl=60_000) as engine:
+        async with engine.service.upload() as upload:
+            created = await engine.service.create(upload, "csv_import", Metadata())
+        engine.clock.advance(59)
+        await engine.service.authorize(created.job_id, created.token, Scope.WATCH)
+        engine.clock.advance(1)
+        with pytest.raises(ShelfwireError) as refused:
+            await engine.service.authorize(created.job_id, created.token, Scope.WATCH)
+        assert refused.value.code is Code.TOKEN_EXPIRED
+
+
+async def test_a_job_that_expired_meanwhile_is_like_no_job_at_all(make_engine: MakeEngine) -> None:
+    async with make_engine(nothing, running=False) as engine:
+        job_id = await engine.submit()
+        await engine.store.sweep(engine.clock.now() + 10**12)
+        for asking in (engine.service.look(job_id), engine.service.cancel(job_id)):
+            with pytest.raises(ShelfwireError) as refused:
+                await asking
+            assert refused.value.code is Code.UNAUTHORIZED
+
+
+async def test_a_worker_hears_of_a_new_job_without_waiting_for_its_poll(make_engine: MakeEngine) -> None:
+    ran = asyncio.Event()
+
+    async def noted(_: Job) -> str:
+        ran.set()
+        return "Done"
+
+    async with make_engine(noted) as engine:
+        await asyncio.sleep(0)
+        await engine.submit()
+        async with asyncio.timeout(5):
+            await ran.wait()

@@ -1,0 +1,133 @@
+import sqlite3
+import stat
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import create_engine
+
+from shelfwire.errors import Code, ShelfwireError
+from shelfwire.jobs.store import Item, JobStore
+from shelfwire.protocol.job import JobState, Status
+from shelfwire.stores.migrations import upgrade
+from shelfwire.stores.schema import metadata
+from shelfwire.stores.sqlite import DATABASE_NAME, DataFolderBusyError, SqliteStore
+from shelfwire.testing import NOW, POLICY, StoreContract, add_job, claim, conclude, ending
+
+Open = Callable[[], AbstractAsyncContextManager[JobStore]]
+
+
+@pytest.fixture
+def make_store(tmp_path: Path) -> Open:
+    return lambda: SqliteStore(tmp_path / "data", conclude=conclude, inline_limit=10_000)
+
+
+class TestSqliteStore(StoreContract):
+    pass
+
+
+async def test_a_second_process_on_the_data_folder_is_told_so(tmp_path: Path, make_store: Open) -> None:
+    async with make_store():
+        with pytest.raises(DataFolderBusyError, match=str(tmp_path / "data")):
+            await make_store().__aenter__()
+
+
+async def test_what_a_dead_process_left_is_claimable_at_once(make_store: Open) -> None:
+    async with make_store() as store:
+        await add_job(store)
+        await claim(store)
+    async with make_store() as store:
+        assert (await claim(store)).state.attempt == 2
+
+
+async def test_inputs_without_a_job_are_swept_when_the_store_opens(make_store: Open) -> None:
+    async with make_store() as store:
+        await store.write_input("job-1", "file", 0, b"of a job")
+        await store.write_input("job-2", "file", 0, b"of an upload that broke off")
+        await add_job(store)
+    async with make_store() as store:
+        assert await store.read_input("job-1", "file") == b"of a job"
+        assert await store.read_input("job-2", "file") == b""
+
+
+async def test_only_the_owner_can_read_the_data(tmp_path: Path, make_store: Open) -> None:
+    async with make_store() as store:
+        await add_job(store)
+        folder = tmp_path / "data"
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        assert {stat.S_IMODE(path.stat().st_mode) for path in folder.glob(DATABASE_NAME + "*")} == {0o600}
+
+
+async def test_every_commit_is_synced_to_disk(make_store: Open) -> None:
+    async with make_store() as store:
+        assert isinstance(store, SqliteStore)
+        with store._writing.connect() as connection:
+            assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+            assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+
+
+async def test_data_of_a_newer_schema_is_refused_with_what_to_do(tmp_path: Path, make_store: Open) -> None:
+    async with make_store():
+        pass
+    with sqlite3.connect(tmp_path / "data" / DATABASE_NAME) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    with pytest.raises(ShelfwireError, match="newer shelfwire"):
+        await make_store().__aenter__()
+
+
+async def test_a_file_that_is_no_database_is_refused_and_the_folder_let_go(tmp_path: Path, make_store: Open) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / DATABASE_NAME).write_bytes(b"not a database" * 100)
+    for _ in range(2):
+        with pytest.raises(ShelfwireError) as refused:
+            await make_store().__aenter__()
+        assert refused.value.code is Code.STORAGE_UNAVAILABLE
+        assert not isinstance(refused.value, DataFolderBusyError)
+
+
+async def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ShelfwireError, match=str(tmp_path / "file")):
+        await SqliteStore(tmp_path / "file" / "data", conclude=conclude, inline_limit=1).__aenter__()
+
+
+async def test_a_commit_the_disk_cannot_take_changes_nothing_and_says_so(tmp_path: Path, make_store: Open) -> None:
+    async with make_store() as store:
+        before = await add_job(store)
+        with sqlite3.connect(tmp_path / "data" / DATABASE_NAME) as saboteur:
+            saboteur.execute("CREATE TRIGGER full BEFORE UPDATE ON job BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+        with pytest.raises(ShelfwireError, match="disk full") as refused:
+            await store.claim(("csv_import",), POLICY, NOW)
+        assert refused.value.code is Code.STORAGE_UNAVAILABLE
+        found = await store.job("job-1")
+        assert found is not None
+        assert found.state == before
+        saboteur.execute("DROP TRIGGER full")
+        saboteur.close()
+        assert (await claim(store)).state.status is Status.RUNNING
+
+
+async def test_the_head_of_a_long_log_stays_within_the_inline_limit(tmp_path: Path) -> None:
+    heads: list[int] = []
+
+    def counting(_: JobState, head: Sequence[Item]) -> str:
+        heads.append(sum(len(bytes(item.body)) for item in head))
+        return "{}"
+
+    async with SqliteStore(tmp_path / "data", conclude=counting, inline_limit=1000) as store:
+        await add_job(store)
+        await claim(store)
+        await store.commit([ending(list(range(500)))], POLICY, NOW)
+    assert 900 <= heads[0] <= 1000
+
+
+def test_the_newest_migration_and_the_schema_agree(tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path / 'fresh.sqlite3'}")
+    with engine.begin() as connection:
+        upgrade(connection)
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    engine.dispose()
