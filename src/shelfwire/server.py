@@ -1,0 +1,136 @@
+"""Runs the application on a socket of its own: uvicorn, with what the contract asks of the transport."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import sys
+from collections.abc import AsyncIterator, Generator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import structlog
+import uvicorn
+from litestar import Litestar
+
+from shelfwire.address import announced
+from shelfwire.errors import Code, ShelfwireError
+from shelfwire.settings import Settings
+
+MAX_FRAME_BYTES: Final = 64 * 1024
+HEARTBEAT_SECONDS: Final = 30.0
+HEARTBEAT_TIMEOUT_SECONDS: Final = 60.0
+DEAD_PEER_MS: Final = 90_000
+"""A peer that has not taken a byte for so long is cut off by the kernel, whatever waits to be sent to it."""
+GRACE_SECONDS: Final = 5
+UVICORN_NOISE: Final = "ASGI callable returned without completing handshake."
+"""uvicorn 0.54 logs this as an error after every refused handshake that was answered in full."""
+
+
+class StartError(ShelfwireError):
+    """The server could not start."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(Code.INTERNAL, reason, user_message=reason)
+
+
+def _bind(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_MS)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        raise StartError(f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}. Try --port 0") from None
+    return listener
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: the command line owns the process's signals."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+@asynccontextmanager
+async def serving(application: Litestar, settings: Settings) -> AsyncIterator[str]:
+    """Serve until the context ends, then shut down gracefully: sockets close with 1012 and jobs are handed back.
+
+    Yields:
+        The server's URL.
+
+    Raises:
+        StartError: the port is taken.
+        ShelfwireError: the store could not be opened.
+    """
+    with contextlib.closing(_bind(settings)) as listener:
+        server = _Server(_uvicorn_config(application))
+        started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        running = asyncio.create_task(_run(application, server, listener, started))
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        url = f"http://{host}:{listener.getsockname()[1]}"
+        try:
+            await started
+            with announced(settings.data, url):
+                yield url
+        finally:
+            server.should_exit = True
+            await running
+
+
+async def _run(
+    application: Litestar, server: uvicorn.Server, listener: socket.socket, started: asyncio.Future[None]
+) -> None:
+    # A task of its own: what goes wrong in the caller's context must not pass through the application's task groups.
+    try:
+        async with application.lifespan():
+            listener.listen(server.config.backlog)
+            started.set_result(None)
+            await server.serve([listener])
+    except Exception as error:
+        if started.done():
+            raise
+        started.set_exception(_innermost(error))
+
+
+def _innermost(error: Exception) -> Exception:
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+def _uvicorn_config(application: Litestar) -> uvicorn.Config:
+    return uvicorn.Config(
+        application,
+        ws="websockets-sansio",
+        ws_max_size=MAX_FRAME_BYTES,
+        ws_ping_interval=HEARTBEAT_SECONDS,
+        ws_ping_timeout=HEARTBEAT_TIMEOUT_SECONDS,
+        ws_per_message_deflate=False,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+
+
+def quiet_logs(level: int = logging.INFO) -> None:
+    """Set up logging to standard error: structured, one line an event, no query string and so no token anywhere."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"], bool_as_flag=False),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+    )
+    logging.basicConfig(level=logging.WARNING, format="timestamp=%(asctime)s level=%(levelname)s event=%(message)r")
+    logging.getLogger("uvicorn.error").addFilter(lambda record: record.getMessage() != UVICORN_NOISE)

@@ -1,0 +1,1 @@
+"""The shells: HTTP and the progress socket. They translate and never decide."""

@@ -1,0 +1,100 @@
+"""How answers look: the success envelope that deployed decoders know, and problem documents (RFC 9457)."""
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.status_codes import HTTP_404_NOT_FOUND, HTTP_405_METHOD_NOT_ALLOWED, HTTP_500_INTERNAL_SERVER_ERROR
+
+from shelfwire.errors import Code, ShelfwireError
+from shelfwire.jobs.ending import results_path
+
+PROBLEM_TYPE: Final = "application/problem+json"
+RETRY_AFTER_SECONDS: Final = 2
+
+log = structlog.get_logger(__name__)
+
+
+def success(data: dict[str, Any], now: int) -> dict[str, Any]:
+    """The envelope of every good answer; `metadata` and `meta` are for two generations of decoders.
+
+    Args:
+        data: what was asked for.
+        now: milliseconds since the epoch.
+    """
+    stamp = {"timestamp": datetime.fromtimestamp(now / 1000, UTC).isoformat(timespec="milliseconds")}
+    return {"success": True, "data": data, "metadata": stamp, "meta": stamp}
+
+
+def problem(error: ShelfwireError) -> dict[str, Any]:
+    """The problem document of an error, with the members that old decoders read."""
+    document = {
+        "type": f"urn:shelfwire:error:{error.code}",
+        "title": error.user_message,
+        "status": error.status,
+        "detail": error.message,
+        "code": error.code,
+        "userMessage": error.user_message,
+        "retryable": error.retryable,
+        "success": False,
+        "error": {"code": error.code, "message": error.message},
+    }
+    return document if error.details is None else {**document, "details": error.details}
+
+
+def headers(error: ShelfwireError) -> dict[str, str]:
+    """The headers that go with a problem document."""
+    match error.status:
+        case 401:
+            return {"WWW-Authenticate": "Bearer"}
+        case 503:
+            return {"Retry-After": str(RETRY_AFTER_SECONDS)}
+        case _:
+            return {}
+
+
+def refuse(_: Request[Any, Any, Any], error: ShelfwireError) -> Response[dict[str, Any]]:
+    """Litestar's handler for our errors."""
+    return Response(problem(error), status_code=error.status, headers=headers(error), media_type=PROBLEM_TYPE)
+
+
+def refuse_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, Any]]:
+    """Litestar's handler for what its router and validation raise."""
+    extra = error.headers or {}
+    match error.status_code:
+        case code if code == HTTP_404_NOT_FOUND:
+            ours = ShelfwireError(Code.NOT_FOUND, f"No such route: {request.url.path}")
+        case code if code == HTTP_405_METHOD_NOT_ALLOWED:
+            ours = ShelfwireError(Code.METHOD_NOT_ALLOWED, f"{request.url.path} does not take {request.method}")
+        case code if code >= HTTP_500_INTERNAL_SERVER_ERROR:
+            return refuse_unexpected(request, error)
+        case _:
+            ours = ShelfwireError(Code.INVALID_REQUEST, _reason(error))
+    response = refuse(request, ours)
+    response.headers.update({name: value for name, value in extra.items() if name.lower() == "allow"})
+    return response
+
+
+def _reason(error: HTTPException) -> str:
+    if isinstance(error, ValidationException) and isinstance(error.extra, list):
+        # Litestar's own text repeats the URL, and with it any token in the query.
+        return "; ".join(f"{reason.get('key')}: {reason.get('message')}" for reason in error.extra)
+    return error.detail
+
+
+def refuse_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
+    """Litestar's handler for defects: the log has the cause, the caller has our apology."""
+    log.error("request broke", method=request.method, path=request.url.path, exc_info=error)
+    return refuse(request, ShelfwireError(Code.INTERNAL))
+
+
+def links(job_id: str) -> dict[str, str]:
+    """Where everything about a job is, relative to the server."""
+    return {
+        "self": f"/api/jobs/{job_id}",
+        "results": results_path(job_id),
+        "cancel": f"/api/jobs/{job_id}/cancel",
+        "progress": f"/ws/progress?jobId={job_id}",
+    }

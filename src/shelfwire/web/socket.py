@@ -1,0 +1,135 @@
+"""The progress socket: a plain ASGI function between a follower and its client. Section 2 of the contract."""
+
+import asyncio
+import contextlib
+from typing import Any, Final
+from urllib.parse import parse_qs
+
+import msgspec
+from litestar.enums import ScopeType
+from litestar.types import Receive, Scope, Send
+
+from shelfwire.errors import Code, ShelfwireError
+from shelfwire.jobs.hub import Follower
+from shelfwire.jobs.service import JobService
+from shelfwire.protocol import grants
+from shelfwire.protocol.feed import CLOSE_REASONS, Due
+from shelfwire.protocol.messages import Message, Ping, Pong, SyncRequest, UndecodableError, Unknown, decode, encode
+from shelfwire.web.answers import PROBLEM_TYPE, headers, problem
+from shelfwire.web.routes import bearer
+
+MAX_BAD_FRAMES: Final = 20
+CLOSE_NORMAL: Final = 1000
+CLOSE_MISUSE: Final = 1008
+UPGRADE_REQUIRED: Final = 426
+
+
+class ProgressSocket:
+    """Serves `/ws/progress`.
+
+    The server around it answers PINGs, sends its own every 30 s, and refuses frames over 64 KiB.
+
+    Args:
+        service: the engine.
+        max_followers: sockets at once.
+    """
+
+    def __init__(self, service: JobService, max_followers: int) -> None:
+        self._service = service
+        self._max_followers = max_followers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the follower in or answer why not, then tell it everything until the end or until it leaves."""
+        if scope["type"] != ScopeType.WEBSOCKET:
+            error = ShelfwireError(Code.INVALID_REQUEST, "This address takes only WebSocket upgrades")
+            await _refuse(send, "http.response", error, UPGRADE_REQUIRED, {"Upgrade": "websocket"})
+            return
+        await receive()
+        try:
+            job_id, after = await self._admit(scope)
+            async with self._service.follow(job_id, after) as follower:
+                await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
+                await self._converse(job_id, follower, receive, send)
+        except ShelfwireError as error:
+            await _refuse(send, "websocket.http.response", error, error.status, headers(error))
+
+    async def _admit(self, scope: Scope) -> tuple[str, int]:
+        query = parse_qs(scope["query_string"].decode("latin-1"))
+        job_id = query.get("jobId", [""])[0]
+        if not job_id:
+            raise ShelfwireError(Code.INVALID_REQUEST, "The query parameter jobId is missing")
+        if self._service.followers >= self._max_followers:
+            raise ShelfwireError(Code.OVERLOADED)
+        authorization = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
+        token = bearer(authorization) or query.get("token", [""])[0]
+        await self._service.authorize(job_id, token, grants.Scope.WATCH)
+        after = query.get("after", ["0"])[0]
+        return job_id, int(after) if after.isdecimal() and after.isascii() else 0
+
+    async def _converse(self, job_id: str, follower: Follower, receive: Receive, send: Send) -> None:
+        telling = asyncio.create_task(_tell(follower, send))
+        try:
+            await self._listen(job_id, follower, receive, send)
+        finally:
+            telling.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await telling
+
+    async def _listen(self, job_id: str, follower: Follower, receive: Receive, send: Send) -> None:
+        bad = 0
+        while True:
+            event: Any = await receive()
+            if event["type"] == "websocket.disconnect":
+                return
+            match _decoded(event.get("text") or event.get("bytes") or b""):
+                case Message(payload=Ping(client_time=client_time)):
+                    await _send(send, self._pong(job_id, follower, client_time))
+                case Message(payload=SyncRequest()):
+                    follower.sync()
+                case _:
+                    bad += 1
+                    if bad >= MAX_BAD_FRAMES:
+                        reason = f"{bad} frames could not be understood"
+                        await send({"type": "websocket.close", "code": CLOSE_MISUSE, "reason": reason})
+                        return
+
+    def _pong(self, job_id: str, follower: Follower, client_time: int | None) -> str:
+        payload = Pong(client_time=client_time)
+        return encode(
+            Message(job_id=job_id, pipeline=follower.pipeline, timestamp=self._service.now(), payload=payload)
+        )
+
+
+async def _tell(follower: Follower, send: Send) -> None:
+    async for frame in follower.frames():
+        if not await _send(send, frame.text):
+            return
+        if frame.due is Due.ENDING:
+            reason = CLOSE_REASONS[frame.state.status]
+            with contextlib.suppress(OSError, RuntimeError):
+                await send({"type": "websocket.close", "code": CLOSE_NORMAL, "reason": reason})
+
+
+async def _send(send: Send, text: str) -> bool:
+    """Send a frame; false if the client is gone, which the receiving side is told as well."""
+    try:
+        await send({"type": "websocket.send", "text": text, "bytes": None})
+    except (OSError, RuntimeError):
+        # RuntimeError is how uvicorn refuses to send after it closed the socket itself, for want of a heartbeat.
+        return False
+    return True
+
+
+def _decoded(frame: str | bytes) -> Message | Unknown | None:
+    try:
+        return decode(frame)
+    except UndecodableError:
+        return None
+
+
+async def _refuse(send: Any, kind: str, error: ShelfwireError, status: int, extra: dict[str, str]) -> None:
+    body = msgspec.json.encode({**problem(error), "status": status})
+    fields = {"Content-Type": PROBLEM_TYPE, "Content-Length": str(len(body)), **extra}
+    raw = [(name.lower().encode(), value.encode()) for name, value in fields.items()]
+    await send({"type": f"{kind}.start", "status": status, "headers": raw})
+    await send({"type": f"{kind}.body", "body": body, "more_body": False})
