@@ -111,10 +111,10 @@ async def _engine(
             yield JobService(
                 store,
                 hub,
+                worker,
                 policy,
                 clock,
                 random_bytes,
-                worker.wake,
                 healthy=lambda: not any(task.done() for task in tasks),
                 token_ttl=token_ttl,
             )

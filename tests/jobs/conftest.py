@@ -115,7 +115,14 @@ def make_engine(tmp_path: Path) -> MakeEngine:
             pipelines = {"csv_import": Scripted(body)}
             worker = Worker(store, committer, hub.publish, pipelines, POLICY, clock, lambda: 0.0, slots)
             service = JobService(
-                store, hub, POLICY, clock, os.urandom, worker.wake, healthy=lambda: True, token_ttl=token_ttl
+                store,
+                hub,
+                worker,
+                POLICY,
+                clock,
+                os.urandom,
+                healthy=lambda: True,
+                token_ttl=token_ttl,
             )
             engine = Engine(store, clock, hub, committer, worker, service)
             if running:

@@ -9,6 +9,7 @@ from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.clock import Clock
 from shelfwire.jobs.hub import Follower, Hub
 from shelfwire.jobs.store import Committed, Item, JobStore
+from shelfwire.jobs.worker import Worker
 from shelfwire.protocol import grants
 from shelfwire.protocol.grants import Grant, Scope
 from shelfwire.protocol.job import JobState, Policy, create
@@ -56,10 +57,10 @@ class JobService:
     Args:
         store: where jobs live.
         hub: tells followers.
+        worker: hears of new jobs and of cancels without delay.
         policy: lease and limits.
         clock: the time.
         random_bytes: as many bytes of a cryptographic source as asked for.
-        wake_worker: called when there is a job to claim.
         healthy: whether everything that runs beside the shells is alive.
         token_ttl: milliseconds a token lasts; None for as long as its job.
     """
@@ -68,10 +69,10 @@ class JobService:
         self,
         store: JobStore,
         hub: Hub,
+        worker: Worker,
         policy: Policy,
         clock: Clock,
         random_bytes: Callable[[int], bytes],
-        wake_worker: Callable[[], None],
         healthy: Callable[[], bool],
         token_ttl: int | None = None,
     ) -> None:
@@ -80,7 +81,7 @@ class JobService:
         self._policy = policy
         self._clock = clock
         self._random_bytes = random_bytes
-        self._wake_worker = wake_worker
+        self._worker = worker
         self._healthy = healthy
         self._token_ttl = token_ttl
 
@@ -119,7 +120,7 @@ class JobService:
         expires_at = None if self._token_ttl is None else now + self._token_ttl
         grant = Grant(digest=grants.digest(token), job_id=upload.job_id, expires_at=expires_at)
         await self._store.create(create(upload.job_id, pipeline, now=now, metadata=metadata), grant)
-        self._wake_worker()
+        self._worker.wake()
         return Created(upload.job_id, token)
 
     async def authorize(self, job_id: str, token: str | None, scope: Scope) -> None:
@@ -169,6 +170,7 @@ class JobService:
         if committed is None:
             raise ShelfwireError(Code.UNAUTHORIZED)
         self._hub.publish([committed])
+        self._worker.check(job_id)
         return committed.state
 
     async def results(self, job_id: str, *, after: int, limit: int, ok: bool | None) -> Page:

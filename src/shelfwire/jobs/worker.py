@@ -60,6 +60,12 @@ class Worker:
         """There is a new job to claim."""
         self._news.set()
 
+    def check(self, job_id: str) -> None:
+        """Look at once whether a cancel was asked of this job, if it runs here, and not only at the next renewal."""
+        for draft in self._runs.values():
+            if draft.state.id == job_id:
+                self._committer.mark(draft, urgent=True)
+
     async def run(self) -> None:
         """Claim and run jobs until cancelled; the caller then waits for `leave`."""
         async with asyncio.TaskGroup() as tasks:

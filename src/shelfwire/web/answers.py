@@ -55,9 +55,13 @@ def headers(error: ShelfwireError) -> dict[str, str]:
             return {}
 
 
-def refuse(_: Request[Any, Any, Any], error: ShelfwireError) -> Response[dict[str, Any]]:
+def refuse(request: Request[Any, Any, Any], error: ShelfwireError) -> Response[dict[str, Any]]:
     """Litestar's handler for our errors."""
-    return Response(problem(error), status_code=error.status, headers=headers(error), media_type=PROBLEM_TYPE)
+    extra = headers(error)
+    if request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers:
+        # The rest of the request's body may still be on its way, and nobody is going to read it.
+        extra["Connection"] = "close"
+    return Response(problem(error), status_code=error.status, headers=extra, media_type=PROBLEM_TYPE)
 
 
 def refuse_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, Any]]:

@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import Request, Response, get, post
-from litestar.params import Parameter
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, QueryParameter
 
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.service import JobService
@@ -25,7 +26,9 @@ def bearer(header: str | None) -> str | None:
 
 
 @post("/api/import/csv-gemini", status_code=202, request_max_body_size=None)
-async def import_csv(request: HttpRequest, service: JobService, settings: Settings) -> Response[dict[str, Any]]:
+async def import_csv(
+    request: HttpRequest, service: NamedDependency[JobService], settings: NamedDependency[Settings]
+) -> Response[dict[str, Any]]:
     """Start the import of a CSV file, sent as the form field `file`."""
     length = request.headers.get("content-length", "")
     async with service.upload() as upload:
@@ -51,7 +54,9 @@ async def import_csv(request: HttpRequest, service: JobService, settings: Settin
 
 
 @get("/api/jobs/{job_id:str}")
-async def job_state(request: HttpRequest, job_id: str, service: JobService) -> Response[dict[str, Any]]:
+async def job_state(
+    request: HttpRequest, job_id: FromPath[str], service: NamedDependency[JobService]
+) -> Response[dict[str, Any]]:
     """Return a job's state now."""
     await service.authorize(job_id, bearer(request.headers.get("authorization")), Scope.WATCH)
     committed = await service.look(job_id)
@@ -59,7 +64,7 @@ async def job_state(request: HttpRequest, job_id: str, service: JobService) -> R
 
 
 @post("/api/jobs/{job_id:str}/cancel", status_code=200)
-async def cancel(request: HttpRequest, job_id: str, service: JobService) -> dict[str, Any]:
+async def cancel(request: HttpRequest, job_id: FromPath[str], service: NamedDependency[JobService]) -> dict[str, Any]:
     """Ask for a job to stop."""
     await service.authorize(job_id, bearer(request.headers.get("authorization")), Scope.CONTROL)
     state = await service.cancel(job_id)
@@ -69,11 +74,11 @@ async def cancel(request: HttpRequest, job_id: str, service: JobService) -> dict
 @get("/api/jobs/{job_id:str}/results")
 async def results(
     request: HttpRequest,
-    job_id: str,
-    service: JobService,
-    cursor: Annotated[int, Parameter(ge=-1)] = -1,
-    limit: Annotated[int, Parameter(ge=1, le=1000)] = 100,
-    status: Literal["ok", "failed"] | None = None,
+    job_id: FromPath[str],
+    service: NamedDependency[JobService],
+    cursor: Annotated[int, QueryParameter(ge=-1)] = -1,
+    limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 100,
+    status: FromQuery[Literal["ok", "failed"] | None] = None,
 ) -> dict[str, Any]:
     """Return a page of a job's results, in the order of the input."""
     await service.authorize(job_id, bearer(request.headers.get("authorization")), Scope.RESULTS)
@@ -91,7 +96,7 @@ async def live() -> dict[str, str]:
 
 
 @get("/health/ready")
-async def ready(service: JobService) -> dict[str, str]:
+async def ready(service: NamedDependency[JobService]) -> dict[str, str]:
     """Say that jobs can be taken and run."""
     if not await service.ready():
         raise ShelfwireError(Code.STORAGE_UNAVAILABLE)

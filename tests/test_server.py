@@ -1,0 +1,108 @@
+import asyncio
+import stat
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from shelfwire import app as apps
+from shelfwire.address import running_server
+from shelfwire.app import build
+from shelfwire.jobs.context import Job
+from shelfwire.server import StartError, serving
+from shelfwire.settings import Settings
+from shelfwire.stores.sqlite import DataFolderBusyError
+
+
+def settings_in(folder: Path, **options: object) -> Settings:
+    return Settings(data=folder / "data", port=0, **options)  # type: ignore[arg-type]
+
+
+async def test_a_running_server_is_found_by_its_data_folder_and_a_stopped_one_is_not(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    assert running_server(settings.data) is None
+    async with serving(build(settings), settings) as url:
+        assert running_server(settings.data) == url
+        assert stat.S_IMODE((settings.data / "server.json").stat().st_mode) == 0o600
+        async with httpx2.AsyncClient() as http:
+            assert (await http.get(f"{url}/health/live")).status_code == 200
+    assert running_server(settings.data) is None
+
+
+async def test_a_broken_announcement_is_no_server(tmp_path: Path) -> None:
+    (tmp_path / "server.json").write_bytes(b"{half")
+    assert running_server(tmp_path) is None
+
+
+async def test_a_port_that_is_taken_is_named_with_what_to_do(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    async with serving(build(settings), settings) as url:
+        other = settings_in(tmp_path / "other")
+        taken = Settings(data=other.data, port=int(url.rpartition(":")[2]))
+        with pytest.raises(StartError, match=f"{taken.port}.*--port 0"):
+            async with serving(build(taken), taken):
+                pass
+
+
+async def test_a_data_folder_in_use_stops_the_second_server_and_harms_the_first_in_nothing(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    async with serving(build(settings), settings) as url:
+        with pytest.raises(DataFolderBusyError):
+            async with serving(build(settings), settings):
+                pass
+        assert running_server(settings.data) == url
+        async with httpx2.AsyncClient() as http:
+            assert (await http.get(f"{url}/health/ready")).status_code == 200
+
+
+async def test_what_goes_wrong_in_the_callers_context_comes_out_as_it_was(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    with pytest.raises(KeyError, match="mine"):
+        async with serving(build(settings), settings):
+            raise KeyError("mine")
+
+
+async def test_it_listens_on_ipv6_loopback_too(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path, host="::1")
+    async with serving(build(settings), settings) as url, httpx2.AsyncClient() as http:
+        assert url.startswith("http://[::1]:")
+        assert (await http.get(f"{url}/health/live")).status_code == 200
+
+
+async def test_a_pipeline_that_will_not_let_go_does_not_keep_the_server_from_stopping(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apps, "GRACE_SECONDS", 0.05)
+    entered, release = asyncio.Event(), asyncio.Event()
+
+    class Stubborn:
+        name = "csv_import"
+
+        async def run(self, _: Job) -> str:
+            entered.set()
+            while not release.is_set():
+                try:
+                    await release.wait()
+                except asyncio.CancelledError:
+                    continue
+            return "Done"
+
+    settings = settings_in(tmp_path)
+    async with serving(build(settings, pipelines=[Stubborn()]), settings) as url, httpx2.AsyncClient() as http:
+        await http.post(f"{url}/api/import/csv-gemini", files={"file": ("a.csv", b"Title\nEmma\n")})
+        await entered.wait()
+    release.set()
+
+
+async def test_a_part_that_breaks_is_logged_and_the_server_is_not_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def broken(*_: object) -> None:
+        raise KeyError("a defect")
+
+    monkeypatch.setattr(apps, "_sweep", broken)
+    settings = settings_in(tmp_path)
+    async with serving(build(settings), settings) as url, httpx2.AsyncClient() as http:
+        assert (await http.get(f"{url}/health/ready")).status_code == 503
+        assert (await http.get(f"{url}/health/live")).status_code == 200
+    assert "the server is broken" in capsys.readouterr().out
