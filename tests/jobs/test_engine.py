@@ -8,8 +8,7 @@ from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.context import Job
 from shelfwire.protocol.job import Status
 from shelfwire.protocol.messages import JobComplete, JobError, JobProgress
-
-from .conftest import POLICY, MakeEngine
+from tests.jobs.conftest import POLICY, MakeEngine
 
 
 async def three_books(job: Job) -> str:
@@ -307,3 +306,77 @@ async def test_while_the_job_runs_a_page_stops_before_the_first_gap(make_engine:
         await engine.story(job_id)
         page = await engine.service.results(job_id, after=1, limit=10, ok=None)
         assert ([item.index for item in page.items], page.next) == ([2, 3], None)
+
+
+async def test_a_cancel_whose_worker_died_takes_effect_when_the_next_process_starts(make_engine: MakeEngine) -> None:
+    async with make_engine(three_books, running=False) as engine:
+        job_id = await engine.submit()
+        claimed = await engine.store.claim(("csv_import",), POLICY, engine.clock.now())
+        assert claimed is not None
+        assert (await engine.service.cancel(job_id)).status is Status.CANCELING
+    async with make_engine(three_books) as engine:
+        told = await engine.story(job_id)
+    assert isinstance(told[-1].payload, JobError)
+    assert told[-1].payload.code == Code.JOB_CANCELED
+
+
+async def test_a_worker_whose_store_fails_for_a_while_goes_on_by_itself(
+    make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def failing(*_: object) -> None:
+        tried.set()
+        raise ShelfwireError(Code.STORAGE_UNAVAILABLE, "disk full")
+
+    tried = asyncio.Event()
+    async with make_engine(three_books) as engine:
+        with monkeypatch.context() as broken:
+            broken.setattr(engine.store, "claim", failing)
+            job_id = await engine.submit()
+            await tried.wait()
+        assert (await engine.story(job_id))[-1].type == "job_complete"
+
+
+async def test_a_pipeline_never_runs_further_ahead_than_five_thousand_uncommitted_items(
+    make_engine: MakeEngine,
+) -> None:
+    ahead: list[int] = []
+
+    async def eager(job: Job) -> str:
+        await job.start(total=12_000)
+        async for index, _ in job.pending(range(12_000)):
+            job.record(index, None)
+            ahead.append(len(job._draft.items))
+        return "Done"
+
+    async with make_engine(eager) as engine:
+        told = await engine.story(await engine.submit())
+    assert told[-1].type == "job_complete"
+    assert 1000 < max(ahead) <= 5000
+
+
+async def test_the_event_loop_has_its_turn_while_a_pipeline_computes(make_engine: MakeEngine) -> None:
+    turns = 0
+
+    async def computing(job: Job) -> str:
+        nonlocal turns
+        done = False
+
+        async def count_turns() -> None:
+            nonlocal turns
+            while not done:
+                turns += 1
+                await asyncio.sleep(0)
+
+        counting = asyncio.create_task(count_turns())
+        slices = 0
+        async for _ in job.paced(sum(range(2000)) for _ in range(2000)):
+            slices += 1
+        done = True
+        await counting
+        return f"{slices} slices"
+
+    async with make_engine(computing) as engine:
+        told = await engine.story(await engine.submit())
+    assert isinstance(told[-1].payload, JobComplete)
+    assert told[-1].payload.summary == "2000 slices"
+    assert turns > 2

@@ -6,8 +6,7 @@ from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.context import Job
 from shelfwire.protocol.grants import Scope
 from shelfwire.protocol.messages import Metadata
-
-from .conftest import MakeEngine
+from tests.jobs.conftest import MakeEngine
 
 
 async def nothing(_: Job) -> str:

@@ -9,8 +9,7 @@ import pytest
 from shelfwire.errors import CODES, Code, ShelfwireError
 from shelfwire.protocol.grants import Scope
 from shelfwire.web.answers import problem
-
-from .conftest import MakeServer, Server, bearer, grant_job
+from tests.live import MakeServer, Server, bearer, grant_job
 
 HEADER = b"Title,Author,ISBN13\n"
 

@@ -9,8 +9,7 @@ from shelfwire import server as servers
 from shelfwire.errors import Code
 from shelfwire.protocol.grants import Scope
 from shelfwire.protocol.messages import JobProgress, Message, Ping, Pong, decode, encode
-
-from .conftest import MakeServer, Server, bearer, grant_job, next_message, next_of
+from tests.live import MakeServer, Server, bearer, grant_job, next_message, next_of
 
 PING = encode(Message(job_id="x", pipeline="csv_import", timestamp=1, payload=Ping(client_time=1699564820990)))
 SYNC = '{"type":"sync_request","jobId":"x","pipeline":"csv_import","timestamp":1,"version":"1.0.0","payload":{}}'

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import httpx2
-import pytest
 from litestar import Litestar
 from websockets.asyncio.client import ClientConnection, connect
 
@@ -100,19 +99,16 @@ async def next_of(socket: ClientConnection, kind: str) -> Message:
 
 
 class MakeServer(Protocol):
-    """Starts a server; `gated` replaces the import by one that waits for the test."""
+    """Starts a server on the test's data folder; `gated` replaces the import by one that waits for the test."""
 
     def __call__(self, *, gated: bool = False, **settings: Any) -> AbstractAsyncContextManager[Server]: ...
 
 
-@pytest.fixture
-def make_server(tmp_path: Path) -> MakeServer:
-    @asynccontextmanager
-    async def make(*, gated: bool = False, **options: Any) -> AsyncIterator[Server]:
-        settings = Settings(data=tmp_path / "data", port=0, **options)
-        gate = Gated()
-        app = build(settings, pipelines=[gate if gated else CsvImport()])
-        async with serving(app, settings) as url, httpx2.AsyncClient(base_url=url) as http:
-            yield Server(url, app, http, gate)
-
-    return make
+@asynccontextmanager
+async def live_server(folder: Path, *, gated: bool = False, port: int = 0, **options: Any) -> AsyncIterator[Server]:
+    """Run a server on a data folder within a test."""
+    settings = Settings(data=folder, port=port, **options)
+    gate = Gated()
+    app = build(settings, pipelines=[gate if gated else CsvImport()])
+    async with serving(app, settings) as url, httpx2.AsyncClient(base_url=url) as http:
+        yield Server(url, app, http, gate)
