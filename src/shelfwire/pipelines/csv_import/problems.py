@@ -1,0 +1,33 @@
+"""What can be wrong with a book list: with the whole file, with one row, or with a row that repeats a book."""
+
+
+class UnreadableCsv(ValueError):  # noqa: N818 - the name says what the file is
+    """The bytes are no book list at all; the message tells a person what they are and what to do."""
+
+
+class RowProblem(ValueError):  # noqa: N818 - a row's problem is an outcome of the import, not a failure of it
+    """One row cannot become a book.
+
+    Attributes:
+        row: The row's number, from 1, as a spreadsheet shows it.
+        title: The title the row has, or an empty string.
+    """
+
+    def __init__(self, message: str, *, row: int, title: str = "") -> None:
+        super().__init__(message)
+        self.row = row
+        self.title = title
+
+
+class RepeatedBook(ValueError):  # noqa: N818 - as above
+    """A row holds the same book as an earlier row.
+
+    Attributes:
+        row: The row's number, from 1, as a spreadsheet shows it.
+        earlier_row: The number of the row that had the book first.
+    """
+
+    def __init__(self, *, row: int, earlier_row: int) -> None:
+        super().__init__(f"The same book as row {earlier_row}.")
+        self.row = row
+        self.earlier_row = earlier_row
