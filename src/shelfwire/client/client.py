@@ -78,7 +78,7 @@ class Client:
         self._url = url.rstrip("/")
         self._delays = delays
         self._random_fraction = random_fraction
-        self._http = httpx2.AsyncClient(base_url=self._url, timeout=TIMEOUT_SECONDS)
+        self._http = httpx2.AsyncClient(base_url=self._url, timeout=TIMEOUT_SECONDS, trust_env=False)
 
     async def __aenter__(self) -> Self:
         """Open the connection pool."""

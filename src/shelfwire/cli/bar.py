@@ -1,0 +1,115 @@
+"""The live bar on a terminal, and the table of failures under it."""
+
+from types import TracebackType
+from typing import Final, Self
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from shelfwire.cli.tally import Ending, Failure, Tally, clean, counts, headline
+from shelfwire.protocol.messages import Message
+
+LISTED: Final = 200
+"""So many failures fit a person's patience; a file takes all of them."""
+MAX_WIDTH: Final = 110
+WIDTH_FOR_ETA: Final = 60
+WIDTH_FOR_RATE: Final = 76
+REFRESHES: Final = 15
+STYLES: Final = {"complete": "bold green", "failed": "bold red", "canceled": "bold yellow"}
+
+
+class Bar:
+    """A bar with its figures, and the title of the book recorded last; see `show.Output`.
+
+    Args:
+        console: the terminal.
+        file: the name of the file.
+        short_id: what the job is called in a command.
+    """
+
+    def __init__(self, console: Console, file: str, short_id: str) -> None:
+        self.tally = Tally()
+        self._console = console
+        self._file = clean(file)
+        self._short_id = short_id
+        self._trouble = ""
+        self._left = False
+        self._live = Live(console=console, get_renderable=self._render, refresh_per_second=REFRESHES)
+
+    def __enter__(self) -> Self:
+        """See `show.Output`."""
+        name = Text.assemble("Importing ", (self._file, "bold"), "  ", (self._short_id, "dim"))
+        self._console.print(name, no_wrap=True, overflow="ellipsis")
+        self._live.start(refresh=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """See `show.Output`."""
+        self._left = True
+        self.tally.title = self.tally.note = self._trouble = ""
+        self._live.stop()
+
+    def message(self, message: Message) -> None:
+        """See `show.Output`."""
+        self.tally.take(message)
+        self._trouble = ""
+
+    def waiting(self, seconds: float) -> None:
+        """See `show.Output`."""
+        self._trouble = f"Connection lost, trying again in {seconds:.0f} s"
+        self._live.refresh()
+
+    def end(self, ending: Ending) -> None:
+        """See `show.Output`."""
+        say = self._console.print
+        say(Text(headline(ending), STYLES.get(ending.status, "")))
+        if ending.counted:
+            say(Text(counts(ending)))
+        if ending.failures:
+            say(self._table(ending.failures[:LISTED]))
+        if len(ending.failures) > LISTED:
+            more = (
+                f"These are the first {LISTED}. All {len(ending.failures):,}: shelfwire watch {self._short_id} --json"
+            )
+            say(Text(more, "yellow"))
+
+    def _render(self) -> RenderableType:
+        tally, width = self.tally, min(self._console.width, MAX_WIDTH)
+        known, whole = bool(tally.total), f"{tally.total or 0:,}"
+        grid = Table.grid(padding=(0, 1, 0, 0))
+        if self._left and not known:
+            return ""
+        cells = [f"{tally.share:4.0%}", f"{tally.done:{len(whole)},}/{whole}"] if known else []
+        if width >= WIDTH_FOR_RATE and tally.rate is not None:
+            cells.append(f"{tally.rate:7,.0f} rows/s")
+        if width >= WIDTH_FOR_ETA and tally.eta is not None:
+            cells.append(f"{_clock(tally.eta):>5} left")
+        texts = [Text(cell, no_wrap=True) for cell in cells]
+        taken = sum(text.cell_len + 1 for text in texts)
+        bar = ProgressBar(tally.total or None, tally.done, width=max(width - taken - 1, 4), pulse=not known)
+        grid.add_row(bar, *texts)
+        line = self._trouble or tally.title or tally.note
+        below = Text(line, "yellow" if self._trouble else "dim", no_wrap=True, overflow="ellipsis")
+        return Group(grid, below) if line else grid
+
+    def _table(self, failures: list[Failure]) -> Table:
+        table = Table(box=box.SIMPLE_HEAD, width=min(self._console.width, MAX_WIDTH), pad_edge=False)
+        table.add_column("Row", justify="right", style="cyan", no_wrap=True)
+        table.add_column("Title", ratio=2, no_wrap=True, overflow="ellipsis")
+        table.add_column("Why", ratio=3, overflow="fold")
+        for failure in failures:
+            title = Text(clean(failure.title)) if failure.title else Text("no title", "dim")
+            table.add_row(f"{failure.row:,}", title, Text(clean(failure.reason)))
+        return table
+
+
+def _clock(seconds: int) -> str:
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -1,0 +1,204 @@
+"""Which server a job lives on: a named one, the one that holds a data folder, or one inside this process."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Final, NamedTuple, Self, TypeVar
+from urllib.parse import urlsplit
+
+import httpx2
+
+from shelfwire.address import running_server
+from shelfwire.cli.errors import CommandError, Exit
+from shelfwire.client import Client, ConnectionLostError
+from shelfwire.settings import Settings, SettingsError, load
+
+T = TypeVar("T")
+SERVER_VARIABLE: Final = "SHELFWIRE_SERVER"
+ANSWER_SECONDS: Final = 3.0
+"""A server that lives says so in this time."""
+BUSY_SECONDS: Final = 15.0
+"""How long a process may hold a data folder without listening yet, or any more."""
+POLL_SECONDS: Final = 0.05
+
+
+class FolderBusyError(CommandError):
+    """Another process holds the data folder."""
+
+    def __init__(self, data: Path) -> None:
+        super().__init__(
+            f"Another shelfwire process holds the data folder {data}. Use its server, or name another folder: --data"
+        )
+
+
+class Place(NamedTuple):
+    """Where a job lives: on the server at a URL, or in a data folder of this machine. One of them is set."""
+
+    server: str | None
+    data: Path | None
+
+
+def choose_place(server: str | None, data: Path | None, environ: Mapping[str, str]) -> Place:
+    """Decide where a new job goes, by the flags, then by the environment.
+
+    Raises:
+        CommandError: both flags are given, or what is given cannot be used.
+    """
+    if server and data:
+        raise CommandError("--server and --data exclude each other: a server has its own data folder. Give one of them")
+    if data is None:
+        server = server or environ.get(SERVER_VARIABLE)
+    if server:
+        return Place(_checked_url(server), None)
+    return Place(None, settings({"data": data}, environ).data.absolute())
+
+
+def settings(flags: Mapping[str, object], environ: Mapping[str, str]) -> Settings:
+    """Gather the settings of a server.
+
+    Raises:
+        CommandError: one of them cannot be used.
+    """
+    try:
+        return load(flags, environ)
+    except SettingsError as error:
+        raise CommandError(f"Bad setting: {error}") from None
+
+
+async def alive(url: str) -> bool | None:
+    """Ask a server for a sign of life; None if something answers that is no shelfwire server."""
+    try:
+        async with httpx2.AsyncClient(timeout=ANSWER_SECONDS, trust_env=False) as http:
+            answer = await http.get(f"{url}/health/live")
+    except httpx2.HTTPError:
+        return False
+    try:
+        return True if answer.is_success and answer.json()["status"] == "ok" else None
+    except (ValueError, LookupError, TypeError):
+        return None
+
+
+class Session:
+    """The way to the server of one place. Use it as an asynchronous context manager.
+
+    Args:
+        place: where to go.
+        work: whether a server that has to be started for this also runs the jobs it finds.
+
+    Attributes:
+        client: speaks to the server.
+        own: whether the server runs inside this process.
+
+    Raises:
+        CommandError: on entering, where there is no server and none can be started.
+    """
+
+    client: Client
+
+    def __init__(self, place: Place, *, work: bool = True) -> None:
+        self.place = place
+        self.own = False
+        self._work = work
+        self._stack = AsyncExitStack()
+
+    @property
+    def movable(self) -> bool:
+        """Whether the server may leave while the data folder, and so the job, stays for somebody else to take."""
+        return self.place.data is not None and not self.own
+
+    async def __aenter__(self) -> Self:
+        """Find the server, or start it."""
+        try:
+            url = await self._reach()
+            self.client = await self._stack.enter_async_context(Client(url))
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave; a server inside this process hands its jobs back."""
+        await self._stack.aclose()
+
+    async def again(self) -> None:
+        """Find the server of this place anew, wherever it is now."""
+        await self._stack.aclose()
+        await self.__aenter__()
+
+    async def ask(self, question: Callable[[Client], Awaitable[T]]) -> T:
+        """Ask the server something, and if it has just left the data folder to others, ask its successor.
+
+        Raises:
+            RefusedError: the server says no.
+            ConnectionLostError: it cannot be reached.
+        """
+        try:
+            return await question(self.client)
+        except ConnectionLostError:
+            if not self.movable:
+                raise
+        await self.again()
+        return await question(self.client)
+
+    async def _reach(self) -> str:
+        if self.place.data is None:
+            return await _require(self.place.server or "")
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + BUSY_SECONDS
+        while True:
+            url = running_server(self.place.data)
+            if url is not None and await alive(url):
+                self.own = False
+                return url
+            try:
+                url = await self._start(self.place.data)
+            except FolderBusyError:
+                if loop.time() > deadline:
+                    raise CommandError(
+                        f"The process that holds the data folder {self.place.data} does not answer. "
+                        "Stop it, or name another folder: --data",
+                        Exit.UNREACHABLE,
+                    ) from None
+                await asyncio.sleep(POLL_SECONDS)
+            else:
+                self.own = True
+                return url
+
+    async def _start(self, data: Path) -> str:
+        from shelfwire.cli.inside import start  # noqa: PLC0415 - the server takes a second to import
+        from shelfwire.server import quiet_logs  # noqa: PLC0415 - likewise
+
+        quiet_logs(logging.ERROR)
+        return await self._stack.enter_async_context(
+            start(settings({"data": data, "port": 0}, os.environ), work=self._work)
+        )
+
+
+async def _require(url: str) -> str:
+    match await alive(url):
+        case True:
+            return url
+        case None:
+            raise CommandError(f"What answers at {url} is not a shelfwire server. Check the address", Exit.UNREACHABLE)
+        case _:
+            raise CommandError(
+                f"No server answers at {url}. Start one with `shelfwire serve`, or check the address",
+                Exit.UNREACHABLE,
+            )
+
+
+def _checked_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise CommandError(f"{url!r} is not a server's address. One looks like http://127.0.0.1:8787")
+    return url.rstrip("/")

@@ -1,0 +1,167 @@
+"""The jobs this person has started, so that they can come back to them: one small file that only they can read."""
+
+import contextlib
+import os
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import platformdirs
+from filelock import FileLock, Timeout
+
+from shelfwire.cli.errors import CommandError
+from shelfwire.client import JobRef
+
+VARIABLE: Final = "SHELFWIRE_STATE"
+NAME: Final = "jobs.json"
+KEPT_MS: Final = 30 * 24 * 3600 * 1000
+LOCK_SECONDS: Final = 10.0
+SHORT: Final = 8
+LAST: Final = "last"
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """How a job ended, as this person saw it."""
+
+    status: str
+    succeeded: int
+    failed: int
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A job and the way back to it. The token is a secret.
+
+    Attributes:
+        job_id: the job.
+        token: what lets its holder follow, read and cancel it.
+        file: the name of the file it imports.
+        created: when it was started, in milliseconds since the epoch.
+        server: the URL of the server that runs it; unset for a job in a data folder of this machine.
+        data: that data folder.
+        ended: how it ended, if this command line has seen it.
+    """
+
+    job_id: str
+    token: str
+    file: str
+    created: int
+    server: str | None = None
+    data: str | None = None
+    ended: Ended | None = None
+
+    @property
+    def short(self) -> str:
+        """As much of the id as a person needs to type."""
+        return self.job_id[:SHORT]
+
+    @property
+    def ref(self) -> JobRef:
+        """The job, for the client."""
+        return JobRef(self.job_id, self.token)
+
+    @property
+    def where(self) -> str:
+        """The server or data folder, for a person."""
+        return self.server or self.data or "?"
+
+
+class _Contents(msgspec.Struct, frozen=True):
+    jobs: list[Entry]
+
+
+def default_folder(environ: Mapping[str, str]) -> Path:
+    """Where the file is kept: the platform's folder for a user's state, unless the environment names another."""
+    named = environ.get(VARIABLE)
+    return Path(named).expanduser() if named else platformdirs.user_state_path("shelfwire", appauthor=False)
+
+
+def now() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+class JobsFile:
+    """The file, written atomically and by one process at a time.
+
+    Args:
+        folder: where it is; made, for its owner alone, when there is something to keep.
+        warn: hears what a person should know.
+    """
+
+    def __init__(self, folder: Path, warn: Callable[[str], None]) -> None:
+        self.path = folder / NAME
+        self._tell = warn
+        self._told: set[str] = set()
+
+    def entries(self) -> list[Entry]:
+        """Return all known jobs, the newest first."""
+        oldest = now() - KEPT_MS
+        return sorted((e for e in self._read() if e.created >= oldest), key=lambda entry: entry.created, reverse=True)
+
+    def find(self, name: str) -> Entry:
+        """Return the job that `name` means: the unique beginning of an id, or `last`.
+
+        Raises:
+            CommandError: none or several begin so.
+        """
+        entries = self.entries()
+        if name == LAST and entries:
+            return entries[0]
+        found = [entry for entry in entries if name and entry.job_id.startswith(name.lower())]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            ids = ", ".join(entry.job_id for entry in found)
+            raise CommandError(f"{name!r} is the beginning of {len(found)} jobs: {ids}. Give more of the id")
+        if not entries:
+            raise CommandError(f"No job is known in {self.path}. Start one: shelfwire import FILE")
+        raise CommandError(f"No known job has an id that begins with {name!r}. List them: shelfwire jobs")
+
+    def put(self, entry: Entry) -> None:
+        """Keep a job, in place of what was known of it. One that cannot be kept costs a warning, not the job."""
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with FileLock(self.path.with_suffix(".lock"), timeout=LOCK_SECONDS, mode=0o600):
+                self._write([entry, *(e for e in self.entries() if e.job_id != entry.job_id)])
+        except Timeout:
+            self._warn(f"Job {entry.short} is not remembered: another process keeps {self.path} locked")
+        except OSError as error:
+            self._warn(
+                f"Job {entry.short} is not remembered: {self.path} cannot be written ({error.strerror}). "
+                f"To come back to jobs, name a folder of your own: {VARIABLE}=FOLDER"
+            )
+
+    def _warn(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            self._tell(text)
+
+    def _read(self) -> list[Entry]:
+        try:
+            return msgspec.json.decode(self.path.read_bytes(), type=_Contents).jobs
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            self._warn(f"{self.path} cannot be read ({error.strerror}); going on without the jobs it holds")
+            return []
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            aside = self.path.with_name(NAME + ".broken")
+            with contextlib.suppress(OSError):
+                self.path.replace(aside)
+                self._warn(f"{self.path} was damaged and is kept as {aside}; the jobs it held are not known any more")
+            return []
+
+    def _write(self, entries: list[Entry]) -> None:
+        descriptor, name = tempfile.mkstemp(prefix=NAME + ".", dir=self.path.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(msgspec.json.format(msgspec.json.encode(_Contents(entries))))
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).replace(self.path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise

@@ -1,0 +1,140 @@
+"""The list of known jobs, with what their servers say of them now."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TextIO
+
+import msgspec
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from shelfwire.address import running_server
+from shelfwire.cli.connect import alive
+from shelfwire.cli.jobs_file import Ended, Entry
+from shelfwire.cli.tally import clean
+from shelfwire.cli.visit import ACCESS
+from shelfwire.client import Client, RefusedError
+from shelfwire.protocol.job import ENDED
+
+AT_ONCE: Final = 8
+EXPIRED: Final = "expired"
+WAITING: Final = "waiting"
+"""In a data folder that no server holds now."""
+UNREACHABLE: Final = "unreachable"
+STYLES: Final = {"complete": "green", "failed": "red", "canceled": "yellow", WAITING: "yellow", UNREACHABLE: "red"}
+
+
+class Known(NamedTuple):
+    """A job, and where it stands now: its status and, if anybody knows them, its counts."""
+
+    entry: Entry
+    status: str
+    total: int | None = None
+    succeeded: int | None = None
+    failed: int | None = None
+
+
+async def look_up(entries: Sequence[Entry]) -> list[Known]:
+    """Ask the servers of these jobs where each stands."""
+    urls = {entry.job_id: entry.server or _holder(entry.data) for entry in entries}
+    reachable = {url: await alive(url) for url in set(urls.values()) if url is not None}
+    turn = asyncio.Semaphore(AT_ONCE)
+
+    async def ask(entry: Entry) -> Known:
+        url = urls[entry.job_id]
+        if url is None or not reachable[url]:
+            return _unasked(entry)
+        async with turn:
+            return await _ask(entry, url)
+
+    return list(await asyncio.gather(*map(ask, entries)))
+
+
+def to_json(known: Sequence[Known]) -> str:
+    """Return the list as one JSON array; tokens stay in the jobs file."""
+    return msgspec.json.encode([_plain(job) for job in known]).decode()
+
+
+def print_lines(known: Sequence[Known], stream: TextIO) -> None:
+    """Print a line for each job, its cells set apart by tabs."""
+    for job in known:
+        cells = (job.entry.job_id, clean(job.entry.file), _when(job.entry), job.entry.where, _standing(job))
+        stream.write("\t".join(cells) + "\n")
+
+
+def print_table(known: Sequence[Known], console: Console) -> None:
+    """Print the list as a table."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("Job", style="bold", no_wrap=True)
+    table.add_column("File", overflow="fold")
+    table.add_column("Started", style="dim")
+    table.add_column("Where", style="dim", overflow="fold")
+    table.add_column("Status")
+    for job in known:
+        status = Text(_standing(job), STYLES.get(job.status, ""))
+        table.add_row(job.entry.short, Text(clean(job.entry.file)), _when(job.entry), Text(job.entry.where), status)
+    console.print(table)
+
+
+def _holder(data: str | None) -> str | None:
+    return None if data is None else running_server(Path(data))
+
+
+def _unasked(entry: Entry) -> Known:
+    if entry.ended is not None:
+        return _as_seen(entry, entry.ended)
+    return Known(entry, WAITING if entry.server is None else UNREACHABLE)
+
+
+def _as_seen(entry: Entry, ended: Ended) -> Known:
+    return Known(entry, ended.status, ended.succeeded + ended.failed, ended.succeeded, ended.failed)
+
+
+async def _ask(entry: Entry, url: str) -> Known:
+    try:
+        async with Client(url) as client:
+            state = await client.state(entry.ref)
+    except RefusedError as error:
+        return Known(entry, EXPIRED) if error.code in ACCESS else _unasked(entry)
+    return Known(entry, state["status"], state["totalCount"] or None, state["successCount"], state["failureCount"])
+
+
+def _plain(job: Known) -> dict[str, Any]:
+    entry = job.entry
+    fields = {
+        "jobId": entry.job_id,
+        "file": entry.file,
+        "createdAt": entry.created,
+        "server": entry.server,
+        "data": entry.data,
+        "status": job.status,
+        "totalCount": job.total,
+        "successCount": job.succeeded,
+        "failureCount": job.failed,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _when(entry: Entry) -> str:
+    return datetime.fromtimestamp(entry.created / 1000, UTC).astimezone().strftime("%d %b %H:%M")
+
+
+def _standing(job: Known) -> str:
+    match job.status:
+        case status if status in ENDED and job.succeeded is not None:
+            done = job.succeeded + (job.failed or 0)
+            return f"{status}, {job.failed:,} of {done:,} failed" if job.failed else f"{status}, {done:,} rows"
+        case status if status == WAITING:
+            return f"waiting: shelfwire watch {job.entry.short} continues it"
+        case status if status == UNREACHABLE:
+            return "its server does not answer"
+        case status if status == EXPIRED:
+            return "expired; import the file again"
+        case status if job.total:
+            return f"{status}, {(job.succeeded or 0) + (job.failed or 0):,} of {job.total:,} rows"
+        case status:
+            return status

@@ -1,0 +1,84 @@
+"""The command `shelfwire`: what can be typed, and what each way to end means."""
+
+import io
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from cyclopts import App, CycloptsError, Parameter
+from rich.console import Console
+from rich.text import Text
+
+from shelfwire import __version__
+from shelfwire.cli.errors import CommandError
+from shelfwire.cli.running import Interrupted
+
+BROKEN_PIPE: Final = 141
+INTERRUPTED: Final = 130
+EPILOGUE: Final = """\
+Exit codes:
+  0    the job is complete; rows that failed are listed
+  1    the job failed
+  2    usage or input: no such file, a bad setting, an unknown job,
+       a server that cannot start
+  3    the job was canceled
+  4    the server cannot be reached, or refused
+  130  interrupted by Ctrl-C, 143 by SIGTERM; nothing is lost, see watch"""
+WITHOUT_SERVER: Final = """\
+Import a book list from a CSV file, and show how it goes.
+
+Without --server it uses the server that holds the data folder; if there is none, it does all the work by itself."""
+SETTINGS: Final = """\
+Run a server until it is told to stop.
+
+Each setting can also come as an environment variable, such as SHELFWIRE_JOB_TTL, or as a key of the file that --config
+or SHELFWIRE_CONFIG names. A flag wins over the environment, the environment over the file."""
+
+
+def _one_line(error: CycloptsError) -> Text:
+    return Text(f"shelfwire: {error} See: shelfwire --help")
+
+
+app: Final = App(
+    name="shelfwire",
+    version=f"shelfwire {__version__}",
+    help="Import book lists with live progress that survives crashes, restarts and lost connections.",
+    help_epilogue=EPILOGUE,
+    help_format="plaintext",
+    error_formatter=_one_line,
+    error_console=Console(stderr=True, soft_wrap=True),
+    default_parameter=Parameter(negative="", show_default=False),
+)
+_COMMANDS: Final = {
+    "import": ("commands:import_file", WITHOUT_SERVER),
+    "watch": ("commands:watch", "Come back to a job: show how it goes, and go on with it if nobody else does."),
+    "jobs": ("commands:jobs", "List the jobs of the last 30 days, and where each stands."),
+    "cancel": ("commands:cancel", "Cancel a job. The rows imported until then are kept."),
+    "serve": ("serve:serve", SETTINGS),
+}
+# Named, not imported: a command that is not asked for costs no time.
+for _order, (_name, (_function, _help)) in enumerate(_COMMANDS.items()):
+    app.command(f"shelfwire.cli.{_function}", name=_name, help=_help, sort_key=_order)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    Args:
+        words: what was typed after `shelfwire`; the process's own arguments unless given.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    try:
+        return int(app(sys.argv[1:] if words is None else words, result_action="return_int_as_exit_code_else_zero"))
+    except CommandError as error:
+        sys.stderr.write(f"shelfwire: {error}\n")
+        return error.exit_code
+    except Interrupted as interrupted:
+        return interrupted.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE

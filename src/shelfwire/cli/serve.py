@@ -1,0 +1,73 @@
+"""`shelfwire serve`: its flags are the settings, all of them, with the meaning the settings give them."""
+
+import asyncio
+import inspect
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import msgspec
+from cyclopts import Parameter
+
+from shelfwire.cli.connect import settings as gather
+from shelfwire.cli.errors import Exit
+from shelfwire.cli.running import Interrupted, run
+from shelfwire.settings import Settings
+
+_MEANING: Final = re.compile(r"^ +(\w+): (.+?)\.?$", re.MULTILINE)
+
+
+def serve(*, config: Path | None = None, json: bool = False, **flags: str | None) -> int:
+    """Run a server until it is told to stop.
+
+    Args:
+        config: A TOML file with settings.
+        json: Print where it listens as one JSON object.
+        flags: The settings.
+    """
+    try:
+        return run(_serve({**flags, "config": config}, as_json=json))
+    except Interrupted:
+        return Exit.OK
+
+
+async def _serve(flags: dict[str, Any], *, as_json: bool) -> int:
+    settings = gather(flags, os.environ)
+    from shelfwire.cli.inside import start  # noqa: PLC0415 - the server takes a second to import
+    from shelfwire.server import quiet_logs  # noqa: PLC0415 - likewise
+
+    quiet_logs()
+    async with start(settings) as url:
+        where = {"url": url, "data": str(settings.data), "pid": os.getpid()}
+        text = f"Listening on {url}, data in {settings.data}"
+        sys.stdout.write((msgspec.json.encode(where).decode() if as_json else text) + "\n")
+        sys.stdout.flush()
+        await asyncio.Event().wait()
+    return Exit.OK
+
+
+def _signature() -> inspect.Signature:
+    own = inspect.signature(serve).parameters
+    meanings = dict(_MEANING.findall(inspect.getdoc(Settings) or ""))
+    parameters = [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[
+                str | None,
+                Parameter(
+                    help=f"{meanings[field.name][:1].upper()}{meanings[field.name][1:]}.",
+                    metavar="",
+                    show_default=str(field.default) if field.default not in (msgspec.NODEFAULT, None) else False,
+                ),
+            ],
+        )
+        for field in msgspec.structs.fields(Settings)
+    ]
+    return inspect.Signature([*parameters, own["config"], own["json"]])
+
+
+serve.__signature__ = _signature()  # type: ignore[attr-defined]

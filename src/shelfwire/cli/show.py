@@ -1,0 +1,146 @@
+"""The three ways to show a job: a live bar on a terminal, plain lines in a pipe, JSON for programs."""
+
+import sys
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final, Protocol, Self, TextIO
+
+import msgspec
+from rich.console import Console
+
+from shelfwire.cli.bar import Bar
+from shelfwire.cli.tally import Ending, Tally, clean, counts, headline
+from shelfwire.protocol.messages import Message, encode
+
+PARTS: Final = 10
+"""A line for each tenth of the job,"""
+QUIET_MS: Final = 5000
+"""and one after so long without."""
+
+
+class Output(Protocol):
+    """Shows one job from its first message to its ending. A context manager: outside it, the screen is at rest."""
+
+    tally: Tally
+
+    def __enter__(self) -> Self:
+        """Begin to show progress."""
+        ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the screen at rest."""
+        ...
+
+    def message(self, message: Message) -> None:
+        """Show what the server says."""
+        ...
+
+    def waiting(self, seconds: float) -> None:
+        """Say that the connection was lost, and when it is tried again."""
+        ...
+
+    def end(self, ending: Ending) -> None:
+        """Show how it ended, with every row that was not imported."""
+        ...
+
+
+def choose(file: str, short_id: str, *, as_json: bool) -> Output:
+    """Choose the way that fits the standard output."""
+    if as_json:
+        return JsonLines(sys.stdout)
+    console = Console(highlight=False)
+    if sys.stdout.isatty() and console.is_terminal and not console.is_dumb_terminal:
+        return Bar(console, file, short_id)
+    return Lines(sys.stdout, file)
+
+
+class Lines:
+    """Plain lines at sensible moments.
+
+    Args:
+        stream: where they go.
+        file: the name of the file.
+    """
+
+    def __init__(self, stream: TextIO, file: str) -> None:
+        self.tally = Tally()
+        self._print = _printer(stream)
+        self._file = clean(file)
+        self._said_total = False
+        self._part = 0
+        self._last = 0
+
+    def __enter__(self) -> Self:
+        """See `Output`."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """See `Output`."""
+
+    def message(self, message: Message) -> None:
+        """See `Output`."""
+        tally = self.tally
+        tally.take(message)
+        if tally.total is not None and not self._said_total:
+            self._said_total, self._last = True, message.timestamp
+            self._print(f"Importing {self._file}: {tally.total:,} rows")
+        if message.terminal or not tally.done:
+            return
+        part = int(tally.done * PARTS // tally.total) if tally.total else 0
+        if part > self._part or message.timestamp - self._last >= QUIET_MS:
+            self._part, self._last = part, message.timestamp
+            pace = "" if tally.rate is None else f", {tally.rate:,.0f} rows/s"
+            self._print(f"{tally.share:4.0%}  {tally.position}{pace}")
+
+    def waiting(self, seconds: float) -> None:
+        """See `Output`."""
+        self._print(f"Connection lost, trying again in {seconds:.0f} s")
+
+    def end(self, ending: Ending) -> None:
+        """See `Output`."""
+        self._print(headline(ending))
+        if ending.counted:
+            self._print(counts(ending))
+        for failure in ending.failures:
+            self._print(f"row {failure.row}: {clean(failure.title) or '(no title)'}: {clean(failure.reason)}")
+
+
+class JsonLines:
+    """Each message as it came, a line each; at the end one more object, of type `outcome`.
+
+    Args:
+        stream: where they go.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.tally = Tally()
+        self._print = _printer(stream)
+
+    def __enter__(self) -> Self:
+        """See `Output`."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """See `Output`."""
+
+    def message(self, message: Message) -> None:
+        """See `Output`."""
+        self.tally.take(message)
+        self._print(encode(message))
+
+    def waiting(self, seconds: float) -> None:
+        """See `Output`."""
+
+    def end(self, ending: Ending) -> None:
+        """See `Output`."""
+        self._print(msgspec.json.encode({"type": "outcome", **msgspec.to_builtins(ending)}).decode())
+
+
+def _printer(stream: TextIO) -> Callable[[str], None]:
+    def line(text: str) -> None:
+        stream.write(text + "\n")
+        stream.flush()
+
+    return line

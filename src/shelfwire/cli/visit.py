@@ -1,0 +1,182 @@
+"""Follows one job to its ending: started here or known already, on a server or in this process."""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from shelfwire.cli.connect import Place, Session
+from shelfwire.cli.errors import OF_STATUS, CommandError, Exit
+from shelfwire.cli.jobs_file import Ended, Entry, JobsFile, now
+from shelfwire.cli.show import Output, choose
+from shelfwire.cli.tally import Ending, failure_of
+from shelfwire.client import Client, ConnectionLostError, JobRef, RefusedError
+from shelfwire.errors import Code
+from shelfwire.protocol.job import Status
+from shelfwire.protocol.messages import JobComplete, JobError, Message
+
+LAST_WORD_SECONDS: Final = 2.0
+"""How long an interrupted upload may take to say which job it has become."""
+ACCESS: Final = frozenset({Code.UNAUTHORIZED, Code.TOKEN_EXPIRED, Code.FORBIDDEN})
+
+
+def warn(text: str) -> None:
+    """Tell the person at the terminal, beside the output."""
+    sys.stderr.write(f"shelfwire: {text}\n")
+    sys.stderr.flush()
+
+
+class _MovedError(Exception):
+    """The server has left the data folder: the job is at another one, or waits for us."""
+
+
+class Visit:
+    """One command's stay with one job.
+
+    Args:
+        place: where the job lives.
+        jobs_file: where it is remembered.
+        as_json: whether to show it as JSON.
+    """
+
+    def __init__(self, place: Place, jobs_file: JobsFile, *, as_json: bool) -> None:
+        self._session = Session(place)
+        self._jobs_file = jobs_file
+        self._as_json = as_json
+        self._entry: Entry | None = None
+        self._position = ""
+
+    async def start(self, path: Path) -> Exit:
+        """Start the import of a file and follow it to its ending.
+
+        Raises:
+            CommandError: it cannot be started or followed.
+        """
+        async with self._stay(path.name):
+            return await self._follow(await self._begin(path))
+
+    async def resume(self, entry: Entry) -> Exit:
+        """Follow a known job to its ending.
+
+        Raises:
+            CommandError: it cannot be followed.
+        """
+        self._entry = entry
+        async with self._stay(entry.file):
+            return await self._follow(entry)
+
+    @contextlib.asynccontextmanager
+    async def _stay(self, file: str) -> AsyncIterator[None]:
+        try:
+            async with self._session:
+                yield
+        except asyncio.CancelledError:
+            self._tell_interrupted(file)
+            raise
+        except RefusedError as error:
+            raise refusal(error, file, self._entry) from None
+
+    async def _begin(self, path: Path) -> Entry:
+        creating = asyncio.ensure_future(self._session.ask(lambda client: client.import_csv(path)))
+        try:
+            return self._remember(await asyncio.shield(creating), path)
+        except asyncio.CancelledError:
+            await asyncio.wait({creating}, timeout=LAST_WORD_SECONDS)
+            if creating.done() and not creating.exception():
+                self._remember(creating.result(), path)
+            creating.cancel()
+            raise
+        except OSError as error:
+            raise CommandError(f"{path} cannot be read: {error.strerror}") from None
+
+    def _remember(self, job: JobRef, path: Path) -> Entry:
+        server, data = self._session.place
+        self._entry = Entry(
+            job_id=job.job_id,
+            token=job.token,
+            file=path.name,
+            created=now(),
+            server=server,
+            data=None if data is None else str(data),
+        )
+        self._jobs_file.put(self._entry)
+        return self._entry
+
+    async def _follow(self, entry: Entry) -> Exit:
+        output = choose(entry.file, entry.short, as_json=self._as_json)
+        with output:
+            last = await self._messages(entry, output)
+        ending = await self._session.ask(lambda client: _ending(client, entry, last))
+        output.end(ending)
+        self._jobs_file.put(with_ending(entry, ending.status, ending.success_count, ending.failure_count))
+        return OF_STATUS[Status(ending.status)]
+
+    async def _messages(self, entry: Entry, output: Output) -> Message:
+        def wait(seconds: float) -> None:
+            output.waiting(seconds)
+            if self._session.movable:
+                raise _MovedError
+
+        last: Message | None = None
+        while last is None or not last.terminal:
+            with contextlib.suppress(_MovedError):
+                async for last in self._session.client.follow(entry.ref, wait):
+                    output.message(last)
+                    self._position = output.tally.position
+                continue
+            await self._session.again()
+        return last
+
+    def _tell_interrupted(self, file: str) -> None:
+        entry, at = self._entry, f" at {self._position}" if self._position else ""
+        if entry is None:
+            warn(f"Interrupted before the import of {file} had started. Start it again")
+        elif self._session.own:
+            warn(f"Interrupted{at}. Nothing is lost; continue: shelfwire watch {entry.short}")
+        else:
+            warn(f"Stopped watching{at}. The import goes on; come back: shelfwire watch {entry.short}")
+
+
+def with_ending(entry: Entry, status: str, succeeded: int, failed: int) -> Entry:
+    """What is known of a job once its ending was seen."""
+    return msgspec.structs.replace(entry, ended=Ended(status=status, succeeded=succeeded, failed=failed))
+
+
+def refusal(error: RefusedError, file: str, entry: Entry | None) -> CommandError:
+    """Put into a person's words, with what to do next, that a server cannot be reached or says no."""
+    back = "" if entry is None else f" Come back later: shelfwire watch {entry.short}"
+    if isinstance(error, ConnectionLostError) and entry is None:
+        text = f"{file} could not be sent: {error.message}. Import it again"
+    elif isinstance(error, ConnectionLostError) and entry is not None:
+        text = f"{file}: the connection to {entry.where} was lost ({error.message}). A started job goes on there.{back}"
+    elif error.code in ACCESS and entry is not None:
+        text = (
+            f"{file}: {entry.where} does not know job {entry.short} any more, or not this way in: it has expired, "
+            "or another server runs there now. Import the file again"
+        )
+    else:
+        text = f"{file}: {error.user_message} ({error.message})"
+    return CommandError(text, Exit.UNREACHABLE)
+
+
+async def _ending(client: Client, entry: Entry, last: Message) -> Ending:
+    state = await client.state(entry.ref)
+    payload = last.payload
+    failures = []
+    if state["failureCount"]:
+        failures = [failure_of(item) async for item in client.results(entry.ref, status="failed")]
+    return Ending(
+        job_id=entry.job_id,
+        file=entry.file,
+        status=state["status"],
+        success_count=state["successCount"],
+        failure_count=state["failureCount"],
+        duration=payload.duration if isinstance(payload, JobComplete) else None,
+        summary=payload.user_message if isinstance(payload, JobError) else state.get("summary", ""),
+        code=payload.code if isinstance(payload, JobError) else None,
+        failures=failures,
+    )

@@ -1,0 +1,108 @@
+"""A command line as a person has it: real processes, a real server on a free port, folders of their own."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+EXPORT = ROOT / "examples" / "goodreads_export.csv"
+TIMEOUT = 60
+MANY = 20_000
+FLUSH_SECONDS = "0.3"
+"""5,000 rows wait for a commit at most, so on any machine the library takes more than a second."""
+
+Shelfwire = Callable[..., "subprocess.CompletedProcess[str]"]
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+def environment(folder: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SHELFWIRE_")}
+    own = {"STATE": str(folder / "state"), "DATA": str(folder / "data"), "FLUSH_INTERVAL": FLUSH_SECONDS}
+    return {**kept, **{f"SHELFWIRE_{name}": value for name, value in own.items()}, "COLUMNS": "200"}
+
+
+def spawn(*words: str, env: dict[str, str]) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "shelfwire", *words]
+    return subprocess.Popen(  # noqa: S603 - our own command
+        command, env=env, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def ended(process: "subprocess.Popen[str]") -> "subprocess.CompletedProcess[str]":
+    out, err = process.communicate(timeout=TIMEOUT)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def read_line(process: "subprocess.Popen[str]") -> str:
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
+def read_until(process: "subprocess.Popen[str]", word: str) -> str:
+    """Read the output up to the first line with `word` in it."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if word in line:
+            return line
+    raise AssertionError(f"{word!r} never came; errors: {ended(process).stderr}")
+
+
+def entries(env: dict[str, str]) -> list[dict[str, Any]]:
+    jobs: list[dict[str, Any]] = json.loads((Path(env["SHELFWIRE_STATE"]) / "jobs.json").read_bytes())["jobs"]
+    return jobs
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> dict[str, str]:
+    return environment(tmp_path)
+
+
+@pytest.fixture
+def start(env: dict[str, str]) -> Iterator[Start]:
+    """Starts commands, which end with the test at the latest."""
+    with contextlib.ExitStack() as stack:
+
+        def started(*words: str, **more: str) -> "subprocess.Popen[str]":
+            process = stack.enter_context(spawn(*words, env={**env, **more}))
+            stack.callback(process.kill)
+            return process
+
+        yield started
+
+
+@pytest.fixture
+def shelfwire(start: Start) -> Shelfwire:
+    """Runs a command to its end."""
+
+    def run(*words: str, **more: str) -> "subprocess.CompletedProcess[str]":
+        return ended(start(*words, **more))
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """A server for all tests that only need one: its `url`, `data` and `pid`."""
+    with spawn("serve", "--port", "0", "--json", env=environment(tmp_path_factory.mktemp("server"))) as process:
+        where: dict[str, Any] = json.loads(read_line(process))
+        yield where
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=TIMEOUT)
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A list that takes some seconds to import."""
+    path = tmp_path_factory.mktemp("library") / "library.csv"
+    with path.open("wb") as file:
+        maker = [sys.executable, "examples/make_library.py", str(MANY), "--broken", "0.00015"]
+        subprocess.run(maker, cwd=ROOT, stdout=file, check=True)  # noqa: S603 - our own example
+    return path

@@ -1,0 +1,178 @@
+"""What can be typed, and what comes back when it cannot work."""
+
+import json
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from shelfwire import __version__
+from shelfwire.cli import main
+from shelfwire.cli.errors import CommandError, Exit
+from shelfwire.cli.inside import start as start_server
+from shelfwire.settings import Settings
+
+from .conftest import EXPORT, Shelfwire, entries
+
+Here = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], env: dict[str, str]) -> Here:
+    """Runs a command in this process, for those that end before a server is needed."""
+    for name in ("SHELFWIRE_STATE", "SHELFWIRE_DATA", "COLUMNS"):
+        monkeypatch.setenv(name, env[name])
+
+    def run(*words: str) -> tuple[int, str, str]:
+        try:
+            code = main(words)
+        except SystemExit as end:
+            code = int(end.code or 0)
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def test_help_lists_the_commands_and_the_exit_codes(here: Here) -> None:
+    code, out, _ = here("--help")
+    assert code == 0
+    assert [
+        word for word in ("import", "watch", "jobs", "cancel", "serve", "Exit codes", "143") if word not in out
+    ] == []
+
+
+def test_help_does_not_load_a_server(shelfwire: Shelfwire) -> None:
+    done = shelfwire("--help", PYTHONPROFILEIMPORTTIME="1")
+    assert done.returncode == 0
+    loaded = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines() if "import time" in line}
+    assert loaded & {"cyclopts", "litestar", "sqlalchemy", "uvicorn", "httpx2"} == {"cyclopts"}
+
+
+def test_the_version_is_one_line(here: Here) -> None:
+    assert here("--version") == (0, f"shelfwire {__version__}\n", "")
+
+
+def test_every_setting_is_a_flag_with_its_meaning(here: Here) -> None:
+    _, out, _ = here("serve", "--help")
+    flags = ["--" + field.name.replace("_", "-") for field in msgspec.structs.fields(Settings)]
+    assert [flag for flag in flags if f" {flag} " not in out] == []
+    assert "Seconds between two commits of progress" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("bogus",), "Unknown command"),
+        (("import",), "FILE"),
+        (("import", "nope.csv"), "nope.csv cannot be read: No such file"),
+        (("import", "tests"), "tests is a folder"),
+        (("import", "/dev/null"), "no ordinary file"),
+        (("import", str(EXPORT), "--server", "localhost:8787"), "http://127.0.0.1:8787"),
+        (("import", str(EXPORT), "--server", "http://x:99999"), "not a server's address"),
+        (("import", str(EXPORT), "--server", "http://x", "--data", "y"), "exclude each other"),
+        (("watch", "last"), "shelfwire import FILE"),
+        (("cancel", "abc"), "No job is known"),
+        (("serve", "--host", "0.0.0.0"), "not a loopback address"),  # noqa: S104 - it is refused
+        (("serve", "--database", "postgresql://user:hidden@host/books"), "database postgresql://…"),
+        (("serve", "--port", "many"), "--port"),
+        (("serve", "--config", "none.toml"), "none.toml cannot be read"),
+    ],
+)
+def test_a_wrong_command_line_ends_with_two_and_one_line(here: Here, words: tuple[str, ...], says: str) -> None:
+    code, out, err = here(*words)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert says in err
+    assert "hidden" not in err
+
+
+def test_an_empty_file_is_refused_at_once(here: Here, tmp_path: Path) -> None:
+    (tmp_path / "empty.csv").touch()
+    code, _, err = here("import", str(tmp_path / "empty.csv"))
+    assert (code, "is empty" in err) == (2, True)
+
+
+def test_a_bad_setting_in_the_environment_is_named(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHELFWIRE_LEASE", "long")
+    code, _, err = here("import", str(EXPORT))
+    assert (code, "SHELFWIRE_LEASE" in err) == (2, True)
+
+
+def test_a_server_that_does_not_answer_is_named(here: Here) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        code, _, err = here("import", str(EXPORT), "--server", url)
+    assert (code, f"No server answers at {url}" in err) == (4, True)
+
+
+class _Stranger(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"<html>hello</html>")
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def stranger() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), _Stranger) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_server_that_is_another_kind_of_server_is_told_apart(
+    here: Here, stranger: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHELFWIRE_SERVER", stranger)
+    code, _, err = here("import", str(EXPORT))
+    assert (code, "not a shelfwire server" in err) == (4, True)
+
+
+async def test_a_server_that_cannot_start_says_what_is_in_its_way(server: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    taken = Settings(data=tmp_path / "data", port=int(server["url"].rsplit(":", 1)[1]))
+    held = Settings(data=Path(server["data"]), port=0)
+    for settings, says in {
+        taken: "Address already in use",
+        held: f"holds the data folder {server['data']}",
+        Settings(data=tmp_path / "file", port=0): "it is a file",
+        Settings(data=Path("/proc/none"), port=0): "/proc/none cannot be used: No such file",
+    }.items():
+        with pytest.raises(CommandError, match=re.escape(says)) as error:
+            await start_server(settings).__aenter__()
+        assert error.value.exit_code == Exit.USAGE
+
+
+def test_jobs_tells_where_each_stands_and_marks_what_its_server_forgot(
+    shelfwire: Shelfwire, server: dict[str, Any], env: dict[str, str]
+) -> None:
+    assert shelfwire("import", str(EXPORT), "--server", server["url"]).returncode == 0
+    listed = shelfwire("jobs", "--json")
+    (job,) = json.loads(listed.stdout)
+    assert (job["file"], job["status"], job["server"]) == (EXPORT.name, "complete", server["url"])
+    assert job["successCount"] + job["failureCount"] == job["totalCount"]
+
+    path = Path(env["SHELFWIRE_STATE"]) / "jobs.json"
+    token = entries(env)[0]["token"]
+    path.write_text(path.read_text().replace(token, token[::-1]))
+    marked, watched = shelfwire("jobs"), shelfwire("watch", "last")
+    assert (job["jobId"] in marked.stdout, "expired" in marked.stdout) == (True, True)
+    assert (watched.returncode, "does not know job" in watched.stderr) == (4, True)
+    for said in (listed, marked, watched):
+        assert token not in said.stdout + said.stderr
+        assert token[::-1] not in said.stdout + said.stderr
+
+
+def test_no_jobs_yet_says_how_to_start_one(here: Here) -> None:
+    assert here("jobs") == (0, "No jobs yet. Start one: shelfwire import FILE\n", "")
