@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import socket
 import sys
@@ -15,6 +16,7 @@ from litestar import Litestar
 
 from shelfwire.address import announced
 from shelfwire.errors import Code, ShelfwireError
+from shelfwire.fast_socket import FastSocket
 from shelfwire.settings import Settings
 
 MAX_FRAME_BYTES: Final = 64 * 1024
@@ -22,6 +24,10 @@ HEARTBEAT_SECONDS: Final = 30.0
 HEARTBEAT_TIMEOUT_SECONDS: Final = 60.0
 DEAD_PEER_MS: Final = 90_000
 """A peer that has not taken a byte for so long is cut off by the kernel, whatever waits to be sent to it."""
+SWITCH_SECONDS: Final = 0.001
+"""Below `jobs.context.SLICE_SECONDS`: a thread asks for the interpreter's lock only after nobody has let go of it for
+so long. A loop that lets go more often than that, and takes it back first, starves the store's thread for seconds."""
+GC_THRESHOLDS: Final = (20_000, 20, 100)
 GRACE_SECONDS: Final = 5
 UVICORN_NOISE: Final = "ASGI callable returned without completing handshake."
 """uvicorn 0.54 logs this as an error after every refused handshake that was answered in full."""
@@ -67,6 +73,7 @@ async def serving(application: Litestar, settings: Settings) -> AsyncIterator[st
         StartError: the port is taken.
         ShelfwireError: the store could not be opened.
     """
+    _tune_interpreter()
     with contextlib.closing(_bind(settings)) as listener:
         server = _Server(_uvicorn_config(application))
         started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -80,6 +87,16 @@ async def serving(application: Litestar, settings: Settings) -> AsyncIterator[st
         finally:
             server.should_exit = True
             await running
+
+
+def _tune_interpreter() -> None:
+    """Fit the interpreter to a server: see `SWITCH_SECONDS`, and collect garbage less often.
+
+    What is imported lives as long as the process, and going through it again and again took a quarter of an import.
+    """
+    sys.setswitchinterval(SWITCH_SECONDS)
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 async def _run(
@@ -106,7 +123,7 @@ def _innermost(error: Exception) -> Exception:
 def _uvicorn_config(application: Litestar) -> uvicorn.Config:
     return uvicorn.Config(
         application,
-        ws="websockets-sansio",
+        ws=FastSocket,
         ws_max_size=MAX_FRAME_BYTES,
         ws_ping_interval=HEARTBEAT_SECONDS,
         ws_ping_timeout=HEARTBEAT_TIMEOUT_SECONDS,

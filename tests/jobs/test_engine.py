@@ -345,7 +345,7 @@ async def test_a_pipeline_never_runs_further_ahead_than_five_thousand_uncommitte
         await job.start(total=12_000)
         async for index, _ in job.pending(range(12_000)):
             job.record(index, None)
-            ahead.append(len(job._draft.items))
+            ahead.append(job._draft.uncommitted)
         return "Done"
 
     async with make_engine(eager) as engine:

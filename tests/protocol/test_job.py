@@ -120,9 +120,11 @@ def test_renewing_the_lease_is_seen_by_nobody() -> None:
     assert renewed.lease_until == NOW + 900 + POLICY.lease
 
 
-def test_progress_moves_the_expiry_and_renewing_does_not() -> None:
-    assert jobs.advance(STARTED, 1, Advance(succeeded=1), POLICY, now=NOW + 7).expires_at == QUEUED.expires_at + 7
-    assert jobs.advance(STARTED, 1, Advance(), POLICY, now=NOW + 7).expires_at == STARTED.expires_at
+def test_progress_moves_the_expiry_once_an_hour_and_renewing_does_not() -> None:
+    later = NOW + jobs.HOUR
+    assert jobs.advance(STARTED, 1, Advance(succeeded=1), POLICY, now=later).expires_at == later + jobs.IDLE_TTL
+    assert jobs.advance(STARTED, 1, Advance(succeeded=1), POLICY, now=later - 1).expires_at == STARTED.expires_at
+    assert jobs.advance(STARTED, 1, Advance(), POLICY, now=later).expires_at == STARTED.expires_at
 
 
 def test_time_that_runs_backwards_does_not_move_the_job_back() -> None:

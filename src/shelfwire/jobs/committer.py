@@ -1,7 +1,8 @@
-"""Commit, then tell: one transaction a tick gathers what all jobs changed; only then do followers hear of it."""
+"""Commit, then tell: one transaction a tick gathers what the jobs changed; only then do followers hear of it."""
 
 import asyncio
 from collections.abc import Callable, Iterable
+from typing import Final
 
 import msgspec
 import structlog
@@ -13,7 +14,11 @@ from shelfwire.jobs.store import Change, Committed, JobStore
 from shelfwire.protocol.job import Advance, JobState, Policy, Status, Transition
 from shelfwire.protocol.messages import Metadata
 
-RETRY_SECONDS = 1.0
+MAX_JOBS: Final = 50
+"""So many jobs share a commit, which all their followers wait for; the others' commit follows at once."""
+MAX_ENDINGS: Final = 16
+"""So many of them may end: an ending reads the head of its log."""
+RETRY_SECONDS: Final = 1.0
 """How long to wait after a commit that the store could not take."""
 
 log = structlog.get_logger(__name__)
@@ -28,7 +33,8 @@ class Draft:
         stop: interrupts the pipeline; called when the job is lost or its cancel was asked for.
         settled: set when the ending is committed, or the job is lost.
         room: set while fewer outcomes wait than `Job.pending` allows.
-        items: the encoded items recorded since the last commit.
+        items: the encoded items recorded since the last commit began.
+        in_flight: how many are in the commit that is under way.
     """
 
     def __init__(self, state: JobState) -> None:
@@ -39,6 +45,7 @@ class Draft:
         self.room = asyncio.Event()
         self.room.set()
         self.items: list[msgspec.Raw] = []
+        self.in_flight = 0
         self.succeeded = 0
         self.failed = 0
         self.title: str | None = None
@@ -49,6 +56,11 @@ class Draft:
         self.metadata: Metadata | None = None
         self.closing: Transition | None = None
         self._eta = Eta()
+
+    @property
+    def uncommitted(self) -> int:
+        """Outcomes that would be lost if the process died now."""
+        return len(self.items) + self.in_flight
 
     def take(self, now: float) -> Change:
         """Take what there is for a commit; the caller puts it back if the commit fails.
@@ -75,12 +87,14 @@ class Draft:
             items=self.items,
             closing=self.closing,
         )
+        self.in_flight = len(self.items)
         self.items, self.succeeded, self.failed = [], 0, 0
         self.total = self.metadata = self.user_message = None
         return change
 
     def put_back(self, change: Change) -> None:
         """Undo `take`: nothing recorded in the meantime is lost either."""
+        self.in_flight = 0
         self.items = [*change.items, *self.items]
         self.succeeded += change.step.succeeded
         self.failed += change.step.failed
@@ -90,15 +104,15 @@ class Draft:
 
 
 class Committer:
-    """Writes all drafts in one transaction a tick.
+    """Writes what is drafted in one transaction a tick, or several in a row where many jobs run.
 
     Args:
         store: where to.
         publish: hears of the new rows after each commit.
         policy: handed to the store.
         clock: the time.
-        interval: seconds between two commits; the first change after a quiet time is committed at once, and so are the
-            start and the end of a job.
+        interval: seconds from one commit to the next; the first change after a quiet time is committed at once, and
+            so are the start and the end of a job.
 
     Attributes:
         commits: transactions made so far.
@@ -117,14 +131,14 @@ class Committer:
         self._policy = policy
         self._clock = clock
         self._interval = interval
-        self._dirty: set[Draft] = set()
+        self._dirty: dict[Draft, None] = {}
         self._news = asyncio.Event()
         self._urgent = asyncio.Event()
         self.commits = 0
 
     def mark(self, draft: Draft, *, urgent: bool = False) -> None:
         """The draft has changed; `urgent` does not wait for the tick."""
-        self._dirty.add(draft)
+        self._dirty[draft] = None
         self._news.set()
         if urgent:
             self._urgent.set()
@@ -144,22 +158,44 @@ class Committer:
             due = last + self._interval - self._clock.monotonic()
             if due > 0:
                 await self._clock.wait(self._urgent, due)
+            failed = await self._try_commit()
+            # From the end of one commit, so that a busy server tells less often instead of doing nothing else.
             last = self._clock.monotonic()
-            try:
-                await self.commit()
-            except ShelfwireError as error:
-                log.warning("commit failed, trying again", code=error.code, reason=error.message)
+            if failed:
                 await self._clock.wait(asyncio.Event(), RETRY_SECONDS)
 
+    def _next(self) -> list[Draft]:
+        """Take the drafts of the next commit, and leave the surplus to the one after it, which does not wait."""
+        drafts: list[Draft] = []
+        endings = 0
+        for draft in [draft for draft in self._dirty if not draft.settled.is_set()]:
+            if len(drafts) < MAX_JOBS and (draft.closing is None or endings < MAX_ENDINGS):
+                endings += draft.closing is not None
+                drafts.append(draft)
+        taken = set(drafts)
+        self._dirty = {draft: None for draft in self._dirty if draft not in taken and not draft.settled.is_set()}
+        if self._dirty:
+            self._news.set()
+            self._urgent.set()
+        return drafts
+
+    async def _try_commit(self) -> bool:
+        try:
+            await self.commit()
+        except ShelfwireError as error:
+            log.warning("commit failed, trying again", code=error.code, reason=error.message)
+            return True
+        return False
+
     async def commit(self) -> None:
-        """Make one transaction of all that is drafted, then tell.
+        """Make one transaction of what is drafted, then tell.
 
         Raises:
             ShelfwireError: the store could not be written; the drafts are as before.
         """
-        drafts, self._dirty = [draft for draft in self._dirty if not draft.settled.is_set()], set()
         self._news.clear()
         self._urgent.clear()
+        drafts = self._next()
         if not drafts:
             return
         now = self._clock.monotonic()
@@ -179,6 +215,7 @@ class Committer:
 
 def _settle(draft: Draft, change: Change, answer: Committed | None) -> None:
     draft.lost = answer is None
+    draft.in_flight = 0
     if answer is not None:
         draft.state = answer.state
     if draft.lost or change.closing is not None:

@@ -91,7 +91,7 @@ class Job:
             if index in recorded:
                 continue
             yield index, item
-            if len(draft.items) >= MAX_UNCOMMITTED:
+            while draft.uncommitted >= MAX_UNCOMMITTED:
                 draft.room.clear()
                 await draft.room.wait()
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, Protocol
 
 from shelfwire.jobs.store import Committed
 from shelfwire.protocol.feed import RESUMING, Due, Feed, progress_message, started_message
@@ -11,18 +11,35 @@ from shelfwire.protocol.job import JobState
 from shelfwire.protocol.messages import encode
 
 
-class Frame(NamedTuple):
+class Frame:
     """One encoded message, shared by all followers that are told it.
 
     Attributes:
         due: which message this is; nothing follows `Due.ENDING`.
         text: the message.
         state: the state it shows.
+        wire: what a shell made of the text for the first follower, kept for the next.
     """
 
-    due: Due
-    text: str
-    state: JobState
+    __slots__ = ("due", "state", "text", "wire")
+
+    def __init__(self, due: Due, text: str, state: JobState) -> None:
+        self.due = due
+        self.text = text
+        self.state = state
+        self.wire: Any = None
+
+
+class Sink(Protocol):
+    """A follower's connection, where it can be written to without waiting."""
+
+    def ready(self) -> bool:
+        """Whether a frame written now goes out now."""
+        ...
+
+    def write(self, frame: Frame) -> None:
+        """Send a frame; the caller has asked `ready`."""
+        ...
 
 
 class Channel:
@@ -31,34 +48,41 @@ class Channel:
     def __init__(self) -> None:
         self.newest: Committed | None = None
         self.followers: set[Follower] = set()
-        self._texts: dict[Due, str] = {}
+        self._frames: dict[Due, Frame] = {}
 
     def offer(self, committed: Committed) -> None:
         """Take a state that is newer than what is here, and wake the followers."""
         if self.newest is not None and committed.state.seq <= self.newest.state.seq:
             return
         self.newest = committed
-        self._texts.clear()
+        self._frames.clear()
         for follower in self.followers:
-            follower.wake()
+            follower.tell(committed)
 
     def frame(self, due: Due, newest: Committed) -> Frame:
         """Return the message of the newest state, encoded the first time it is asked for."""
-        text = self._texts.get(due)
-        if text is None:
-            text = self._texts[due] = _encode(due, newest)
-        return Frame(due, text, newest.state)
+        frame = self._frames.get(due)
+        if frame is None:
+            frame = self._frames[due] = Frame(due, _encode(due, newest), newest.state)
+        return frame
 
 
 class Follower:
-    """One follower's place in a channel. It holds no messages: a slow one is simply told less often."""
+    """One follower's place in a channel. It holds no messages: a slow one is simply told less often.
+
+    Attributes:
+        sink: where progress may be written at once, without waking the task that iterates over `frames`; that task is
+            still what tells everything else, and whatever the sink is not ready for.
+    """
 
     def __init__(self, channel: Channel, after: int) -> None:
+        self.sink: Sink | None = None
         self._channel = channel
         self._feed = Feed(after)
+        self._idle = False
+        self._sync = False
         self._news = asyncio.Event()
         self._news.set()
-        self._sync = False
 
     @property
     def pipeline(self) -> str:
@@ -66,19 +90,26 @@ class Follower:
         newest = self._channel.newest
         return newest.state.pipeline if newest else ""
 
-    def wake(self) -> None:
-        """There is something new, or something was asked."""
-        self._news.set()
+    def tell(self, newest: Committed) -> None:
+        """There is something new: write it if that can be done at once, or wake who iterates."""
+        sink = self.sink
+        if sink is not None and self._idle and newest.terminal is None and sink.ready():
+            for due in self._feed.next(newest.state):
+                sink.write(self._channel.frame(due, newest))
+        else:
+            self._news.set()
 
     def sync(self) -> None:
         """Answer a `sync_request`: tell the state now, even if it was told."""
         self._sync = True
-        self.wake()
+        self._news.set()
 
     async def frames(self) -> AsyncIterator[Frame]:
         """Yield what is due, in order, until the ending; waits while there is nothing."""
         while not self._feed.over:
+            self._idle = True
             await self._news.wait()
+            self._idle = False
             self._news.clear()
             for frame in self.due():
                 yield frame

@@ -5,7 +5,7 @@ messages are due; the functions below it turn a state into these messages.
 """
 
 from collections.abc import Mapping, Sequence
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 
 from shelfwire.protocol.job import JobState, Status
@@ -22,7 +22,7 @@ RESUMING = "Resuming..."
 """The contract's text for a sync answer where the job has no better one."""
 
 
-class Due(Enum):
+class Due(StrEnum):
     """One message that a follower is to be told."""
 
     STARTED = "started"

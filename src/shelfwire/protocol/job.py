@@ -14,8 +14,9 @@ import msgspec
 from shelfwire.errors import CODES, Code, ShelfwireError
 from shelfwire.protocol.messages import MAX_TITLE_CHARS, JobError, Metadata, clip
 
-IDLE_TTL: Final = 7 * 24 * 3600 * 1000
-"""A job without progress for seven days expires (section 4 of the contract)."""
+HOUR: Final = 3600 * 1000
+IDLE_TTL: Final = 7 * 24 * HOUR
+"""A job without progress for seven days expires (section 4 of the contract); moved on once an hour at most."""
 MAX_BARREN_CLAIMS: Final = 10
 """From this claim in a row that recorded nothing new, each claim counts against the attempt limit."""
 
@@ -36,7 +37,7 @@ HELD: Final = frozenset({Status.RUNNING, Status.CANCELING})
 """The states in which a worker holds the job, alive or not."""
 
 
-class JobState(msgspec.Struct, frozen=True, kw_only=True):
+class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The row of a job: everything a person or a worker needs to know of it.
 
     Attributes:
@@ -68,11 +69,11 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True):
     created_at: int
     updated_at: int
     expires_at: int
+    run_at: int
+    lease_until: int
     attempt: int = 0
     strikes: int = 0
     barren: int = 0
-    run_at: int = 0
-    lease_until: int = 0
     started_at: int | None = None
     ended_at: int | None = None
     total: int | None = None
@@ -171,6 +172,8 @@ def create(job_id: str, pipeline: str, *, now: int, metadata: Metadata | None = 
         seq=1,
         created_at=now,
         updated_at=now,
+        run_at=now,
+        lease_until=0,
         expires_at=now + IDLE_TTL,
         user_message="Waiting to start…",
         metadata=metadata,
@@ -216,14 +219,15 @@ def advance(state: JobState, attempt: int, step: Advance, policy: Policy, *, now
         LeaseLostError: `attempt` does not hold the job any more.
     """
     _fence(state, attempt)
-    renewed = msgspec.structs.replace(state, lease_until=now + policy.lease)
+    lease_until = now + policy.lease
     if not step.visible:
-        return renewed
+        return msgspec.structs.replace(state, lease_until=lease_until)
     recorded = step.succeeded + step.failed
     return _changed(
-        renewed,
+        state,
         now,
-        expires_at=now + IDLE_TTL,
+        lease_until=lease_until,
+        expires_at=now + IDLE_TTL if now + IDLE_TTL - state.expires_at >= HOUR else state.expires_at,
         total=_first(step.total, state.total),
         metadata=_first(step.metadata, state.metadata),
         started_at=now if step.total is not None and state.started_at is None else state.started_at,

@@ -177,10 +177,19 @@ class _Incoming(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     seq: int | None = None
 
 
+class _JobCompleteShape(JobComplete, frozen=True, kw_only=True):
+    results: msgspec.Raw
+
+
 _encoder = msgspec.json.Encoder()
 _incoming = msgspec.json.Decoder(_Incoming)
 _envelopes = msgspec.json.Decoder(_Envelope)
 _payloads: Final = {name: msgspec.json.Decoder(payload) for name, payload in TYPES.items()}
+_checks: Final[dict[str, msgspec.json.Decoder[Any]]] = {
+    **_payloads,
+    "job_complete": msgspec.json.Decoder(_JobCompleteShape),
+}
+"""What encoding checks its own output by; results were just encoded, and decoding a whole library costs."""
 
 
 def encode(message: Message) -> str:
@@ -192,7 +201,7 @@ def encode(message: Message) -> str:
     name = message.type
     try:
         payload = _encoder.encode(message.payload)
-        _payloads[name].decode(payload)
+        _checks[name].decode(payload)
         data = _encoder.encode(
             _Envelope(
                 type=name,

@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from sqlalchemy import (
     Connection,
     Engine,
+    Select,
     bindparam,
     create_engine,
     delete,
@@ -41,12 +42,12 @@ from shelfwire.stores.writer import GroupWriter
 T = TypeVar("T")
 DATABASE_NAME: Final = "shelfwire.sqlite3"
 READERS: Final = 2
+CHECKPOINT_PAGES: Final = 8000
+"""Of 4 KiB: pages that many commits write again reach the database file once."""
 MIN_ITEM_BYTES: Final = 2
 """No item's JSON is smaller, with its comma; bounds how many rows the head of a log can have."""
 
 _job, _item, _ending, _grant, _part = schema.job, schema.item, schema.ending, schema.grant, schema.input_part
-_JSON_COLUMNS: Final = frozenset({"metadata", "error"})
-_MUTABLE: Final = [c for c in _job.c if c.name not in {"id", "pipeline", "created_at"}]
 
 
 class DataFolderBusyError(ShelfwireError):
@@ -68,21 +69,23 @@ def _at(row: Any, path: str) -> Any:
     return func.json_extract(row.c.value, literal_column(f"'{path}'"))
 
 
-def _json_row() -> Any:
-    pairs: list[Any] = []
-    for column in _job.c:
-        value = func.json(column) if column.name in _JSON_COLUMNS else column
-        pairs += [literal_column(f"'{column.name}'"), value]
-    return func.json_object(*pairs)
-
-
 _ids, _states, _items = _each("ids"), _each("states"), _each("items")
-_READ_JOBS: Final = select(func.json_group_array(_json_row())).where(_job.c.id.in_(select(_ids.c.value)))
-_WRITE_JOBS: Final = (
-    update(_job)
-    .where(_job.c.id == _at(_states, "$.id"))
-    .values({column: _at(_states, f"$.{column.name}") for column in _MUTABLE})
+_READ_JOBS: Final = select(func.group_concat(_job.c.state, literal_column("','"))).where(
+    _job.c.id.in_(select(_ids.c.value))
 )
+_IN_INDEX: Final = ("status", "run_at", "expires_at")
+_decode_states: Final = msgspec.json.Decoder(list[JobState]).decode
+
+
+def _write_jobs(*columns: str) -> Any:
+    extracted = {name: _at(_states, f"$.{name}") for name in columns}
+    same = _job.c.id == _at(_states, "$.id")
+    return update(_job).where(same).values({"state": _states.c.value, **extracted})
+
+
+_WRITE_PROGRESS: Final = _write_jobs("lease_until")
+"""SQLite writes an index anew for every column that is set, changed or not; progress changes none of those."""
+_WRITE_TURNS: Final = _write_jobs("lease_until", *_IN_INDEX)
 _WRITE_ITEMS: Final = insert(_item).from_select(
     ["job_id", "index", "ok", "title", "body"],
     select(
@@ -93,12 +96,12 @@ _WRITE_ITEMS: Final = insert(_item).from_select(
         _items.c.value.op("->")(literal_column("'$[1][3]'")),
     ),
 )
-_ITEM_ROW: Final = func.json_array(
-    literal_column('"index"'),
-    func.json(func.iif(literal_column("ok"), "true", "false")),
-    literal_column("title"),
-    func.json(literal_column("body")),
+_ITEM_TEXT: Final[Any] = literal_column(
+    """'[' || "index" || iif(ok, ',true,', ',false,') || json_quote(title) || ',' || body || ']'"""
 )
+"""An `Item` as JSON; a function that makes arrays would parse every body again."""
+_BODY_BYTES: Final = func.sum(func.length(_item.c.body))
+_decode_items: Final = msgspec.json.Decoder(list[Item]).decode
 
 
 class SqliteStore:
@@ -155,7 +158,8 @@ class SqliteStore:
         with self._writing.begin() as connection:
             upgrade(connection)
             held = [str(status) for status in jobs.HELD]
-            connection.execute(update(_job).where(_job.c.status.in_(held)).values(lease_until=0))
+            freed = func.json_set(_job.c.state, "$.lease_until", 0)
+            connection.execute(update(_job).where(_job.c.status.in_(held)).values(lease_until=0, state=freed))
             connection.execute(delete(_part).where(_part.c.job_id.not_in(select(_job.c.id))))
 
     async def _write(self, work: Callable[[Connection], T]) -> T:
@@ -191,7 +195,9 @@ class SqliteStore:
 
     async def create(self, state: JobState, grant: Grant) -> None:
         """See `JobStore.create`."""
-        job_row = msgspec.to_builtins(state)
+        searched = {name: getattr(state, name) for name in ("lease_until", *_IN_INDEX)}
+        document = msgspec.json.encode(state).decode()
+        job_row = {"id": state.id, "pipeline": state.pipeline, "state": document, **searched}
         scopes = sorted(grant.scopes)
         grant_row = {"digest": grant.digest, "job_id": grant.job_id, "scopes": scopes, "expires_at": grant.expires_at}
 
@@ -229,10 +235,7 @@ class SqliteStore:
         waiting = (_job.c.status == "queued") & (_job.c.run_at <= now)
         lapsed = _job.c.status.in_([str(status) for status in jobs.HELD]) & (_job.c.lease_until <= now)
         query = (
-            select(_job.c.id)
-            .where(_job.c.pipeline.in_(pipelines), waiting | lapsed)
-            .order_by(_job.c.run_at, _job.c.created_at)
-            .limit(1)
+            select(_job.c.id).where(_job.c.pipeline.in_(pipelines), waiting | lapsed).order_by(_job.c.run_at).limit(1)
         )
 
         def work(connection: Connection) -> Claimed | None:
@@ -240,11 +243,11 @@ class SqliteStore:
             if job_id is None:
                 return None
             (state,) = _read_jobs(connection, [job_id])
-            state = jobs.claim(state, policy, now=now)
-            terminal = self._save(connection, [state]).get(job_id)
+            claimed = jobs.claim(state, policy, now=now)
+            terminal = self._save(connection, [(state, claimed)]).get(job_id)
             indices = select(func.json_group_array(_item.c.index)).where(_item.c.job_id == job_id)
             recorded = msgspec.json.decode(connection.scalar(indices) or "[]", type=list[int])
-            return Claimed(state=state, recorded=recorded, terminal=terminal)
+            return Claimed(state=claimed, recorded=recorded, terminal=terminal)
 
         if not await self._read(lambda connection: connection.scalar(query)):
             return None
@@ -263,7 +266,7 @@ class SqliteStore:
             rows = [(change.job_id, item) for change in changes if change.job_id in after for item in change.items]
             if rows:
                 connection.execute(_WRITE_ITEMS, {"items": msgspec.json.encode(rows).decode()})
-            terminals = self._save(connection, list(after.values()))
+            terminals = self._save(connection, [(stored[job_id], state) for job_id, state in after.items()])
             answers = [after.get(change.job_id) for change in changes]
             return [None if row is None else Committed(state=row, terminal=terminals.get(row.id)) for row in answers]
 
@@ -275,7 +278,7 @@ class SqliteStore:
         def work(connection: Connection) -> Committed | None:
             for before in _read_jobs(connection, [job_id]):
                 state = jobs.request_cancel(before, policy, now=now)
-                terminals = self._save(connection, [state])
+                terminals = self._save(connection, [(before, state)])
                 return Committed(state=state, terminal=terminals.get(job_id))
             return None
 
@@ -283,7 +286,10 @@ class SqliteStore:
 
     async def items(self, job_id: str, *, after: int, limit: int, ok: bool | None = None) -> list[Item]:
         """See `JobStore.items`."""
-        return await self._read(lambda connection: _read_items(connection, job_id, after=after, limit=limit, ok=ok))
+        rows = _log(job_id, after).limit(limit)
+        if ok is not None:
+            rows = rows.where(_item.c.ok == ok)
+        return await self._read(lambda connection: _read_items(connection, rows))
 
     async def sweep(self, now: int) -> int:
         """See `JobStore.sweep`."""
@@ -293,14 +299,20 @@ class SqliteStore:
             await self._write(lambda connection, job_id=job_id: _erase(connection, job_id))  # type: ignore[misc]
         return len(expired)
 
-    def _save(self, connection: Connection, states: list[JobState]) -> dict[str, str]:
-        """Write rows back, and the terminal messages of those that have ended; return these by job."""
-        if states:
-            connection.execute(_WRITE_JOBS, {"states": msgspec.json.encode(states).decode()})
-        terminals = {}
-        for state in states:
-            if state.ended:
-                terminals[state.id] = self._conclude(state, self._head(connection, state))
+    def _save(self, connection: Connection, changes: list[tuple[JobState, JobState]]) -> dict[str, str]:
+        """Write rows back, and the terminal messages of those that have ended; return these by job.
+
+        Args:
+            connection: in its transaction.
+            changes: each row as it was read and as it is now.
+        """
+        turned = [after for before, after in changes if any(getattr(before, c) != getattr(after, c) for c in _IN_INDEX)]
+        turned_ids = {state.id for state in turned}
+        progressed = [after for _, after in changes if after.id not in turned_ids]
+        for statement, states in ((_WRITE_TURNS, turned), (_WRITE_PROGRESS, progressed)):
+            if states:
+                connection.execute(statement, {"states": msgspec.json.encode(states).decode()})
+        terminals = {state.id: self._conclude(state, self._head(connection, state)) for state in turned if state.ended}
         if terminals:
             rows = [{"job_id": job_id, "message": message} for job_id, message in terminals.items()]
             connection.execute(insert(_ending), rows)
@@ -309,8 +321,7 @@ class SqliteStore:
     def _head(self, connection: Connection, state: JobState) -> list[Item]:
         if state.status is not jobs.Status.COMPLETE:
             return []
-        most = self._inline_limit // MIN_ITEM_BYTES
-        return _read_items(connection, state.id, after=-1, limit=most, within=self._inline_limit)
+        return _head_of_log(connection, state.id, self._inline_limit)
 
 
 def _apply(change: Change, state: JobState | None, policy: Policy, now: int) -> JobState | None:
@@ -330,7 +341,12 @@ def _engine(path: Path, begin: str) -> Engine:
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, _: object) -> None:
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "journal_size_limit=67108864"):
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "busy_timeout=5000",
+            f"wal_autocheckpoint={CHECKPOINT_PAGES}",
+        ):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
@@ -342,23 +358,26 @@ def _engine(path: Path, begin: str) -> Engine:
 
 def _read_jobs(connection: Connection, ids: Sequence[str]) -> list[JobState]:
     rows = connection.scalar(_READ_JOBS, {"ids": msgspec.json.encode(ids).decode()})
-    return msgspec.json.decode(rows or "[]", type=list[JobState])
+    return _decode_states(f"[{rows or ''}]")
 
 
-def _read_items(
-    connection: Connection, job_id: str, *, after: int, limit: int, ok: bool | None = None, within: int | None = None
-) -> list[Item]:
-    rows = select(_item).where(_item.c.job_id == job_id, _item.c.index > after).order_by(_item.c.index).limit(limit)
-    if ok is not None:
-        rows = rows.where(_item.c.ok == ok)
-    if within is not None:
-        chosen = rows.subquery()
-        size = func.sum(func.length(chosen.c.body)).over(order_by=chosen.c.index).label("size")
-        sized = select(chosen, size).subquery()
-        rows = select(sized).where(sized.c.size <= within)
-    page = rows.subquery()
-    array = connection.scalar(select(func.json_group_array(_ITEM_ROW)).select_from(page))
-    return msgspec.json.decode(array or "[]", type=list[Item])
+def _read_items(connection: Connection, rows: Select[Any]) -> list[Item]:
+    text = connection.scalar(select(func.group_concat(_ITEM_TEXT, literal_column("','"))).select_from(rows.subquery()))
+    return _decode_items(f"[{text or ''}]")
+
+
+def _log(job_id: str, after: int = -1) -> Select[Any]:
+    return select(_item).where(_item.c.job_id == job_id, _item.c.index > after).order_by(_item.c.index)
+
+
+def _head_of_log(connection: Connection, job_id: str, within: int) -> list[Item]:
+    """The first items whose bodies have `within` bytes together."""
+    if (connection.scalar(select(_BODY_BYTES).where(_item.c.job_id == job_id)) or 0) <= within:
+        return _read_items(connection, _log(job_id))
+    rows = _log(job_id).limit(within // MIN_ITEM_BYTES).subquery()
+    size = func.sum(func.length(rows.c.body)).over(order_by=rows.c.index).label("size")
+    sized = select(rows, size).subquery()
+    return _read_items(connection, select(sized).where(sized.c.size <= within))
 
 
 def _terminal(connection: Connection, state: JobState) -> str | None:

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 from litestar.enums import ScopeType
-from litestar.types import Receive, Scope, Send
+from litestar.types import Receive, Scope, Send, WebSocketSendEvent
 
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.hub import Follower
@@ -19,6 +19,8 @@ from shelfwire.web.answers import PROBLEM_TYPE, headers, problem
 from shelfwire.web.routes import bearer
 
 MAX_BAD_FRAMES: Final = 20
+SINK_EXTENSION: Final = "shelfwire.sink"
+"""The scope's extension by which a server offers a `jobs.hub.Sink`; without it every frame goes through ASGI."""
 CLOSE_NORMAL: Final = 1000
 CLOSE_MISUSE: Final = 1008
 UPGRADE_REQUIRED: Final = 426
@@ -49,6 +51,8 @@ class ProgressSocket:
             job_id, after = await self._admit(scope)
             async with self._service.follow(job_id, after) as follower:
                 await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
+                extensions: Any = scope.get("extensions") or {}
+                follower.sink = extensions.get(SINK_EXTENSION)
                 await self._converse(job_id, follower, receive, send)
         except ShelfwireError as error:
             await _refuse(send, "websocket.http.response", error, error.status, headers(error))
@@ -83,7 +87,8 @@ class ProgressSocket:
                 return
             match _decoded(event.get("text") or event.get("bytes") or b""):
                 case Message(payload=Ping(client_time=client_time)):
-                    await _send(send, self._pong(job_id, follower, client_time))
+                    with contextlib.suppress(OSError, RuntimeError):
+                        await send(_message(self._pong(job_id, follower, client_time)))
                 case Message(payload=SyncRequest()):
                     follower.sync()
                 case _:
@@ -102,7 +107,11 @@ class ProgressSocket:
 
 async def _tell(follower: Follower, send: Send) -> None:
     async for frame in follower.frames():
-        if not await _send(send, frame.text):
+        try:
+            await send(_message(frame.text))
+        except (OSError, RuntimeError):
+            # The client is gone, which `receive` says as well. RuntimeError is how uvicorn refuses to send after it
+            # closed the socket itself, for want of a heartbeat.
             return
         if frame.due is Due.ENDING:
             reason = CLOSE_REASONS[frame.state.status]
@@ -110,14 +119,8 @@ async def _tell(follower: Follower, send: Send) -> None:
                 await send({"type": "websocket.close", "code": CLOSE_NORMAL, "reason": reason})
 
 
-async def _send(send: Send, text: str) -> bool:
-    """Send a frame; false if the client is gone, which the receiving side is told as well."""
-    try:
-        await send({"type": "websocket.send", "text": text, "bytes": None})
-    except (OSError, RuntimeError):
-        # RuntimeError is how uvicorn refuses to send after it closed the socket itself, for want of a heartbeat.
-        return False
-    return True
+def _message(text: str) -> WebSocketSendEvent:
+    return {"type": "websocket.send", "text": text, "bytes": None}
 
 
 def _decoded(frame: str | bytes) -> Message | Unknown | None:

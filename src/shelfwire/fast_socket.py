@@ -1,0 +1,35 @@
+"""The fast path of the progress socket: a frame is made once, and written to every follower that can take it now.
+
+An ASGI application can only ask for a message to be sent, one task and one frame anew for each socket. Frames of a
+server are not masked (RFC 6455, section 5.1), so they are the same bytes for all followers. Everything but this short
+cut is uvicorn's.
+"""
+
+from typing import Any
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame as WebSocketFrame
+from websockets.frames import Opcode
+
+from shelfwire.jobs.hub import Frame
+from shelfwire.web.socket import SINK_EXTENSION
+
+
+class FastSocket(WebSocketsSansIOProtocol):
+    """uvicorn's WebSocket protocol, which also offers itself to the application as a `Sink`."""
+
+    async def run_asgi(self) -> None:
+        """Run the application, with the sink among its scope's extensions."""
+        extensions: dict[str, Any] = self.scope["extensions"]
+        extensions[SINK_EXTENSION] = self
+        await super().run_asgi()
+
+    def ready(self) -> bool:
+        """Whether the socket is open and its buffer not full."""
+        return self.writable.is_set() and not self.close_sent and not self.transport.is_closing()
+
+    def write(self, frame: Frame) -> None:
+        """Write a text frame."""
+        if frame.wire is None:
+            frame.wire = WebSocketFrame(Opcode.TEXT, frame.text.encode()).serialize(mask=False)
+        self.transport.write(frame.wire)
