@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import logging
 import socket
 import sys
@@ -27,7 +26,6 @@ DEAD_PEER_MS: Final = 90_000
 SWITCH_SECONDS: Final = 0.001
 """Below `jobs.context.SLICE_SECONDS`: a thread asks for the interpreter's lock only after nobody has let go of it for
 so long. A loop that lets go more often than that, and takes it back first, starves the store's thread for seconds."""
-GC_THRESHOLDS: Final = (20_000, 20, 100)
 GRACE_SECONDS: Final = 5
 UVICORN_NOISE: Final = "ASGI callable returned without completing handshake."
 """uvicorn 0.54 logs this as an error after every refused handshake that was answered in full."""
@@ -73,7 +71,7 @@ async def serving(application: Litestar, settings: Settings) -> AsyncIterator[st
         StartError: the port is taken.
         ShelfwireError: the store could not be opened.
     """
-    _tune_interpreter()
+    sys.setswitchinterval(SWITCH_SECONDS)
     with contextlib.closing(_bind(settings)) as listener:
         server = _Server(_uvicorn_config(application))
         started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -87,16 +85,6 @@ async def serving(application: Litestar, settings: Settings) -> AsyncIterator[st
         finally:
             server.should_exit = True
             await running
-
-
-def _tune_interpreter() -> None:
-    """Fit the interpreter to a server: see `SWITCH_SECONDS`, and collect garbage less often.
-
-    What is imported lives as long as the process, and going through it again and again took a quarter of an import.
-    """
-    sys.setswitchinterval(SWITCH_SECONDS)
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
 
 
 async def _run(
