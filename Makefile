@@ -21,7 +21,9 @@ layers: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 check: $(VENV)/.dev
-	$(BIN)/pytest
+	$(BIN)/coverage erase
+	$(BIN)/pytest tests/protocol --cov=shelfwire.protocol --cov-fail-under=100 -q
+	$(BIN)/pytest --cov=shelfwire --durations=10
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "shelfwire needs Python 3.11 or newer; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }

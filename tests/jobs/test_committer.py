@@ -136,6 +136,25 @@ async def test_progress_waits_for_the_tick_but_a_start_and_an_ending_do_not(stor
     running.cancel()
 
 
+async def test_a_commit_holds_fifty_jobs_and_sixteen_endings_and_the_rest_follows_at_once(store: Disk) -> None:
+    told, clock = Told(), FakeClock(NOW)
+    committer = Committer(store, told, POLICY, clock, interval=0.05)
+    drafts = [await draft_of(store, f"job-{number}") for number in range(60)]
+    for number, draft in enumerate(drafts):
+        note(draft, 0)
+        if number < 20:
+            draft.closing = lambda state, now: jobs.complete(state, 1, "Done", POLICY, now=now)
+        committer.mark(draft)
+    running = asyncio.create_task(committer.run())
+    while len(told.rows) < 60:
+        await told.next()
+    running.cancel()
+    assert clock.monotonic() == 0, "nobody waited for a tick"
+    assert store.commits == 2
+    assert sum(row.terminal is not None for row in told.rows[:50]) == 16
+    assert {row.state.id for row in told.rows} == {draft.state.id for draft in drafts}
+
+
 async def test_a_lost_job_is_stopped_and_settled_without_an_ending(store: Disk) -> None:
     told, stopped = Told(), []
     committer = Committer(store, told, POLICY, FakeClock(NOW), interval=0.05)

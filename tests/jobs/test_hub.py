@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from shelfwire.jobs import hub as hubs
-from shelfwire.jobs.hub import Hub
+from shelfwire.jobs.hub import Frame, Hub
 from shelfwire.jobs.store import Committed
 from shelfwire.protocol import job as jobs
 from shelfwire.protocol.feed import Due
@@ -97,6 +97,73 @@ async def test_a_sync_answers_with_the_state_now_in_the_contracts_words() -> Non
         hub.publish([Committed(state=ended, terminal="the end")])
         follower.sync()
         assert [frame.due for frame in follower.due()] == [Due.PROGRESS, Due.ENDING]
+
+
+class Pipe:
+    """A connection that takes frames at once while it is open."""
+
+    def __init__(self) -> None:
+        self.open = True
+        self.taken: list[Frame] = []
+
+    def ready(self) -> bool:
+        return self.open
+
+    def write(self, frame: Frame) -> None:
+        self.taken.append(frame)
+
+
+async def test_a_connection_that_can_take_progress_gets_it_without_a_turn_of_the_loop() -> None:
+    hub, pipe = Hub(), Pipe()
+    with hub.follow("j") as (follower, offer):
+        offer(Committed(state=CLAIMED))
+        follower.sink = pipe
+        frames = follower.frames()
+        assert (await anext(frames)).due is Due.PROGRESS
+        waiting = asyncio.ensure_future(anext(frames))
+        await asyncio.sleep(0)
+        hub.publish([Committed(state=progress(CLAIMED))])
+        assert [frame.due for frame in pipe.taken] == [Due.STARTED, Due.PROGRESS]
+        assert not waiting.done()
+        waiting.cancel()
+
+
+async def test_what_a_full_connection_missed_is_told_later_and_in_order() -> None:
+    hub, pipe = Hub(), Pipe()
+    with hub.follow("j") as (follower, offer):
+        offer(Committed(state=CLAIMED))
+        follower.sink = pipe
+        frames = follower.frames()
+        told = [await anext(frames)]
+        waiting = asyncio.ensure_future(anext(frames))
+        await asyncio.sleep(0)
+        pipe.open = False
+        state = progress(CLAIMED)
+        hub.publish([Committed(state=state)])
+        told.append(await waiting)
+        pipe.open = True
+        hub.publish([Committed(state=progress(state))])
+        assert pipe.taken == [], "what the task was handed goes out first"
+        told += [await anext(frames), await anext(frames)]
+    assert [frame.due for frame in told] == [Due.PROGRESS, Due.STARTED, Due.PROGRESS, Due.PROGRESS]
+    seqs = [frame.state.seq for frame in told]
+    assert seqs == sorted(seqs)
+
+
+async def test_the_ending_is_told_by_the_task_which_closes_the_connection() -> None:
+    hub, pipe = Hub(), Pipe()
+    with hub.follow("j") as (follower, offer):
+        offer(Committed(state=progress(CLAIMED)))
+        follower.sink = pipe
+        frames = follower.frames()
+        await anext(frames)
+        await anext(frames)
+        waiting = asyncio.ensure_future(anext(frames))
+        await asyncio.sleep(0)
+        ended = jobs.complete(progress(CLAIMED), 1, "Done", POLICY, now=3000)
+        hub.publish([Committed(state=ended, terminal="the end")])
+        assert pipe.taken == []
+        assert [(await waiting).due, (await anext(frames)).due] == [Due.PROGRESS, Due.ENDING]
 
 
 async def test_nothing_is_kept_of_a_job_that_nobody_follows() -> None:

@@ -1,8 +1,8 @@
 """The embedded store: one SQLite file in a data folder that belongs to one process.
 
 What is written or read in bulk crosses into SQLite as one JSON value in one statement, and comes out as one. Python's
-driver takes the interpreter's lock again for every row it steps over. Beside a busy event loop each of these may have to
-wait for its turn, and a row-by-row insert then takes tens of times as long (`bench/bulk_insert.py`).
+driver takes the interpreter's lock again for every row it steps over. Beside a busy event loop each of these may have
+to wait for its turn, and a row-by-row insert then takes tens of times as long (`bench/bulk_insert.py`).
 """
 
 import asyncio
