@@ -3,9 +3,11 @@ import os
 import signal
 import sqlite3
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from shelfwire.client import Client, JobRef
+from shelfwire.protocol.job import JobState
 from shelfwire.stores.sqlite import DATABASE_NAME
 from tests.faults import kills
 from tests.faults.witness import Witness
@@ -39,14 +41,8 @@ async def test_a_server_told_to_stop_closes_with_1012_and_hands_its_job_back_wit
             await witness.sees(lambda: bool(witness.closes))
             assert (status, witness.closes, witness.ending) == (0, [1012], None)
             row = _row(server, tmp_path / "data", job)
-            assert {name: row[name] for name in ("status", "attempt", "strikes", "barren", "lease_until")} == {
-                "status": "queued",
-                "attempt": 1,
-                "strikes": 0,
-                "barren": 0,
-                "lease_until": 0,
-            }
-            assert witness.processed <= row["succeeded"] + row["failed"] < kills.ROWS
+            assert (row.status, row.attempt, row.strikes, row.barren, row.lease_until) == ("queued", 1, 0, 0, 0)
+            assert witness.processed <= row.processed < kills.ROWS
             await server.start()
     async with Server(tmp_path / "data") as server, Client(server.url) as client:
         assert await kills.outcome(client, job) == truth
@@ -75,11 +71,11 @@ async def test_a_server_frozen_for_longer_than_its_lease_ends_its_job_right_and_
         assert late.ending == witness.ending
 
 
-def _row(server: Server, data: Path, job: JobRef) -> dict[str, Any]:
+def _row(server: Server, data: Path, job: JobRef) -> JobState:
     assert server.log.exists()
     connection = sqlite3.connect(data / DATABASE_NAME)
-    connection.row_factory = sqlite3.Row
     try:
-        return dict(connection.execute("select * from job where id = ?", [job.job_id]).fetchone())
+        (state,) = connection.execute("select state from job where id = ?", [job.job_id]).fetchone()
+        return msgspec.json.decode(state, type=JobState)
     finally:
         connection.close()

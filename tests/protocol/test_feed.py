@@ -15,7 +15,7 @@ from shelfwire.protocol.feed import (
     started_message,
 )
 from shelfwire.protocol.job import Advance, JobState, Policy, Status
-from shelfwire.protocol.messages import JobComplete, JobError, JobProgress, Metadata
+from shelfwire.protocol.messages import JobComplete, JobError, JobProgress, Metadata, error_of
 
 POLICY = Policy()
 QUEUED = jobs.create("j", "csv_import", now=1000, metadata=Metadata(file_name="a.csv", file_size=9))
@@ -24,7 +24,7 @@ STARTED = jobs.advance(CLAIMED, 1, Advance(total=3), POLICY, now=2000)
 HALF = jobs.advance(STARTED, 1, Advance(succeeded=1, title="Emma", author="Austen", isbn="x"), POLICY, now=3000)
 FULL = jobs.advance(HALF, 1, Advance(succeeded=1, failed=1, title="Dune"), POLICY, now=4000)
 COMPLETE = jobs.complete(FULL, 1, "Added 2 books", POLICY, now=5999)
-FAILED = jobs.fail(CLAIMED, 1, jobs.error_of(ShelfwireError(Code.CSV_NO_BOOKS)), POLICY, now=2500)
+FAILED = jobs.fail(CLAIMED, 1, error_of(ShelfwireError(Code.CSV_NO_BOOKS)), POLICY, now=2500)
 CANCELED = jobs.request_cancel(QUEUED, POLICY, now=1500)
 S, P, E = Due.STARTED, Due.PROGRESS, Due.ENDING
 

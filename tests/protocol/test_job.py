@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.protocol import job as jobs
 from shelfwire.protocol.job import Advance, IllegalTransitionError, JobState, LeaseLostError, Policy, Status
-from shelfwire.protocol.messages import Metadata
+from shelfwire.protocol.messages import Metadata, error_of
 
 POLICY = Policy()
 NOW = 1_700_000_000_000
@@ -17,7 +17,7 @@ RUNNING = jobs.claim(QUEUED, POLICY, now=NOW)
 STARTED = jobs.advance(RUNNING, 1, Advance(total=3), POLICY, now=NOW)
 CANCELING = jobs.request_cancel(STARTED, POLICY, now=NOW)
 COMPLETE = jobs.complete(STARTED, 1, "Done", POLICY, now=NOW)
-FAILED = jobs.fail(STARTED, 1, jobs.error_of(ShelfwireError(Code.CSV_UNREADABLE)), POLICY, now=NOW)
+FAILED = jobs.fail(STARTED, 1, error_of(ShelfwireError(Code.CSV_UNREADABLE)), POLICY, now=NOW)
 CANCELED = jobs.confirm_cancel(CANCELING, 1, POLICY, now=NOW)
 ENDED = [COMPLETE, FAILED, CANCELED]
 
@@ -25,9 +25,7 @@ Attempt = Callable[[JobState, int], JobState]
 BY_ATTEMPT: dict[str, Attempt] = {
     "advance": lambda state, attempt: jobs.advance(state, attempt, Advance(succeeded=1), POLICY, now=NOW),
     "complete": lambda state, attempt: jobs.complete(state, attempt, "Done", POLICY, now=NOW),
-    "fail": lambda state, attempt: jobs.fail(
-        state, attempt, jobs.error_of(ShelfwireError(Code.INTERNAL)), POLICY, now=NOW
-    ),
+    "fail": lambda state, attempt: jobs.fail(state, attempt, error_of(ShelfwireError(Code.INTERNAL)), POLICY, now=NOW),
     "confirm_cancel": lambda state, attempt: jobs.confirm_cancel(state, attempt, POLICY, now=NOW),
     "hand_back": lambda state, attempt: jobs.hand_back(state, attempt, POLICY, now=NOW),
     "retry_later": lambda state, attempt: jobs.retry_later(state, attempt, "why", 1000, POLICY, now=NOW),
@@ -241,7 +239,7 @@ def test_the_backoff_grows_to_a_minute_and_jitter_takes_at_most_half(strikes: in
 
 
 def test_an_error_keeps_its_affected_items_and_details() -> None:
-    error = jobs.error_of(ShelfwireError(Code.INTERNAL, "m", details={"a": 1}, affected=["x"]))
+    error = error_of(ShelfwireError(Code.INTERNAL, "m", details={"a": 1}, affected=["x"]))
     assert error.affected_items == ["x"]
     assert error.details == {"a": 1}
-    assert jobs.error_of(ShelfwireError(Code.INTERNAL)).affected_items is None
+    assert error_of(ShelfwireError(Code.INTERNAL)).affected_items is None

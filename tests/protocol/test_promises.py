@@ -15,7 +15,7 @@ from shelfwire.protocol import job as jobs
 from shelfwire.protocol.feed import Due, Feed, ending_message, progress_message, started_message
 from shelfwire.protocol.follow import Shown
 from shelfwire.protocol.job import Advance, JobState, LeaseLostError, Policy, Status
-from shelfwire.protocol.messages import JobProgress, JobStarted, Message, decode, encode
+from shelfwire.protocol.messages import JobProgress, JobStarted, Message, decode, encode, error_of
 
 POLICY = Policy(max_strikes=3)
 TOTAL = 12
@@ -124,7 +124,7 @@ class Story(RuleBasedStateMachine):
     def an_attempt_ends(self, data: st.DataObject, how: str) -> None:
         worker = data.draw(st.sampled_from(self.workers))
         number, now = worker.attempt, self.now
-        error = jobs.error_of(ShelfwireError(Code.CSV_UNREADABLE))
+        error = error_of(ShelfwireError(Code.CSV_UNREADABLE))
         endings: dict[str, Callable[[JobState], JobState]] = {
             "finish": lambda state: jobs.complete(state, number, "Done", POLICY, now=now),
             "hand back": lambda state: jobs.hand_back(state, number, POLICY, now=now),

@@ -13,6 +13,7 @@ from shelfwire.jobs.context import Job, Pipeline
 from shelfwire.jobs.store import Claimed, Committed, JobStore
 from shelfwire.protocol import job as jobs
 from shelfwire.protocol.job import Policy, Status, Transition
+from shelfwire.protocol.messages import error_of
 
 POLL_SECONDS: Final = 1.0
 """How often to look for jobs whose time has come, and that nobody announced."""
@@ -130,7 +131,7 @@ class Worker:
         if error is None:
             return lambda state, now: jobs.complete(state, attempt, running.result(), policy, now=now)
         if isinstance(error, ShelfwireError) and not error.retryable:
-            payload = jobs.error_of(error)
+            payload = error_of(error)
             return lambda state, now: jobs.fail(state, attempt, payload, policy, now=now)
         bound.error("attempt broke off", exc_info=error)
         reason = f"{Code.INTERNAL}: {type(error).__name__}" if not isinstance(error, ShelfwireError) else str(error)

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from shelfwire.errors import CODES, Code, ShelfwireError
-from shelfwire.protocol.messages import MAX_TITLE_CHARS, JobError, Metadata, clip
+from shelfwire.protocol.messages import MAX_TITLE_CHARS, JobError, Metadata, clip, error_of
 
 HOUR: Final = 3600 * 1000
 IDLE_TTL: Final = 7 * 24 * HOUR
@@ -350,18 +350,6 @@ def backoff(strikes: int, fraction: float) -> int:
     """
     full = min(60_000, 1000 * 2 ** min(strikes, 6))
     return int(full * (1 - fraction / 2))
-
-
-def error_of(error: ShelfwireError) -> JobError:
-    """The payload that tells a follower of `error`."""
-    return JobError(
-        code=error.code,
-        message=clip(error.message),
-        user_message=clip(error.user_message),
-        retryable=error.retryable,
-        affected_items=list(error.affected) or None,
-        details=error.details,
-    )
 
 
 T = TypeVar("T")

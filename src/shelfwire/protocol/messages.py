@@ -8,6 +8,8 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
+from shelfwire.errors import ShelfwireError
+
 VERSION: Final = "1.0.0"
 MAX_MESSAGE_BYTES: Final = 1024 * 1024
 """Deployed clients drop messages of this size and more."""
@@ -253,3 +255,15 @@ def clip(text: str, limit: int = MAX_TEXT_CHARS) -> str:
     """Make a text fit for a message: at most `limit` characters, an ellipsis for what was cut, no lone surrogates."""
     text = text if len(text) <= limit else text[: limit - 1] + "…"
     return text.encode("utf-8", "replace").decode()
+
+
+def error_of(error: ShelfwireError) -> JobError:
+    """The payload that tells a follower of `error`."""
+    return JobError(
+        code=error.code,
+        message=clip(error.message),
+        user_message=clip(error.user_message),
+        retryable=error.retryable,
+        affected_items=list(error.affected) or None,
+        details=error.details,
+    )
