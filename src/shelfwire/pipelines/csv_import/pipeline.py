@@ -60,8 +60,8 @@ def verdicts(file: BookFile) -> Iterator[Verdict]:
 
 def summary(added: int, failed: int) -> str:
     """What the import came to, for a person."""
-    books = f"Added {added} {'book' if added == 1 else 'books'} to your library"
-    return books if not failed else f"{books}; {failed} {'row was' if failed == 1 else 'rows were'} not imported"
+    books = f"Added {added:,} {'book' if added == 1 else 'books'} to your library"
+    return books if not failed else f"{books}; {failed:,} {'row was' if failed == 1 else 'rows were'} not imported"
 
 
 async def _count(job: Job, file: BookFile) -> int:
