@@ -24,6 +24,13 @@ class FastSocket(WebSocketsSansIOProtocol):
         extensions[SINK_EXTENSION] = self
         await super().run_asgi()
 
+    def handle_ping(self) -> None:
+        """Answer a PING; a peer that asks and never reads gets no answers once its buffer is full."""
+        if self.writable.is_set():
+            super().handle_ping()
+        else:
+            self.conn.data_to_send()
+
     def ready(self) -> bool:
         """Whether the socket is open and its buffer not full."""
         return self.writable.is_set() and not self.close_sent and not self.transport.is_closing()

@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import socket as sockets
 from typing import Any
 
@@ -7,6 +8,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from shelfwire import server as servers
 from shelfwire.errors import Code
+from shelfwire.fast_socket import FastSocket
 from shelfwire.protocol.grants import Scope
 from shelfwire.protocol.messages import JobProgress, Message, Ping, Pong, decode, encode
 from tests.live import MakeServer, Server, bearer, grant_job, next_message, next_of
@@ -238,6 +240,30 @@ async def test_one_that_never_reads_disturbs_neither_the_job_nor_the_others(make
             ending = await next_of(socket, "job_complete")
         writer.transport.abort()
     assert ending.payload.success_count == 400  # type: ignore[union-attr]
+
+
+async def test_one_that_asks_for_pongs_and_never_reads_costs_bounded_memory(make_server: MakeServer) -> None:
+    ping = b"\x89\xfd\x00\x00\x00\x00" + b"x" * 125
+    async with make_server(gated=True) as server:
+        job = await server.submit()
+        _, writer = await deaf_follower(server, job, receive_buffer=2048)
+        async with server.socket(job) as socket:
+            await next_of(socket, "job_started")
+            asking = follower_socket(writer.get_extra_info("sockname")[1])
+            for _ in range(300):
+                writer.write(ping * 200)
+                await asyncio.wait_for(writer.drain(), 10)
+            await socket.send(PING)
+            await next_of(socket, "pong")
+            assert asking.transport.get_write_buffer_size() < 2 * 65_536
+        writer.transport.abort()
+
+
+def follower_socket(port: int) -> FastSocket:
+    """The server's end of a client's connection."""
+    sockets_ = [one for one in gc.get_objects() if isinstance(one, FastSocket)]
+    (found,) = [one for one in sockets_ if one.client is not None and one.client[1] == port]
+    return found
 
 
 async def deaf_follower(
