@@ -79,7 +79,9 @@ async def test_results_are_paged_in_the_order_of_the_file(make_server: MakeServe
     assert failed.json()["data"]["total"] == 1
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=many", "cursor=-2", "cursor=x", "status=odd"])
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=1001", "limit=many", "cursor=-2", f"cursor={2**63}", "cursor=x", "status=odd"]
+)
 async def test_a_page_that_cannot_be_is_refused_by_name_and_the_token_is_not_repeated(
     make_server: MakeServer, query: str
 ) -> None:

@@ -1,6 +1,6 @@
 """The HTTP routes of the contract, section 4."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from litestar import Request, Response, get, post
@@ -15,6 +15,9 @@ from shelfwire.protocol.messages import JobComplete, Message, Metadata, decode
 from shelfwire.settings import Settings
 from shelfwire.web.answers import links, success
 from shelfwire.web.uploads import receive_file
+
+MAX_INDEX: Final = 2**31
+"""No job has so many items; a number beyond 64 bits would be the store's to refuse."""
 
 HttpRequest = Request[Any, Any, Any]
 
@@ -76,7 +79,7 @@ async def results(
     request: HttpRequest,
     job_id: FromPath[str],
     service: NamedDependency[JobService],
-    cursor: Annotated[int, QueryParameter(ge=-1)] = -1,
+    cursor: Annotated[int, QueryParameter(ge=-1, le=MAX_INDEX)] = -1,
     limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 100,
     status: FromQuery[Literal["ok", "failed"] | None] = None,
 ) -> dict[str, Any]:
