@@ -91,6 +91,20 @@ async def test_a_commit_that_fails_fails_them_all_and_the_writer_goes_on(engine:
     assert words(engine) == ["later"]
 
 
+async def test_a_disk_that_fills_up_within_a_group_fails_all_of_it(engine: Engine) -> None:
+    def full(connection: Connection) -> None:
+        connection.exec_driver_sql("ROLLBACK")  # as SQLite does by itself when the disk is full
+        raise OperationalError("INSERT", {}, Exception("disk full"))
+
+    writer = GroupWriter(engine)
+    answers = await grouped(writer, add("before"), full, add("after"))
+    assert [type(answer) for answer in answers] == [OperationalError] * 3
+    assert words(engine) == []
+    await writer.run(add("later"))
+    await writer.close()
+    assert words(engine) == ["later"]
+
+
 async def test_who_stopped_waiting_does_not_stop_the_others(engine: Engine) -> None:
     writer = GroupWriter(engine)
     busy, release = threading.Event(), threading.Event()

@@ -261,7 +261,7 @@ async def test_one_that_asks_for_pongs_and_never_reads_costs_bounded_memory(make
 
 def follower_socket(port: int) -> FastSocket:
     """The server's end of a client's connection."""
-    sockets_ = [one for one in gc.get_objects() if isinstance(one, FastSocket)]
+    sockets_ = [one for one in gc.get_objects() if type(one) is FastSocket]
     (found,) = [one for one in sockets_ if one.client is not None and one.client[1] == port]
     return found
 

@@ -67,11 +67,18 @@ def _transact(
     try:
         with connection.begin():
             for work, future in works:
+                savepoint = connection.begin_nested()
                 try:
-                    with connection.begin_nested():
-                        outcomes.append((future, work(connection), None))
-                except Exception as error:  # noqa: BLE001 - it is handed to who asked for the work
+                    result = work(connection)
+                    savepoint.commit()
+                except Exception as error:
+                    if not connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]
+                        # A full disk makes SQLite roll back everything; what came before is gone with it.
+                        raise
+                    savepoint.rollback()
                     outcomes.append((future, None, error))
+                else:
+                    outcomes.append((future, result, None))
     except Exception as error:  # noqa: BLE001 - handed over likewise
         return [(future, None, error) for _, future in works]
     return outcomes
