@@ -216,6 +216,18 @@ class StoreContract:
             assert len(await store.items("job-2", after=-1, limit=10)) == 1
         assert [answer is not None for answer in answers] == [False, True, False]
 
+    async def test_an_overtaken_attempt_writes_nothing_even_beside_the_one_that_holds_the_job(
+        self, make_store: MakeStore
+    ) -> None:
+        async with make_store() as store:
+            await add_job(store)
+            await claim(store)
+            await claim(store, now=NOW + POLICY.lease)
+            answers = await store.commit([_progress(1, [0, 1]), _progress(2, [0])], POLICY, NOW + POLICY.lease)
+            items = await store.items("job-1", after=-1, limit=10)
+        assert [answer is not None for answer in answers] == [False, True]
+        assert [item.index for item in items] == [0]
+
     async def test_the_ending_the_last_items_and_the_message_are_one_commit(self, make_store: MakeStore) -> None:
         async with make_store() as store:
             await add_job(store)

@@ -258,17 +258,13 @@ class SqliteStore:
 
         def work(connection: Connection) -> list[Committed | None]:
             stored = {state.id: state for state in _read_jobs(connection, [change.job_id for change in changes])}
-            after: dict[str, JobState] = {}
-            for change in changes:
-                state = _apply(change, stored.get(change.job_id), policy, now)
-                if state is not None:
-                    after[change.job_id] = state
-            rows = [(change.job_id, item) for change in changes if change.job_id in after for item in change.items]
+            states = [_apply(change, stored.get(change.job_id), policy, now) for change in changes]
+            held = [(change, state) for change, state in zip(changes, states, strict=True) if state is not None]
+            rows = [(change.job_id, item) for change, _ in held for item in change.items]
             if rows:
                 connection.execute(_WRITE_ITEMS, {"items": msgspec.json.encode(rows).decode()})
-            terminals = self._save(connection, [(stored[job_id], state) for job_id, state in after.items()])
-            answers = [after.get(change.job_id) for change in changes]
-            return [None if row is None else Committed(state=row, terminal=terminals.get(row.id)) for row in answers]
+            terminals = self._save(connection, [(stored[state.id], state) for _, state in held])
+            return [None if row is None else Committed(state=row, terminal=terminals.get(row.id)) for row in states]
 
         return await self._write(work)
 
