@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import pytest
 
 from shelfwire.pipelines.csv_import.books import Book
@@ -64,3 +68,22 @@ def test_the_message_names_the_earlier_row() -> None:
     seen.admit(book(12, "Emma"))
     with pytest.raises(RepeatedBook, match=r"^The same book as row 12\.$"):
         seen.admit(book(20, "Emma"))
+
+
+def test_every_process_remembers_a_book_under_the_same_number() -> None:
+    script = (
+        "from shelfwire.pipelines.csv_import.books import Book\n"
+        "from shelfwire.pipelines.csv_import.duplicates import SeenBooks\n"
+        "seen = SeenBooks(); seen.admit(Book(title='Emma', authors=('Jane Austen',), row=2)); print(sorted(seen._rows))"
+    )
+    printed = {
+        subprocess.run(  # noqa: S603 - our own interpreter and script
+            [sys.executable, "-c", script],
+            env={**os.environ, "PYTHONHASHSEED": salt},
+            capture_output=True,
+            check=True,
+            timeout=30,
+        ).stdout
+        for salt in ("1", "2")
+    }
+    assert len(printed) == 1

@@ -28,7 +28,7 @@ class SeenBooks:
             RepeatedBook: An earlier row had it; nothing is remembered then.
         """
         rows = self._rows
-        name = hash(_name(book))
+        name = _digest(_name(book))
         earlier = rows.get(name)
         if book.isbn13 is None:
             if earlier is None:
