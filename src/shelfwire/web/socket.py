@@ -19,6 +19,7 @@ from shelfwire.web.answers import PROBLEM_TYPE, headers, problem
 from shelfwire.web.routes import bearer
 
 MAX_BAD_FRAMES: Final = 20
+MAX_SEQ_DIGITS: Final = 19
 SINK_EXTENSION: Final = "shelfwire.sink"
 """The scope's extension by which a server offers a `jobs.hub.Sink`; without it every frame goes through ASGI."""
 CLOSE_NORMAL: Final = 1000
@@ -39,6 +40,7 @@ class ProgressSocket:
     def __init__(self, service: JobService, max_followers: int) -> None:
         self._service = service
         self._max_followers = max_followers
+        self._admitted = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the follower in or answer why not, then tell it everything until the end or until it leaves."""
@@ -47,6 +49,8 @@ class ProgressSocket:
             await _refuse(send, "http.response", error, UPGRADE_REQUIRED, {"Upgrade": "websocket"})
             return
         await receive()
+        # Counted before anything is awaited: after a restart handshakes come in bursts.
+        self._admitted += 1
         try:
             job_id, after = await self._admit(scope)
             async with self._service.follow(job_id, after) as follower:
@@ -56,28 +60,28 @@ class ProgressSocket:
                 await self._converse(job_id, follower, receive, send)
         except ShelfwireError as error:
             await _refuse(send, "websocket.http.response", error, error.status, headers(error))
+        finally:
+            self._admitted -= 1
 
     async def _admit(self, scope: Scope) -> tuple[str, int]:
         query = parse_qs(scope["query_string"].decode("latin-1"))
         job_id = query.get("jobId", [""])[0]
         if not job_id:
             raise ShelfwireError(Code.INVALID_REQUEST, "The query parameter jobId is missing")
-        if self._service.followers >= self._max_followers:
+        if self._admitted > self._max_followers:
             raise ShelfwireError(Code.OVERLOADED)
         authorization = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
         token = bearer(authorization) or query.get("token", [""])[0]
         await self._service.authorize(job_id, token, grants.Scope.WATCH)
         after = query.get("after", ["0"])[0]
-        return job_id, int(after) if after.isdecimal() and after.isascii() else 0
+        return job_id, int(after) if after.isdecimal() and after.isascii() and len(after) <= MAX_SEQ_DIGITS else 0
 
     async def _converse(self, job_id: str, follower: Follower, receive: Receive, send: Send) -> None:
-        telling = asyncio.create_task(_tell(follower, send))
-        try:
+        # In one group: a follower that cannot be told any more must not look alive to its client.
+        async with asyncio.TaskGroup() as tasks:
+            telling = tasks.create_task(_tell(follower, send))
             await self._listen(job_id, follower, receive, send)
-        finally:
             telling.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await telling
 
     async def _listen(self, job_id: str, follower: Follower, receive: Receive, send: Send) -> None:
         bad = 0
@@ -95,7 +99,8 @@ class ProgressSocket:
                     bad += 1
                     if bad >= MAX_BAD_FRAMES:
                         reason = f"{bad} frames could not be understood"
-                        await send({"type": "websocket.close", "code": CLOSE_MISUSE, "reason": reason})
+                        with contextlib.suppress(OSError, RuntimeError):
+                            await send({"type": "websocket.close", "code": CLOSE_MISUSE, "reason": reason})
                         return
 
     def _pong(self, job_id: str, follower: Follower, client_time: int | None) -> str:
