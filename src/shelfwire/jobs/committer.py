@@ -30,6 +30,7 @@ class Draft:
     Attributes:
         state: the row as of the last commit.
         lost: whether the attempt has lost its job; nothing is taken from it any more.
+        leaving: whether the worker has told the pipeline to stop because it leaves itself.
         stop: interrupts the pipeline; called when the job is lost or its cancel was asked for.
         settled: set when the ending is committed, or the job is lost.
         room: set while fewer outcomes wait than `Job.pending` allows.
@@ -41,6 +42,7 @@ class Draft:
         self.state = state
         self.stop: Callable[[], object] = bool
         self.lost = False
+        self.leaving = False
         self.settled = asyncio.Event()
         self.room = asyncio.Event()
         self.room.set()
@@ -214,12 +216,13 @@ class Committer:
 
 
 def _settle(draft: Draft, change: Change, answer: Committed | None) -> None:
+    was_canceling = draft.state.status is Status.CANCELING
     draft.lost = answer is None
     draft.in_flight = 0
     if answer is not None:
         draft.state = answer.state
     if draft.lost or change.closing is not None:
         draft.settled.set()
-    if draft.lost or draft.state.status is Status.CANCELING:
+    if draft.lost or (draft.state.status is Status.CANCELING and not was_canceling):
         draft.stop()
     draft.room.set()

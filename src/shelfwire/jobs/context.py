@@ -49,6 +49,7 @@ class Job:
         self._committer = committer
         self._draft = draft
         self._recorded = set(recorded)
+        self._total = 0
         self.succeeded = draft.state.succeeded
         self.failed = draft.state.failed
 
@@ -63,7 +64,7 @@ class Job:
 
     async def start(self, total: int, metadata: Metadata | None = None) -> None:
         """Say how many items there are; followers hear of it at once. Call it in each attempt, before recording."""
-        self._draft.total = total
+        self._draft.total = self._total = total
         self._draft.metadata = metadata
         self._committer.mark(self._draft, urgent=True)
         await asyncio.sleep(0)
@@ -108,7 +109,7 @@ class Job:
             isbn: likewise.
 
         Raises:
-            ValueError: the item is recorded already.
+            ValueError: the item is recorded already, or beyond the total that `start` was told.
         """
         self._note(index, True, title, outcome)  # noqa: FBT003 - the order of an Item
         draft = self._draft
@@ -126,7 +127,7 @@ class Job:
             details: members to add to the item's error, such as the row it stands in.
 
         Raises:
-            ValueError: the item is recorded already.
+            ValueError: the item is recorded already, or beyond the total that `start` was told.
         """
         body = {
             "code": error.code,
@@ -142,6 +143,8 @@ class Job:
         draft.title, draft.author, draft.isbn = title, None, None
 
     def _note(self, index: int, ok: bool, title: str | None, body: Any) -> None:  # noqa: FBT001 - the order of an Item
+        if not 0 <= index < self._total:
+            raise ValueError(f"item {index} of job {self._draft.state.id} is beyond its total of {self._total}")
         if index in self._recorded:
             raise ValueError(f"item {index} of job {self._draft.state.id} is recorded already")
         self._draft.items.append(msgspec.Raw(_encoder.encode((index, ok, title, body))))

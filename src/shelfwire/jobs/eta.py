@@ -29,4 +29,4 @@ class Eta:
         then, before = self._samples[0]
         if processed == before or now <= then:
             return None
-        return math.ceil((total - processed) * (now - then) / (processed - before))
+        return max(0, math.ceil((total - processed) * (now - then) / (processed - before)))

@@ -1,5 +1,6 @@
 """What callers can do with jobs, whatever protocol they speak: create, look, follow, cancel, read results."""
 
+import contextlib
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -85,11 +86,6 @@ class JobService:
         self._healthy = healthy
         self._token_ttl = token_ttl
 
-    @property
-    def followers(self) -> int:
-        """How many followers are attached in this process."""
-        return self._hub.followers
-
     def now(self) -> int:
         """Return milliseconds since the epoch, for what callers are told."""
         return self._clock.now()
@@ -110,7 +106,9 @@ class JobService:
         try:
             yield upload
         except BaseException:
-            await self._store.discard_input(upload.job_id)
+            # What went wrong first is what the caller hears of; leftovers are swept when the store opens next.
+            with contextlib.suppress(ShelfwireError):
+                await self._store.discard_input(upload.job_id)
             raise
 
     async def create(self, upload: Upload, pipeline: str, metadata: Metadata) -> Created:

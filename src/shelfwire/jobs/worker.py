@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
+import msgspec
 import structlog
 
 from shelfwire.errors import Code, ShelfwireError
@@ -79,11 +80,13 @@ class Worker:
     async def leave(self, grace: float) -> None:
         """Hand all running jobs back, once `run` was cancelled; waits up to `grace` seconds for them to let go."""
         for draft in self._runs.values():
+            draft.leaving = True
             draft.stop()
         if self._runs:
             _, late = await asyncio.wait(self._runs, timeout=grace)
             for task in late:
                 log.warning("a job did not let go in time; its lease will end", job=self._runs[task].state.id)
+                task.cancel()
 
     async def _take_one(self) -> bool:
         try:
@@ -113,26 +116,42 @@ class Worker:
         job = Job(self._store, self._committer, draft, claimed.recorded)
         running = asyncio.create_task(self._pipelines[state.pipeline].run(job))
         draft.stop = running.cancel
-        await asyncio.wait({running})
+        try:
+            await asyncio.wait({running})
+        finally:
+            running.cancel()
         if draft.lost:
             bound.warning("job lost to another attempt")
             return
-        final = await self._committer.settle(draft, self._closing(running, draft, bound))
+        final = await self._committer.settle(draft, self._rehearsed(running, draft, bound))
         if final is not None:
             bound.info("attempt over", status=final.status, succeeded=final.succeeded, failed=final.failed)
 
+    def _rehearsed(self, running: asyncio.Task[str], draft: Draft, bound: structlog.stdlib.BoundLogger) -> Transition:
+        """Decide how the attempt ends, and try it: what cannot be stored must not break a commit that others share."""
+        try:
+            closing = self._closing(running, draft, bound)
+            msgspec.json.encode(closing(draft.state, self._clock.now()))
+        except Exception as error:  # noqa: BLE001 - whatever the pipeline handed over, it ends this attempt alone
+            return self._broke_off(error, draft, bound)
+        return closing
+
     def _closing(self, running: asyncio.Task[str], draft: Draft, bound: structlog.stdlib.BoundLogger) -> Transition:
         attempt, policy = draft.state.attempt, self._policy
-        if running.cancelled():
-            canceling = draft.state.status is Status.CANCELING
+        canceling = draft.state.status is Status.CANCELING
+        if running.cancelled() and (canceling or draft.leaving):
             stop = jobs.confirm_cancel if canceling else jobs.hand_back
             return lambda state, now: stop(state, attempt, policy, now=now)
-        error = running.exception()
+        error = RuntimeError("the pipeline cancelled itself") if running.cancelled() else running.exception()
         if error is None:
             return lambda state, now: jobs.complete(state, attempt, running.result(), policy, now=now)
         if isinstance(error, ShelfwireError) and not error.retryable:
             payload = error_of(error)
             return lambda state, now: jobs.fail(state, attempt, payload, policy, now=now)
+        return self._broke_off(error, draft, bound)
+
+    def _broke_off(self, error: BaseException, draft: Draft, bound: structlog.stdlib.BoundLogger) -> Transition:
+        attempt, policy = draft.state.attempt, self._policy
         bound.error("attempt broke off", exc_info=error)
         reason = f"{Code.INTERNAL}: {type(error).__name__}" if not isinstance(error, ShelfwireError) else str(error)
         delay = jobs.backoff(draft.state.strikes, self._random())
@@ -144,4 +163,5 @@ class Worker:
             await self._clock.wait(asyncio.Event(), third / 1000)
             for draft in self._runs.values():
                 if draft.state.lease_until - self._clock.now() <= 2 * third:
-                    self._committer.mark(draft)
+                    # A lease does not wait for a tick that an operator may have made longer than it.
+                    self._committer.mark(draft, urgent=True)

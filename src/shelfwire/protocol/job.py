@@ -208,6 +208,7 @@ def claim(state: JobState, policy: Policy, *, now: int) -> JobState:
         barren=barren,
         strikes=strikes,
         lease_until=now + policy.lease,
+        eta_seconds=None,
         user_message="Starting…" if state.started_at is None else "Continuing…",
     )
 

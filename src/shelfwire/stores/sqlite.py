@@ -292,7 +292,7 @@ class SqliteStore:
         query = select(_job.c.id).where(_job.c.expires_at <= now)
         expired = await self._read(lambda connection: list(connection.scalars(query)))
         for job_id in expired:
-            await self._write(lambda connection, job_id=job_id: _erase(connection, job_id))  # type: ignore[misc]
+            await self._write(lambda connection, job_id=job_id: _erase(connection, job_id, now))  # type: ignore[misc]
         return len(expired)
 
     def _save(self, connection: Connection, changes: list[tuple[JobState, JobState]]) -> dict[str, str]:
@@ -382,10 +382,11 @@ def _terminal(connection: Connection, state: JobState) -> str | None:
     return connection.scalar(select(_ending.c.message).where(_ending.c.job_id == state.id))
 
 
-def _erase(connection: Connection, job_id: str) -> None:
-    for table in schema.OWNED:
-        connection.execute(delete(table).where(table.c.job_id == job_id))
-    connection.execute(delete(_job).where(_job.c.id == job_id))
+def _erase(connection: Connection, job_id: str, now: int) -> None:
+    gone = connection.execute(delete(_job).where(_job.c.id == job_id, _job.c.expires_at <= now))
+    if gone.rowcount:  # it may have got on since it was found to be expired
+        for table in schema.OWNED:
+            connection.execute(delete(table).where(table.c.job_id == job_id))
 
 
 def _unavailable(error: Exception) -> ShelfwireError:
