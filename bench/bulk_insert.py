@@ -26,7 +26,8 @@ from bench import rig
 
 from shelfwire.stores import schema
 from shelfwire.stores.migrations import upgrade
-from shelfwire.stores.sqlite import _WRITE_ITEMS, DATABASE_NAME, _engine
+from shelfwire.stores.sqlite import DATABASE_NAME, _engine
+from shelfwire.stores.statements import WRITE_ITEMS
 
 ROWS: Final = 1_500
 """What a commit of a fast import holds."""
@@ -38,7 +39,7 @@ has let go of it for so long. A loop that lets go every 2 ms, and takes it back 
 asked."""
 Items = list[tuple[str, int, bool, str, dict[str, object]]]
 BOOK: Final = {"title": "The Lantern of Tromsø", "authors": ["Zofia Sjöberg"], "isbn13": "9780306406157"}
-STATEMENT: Final = str(_WRITE_ITEMS.compile(dialect=sqlite.dialect(paramstyle="named")))  # the store's own
+STATEMENT: Final = str(WRITE_ITEMS.compile(dialect=sqlite.dialect(paramstyle="named")))  # the store's own
 BY_ROW: Final = str(schema.item.insert().compile(dialect=sqlite.dialect(paramstyle="qmark")))
 
 

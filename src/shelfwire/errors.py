@@ -23,6 +23,7 @@ class Code(StrEnum):
     INVALID_REQUEST = "E_INVALID_REQUEST"
     FILE_TOO_LARGE = "E_FILE_TOO_LARGE"
     UNSUPPORTED_MEDIA = "E_UNSUPPORTED_MEDIA"
+    IDEMPOTENCY_MISMATCH = "E_IDEMPOTENCY_MISMATCH"
     CSV_UNREADABLE = "E_CSV_UNREADABLE"
     CSV_NO_BOOKS = "E_CSV_NO_BOOKS"
     ROW_INVALID = "E_ROW_INVALID"
@@ -117,6 +118,12 @@ CODES: Mapping[Code, Entry] = {
         retryable=False,
         message="The request's content type is not supported",
         user_message="This kind of upload is not supported. Send the file as a form upload.",
+    ),
+    Code.IDEMPOTENCY_MISMATCH: Entry(
+        422,
+        retryable=False,
+        message="The Idempotency-Key was used before, with other input",
+        user_message="This was sent before with other content. Start it again from the beginning.",
     ),
     Code.CSV_UNREADABLE: Entry(
         422,

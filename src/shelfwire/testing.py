@@ -12,6 +12,7 @@ import pytest
 
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.store import Change, Claimed, Item, JobStore
+from shelfwire.protocol import control
 from shelfwire.protocol import job as jobs
 from shelfwire.protocol.grants import ALL_SCOPES, Grant, Scope
 from shelfwire.protocol.job import Advance, IllegalTransitionError, JobState, Policy, Status
@@ -104,7 +105,7 @@ class StoreContract:
         async with make_store() as store:
             assert await store.job("job-1") is None
             assert await store.grant(b"?" * 32) is None
-            assert await store.request_cancel("job-1", POLICY, NOW) is None
+            assert await store.request("job-1", _cancel, NOW) is None
 
     async def test_a_job_id_that_exists_is_refused_and_nothing_changes(self, make_store: MakeStore) -> None:
         async with make_store() as store:
@@ -249,13 +250,13 @@ class StoreContract:
             assert await store.commit([_progress(1, [1])], POLICY, NOW) == [None]
             assert await store.claim(("csv_import",), POLICY, NOW + POLICY.lease) is None
             with pytest.raises(IllegalTransitionError):
-                await store.request_cancel("job-1", POLICY, NOW)
+                await store.request("job-1", _cancel, NOW)
             assert await store.job("job-1") == ended
 
     async def test_a_queued_job_is_canceled_at_once_with_itsending(self, make_store: MakeStore) -> None:
         async with make_store() as store:
             await add_job(store)
-            canceled = await store.request_cancel("job-1", POLICY, NOW)
+            canceled = await store.request("job-1", _cancel, NOW)
             assert canceled is not None
             assert canceled.state.status is Status.CANCELED
             assert canceled.terminal is not None
@@ -265,10 +266,10 @@ class StoreContract:
         async with make_store() as store:
             await add_job(store)
             await claim(store)
-            asked = await store.request_cancel("job-1", POLICY, NOW)
+            asked = await store.request("job-1", _cancel, NOW)
             assert asked is not None
             assert asked.state.status is Status.CANCELING
-            confirm = Change(job_id="job-1", attempt=1, step=Advance(), closing=_confirm_cancel)
+            confirm = Change(job_id="job-1", attempt=1, step=Advance(), closing=_hand_back)
             (committed,) = await store.commit([confirm], POLICY, NOW)
         assert committed is not None
         assert committed.state.status is Status.CANCELED
@@ -277,7 +278,7 @@ class StoreContract:
         async with make_store() as store:
             await add_job(store)
             await claim(store)
-            await store.request_cancel("job-1", POLICY, NOW)
+            await store.request("job-1", _cancel, NOW)
             claimed = await claim(store, now=NOW + POLICY.lease)
         assert claimed.state.status is Status.CANCELED
         assert claimed.terminal is not None
@@ -358,5 +359,9 @@ def ending(indices: list[int]) -> Change:
     return msgspec.structs.replace(_progress(1, indices), closing=closing)
 
 
-def _confirm_cancel(state: JobState, now: int) -> JobState:
-    return jobs.confirm_cancel(state, 1, POLICY, now=now)
+def _cancel(state: JobState, now: int) -> JobState:
+    return control.cancel(state, POLICY, now=now)
+
+
+def _hand_back(state: JobState, now: int) -> JobState:
+    return jobs.hand_back(state, 1, POLICY, now=now)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
 import pytest
 
 from shelfwire.jobs.committer import Committer
@@ -110,19 +111,22 @@ def make_engine(tmp_path: Path) -> MakeEngine:
         body: Body, *, slots: int = 4, running: bool = True, token_ttl: int | None = None
     ) -> AsyncIterator[Engine]:
         clock, hub = FakeClock(), Hub()
-        async with SqliteStore(tmp_path / "data", conclude=concluder(700_000), inline_limit=700_000) as store:
+        async with SqliteStore(
+            tmp_path / "data", conclude=concluder(700_000, {"csv_import": "books"}), inline_limit=700_000
+        ) as store:
             committer = Committer(store, hub.publish, POLICY, clock, interval=0.05)
             pipelines = {"csv_import": Scripted(body)}
             worker = Worker(store, committer, hub.publish, pipelines, POLICY, clock, lambda: 0.0, slots)
+            policy = msgspec.structs.replace(POLICY, token_ttl=token_ttl)
             service = JobService(
                 store,
                 hub,
                 worker,
-                POLICY,
+                policy,
                 clock,
                 os.urandom,
                 healthy=lambda: True,
-                token_ttl=token_ttl,
+                pipelines=pipelines,
             )
             engine = Engine(store, clock, hub, committer, worker, service)
             if running:

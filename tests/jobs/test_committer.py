@@ -8,6 +8,7 @@ import pytest
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.committer import RETRY_SECONDS, Committer, Draft
 from shelfwire.jobs.store import Change, Committed
+from shelfwire.protocol import control
 from shelfwire.protocol import job as jobs
 from shelfwire.protocol.job import Policy, Status
 from shelfwire.stores.sqlite import SqliteStore
@@ -177,7 +178,7 @@ async def test_an_attempt_hears_of_a_cancel_with_its_next_commit(store: Disk) ->
     committer = Committer(store, Told(), POLICY, FakeClock(NOW), interval=0.05)
     draft = await draft_of(store, "job-1")
     draft.stop = lambda: stopped.append(1)
-    await store.request_cancel("job-1", POLICY, NOW)
+    await store.request("job-1", lambda state, now: control.cancel(state, POLICY, now=now), NOW)
     committer.mark(draft)
     await committer.commit()
     assert stopped == [1]

@@ -19,7 +19,7 @@ async def test_an_upload_that_breaks_off_leaves_nothing_behind(make_engine: Make
 
         async def broken_off() -> None:
             async with engine.service.upload() as upload:
-                job_ids.append(upload.job_id)
+                job_ids.append(upload.upload_id)
                 await upload.write("file", b"half of it")
                 raise ConnectionError
 

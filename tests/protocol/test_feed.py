@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfwire.errors import Code, ShelfwireError
+from shelfwire.protocol import control
 from shelfwire.protocol import job as jobs
 from shelfwire.protocol.feed import (
     CLOSE_REASONS,
@@ -25,7 +26,7 @@ HALF = jobs.advance(STARTED, 1, Advance(succeeded=1, title="Emma", author="Auste
 FULL = jobs.advance(HALF, 1, Advance(succeeded=1, failed=1, title="Dune"), POLICY, now=4000)
 COMPLETE = jobs.complete(FULL, 1, "Added 2 books", POLICY, now=5999)
 FAILED = jobs.fail(CLAIMED, 1, error_of(ShelfwireError(Code.CSV_NO_BOOKS)), POLICY, now=2500)
-CANCELED = jobs.request_cancel(QUEUED, POLICY, now=1500)
+CANCELED = control.cancel(QUEUED, POLICY, now=1500)
 S, P, E = Due.STARTED, Due.PROGRESS, Due.ENDING
 
 

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfwire.errors import Code, ShelfwireError
+from shelfwire.protocol import control
 from shelfwire.protocol import job as jobs
 from shelfwire.protocol.job import Advance, IllegalTransitionError, JobState, LeaseLostError, Policy, Status
 from shelfwire.protocol.messages import Metadata, error_of
@@ -15,10 +16,10 @@ NOW = 1_700_000_000_000
 QUEUED = jobs.create("j", "csv_import", now=NOW)
 RUNNING = jobs.claim(QUEUED, POLICY, now=NOW)
 STARTED = jobs.advance(RUNNING, 1, Advance(total=3), POLICY, now=NOW)
-CANCELING = jobs.request_cancel(STARTED, POLICY, now=NOW)
+CANCELING = control.cancel(STARTED, POLICY, now=NOW)
 COMPLETE = jobs.complete(STARTED, 1, "Done", POLICY, now=NOW)
 FAILED = jobs.fail(STARTED, 1, error_of(ShelfwireError(Code.CSV_UNREADABLE)), POLICY, now=NOW)
-CANCELED = jobs.confirm_cancel(CANCELING, 1, POLICY, now=NOW)
+CANCELED = jobs.hand_back(CANCELING, 1, POLICY, now=NOW)
 ENDED = [COMPLETE, FAILED, CANCELED]
 
 Attempt = Callable[[JobState, int], JobState]
@@ -26,7 +27,7 @@ BY_ATTEMPT: dict[str, Attempt] = {
     "advance": lambda state, attempt: jobs.advance(state, attempt, Advance(succeeded=1), POLICY, now=NOW),
     "complete": lambda state, attempt: jobs.complete(state, attempt, "Done", POLICY, now=NOW),
     "fail": lambda state, attempt: jobs.fail(state, attempt, error_of(ShelfwireError(Code.INTERNAL)), POLICY, now=NOW),
-    "confirm_cancel": lambda state, attempt: jobs.confirm_cancel(state, attempt, POLICY, now=NOW),
+    "confirm_cancel": lambda state, attempt: jobs.hand_back(state, attempt, POLICY, now=NOW),
     "hand_back": lambda state, attempt: jobs.hand_back(state, attempt, POLICY, now=NOW),
     "retry_later": lambda state, attempt: jobs.retry_later(state, attempt, "why", 1000, POLICY, now=NOW),
 }
@@ -133,7 +134,7 @@ def test_time_that_runs_backwards_does_not_move_the_job_back() -> None:
 def test_the_duration_is_in_whole_seconds_and_zero_before_the_end() -> None:
     assert jobs.complete(STARTED, 1, "Done", POLICY, now=NOW + 2999).duration == 2
     assert STARTED.duration == 0
-    assert jobs.request_cancel(QUEUED, POLICY, now=NOW + 5000).duration == 0
+    assert control.cancel(QUEUED, POLICY, now=NOW + 5000).duration == 0
 
 
 def test_a_job_that_ends_without_a_start_has_its_total_and_start_filled_in() -> None:
@@ -149,7 +150,7 @@ def test_an_ended_job_is_kept_for_a_day() -> None:
 
 
 def test_a_queued_job_is_canceled_at_once() -> None:
-    canceled = jobs.request_cancel(QUEUED, POLICY, now=NOW)
+    canceled = control.cancel(QUEUED, POLICY, now=NOW)
     assert canceled.status is Status.CANCELED
     assert canceled.error is not None
     assert canceled.error.code == Code.JOB_CANCELED
@@ -162,18 +163,18 @@ def test_a_running_job_is_canceling_until_its_worker_confirms() -> None:
 
 
 def test_a_job_whose_worker_is_dead_is_canceled_at_once() -> None:
-    assert jobs.request_cancel(STARTED, POLICY, now=STARTED.lease_until).status is Status.CANCELED
+    assert control.cancel(STARTED, POLICY, now=STARTED.lease_until).status is Status.CANCELED
 
 
 def test_asking_twice_to_cancel_changes_nothing_while_the_worker_lives() -> None:
-    assert jobs.request_cancel(CANCELING, POLICY, now=NOW) == CANCELING
-    assert jobs.request_cancel(CANCELING, POLICY, now=CANCELING.lease_until).status is Status.CANCELED
+    assert control.cancel(CANCELING, POLICY, now=NOW) == CANCELING
+    assert control.cancel(CANCELING, POLICY, now=CANCELING.lease_until).status is Status.CANCELED
 
 
 @pytest.mark.parametrize("state", ENDED, ids=lambda state: str(state.status))
 def test_an_ended_job_cannot_be_canceled(state: JobState) -> None:
     with pytest.raises(IllegalTransitionError, match=f"is {state.status} and cannot be canceled"):
-        jobs.request_cancel(state, POLICY, now=NOW)
+        control.cancel(state, POLICY, now=NOW)
 
 
 def test_a_cancel_that_came_too_late_leaves_the_job_complete() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from shelfwire.errors import Code, ShelfwireError
+from shelfwire.protocol import control
 from shelfwire.protocol import job as jobs
 from shelfwire.protocol.feed import Due, Feed, ending_message, progress_message, started_message
 from shelfwire.protocol.follow import Shown
@@ -130,7 +131,7 @@ class Story(RuleBasedStateMachine):
             "hand back": lambda state: jobs.hand_back(state, number, POLICY, now=now),
             "exception": lambda state: jobs.retry_later(state, number, "why", 1000, POLICY, now=now),
             "give up": lambda state: jobs.fail(state, number, error, POLICY, now=now),
-            "confirm": lambda state: jobs.confirm_cancel(state, number, POLICY, now=now),
+            "confirm": lambda state: jobs.hand_back(state, number, POLICY, now=now),
         }
         if how == "finish" and len(worker.recorded) < TOTAL:
             return
@@ -142,7 +143,7 @@ class Story(RuleBasedStateMachine):
     @precondition(lambda self: not self.row.ended)
     @rule()
     def the_owner_cancels(self) -> None:
-        state = jobs.request_cancel(self.row, POLICY, now=self.now)
+        state = control.cancel(self.row, POLICY, now=self.now)
         if state != self.row:
             self.commit(state)
 
@@ -264,7 +265,7 @@ class Story(RuleBasedStateMachine):
             return
         self.now += 10 * POLICY.lease
         if not self.row.ended:
-            state = jobs.request_cancel(self.row, POLICY, now=self.now)
+            state = control.cancel(self.row, POLICY, now=self.now)
             self.commit(state)
         for client in self.clients:
             if client.connection is None:

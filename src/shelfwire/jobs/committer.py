@@ -30,8 +30,9 @@ class Draft:
     Attributes:
         state: the row as of the last commit.
         lost: whether the attempt has lost its job; nothing is taken from it any more.
-        leaving: whether the worker has told the pipeline to stop because it leaves itself.
-        stop: interrupts the pipeline; called when the job is lost or its cancel was asked for.
+        halted: whether the pipeline was told to stop: the job is lost, its cancel or pause was asked for, or the worker
+            leaves.
+        stop: interrupts the pipeline.
         settled: set when the ending is committed, or the job is lost.
         room: set while fewer outcomes wait than `Job.pending` allows.
         items: the encoded items recorded since the last commit began.
@@ -42,7 +43,7 @@ class Draft:
         self.state = state
         self.stop: Callable[[], object] = bool
         self.lost = False
-        self.leaving = False
+        self.halted = False
         self.settled = asyncio.Event()
         self.room = asyncio.Event()
         self.room.set()
@@ -50,6 +51,7 @@ class Draft:
         self.in_flight = 0
         self.succeeded = 0
         self.failed = 0
+        self.reported = 0
         self.title: str | None = None
         self.author: str | None = None
         self.isbn: str | None = None
@@ -58,6 +60,11 @@ class Draft:
         self.metadata: Metadata | None = None
         self.closing: Transition | None = None
         self._eta = Eta()
+
+    def halt(self) -> None:
+        """Tell the pipeline to stop; how the attempt ends then is decided on the row as it is stored by that time."""
+        self.halted = True
+        self.stop()
 
     @property
     def uncommitted(self) -> int:
@@ -70,7 +77,7 @@ class Draft:
         Args:
             now: monotonic seconds, for the rate.
         """
-        processed = self.state.processed + self.succeeded + self.failed
+        processed = max(self.state.recorded + self.succeeded + self.failed, self.state.reported, self.reported)
         total = self.state.total if self.total is None else self.total
         change = Change(
             job_id=self.state.id,
@@ -80,6 +87,7 @@ class Draft:
                 metadata=self.metadata,
                 succeeded=self.succeeded,
                 failed=self.failed,
+                reported=self.reported,
                 title=self.title,
                 author=self.author,
                 isbn=self.isbn,
@@ -90,7 +98,7 @@ class Draft:
             closing=self.closing,
         )
         self.in_flight = len(self.items)
-        self.items, self.succeeded, self.failed = [], 0, 0
+        self.items, self.succeeded, self.failed, self.reported = [], 0, 0, 0
         self.total = self.metadata = self.user_message = None
         return change
 
@@ -100,6 +108,7 @@ class Draft:
         self.items = [*change.items, *self.items]
         self.succeeded += change.step.succeeded
         self.failed += change.step.failed
+        self.reported = max(self.reported, change.step.reported)
         self.total = change.step.total if self.total is None else self.total
         self.metadata = self.metadata or change.step.metadata
         self.user_message = self.user_message or change.step.user_message
@@ -216,13 +225,17 @@ class Committer:
 
 
 def _settle(draft: Draft, change: Change, answer: Committed | None) -> None:
-    was_canceling = draft.state.status is Status.CANCELING
+    was_stopping = _stopping(draft.state)
     draft.lost = answer is None
     draft.in_flight = 0
     if answer is not None:
         draft.state = answer.state
     if draft.lost or change.closing is not None:
         draft.settled.set()
-    if draft.lost or (draft.state.status is Status.CANCELING and not was_canceling):
-        draft.stop()
+    if draft.lost or (_stopping(draft.state) and not was_stopping):
+        draft.halt()
     draft.room.set()
+
+
+def _stopping(state: JobState) -> bool:
+    return state.pausing or state.status is Status.CANCELING

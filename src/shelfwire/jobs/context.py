@@ -2,14 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+import warnings
+from collections.abc import AsyncIterator, Iterable
 from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
 from shelfwire.errors import ShelfwireError
 from shelfwire.jobs.committer import Committer, Draft
-from shelfwire.jobs.store import JobStore
+from shelfwire.jobs.store import Claimed, JobStore
+from shelfwire.protocol import legacy
 from shelfwire.protocol.messages import Metadata
 
 T = TypeVar("T")
@@ -21,7 +23,11 @@ _encoder = msgspec.json.Encoder()
 
 
 class Pipeline(Protocol):
-    """A kind of job."""
+    """A kind of job.
+
+    It may also have `results_name`, what the list of done items is called in the inline results (`items` if not), and
+    `columns`, the members of an item's result that get a column each where results are asked for as CSV.
+    """
 
     @property
     def name(self) -> str:
@@ -44,11 +50,14 @@ class Pipeline(Protocol):
 class Job:
     """One attempt at a job, as its pipeline sees it."""
 
-    def __init__(self, store: JobStore, committer: Committer, draft: Draft, recorded: Sequence[int]) -> None:
+    def __init__(self, store: JobStore, committer: Committer, draft: Draft, claimed: Claimed) -> None:
         self._store = store
         self._committer = committer
         self._draft = draft
-        self._recorded = set(recorded)
+        self._retry = claimed.state.retry_of is not None
+        self._selection = claimed.selection
+        self._places = None if claimed.selection is None else {s: place for place, s in enumerate(claimed.selection)}
+        self._recorded = set(claimed.recorded)
         self._total = 0
         self.succeeded = draft.state.succeeded
         self.failed = draft.state.failed
@@ -63,8 +72,13 @@ class Job:
         return await self._store.read_input(self._draft.state.id, name)
 
     async def start(self, total: int, metadata: Metadata | None = None) -> None:
-        """Say how many items there are; followers hear of it at once. Call it in each attempt, before recording."""
-        self._draft.total = self._total = total
+        """Say how many items there are; followers hear of it at once. Call it in each attempt, before recording.
+
+        Args:
+            total: items in the whole input; in a retry, followers are told only of those that it is about.
+            metadata: what is known of the input now.
+        """
+        self._draft.total = self._total = total if self._selection is None else len(self._selection)
         self._draft.metadata = metadata
         self._committer.mark(self._draft, urgent=True)
         await asyncio.sleep(0)
@@ -80,16 +94,16 @@ class Job:
                 until = clock() + SLICE_SECONDS
 
     async def pending(self, items: Iterable[T]) -> AsyncIterator[tuple[int, T]]:
-        """Iterate over the items that are not in the log yet, each with its index.
+        """Iterate over the items that are to be done and not in the log yet, each with its index in the input.
 
         Every item is drawn from `items`, the recorded ones too, so a generator that decides over the whole input comes
         to the same decisions after a crash. Waits while more than 5,000 outcomes are uncommitted.
         """
-        draft, recorded = self._draft, self._recorded
+        draft, recorded = self._draft, {None, *self._recorded}
         index = -1
         async for item in self.paced(items):
             index += 1
-            if index in recorded:
+            if self._place(index) in recorded:
                 continue
             yield index, item
             while draft.uncommitted >= MAX_UNCOMMITTED:
@@ -142,11 +156,44 @@ class Job:
         self.failed += 1
         draft.title, draft.author, draft.isbn = title, None, None
 
+    def update_progress(self, progress: float, status: str, keep_alive: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - the signature of deployed callers
+        """Report progress by a text, without recording items. For callers from before jobs had item logs.
+
+        `"Enriching (5/10): Dune"` becomes 5 of 10 items and the title; any other text is told to the person as it is.
+        Never lowers what was reported, and records no item.
+
+        Args:
+            progress: the fraction done, from 0 to 1, of the job's own total.
+            status: the text.
+            keep_alive: without effect: leases are renewed by themselves.
+
+        .. deprecated:: 0.1
+            Use `start`, and `record` or `fail` for each item.
+        """
+        warnings.warn(
+            "update_progress is deprecated: call start(total), and record or fail for each item",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        draft = self._draft
+        report = legacy.read(progress, status, draft.state.total if draft.total is None else draft.total)
+        draft.reported = max(draft.reported, report.processed or 0)
+        draft.total = draft.total if report.total is None else report.total
+        draft.title = report.title or draft.title
+        draft.user_message = report.user_message or draft.user_message
+        self._committer.mark(draft)
+
     def _note(self, index: int, ok: bool, title: str | None, body: Any) -> None:  # noqa: FBT001 - the order of an Item
-        if not 0 <= index < self._total:
+        place = self._place(index)
+        if place is None or not 0 <= place < self._total:
             raise ValueError(f"item {index} of job {self._draft.state.id} is beyond its total of {self._total}")
-        if index in self._recorded:
+        if place in self._recorded:
             raise ValueError(f"item {index} of job {self._draft.state.id} is recorded already")
-        self._draft.items.append(msgspec.Raw(_encoder.encode((index, ok, title, body))))
-        self._recorded.add(index)
+        item = (place, ok, title, body, index) if self._retry else (place, ok, title, body)
+        self._draft.items.append(msgspec.Raw(_encoder.encode(item)))
+        self._recorded.add(place)
         self._committer.mark(self._draft)
+
+    def _place(self, index: int) -> int | None:
+        """Where an item of the input stands in this job's log; None if this job is not about it."""
+        return index if self._places is None else self._places.get(index)

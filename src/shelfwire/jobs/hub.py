@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager
+from enum import Enum, auto
 from typing import Any, Protocol
 
 from shelfwire.jobs.store import Committed
@@ -67,22 +68,41 @@ class Channel:
         return frame
 
 
+class Dismissal(Enum):
+    """Why a follower is told nothing more, although the job has not ended."""
+
+    REVOKED = auto()
+    LEAVING = auto()
+
+
 class Follower:
     """One follower's place in a channel. It holds no messages: a slow one is simply told less often.
 
     Attributes:
+        digest: of the token that let it in; empty for one of our own.
+        dismissal: why nothing more is told to it; None while it may stay.
+        news: set when there may be something to tell.
         sink: where progress may be written at once, without waking the task that iterates over `frames`; that task is
             still what tells everything else, and whatever the sink is not ready for.
     """
 
-    def __init__(self, channel: Channel, after: int) -> None:
+    def __init__(self, channel: Channel, after: int, digest: bytes) -> None:
+        self.digest = digest
+        self.dismissal: Dismissal | None = None
+        self.news = asyncio.Event()
+        self.news.set()
         self.sink: Sink | None = None
         self._channel = channel
         self._feed = Feed(after)
         self._idle = False
         self._sync = False
-        self._news = asyncio.Event()
-        self._news.set()
+
+    @property
+    def newest(self) -> Committed:
+        """The job as it is committed now."""
+        newest = self._channel.newest
+        assert newest is not None  # noqa: S101 - who attaches a follower hands it the job's row first
+        return newest
 
     @property
     def pipeline(self) -> str:
@@ -92,32 +112,45 @@ class Follower:
 
     def tell(self, newest: Committed) -> None:
         """There is something new: write it if that can be done at once, or wake who iterates."""
+        if self.dismissal is not None:
+            return
         sink = self.sink
         if sink is not None and self._idle and newest.terminal is None and sink.ready():
             for due in self._feed.next(newest.state):
                 sink.write(self._channel.frame(due, newest))
         else:
-            self._news.set()
+            self.news.set()
 
     def sync(self) -> None:
         """Answer a `sync_request`: tell the state now, even if it was told."""
         self._sync = True
-        self._news.set()
+        self.news.set()
+
+    def dismiss(self, why: Dismissal) -> None:
+        """Tell it nothing more."""
+        self.dismissal = self.dismissal or why
+        self.news.set()
 
     async def frames(self) -> AsyncIterator[Frame]:
-        """Yield what is due, in order, until the ending; waits while there is nothing."""
+        """Yield what is due, in order, until the ending or a dismissal; waits while there is nothing."""
+        async for frames in self.batches():
+            for frame in frames:
+                yield frame
+
+    async def batches(self) -> AsyncIterator[list[Frame]]:
+        """Yield the same, each time all that is due now."""
         while not self._feed.over:
             self._idle = True
-            await self._news.wait()
+            await self.news.wait()
             self._idle = False
-            self._news.clear()
-            for frame in self.due():
-                yield frame
+            self.news.clear()
+            if self.dismissal is not None:
+                return
+            yield self.due()
 
     def due(self) -> list[Frame]:
         """Take what is due now."""
-        newest = self._channel.newest
-        assert newest is not None  # noqa: S101 - `Hub.follow` attaches only to a job it has read
+        newest = self.newest
         sync, self._sync = self._sync, False
         if not sync:
             return [self._channel.frame(due, newest) for due in self._feed.next(newest.state)]
@@ -147,15 +180,30 @@ class Hub:
             if channel is not None:
                 channel.offer(one)
 
+    def revoke(self, job_id: str, digest: bytes) -> None:
+        """Let go of the followers of a job that a token let in, which is worth nothing any more."""
+        channel = self._channels.get(job_id)
+        for follower in channel.followers if channel is not None else ():
+            if follower.digest == digest:
+                follower.dismiss(Dismissal.REVOKED)
+
+    def dismiss_all(self) -> None:
+        """Let go of all followers: the server leaves."""
+        for channel in self._channels.values():
+            for follower in channel.followers:
+                follower.dismiss(Dismissal.LEAVING)
+
     @contextmanager
-    def follow(self, job_id: str, after: int = 0) -> Iterator[tuple[Follower, Callable[[Committed], None]]]:
+    def follow(
+        self, job_id: str, after: int = 0, digest: bytes = b""
+    ) -> Iterator[tuple[Follower, Callable[[Committed], None]]]:
         """Attach a follower; from now on it misses nothing.
 
         The caller then reads the job's row and hands it to the second value, before it asks for frames: read before
         attaching, a commit in between would be lost.
         """
         channel = self._channels.setdefault(job_id, Channel())
-        follower = Follower(channel, after)
+        follower = Follower(channel, after, digest)
         channel.followers.add(follower)
         try:
             yield follower, channel.offer

@@ -1,27 +1,39 @@
-"""What callers can do with jobs, whatever protocol they speak: create, look, follow, cancel, read results."""
+"""What can be done with jobs, whatever protocol is spoken: make, look, follow, control, read results, hand out tokens.
+
+It trusts its caller, who has asked `authorize` unless a method takes a token itself.
+"""
 
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.clock import Clock
-from shelfwire.jobs.hub import Follower, Hub
-from shelfwire.jobs.store import Committed, Item, JobStore
+from shelfwire.jobs.hub import Dismissal, Follower, Hub
+from shelfwire.jobs.store import Committed, Idempotency, Item, JobStore
 from shelfwire.jobs.worker import Worker
-from shelfwire.protocol import grants
+from shelfwire.protocol import control, grants
 from shelfwire.protocol.grants import Grant, Scope
-from shelfwire.protocol.job import JobState, Policy, create
+from shelfwire.protocol.job import JobState, Policy, Transition, create
 from shelfwire.protocol.messages import Metadata
 
 
-class Created(NamedTuple):
-    """A new job, and its token, which is shown only now."""
+class Token(NamedTuple):
+    """A token, which is shown only now.
+
+    Attributes:
+        job_id: the only job it is good for.
+        token: the secret.
+        scopes: what it allows there.
+        expires_at: milliseconds since the epoch; None lasts as long as the job.
+    """
 
     job_id: str
     token: str
+    scopes: frozenset[Scope]
+    expires_at: int | None
 
 
 class Page(NamedTuple):
@@ -41,14 +53,14 @@ class Page(NamedTuple):
 class Upload:
     """An input on its way into the store, part by part, before its job exists."""
 
-    def __init__(self, store: JobStore, job_id: str) -> None:
+    def __init__(self, store: JobStore, upload_id: str) -> None:
         self._store = store
-        self.job_id = job_id
+        self.upload_id = upload_id
         self._parts = 0
 
     async def write(self, name: str, data: bytes) -> None:
         """Keep the next part of the input `name`."""
-        await self._store.write_input(self.job_id, name, self._parts, data)
+        await self._store.write_input(self.upload_id, name, self._parts, data)
         self._parts += 1
 
 
@@ -58,12 +70,12 @@ class JobService:
     Args:
         store: where jobs live.
         hub: tells followers.
-        worker: hears of new jobs and of cancels without delay.
-        policy: lease and limits.
+        worker: hears of new jobs and of their owners' wishes without delay.
+        policy: lease, lifetimes and limits.
         clock: the time.
         random_bytes: as many bytes of a cryptographic source as asked for.
         healthy: whether everything that runs beside the shells is alive.
-        token_ttl: milliseconds a token lasts; None for as long as its job.
+        pipelines: the names of the pipelines that jobs can be made for.
     """
 
     def __init__(
@@ -75,7 +87,7 @@ class JobService:
         clock: Clock,
         random_bytes: Callable[[int], bytes],
         healthy: Callable[[], bool],
-        token_ttl: int | None = None,
+        pipelines: Collection[str],
     ) -> None:
         self._store = store
         self._hub = hub
@@ -84,7 +96,7 @@ class JobService:
         self._random_bytes = random_bytes
         self._worker = worker
         self._healthy = healthy
-        self._token_ttl = token_ttl
+        self._pipelines = pipelines
 
     def now(self) -> int:
         """Return milliseconds since the epoch, for what callers are told."""
@@ -99,30 +111,77 @@ class JobService:
         await self._store.job("")
         return self._healthy()
 
+    def dismiss_followers(self) -> None:
+        """Let all followers go, because the server leaves; they come back to its successor."""
+        self._hub.dismiss_all()
+
     @asynccontextmanager
     async def upload(self) -> AsyncIterator[Upload]:
         """Begin an input; it is discarded unless `create` is called before the context ends."""
-        upload = Upload(self._store, str(uuid.UUID(bytes=self._random_bytes(16), version=4)))
+        upload = Upload(self._store, self._new_id())
         try:
             yield upload
         except BaseException:
             # What went wrong first is what the caller hears of; leftovers are swept when the store opens next.
             with contextlib.suppress(ShelfwireError):
-                await self._store.discard_input(upload.job_id)
+                await self._store.discard_input(upload.upload_id)
             raise
 
-    async def create(self, upload: Upload, pipeline: str, metadata: Metadata) -> Created:
-        """Make the job over an uploaded input exist, durably, and let a worker know."""
-        now = self._clock.now()
-        token = grants.mint(self._random_bytes(grants.TOKEN_BYTES))
-        expires_at = None if self._token_ttl is None else now + self._token_ttl
-        grant = Grant(digest=grants.digest(token), job_id=upload.job_id, expires_at=expires_at)
-        await self._store.create(create(upload.job_id, pipeline, now=now, metadata=metadata), grant)
-        self._worker.wake()
-        return Created(upload.job_id, token)
+    def check_pipeline(self, pipeline: str) -> None:
+        """See that jobs of this pipeline can be made.
 
-    async def authorize(self, job_id: str, token: str | None, scope: Scope) -> None:
-        """Let a caller pass.
+        Raises:
+            ShelfwireError: `E_NOT_FOUND`: there is none of this name.
+        """
+        if pipeline not in self._pipelines:
+            known = ", ".join(sorted(self._pipelines))
+            raise ShelfwireError(Code.NOT_FOUND, f"There is no pipeline of this name. This server has: {known}")
+
+    async def create(
+        self,
+        upload: Upload,
+        pipeline: str,
+        metadata: Metadata,
+        *,
+        job_id: str | None = None,
+        idempotency: Idempotency | None = None,
+    ) -> Token:
+        """Make the job over an uploaded input exist, durably, and let a worker know.
+
+        Args:
+            upload: the input, complete.
+            pipeline: who runs it.
+            metadata: what is known of the input.
+            job_id: the caller's choice of a UUID.
+            idempotency: recognises a repeated request, which is answered with a token for the job it has made before.
+
+        Raises:
+            ShelfwireError: `E_NOT_FOUND`, `E_JOB_EXISTS`, `E_IDEMPOTENCY_MISMATCH` or `E_JOB_STATE`; see
+                `JobStore.create`.
+        """
+        self.check_pipeline(pipeline)
+        state = create(job_id or self._new_id(), pipeline, now=self._clock.now(), metadata=metadata)
+        token, grant = self._first_token(state.id)
+        made = await self._store.create(state, grant, upload_id=upload.upload_id, idempotency=idempotency)
+        self._worker.wake()
+        return Token(made, token, grant.scopes, grant.expires_at)
+
+    async def retry(self, job_id: str, idempotency: Idempotency | None = None) -> Token:
+        """Make a new job over the failed and unrecorded items of an ended one.
+
+        Raises:
+            ShelfwireError: `E_JOB_STATE`: it has not ended, or nothing is left; `E_IDEMPOTENCY_MISMATCH`.
+        """
+        retry_id = self._new_id()
+        token, grant = self._first_token(retry_id)
+        made = await self._store.retry(job_id, retry_id, grant, self._clock.now(), idempotency)
+        if made is None:
+            raise ShelfwireError(Code.UNAUTHORIZED)
+        self._worker.wake()
+        return Token(made, token, grant.scopes, grant.expires_at)
+
+    async def authorize(self, job_id: str, token: str | None, scope: Scope) -> Grant:
+        """Let a caller pass, and return what its token is worth.
 
         Raises:
             ShelfwireError: `E_UNAUTHORIZED`, `E_TOKEN_EXPIRED` or `E_FORBIDDEN`.
@@ -130,16 +189,41 @@ class JobService:
         if not token:
             raise ShelfwireError(Code.UNAUTHORIZED)
         grant = await self._store.grant(grants.digest(token))
-        grants.check(grant, token, job_id, scope, now=self._clock.now())
+        return grants.check(grant, token, job_id, scope, now=self._clock.now())
+
+    async def derive_token(
+        self, caller: Grant, *, scopes: frozenset[Scope] | None = None, ttl: int | None = None
+    ) -> Token:
+        """Hand out one more token for a job. Without `scopes` it replaces the caller's, which outlives it for a minute.
+
+        Args:
+            caller: what the token that is shown is worth; see `authorize`.
+            scopes: what the new one shall allow.
+            ttl: milliseconds it shall last; no longer than the caller's, nor than the server allows.
+
+        Raises:
+            ShelfwireError: `E_FORBIDDEN`: more scopes than the caller has; `E_JOB_STATE`: too many tokens.
+        """
+        now, token = self._clock.now(), self._mint()
+        limits = [limit for limit in (ttl, self._policy.token_ttl) if limit is not None]
+        grant = grants.derive(caller, grants.digest(token), scopes=scopes, ttl=min(limits, default=None), now=now)
+        if not await self._store.add_grant(grant, now, replaces=caller.digest if scopes is None else None):
+            raise ShelfwireError(Code.UNAUTHORIZED)
+        return Token(grant.job_id, token, grant.scopes, grant.expires_at)
+
+    async def revoke(self, grant: Grant) -> None:
+        """Make a token worthless, and let go of the followers that it let in."""
+        await self._store.revoke(grant.digest)
+        self._hub.revoke(grant.job_id, grant.digest)
 
     async def look(self, job_id: str) -> Committed:
         """Return a job's committed state, and its terminal message if it has ended.
 
         Raises:
-            ShelfwireError: `E_UNAUTHORIZED`: it has expired since the caller was let in.
+            ShelfwireError: `E_UNAUTHORIZED`: it is gone or has expired since the caller was let in.
         """
         committed = await self._store.job(job_id)
-        if committed is None:
+        if committed is None or committed.state.expires_at <= self._clock.now():
             raise ShelfwireError(Code.UNAUTHORIZED)
         return committed
 
@@ -158,13 +242,70 @@ class JobService:
             offer(await self.look(job_id))
             yield follower
 
+    @asynccontextmanager
+    async def follow_with(self, token: str | None, job_id: str, after: int = 0) -> AsyncIterator[Follower]:
+        """Attach a follower by its token; it is dismissed when the token is revoked.
+
+        Raises:
+            ShelfwireError: as `authorize` for the scope `watch`, and as `look`.
+        """
+        with self._hub.follow(job_id, after, grants.digest(token or "")) as (follower, offer):
+            # Attached first: a token that is revoked from here on lets nobody stay.
+            await self.authorize(job_id, token, Scope.WATCH)
+            offer(await self.look(job_id))
+            yield follower
+
+    async def wait(self, token: str | None, job_id: str, after: int, seconds: float) -> Committed:
+        """Return a job's state once it is newer than `after`, has ended, or `seconds` have passed.
+
+        Raises:
+            ShelfwireError: as `follow_with`; `E_UNAUTHORIZED`: the token was revoked meanwhile.
+        """
+        async with self.follow_with(token, job_id, after) as follower:
+            state = follower.newest.state
+            if state.seq == after and not state.ended:
+                follower.news.clear()
+                await self._clock.wait(follower.news, seconds)
+            if follower.dismissal is Dismissal.REVOKED:
+                raise ShelfwireError(Code.UNAUTHORIZED)
+            return follower.newest
+
     async def cancel(self, job_id: str) -> JobState:
-        """Ask for a job to stop; a living worker confirms it.
+        """Ask for a job to stop for good; a living worker confirms it.
 
         Raises:
             ShelfwireError: `E_JOB_STATE`: it has ended.
         """
-        committed = await self._store.request_cancel(job_id, self._policy, self._clock.now())
+        return await self._request(job_id, lambda state, now: control.cancel(state, self._policy, now=now))
+
+    async def pause(self, job_id: str) -> JobState:
+        """Ask for a job to wait until it is resumed; a living worker confirms it.
+
+        Raises:
+            ShelfwireError: `E_JOB_STATE`: it is paused already, is being canceled or has ended.
+        """
+        return await self._request(job_id, lambda state, now: control.pause(state, now=now))
+
+    async def resume(self, job_id: str) -> JobState:
+        """Let a paused job go on.
+
+        Raises:
+            ShelfwireError: `E_JOB_STATE`: it is not paused.
+        """
+        state = await self._request(job_id, lambda state, now: control.resume(state, now=now))
+        self._worker.wake()
+        return state
+
+    async def delete(self, job_id: str) -> None:
+        """End a job if it has not ended, tell its followers, and erase all that is its own. Waits for no worker."""
+        ended = await self._store.delete(job_id, self._policy, self._clock.now())
+        if ended is None:
+            raise ShelfwireError(Code.UNAUTHORIZED)
+        self._hub.publish([ended])
+        self._worker.check(job_id)
+
+    async def _request(self, job_id: str, wish: Transition) -> JobState:
+        committed = await self._store.request(job_id, wish, self._clock.now())
         if committed is None:
             raise ShelfwireError(Code.UNAUTHORIZED)
         self._hub.publish([committed])
@@ -181,7 +322,7 @@ class JobService:
             ok: only the done ones, or only the failed ones; None for all.
         """
         state = (await self.look(job_id)).state
-        total = {None: state.processed, True: state.succeeded, False: state.failed}[ok]
+        total = {None: state.recorded, True: state.succeeded, False: state.failed}[ok]
         if state.ended:
             items = await self._store.items(job_id, after=after, limit=limit + 1, ok=ok)
             more = len(items) > limit
@@ -190,3 +331,13 @@ class JobService:
         solid = [item for place, item in enumerate(items, after + 1) if item.index == place]
         seen = solid[-1].index if solid else after
         return Page([item for item in solid if ok is None or item.ok == ok], seen, total)
+
+    def _new_id(self) -> str:
+        return str(uuid.UUID(bytes=self._random_bytes(16), version=4))
+
+    def _mint(self) -> str:
+        return grants.mint(self._random_bytes(grants.TOKEN_BYTES))
+
+    def _first_token(self, job_id: str) -> tuple[str, Grant]:
+        token = self._mint()
+        return token, grants.issue(grants.digest(token), job_id, ttl=self._policy.token_ttl, now=self._clock.now())

@@ -22,12 +22,14 @@ class Item(msgspec.Struct, frozen=True, array_like=True):
         ok: whether it was done; else it failed.
         title: what a person calls it.
         body: JSON of the outcome: the result if it was done, else `{"code", "message", "userMessage", "retryable"}`.
+        source: in a retry, the item's place in the input of the first job.
     """
 
     index: int
     ok: bool
     title: str | None
     body: msgspec.Raw
+    source: int | None = None
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,14 +64,31 @@ class Committed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Claimed(msgspec.Struct, frozen=True, kw_only=True):
-    """A job a worker has taken, and the indices of the items that are in its log already.
+    """A job a worker has taken, if its status is `running`; else the claim has ended or paused it.
 
-    The claim may have ended the job instead; then `terminal` is its last message and there is nothing to run.
+    Attributes:
+        state: the row.
+        recorded: the indices of the items that are in its log already.
+        selection: in a retry, which items of the input it is about, ascending; None for all.
+        terminal: its last message, if the claim has ended it.
     """
 
     state: JobState
     recorded: Sequence[int] = ()
+    selection: Sequence[int] | None = None
     terminal: str | None = None
+
+
+class Idempotency(msgspec.Struct, frozen=True, kw_only=True):
+    """What makes a request the repetition of an earlier one.
+
+    Attributes:
+        key: digest of the caller and the key it sent.
+        fingerprint: digest of what it asks for; the same key with another one is refused.
+    """
+
+    key: bytes
+    fingerprint: bytes
 
 
 class JobStore(Protocol):
@@ -87,16 +106,59 @@ class JobStore(Protocol):
         """Return the whole input, its parts in order; empty if there is none."""
         ...
 
-    async def create(self, state: JobState, grant: Grant) -> None:
-        """Make the job exist, with its first token.
+    async def create(
+        self, state: JobState, grant: Grant, *, upload_id: str | None = None, idempotency: Idempotency | None = None
+    ) -> str:
+        """Make the job exist, with its first token; or give the token to the job that the same request has made.
+
+        Args:
+            state: the new row.
+            grant: the token.
+            upload_id: what its inputs were written under; they become the job's. None for the job's own id.
+            idempotency: recognises a repeated request; the key lives as long as the job.
+
+        Returns:
+            The id of the job that the token is good for. If that is an earlier one, the new inputs are erased.
 
         Raises:
-            ShelfwireError: `E_JOB_EXISTS`.
+            ShelfwireError: `E_JOB_EXISTS`; `E_IDEMPOTENCY_MISMATCH`; `E_JOB_STATE`: the earlier job has too many
+                tokens. Nothing was changed.
+        """
+        ...
+
+    async def retry(
+        self, source_id: str, job_id: str, grant: Grant, now: int, idempotency: Idempotency | None = None
+    ) -> str | None:
+        """Make a new job over a copy of an ended job's input, by `protocol.control.retry` and `left_undone`.
+
+        Returns:
+            As `create`; None where there is no such job.
+
+        Raises:
+            IllegalTransitionError: it has not ended.
+            ShelfwireError: `E_JOB_STATE`: nothing is left to do; the others as `create`.
         """
         ...
 
     async def grant(self, digest: bytes) -> Grant | None:
         """Return what is known of the token with this digest."""
+        ...
+
+    async def add_grant(self, grant: Grant, now: int, *, replaces: bytes | None = None) -> bool:
+        """Give an existing job one more token; False where there is no such job.
+
+        Args:
+            grant: the token.
+            now: the time; tokens of the job that have expired are erased.
+            replaces: digest of a token that expires `protocol.grants.GRACE` from now, if not before.
+
+        Raises:
+            ShelfwireError: `E_JOB_STATE`: the job has `protocol.grants.MAX_GRANTS` tokens.
+        """
+        ...
+
+    async def revoke(self, digest: bytes) -> None:
+        """Erase a token, if there is one with this digest."""
         ...
 
     async def job(self, job_id: str) -> Committed | None:
@@ -119,11 +181,19 @@ class JobStore(Protocol):
         """
         ...
 
-    async def request_cancel(self, job_id: str, policy: Policy, now: int) -> Committed | None:
-        """Apply `protocol.job.request_cancel`; None where there is no such job.
+    async def request(self, job_id: str, wish: Transition, now: int) -> Committed | None:
+        """Change a row as its owner wishes, by one of `protocol.control`; None where there is no such job.
 
         Raises:
-            IllegalTransitionError: the job has ended.
+            IllegalTransitionError: the wish is not possible in the job's state.
+        """
+        ...
+
+    async def delete(self, job_id: str, policy: Policy, now: int) -> Committed | None:
+        """End a job by `protocol.control.delete` and erase all that is its own; None where there is no such job.
+
+        Returns:
+            The ending, for those who still listen.
         """
         ...
 

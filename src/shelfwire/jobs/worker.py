@@ -63,7 +63,7 @@ class Worker:
         self._news.set()
 
     def check(self, job_id: str) -> None:
-        """Look at once whether a cancel was asked of this job, if it runs here, and not only at the next renewal."""
+        """Look at once what was asked of this job, if it runs here, and not only at the next renewal."""
         for draft in self._runs.values():
             if draft.state.id == job_id:
                 self._committer.mark(draft, urgent=True)
@@ -80,8 +80,7 @@ class Worker:
     async def leave(self, grace: float) -> None:
         """Hand all running jobs back, once `run` was cancelled; waits up to `grace` seconds for them to let go."""
         for draft in self._runs.values():
-            draft.leaving = True
-            draft.stop()
+            draft.halt()
         if self._runs:
             _, late = await asyncio.wait(self._runs, timeout=grace)
             for task in late:
@@ -97,7 +96,7 @@ class Worker:
         if claimed is None:
             return False
         self._publish([Committed(state=claimed.state, terminal=claimed.terminal)])
-        if claimed.state.ended:
+        if claimed.state.status is not Status.RUNNING:
             return True
         draft = Draft(claimed.state)
         task = asyncio.create_task(self._attempt(claimed, draft))
@@ -113,7 +112,7 @@ class Worker:
         state = claimed.state
         bound = log.bind(job=state.id, pipeline=state.pipeline, attempt=state.attempt)
         bound.info("job claimed", recorded=state.processed)
-        job = Job(self._store, self._committer, draft, claimed.recorded)
+        job = Job(self._store, self._committer, draft, claimed)
         running = asyncio.create_task(self._pipelines[state.pipeline].run(job))
         draft.stop = running.cancel
         try:
@@ -138,10 +137,8 @@ class Worker:
 
     def _closing(self, running: asyncio.Task[str], draft: Draft, bound: structlog.stdlib.BoundLogger) -> Transition:
         attempt, policy = draft.state.attempt, self._policy
-        canceling = draft.state.status is Status.CANCELING
-        if running.cancelled() and (canceling or draft.leaving):
-            stop = jobs.confirm_cancel if canceling else jobs.hand_back
-            return lambda state, now: stop(state, attempt, policy, now=now)
+        if running.cancelled() and draft.halted:
+            return lambda state, now: jobs.hand_back(state, attempt, policy, now=now)
         error = RuntimeError("the pipeline cancelled itself") if running.cancelled() else running.exception()
         if error is None:
             return lambda state, now: jobs.complete(state, attempt, running.result(), policy, now=now)

@@ -30,6 +30,17 @@ class Due(StrEnum):
     ENDING = "ending"
 
 
+def type_of(due: Due, state: JobState) -> str:
+    """The type of the message that `due` is as of `state`."""
+    match due:
+        case Due.STARTED:
+            return "job_started"
+        case Due.PROGRESS:
+            return "job_progress"
+        case Due.ENDING:
+            return "job_complete" if state.status is Status.COMPLETE else "error"
+
+
 class Feed:
     """The position of one follower on one connection.
 
@@ -89,7 +100,6 @@ def started_message(state: JobState) -> Message:
 
 def progress_message(state: JobState, user_message: str | None = None) -> Message:
     """`job_progress` as of `state`; `user_message` where the state has none of its own."""
-    item = CurrentItem(isbn=state.isbn, author=state.author) if state.isbn or state.author else None
     return _message(
         state,
         JobProgress(
@@ -97,12 +107,17 @@ def progress_message(state: JobState, user_message: str | None = None) -> Messag
             total_count=state.total,
             failure_count=state.failed,
             current_title=state.title,
-            current_item=item,
+            current_item=current_item(state),
             user_message=state.user_message or user_message,
             state=str(state.status),
             eta_seconds=state.eta_seconds,
         ),
     )
+
+
+def current_item(state: JobState) -> CurrentItem | None:
+    """What is known of the item recorded last, beside its title."""
+    return CurrentItem(isbn=state.isbn, author=state.author) if state.isbn or state.author else None
 
 
 def ending_message(state: JobState, results: Any, *, results_url: str, truncated: bool) -> Message:

@@ -14,6 +14,10 @@ import msgspec
 from shelfwire.errors import Code, ShelfwireError
 
 TOKEN_BYTES: Final = 32
+GRACE: Final = 60_000
+"""Milliseconds that a token outlives the one which replaces it (section 4 of the contract)."""
+MAX_GRANTS: Final = 100
+"""Tokens of one job at a time, expired ones aside."""
 
 
 class Scope(StrEnum):
@@ -35,12 +39,40 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
         job_id: the only job it is good for.
         scopes: what it allows there.
         expires_at: milliseconds since the epoch; None lasts as long as the job.
+        ttl: milliseconds it was made to last; what is made from it lasts no longer.
     """
 
     digest: bytes
     job_id: str
     scopes: frozenset[Scope] = ALL_SCOPES
     expires_at: int | None = None
+    ttl: int | None = None
+
+
+def issue(digest: bytes, job_id: str, *, ttl: int | None, now: int, scopes: frozenset[Scope] = ALL_SCOPES) -> Grant:
+    """What is kept of a new token that lasts `ttl` milliseconds, or as long as the job."""
+    expires_at = None if ttl is None else now + ttl
+    return Grant(digest=digest, job_id=job_id, scopes=scopes, expires_at=expires_at, ttl=ttl)
+
+
+def derive(caller: Grant, digest: bytes, *, scopes: frozenset[Scope] | None, ttl: int | None, now: int) -> Grant:
+    """What is kept of a new token that the holder of another asks for: it allows no more and lasts no longer.
+
+    Args:
+        caller: the token it is asked for with.
+        digest: of the new one.
+        scopes: what it shall allow; None for all that the caller's does.
+        ttl: milliseconds it shall last; None for as long as the caller's was made to.
+        now: the time.
+
+    Raises:
+        ShelfwireError: `E_FORBIDDEN`: it would allow more than the caller's.
+    """
+    wanted = caller.scopes if scopes is None else scopes
+    if lacking := sorted(wanted - caller.scopes):
+        raise ShelfwireError(Code.FORBIDDEN, f"The token lacks the scopes {', '.join(lacking)} that it asks for")
+    limits = [limit for limit in (ttl, caller.ttl) if limit is not None]
+    return issue(digest, caller.job_id, ttl=min(limits, default=None), now=now, scopes=wanted)
 
 
 def mint(random: bytes) -> str:
@@ -55,8 +87,8 @@ def digest(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
-def check(grant: Grant | None, token: str, job_id: str, scope: Scope, *, now: int) -> None:
-    """Let a caller pass, or say why not. A wrong token, another job's and no such job look the same.
+def check(grant: Grant | None, token: str, job_id: str, scope: Scope, *, now: int) -> Grant:
+    """Let a caller pass with its grant, or say why not. A wrong token, another job's and no such job look the same.
 
     Raises:
         ShelfwireError: `E_UNAUTHORIZED`, `E_TOKEN_EXPIRED` (only to who holds the right token) or `E_FORBIDDEN`.
@@ -69,3 +101,4 @@ def check(grant: Grant | None, token: str, job_id: str, scope: Scope, *, now: in
         raise ShelfwireError(Code.TOKEN_EXPIRED)
     if scope not in grant.scopes:
         raise ShelfwireError(Code.FORBIDDEN, f"The token lacks the scope {scope}", details={"scope": str(scope)})
+    return grant

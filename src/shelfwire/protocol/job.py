@@ -26,6 +26,7 @@ class Status(StrEnum):
 
     QUEUED = "queued"
     RUNNING = "running"
+    PAUSED = "paused"
     CANCELING = "canceling"
     COMPLETE = "complete"
     FAILED = "failed"
@@ -44,6 +45,7 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         id: a UUID.
         pipeline: which pipeline runs it.
         status: where it stands.
+        pausing: whether a pause was asked of the worker that holds it, and not confirmed yet.
         seq: the revision; grows by one with every change a follower can see.
         attempt: how often it was claimed; a commit that carries another number is fenced off.
         strikes: exceptions and barren claims that count against the attempt limit.
@@ -54,12 +56,14 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         expires_at: state, input, results and tokens are erased after this.
         total: number of items, once known.
         succeeded, failed: items recorded, by outcome.
+        reported: items done by the word of a caller that records none; see `protocol.legacy`.
         title, author, isbn: the item recorded last.
         user_message: what to tell a person beside the counts.
         eta_seconds: whole seconds left, from the measured rate.
         metadata: what the job works on.
         error: why it failed or was canceled.
         summary: what it came to, for a person.
+        retry_of: the ended job whose failed and unrecorded items this one does.
     """
 
     id: str
@@ -77,8 +81,10 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     started_at: int | None = None
     ended_at: int | None = None
     total: int | None = None
+    pausing: bool = False
     succeeded: int = 0
     failed: int = 0
+    reported: int = 0
     title: str | None = None
     author: str | None = None
     isbn: str | None = None
@@ -87,11 +93,17 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     metadata: Metadata | None = None
     error: JobError | None = None
     summary: str | None = None
+    retry_of: str | None = None
+
+    @property
+    def recorded(self) -> int:
+        """Items in the log, whatever their outcome."""
+        return self.succeeded + self.failed
 
     @property
     def processed(self) -> int:
-        """Items recorded, whatever their outcome."""
-        return self.succeeded + self.failed
+        """Items done: those recorded, or as many as a caller that records none has reported."""
+        return max(self.recorded, self.reported)
 
     @property
     def ended(self) -> bool:
@@ -113,7 +125,7 @@ class IllegalTransitionError(ShelfwireError):
         super().__init__(
             Code.JOB_STATE,
             f"Job {state.id} is {state.status} and cannot {wish}",
-            user_message=f"This job is {state.status} already.",
+            user_message=f"This job is {state.status} and cannot {wish}.",
             details={"status": str(state.status)},
         )
 
@@ -128,11 +140,13 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         lease: milliseconds a worker holds a job without renewing.
         ended_ttl: milliseconds an ended job is kept.
+        token_ttl: milliseconds a token lasts; None for as long as its job.
         max_strikes: so many count against a job before it is given up.
     """
 
     lease: int = 1500
     ended_ttl: int = 24 * 3600 * 1000
+    token_ttl: int | None = None
     max_strikes: int = 5
 
 
@@ -145,12 +159,14 @@ class Advance(msgspec.Struct, frozen=True, kw_only=True):
         title, author, isbn: the newest of these items.
         user_message: what to tell a person from now on.
         eta_seconds: whole seconds left.
+        reported: see `JobState`; never lowers what was reported before.
     """
 
     total: int | None = None
     metadata: Metadata | None = None
     succeeded: int = 0
     failed: int = 0
+    reported: int = 0
     title: str | None = None
     author: str | None = None
     isbn: str | None = None
@@ -160,10 +176,13 @@ class Advance(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def visible(self) -> bool:
         """Whether a follower can see a difference; false for a mere renewal of the lease."""
-        return bool(self.succeeded or self.failed) or self.total is not None or self.user_message is not None
+        changes = self.succeeded, self.failed, self.reported
+        return any(changes) or self.total is not None or self.user_message is not None
 
 
-def create(job_id: str, pipeline: str, *, now: int, metadata: Metadata | None = None) -> JobState:
+def create(
+    job_id: str, pipeline: str, *, now: int, metadata: Metadata | None = None, retry_of: str | None = None
+) -> JobState:
     """A new job, waiting for a worker."""
     return JobState(
         id=job_id,
@@ -177,6 +196,7 @@ def create(job_id: str, pipeline: str, *, now: int, metadata: Metadata | None = 
         expires_at=now + IDLE_TTL,
         user_message="Waiting to start…",
         metadata=metadata,
+        retry_of=retry_of,
     )
 
 
@@ -190,17 +210,20 @@ def claimable(state: JobState, *, now: int) -> bool:
 def claim(state: JobState, policy: Policy, *, now: int) -> JobState:
     """Take the job with the next attempt number; the caller has asked `claimable`.
 
-    A job whose cancel was asked for ends here, and so does one whose claims came to nothing too often.
+    A job whose cancel was asked for ends here, and so does one whose claims came to nothing too often; one whose pause
+    was asked for is paused. Only a job that is `running` now is the caller's.
     """
     if not claimable(state, now=now):
         raise IllegalTransitionError(state, "be claimed")
     if state.status is Status.CANCELING:
-        return _canceled(state, policy, now)
+        return canceled(state, policy, now=now)
+    if state.pausing:
+        return paused(state, now=now)
     barren = state.barren + 1
     strikes = state.strikes + (barren >= MAX_BARREN_CLAIMS)
     if strikes >= policy.max_strikes:
         return _exhausted(state, policy, now, f"{barren} attempts in a row recorded nothing before they were lost")
-    return _changed(
+    return changed(
         state,
         now,
         status=Status.RUNNING,
@@ -223,8 +246,8 @@ def advance(state: JobState, attempt: int, step: Advance, policy: Policy, *, now
     lease_until = now + policy.lease
     if not step.visible:
         return msgspec.structs.replace(state, lease_until=lease_until)
-    recorded = step.succeeded + step.failed
-    return _changed(
+    recorded = step.succeeded + step.failed or step.reported > state.reported
+    return changed(
         state,
         now,
         lease_until=lease_until,
@@ -234,28 +257,14 @@ def advance(state: JobState, attempt: int, step: Advance, policy: Policy, *, now
         started_at=now if step.total is not None and state.started_at is None else state.started_at,
         succeeded=state.succeeded + step.succeeded,
         failed=state.failed + step.failed,
+        reported=max(state.reported, step.reported),
         barren=0 if recorded else state.barren,
-        title=_text(step.title) if recorded else state.title,
+        title=_text(step.title) if recorded or step.title else state.title,
         author=_text(step.author) if recorded else state.author,
         isbn=_text(step.isbn) if recorded else state.isbn,
         user_message=_first(_text(step.user_message), None if recorded else state.user_message),
         eta_seconds=_first(step.eta_seconds, state.eta_seconds),
     )
-
-
-def request_cancel(state: JobState, policy: Policy, *, now: int) -> JobState:
-    """Ask for the job to stop. One that no worker holds is canceled at once; asking twice changes nothing.
-
-    Raises:
-        IllegalTransitionError: the job has ended.
-    """
-    if state.ended:
-        raise IllegalTransitionError(state, "be canceled")
-    if state.status is Status.QUEUED or state.lease_until <= now:
-        return _canceled(state, policy, now)
-    if state.status is Status.CANCELING:
-        return state
-    return _changed(state, now, status=Status.CANCELING, user_message="Canceling…")
 
 
 def complete(state: JobState, attempt: int, summary: str, policy: Policy, *, now: int) -> JobState:
@@ -280,32 +289,26 @@ def fail(state: JobState, attempt: int, error: JobError, policy: Policy, *, now:
     return _ended(state, Status.FAILED, policy, now, error=error)
 
 
-def confirm_cancel(state: JobState, attempt: int, policy: Policy, *, now: int) -> JobState:
-    """The worker has stopped as it was asked.
-
-    Raises:
-        LeaseLostError: `attempt` does not hold the job any more.
-    """
-    _fence(state, attempt)
-    return _canceled(state, policy, now)
-
-
 def hand_back(state: JobState, attempt: int, policy: Policy, *, now: int) -> JobState:
-    """The worker is leaving; the job waits for the next one, and nothing counts against it.
+    """The worker has stopped, and nothing counts against the job: it is canceled or paused if that was asked for.
+
+    Else the worker leaves, and the job waits for the next one.
 
     Raises:
         LeaseLostError: `attempt` does not hold the job any more.
     """
     _fence(state, attempt)
+    state = msgspec.structs.replace(state, barren=max(0, state.barren - 1))
     if state.status is Status.CANCELING:
-        return _canceled(state, policy, now)
-    return _changed(
+        return canceled(state, policy, now=now)
+    if state.pausing:
+        return paused(state, now=now)
+    return changed(
         state,
         now,
         status=Status.QUEUED,
         run_at=now,
         lease_until=0,
-        barren=max(0, state.barren - 1),
         eta_seconds=None,
         user_message="Waiting to continue…",
     )
@@ -327,11 +330,13 @@ def retry_later(state: JobState, attempt: int, reason: str, delay: int, policy: 
     """
     _fence(state, attempt)
     if state.status is Status.CANCELING:
-        return _canceled(state, policy, now)
+        return canceled(state, policy, now=now)
     strikes = state.strikes + 1
     if strikes >= policy.max_strikes:
         return _exhausted(state, policy, now, reason)
-    return _changed(
+    if state.pausing:
+        return paused(msgspec.structs.replace(state, strikes=strikes), now=now)
+    return changed(
         state,
         now,
         status=Status.QUEUED,
@@ -356,7 +361,25 @@ def backoff(strikes: int, fraction: float) -> int:
 T = TypeVar("T")
 
 Transition = Callable[[JobState, int], JobState]
-"""From the stored row and the time to the next row; what an attempt asks of the store at its end."""
+"""From the stored row and the time to the next row: what an attempt asks of the store at its end, or an owner."""
+
+
+def changed(state: JobState, now: int, **fields: object) -> JobState:
+    """The next revision of a row, with these fields."""
+    return msgspec.structs.replace(state, seq=state.seq + 1, updated_at=max(now, state.updated_at), **fields)
+
+
+def paused(state: JobState, *, now: int) -> JobState:
+    """The job without a worker, until its owner resumes it."""
+    return changed(
+        state, now, status=Status.PAUSED, pausing=False, lease_until=0, eta_seconds=None, user_message="Paused"
+    )
+
+
+def canceled(state: JobState, policy: Policy, *, now: int, reason: str | None = None) -> JobState:
+    """The ending of a job whose owner does not want it any more."""
+    error = error_of(ShelfwireError(Code.JOB_CANCELED, reason))
+    return _ended(state, Status.CANCELED, policy, now, error=error)
 
 
 def _fence(state: JobState, attempt: int) -> None:
@@ -372,15 +395,12 @@ def _text(text: str | None) -> str | None:
     return clip(text, MAX_TITLE_CHARS) if text else None
 
 
-def _changed(state: JobState, now: int, **fields: object) -> JobState:
-    return msgspec.structs.replace(state, seq=state.seq + 1, updated_at=max(now, state.updated_at), **fields)
-
-
 def _ended(state: JobState, status: Status, policy: Policy, now: int, **fields: object) -> JobState:
-    return _changed(
+    return changed(
         state,
         now,
         status=status,
+        pausing=False,
         ended_at=now,
         expires_at=now + policy.ended_ttl,
         lease_until=0,
@@ -388,11 +408,6 @@ def _ended(state: JobState, status: Status, policy: Policy, now: int, **fields: 
         user_message=None,
         **fields,
     )
-
-
-def _canceled(state: JobState, policy: Policy, now: int) -> JobState:
-    error = error_of(ShelfwireError(Code.JOB_CANCELED))
-    return _ended(state, Status.CANCELED, policy, now, error=error)
 
 
 def _exhausted(state: JobState, policy: Policy, now: int, reason: str) -> JobState:

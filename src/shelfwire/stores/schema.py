@@ -27,6 +27,7 @@ item = Table(
     Column("ok", Boolean, nullable=False),
     Column("title", Text),
     Column("body", Text, nullable=False),
+    Column("source", Integer),
     sqlite_with_rowid=False,
 )
 """The item logs. The primary key is what records an item once."""
@@ -46,6 +47,7 @@ grant = Table(
     Column("job_id", Text, nullable=False, index=True),
     Column("scopes", JSON, nullable=False),
     Column("expires_at", BigInteger),
+    Column("ttl", BigInteger),
 )
 """What is kept of the tokens."""
 
@@ -59,5 +61,14 @@ input_part = Table(
 )
 """The inputs, in parts; parts whose job has no row are leftovers of an upload that broke off."""
 
-OWNED = (item, ending, grant, input_part)
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("key", LargeBinary, primary_key=True),
+    Column("job_id", Text, nullable=False, index=True),
+    Column("fingerprint", LargeBinary, nullable=False),
+)
+"""Which job a caller's idempotency key has made, and of what."""
+
+OWNED = (item, ending, grant, input_part, idempotency)
 """The tables whose rows go with their job."""

@@ -1,41 +1,26 @@
-"""The embedded store: one SQLite file in a data folder that belongs to one process.
-
-What is written or read in bulk crosses into SQLite as one JSON value in one statement, and comes out as one. Python's
-driver takes the interpreter's lock again for every row it steps over. Beside a busy event loop each of these may have
-to wait for its turn, and a row-by-row insert then takes tens of times as long (`bench/bulk_insert.py`).
-"""
+"""The embedded store: one SQLite file in a data folder that belongs to one process."""
 
 import asyncio
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
 import msgspec
 from filelock import FileLock, Timeout
-from sqlalchemy import (
-    Connection,
-    Engine,
-    Select,
-    bindparam,
-    create_engine,
-    delete,
-    event,
-    func,
-    insert,
-    literal_column,
-    select,
-    update,
-)
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy import Connection, Engine, create_engine, delete, event, func, insert, select, update
+from sqlalchemy.exc import SQLAlchemyError
 
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.jobs.store import Change, Claimed, Committed, Conclude, Item
+from shelfwire.jobs.store import Change, Claimed, Committed, Conclude, Idempotency, Item
+from shelfwire.protocol import control
 from shelfwire.protocol import job as jobs
-from shelfwire.protocol.grants import Grant, Scope
-from shelfwire.protocol.job import JobState, LeaseLostError, Policy
-from shelfwire.stores import schema
+from shelfwire.protocol.grants import Grant
+from shelfwire.protocol.job import JobState, LeaseLostError, Policy, Status, Transition
+from shelfwire.stores import creating, schema
+from shelfwire.stores import statements as sql
 from shelfwire.stores.migrations import upgrade
 from shelfwire.stores.writer import GroupWriter
 
@@ -44,8 +29,6 @@ DATABASE_NAME: Final = "shelfwire.sqlite3"
 READERS: Final = 2
 CHECKPOINT_PAGES: Final = 8000
 """Of 4 KiB: pages that many commits write again reach the database file once."""
-MIN_ITEM_BYTES: Final = 2
-"""No item's JSON is smaller, with its comma; bounds how many rows the head of a log can have."""
 
 _job, _item, _ending, _grant, _part = schema.job, schema.item, schema.ending, schema.grant, schema.input_part
 
@@ -59,49 +42,6 @@ class DataFolderBusyError(ShelfwireError):
             f"Another shelfwire process is using {folder}",
             user_message="Another shelfwire runs on this data folder. Use that one, or name another with --data.",
         )
-
-
-def _each(name: str) -> Any:
-    return func.json_each(bindparam(name)).table_valued("value", name=name)
-
-
-def _at(row: Any, path: str) -> Any:
-    return func.json_extract(row.c.value, literal_column(f"'{path}'"))
-
-
-_ids, _states, _items = _each("ids"), _each("states"), _each("items")
-_READ_JOBS: Final = select(func.group_concat(_job.c.state, literal_column("','"))).where(
-    _job.c.id.in_(select(_ids.c.value))
-)
-_IN_INDEX: Final = ("status", "run_at", "expires_at")
-_decode_states: Final = msgspec.json.Decoder(list[JobState]).decode
-
-
-def _write_jobs(*columns: str) -> Any:
-    extracted = {name: _at(_states, f"$.{name}") for name in columns}
-    same = _job.c.id == _at(_states, "$.id")
-    return update(_job).where(same).values({"state": _states.c.value, **extracted})
-
-
-_WRITE_PROGRESS: Final = _write_jobs("lease_until")
-"""SQLite writes an index anew for every column that is set, changed or not; progress changes none of those."""
-_WRITE_TURNS: Final = _write_jobs("lease_until", *_IN_INDEX)
-_WRITE_ITEMS: Final = insert(_item).from_select(
-    ["job_id", "index", "ok", "title", "body"],
-    select(
-        _at(_items, "$[0]"),
-        _at(_items, "$[1][0]"),
-        _at(_items, "$[1][1]"),
-        _at(_items, "$[1][2]"),
-        _items.c.value.op("->")(literal_column("'$[1][3]'")),
-    ),
-)
-_ITEM_TEXT: Final[Any] = literal_column(
-    """'[' || "index" || iif(ok, ',true,', ',false,') || json_quote(title) || ',' || body || ']'"""
-)
-"""An `Item` as JSON; a function that makes arrays would parse every body again."""
-_BODY_BYTES: Final = func.sum(func.length(_item.c.body))
-_decode_items: Final = msgspec.json.Decoder(list[Item]).decode
 
 
 class SqliteStore:
@@ -183,49 +123,53 @@ class SqliteStore:
         row = {"job_id": job_id, "name": name, "part": part, "data": data}
         await self._write(lambda connection: connection.execute(insert(_part), row))
 
-    async def discard_input(self, job_id: str) -> None:
+    async def discard_input(self, upload_id: str) -> None:
         """See `JobStore.discard_input`."""
-        orphan = (_part.c.job_id == job_id) & _part.c.job_id.not_in(select(_job.c.id))
-        await self._write(lambda connection: connection.execute(delete(_part).where(orphan)))
+        await self._write(lambda connection: creating.discard_input(connection, upload_id))
 
     async def read_input(self, job_id: str, name: str) -> bytes:
         """See `JobStore.read_input`."""
         query = select(_part.c.data).where(_part.c.job_id == job_id, _part.c.name == name).order_by(_part.c.part)
         return await self._read(lambda connection: b"".join(connection.scalars(query)))
 
-    async def create(self, state: JobState, grant: Grant) -> None:
+    async def create(
+        self, state: JobState, grant: Grant, *, upload_id: str | None = None, idempotency: Idempotency | None = None
+    ) -> str:
         """See `JobStore.create`."""
-        searched = {name: getattr(state, name) for name in ("lease_until", *_IN_INDEX)}
-        document = msgspec.json.encode(state).decode()
-        job_row = {"id": state.id, "pipeline": state.pipeline, "state": document, **searched}
-        scopes = sorted(grant.scopes)
-        grant_row = {"digest": grant.digest, "job_id": grant.job_id, "scopes": scopes, "expires_at": grant.expires_at}
+        return await self._write(
+            lambda connection: creating.create(connection, state, grant, upload_id or state.id, idempotency)
+        )
 
-        def work(connection: Connection) -> None:
-            connection.execute(insert(_job), job_row)
-            connection.execute(insert(_grant), grant_row)
+    async def retry(
+        self, source_id: str, job_id: str, grant: Grant, now: int, idempotency: Idempotency | None = None
+    ) -> str | None:
+        """See `JobStore.retry`."""
 
-        try:
-            await self._write(work)
-        except ShelfwireError as error:
-            if isinstance(error.__cause__, IntegrityError):
-                raise ShelfwireError(Code.JOB_EXISTS, f"Job {state.id} exists") from None
-            raise
+        def work(connection: Connection) -> str | None:
+            for source in sql.read_jobs(connection, [source_id]):
+                return creating.retry(connection, source, job_id, grant, now, idempotency)
+            return None
+
+        return await self._write(work)
 
     async def grant(self, digest: bytes) -> Grant | None:
         """See `JobStore.grant`."""
-        row = await self._read(lambda connection: connection.execute(_grant.select().filter_by(digest=digest)).first())
-        if row is None:
-            return None
-        scopes = frozenset(Scope(scope) for scope in row.scopes)
-        return Grant(digest=row.digest, job_id=row.job_id, scopes=scopes, expires_at=row.expires_at)
+        return await self._read(lambda connection: creating.find_grant(connection, digest))
+
+    async def add_grant(self, grant: Grant, now: int, *, replaces: bytes | None = None) -> bool:
+        """See `JobStore.add_grant`."""
+        return await self._write(lambda connection: creating.add_grant(connection, grant, now, replaces))
+
+    async def revoke(self, digest: bytes) -> None:
+        """See `JobStore.revoke`."""
+        await self._write(lambda connection: connection.execute(delete(_grant).where(_grant.c.digest == digest)))
 
     async def job(self, job_id: str) -> Committed | None:
         """See `JobStore.job`."""
 
         def work(connection: Connection) -> Committed | None:
-            for state in _read_jobs(connection, [job_id]):
-                return Committed(state=state, terminal=_terminal(connection, state))
+            for state in sql.read_jobs(connection, [job_id]):
+                return Committed(state=state, terminal=sql.terminal(connection, state))
             return None
 
         return await self._read(work)
@@ -242,12 +186,13 @@ class SqliteStore:
             job_id = connection.scalar(query)
             if job_id is None:
                 return None
-            (state,) = _read_jobs(connection, [job_id])
+            (state,) = sql.read_jobs(connection, [job_id])
             claimed = jobs.claim(state, policy, now=now)
             terminal = self._save(connection, [(state, claimed)]).get(job_id)
-            indices = select(func.json_group_array(_item.c.index)).where(_item.c.job_id == job_id)
-            recorded = msgspec.json.decode(connection.scalar(indices) or "[]", type=list[int])
-            return Claimed(state=claimed, recorded=recorded, terminal=terminal)
+            if claimed.status is not Status.RUNNING:
+                return Claimed(state=claimed, terminal=terminal)
+            recorded = sql.recorded_indices(connection, job_id)
+            return Claimed(state=claimed, recorded=recorded, selection=creating.selection(connection, claimed))
 
         if not await self._read(lambda connection: connection.scalar(query)):
             return None
@@ -257,42 +202,60 @@ class SqliteStore:
         """See `JobStore.commit`."""
 
         def work(connection: Connection) -> list[Committed | None]:
-            stored = {state.id: state for state in _read_jobs(connection, [change.job_id for change in changes])}
+            stored = {state.id: state for state in sql.read_jobs(connection, [change.job_id for change in changes])}
             states = [_apply(change, stored.get(change.job_id), policy, now) for change in changes]
             held = [(change, state) for change, state in zip(changes, states, strict=True) if state is not None]
             rows = [(change.job_id, item) for change, _ in held for item in change.items]
             if rows:
-                connection.execute(_WRITE_ITEMS, {"items": msgspec.json.encode(rows).decode()})
+                connection.execute(sql.WRITE_ITEMS, {"items": msgspec.json.encode(rows).decode()})
             terminals = self._save(connection, [(stored[state.id], state) for _, state in held])
             return [None if row is None else Committed(state=row, terminal=terminals.get(row.id)) for row in states]
 
         return await self._write(work)
 
-    async def request_cancel(self, job_id: str, policy: Policy, now: int) -> Committed | None:
-        """See `JobStore.request_cancel`."""
+    async def request(self, job_id: str, wish: Transition, now: int) -> Committed | None:
+        """See `JobStore.request`."""
 
         def work(connection: Connection) -> Committed | None:
-            for before in _read_jobs(connection, [job_id]):
-                state = jobs.request_cancel(before, policy, now=now)
+            for before in sql.read_jobs(connection, [job_id]):
+                state = wish(before, now)
                 terminals = self._save(connection, [(before, state)])
                 return Committed(state=state, terminal=terminals.get(job_id))
             return None
 
         return await self._write(work)
 
+    async def delete(self, job_id: str, policy: Policy, now: int) -> Committed | None:
+        """See `JobStore.delete`."""
+
+        def work(connection: Connection) -> Committed | None:
+            for before in sql.read_jobs(connection, [job_id]):
+                state = control.delete(before, policy, now=now)
+                terminal = sql.terminal(connection, before) if before.ended else self._conclude(state, ())
+                sql.erase(connection, job_id)
+                return Committed(state=state, terminal=terminal)
+            return None
+
+        return await self._write(work)
+
     async def items(self, job_id: str, *, after: int, limit: int, ok: bool | None = None) -> list[Item]:
         """See `JobStore.items`."""
-        rows = _log(job_id, after).limit(limit)
+        rows = sql.log(job_id, after).limit(limit)
         if ok is not None:
             rows = rows.where(_item.c.ok == ok)
-        return await self._read(lambda connection: _read_items(connection, rows))
+        return await self._read(lambda connection: sql.read_items(connection, rows))
 
     async def sweep(self, now: int) -> int:
         """See `JobStore.sweep`."""
         query = select(_job.c.id).where(_job.c.expires_at <= now)
+
+        def work(connection: Connection, job_id: str) -> None:
+            if connection.scalar(query.where(_job.c.id == job_id)):  # it may have got on since it was found
+                sql.erase(connection, job_id)
+
         expired = await self._read(lambda connection: list(connection.scalars(query)))
         for job_id in expired:
-            await self._write(lambda connection, job_id=job_id: _erase(connection, job_id, now))  # type: ignore[misc]
+            await self._write(partial(work, job_id=job_id))
         return len(expired)
 
     def _save(self, connection: Connection, changes: list[tuple[JobState, JobState]]) -> dict[str, str]:
@@ -302,10 +265,12 @@ class SqliteStore:
             connection: in its transaction.
             changes: each row as it was read and as it is now.
         """
-        turned = [after for before, after in changes if any(getattr(before, c) != getattr(after, c) for c in _IN_INDEX)]
+        turned = [
+            after for before, after in changes if any(getattr(before, c) != getattr(after, c) for c in sql.IN_INDEX)
+        ]
         turned_ids = {state.id for state in turned}
         progressed = [after for _, after in changes if after.id not in turned_ids]
-        for statement, states in ((_WRITE_TURNS, turned), (_WRITE_PROGRESS, progressed)):
+        for statement, states in ((sql.WRITE_TURNS, turned), (sql.WRITE_PROGRESS, progressed)):
             if states:
                 connection.execute(statement, {"states": msgspec.json.encode(states).decode()})
         terminals = {state.id: self._conclude(state, self._head(connection, state)) for state in turned if state.ended}
@@ -315,9 +280,9 @@ class SqliteStore:
         return terminals
 
     def _head(self, connection: Connection, state: JobState) -> list[Item]:
-        if state.status is not jobs.Status.COMPLETE:
+        if state.status is not Status.COMPLETE:
             return []
-        return _head_of_log(connection, state.id, self._inline_limit)
+        return sql.head_of_log(connection, state.id, self._inline_limit)
 
 
 def _apply(change: Change, state: JobState | None, policy: Policy, now: int) -> JobState | None:
@@ -350,43 +315,6 @@ def _engine(path: Path, begin: str) -> Engine:
         connection.exec_driver_sql(begin)
 
     return engine
-
-
-def _read_jobs(connection: Connection, ids: Sequence[str]) -> list[JobState]:
-    rows = connection.scalar(_READ_JOBS, {"ids": msgspec.json.encode(ids).decode()})
-    return _decode_states(f"[{rows or ''}]")
-
-
-def _read_items(connection: Connection, rows: Select[Any]) -> list[Item]:
-    text = connection.scalar(select(func.group_concat(_ITEM_TEXT, literal_column("','"))).select_from(rows.subquery()))
-    return _decode_items(f"[{text or ''}]")
-
-
-def _log(job_id: str, after: int = -1) -> Select[Any]:
-    return select(_item).where(_item.c.job_id == job_id, _item.c.index > after).order_by(_item.c.index)
-
-
-def _head_of_log(connection: Connection, job_id: str, within: int) -> list[Item]:
-    """The first items whose bodies have `within` bytes together."""
-    if (connection.scalar(select(_BODY_BYTES).where(_item.c.job_id == job_id)) or 0) <= within:
-        return _read_items(connection, _log(job_id))
-    rows = _log(job_id).limit(within // MIN_ITEM_BYTES).subquery()
-    size = func.sum(func.length(rows.c.body)).over(order_by=rows.c.index).label("size")
-    sized = select(rows, size).subquery()
-    return _read_items(connection, select(sized).where(sized.c.size <= within))
-
-
-def _terminal(connection: Connection, state: JobState) -> str | None:
-    if not state.ended:
-        return None
-    return connection.scalar(select(_ending.c.message).where(_ending.c.job_id == state.id))
-
-
-def _erase(connection: Connection, job_id: str, now: int) -> None:
-    gone = connection.execute(delete(_job).where(_job.c.id == job_id, _job.c.expires_at <= now))
-    if gone.rowcount:  # it may have got on since it was found to be expired
-        for table in schema.OWNED:
-            connection.execute(delete(table).where(table.c.job_id == job_id))
 
 
 def _unavailable(error: Exception) -> ShelfwireError:

@@ -1,0 +1,119 @@
+"""The statements, and what is done with them on one connection in its transaction.
+
+What is written or read in bulk crosses into SQLite as one JSON value in one statement, and comes out as one. Python's
+driver takes the interpreter's lock again for every row it steps over. Beside a busy event loop each of these may have
+to wait for its turn, and a row-by-row insert then takes tens of times as long (`bench/bulk_insert.py`).
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, literal_column, select, update
+
+from shelfwire.jobs.store import Item
+from shelfwire.protocol.job import JobState
+from shelfwire.stores import schema
+
+MIN_ITEM_BYTES: Final = 2
+"""No item's JSON is smaller, with its comma; bounds how many rows the head of a log can have."""
+
+_job, _item, _ending = schema.job, schema.item, schema.ending
+
+
+def _each(name: str) -> Any:
+    return func.json_each(bindparam(name)).table_valued("value", name=name)
+
+
+def _at(row: Any, path: str) -> Any:
+    return func.json_extract(row.c.value, literal_column(f"'{path}'"))
+
+
+_ids, _states, _items = _each("ids"), _each("states"), _each("items")
+READ_JOBS: Final = select(func.group_concat(_job.c.state, literal_column("','"))).where(
+    _job.c.id.in_(select(_ids.c.value))
+)
+IN_INDEX: Final = ("status", "run_at", "expires_at")
+_decode_states: Final = msgspec.json.Decoder(list[JobState]).decode
+
+
+def _write_jobs(*columns: str) -> Any:
+    extracted = {name: _at(_states, f"$.{name}") for name in columns}
+    same = _job.c.id == _at(_states, "$.id")
+    return update(_job).where(same).values({"state": _states.c.value, **extracted})
+
+
+WRITE_PROGRESS: Final = _write_jobs("lease_until")
+"""SQLite writes an index anew for every column that is set, changed or not; progress changes none of those."""
+WRITE_TURNS: Final = _write_jobs("lease_until", *IN_INDEX)
+WRITE_ITEMS: Final = insert(_item).from_select(
+    ["job_id", "index", "ok", "title", "body", "source"],
+    select(
+        _at(_items, "$[0]"),
+        _at(_items, "$[1][0]"),
+        _at(_items, "$[1][1]"),
+        _at(_items, "$[1][2]"),
+        _items.c.value.op("->")(literal_column("'$[1][3]'")),
+        _at(_items, "$[1][4]"),
+    ),
+)
+_ITEM_TEXT: Final[Any] = literal_column(
+    """'[' || "index" || iif(ok, ',true,', ',false,') || json_quote(title) || ',' || body || ','
+    || json_quote(source) || ']'"""
+)
+"""An `Item` as JSON; a function that makes arrays would parse every body again."""
+_BODY_BYTES: Final = func.sum(func.length(_item.c.body))
+_decode_items: Final = msgspec.json.Decoder(list[Item]).decode
+
+
+def read_jobs(connection: Connection, ids: Sequence[str]) -> list[JobState]:
+    """The rows of those of these jobs that exist."""
+    rows = connection.scalar(READ_JOBS, {"ids": msgspec.json.encode(ids).decode()})
+    return _decode_states(f"[{rows or ''}]")
+
+
+def read_items(connection: Connection, rows: Select[Any]) -> list[Item]:
+    """The items that `rows` selects, which is `log` or narrower."""
+    text = connection.scalar(select(func.group_concat(_ITEM_TEXT, literal_column("','"))).select_from(rows.subquery()))
+    return _decode_items(f"[{text or ''}]")
+
+
+def log(job_id: str, after: int = -1) -> Select[Any]:
+    """A job's items with an index above `after`, in the order of their index."""
+    return select(_item).where(_item.c.job_id == job_id, _item.c.index > after).order_by(_item.c.index)
+
+
+def head_of_log(connection: Connection, job_id: str, within: int) -> list[Item]:
+    """The first items whose bodies have `within` bytes together."""
+    if (connection.scalar(select(_BODY_BYTES).where(_item.c.job_id == job_id)) or 0) <= within:
+        return read_items(connection, log(job_id))
+    rows = log(job_id).limit(within // MIN_ITEM_BYTES).subquery()
+    size = func.sum(func.length(rows.c.body)).over(order_by=rows.c.index).label("size")
+    sized = select(rows, size).subquery()
+    return read_items(connection, select(sized).where(sized.c.size <= within))
+
+
+def terminal(connection: Connection, state: JobState) -> str | None:
+    """The terminal message of a job that has ended."""
+    if not state.ended:
+        return None
+    return connection.scalar(select(_ending.c.message).where(_ending.c.job_id == state.id))
+
+
+def done_indices(connection: Connection, job_id: str) -> frozenset[int]:
+    """The indices of the items that were done."""
+    indices = select(func.json_group_array(_item.c.index)).where(_item.c.job_id == job_id, _item.c.ok)
+    return frozenset(msgspec.json.decode(connection.scalar(indices) or "[]", type=list[int]))
+
+
+def recorded_indices(connection: Connection, job_id: str) -> list[int]:
+    """The indices of the items that are in the log."""
+    indices = select(func.json_group_array(_item.c.index)).where(_item.c.job_id == job_id)
+    return msgspec.json.decode(connection.scalar(indices) or "[]", type=list[int])
+
+
+def erase(connection: Connection, job_id: str) -> None:
+    """Erase a job and all that is its own."""
+    connection.execute(delete(_job).where(_job.c.id == job_id))
+    for table in schema.OWNED:
+        connection.execute(delete(table).where(table.c.job_id == job_id))
