@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import httpx2
-from litestar import Litestar
 from websockets.asyncio.client import ClientConnection, connect
 
-from shelfwire.app import build
+from shelfwire.app import Shelfwire
 from shelfwire.jobs.context import Job
 from shelfwire.jobs.service import JobService
 from shelfwire.pipelines.csv_import.pipeline import CsvImport
@@ -45,7 +44,7 @@ class Server:
     """A running server, and how to talk to it."""
 
     url: str
-    app: Litestar
+    app: Shelfwire
     http: httpx2.AsyncClient
     gate: Gated = field(default_factory=Gated)
 
@@ -79,7 +78,7 @@ def bearer(token: str) -> dict[str, str]:
 
 async def grant_job(server: Server, token: str, **grant: Any) -> str:
     """Put a job with a token of the test's own making into the server's store."""
-    service: JobService = server.app.state.service
+    service: JobService = server.app.service
     state = create("a-job", "another pipeline", now=service.now())
     await service._store.create(state, Grant(digest=digest(token), job_id=state.id, **grant))
     return state.id
@@ -109,6 +108,6 @@ async def live_server(folder: Path, *, gated: bool = False, port: int = 0, **opt
     """Run a server on a data folder within a test."""
     settings = Settings(data=folder, port=port, **options)
     gate = Gated()
-    app = build(settings, pipelines=[gate if gated else CsvImport()])
+    app = Shelfwire(settings, pipelines=[gate if gated else CsvImport()])
     async with serving(app, settings) as url, httpx2.AsyncClient(base_url=url) as http:
         yield Server(url, app, http, gate)

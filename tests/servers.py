@@ -17,7 +17,7 @@ from typing import Any, Final, Self
 
 import uvloop
 
-from shelfwire.app import build
+from shelfwire.app import Shelfwire
 from shelfwire.jobs.context import Pipeline
 from shelfwire.pipelines.csv_import.pipeline import CsvImport
 from shelfwire.server import quiet_logs, serving
@@ -128,7 +128,7 @@ def serve(*pipelines: Pipeline) -> None:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, told.set)
         loop.add_reader(sys.stdin.fileno(), told.set)  # the parent never writes: readable means that it has died
-        async with serving(build(settings, pipelines=pipelines), settings) as url:
+        async with serving(Shelfwire(settings, pipelines=pipelines), settings) as url:
             print(url, flush=True)  # noqa: T201 - the parent waits for it
             await told.wait()
 

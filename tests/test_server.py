@@ -7,7 +7,7 @@ import pytest
 
 from shelfwire import app as apps
 from shelfwire.address import running_server
-from shelfwire.app import build
+from shelfwire.app import Shelfwire
 from shelfwire.jobs.context import Job
 from shelfwire.server import StartError, serving
 from shelfwire.settings import Settings
@@ -21,7 +21,7 @@ def settings_in(folder: Path, **options: object) -> Settings:
 async def test_a_running_server_is_found_by_its_data_folder_and_a_stopped_one_is_not(tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
     assert running_server(settings.data) is None
-    async with serving(build(settings), settings) as url:
+    async with serving(Shelfwire(settings), settings) as url:
         assert running_server(settings.data) == url
         assert stat.S_IMODE((settings.data / "server.json").stat().st_mode) == 0o600
         async with httpx2.AsyncClient() as http:
@@ -36,19 +36,19 @@ async def test_a_broken_announcement_is_no_server(tmp_path: Path) -> None:
 
 async def test_a_port_that_is_taken_is_named_with_what_to_do(tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
-    async with serving(build(settings), settings) as url:
+    async with serving(Shelfwire(settings), settings) as url:
         other = settings_in(tmp_path / "other")
         taken = Settings(data=other.data, port=int(url.rpartition(":")[2]))
         with pytest.raises(StartError, match=f"{taken.port}.*--port 0"):
-            async with serving(build(taken), taken):
+            async with serving(Shelfwire(taken), taken):
                 pass
 
 
 async def test_a_data_folder_in_use_stops_the_second_server_and_harms_the_first_in_nothing(tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
-    async with serving(build(settings), settings) as url:
+    async with serving(Shelfwire(settings), settings) as url:
         with pytest.raises(DataFolderBusyError):
-            async with serving(build(settings), settings):
+            async with serving(Shelfwire(settings), settings):
                 pass
         assert running_server(settings.data) == url
         async with httpx2.AsyncClient() as http:
@@ -58,13 +58,13 @@ async def test_a_data_folder_in_use_stops_the_second_server_and_harms_the_first_
 async def test_what_goes_wrong_in_the_callers_context_comes_out_as_it_was(tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
     with pytest.raises(KeyError, match="mine"):
-        async with serving(build(settings), settings):
+        async with serving(Shelfwire(settings), settings):
             raise KeyError("mine")
 
 
 async def test_it_listens_on_ipv6_loopback_too(tmp_path: Path) -> None:
     settings = settings_in(tmp_path, host="::1")
-    async with serving(build(settings), settings) as url, httpx2.AsyncClient() as http:
+    async with serving(Shelfwire(settings), settings) as url, httpx2.AsyncClient() as http:
         assert url.startswith("http://[::1]:")
         assert (await http.get(f"{url}/health/live")).status_code == 200
 
@@ -88,7 +88,7 @@ async def test_a_pipeline_that_will_not_let_go_does_not_keep_the_server_from_sto
             return "Done"
 
     settings = settings_in(tmp_path)
-    async with serving(build(settings, pipelines=[Stubborn()]), settings) as url, httpx2.AsyncClient() as http:
+    async with serving(Shelfwire(settings, pipelines=[Stubborn()]), settings) as url, httpx2.AsyncClient() as http:
         await http.post(f"{url}/api/import/csv-gemini", files={"file": ("a.csv", b"Title\nEmma\n")})
         await entered.wait()
     release.set()
@@ -102,7 +102,7 @@ async def test_a_part_that_breaks_is_logged_and_the_server_is_not_ready(
 
     monkeypatch.setattr(apps, "_sweep", broken)
     settings = settings_in(tmp_path)
-    async with serving(build(settings), settings) as url, httpx2.AsyncClient() as http:
+    async with serving(Shelfwire(settings), settings) as url, httpx2.AsyncClient() as http:
         assert (await http.get(f"{url}/health/ready")).status_code == 503
         assert (await http.get(f"{url}/health/live")).status_code == 200
     assert "the server is broken" in capsys.readouterr().out

@@ -4,13 +4,12 @@ import asyncio
 import contextlib
 import os
 import random
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
-from typing import Final
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Final
 
 import structlog
 from litestar import Litestar, asgi
-from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.types import Receive, Scope, Send
@@ -21,16 +20,35 @@ from shelfwire.jobs.committer import Committer
 from shelfwire.jobs.context import Pipeline
 from shelfwire.jobs.ending import concluder
 from shelfwire.jobs.hub import Hub
-from shelfwire.jobs.service import JobService
+from shelfwire.jobs.service import JobService, Token
 from shelfwire.jobs.store import JobStore
 from shelfwire.jobs.worker import Worker
-from shelfwire.pipelines.csv_import.pipeline import CsvImport
+from shelfwire.pipelines import installed
 from shelfwire.protocol.job import Policy
+from shelfwire.protocol.messages import Metadata
 from shelfwire.settings import Settings
 from shelfwire.stores.sqlite import SqliteStore
-from shelfwire.web import routes
+from shelfwire.web import control, creating, events, reading
 from shelfwire.web.answers import refuse, refuse_http, refuse_unexpected
+from shelfwire.web.room import Room
 from shelfwire.web.socket import ProgressSocket
+
+ROUTES: Final = (
+    creating.import_csv,
+    creating.create_job,
+    creating.retry,
+    reading.job_state,
+    reading.results,
+    reading.live,
+    reading.ready,
+    events.events,
+    control.cancel,
+    control.pause,
+    control.resume,
+    control.delete_job,
+    control.new_token,
+    control.revoke_token,
+)
 
 SWEEP_SECONDS: Final = 60.0
 GRACE_SECONDS: Final = 5.0
@@ -39,63 +57,128 @@ GRACE_SECONDS: Final = 5.0
 log = structlog.get_logger(__name__)
 
 
-def build(
-    settings: Settings,
-    *,
-    pipelines: Iterable[Pipeline] = (CsvImport(),),
-    clock: Clock | None = None,
-    random_bytes: Callable[[int], bytes] = os.urandom,
-) -> Litestar:
-    """Make the whole server as one ASGI application; its lifespan opens the store and runs the jobs.
+class Shelfwire:
+    """The whole server as one ASGI application, by itself or mounted into another one.
 
     Args:
         settings: see `Settings`.
-        pipelines: the kinds of jobs it runs.
+        pipelines: kinds of jobs beside those that come with shelfwire and those that are installed; one with a known
+            name takes its place.
+        work: whether to run jobs; without, they only wait.
         clock: the time; the machine's unless a test turns another.
         random_bytes: a cryptographic source of so many bytes.
+
+    Attributes:
+        litestar: the application inside.
     """
-    clock = clock or SystemClock()
-    by_name = {pipeline.name: pipeline for pipeline in pipelines}
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        pipelines: Iterable[Pipeline] = (),
+        work: bool = True,
+        clock: Clock | None = None,
+        random_bytes: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self._settings = settings or Settings()
+        self._pipelines = {pipeline.name: pipeline for pipeline in (*installed(), *pipelines)}
+        self._work = work
+        self._clock = clock or SystemClock()
+        self._random_bytes = random_bytes
+        self._room = Room(self._settings.max_followers)
+        self._service: JobService | None = None
+        self.litestar = self._build()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve a request, as ASGI has it."""
+        await self.litestar(scope, receive, send)
+
+    def lifespan(self, _host: object = None) -> AbstractAsyncContextManager[None]:
+        """Open the store and run the jobs until the context ends.
+
+        Hand it to the application this one is mounted into: that one's server knows no lifespan but its own.
+        """
+        return self.litestar.lifespan()
+
+    @property
+    def service(self) -> JobService:
+        """What can be done with jobs from inside the process; it trusts its caller.
+
+        Raises:
+            RuntimeError: outside of the lifespan.
+        """
+        if self._service is None:
+            raise RuntimeError("shelfwire is not running: hand its lifespan to the application it is mounted into")
+        return self._service
+
+    async def start(self, pipeline: str, inputs: Mapping[str, bytes]) -> Token:
+        """Start a job from inside the process.
+
+        Args:
+            pipeline: the name of the pipeline.
+            inputs: what it reads, by name.
+
+        Raises:
+            ShelfwireError: `E_NOT_FOUND`: there is no such pipeline; `E_STORAGE_UNAVAILABLE`.
+        """
+        async with self.service.upload() as upload:
+            for name, data in inputs.items():
+                await upload.write(name, data)
+            return await self.service.create(upload, pipeline, Metadata(file_size=sum(map(len, inputs.values()))))
 
     @asynccontextmanager
-    async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        async with _engine(settings, by_name, clock, random_bytes) as service:
-            app.state.service = service
-            app.state.socket = ProgressSocket(service, settings.max_followers)
-            yield
+    async def _running(self, _app: Litestar) -> AsyncIterator[None]:
+        async with _engine(
+            self._settings, self._pipelines, self._clock, self._random_bytes, work=self._work
+        ) as service:
+            self._service = service
+            try:
+                yield
+            finally:
+                self._service = None
 
-    @asgi("/ws/progress", copy_scope=False)
-    async def progress(scope: Scope, receive: Receive, send: Send) -> None:
-        await app.state.socket(scope, receive, send)
+    def _build(self) -> Litestar:
+        @asgi("/ws/progress", copy_scope=False)
+        async def progress(scope: Scope, receive: Receive, send: Send) -> None:
+            await ProgressSocket(self.service, self._room)(scope, receive, send)
 
-    def service_of(state: State) -> JobService:
-        service: JobService = state.service
-        return service
+        columns = {name: tuple(getattr(pipeline, "columns", ())) for name, pipeline in self._pipelines.items()}
+        given = {"settings": self._settings, "room": self._room, "columns": columns}
+        return Litestar(
+            [*ROUTES, progress],
+            lifespan=[self._running],
+            dependencies={
+                "service": Provide(lambda: self.service, sync_to_thread=False),
+                **{name: Provide(_giving(value), sync_to_thread=False) for name, value in given.items()},
+            },
+            exception_handlers={ShelfwireError: refuse, HTTPException: refuse_http, Exception: refuse_unexpected},
+            openapi_config=None,
+            logging_config=None,
+        )
 
-    app = Litestar(
-        [routes.import_csv, routes.job_state, routes.results, routes.cancel, routes.live, routes.ready, progress],
-        lifespan=[lifespan],
-        dependencies={
-            "service": Provide(service_of, sync_to_thread=False),
-            "settings": Provide(lambda: settings, sync_to_thread=False),
-        },
-        exception_handlers={ShelfwireError: refuse, HTTPException: refuse_http, Exception: refuse_unexpected},
-        openapi_config=None,
-        logging_config=None,
-    )
-    return app
+
+def _giving(value: Any) -> Callable[[], Any]:
+    return lambda: value
 
 
 @asynccontextmanager
 async def _engine(
-    settings: Settings, pipelines: dict[str, Pipeline], clock: Clock, random_bytes: Callable[[int], bytes]
+    settings: Settings,
+    pipelines: Mapping[str, Pipeline],
+    clock: Clock,
+    random_bytes: Callable[[int], bytes],
+    *,
+    work: bool,
 ) -> AsyncIterator[JobService]:
-    policy = Policy(lease=round(settings.lease * 1000), ended_ttl=settings.job_ttl * 1000)
+    policy = _policy(settings)
     inline = settings.inline_results
-    async with SqliteStore(settings.data, conclude=concluder(inline), inline_limit=inline) as store:
+    names = {name: getattr(pipeline, "results_name", "items") for name, pipeline in pipelines.items()}
+    async with SqliteStore(settings.data, conclude=concluder(inline, names), inline_limit=inline) as store:
         hub = Hub()
         committer = Committer(store, hub.publish, policy, clock, settings.flush_interval)
-        worker = Worker(store, committer, hub.publish, pipelines, policy, clock, random.random, settings.workers)
+        run = pipelines if work else {}
+        worker = Worker(store, committer, hub.publish, run, policy, clock, random.random, settings.workers)
         tasks = [
             asyncio.create_task(work, name=name)
             for name, work in {
@@ -106,7 +189,6 @@ async def _engine(
         ]
         for task in tasks:
             task.add_done_callback(_report)
-        token_ttl = None if settings.token_ttl is None else settings.token_ttl * 1000
         try:
             yield JobService(
                 store,
@@ -116,13 +198,21 @@ async def _engine(
                 clock,
                 random_bytes,
                 healthy=lambda: not any(task.done() for task in tasks),
-                token_ttl=token_ttl,
+                pipelines=pipelines,
             )
         finally:
             *others, committing = tasks
             await _cancel(*others)
             await worker.leave(GRACE_SECONDS)
             await _cancel(committing)
+
+
+def _policy(settings: Settings) -> Policy:
+    return Policy(
+        lease=round(settings.lease * 1000),
+        ended_ttl=settings.job_ttl * 1000,
+        token_ttl=None if settings.token_ttl is None else settings.token_ttl * 1000,
+    )
 
 
 async def _sweep(store: JobStore, clock: Clock) -> None:

@@ -11,9 +11,9 @@ from typing import Final
 
 import structlog
 import uvicorn
-from litestar import Litestar
 
 from shelfwire.address import announced
+from shelfwire.app import Shelfwire
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.fast_socket import FastSocket
 from shelfwire.settings import Settings
@@ -61,7 +61,7 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(application: Litestar, settings: Settings) -> AsyncIterator[str]:
+async def serving(application: Shelfwire, settings: Settings) -> AsyncIterator[str]:
     """Serve until the context ends, then shut down gracefully: sockets close with 1012 and jobs are handed back.
 
     Yields:
@@ -84,11 +84,14 @@ async def serving(application: Litestar, settings: Settings) -> AsyncIterator[st
                 yield url
         finally:
             server.should_exit = True
+            if not running.done():
+                # Event streams and polls would hold the shutdown up; sockets get the close that tells them why.
+                application.service.dismiss_followers()
             await running
 
 
 async def _run(
-    application: Litestar, server: uvicorn.Server, listener: socket.socket, started: asyncio.Future[None]
+    application: Shelfwire, server: uvicorn.Server, listener: socket.socket, started: asyncio.Future[None]
 ) -> None:
     # A task of its own: what goes wrong in the caller's context must not pass through the application's task groups.
     try:
@@ -108,7 +111,7 @@ def _innermost(error: Exception) -> Exception:
     return error
 
 
-def _uvicorn_config(application: Litestar) -> uvicorn.Config:
+def _uvicorn_config(application: Shelfwire) -> uvicorn.Config:
     return uvicorn.Config(
         application,
         ws=FastSocket,

@@ -39,7 +39,9 @@ async def test_an_import_is_accepted_with_all_a_client_needs_to_follow_it(make_s
     assert document["meta"]["timestamp"].endswith("+00:00")
     assert len(data["token"]) == 43
     assert data["message"]
-    assert set(data["links"]) == {"self", "results", "cancel", "progress"}
+    assert {"self", "results", "events", "progress", "cancel", "pause", "resume", "retry", "token"} == set(
+        data["links"]
+    )
 
 
 async def test_the_state_of_a_finished_job_tells_everything(make_server: MakeServer) -> None:
@@ -231,7 +233,7 @@ async def parts_become(server: Server, wanted: Callable[[int], bool]) -> None:
 
 async def stored_parts(server: Server) -> int:
     """How many parts of uploads are in the store."""
-    store = server.app.state.service._store
+    store: Any = server.app.service._store
     count = await store._read(lambda connection: connection.exec_driver_sql("SELECT count(*) FROM input_part").scalar())
     assert isinstance(count, int)
     return count
@@ -339,7 +341,7 @@ async def test_a_store_that_fails_is_told_as_such_and_to_try_again(
 
     async with make_server() as server:
         assert (await server.http.get("/health/ready")).json() == {"status": "ok"}
-        monkeypatch.setattr(server.app.state.service._store, "job", failing)
+        monkeypatch.setattr(server.app.service._store, "job", failing)
         response = await server.http.get("/health/ready")
         assert (await server.http.get("/health/live")).status_code == 200
     assert_problem(response, 503, Code.STORAGE_UNAVAILABLE)
@@ -350,7 +352,7 @@ async def test_a_server_whose_worker_died_is_not_ready(
     make_server: MakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with make_server() as server:
-        monkeypatch.setattr(server.app.state.service, "_healthy", lambda: False)
+        monkeypatch.setattr(server.app.service, "_healthy", lambda: False)
         assert_problem(await server.http.get("/health/ready"), 503, Code.STORAGE_UNAVAILABLE)
 
 
@@ -361,7 +363,7 @@ async def test_a_defect_is_logged_and_answered_without_its_details(
         raise KeyError("inner secrets")
 
     async with make_server() as server:
-        monkeypatch.setattr(server.app.state.service._store, "grant", broken)
+        monkeypatch.setattr(server.app.service._store, "grant", broken)
         response = await server.http.get("/api/jobs/x", headers=bearer("y"))
     assert_problem(response, 500, Code.INTERNAL)
     assert "secrets" not in response.text

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from shelfwire.app import build
+from shelfwire.app import Shelfwire
 from shelfwire.cli.connect import FolderBusyError
 from shelfwire.cli.errors import CommandError
 from shelfwire.errors import ShelfwireError
@@ -24,7 +24,7 @@ async def start(settings: Settings, *, work: bool = True) -> AsyncIterator[str]:
         FolderBusyError: another process holds the data folder.
         CommandError: the server cannot start for another reason.
     """
-    application = build(settings) if work else build(settings, pipelines=())
+    application = Shelfwire(settings, work=work)
     async with AsyncExitStack() as stack:
         try:
             url = await stack.enter_async_context(serving(application, settings))

@@ -1,31 +1,47 @@
 """How answers look: the success envelope that deployed decoders know, and problem documents (RFC 9457)."""
 
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Generic, Literal, TypeVar
 
+import msgspec
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.status_codes import HTTP_404_NOT_FOUND, HTTP_405_METHOD_NOT_ALLOWED, HTTP_500_INTERNAL_SERVER_ERROR
 
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.jobs.ending import results_path
 
 PROBLEM_TYPE: Final = "application/problem+json"
 RETRY_AFTER_SECONDS: Final = 2
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
 
-def success(data: dict[str, Any], now: int) -> dict[str, Any]:
-    """The envelope of every good answer; `metadata` and `meta` are for two generations of decoders.
+class Stamp(msgspec.Struct, frozen=True):
+    """When an answer was given, in ISO 8601, UTC."""
+
+    timestamp: str
+
+
+class Success(msgspec.Struct, Generic[T], frozen=True):
+    """The envelope of every good answer; `metadata` and `meta` are the same, for two generations of decoders."""
+
+    success: Literal[True]
+    data: T
+    metadata: Stamp
+    meta: Stamp
+
+
+def success(data: T, now: int) -> Success[T]:
+    """Put what was asked for into its envelope.
 
     Args:
         data: what was asked for.
         now: milliseconds since the epoch.
     """
-    stamp = {"timestamp": datetime.fromtimestamp(now / 1000, UTC).isoformat(timespec="milliseconds")}
-    return {"success": True, "data": data, "metadata": stamp, "meta": stamp}
+    stamp = Stamp(datetime.fromtimestamp(now / 1000, UTC).isoformat(timespec="milliseconds"))
+    return Success(success=True, data=data, metadata=stamp, meta=stamp)
 
 
 def problem(error: ShelfwireError) -> dict[str, Any]:
@@ -92,13 +108,3 @@ def refuse_unexpected(request: Request[Any, Any, Any], error: Exception) -> Resp
     """Litestar's handler for defects: the log has the cause, the caller has our apology."""
     log.error("request broke", method=request.method, path=request.url.path, exc_info=error)
     return refuse(request, ShelfwireError(Code.INTERNAL))
-
-
-def links(job_id: str) -> dict[str, str]:
-    """Where everything about a job is, relative to the server."""
-    return {
-        "self": f"/api/jobs/{job_id}",
-        "results": results_path(job_id),
-        "cancel": f"/api/jobs/{job_id}/cancel",
-        "progress": f"/ws/progress?jobId={job_id}",
-    }

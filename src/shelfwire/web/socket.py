@@ -6,24 +6,25 @@ from typing import Any, Final
 from urllib.parse import parse_qs
 
 import msgspec
+from litestar.datastructures import Headers
 from litestar.enums import ScopeType
-from litestar.types import Receive, Scope, Send, WebSocketSendEvent
+from litestar.types import Receive, Scope, Send, WebSocketScope, WebSocketSendEvent
 
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.jobs.hub import Follower
+from shelfwire.jobs.hub import Dismissal, Follower
 from shelfwire.jobs.service import JobService
-from shelfwire.protocol import grants
 from shelfwire.protocol.feed import CLOSE_REASONS, Due
 from shelfwire.protocol.messages import Message, Ping, Pong, SyncRequest, UndecodableError, Unknown, decode, encode
 from shelfwire.web.answers import PROBLEM_TYPE, headers, problem
-from shelfwire.web.routes import bearer
+from shelfwire.web.credentials import PROTOCOL, bearer, offered_token, position
+from shelfwire.web.room import Room
 
 MAX_BAD_FRAMES: Final = 20
-MAX_SEQ_DIGITS: Final = 19
 SINK_EXTENSION: Final = "shelfwire.sink"
 """The scope's extension by which a server offers a `jobs.hub.Sink`; without it every frame goes through ASGI."""
 CLOSE_NORMAL: Final = 1000
 CLOSE_MISUSE: Final = 1008
+CLOSE_RESTART: Final = 1012
 UPGRADE_REQUIRED: Final = 426
 
 
@@ -34,13 +35,12 @@ class ProgressSocket:
 
     Args:
         service: the engine.
-        max_followers: sockets at once.
+        room: where followers are counted.
     """
 
-    def __init__(self, service: JobService, max_followers: int) -> None:
+    def __init__(self, service: JobService, room: Room) -> None:
         self._service = service
-        self._max_followers = max_followers
-        self._admitted = 0
+        self._room = room
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the follower in or answer why not, then tell it everything until the end or until it leaves."""
@@ -49,32 +49,25 @@ class ProgressSocket:
             await _refuse(send, "http.response", error, UPGRADE_REQUIRED, {"Upgrade": "websocket"})
             return
         await receive()
-        # Counted before anything is awaited: after a restart handshakes come in bursts.
-        self._admitted += 1
         try:
-            job_id, after = await self._admit(scope)
-            async with self._service.follow(job_id, after) as follower:
-                await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
-                extensions: Any = scope.get("extensions") or {}
-                follower.sink = extensions.get(SINK_EXTENSION)
-                await self._converse(job_id, follower, receive, send)
+            with self._room.enter():
+                await self._serve(scope, receive, send)
         except ShelfwireError as error:
             await _refuse(send, "websocket.http.response", error, error.status, headers(error))
-        finally:
-            self._admitted -= 1
 
-    async def _admit(self, scope: Scope) -> tuple[str, int]:
+    async def _serve(self, scope: WebSocketScope, receive: Receive, send: Send) -> None:
         query = parse_qs(scope["query_string"].decode("latin-1"))
-        job_id = query.get("jobId", [""])[0]
+        job_id, after = query.get("jobId", [""])[0], position(query.get("after", ["0"])[0])
         if not job_id:
             raise ShelfwireError(Code.INVALID_REQUEST, "The query parameter jobId is missing")
-        if self._admitted > self._max_followers:
-            raise ShelfwireError(Code.OVERLOADED)
-        authorization = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
-        token = bearer(authorization) or query.get("token", [""])[0]
-        await self._service.authorize(job_id, token, grants.Scope.WATCH)
-        after = query.get("after", ["0"])[0]
-        return job_id, int(after) if after.isdecimal() and after.isascii() and len(after) <= MAX_SEQ_DIGITS else 0
+        protocols = scope["subprotocols"]
+        token = bearer(Headers(scope["headers"])) or offered_token(protocols) or query.get("token", [None])[0]
+        async with self._service.follow_with(token, job_id, after) as follower:
+            selected = PROTOCOL if PROTOCOL in protocols else None
+            await send({"type": "websocket.accept", "subprotocol": selected, "headers": []})
+            extensions: Any = scope.get("extensions") or {}
+            follower.sink = extensions.get(SINK_EXTENSION)
+            await self._converse(job_id, follower, receive, send)
 
     async def _converse(self, job_id: str, follower: Follower, receive: Receive, send: Send) -> None:
         # In one group: a follower that cannot be told any more must not look alive to its client.
@@ -98,9 +91,7 @@ class ProgressSocket:
                 case _:
                     bad += 1
                     if bad >= MAX_BAD_FRAMES:
-                        reason = f"{bad} frames could not be understood"
-                        with contextlib.suppress(OSError, RuntimeError):
-                            await send({"type": "websocket.close", "code": CLOSE_MISUSE, "reason": reason})
+                        await _close(send, CLOSE_MISUSE, f"{bad} frames could not be understood")
                         return
 
     def _pong(self, job_id: str, follower: Follower, client_time: int | None) -> str:
@@ -119,9 +110,16 @@ async def _tell(follower: Follower, send: Send) -> None:
             # closed the socket itself, for want of a heartbeat.
             return
         if frame.due is Due.ENDING:
-            reason = CLOSE_REASONS[frame.state.status]
-            with contextlib.suppress(OSError, RuntimeError):
-                await send({"type": "websocket.close", "code": CLOSE_NORMAL, "reason": reason})
+            await _close(send, CLOSE_NORMAL, CLOSE_REASONS[frame.state.status])
+    if follower.dismissal is Dismissal.REVOKED:
+        await _close(send, CLOSE_MISUSE, "The token was revoked")
+    elif follower.dismissal is Dismissal.LEAVING:
+        await _close(send, CLOSE_RESTART, "The server is restarting")
+
+
+async def _close(send: Send, code: int, reason: str) -> None:
+    with contextlib.suppress(OSError, RuntimeError):
+        await send({"type": "websocket.close", "code": code, "reason": reason})
 
 
 def _message(text: str) -> WebSocketSendEvent:

@@ -1,6 +1,7 @@
-"""A file from a form, bounded while it streams: no more than one part of it is ever in memory."""
+"""What a form brings, bounded while it streams: no more than one part of a file is ever in memory."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final, NamedTuple
 
@@ -11,17 +12,34 @@ from shelfwire.protocol.messages import clip
 
 PART_BYTES: Final = 1024 * 1024
 FORM_BYTES: Final = 64 * 1024
-"""What the form around the file may take."""
+"""What the form around the files may take."""
+FIELD_BYTES: Final = 1024
 DRAIN_BYTES: Final = 64 * 1024 * 1024
 """An upload that is too large is read to its end up to here, so that its sender gets to see the answer."""
 MAX_NAME_CHARS: Final = 255
+MAX_INPUT_NAME: Final = 64
+MAX_INPUTS: Final = 20
+JOB_ID: Final = "jobId"
+"""The form field with the caller's own choice of an id; it is no input."""
 
 
 class Received(NamedTuple):
-    """The name a file was sent under, if it had one, and its size in bytes."""
+    """One input: the name its file was sent under, if it had one, its size in bytes and its SHA-256."""
 
     file_name: str | None
     size: int
+    digest: bytes
+
+
+class Form(NamedTuple):
+    """A form: its inputs by the field they came in, and the id the caller wants for the job."""
+
+    inputs: dict[str, Received]
+    job_id: str | None
+
+
+Write = Callable[[str, bytes], Awaitable[None]]
+"""Keeps one part of the input of this name; the next is read after it returns."""
 
 
 def mebibytes(size: int) -> str:
@@ -29,26 +47,26 @@ def mebibytes(size: int) -> str:
     return f"{size / 1024 / 1024:.4g} MiB"
 
 
-async def receive_file(
+async def receive_form(
     body: AsyncIterator[bytes],
     *,
     content_type: str,
     content_length: int | None,
-    field: str,
+    field: str | None,
     limit: int,
     timeout: float,  # noqa: ASYNC109 - it bounds each chunk, not the call
-    write: Callable[[bytes], Awaitable[None]],
-) -> Received:
-    """Hand the file in the form's `field` to `write`, in parts of 1 MiB.
+    write: Write,
+) -> Form:
+    """Hand the inputs in a form to `write`, in parts of 1 MiB.
 
     Args:
         body: the request's body.
         content_type: must be `multipart/form-data`.
         content_length: as announced, if it was.
-        field: the form field the file is in; others are passed over.
-        limit: bytes of the file.
+        field: the only form field that is an input; others are passed over. None takes them all.
+        limit: bytes of all inputs together.
         timeout: seconds to wait for each chunk.
-        write: keeps one part; the next is read after it returns.
+        write: see there.
 
     Raises:
         ShelfwireError: `E_UNSUPPORTED_MEDIA`, `E_FILE_TOO_LARGE` or `E_INVALID_REQUEST`.
@@ -57,66 +75,129 @@ async def receive_file(
     if kind != "multipart/form-data" or not options.get("boundary"):
         raise ShelfwireError(
             Code.UNSUPPORTED_MEDIA,
-            f"Content-Type is {kind or 'missing'}; send multipart/form-data with the file in the field '{field}'",
+            f"Content-Type is {kind or 'missing'}; send multipart/form-data with the file in the field "
+            f"'{field or 'file'}'",
         )
-    chunks = _bounded(body, content_length, limit, timeout)
+    chunks = bounded(body, content_length, limit, timeout)
+    reader = _Reader(field, limit, write)
     try:
         with PushMultipartParser(options["boundary"], max_segment_count=100) as parser:
-            received = await _receive(parser, chunks, field, limit, write)
+            async for chunk in chunks:
+                for event in parser.parse(chunk):
+                    reader.take(event)
+                await reader.flush(PART_BYTES)
     except MultipartError as error:
         raise ShelfwireError(Code.INVALID_REQUEST, f"The form cannot be read: {error}. Was it cut off?") from None
-    if received is None:
+    if reader.over:
+        raise too_large(limit)
+    await reader.flush(1)
+    return _checked(Form(reader.inputs, reader.job_id), field or "file")
+
+
+class _Reader:
+    """Collects what a form brings; the parser's events go in, parts of inputs come out.
+
+    Args:
+        field, limit, write: see `receive_form`.
+
+    Attributes:
+        inputs, job_id: what has come; see `Form`.
+        over: whether it was more than `limit`. The rest is read all the same, that its sender gets to see the answer.
+    """
+
+    def __init__(self, field: str | None, limit: int, write: Write) -> None:
+        self.inputs: dict[str, Received] = {}
+        self.job_id: str | None = None
+        self.over = False
+        self._field = field
+        self._limit = limit
+        self._write = write
+        self._size = 0
+        self._segment: MultipartSegment | None = None
+        self._hash = hashlib.sha256()
+        self._parts: list[tuple[str, bytearray]] = []
+
+    def take(self, event: MultipartSegment | bytearray | None) -> None:
+        """Take what the parser found: a field's head, some of its bytes, or its end."""
+        if isinstance(event, MultipartSegment):
+            self._begin(event)
+        elif self._segment is None:
+            return
+        elif event is None:
+            self._end(self._segment)
+        elif self._segment.name == JOB_ID:
+            self.job_id = (self.job_id or "") + event.decode("utf-8", "replace")
+            if len(self.job_id) > FIELD_BYTES:
+                raise ShelfwireError(Code.INVALID_REQUEST, f"The form field {JOB_ID} is too long for a UUID")
+        else:
+            self._size += len(event)
+            if self._size > self._limit:
+                self.over, self._segment = True, None
+                return
+            self._hash.update(event)
+            self._parts[-1][1].extend(event)
+
+    async def flush(self, least: int) -> None:
+        """Write what has come, in parts of at most 1 MiB; `least` bytes or more of the input that is being read."""
+        for name, buffer in self._parts:
+            while len(buffer) >= (least if buffer is self._parts[-1][1] else 1):
+                await self._write(name, bytes(buffer[:PART_BYTES]))
+                del buffer[:PART_BYTES]
+        del self._parts[:-1]
+
+    def _begin(self, segment: MultipartSegment) -> None:
+        name = segment.name or ""
+        if self.over:
+            return
+        if name == JOB_ID and self.job_id is None:
+            self._segment = segment
+            return
+        wanted = name not in self.inputs and name != JOB_ID and (self._field is None or name == self._field)
+        self._segment = segment if wanted else None
+        if not wanted:
+            return
+        if not name.isprintable() or not 0 < len(name) <= MAX_INPUT_NAME or len(self.inputs) >= MAX_INPUTS:
+            raise ShelfwireError(
+                Code.INVALID_REQUEST,
+                f"A form has at most {MAX_INPUTS} inputs, with names of 1 to {MAX_INPUT_NAME} printable characters",
+            )
+        self._hash = hashlib.sha256()
+        self._parts.append((name, bytearray()))
+
+    def _end(self, segment: MultipartSegment) -> None:
+        if segment.name != JOB_ID:
+            name = clip(segment.filename, MAX_NAME_CHARS) if segment.filename else None
+            self.inputs[segment.name] = Received(name, segment.size, self._hash.digest())
+        self._segment = None
+
+
+def _checked(form: Form, field: str) -> Form:
+    if not form.inputs:
         raise ShelfwireError(
             Code.INVALID_REQUEST,
             f"The form has no field '{field}'",
             user_message="No file was sent. Choose a file and try again.",
         )
-    if received.size == 0:
+    if not any(received.size for received in form.inputs.values()):
         raise ShelfwireError(
             Code.INVALID_REQUEST,
             "The file is empty",
             user_message="This file is empty. Export your library again and send the new file.",
         )
-    return received
+    return form
 
 
-async def _receive(
-    parser: PushMultipartParser,
-    chunks: AsyncIterator[bytes],
-    field: str,
-    limit: int,
-    write: Callable[[bytes], Awaitable[None]],
-) -> Received | None:
-    received: Received | None = None
-    wanted: MultipartSegment | None = None
-    buffer = bytearray()
-    async for chunk in chunks:
-        for event in parser.parse(chunk):
-            if isinstance(event, MultipartSegment):
-                wanted = event if event.name == field and received is None else None
-            elif event is None:
-                if wanted is not None:
-                    name = clip(wanted.filename, MAX_NAME_CHARS) if wanted.filename else None
-                    received = Received(name, wanted.size)
-                wanted = None
-            elif wanted is not None:
-                if wanted.bytes_received > limit:
-                    raise _too_large(limit)
-                buffer += event
-        while len(buffer) >= PART_BYTES:
-            await write(bytes(buffer[:PART_BYTES]))
-            del buffer[:PART_BYTES]
-    if buffer:
-        await write(bytes(buffer))
-    return received
-
-
-async def _bounded(
+async def bounded(
     body: AsyncIterator[bytes], content_length: int | None, limit: int, seconds: float
 ) -> AsyncIterator[bytes]:
+    """Iterate over a body of `limit` bytes at most, and the form around it.
+
+    Raises:
+        ShelfwireError: `E_FILE_TOO_LARGE`; `E_INVALID_REQUEST`: nothing came for `seconds`.
+    """
     most = limit + FORM_BYTES
     if content_length is not None and content_length > most + DRAIN_BYTES:
-        raise _too_large(limit)
+        raise too_large(limit)
     read = 0
     while True:
         try:
@@ -136,10 +217,11 @@ async def _bounded(
         elif read > most + DRAIN_BYTES:
             break
     if read > most:
-        raise _too_large(limit)
+        raise too_large(limit)
 
 
-def _too_large(limit: int) -> ShelfwireError:
+def too_large(limit: int) -> ShelfwireError:
+    """What a body over its limit of bytes is refused with."""
     return ShelfwireError(
         Code.FILE_TOO_LARGE,
         f"The file is larger than {mebibytes(limit)}",

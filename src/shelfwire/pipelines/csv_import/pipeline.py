@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Iterator
 from typing import Final
 
+import msgspec
+
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.context import Job
 from shelfwire.pipelines.csv_import.books import Book
@@ -20,6 +22,8 @@ class CsvImport:
     """Reads one input, `file`; its results are the books of `books.Book`."""
 
     name = "csv_import"
+    results_name = "books"
+    columns = tuple(field.encode_name for field in msgspec.structs.fields(Book))
 
     async def run(self, job: Job) -> str:
         """See `jobs.context.Pipeline`."""

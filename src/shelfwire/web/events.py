@@ -1,0 +1,133 @@
+"""The progress of a job as Server-Sent Events, for clients whose network lets no WebSocket through."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Annotated, Any, Final
+
+from litestar import Request, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from shelfwire.jobs.hub import Dismissal, Follower, Frame
+from shelfwire.jobs.service import JobService
+from shelfwire.protocol.feed import type_of
+from shelfwire.web.credentials import bearer, position
+from shelfwire.web.reading import MAX_SEQ
+from shelfwire.web.room import Room
+
+EVENTS_TYPE: Final = "text/event-stream"
+HEARTBEAT_SECONDS: Final = 15.0
+"""A comment so often keeps proxies from taking a silent stream for a dead one."""
+RETRY_MS: Final = 2000
+"""How long a browser waits before it comes back: the first step of the contract's schedule."""
+NO_CONTENT: Final = 204
+OK: Final = 200
+
+HttpRequest = Request[Any, Any, Any]
+
+
+@get("/api/jobs/{job_id:str}/events", media_type=EVENTS_TYPE)
+async def events(
+    request: HttpRequest,
+    job_id: FromPath[str],
+    service: NamedDependency[JobService],
+    room: NamedDependency[Room],
+    token: FromQuery[str | None] = None,
+    after: Annotated[int, QueryParameter(ge=0, le=MAX_SEQ)] = 0,
+) -> ASGIApp:
+    """Tell a job's progress as it goes, up to its ending. `Last-Event-ID` resumes, as `after` does."""
+    seen = position(request.headers.get("last-event-id", "")) or after
+    return EventStream(service, room, bearer(request.headers) or token, job_id, seen)
+
+
+class EventStream:
+    """The answer to one follower, as an ASGI application: it attaches only while it can be told.
+
+    Args:
+        service: the engine.
+        room: where followers are counted.
+        token: what the follower shows.
+        job_id: the job it means.
+        seen: the `seq` it has shown already.
+    """
+
+    def __init__(self, service: JobService, room: Room, token: str | None, job_id: str, seen: int) -> None:
+        self._service = service
+        self._room = room
+        self._token = token
+        self._job_id = job_id
+        self._seen = seen
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Tell everything until the end, or until the follower leaves.
+
+        Raises:
+            ShelfwireError: it is not let in.
+        """
+        del scope
+        with self._room.enter():
+            async with self._service.follow_with(self._token, self._job_id, self._seen) as follower:
+                state = follower.newest.state
+                if state.ended and state.seq == self._seen:
+                    # A browser comes back after every end of a stream, unless it is told that there is nothing more.
+                    await send({"type": "http.response.start", "status": NO_CONTENT, "headers": []})
+                    await send({"type": "http.response.body", "body": b"", "more_body": False})
+                    return
+                leaving = asyncio.create_task(_watch(follower, receive))
+                try:
+                    await _tell(follower, send)
+                finally:
+                    leaving.cancel()
+
+
+def encode(frames: Sequence[Frame]) -> bytes:
+    """Frames as events. Where several show one revision only the last has its number as `id`.
+
+    Who is cut off between them comes back with an earlier number, and is told the rest.
+    """
+    events = []
+    for frame, following in zip(frames, [*frames[1:], None], strict=True):
+        last = following is None or following.state.seq != frame.state.seq
+        number = f"id: {frame.state.seq}\n" if last else ""
+        events.append(f"event: {type_of(frame.due, frame.state)}\n{number}data: {frame.text}\n\n")
+    return "".join(events).encode()
+
+
+async def _tell(follower: Follower, send: Send) -> None:
+    headers = {"content-type": EVENTS_TYPE, "cache-control": "no-store", "x-accel-buffering": "no"}
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": OK, "headers": raw})
+    await _chunk(send, f"retry: {RETRY_MS}\n\n".encode())
+    async for frames in _with_heartbeats(follower):
+        await _chunk(send, encode(frames) if frames else b": still here\n\n")
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _with_heartbeats(follower: Follower) -> AsyncIterator[list[Frame]]:
+    batches = follower.batches()
+    pending = asyncio.ensure_future(anext(batches, None))
+    try:
+        while True:
+            done, _ = await asyncio.wait({pending}, timeout=HEARTBEAT_SECONDS)
+            if not done:
+                yield []
+                continue
+            frames = pending.result()
+            if frames is None:
+                return
+            if frames:
+                yield frames
+            pending = asyncio.ensure_future(anext(batches, None))
+    finally:
+        pending.cancel()
+
+
+async def _watch(follower: Follower, receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    follower.dismiss(Dismissal.LEAVING)
+
+
+async def _chunk(send: Send, body: bytes) -> None:
+    await send({"type": "http.response.body", "body": body, "more_body": True})

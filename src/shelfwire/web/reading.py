@@ -1,0 +1,99 @@
+"""The routes that tell where a job stands and what came of it, and whether the server lives."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlencode
+
+from litestar import MediaType, Request, Response, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, QueryParameter
+
+from shelfwire.errors import Code, ShelfwireError
+from shelfwire.jobs.service import JobService
+from shelfwire.jobs.store import Committed
+from shelfwire.protocol.grants import Scope
+from shelfwire.web import tables
+from shelfwire.web.answers import Success, success
+from shelfwire.web.credentials import bearer
+from shelfwire.web.room import Room
+from shelfwire.web.shapes import Health, ResultPage, State, page_of, state_of
+from shelfwire.web.tables import CSV_TYPE, NDJSON_TYPE
+
+MAX_INDEX: Final = 2**31
+"""No job has so many items; a number beyond 64 bits would be the store's to refuse."""
+MAX_SEQ: Final = 2**63 - 1
+MAX_WAIT: Final = 30
+
+HttpRequest = Request[Any, Any, Any]
+
+
+@get("/api/jobs/{job_id:str}")
+async def job_state(
+    request: HttpRequest,
+    job_id: FromPath[str],
+    service: NamedDependency[JobService],
+    room: NamedDependency[Room],
+    after: Annotated[int | None, QueryParameter(ge=0, le=MAX_SEQ)] = None,
+    wait: Annotated[float, QueryParameter(ge=0, le=MAX_WAIT)] = 0,
+) -> Response[Success[State]]:
+    """Return a job's state: now, or with `after` and `wait` once it is newer, has ended or so many seconds are over."""
+    token = bearer(request.headers)
+    if after is None or wait == 0:
+        await service.authorize(job_id, token, Scope.WATCH)
+        committed = await service.look(job_id)
+    else:
+        with room.enter():
+            committed = await service.wait(token, job_id, after, wait)
+    return state_answer(committed, service.now())
+
+
+@get("/api/jobs/{job_id:str}/results")
+async def results(
+    request: HttpRequest,
+    job_id: FromPath[str],
+    service: NamedDependency[JobService],
+    columns: NamedDependency[Mapping[str, Sequence[str]]],
+    cursor: Annotated[int, QueryParameter(ge=-1, le=MAX_INDEX)] = -1,
+    limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 100,
+    status: FromQuery[Literal["ok", "failed"] | None] = None,
+) -> Response[Any]:
+    """Return a page of a job's results, in the order of the input, as JSON, NDJSON or CSV."""
+    grant = await service.authorize(job_id, bearer(request.headers), Scope.RESULTS)
+    ok = None if status is None else status == "ok"
+    page = page_of(await service.results(grant.job_id, after=cursor, limit=limit, ok=ok))
+    headers = _next_link(limit, status, page)
+    match request.accept.best_match([MediaType.JSON, NDJSON_TYPE, CSV_TYPE], MediaType.JSON):
+        case tables.CSV_TYPE:
+            pipeline = (await service.look(job_id)).state.pipeline
+            text = tables.csv_of(page.items, columns.get(pipeline, ()))
+            return Response(text, media_type=f"{CSV_TYPE}; charset=utf-8; header=present", headers=headers)
+        case tables.NDJSON_TYPE:
+            return Response(tables.ndjson_of(page.items), media_type=NDJSON_TYPE, headers=headers)
+        case _:
+            return Response(success(page, service.now()), headers=headers)
+
+
+@get("/health/live")
+async def live() -> Health:
+    """Say that the process answers."""
+    return Health(status="ok")
+
+
+@get("/health/ready")
+async def ready(service: NamedDependency[JobService]) -> Health:
+    """Say that jobs can be taken and run."""
+    if not await service.ready():
+        raise ShelfwireError(Code.STORAGE_UNAVAILABLE)
+    return Health(status="ok")
+
+
+def state_answer(committed: Committed, now: int) -> Response[Success[State]]:
+    """A job's state, with its revision as the entity tag."""
+    return Response(success(state_of(committed), now), headers={"ETag": f'"{committed.state.seq}"'})
+
+
+def _next_link(limit: int, status: str | None, page: ResultPage) -> dict[str, str]:
+    if page.next is None:
+        return {}
+    query = {"cursor": page.next, "limit": limit} | ({} if status is None else {"status": status})
+    return {"Link": f'<?{urlencode(query)}>; rel="next"'}
