@@ -1,8 +1,12 @@
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from shelfwire.settings import Settings, SettingsError, default_data, load
+from shelfwire.settings import Secret, Settings, SettingsError, default_data, load
+
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - that it is refused is the point
+KEY, OTHER_KEY = "a-key-of-the-web-app", "another-one-of-the-phone-app"
 
 
 def test_without_anything_given_the_contracts_defaults_hold() -> None:
@@ -10,6 +14,8 @@ def test_without_anything_given_the_contracts_defaults_hold() -> None:
     assert (settings.host, settings.port, settings.workers) == ("127.0.0.1", 8787, 4)
     assert (settings.flush_interval, settings.lease) == (0.05, 1.5)
     assert (settings.token_ttl, settings.job_ttl) == (None, 86400)
+    assert (settings.api_keys, settings.allow_keyless, settings.create_limit) == ((), False, 10)
+    assert (settings.origins, settings.stall_after) == ((), 60)
     assert settings.data == default_data()
 
 
@@ -35,7 +41,13 @@ def test_a_file_named_by_flag_goes_before_one_named_by_the_environment(tmp_path:
         ({}, {"SHELFWIRE_PORT": "many"}, "SHELFWIRE_PORT: Expected `int`"),
         ({"flush_interval": -1.0}, {}, "--flush-interval: "),
         ({"workers": 0}, {}, "--workers: Expected `int` >= 1"),
-        ({"host": "0.0.0.0"}, {}, "not a loopback address"),  # noqa: S104 - that it is refused is the point
+        ({"host": EVERYWHERE}, {}, "Set api_keys"),
+        ({"host": ""}, {}, "not a loopback address"),
+        ({"host": EVERYWHERE}, {"SHELFWIRE_API_KEYS": " , "}, "Set api_keys"),
+        ({"create_limit": -1}, {}, "--create-limit: "),
+        ({"allow_keyless": "perhaps"}, {}, "--allow-keyless: Expected `bool`"),
+        ({}, {"SHELFWIRE_API_KEYS": "long-enough-to-be-one,secret"}, "SHELFWIRE_API_KEYS: API key 2 has 6 characters"),
+        ({}, {"SHELFWIRE_API_KEYS": "secret-with-an-ü-in-it"}, "SHELFWIRE_API_KEYS: API key 1 has a space or a letter"),
         ({"host": "example.org"}, {}, "not a loopback address"),
         ({}, {"SHELFWIRE_DATABASE": "postgresql://u:secret@h/d"}, "postgresql://… is not supported yet"),
         ({"config": "/nowhere.toml"}, {}, "/nowhere.toml cannot be read: No such file"),
@@ -47,6 +59,67 @@ def test_a_setting_that_cannot_be_used_is_named_with_its_source(
     with pytest.raises(SettingsError, match=words.replace("?", ".")) as refused:
         load(flags, environ)
     assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "app.example.com",
+        "https://app.example.com/",
+        "https://a.example/x",
+        "https://a.example?x",
+        "https://*.example.com",
+        "https://u@a.example",
+        "https://a.example:0",
+        "https://a.example:port",
+        "https://[::1",
+        "https://",
+        "null",
+    ],
+)
+def test_an_origin_no_browser_would_send_is_refused(origin: str) -> None:
+    with pytest.raises(SettingsError, match=r"--origins: .* is not an origin\. One looks like https://app.example.com"):
+        load({"origins": origin}, {})
+
+
+def test_origins_are_taken_as_browsers_send_them() -> None:
+    given = (
+        "HTTPS://App.Example.com:443 http://localhost:3000,capacitor://localhost * http://[::1]:80 http://a.example:443"
+    )
+    assert load({"origins": given}, {}).origins == (
+        "https://app.example.com",
+        "http://localhost:3000",
+        "capacitor://localhost",
+        "*",
+        "http://[::1]",
+        "http://a.example:443",
+    )
+
+
+def test_several_values_come_with_commas_or_spaces_and_as_a_list_in_a_file(tmp_path: Path) -> None:
+    config = tmp_path / "shelfwire.toml"
+    config.write_text(f'api-keys = ["{KEY}", "{OTHER_KEY}"]\nallow-keyless = true\norigins = []\n')
+    keys = (Secret(KEY), Secret(OTHER_KEY))
+    settings = load({"config": config}, {})
+    assert (settings.api_keys, settings.allow_keyless) == (keys, True)
+    assert load({}, {"SHELFWIRE_API_KEYS": f"{KEY}, {OTHER_KEY}\n"}).api_keys == keys
+    assert load({"api_keys": f"{KEY} {OTHER_KEY}"}, {"SHELFWIRE_API_KEYS": "k" * 16}).api_keys == keys
+
+
+def test_beyond_loopback_it_takes_a_key_or_the_operators_word() -> None:
+    assert load({"host": EVERYWHERE, "api_keys": KEY}, {}).host == EVERYWHERE
+    assert load({"host": EVERYWHERE}, {"SHELFWIRE_ALLOW_KEYLESS": "true"}).host == EVERYWHERE
+
+
+def test_an_api_key_is_shown_by_no_way_of_printing_settings() -> None:
+    settings = load({"api_keys": KEY}, {})
+    (key,) = settings.api_keys
+    assert (
+        KEY
+        not in f"{settings} {settings!r} {settings.api_keys} {key} {key!r} {vars} {msgspec.structs.asdict(settings)}"
+    )
+    assert key.reveal() == KEY
+    assert len({key, Secret(KEY), Secret(OTHER_KEY)}) == 2
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,12 @@ file; the first of these that gives it wins.
 """
 
 import ipaddress
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, get_origin
+from urllib.parse import urlsplit
 
 import msgspec
 import platformdirs
@@ -16,11 +18,38 @@ import platformdirs
 PREFIX: Final = "SHELFWIRE_"
 CONFIG_VARIABLE: Final = "SHELFWIRE_CONFIG"
 
+MIN_KEY_CHARS: Final = 16
+ANY_ORIGIN: Final = "*"
+DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+LOOPBACK: Final = "127.0.0.1"
+
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class SettingsError(ValueError):
     """A setting has a value that cannot be used. The text names the setting, where it came from and what is wrong."""
+
+
+class Secret:
+    """A text that shows itself to nobody: not printed, not formatted, not logged."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """Return the text, for the one place that needs it."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
 
 
 def default_data() -> Path:
@@ -32,7 +61,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How a server runs.
 
     Attributes:
-        host: the address to listen on; only loopback addresses, for there is no key yet that would guard any other.
+        host: the address to listen on; any but a loopback address needs an API key.
         port: the port; 0 takes a free one.
         data: the data folder.
         database: a database URL; unset keeps SQLite in the data folder.
@@ -41,13 +70,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         token_ttl: seconds a token lasts; unset for as long as its job.
         job_ttl: seconds an ended job is kept.
         workers: jobs at once on this node.
+        api_keys: who may create jobs, separated by commas or spaces, 16 characters or more each; unset for everyone.
+        allow_keyless: listen beyond loopback without an API key, as behind a proxy that checks its callers.
+        create_limit: jobs a minute that each caller may create; 0 is no limit.
+        origins: websites whose scripts may come in, such as https://app.example.com, or * for all.
+        stall_after: seconds without an item after which a running job is shown as stalled; 0 is never.
         max_followers: sockets at once on this node.
         max_upload: bytes of an uploaded CSV file.
         upload_timeout: seconds without a byte after which an upload is given up.
         inline_results: bytes of results in a terminal message; the rest is paged.
     """
 
-    host: str = "127.0.0.1"
+    host: str = LOOPBACK
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8787
     data: Path = msgspec.field(default_factory=default_data)
     database: str | None = None
@@ -56,10 +90,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     token_ttl: Positive | None = None
     job_ttl: Positive = 86400
     workers: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 4
+    api_keys: tuple[Secret, ...] = ()
+    allow_keyless: bool = False
+    create_limit: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 10
+    origins: tuple[str, ...] = ()
+    stall_after: Annotated[float, msgspec.Meta(ge=0)] = 60.0
     max_followers: Positive = 10_000
     max_upload: Positive = 10 * 1024 * 1024
     upload_timeout: Annotated[float, msgspec.Meta(gt=0)] = 30.0
     inline_results: Annotated[int, msgspec.Meta(ge=1024, le=1000 * 1024)] = 768 * 1024
+
+
+LISTS: Final = frozenset(field.name for field in msgspec.structs.fields(Settings) if get_origin(field.type) is tuple)
+"""The settings that hold several values; as one text these are separated by commas or spaces."""
 
 
 def load(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
@@ -85,8 +128,8 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
             _take(values, name, environ[variable], variable, names)
     for name, value in given.items():
         _take(values, name, value, "--" + name.replace("_", "-"), names)
-    settings = msgspec.convert(values, Settings)
-    _check_host(settings.host)
+    settings = Settings(**values)
+    _check_reach(settings)
     _check_database(settings.database)
     return settings
 
@@ -94,17 +137,56 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
 def _take(values: dict[str, Any], name: str, value: Any, source: str, names: set[str]) -> None:
     if name not in names:
         raise SettingsError(f"{source} is not a setting. The settings are: {', '.join(sorted(names))}")
+    if name in LISTS and isinstance(value, str):
+        value = [element for element in re.split(r"[,\s]+", value) if element]
     try:
-        settings = msgspec.convert({name: value}, Settings, strict=False, dec_hook=_path)
-    except msgspec.ValidationError as error:
+        settings = msgspec.convert({name: value}, Settings, strict=False, dec_hook=_custom)
+        values[name] = _checked(name, getattr(settings, name))
+    except (msgspec.ValidationError, SettingsError) as error:
         raise SettingsError(f"{source}: {str(error).split(' - at')[0]}") from None
-    values[name] = getattr(settings, name)
 
 
-def _path(kind: type, value: Any) -> Any:
+def _custom(kind: type, value: Any) -> Any:
     if kind is Path and isinstance(value, str):
         return Path(value).expanduser()
+    if kind is Secret and isinstance(value, str):
+        return Secret(value)
     return value
+
+
+def _checked(name: str, value: Any) -> Any:
+    match name:
+        case "api_keys":
+            for number, key in enumerate(value, 1):
+                _check_key(number, key.reveal())
+        case "origins":
+            return tuple(_origin(origin) for origin in value)
+    return value
+
+
+def _check_key(number: int, key: str) -> None:
+    if len(key) < MIN_KEY_CHARS:
+        raise SettingsError(
+            f"API key {number} has {len(key)} characters and needs {MIN_KEY_CHARS} at least. "
+            "Make one with: openssl rand -base64 32"
+        )
+    if not re.fullmatch(r"[!-~]+", key):
+        raise SettingsError(f"API key {number} has a space or a letter beyond ASCII in it, which no header can carry")
+
+
+def _origin(text: str) -> str:
+    """Bring an origin into the form that browsers send."""
+    if text == ANY_ORIGIN:
+        return text
+    try:
+        parts = urlsplit(text.lower())
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
+    host = parts.netloc.removesuffix(f":{DEFAULT_PORTS.get(parts.scheme)}")
+    if not parts.hostname or port == 0 or f"{parts.scheme}://{parts.netloc}" != text.lower() or set("*@") & set(host):
+        raise SettingsError(f"{text!r} is not an origin. One looks like https://app.example.com; * stands for all")
+    return f"{parts.scheme}://{host}"
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -117,15 +199,16 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path} is not TOML: {error}") from None
 
 
-def _check_host(host: str) -> None:
+def _check_reach(settings: Settings) -> None:
     try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+        loopback = settings.host == "localhost" or ipaddress.ip_address(settings.host).is_loopback
     except ValueError:
         loopback = False
-    if not loopback:
+    if not (loopback or settings.api_keys or settings.allow_keyless):
         raise SettingsError(
-            f"host {host} is not a loopback address. Without API keys shelfwire listens only on this machine; use "
-            "127.0.0.1 and put a proxy that checks its callers in front"
+            f"host {settings.host} is not a loopback address, and there is no API key: everybody who reaches it could "
+            "create jobs. Set api_keys (better as SHELFWIRE_API_KEYS than as a flag, which other users can see), use "
+            f"{LOOPBACK}, or set allow_keyless where something in front checks the callers"
         )
 
 

@@ -78,7 +78,10 @@ def test_every_setting_is_a_flag_with_its_meaning(here: Here) -> None:
         (("import", str(EXPORT), "--server", "http://x", "--data", "y"), "exclude each other"),
         (("watch", "last"), "shelfwire import FILE"),
         (("cancel", "abc"), "No job is known"),
-        (("serve", "--host", "0.0.0.0"), "not a loopback address"),  # noqa: S104 - it is refused
+        (("serve", "--host", "0.0.0.0"), "Set api_keys"),  # noqa: S104 - it is refused
+        (("serve", "--host", "0.0.0.0", "--allow-keyless=false"), "Set api_keys"),  # noqa: S104 - likewise
+        (("serve", "--host", "0.0.0.0", "--allow-keyless", "--database", "x://"), "database x://"),  # noqa: S104
+        (("serve", "--api-keys", "hidden"), "API key 1 has 6 characters"),
         (("serve", "--database", "postgresql://user:hidden@host/books"), "database postgresql://…"),
         (("serve", "--port", "many"), "--port"),
         (("serve", "--config", "none.toml"), "none.toml cannot be read"),

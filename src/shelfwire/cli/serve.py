@@ -19,7 +19,7 @@ from shelfwire.settings import Settings
 _MEANING: Final = re.compile(r"^ +(\w+): (.+?)\.?$", re.MULTILINE)
 
 
-def serve(*, config: Path | None = None, json: bool = False, **flags: str | None) -> int:
+def serve(*, config: Path | None = None, json: bool = False, **flags: str | bool | None) -> int:
     """Run a server until it is told to stop.
 
     Args:
@@ -48,6 +48,11 @@ async def _serve(flags: dict[str, Any], *, as_json: bool) -> int:
     return Exit.OK
 
 
+def _shown(default: object) -> str | bool:
+    """What the help says of a default; nothing of one that only means that the setting is not given."""
+    return str(default) if isinstance(default, str | int | float) and not isinstance(default, bool) else False
+
+
 def _signature() -> inspect.Signature:
     own = inspect.signature(serve).parameters
     meanings = dict(_MEANING.findall(inspect.getdoc(Settings) or ""))
@@ -57,11 +62,11 @@ def _signature() -> inspect.Signature:
             inspect.Parameter.KEYWORD_ONLY,
             default=None,
             annotation=Annotated[
-                str | None,
+                bool | None if field.type is bool else str | None,
                 Parameter(
                     help=f"{meanings[field.name][:1].upper()}{meanings[field.name][1:]}.",
                     metavar="",
-                    show_default=str(field.default) if field.default not in (msgspec.NODEFAULT, None) else False,
+                    show_default=_shown(field.default),
                 ),
             ],
         )
