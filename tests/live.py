@@ -106,7 +106,7 @@ class MakeServer(Protocol):
 @asynccontextmanager
 async def live_server(folder: Path, *, gated: bool = False, port: int = 0, **options: Any) -> AsyncIterator[Server]:
     """Run a server on a data folder within a test."""
-    settings = Settings(data=folder, port=port, **options)
+    settings = Settings(data=folder, port=port, **{"create_limit": 0, **options})
     gate = Gated()
     app = Shelfwire(settings, pipelines=[gate if gated else CsvImport()])
     async with serving(app, settings) as url, httpx2.AsyncClient(base_url=url) as http:

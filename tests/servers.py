@@ -66,7 +66,7 @@ class Server:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self.log = data / "server.log"
-        flags = {"data": str(data), "port": port, **(settings or {})}
+        flags = {"data": str(data), "port": port, "create_limit": 0, **(settings or {})}
         self._command = [sys.executable, str(script), json.dumps(flags)]
         self._cpus = cpus
         self._process: asyncio.subprocess.Process | None = None

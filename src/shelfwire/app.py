@@ -29,7 +29,9 @@ from shelfwire.protocol.messages import Metadata
 from shelfwire.settings import Settings
 from shelfwire.stores.sqlite import SqliteStore
 from shelfwire.web import control, creating, events, reading
+from shelfwire.web.access import Access
 from shelfwire.web.answers import refuse, refuse_http, refuse_unexpected
+from shelfwire.web.entry import Entry
 from shelfwire.web.room import Room
 from shelfwire.web.socket import ProgressSocket
 
@@ -141,21 +143,28 @@ class Shelfwire:
     def _build(self) -> Litestar:
         @asgi("/ws/progress", copy_scope=False)
         async def progress(scope: Scope, receive: Receive, send: Send) -> None:
-            await ProgressSocket(self.service, self._room)(scope, receive, send)
+            await ProgressSocket(self.service, access, self._room)(scope, receive, send)
+
+        access = Access(self._settings, self._clock)
 
         columns = {name: tuple(getattr(pipeline, "columns", ())) for name, pipeline in self._pipelines.items()}
-        given = {"settings": self._settings, "room": self._room, "columns": columns}
-        return Litestar(
+        given = {"settings": self._settings, "access": access, "room": self._room, "columns": columns}
+        app = Litestar(
             [*ROUTES, progress],
             lifespan=[self._running],
             dependencies={
                 "service": Provide(lambda: self.service, sync_to_thread=False),
                 **{name: Provide(_giving(value), sync_to_thread=False) for name, value in given.items()},
             },
+            cors_config=access.cors(),
             exception_handlers={ShelfwireError: refuse, HTTPException: refuse_http, Exception: refuse_unexpected},
             openapi_config=None,
             logging_config=None,
         )
+        # Around everything: Litestar's own middleware sees neither what has no route nor what CORS answers.
+        patience = self._settings.upload_timeout
+        app.asgi_handler = Entry(app.asgi_handler, self._clock, lambda: self._random_bytes(8).hex(), patience)
+        return app
 
 
 def _giving(value: Any) -> Callable[[], Any]:

@@ -28,6 +28,7 @@ class Code(StrEnum):
     CSV_NO_BOOKS = "E_CSV_NO_BOOKS"
     ROW_INVALID = "E_ROW_INVALID"
     DUPLICATE = "E_DUPLICATE"
+    RATE_LIMITED = "E_RATE_LIMITED"
     OVERLOADED = "E_OVERLOADED"
     STORAGE_UNAVAILABLE = "E_STORAGE_UNAVAILABLE"
     ATTEMPTS_EXHAUSTED = "E_ATTEMPTS_EXHAUSTED"
@@ -148,6 +149,12 @@ CODES: Mapping[Code, Entry] = {
         retryable=False,
         message="The same book stands earlier in the file",
         user_message="This book is in the file more than once. It was imported once.",
+    ),
+    Code.RATE_LIMITED: Entry(
+        429,
+        retryable=True,
+        message="The caller has created as many jobs as it may for now",
+        user_message="That was a lot at once. Please wait a minute and try again.",
     ),
     Code.OVERLOADED: Entry(
         503,

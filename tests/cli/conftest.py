@@ -25,7 +25,12 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 def environment(folder: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SHELFWIRE_")}
-    own = {"STATE": str(folder / "state"), "DATA": str(folder / "data"), "FLUSH_INTERVAL": FLUSH_SECONDS}
+    own = {
+        "STATE": str(folder / "state"),
+        "DATA": str(folder / "data"),
+        "FLUSH_INTERVAL": FLUSH_SECONDS,
+        "CREATE_LIMIT": "0",
+    }
     return {**kept, **{f"SHELFWIRE_{name}": value for name, value in own.items()}, "COLUMNS": "200"}
 
 

@@ -15,7 +15,7 @@ import httpx2
 from shelfwire.address import running_server
 from shelfwire.cli.errors import CommandError, Exit
 from shelfwire.client import Client, ConnectionLostError
-from shelfwire.settings import Settings, SettingsError, load
+from shelfwire.settings import LOOPBACK, Settings, SettingsError, load
 
 T = TypeVar("T")
 SERVER_VARIABLE: Final = "SHELFWIRE_SERVER"
@@ -175,9 +175,8 @@ class Session:
         from shelfwire.server import quiet_logs  # noqa: PLC0415 - likewise
 
         quiet_logs(logging.ERROR)
-        return await self._stack.enter_async_context(
-            start(settings({"data": data, "port": 0}, os.environ), work=self._work)
-        )
+        own = settings({"data": data, "port": 0, "host": LOOPBACK, "api_keys": (), "create_limit": 0}, os.environ)
+        return await self._stack.enter_async_context(start(own, work=self._work))
 
 
 async def _require(url: str) -> str:

@@ -12,6 +12,9 @@ from litestar.status_codes import HTTP_404_NOT_FOUND, HTTP_405_METHOD_NOT_ALLOWE
 from shelfwire.errors import Code, ShelfwireError
 
 PROBLEM_TYPE: Final = "application/problem+json"
+REQUEST_ID: Final = "X-Request-Id"
+RETRY_AFTER: Final = "retryAfter"
+"""The member of an error's details that says after how many whole seconds to try again."""
 RETRY_AFTER_SECONDS: Final = 2
 T = TypeVar("T")
 
@@ -62,11 +65,13 @@ def problem(error: ShelfwireError) -> dict[str, Any]:
 
 def headers(error: ShelfwireError) -> dict[str, str]:
     """The headers that go with a problem document."""
+    details = error.details or {}
     match error.status:
         case 401:
-            return {"WWW-Authenticate": "Bearer"}
-        case 503:
-            return {"Retry-After": str(RETRY_AFTER_SECONDS)}
+            header = details.get("header")
+            return {"WWW-Authenticate": f'ApiKey header="{header}"' if header else "Bearer"}
+        case 429 | 503:
+            return {"Retry-After": str(details.get(RETRY_AFTER, RETRY_AFTER_SECONDS))}
         case _:
             return {}
 

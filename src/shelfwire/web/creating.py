@@ -16,6 +16,7 @@ from shelfwire.jobs.store import Idempotency
 from shelfwire.protocol.grants import Scope
 from shelfwire.protocol.messages import Metadata
 from shelfwire.settings import Settings
+from shelfwire.web.access import Access, Caller
 from shelfwire.web.answers import Success, success
 from shelfwire.web.credentials import bearer, job_id_of
 from shelfwire.web.shapes import CreatedJob, created_of
@@ -31,12 +32,16 @@ HttpRequest = Request[Any, Any, Any]
 
 @post("/api/import/csv-gemini", status_code=202, request_max_body_size=None)
 async def import_csv(
-    request: HttpRequest, service: NamedDependency[JobService], settings: NamedDependency[Settings]
+    request: HttpRequest,
+    service: NamedDependency[JobService],
+    settings: NamedDependency[Settings],
+    access: NamedDependency[Access],
 ) -> Response[Success[CreatedJob]]:
     """Start the import of a CSV file, sent as the form field `file`."""
+    caller = access.admit_creation(request)
     async with service.upload() as upload:
         form = await _form(request, settings, upload, "file")
-        return await _create(request, service, upload, "csv_import", form)
+        return await _create(request, service, caller, upload, "csv_import", form)
 
 
 @post("/api/pipelines/{pipeline:str}/jobs", status_code=202, request_max_body_size=None)
@@ -45,8 +50,10 @@ async def create_job(
     pipeline: FromPath[str],
     service: NamedDependency[JobService],
     settings: NamedDependency[Settings],
+    access: NamedDependency[Access],
 ) -> Response[Success[CreatedJob]]:
     """Start a job of any pipeline: each field of a form is an input of its name, a JSON body the input `request`."""
+    caller = access.admit_creation(request)
     service.check_pipeline(pipeline)
     kind, _ = parse_options_header(request.headers.get("content-type", ""))
     async with service.upload() as upload:
@@ -54,21 +61,26 @@ async def create_job(
             form = await _json(request, settings, upload)
         else:
             form = await _form(request, settings, upload, None)
-        return await _create(request, service, upload, pipeline, form)
+        return await _create(request, service, caller, upload, pipeline, form)
 
 
 @post("/api/jobs/{job_id:str}/retry", status_code=202)
 async def retry(
-    request: HttpRequest, job_id: FromPath[str], service: NamedDependency[JobService]
+    request: HttpRequest,
+    job_id: FromPath[str],
+    service: NamedDependency[JobService],
+    access: NamedDependency[Access],
 ) -> Response[Success[CreatedJob]]:
     """Start a new job over the failed and unrecorded items of an ended one."""
     await service.authorize(job_id, bearer(request.headers), Scope.CONTROL)
-    token = await service.retry(job_id, _idempotency(request, ["retry", job_id]))
+    # Its token is what tells the owner of a job from others, so keys are the job's own.
+    caller = access.admit_retry(request)._replace(key=job_id)
+    token = await service.retry(job_id, _idempotency(request, caller, ["retry", job_id]))
     return _created(request, service, created_of(token, FOLLOW_IT, retry_of=job_id))
 
 
 async def _create(
-    request: HttpRequest, service: JobService, upload: Upload, pipeline: str, form: Form
+    request: HttpRequest, service: JobService, caller: Caller, upload: Upload, pipeline: str, form: Form
 ) -> Response[Success[CreatedJob]]:
     wanted = None if form.job_id is None else job_id_of(form.job_id)
     digests = {name: received.digest.hex() for name, received in sorted(form.inputs.items())}
@@ -77,7 +89,7 @@ async def _create(
         pipeline,
         _metadata(form.inputs),
         job_id=wanted,
-        idempotency=_idempotency(request, [pipeline, wanted, digests]),
+        idempotency=_idempotency(request, caller, [pipeline, wanted, digests]),
     )
     return _created(request, service, created_of(token, FOLLOW_IT))
 
@@ -123,7 +135,7 @@ def _created(request: HttpRequest, service: JobService, created: CreatedJob) -> 
     return Response(success(created, service.now()), headers={"Location": f"{root}{created.links.self}"})
 
 
-def _idempotency(request: HttpRequest, asked_for: list[Any]) -> Idempotency | None:
+def _idempotency(request: HttpRequest, caller: Caller, asked_for: list[Any]) -> Idempotency | None:
     key = request.headers.get("idempotency-key")
     if key is None:
         return None
@@ -131,8 +143,7 @@ def _idempotency(request: HttpRequest, asked_for: list[Any]) -> Idempotency | No
         raise ShelfwireError(
             Code.INVALID_REQUEST, f"The Idempotency-Key must be 1 to {MAX_KEY_CHARS} printable ASCII characters"
         )
-    caller = request.headers.get("x-api-key", "")
-    return Idempotency(key=_digest([caller, key]), fingerprint=_digest(asked_for))
+    return Idempotency(key=_digest([caller.key, key]), fingerprint=_digest(asked_for))
 
 
 def _digest(value: Any) -> bytes:

@@ -15,6 +15,7 @@ from shelfwire.jobs.hub import Dismissal, Follower
 from shelfwire.jobs.service import JobService
 from shelfwire.protocol.feed import CLOSE_REASONS, Due
 from shelfwire.protocol.messages import Message, Ping, Pong, SyncRequest, UndecodableError, Unknown, decode, encode
+from shelfwire.web.access import Access
 from shelfwire.web.answers import PROBLEM_TYPE, headers, problem
 from shelfwire.web.credentials import PROTOCOL, bearer, offered_token, position
 from shelfwire.web.room import Room
@@ -35,11 +36,13 @@ class ProgressSocket:
 
     Args:
         service: the engine.
+        access: knows the websites whose scripts may attach.
         room: where followers are counted.
     """
 
-    def __init__(self, service: JobService, room: Room) -> None:
+    def __init__(self, service: JobService, access: Access, room: Room) -> None:
         self._service = service
+        self._access = access
         self._room = room
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,8 +63,9 @@ class ProgressSocket:
         job_id, after = query.get("jobId", [""])[0], position(query.get("after", ["0"])[0])
         if not job_id:
             raise ShelfwireError(Code.INVALID_REQUEST, "The query parameter jobId is missing")
-        protocols = scope["subprotocols"]
-        token = bearer(Headers(scope["headers"])) or offered_token(protocols) or query.get("token", [None])[0]
+        sent, protocols = Headers(scope["headers"]), scope["subprotocols"]
+        self._access.check_origin(sent.get("origin"), sent.get("host"))
+        token = bearer(sent) or offered_token(protocols) or query.get("token", [None])[0]
         async with self._service.follow_with(token, job_id, after) as follower:
             selected = PROTOCOL if PROTOCOL in protocols else None
             await send({"type": "websocket.accept", "subprotocol": selected, "headers": []})

@@ -1,0 +1,193 @@
+"""Who may come in: API keys, the limit of new jobs for each caller, and the websites whose scripts may call."""
+
+import hmac
+import ipaddress
+import math
+from collections import deque
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
+
+from cachetools import TTLCache
+from litestar import Request
+from litestar.config.cors import CORSConfig
+
+from shelfwire.errors import Code, ShelfwireError
+from shelfwire.jobs.clock import Clock
+from shelfwire.protocol.grants import digest
+from shelfwire.settings import ANY_ORIGIN, DEFAULT_PORTS, Settings
+from shelfwire.web.answers import REQUEST_ID, RETRY_AFTER
+
+API_KEY: Final = "X-API-Key"
+WINDOW_SECONDS: Final = 60
+MAX_CALLERS: Final = 10_000
+"""So many callers are counted at once; beyond, the one that has created nothing for longest begins anew."""
+NETWORK_BITS: Final = 64
+"""Of an IPv6 address: its holder is usually given all that begin with these."""
+PREFLIGHT_SECONDS: Final = 600
+
+
+class Caller(NamedTuple):
+    """Who creates a job.
+
+    Attributes:
+        identity: what the limit is counted by: the digest of the API key, else the network address.
+        key: the digest of the API key, in hexadecimal; None where no key is asked for. Callers without a key cannot
+            be told apart for more than a limit: an address may be that of a whole office.
+    """
+
+    identity: str
+    key: str | None
+
+
+class RateLimit:
+    """At most so many admissions of one caller within any minute.
+
+    Own code, for want of a library that takes both our clock and a bound on how many callers it remembers; the memory
+    is cachetools'.
+
+    Args:
+        limit: admissions a minute; 0 admits everything.
+        clock: the time.
+    """
+
+    def __init__(self, limit: int, clock: Clock) -> None:
+        self._limit = limit
+        self._clock = clock
+        self._admitted: TTLCache[str, deque[float]] = TTLCache(MAX_CALLERS, WINDOW_SECONDS, clock.monotonic)
+
+    def admit(self, identity: str) -> int:
+        """Admit a caller and return 0, or return in how many whole seconds to come back, and count nothing."""
+        if not self._limit:
+            return 0
+        now = self._clock.monotonic()
+        times = self._admitted.get(identity) or deque(maxlen=self._limit)
+        if len(times) == self._limit and now < times[0] + WINDOW_SECONDS:
+            return max(1, math.ceil(times[0] + WINDOW_SECONDS - now))
+        times.append(now)
+        self._admitted[identity] = times
+        return 0
+
+
+class Access:
+    """What the operator decided about callers.
+
+    Args:
+        settings: the API keys, the limit and the origins.
+        clock: the time.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._digests = [digest(key.reveal()) for key in settings.api_keys]
+        self._origins = frozenset(settings.origins)
+        self._limit = settings.create_limit
+        self._rate = RateLimit(settings.create_limit, clock)
+
+    def caller(self, request: Request[Any, Any, Any]) -> Caller:
+        """Return who calls.
+
+        Raises:
+            ShelfwireError: `E_UNAUTHORIZED`: the server has API keys and the request shows none of them.
+        """
+        if not self._digests:
+            return Caller(_address(request), None)
+        shown = digest(request.headers.get(API_KEY, ""))
+        # Every key is compared, so that the time tells nothing.
+        matches = [hmac.compare_digest(known, shown) for known in self._digests]
+        if True not in matches:
+            raise ShelfwireError(
+                Code.UNAUTHORIZED,
+                f"The header {API_KEY} is missing or holds no API key of this server",
+                user_message="This server takes new jobs only with an API key. Ask who runs it for one.",
+                details={"header": API_KEY},
+            )
+        return Caller(shown.hex(), shown.hex())
+
+    def admit_creation(self, request: Request[Any, Any, Any]) -> Caller:
+        """Let a caller create one job, and return who it is. Call it before the request's body is read.
+
+        Raises:
+            ShelfwireError: `E_UNAUTHORIZED`, `E_FORBIDDEN` (a website that is not allowed) or `E_RATE_LIMITED`.
+        """
+        self.check_origin(request.headers.get("origin"), request.headers.get("host"))
+        caller = self.caller(request)
+        self._count(caller)
+        return caller
+
+    def admit_retry(self, request: Request[Any, Any, Any]) -> Caller:
+        """Let the owner of a job create another one from it: its token stands for the API key.
+
+        Raises:
+            ShelfwireError: `E_RATE_LIMITED`.
+        """
+        caller = Caller(_address(request), None)
+        self._count(caller)
+        return caller
+
+    def check_origin(self, origin: str | None, host: str | None) -> None:
+        """Refuse the script of a website that is not allowed; whatever is no browser sends no origin and passes.
+
+        CORS keeps such a script from reading answers, but neither from sending a form nor from opening a WebSocket.
+
+        Args:
+            origin: the header `Origin`.
+            host: the header `Host`.
+
+        Raises:
+            ShelfwireError: `E_FORBIDDEN`.
+        """
+        if origin is None or ANY_ORIGIN in self._origins or origin in self._origins or _same_host(origin, host):
+            return
+        raise ShelfwireError(
+            Code.FORBIDDEN,
+            f"Scripts from {origin[:200]} are not allowed here. Add this origin to the setting 'origins'",
+            user_message="This website may not use the service. Ask who runs the service to allow it.",
+        )
+
+    def _count(self, caller: Caller) -> None:
+        wait = self._rate.admit(caller.identity)
+        if wait:
+            raise ShelfwireError(
+                Code.RATE_LIMITED,
+                f"This caller has created {self._limit} jobs within a minute, which is the limit (create_limit)",
+                user_message=f"That was a lot at once. Please try again in {wait} s.",
+                details={"limit": self._limit, RETRY_AFTER: wait},
+            )
+
+    def cors(self) -> CORSConfig | None:
+        """What browsers are told; None where no foreign website is allowed."""
+        if not self._origins:
+            return None
+        return CORSConfig(
+            allow_origins=sorted(self._origins),
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", API_KEY, "Idempotency-Key", "Last-Event-ID", "Content-Type", REQUEST_ID],
+            expose_headers=["Location", "Retry-After", "ETag", REQUEST_ID, "Link"],
+            max_age=PREFLIGHT_SECONDS,
+        )
+
+
+def _address(request: Request[Any, Any, Any]) -> str:
+    return _network(request.client.host if request.client else "")
+
+
+def _network(host: str) -> str:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    if isinstance(address, ipaddress.IPv4Address):
+        return host
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((address.packed, NETWORK_BITS), strict=False))
+
+
+def _same_host(origin: str, host: str | None) -> bool:
+    try:
+        theirs, ours = urlsplit(origin), urlsplit(f"//{host or ''}")
+        ports = theirs.port, ours.port
+    except ValueError:
+        return False
+    default = DEFAULT_PORTS.get(theirs.scheme)
+    same_port = (ports[0] or default) == (ports[1] or default)
+    return theirs.hostname is not None and theirs.hostname == ours.hostname and same_port
