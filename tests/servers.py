@@ -23,6 +23,8 @@ from shelfwire.pipelines.csv_import.pipeline import CsvImport
 from shelfwire.server import quiet_logs, serving
 from shelfwire.settings import load
 
+ROOT: Final = str(Path(__file__).parents[1])
+"""Where the process finds this package, whoever starts it."""
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 30.0
 PORTS: Final = range(20_000, 32_000)
@@ -94,7 +96,11 @@ class Server:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *self._command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log
+                *self._command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join([ROOT, os.environ.get("PYTHONPATH", "")])},
             )
         if self._cpus:
             os.sched_setaffinity(self.pid, self._cpus)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import re
 import socket
 import sys
 from collections.abc import AsyncIterator, Generator
@@ -11,6 +12,7 @@ from typing import Final
 
 import structlog
 import uvicorn
+from structlog.typing import EventDict, Processor
 
 from shelfwire.address import announced
 from shelfwire.app import Shelfwire
@@ -27,6 +29,7 @@ SWITCH_SECONDS: Final = 0.001
 """Below `jobs.context.SLICE_SECONDS`: a thread asks for the interpreter's lock only after nobody has let go of it for
 so long. A loop that lets go more often than that, and takes it back first, starves the store's thread for seconds."""
 GRACE_SECONDS: Final = 5
+QUERY: Final = re.compile(r"\?[^\s\"'<>]*=[^\s\"'<>]*")
 UVICORN_NOISE: Final = "ASGI callable returned without completing handshake."
 """uvicorn 0.54 logs this as an error after every refused handshake that was answered in full."""
 
@@ -120,6 +123,7 @@ def _uvicorn_config(application: Shelfwire) -> uvicorn.Config:
         ws_ping_timeout=HEARTBEAT_TIMEOUT_SECONDS,
         ws_per_message_deflate=False,
         log_config=None,
+        log_level=logging.WARNING,  # below, it logs handshakes with their queries
         access_log=False,
         lifespan="off",
         server_header=False,
@@ -129,16 +133,26 @@ def _uvicorn_config(application: Shelfwire) -> uvicorn.Config:
 
 def quiet_logs(level: int = logging.INFO) -> None:
     """Set up logging to standard error: structured, one line an event, no query string and so no token anywhere."""
+    chain: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        _without_queries,
+    ]
+    render = structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"], bool_as_flag=False)
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"], bool_as_flag=False),
-        ],
+        processors=[*chain, render],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
     )
-    logging.basicConfig(level=logging.WARNING, format="timestamp=%(asctime)s level=%(levelname)s event=%(message)r")
+    forget = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    others = logging.StreamHandler(sys.stderr)
+    others.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=chain, processors=[forget, render]))
+    logging.basicConfig(level=logging.WARNING, handlers=[others])
     logging.getLogger("uvicorn.error").addFilter(lambda record: record.getMessage() != UVICORN_NOISE)
+
+
+def _without_queries(_: object, __: str, event: EventDict) -> EventDict:
+    """Cut the query off every URL, wherever a library's message or an exception's text quotes one."""
+    return {key: QUERY.sub("?…", value) if isinstance(value, str) else value for key, value in event.items()}

@@ -18,15 +18,17 @@ class Frame:
     Attributes:
         due: which message this is; nothing follows `Due.ENDING`.
         text: the message.
+        size: bytes of the text.
         state: the state it shows.
         wire: what a shell made of the text for the first follower, kept for the next.
     """
 
-    __slots__ = ("due", "state", "text", "wire")
+    __slots__ = ("due", "size", "state", "text", "wire")
 
     def __init__(self, due: Due, text: str, state: JobState) -> None:
         self.due = due
         self.text = text
+        self.size = len(text.encode())
         self.state = state
         self.wire: Any = None
 
@@ -84,6 +86,8 @@ class Follower:
         news: set when there may be something to tell.
         sink: where progress may be written at once, without waking the task that iterates over `frames`; that task is
             still what tells everything else, and whatever the sink is not ready for.
+        told_frames: how many frames it was handed.
+        told_bytes: the size of these.
     """
 
     def __init__(self, channel: Channel, after: int, digest: bytes) -> None:
@@ -92,6 +96,8 @@ class Follower:
         self.news = asyncio.Event()
         self.news.set()
         self.sink: Sink | None = None
+        self.told_frames = 0
+        self.told_bytes = 0
         self._channel = channel
         self._feed = Feed(after)
         self._idle = False
@@ -117,7 +123,10 @@ class Follower:
         sink = self.sink
         if sink is not None and self._idle and newest.terminal is None and sink.ready():
             for due in self._feed.next(newest.state):
-                sink.write(self._channel.frame(due, newest))
+                frame = self._channel.frame(due, newest)
+                sink.write(frame)
+                self.told_frames += 1
+                self.told_bytes += frame.size
         else:
             self.news.set()
 
@@ -146,7 +155,10 @@ class Follower:
             self.news.clear()
             if self.dismissal is not None:
                 return
-            yield self.due()
+            frames = self.due()
+            self.told_frames += len(frames)
+            self.told_bytes += sum(frame.size for frame in frames)
+            yield frames
 
     def due(self) -> list[Frame]:
         """Take what is due now."""

@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
+import structlog
+
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.clock import Clock
 from shelfwire.jobs.hub import Dismissal, Follower, Hub
@@ -18,6 +20,8 @@ from shelfwire.protocol import control, grants
 from shelfwire.protocol.grants import Grant, Scope
 from shelfwire.protocol.job import JobState, Policy, Transition, create
 from shelfwire.protocol.messages import Metadata
+
+log = structlog.get_logger(__name__)
 
 
 class Token(NamedTuple):
@@ -163,6 +167,7 @@ class JobService:
         state = create(job_id or self._new_id(), pipeline, now=self._clock.now(), metadata=metadata)
         token, grant = self._first_token(state.id)
         made = await self._store.create(state, grant, upload_id=upload.upload_id, idempotency=idempotency)
+        log.info("job created" if made == state.id else "job asked for again", job=made, pipeline=pipeline, attempt=0)
         self._worker.wake()
         return Token(made, token, grant.scopes, grant.expires_at)
 
@@ -177,6 +182,7 @@ class JobService:
         made = await self._store.retry(job_id, retry_id, grant, self._clock.now(), idempotency)
         if made is None:
             raise ShelfwireError(Code.UNAUTHORIZED)
+        log.info("job created", job=made, retry_of=job_id, attempt=0)
         self._worker.wake()
         return Token(made, token, grant.scopes, grant.expires_at)
 
@@ -276,7 +282,7 @@ class JobService:
         Raises:
             ShelfwireError: `E_JOB_STATE`: it has ended.
         """
-        return await self._request(job_id, lambda state, now: control.cancel(state, self._policy, now=now))
+        return await self._request("cancel", job_id, lambda state, now: control.cancel(state, self._policy, now=now))
 
     async def pause(self, job_id: str) -> JobState:
         """Ask for a job to wait until it is resumed; a living worker confirms it.
@@ -284,7 +290,7 @@ class JobService:
         Raises:
             ShelfwireError: `E_JOB_STATE`: it is paused already, is being canceled or has ended.
         """
-        return await self._request(job_id, lambda state, now: control.pause(state, now=now))
+        return await self._request("pause", job_id, lambda state, now: control.pause(state, now=now))
 
     async def resume(self, job_id: str) -> JobState:
         """Let a paused job go on.
@@ -292,7 +298,7 @@ class JobService:
         Raises:
             ShelfwireError: `E_JOB_STATE`: it is not paused.
         """
-        state = await self._request(job_id, lambda state, now: control.resume(state, now=now))
+        state = await self._request("resume", job_id, lambda state, now: control.resume(state, now=now))
         self._worker.wake()
         return state
 
@@ -301,13 +307,15 @@ class JobService:
         ended = await self._store.delete(job_id, self._policy, self._clock.now())
         if ended is None:
             raise ShelfwireError(Code.UNAUTHORIZED)
+        log.info("job deleted", job=job_id, attempt=ended.state.attempt, status=ended.state.status)
         self._hub.publish([ended])
         self._worker.check(job_id)
 
-    async def _request(self, job_id: str, wish: Transition) -> JobState:
+    async def _request(self, name: str, job_id: str, wish: Transition) -> JobState:
         committed = await self._store.request(job_id, wish, self._clock.now())
         if committed is None:
             raise ShelfwireError(Code.UNAUTHORIZED)
+        log.info("change asked", wish=name, job=job_id, attempt=committed.state.attempt, status=committed.state.status)
         self._hub.publish([committed])
         self._worker.check(job_id)
         return committed.state

@@ -84,7 +84,8 @@ class Worker:
         if self._runs:
             _, late = await asyncio.wait(self._runs, timeout=grace)
             for task in late:
-                log.warning("a job did not let go in time; its lease will end", job=self._runs[task].state.id)
+                state = self._runs[task].state
+                log.warning("a job did not let go in time; its lease will end", job=state.id, attempt=state.attempt)
                 task.cancel()
 
     async def _take_one(self) -> bool:
@@ -110,6 +111,8 @@ class Worker:
 
     async def _attempt(self, claimed: Claimed, draft: Draft) -> None:
         state = claimed.state
+        # For whatever else is logged by what the pipeline calls.
+        structlog.contextvars.bind_contextvars(job=state.id, attempt=state.attempt)
         bound = log.bind(job=state.id, pipeline=state.pipeline, attempt=state.attempt)
         bound.info("job claimed", recorded=state.processed)
         job = Job(self._store, self._committer, draft, claimed)

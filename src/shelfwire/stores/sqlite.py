@@ -297,7 +297,8 @@ def _apply(change: Change, state: JobState | None, policy: Policy, now: int) -> 
 
 def _engine(path: Path, begin: str) -> Engine:
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    engine = create_engine(f"sqlite:///{path}")
+    # Parameters are tokens' digests and people's books; an error's text goes to the log.
+    engine = create_engine(f"sqlite:///{path}", hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, _: object) -> None:

@@ -12,6 +12,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from shelfwire.jobs.hub import Dismissal, Follower, Frame
 from shelfwire.jobs.service import JobService
 from shelfwire.protocol.feed import type_of
+from shelfwire.web.attendance import attendance
 from shelfwire.web.credentials import bearer, position
 from shelfwire.web.reading import MAX_SEQ
 from shelfwire.web.room import Room
@@ -74,11 +75,12 @@ class EventStream:
                     await send({"type": "http.response.start", "status": NO_CONTENT, "headers": []})
                     await send({"type": "http.response.body", "body": b"", "more_body": False})
                     return
-                leaving = asyncio.create_task(_watch(follower, receive))
-                try:
-                    await _tell(follower, send)
-                finally:
-                    leaving.cancel()
+                with attendance(follower, self._job_id, "events"):
+                    leaving = asyncio.create_task(_watch(follower, receive))
+                    try:
+                        await _tell(follower, send)
+                    finally:
+                        leaving.cancel()
 
 
 def encode(frames: Sequence[Frame]) -> bytes:

@@ -17,6 +17,7 @@ from shelfwire.protocol.feed import CLOSE_REASONS, Due
 from shelfwire.protocol.messages import Message, Ping, Pong, SyncRequest, UndecodableError, Unknown, decode, encode
 from shelfwire.web.access import Access
 from shelfwire.web.answers import PROBLEM_TYPE, headers, problem
+from shelfwire.web.attendance import attendance
 from shelfwire.web.credentials import PROTOCOL, bearer, offered_token, position
 from shelfwire.web.room import Room
 
@@ -71,21 +72,25 @@ class ProgressSocket:
             await send({"type": "websocket.accept", "subprotocol": selected, "headers": []})
             extensions: Any = scope.get("extensions") or {}
             follower.sink = extensions.get(SINK_EXTENSION)
-            await self._converse(job_id, follower, receive, send)
+            with attendance(follower, job_id, "websocket") as attending:
+                attending.code = await self._converse(job_id, follower, receive, send)
 
-    async def _converse(self, job_id: str, follower: Follower, receive: Receive, send: Send) -> None:
+    async def _converse(self, job_id: str, follower: Follower, receive: Receive, send: Send) -> int | None:
+        """Tell and listen until one of both is over; return the close code."""
         # In one group: a follower that cannot be told any more must not look alive to its client.
         async with asyncio.TaskGroup() as tasks:
             telling = tasks.create_task(_tell(follower, send))
-            await self._listen(job_id, follower, receive, send)
+            code = await self._listen(job_id, follower, receive, send)
             telling.cancel()
+        return code
 
-    async def _listen(self, job_id: str, follower: Follower, receive: Receive, send: Send) -> None:
+    async def _listen(self, job_id: str, follower: Follower, receive: Receive, send: Send) -> int | None:
         bad = 0
         while True:
             event: Any = await receive()
             if event["type"] == "websocket.disconnect":
-                return
+                code: int | None = event.get("code")
+                return code
             match _decoded(event.get("text") or event.get("bytes") or b""):
                 case Message(payload=Ping(client_time=client_time)):
                     with contextlib.suppress(OSError, RuntimeError):
@@ -96,7 +101,7 @@ class ProgressSocket:
                     bad += 1
                     if bad >= MAX_BAD_FRAMES:
                         await _close(send, CLOSE_MISUSE, f"{bad} frames could not be understood")
-                        return
+                        return CLOSE_MISUSE
 
     def _pong(self, job_id: str, follower: Follower, client_time: int | None) -> str:
         payload = Pong(client_time=client_time)

@@ -1,0 +1,35 @@
+"""What the log says of a follower: when it came, when it went, and what it was told."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+
+from shelfwire.jobs.hub import Follower
+
+log = structlog.get_logger(__name__)
+
+
+class Attendance:
+    """One follower's stay.
+
+    Attributes:
+        code: the close code it left with, where its transport has such a thing.
+    """
+
+    def __init__(self) -> None:
+        self.code: int | None = None
+
+
+@contextmanager
+def attendance(follower: Follower, job_id: str, transport: str) -> Iterator[Attendance]:
+    """Log that a follower has attached, and how it left when the context ends."""
+    bound = log.bind(job=job_id, transport=transport)
+    bound.info("follower attached")
+    attending, began = Attendance(), time.monotonic()
+    try:
+        yield attending
+    finally:
+        told = {"frames": follower.told_frames, "bytes": follower.told_bytes}
+        bound.info("follower left", code=attending.code, **told, seconds=round(time.monotonic() - began, 3))
