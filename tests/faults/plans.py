@@ -123,6 +123,11 @@ class Aim:
         self._messages = 0
         self._opened = False
 
+    @property
+    def in_speech(self) -> bool:
+        """Whether the fault comes by what the client says."""
+        return self._plan.fault is not None and self._plan.moment is Moment.IN_SPEECH
+
     def strike(self, piece: Piece) -> int | None:
         """How many bytes of `piece` still pass before the fault; None for all of them and no fault yet."""
         plan, number = self._plan, self._messages

@@ -8,7 +8,8 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import Awaitable, Callable, Coroutine
+from collections import deque
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Final, Self
 
@@ -178,6 +179,9 @@ class _Passage:
         self._tap = tap
         self._sleep = sleep
         self._aim: Aim | None = Aim(link.plan)
+        self._pieces = Pieces()
+        self._due: deque[Piece] = deque()
+        self._unsaid = b""
         self._held: list[Piece] | None = None
         self._server: asyncio.StreamWriter | None = None
 
@@ -198,7 +202,7 @@ class _Passage:
     async def _pass(self, port: int) -> None:
         plan = self._plan
         if plan.fault is not None and plan.moment is Moment.ACCEPTED:
-            await self._strike()
+            await self._strike(None, None)
             return
         head = await self._from_client.readuntil(HEAD_END)
         self._link.request = head.decode("latin-1")
@@ -210,15 +214,23 @@ class _Passage:
         self._from_server, self._server = await _open(port, small=small)
         if plan.fault is not None and plan.moment is Moment.IN_REQUEST:
             await self._say(head[: int(plan.fraction * len(head))])
-            await self._strike()
+            await self._strike(None, None)
             return
         await self._say(head)
-        try:
-            await _together(self._up(), self._down())
-        except _StruckError:
-            await self._strike()
+        await self._both()
 
-    async def _strike(self) -> None:
+    async def _both(self) -> None:
+        pumps = up, down = asyncio.create_task(self._up()), asyncio.create_task(self._down())
+        try:
+            done, _ = await asyncio.wait(pumps, return_when=asyncio.FIRST_EXCEPTION)
+            if any(isinstance(task.exception(), _StruckError) for task in done):
+                await self._strike(up, down)
+            else:
+                await asyncio.gather(*done)
+        finally:
+            await _stop(*pumps)
+
+    async def _strike(self, up: asyncio.Task[None] | None, down: asyncio.Task[None] | None) -> None:
         fault, aim = self._plan.fault, self._aim
         assert fault is not None
         assert aim is not None
@@ -229,20 +241,24 @@ class _Passage:
             case Fault.RESET | Fault.CLOSE:
                 pass
             case Fault.SILENCE:
+                await _stop(up, down)
                 await (asyncio.Event().wait() if self._plan.silence is None else self._sleep(self._plan.silence))
             case Fault.HALF_TO_CLIENT:
+                await _stop(down)
                 _half_close(self._client)
-                await self._up()
+                await (self._up() if up is None or up.done() else up)
             case Fault.HALF_TO_SERVER:
+                await _stop(up)
                 assert self._server is not None
                 _half_close(self._server)
-                await self._down()
+                await (self._down() if down is None or down.done() else down)
 
     async def _up(self) -> None:
         said, limit = 0, self._plan.number
-        aimed = self._aim is not None and self._plan.fault is not None and self._plan.moment is Moment.IN_SPEECH
+        await self._say(self._unsaid)
         while data := await self._from_client.read(CHUNK):
-            if aimed and said + len(data) > limit:
+            if self._aim is not None and self._aim.in_speech and said + len(data) > limit:
+                self._unsaid = data[limit - said :]
                 await self._say(data[: limit - said])
                 raise _StruckError
             said += len(data)
@@ -251,16 +267,29 @@ class _Passage:
             _half_close(self._server)
 
     async def _down(self) -> None:
-        pieces = Pieces()
-        while data := await self._read():
-            for piece in pieces.feed(data):
-                part = None if self._aim is None else self._aim.strike(piece)
-                await self._tell(piece, len(piece.raw) if part is None else part)
-                if part is not None:
-                    raise _StruckError
+        while True:
+            while self._due:
+                await self._next()
+            data = await self._read()
+            if not data:
+                break
+            self._due.extend(self._pieces.feed(data))
         await self._release()
-        await self._write(pieces.rest)
+        await self._write(self._pieces.rest)
         _half_close(self._client)
+
+    async def _next(self) -> None:
+        piece = self._due.popleft()
+        part = None if self._aim is None else self._aim.strike(piece)
+        if part is None:
+            await self._tell(piece)
+            return
+        if part == len(piece.raw):
+            await self._tell(piece)
+        else:
+            self._due.appendleft(msgspec.structs.replace(piece, raw=piece.raw[part:]))
+            await self._write(piece.raw[:part])
+        raise _StruckError
 
     async def _read(self) -> bytes:
         try:
@@ -272,30 +301,28 @@ class _Passage:
             self._link.server_left.set()
         return data
 
-    async def _tell(self, piece: Piece, size: int) -> None:
-        if self._plan.hold:
-            if piece.kind is Kind.HEAD and "text/event-stream" in piece.text.lower():
-                self._held = []
-                self._counts.held += 1
-            if self._held is not None:
-                self._held.append(piece)
-                assert len(self._held) <= MAX_HELD, "an event stream is too long to be held back"
-                if piece.kind is Kind.CLOSE:
-                    await self._release()
-                return
-        await self._pass_on(piece, size)
+    async def _tell(self, piece: Piece) -> None:
+        if self._plan.hold and piece.kind is Kind.HEAD and "text/event-stream" in piece.text.lower():
+            self._held = []
+            self._counts.held += 1
+        if self._held is None:
+            await self._pass_on(piece)
+            return
+        self._held.append(piece)
+        assert len(self._held) <= MAX_HELD, "an event stream is too long to be held back"
+        if piece.kind is Kind.CLOSE:
+            await self._release()
 
     async def _release(self) -> None:
         held, self._held = self._held or [], None
         for piece in held:
-            await self._pass_on(piece, len(piece.raw))
+            await self._pass_on(piece)
 
-    async def _pass_on(self, piece: Piece, size: int) -> None:
-        await self._write(piece.raw[:size])
-        if size == len(piece.raw):
-            if piece.kind is Kind.HEAD:
-                self._link.statuses.append(piece.status)
-            self._tap(self._link, piece)
+    async def _pass_on(self, piece: Piece) -> None:
+        await self._write(piece.raw)
+        if piece.kind is Kind.HEAD:
+            self._link.statuses.append(piece.status)
+        self._tap(self._link, piece)
 
     async def _write(self, data: bytes) -> None:
         if self._plan.delay and data:
@@ -317,15 +344,11 @@ class _Passage:
         self._counts.up += len(data)
 
 
-async def _together(*works: Coroutine[None, None, None]) -> None:
-    """Like a TaskGroup, but what goes wrong comes out as it is."""
-    tasks = [asyncio.create_task(work) for work in works]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+async def _stop(*tasks: asyncio.Task[None] | None) -> None:
+    some = [task for task in tasks if task is not None]
+    for task in some:
+        task.cancel()
+    await asyncio.gather(*some, return_exceptions=True)
 
 
 async def _open(port: int, *, small: bool) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

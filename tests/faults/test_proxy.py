@@ -208,18 +208,36 @@ async def test_half_closed_towards_the_client_it_hears_the_end_and_the_server_st
             await server.reader.readexactly(1)
 
 
-async def test_half_closed_towards_the_server_it_hears_the_end_and_the_client_still_hears_the_server() -> None:
-    async with stage(Plan(fault=Fault.HALF_TO_SERVER, moment=Moment.AFTER)) as scene:
+@pytest.mark.parametrize("moment", [Moment.OPEN, Moment.WITHIN, Moment.AFTER])
+async def test_half_closed_towards_the_server_it_hears_the_end_and_the_client_still_hears_the_server(
+    moment: Moment,
+) -> None:
+    async with stage(Plan(fault=Fault.HALF_TO_SERVER, moment=moment)) as scene:
         client, server = await scene.both()
-        await server.says(SWITCHING, PROGRESS)
+        await server.says(SWITCHING, PROGRESS, LONG_PROGRESS)
         assert await server.rest() == b""
         await client.says(b"unheard")
-        await server.says(LONG_PROGRESS, CLOSE)
+        await server.says(ENDING, CLOSE)
         server.writer.write_eof()
-        told = SWITCHING + PROGRESS + LONG_PROGRESS + CLOSE
+        told = b"".join(STORY)
         assert await client.reader.readexactly(len(told)) == told
         await (await scene.proxy.link(0)).over.wait()
         assert scene.proxy.counts.up == len(UPGRADE)
+        assert len(scene.passed) == len(STORY)
+
+
+@pytest.mark.parametrize("fault", [Fault.HALF_TO_CLIENT, Fault.HALF_TO_SERVER])
+async def test_half_closed_while_the_client_speaks_the_other_half_loses_nothing(fault: Fault) -> None:
+    async with stage(Plan(fault=fault, moment=Moment.IN_SPEECH, number=3)) as scene:
+        client, server = await scene.both()
+        await server.says(SWITCHING)
+        await client.reader.readexactly(len(SWITCHING))
+        await client.says(b"abcdef")
+        await server.says(b"") if fault is Fault.HALF_TO_CLIENT else await server.says(PROGRESS)
+        client.writer.write_eof()
+        server.writer.write_eof()
+        assert await server.rest() == (b"abcdef" if fault is Fault.HALF_TO_CLIENT else b"abc")
+        assert await client.rest() == (b"" if fault is Fault.HALF_TO_CLIENT else PROGRESS)
 
 
 async def test_a_silent_connection_passes_nothing_more_and_takes_a_bounded_amount_from_the_server() -> None:

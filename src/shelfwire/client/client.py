@@ -1,6 +1,7 @@
 """One client for all that a server offers: HTTP for what is asked once, the progress socket to follow."""
 
 import asyncio
+import contextlib
 import random
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -177,7 +178,8 @@ class Client:
         url = f"ws{self._url.removeprefix('http')}/ws/progress?{query}"
         async with connect(url, additional_headers=_bearer(job), max_size=2 * MAX_MESSAGE_BYTES, proxy=None) as socket:
             if backoff.tries:
-                await socket.send(_sync_request(job))
+                with contextlib.suppress(ConnectionClosed):  # an ended job closes at once; what it said can be read yet
+                    await socket.send(_sync_request(job))
             backoff.connected()
             while not shown.over:
                 try:
