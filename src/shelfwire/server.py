@@ -28,6 +28,8 @@ DEAD_PEER_MS: Final = 90_000
 SWITCH_SECONDS: Final = 0.001
 """Below `jobs.context.SLICE_SECONDS`: a thread asks for the interpreter's lock only after nobody has let go of it for
 so long. A loop that lets go more often than that, and takes it back first, starves the store's thread for seconds."""
+KEEP_ALIVE_SECONDS: Final = 15
+"""Longer than HTTP clients keep an idle connection, most of them 5 s: a request must not meet the close half-way."""
 GRACE_SECONDS: Final = 5
 QUERY: Final = re.compile(r"\?[^\s\"'<>]*=[^\s\"'<>]*")
 UVICORN_NOISE: Final = "ASGI callable returned without completing handshake."
@@ -127,6 +129,7 @@ def _uvicorn_config(application: Shelfwire) -> uvicorn.Config:
         access_log=False,
         lifespan="off",
         server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
 
