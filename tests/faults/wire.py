@@ -11,8 +11,8 @@ from tests.faults.pieces import ENDED, Kind, Piece
 from tests.faults.proxy import Link
 from tests.story import IllegalStoryError, Story
 
-CONNECTED: Final = frozenset({101, 200})
-EXPECTED: Final = frozenset({101, 200, 204, 304})
+SWITCHED: Final = 101
+EXPECTED: Final = frozenset({SWITCHED, 200, 204, 304})
 
 
 class Heard(msgspec.Struct):
@@ -61,19 +61,15 @@ class Wire:
                 raise IllegalStoryError(f"the server answered {piece.text!r} to {_redacted(link.request)!r}")
         elif piece.kind in (Kind.MESSAGE, Kind.ENDING):
             self._heard.bytes += len(piece.raw)
-            if piece.text.startswith("{"):
-                self._take(link, piece)
+            if link.statuses[-1] == SWITCHED:
+                self._heard.messages["frame"] += 1
+                self._message(link, piece.text)
+            elif piece.text.startswith("{"):
+                self._heard.messages["state"] += 1
+                self._state(_json(piece.text)["data"])
             else:
                 for event in piece.text.split("\n\n"):
                     self._event(link, event)
-
-    def _take(self, link: Link, piece: Piece) -> None:
-        if piece.raw[:1] == b"{":
-            self._heard.messages["state"] += 1
-            self._state(_json(piece.text)["data"])
-        else:
-            self._heard.messages["frame"] += 1
-            self._message(link, piece.text)
 
     def _event(self, link: Link, event: str) -> None:
         fields = dict(line.split(": ", 1) for line in event.split("\n") if line and not line.startswith(":"))

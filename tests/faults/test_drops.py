@@ -1,0 +1,31 @@
+import os
+import random
+from pathlib import Path
+
+from tests.faults import drops
+from tests.faults.plans import HANDSHAKE, Fault, Moment
+
+SUITE_CYCLES = 80
+
+
+async def test_followers_that_are_cut_off_at_random_moments_are_told_one_legal_story_to_its_one_ending(
+    tmp_path: Path,
+) -> None:
+    seed = int(os.environ.get("SHELFWIRE_DROP_SEED", "20260"))
+    tally = await drops.run(tmp_path, cycles=SUITE_CYCLES, seed=seed)
+    assert tally.cycles == SUITE_CYCLES
+    assert tally.heard.statuses[401] == tally.heard.undecodable == 0
+    assert tally.followers >= SUITE_CYCLES
+    assert sum(tally.recoveries.tries.values()) > SUITE_CYCLES / 2
+
+
+def test_over_many_cycles_every_fault_comes_at_every_moment_and_no_client_is_kept_out_until_it_gives_up() -> None:
+    dice = random.Random(1)  # noqa: S311 - repeatable, not secret
+    followers = [drops.random_plans(dice) for _ in range(2000)]
+    seen = {(plan.fault, plan.moment) for plans in followers for plan in plans}
+    for moment in Moment:
+        halves = set() if moment in HANDSHAKE else {Fault.HALF_TO_CLIENT, Fault.HALF_TO_SERVER}
+        assert {(fault, moment) for fault in {Fault.RESET, Fault.CLOSE, Fault.SILENCE} | halves} <= seen
+    for plans in followers:
+        for start in range(len(plans) - drops.MAX_PREVENTED):
+            assert not all(plan.prevents for plan in plans[start : start + drops.MAX_PREVENTED + 1])
