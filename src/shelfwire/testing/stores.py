@@ -1,8 +1,6 @@
-"""For tests, ours and yours: a clock to turn by hand, and the contract that every store must pass."""
+"""The contract that every store must pass, as tests to inherit: how jobs are run, and what of them is kept."""
 
 import asyncio
-import heapq
-import itertools
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
@@ -19,45 +17,6 @@ from shelfwire.protocol.job import Advance, IllegalTransitionError, JobState, Po
 from shelfwire.protocol.messages import Metadata
 
 
-class FakeClock:
-    """A `Clock` that moves only when it is told to.
-
-    Args:
-        now: milliseconds since the epoch to begin with.
-    """
-
-    def __init__(self, now: int = 1_700_000_000_000) -> None:
-        self._start = now
-        self._elapsed = 0.0
-        self._order = itertools.count()
-        self._timers: list[tuple[float, int, asyncio.Event]] = []
-
-    def now(self) -> int:
-        """Return milliseconds since the epoch."""
-        return self._start + round(self._elapsed * 1000)
-
-    def monotonic(self) -> float:
-        """Return seconds since the clock was made."""
-        return self._elapsed
-
-    async def wait(self, event: asyncio.Event, seconds: float) -> None:
-        """Return when `event` is set or the clock was turned `seconds` further."""
-        timer = asyncio.Event()
-        heapq.heappush(self._timers, (self._elapsed + seconds, next(self._order), timer))
-        waits = {asyncio.create_task(event.wait()), asyncio.create_task(timer.wait())}
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in waits:
-                task.cancel()
-
-    def advance(self, seconds: float) -> None:
-        """Turn the clock, and wake whoever waits for the time it shows now."""
-        self._elapsed += seconds
-        while self._timers and self._timers[0][0] <= self._elapsed:
-            heapq.heappop(self._timers)[2].set()
-
-
 class MakeStore(Protocol):
     """Opens the store under test; what was written survives from one opening to the next."""
 
@@ -71,8 +30,8 @@ POLICY = Policy()
 BOOK = {"title": "Emma", "year": 1815}
 
 
-def encoded(*items: tuple[int, bool, str | None, Any]) -> list[msgspec.Raw]:
-    """Items as a `Change` carries them."""
+def encoded(*items: tuple[Any, ...]) -> list[msgspec.Raw]:
+    """Items as a `Change` carries them: index, ok, title, body, and in a retry the source."""
     return [msgspec.Raw(msgspec.json.encode(item)) for item in items]
 
 
@@ -90,8 +49,8 @@ async def claim(store: JobStore, *, now: int = NOW) -> Claimed:
     return claimed
 
 
-class StoreContract:
-    """What `JobStore` promises, as tests. Subclass it with a fixture `make_store` that gives a `MakeStore`."""
+class AttemptsContract:
+    """What `JobStore` promises of jobs, their attempts and their item logs."""
 
     async def test_a_created_job_is_found_as_it_was_made(self, make_store: MakeStore) -> None:
         async with make_store() as store:
@@ -253,7 +212,7 @@ class StoreContract:
                 await store.request("job-1", _cancel, NOW)
             assert await store.job("job-1") == ended
 
-    async def test_a_queued_job_is_canceled_at_once_with_itsending(self, make_store: MakeStore) -> None:
+    async def test_a_queued_job_is_canceled_at_once_with_its_ending(self, make_store: MakeStore) -> None:
         async with make_store() as store:
             await add_job(store)
             canceled = await store.request("job-1", _cancel, NOW)

@@ -1,0 +1,44 @@
+"""A clock to turn by hand."""
+
+import asyncio
+import heapq
+import itertools
+
+
+class FakeClock:
+    """A `Clock` that moves only when it is told to.
+
+    Args:
+        now: milliseconds since the epoch to begin with.
+    """
+
+    def __init__(self, now: int = 1_700_000_000_000) -> None:
+        self._start = now
+        self._elapsed = 0.0
+        self._order = itertools.count()
+        self._timers: list[tuple[float, int, asyncio.Event]] = []
+
+    def now(self) -> int:
+        """Return milliseconds since the epoch."""
+        return self._start + round(self._elapsed * 1000)
+
+    def monotonic(self) -> float:
+        """Return seconds since the clock was made."""
+        return self._elapsed
+
+    async def wait(self, event: asyncio.Event, seconds: float) -> None:
+        """Return when `event` is set or the clock was turned `seconds` further."""
+        timer = asyncio.Event()
+        heapq.heappush(self._timers, (self._elapsed + seconds, next(self._order), timer))
+        waits = {asyncio.create_task(event.wait()), asyncio.create_task(timer.wait())}
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waits:
+                task.cancel()
+
+    def advance(self, seconds: float) -> None:
+        """Turn the clock, and wake whoever waits for the time it shows now."""
+        self._elapsed += seconds
+        while self._timers and self._timers[0][0] <= self._elapsed:
+            heapq.heappop(self._timers)[2].set()
