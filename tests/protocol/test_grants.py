@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.protocol.grants import ALL_SCOPES, Grant, Scope, check, digest, mint
+from shelfwire.protocol.grants import ALL_SCOPES, Grant, Scope, check, derive, digest, issue, mint
 
 TOKEN = mint(bytes(range(32)))
 
@@ -71,3 +71,31 @@ def test_a_token_without_the_scope_is_forbidden_and_the_scope_named() -> None:
     with pytest.raises(ShelfwireError, match="control") as refused:
         check(watch_only, TOKEN, "mine", Scope.CONTROL, now=0)
     assert refused.value.code is Code.FORBIDDEN
+
+
+NARROW = frozenset({Scope.WATCH, Scope.CONTROL})
+
+
+def test_a_token_asked_for_without_scopes_allows_what_the_callers_does() -> None:
+    made = derive(grant(NARROW), b"new", scopes=None, ttl=None, now=7)
+    assert made == Grant(digest=b"new", job_id="mine", scopes=NARROW)
+
+
+def test_a_token_may_be_narrower_but_never_wider_than_the_callers() -> None:
+    watching = frozenset({Scope.WATCH})
+    assert derive(grant(NARROW), b"new", scopes=watching, ttl=None, now=7).scopes == watching
+    with pytest.raises(ShelfwireError, match="results") as refused:
+        derive(grant(NARROW), b"new", scopes=ALL_SCOPES, ttl=None, now=7)
+    assert refused.value.code is Code.FORBIDDEN
+
+
+@pytest.mark.parametrize(
+    ("own", "asked", "lasts"), [(None, None, None), (None, 5, 5), (9, None, 9), (9, 5, 5), (9, 50, 9)]
+)
+def test_a_token_lasts_no_longer_than_the_callers_was_made_to(
+    own: int | None, asked: int | None, lasts: int | None
+) -> None:
+    caller = issue(b"old", "mine", ttl=own, now=0)
+    made = derive(caller, b"new", scopes=None, ttl=asked, now=100)
+    assert made.ttl == lasts
+    assert made.expires_at == (None if lasts is None else 100 + lasts)

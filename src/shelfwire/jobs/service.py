@@ -269,7 +269,7 @@ class JobService:
         """
         async with self.follow_with(token, job_id, after) as follower:
             state = follower.newest.state
-            if state.seq == after and not state.ended:
+            if state.seq == after and not state.ended and follower.dismissal is None:
                 follower.news.clear()
                 await self._clock.wait(follower.news, seconds)
             if follower.dismissal is Dismissal.REVOKED:

@@ -1,0 +1,347 @@
+"""The engine as an owner uses it: pause, resume, delete, retry, tokens."""
+
+import asyncio
+import warnings
+from collections.abc import Callable
+
+import pytest
+
+from shelfwire.errors import Code, ShelfwireError
+from shelfwire.jobs.context import Job
+from shelfwire.jobs.hub import Dismissal
+from shelfwire.protocol.grants import Scope, digest
+from shelfwire.protocol.job import IllegalTransitionError, Status
+from shelfwire.protocol.messages import JobComplete, JobError, JobProgress, JobStarted, Metadata
+from tests.jobs.conftest import Engine, MakeEngine
+
+
+class Steps:
+    """A pipeline over five items that records one whenever the test lets it."""
+
+    def __init__(self) -> None:
+        self.allowed = asyncio.Semaphore(0)
+        self.drawn: list[int] = []
+
+    async def __call__(self, job: Job) -> str:
+        await job.start(total=5)
+        async for index, _ in job.pending(range(5)):
+            await self.allowed.acquire()
+            self.drawn.append(index)
+            if index == 3:
+                job.fail(index, ShelfwireError(Code.ROW_INVALID))
+            else:
+                job.record(index, {"title": f"Book {index}"}, title=f"Book {index}")
+        return "Done"
+
+    def let(self, count: int) -> None:
+        for _ in range(count):
+            self.allowed.release()
+
+
+async def _settled() -> None:
+    """Let everything that can go on go on."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+async def _until(seen: Callable[[], bool]) -> None:
+    """Let everything else go on until something is seen."""
+    async with asyncio.timeout(10):
+        for _ in iter(int, 1):
+            if seen():
+                return
+            await asyncio.sleep(0)
+
+
+async def recorded(engine: Engine, job_id: str, count: int) -> None:
+    """Return once so many items are committed."""
+    async with engine.service.follow(job_id) as follower:
+        async for frame in engine.turning(follower.frames()):
+            if frame.state.processed >= count:
+                return
+
+
+async def test_a_paused_job_lets_go_of_its_worker_and_goes_on_where_it_was(make_engine: MakeEngine) -> None:
+    steps = Steps()
+    async with make_engine(steps, slots=1) as engine:
+        job_id = await engine.submit()
+        steps.let(2)
+        await recorded(engine, job_id, 2)
+        assert (await engine.service.pause(job_id)).pausing
+        paused = await engine.until(job_id, Status.PAUSED)
+        assert (paused.processed, paused.user_message) == (2, "Paused")
+
+        steps.let(5)
+        other = await engine.submit()
+        await recorded(engine, other, 5)
+        look = await engine.service.look(job_id)
+        assert look.state == paused, "the slot was free for another job, and the paused one did not move"
+
+        steps.let(3)
+        await engine.service.resume(job_id)
+        told = await engine.story(job_id)
+    assert isinstance(told[-1].payload, JobComplete)
+    assert steps.drawn == [0, 1, 0, 1, 2, 3, 4, 2, 3, 4]
+
+
+async def test_a_paused_job_stays_paused_when_the_server_restarts(make_engine: MakeEngine) -> None:
+    steps = Steps()
+    async with make_engine(steps) as engine:
+        job_id = await engine.submit()
+        await engine.until(job_id, Status.RUNNING)
+        await engine.service.pause(job_id)
+        await engine.until(job_id, Status.PAUSED)
+    async with make_engine(steps) as engine:
+        steps.let(10)
+        await engine.story(await engine.submit())
+        assert (await engine.service.look(job_id)).state.status is Status.PAUSED
+        await engine.service.resume(job_id)
+        steps.let(10)
+        assert isinstance((await engine.story(job_id))[-1].payload, JobComplete)
+
+
+async def test_a_pause_taken_back_at_once_costs_the_job_nothing(make_engine: MakeEngine) -> None:
+    steps = Steps()
+    async with make_engine(steps) as engine:
+        job_id = await engine.submit()
+        steps.let(1)
+        await recorded(engine, job_id, 1)
+        await engine.service.pause(job_id)
+        resumed = await engine.service.resume(job_id)
+        assert not resumed.pausing
+        steps.let(4)
+        told = await engine.story(job_id)
+        state = (await engine.service.look(job_id)).state
+    assert isinstance(told[-1].payload, JobComplete)
+    assert (state.strikes, state.succeeded, state.failed) == (0, 4, 1)
+
+
+async def test_a_deleted_job_ends_for_its_followers_and_its_pipeline_stops(make_engine: MakeEngine) -> None:
+    stopped = asyncio.Event()
+
+    async def hanging(job: Job) -> str:
+        await job.start(total=1)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.set()
+        return "never"
+
+    async with make_engine(hanging) as engine:
+        job_id = await engine.submit()
+        await engine.until(job_id, Status.RUNNING)
+        async with engine.service.follow(job_id) as follower, asyncio.timeout(5):
+            await engine.service.delete(job_id)
+            states = [frame.state async for frame in follower.frames()]
+            await stopped.wait()
+        assert states[-1].status is Status.CANCELED
+        with pytest.raises(ShelfwireError) as refused:
+            await engine.service.look(job_id)
+    assert refused.value.code is Code.UNAUTHORIZED
+
+
+async def test_a_retry_does_only_what_failed_and_was_left_and_says_where_that_stood(make_engine: MakeEngine) -> None:
+    steps = Steps()
+    async with make_engine(steps) as engine:
+        job_id = await engine.submit()
+        steps.let(4)
+        await recorded(engine, job_id, 4)
+        await engine.service.cancel(job_id)
+        await engine.story(job_id)
+        steps.drawn.clear()
+
+        retry = await engine.service.retry(job_id)
+        steps.let(2)
+        told = await engine.story(retry.job_id)
+        page = await engine.service.results(retry.job_id, after=-1, limit=9, ok=None)
+    started = next(message.payload for message in told if isinstance(message.payload, JobStarted))
+    ending = told[-1].payload
+    assert started.total_count == 2
+    assert steps.drawn == [3, 4]
+    assert isinstance(ending, JobComplete)
+    assert (ending.success_count, ending.failure_count) == (1, 1)
+    assert [(item.index, item.source, item.ok) for item in page.items] == [(0, 3, False), (1, 4, True)]
+    assert ending.results["errors"][0]["sourceIndex"] == 3
+
+
+async def test_a_retry_of_a_job_that_never_started_does_everything(make_engine: MakeEngine) -> None:
+    steps = Steps()
+    async with make_engine(steps) as engine:
+        job_id = await engine.submit()
+        await engine.service.cancel(job_id)
+        await engine.story(job_id)
+        retry = await engine.service.retry(job_id)
+        steps.let(5)
+        await engine.story(retry.job_id)
+        page = await engine.service.results(retry.job_id, after=-1, limit=9, ok=None)
+    assert [(item.index, item.source) for item in page.items] == [(index, index) for index in range(5)]
+
+
+async def test_an_item_a_retry_is_not_about_cannot_be_recorded(make_engine: MakeEngine) -> None:
+    steps, caught = Steps(), []
+
+    async def body(job: Job) -> str:
+        if not steps.drawn:
+            return await steps(job)
+        await job.start(total=5)
+        for index in (0, 5):
+            try:
+                job.record(index, None)
+            except ValueError as error:
+                caught.append(str(error))
+        job.record(3, None)
+        return "Done"
+
+    async with make_engine(body) as engine:
+        job_id = await engine.submit()
+        steps.let(5)
+        await engine.story(job_id)
+        await engine.story((await engine.service.retry(job_id)).job_id)
+    assert len(caught) == 2
+
+
+async def test_revoking_a_token_dismisses_the_followers_that_it_let_in_and_no_others(make_engine: MakeEngine) -> None:
+    async with make_engine(Steps(), running=False) as engine:
+        async with engine.service.upload() as upload:
+            first = await engine.service.create(upload, "csv_import", Metadata())
+        job_id = first.job_id
+        caller = await engine.service.authorize(job_id, first.token, Scope.CONTROL)
+        second = await engine.service.derive_token(caller, scopes=frozenset({Scope.WATCH, Scope.CONTROL}))
+        async with (
+            engine.service.follow_with(first.token, job_id) as by_first,
+            engine.service.follow_with(second.token, job_id) as by_second,
+        ):
+            await engine.service.revoke(await engine.service.authorize(job_id, second.token, Scope.CONTROL))
+            assert by_second.dismissal is Dismissal.REVOKED
+            assert [frame async for frame in by_second.frames()] == []
+            assert by_first.dismissal is None
+        with pytest.raises(ShelfwireError) as refused:
+            async with engine.service.follow_with(second.token, job_id):
+                pass
+    assert refused.value.code is Code.UNAUTHORIZED
+
+
+async def test_a_token_revoked_while_its_holder_comes_in_lets_it_not_stay(
+    make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with make_engine(Steps(), running=False) as engine:
+        async with engine.service.upload() as upload:
+            token = await engine.service.create(upload, "csv_import", Metadata())
+        grant = await engine.service.authorize(token.job_id, token.token, Scope.CONTROL)
+        look = engine.service.look
+
+        async def revoked_meanwhile(job_id: str) -> object:
+            await engine.service.revoke(grant)
+            return await look(job_id)
+
+        monkeypatch.setattr(engine.service, "look", revoked_meanwhile)
+        async with engine.service.follow_with(token.token, token.job_id) as follower:
+            assert [frame async for frame in follower.frames()] == []
+    assert grant.digest == digest(token.token)
+
+
+async def test_a_rotated_token_works_for_a_minute_more(make_engine: MakeEngine) -> None:
+    async with make_engine(Steps(), running=False) as engine:
+        async with engine.service.upload() as upload:
+            old = await engine.service.create(upload, "csv_import", Metadata())
+        caller = await engine.service.authorize(old.job_id, old.token, Scope.CONTROL)
+        new = await engine.service.derive_token(caller)
+        engine.clock.advance(59.9)
+        await engine.service.authorize(old.job_id, old.token, Scope.WATCH)
+        engine.clock.advance(0.1)
+        with pytest.raises(ShelfwireError) as refused:
+            await engine.service.authorize(old.job_id, old.token, Scope.WATCH)
+        await engine.service.authorize(old.job_id, new.token, Scope.CONTROL)
+    assert refused.value.code is Code.TOKEN_EXPIRED
+
+
+async def test_the_servers_limit_on_tokens_holds_for_those_made_from_others(make_engine: MakeEngine) -> None:
+    async with make_engine(Steps(), running=False, token_ttl=5000) as engine:
+        async with engine.service.upload() as upload:
+            first = await engine.service.create(upload, "csv_import", Metadata())
+        caller = await engine.service.authorize(first.job_id, first.token, Scope.CONTROL)
+        made = await engine.service.derive_token(caller, ttl=10_000_000)
+        assert made.expires_at == engine.clock.now() + 5000
+
+
+async def test_waiting_returns_with_the_news_or_when_the_time_is_over(make_engine: MakeEngine) -> None:
+    async with make_engine(Steps(), running=False) as engine:
+        async with engine.service.upload() as upload:
+            token = await engine.service.create(upload, "csv_import", Metadata())
+        job_id, secret = token.job_id, token.token
+        assert (await engine.service.wait(secret, job_id, 0, 30)).state.seq == 1, "something newer is there already"
+        assert (await engine.service.wait(secret, job_id, 99, 30)).state.seq == 1, "beyond the job's seq counts as 0"
+
+        waiting = asyncio.create_task(engine.service.wait(secret, job_id, 1, 30))
+        await _settled()
+        assert not waiting.done()
+        await engine.service.pause(job_id)
+        assert (await waiting).state.status is Status.PAUSED
+
+        waiting = asyncio.create_task(engine.service.wait(secret, job_id, 2, 30))
+        while not waiting.done():
+            await asyncio.wait({waiting}, timeout=0.002)
+            engine.clock.advance(30)
+        assert waiting.result().state.seq == 2
+
+        await engine.service.cancel(job_id)
+        ended = await engine.service.wait(secret, job_id, 3, 30)
+        assert ended.terminal is not None, "no news will ever come"
+
+
+async def test_who_waits_with_a_token_that_is_revoked_is_told_so(make_engine: MakeEngine) -> None:
+    async with make_engine(Steps(), running=False) as engine:
+        async with engine.service.upload() as upload:
+            token = await engine.service.create(upload, "csv_import", Metadata())
+        waiting = asyncio.create_task(engine.service.wait(token.token, token.job_id, 1, 30))
+        await _settled()
+        await engine.service.revoke(await engine.service.authorize(token.job_id, token.token, Scope.CONTROL))
+        with pytest.raises(ShelfwireError) as refused:
+            await waiting
+    assert refused.value.code is Code.UNAUTHORIZED
+
+
+async def test_a_legacy_caller_reports_by_text_and_never_goes_back(make_engine: MakeEngine) -> None:
+    async def legacy(job: Job) -> str:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            job.update_progress(0.0, "Enriching (5/10): Dune", keep_alive=True)
+            await _until(lambda: job._draft.state.reported == 5)
+            job.update_progress(0.2, "Taking a break")
+            await _until(lambda: job._draft.state.user_message == "Taking a break")
+        assert [warning.category for warning in caught] == [DeprecationWarning, DeprecationWarning]
+        return "Done"
+
+    async with make_engine(legacy) as engine:
+        job_id = await engine.submit()
+        told = await engine.story(job_id)
+        page = await engine.service.results(job_id, after=-1, limit=9, ok=None)
+    progress = [message.payload for message in told if isinstance(message.payload, JobProgress)]
+    reports = [(p.processed_count, p.total_count, p.current_title, p.user_message) for p in progress]
+    assert (5, 10, "Dune", None) in reports
+    assert (5, 10, "Dune", "Taking a break") in reports
+    counts = [count for count, *_ in reports]
+    assert counts == sorted(counts)
+    assert (page.items, page.total) == ([], 0)
+    ending = told[-1].payload
+    assert isinstance(ending, JobComplete)
+    assert (ending.success_count, ending.failure_count, ending.truncated) == (0, 0, None)
+
+
+async def test_what_the_state_forbids_is_refused_and_changes_nothing(make_engine: MakeEngine) -> None:
+    async with make_engine(Steps(), running=False) as engine:
+        job_id = await engine.submit()
+        for wish in (engine.service.resume, engine.service.retry):
+            with pytest.raises(IllegalTransitionError):
+                await wish(job_id)
+        assert (await engine.service.look(job_id)).state.seq == 1
+
+
+async def test_a_canceled_job_tells_its_owner_what_is_kept(make_engine: MakeEngine) -> None:
+    async with make_engine(Steps(), running=False) as engine:
+        job_id = await engine.submit()
+        await engine.service.pause(job_id)
+        await engine.service.cancel(job_id)
+        ending = (await engine.story(job_id))[-1].payload
+    assert isinstance(ending, JobError)
+    assert ending.code == Code.JOB_CANCELED
