@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types layers check clean
+.PHONY: demo test lint types layers check docs clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/python examples/demo.py
@@ -24,6 +24,9 @@ check: $(VENV)/.dev
 	$(BIN)/coverage erase
 	$(BIN)/pytest tests/protocol --cov=shelfwire.protocol --cov-fail-under=100 -q
 	$(BIN)/pytest --cov=shelfwire --durations=10
+
+docs: $(VENV)/.installed
+	$(BIN)/python docs/tables.py
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "shelfwire needs Python 3.11 or newer; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }

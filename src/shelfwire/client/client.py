@@ -17,7 +17,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from shelfwire.errors import CODES, Code
-from shelfwire.protocol.follow import DELAYS, FINAL_CLOSE_CODES, Backoff, Shown
+from shelfwire.protocol.closes import FINAL_CLOSE_CODES
+from shelfwire.protocol.follow import DELAYS, Backoff, Shown
 from shelfwire.protocol.messages import MAX_MESSAGE_BYTES, Message, SyncRequest, UndecodableError, decode, encode
 
 TIMEOUT_SECONDS: Final = 60.0

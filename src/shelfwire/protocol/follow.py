@@ -9,8 +9,6 @@ from shelfwire.protocol.messages import JobStarted, Message
 
 DELAYS: Final = (2.0, 4.0, 8.0, 16.0, 30.0)
 """Seconds to wait before each try to reconnect. A successful connection starts them anew."""
-FINAL_CLOSE_CODES: Final = frozenset({1000, 1008})
-"""A client reconnects after every close but these."""
 
 
 class Backoff:

@@ -13,6 +13,7 @@ from litestar.types import Receive, Scope, Send, WebSocketScope, WebSocketSendEv
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.hub import Dismissal, Follower
 from shelfwire.jobs.service import JobService
+from shelfwire.protocol.closes import CloseCode
 from shelfwire.protocol.feed import CLOSE_REASONS, Due
 from shelfwire.protocol.messages import Message, Ping, Pong, SyncRequest, UndecodableError, Unknown, decode, encode
 from shelfwire.web.access import Access
@@ -24,9 +25,6 @@ from shelfwire.web.room import Room
 MAX_BAD_FRAMES: Final = 20
 SINK_EXTENSION: Final = "shelfwire.sink"
 """The scope's extension by which a server offers a `jobs.hub.Sink`; without it every frame goes through ASGI."""
-CLOSE_NORMAL: Final = 1000
-CLOSE_MISUSE: Final = 1008
-CLOSE_RESTART: Final = 1012
 UPGRADE_REQUIRED: Final = 426
 
 
@@ -100,8 +98,8 @@ class ProgressSocket:
                 case _:
                     bad += 1
                     if bad >= MAX_BAD_FRAMES:
-                        await _close(send, CLOSE_MISUSE, f"{bad} frames could not be understood")
-                        return CLOSE_MISUSE
+                        await _close(send, CloseCode.MISUSE, f"{bad} frames could not be understood")
+                        return CloseCode.MISUSE
 
     def _pong(self, job_id: str, follower: Follower, client_time: int | None) -> str:
         payload = Pong(client_time=client_time)
@@ -119,14 +117,14 @@ async def _tell(follower: Follower, send: Send) -> None:
             # closed the socket itself, for want of a heartbeat.
             return
         if frame.due is Due.ENDING:
-            await _close(send, CLOSE_NORMAL, CLOSE_REASONS[frame.state.status])
+            await _close(send, CloseCode.ENDED, CLOSE_REASONS[frame.state.status])
     if follower.dismissal is Dismissal.REVOKED:
-        await _close(send, CLOSE_MISUSE, "The token was revoked")
+        await _close(send, CloseCode.MISUSE, "The token was revoked")
     elif follower.dismissal is Dismissal.LEAVING:
-        await _close(send, CLOSE_RESTART, "The server is restarting")
+        await _close(send, CloseCode.RESTARTING, "The server is restarting")
 
 
-async def _close(send: Send, code: int, reason: str) -> None:
+async def _close(send: Send, code: CloseCode, reason: str) -> None:
     with contextlib.suppress(OSError, RuntimeError):
         await send({"type": "websocket.close", "code": code, "reason": reason})
 
