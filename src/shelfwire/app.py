@@ -28,29 +28,12 @@ from shelfwire.protocol.job import Policy
 from shelfwire.protocol.messages import Metadata
 from shelfwire.settings import Settings
 from shelfwire.stores.sqlite import SqliteStore
-from shelfwire.web import control, creating, events, reading
 from shelfwire.web.access import Access
 from shelfwire.web.answers import refuse, refuse_http, refuse_unexpected
 from shelfwire.web.entry import Entry
 from shelfwire.web.room import Room
+from shelfwire.web.schemas import ROUTES
 from shelfwire.web.socket import ProgressSocket
-
-ROUTES: Final = (
-    creating.import_csv,
-    creating.create_job,
-    creating.retry,
-    reading.job_state,
-    reading.results,
-    reading.live,
-    reading.ready,
-    events.events,
-    control.cancel,
-    control.pause,
-    control.resume,
-    control.delete_job,
-    control.new_token,
-    control.revoke_token,
-)
 
 SWEEP_SECONDS: Final = 60.0
 GRACE_SECONDS: Final = 5.0

@@ -56,6 +56,7 @@ _COMMANDS: Final = {
     "jobs": ("commands:jobs", "List the jobs of the last 30 days, and where each stands."),
     "cancel": ("commands:cancel", "Cancel a job. The rows imported until then are kept."),
     "serve": ("serve:serve", SETTINGS),
+    "schema": ("schema:schema", "Print a description of the server for programs, as JSON."),
 }
 # Named, not imported: a command that is not asked for costs no time.
 for _order, (_name, (_function, _help)) in enumerate(_COMMANDS.items()):

@@ -17,9 +17,12 @@ MAX_TITLE_CHARS: Final = 200
 MAX_TEXT_CHARS: Final = 2000
 """Of any other text in a message, so that no message can grow out of bounds."""
 
-Count = Annotated[int, msgspec.Meta(ge=0)]
-Millis = Annotated[int, msgspec.Meta(ge=0)]
-Seconds = Annotated[int, msgspec.Meta(ge=0)]
+_INT64: Final = msgspec.Meta(extra_json_schema={"format": "int64"})
+Count = Annotated[int, msgspec.Meta(ge=0), _INT64]
+Millis = Annotated[int, msgspec.Meta(ge=0), _INT64]
+Seconds = Annotated[int, msgspec.Meta(ge=0), _INT64]
+Uuid = Annotated[str, msgspec.Meta(extra_json_schema={"format": "uuid"})]
+Address = Annotated[str, msgspec.Meta(extra_json_schema={"format": "uri-reference"})]
 
 
 class UndecodableError(ValueError):
@@ -35,7 +38,13 @@ class _Wire(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defa
 
 
 class Metadata(_Wire, frozen=True, kw_only=True):
-    """What the job works on. `file_size` is in bytes."""
+    """What the job works on.
+
+    Attributes:
+        file_name: what the caller calls the file.
+        file_size: bytes of the file.
+        photo_count: how many photos were sent.
+    """
 
     file_name: str | None = None
     file_size: Count | None = None
@@ -43,14 +52,25 @@ class Metadata(_Wire, frozen=True, kw_only=True):
 
 
 class CurrentItem(_Wire, frozen=True, kw_only=True):
-    """The item a progress message names beside its title."""
+    """The item a progress message names beside its title.
+
+    Attributes:
+        isbn: its number.
+        author: who wrote it.
+    """
 
     isbn: str | None = None
     author: str | None = None
 
 
 class JobStarted(_Wire, frozen=True, kw_only=True, tag_field=None):
-    """Sent once on a connection, when the number of items is known."""
+    """Sent once on a connection, when the number of items is known.
+
+    Attributes:
+        total_count: items in the input.
+        estimated_duration: seconds the whole job is expected to take.
+        metadata: what the job works on.
+    """
 
     total_count: Count
     estimated_duration: Seconds | None = None
@@ -58,7 +78,18 @@ class JobStarted(_Wire, frozen=True, kw_only=True, tag_field=None):
 
 
 class JobProgress(_Wire, frozen=True, kw_only=True):
-    """The job's newest state; may replace any number of earlier ones."""
+    """The job's newest state; may replace any number of earlier ones.
+
+    Attributes:
+        processed_count: items recorded, done or failed; never falls.
+        total_count: items in the input, once known.
+        failure_count: items that failed.
+        current_title: the item recorded last, as a person knows it.
+        current_item: more of the item recorded last.
+        user_message: what to tell a person beside the counts.
+        state: the job's status.
+        eta_seconds: seconds that are left, from the measured rate.
+    """
 
     processed_count: Count
     total_count: Count | None = None
@@ -71,19 +102,38 @@ class JobProgress(_Wire, frozen=True, kw_only=True):
 
 
 class JobComplete(_Wire, frozen=True, kw_only=True):
-    """The good ending. `results` is there even when it is empty."""
+    """The good ending. `results` is there even when it is empty.
+
+    Attributes:
+        success_count: items that were done.
+        failure_count: items that failed.
+        duration: seconds from the start to the end.
+        results: what the pipeline made of the items; its shape is the pipeline's.
+        summary: what the job came to, for a person.
+        results_url: where all results are, relative to the server, if not all are here.
+        truncated: true if `results` holds only the first of them.
+    """
 
     success_count: Count
     failure_count: Count
     duration: Seconds
     results: Any
     summary: str | None = None
-    results_url: str | None = None
+    results_url: Address | None = None
     truncated: bool | None = None
 
 
 class JobError(_Wire, frozen=True, kw_only=True):
-    """The other ending: the job failed or was canceled. Terminal."""
+    """The other ending: the job failed or was canceled. Terminal.
+
+    Attributes:
+        code: an entry of the table of error codes; pipelines may add their own.
+        message: what happened, for a developer.
+        user_message: the same for a person, with what to do next.
+        retryable: whether a new job with the same input may succeed.
+        affected_items: names of the items concerned.
+        details: values that help a program.
+    """
 
     code: str
     message: str
@@ -94,15 +144,23 @@ class JobError(_Wire, frozen=True, kw_only=True):
 
 
 class Ping(_Wire, frozen=True, kw_only=True):
-    """A client's question for a sign of life; `client_time` comes back as it went."""
+    """A client's question for a sign of life.
 
-    client_time: int | None = None
+    Attributes:
+        client_time: any number; it comes back as it went.
+    """
+
+    client_time: Annotated[int, _INT64] | None = None
 
 
 class Pong(_Wire, frozen=True, kw_only=True):
-    """The answer to `Ping`."""
+    """The answer to a ping.
 
-    client_time: int | None = None
+    Attributes:
+        client_time: the number of the ping.
+    """
+
+    client_time: Annotated[int, _INT64] | None = None
 
 
 class SyncRequest(_Wire, frozen=True, kw_only=True):
@@ -158,13 +216,25 @@ class Unknown(msgspec.Struct, frozen=True):
     type: str
 
 
-class _Envelope(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+class Envelope(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """A message as it stands on the wire.
+
+    Attributes:
+        type: the message's name; says how to read the payload.
+        job_id: the job.
+        pipeline: the pipeline that runs it.
+        timestamp: server time, in milliseconds since the epoch.
+        version: of the wire contract.
+        payload: what the message says.
+        seq: the job's revision that the message shows; not on a pong, nor on what clients send.
+    """
+
     type: str
-    job_id: str
+    job_id: Uuid
     pipeline: str
     timestamp: Millis
-    version: str = msgspec.field(default_factory=str)
-    payload: msgspec.Raw = msgspec.Raw(b"{}")
+    version: str
+    payload: msgspec.Raw
     seq: Count | None = None
 
 
@@ -185,7 +255,7 @@ class _JobCompleteShape(JobComplete, frozen=True, kw_only=True):
 
 _encoder = msgspec.json.Encoder()
 _incoming = msgspec.json.Decoder(_Incoming)
-_envelopes = msgspec.json.Decoder(_Envelope)
+_envelopes = msgspec.json.Decoder(Envelope)
 _payloads: Final = {name: msgspec.json.Decoder(payload) for name, payload in TYPES.items()}
 _checks: Final[dict[str, msgspec.json.Decoder[Any]]] = {
     **_payloads,
@@ -205,7 +275,7 @@ def encode(message: Message) -> str:
         payload = _encoder.encode(message.payload)
         _checks[name].decode(payload)
         data = _encoder.encode(
-            _Envelope(
+            Envelope(
                 type=name,
                 job_id=message.job_id,
                 pipeline=message.pipeline,

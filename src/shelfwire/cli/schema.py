@@ -1,0 +1,25 @@
+"""`shelfwire schema`: the documents that a server serves under /schema, without a server."""
+
+import sys
+from typing import Literal
+
+import msgspec
+
+from shelfwire.cli.errors import Exit
+
+
+def schema(document: Literal["openapi", "asyncapi", "messages"], /) -> int:
+    """Print a description of the server for programs, as JSON.
+
+    Args:
+        document: openapi: the HTTP routes; asyncapi: the progress socket; messages: the JSON Schema of its messages.
+    """
+    match document:
+        case "openapi":
+            from shelfwire.web.schemas import openapi as make  # noqa: PLC0415 - the server takes a second to import
+        case "asyncapi":
+            from shelfwire.protocol.asyncapi import asyncapi as make  # noqa: PLC0415 - likewise
+        case "messages":
+            from shelfwire.protocol.schema import message_schema as make  # noqa: PLC0415 - likewise
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(make())).decode() + "\n")
+    return Exit.OK

@@ -1,0 +1,109 @@
+"""The JSON Schema of the wire messages, made from the types that encode and decode them."""
+
+import inspect
+import re
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+
+from shelfwire.protocol.messages import MAX_MESSAGE_BYTES, TYPES, VERSION, Envelope
+
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+DESCRIPTION: Final = f"""\
+Every frame on the progress socket is one such message, and so is the data of every server-sent event. Integers are
+written without fraction and exponent. Optional fields that are unset are left out and never null. A reader ignores
+fields and types it does not know. No message reaches {MAX_MESSAGE_BYTES} bytes."""
+
+Schema = dict[str, Any]
+
+_FIELD: Final = re.compile(r"^ {4}(\w+): (.+(?:\n {5,}.+)*)", re.MULTILINE)
+
+
+def message_schema() -> Schema:
+    """The JSON Schema (2020-12) of all messages: one branch for each type, told apart by the constant `type`."""
+    template = "#/$defs/{name}"
+    return {
+        "$schema": DIALECT,
+        "$id": f"urn:shelfwire:messages:{VERSION}",
+        "title": "Message",
+        "description": DESCRIPTION,
+        "oneOf": [{"$ref": template.format(name=envelope_name(name))} for name in TYPES],
+        "$defs": message_components(template),
+    }
+
+
+def message_components(ref_template: str) -> dict[str, Schema]:
+    """The schemas that make up the messages, by name: each type's envelope, and the payloads with their parts.
+
+    Args:
+        ref_template: where they are going to stand, such as `#/$defs/{name}`.
+    """
+    parts = components([Envelope, *TYPES.values()], ref_template)
+    envelope = parts.pop(Envelope.__name__)
+    envelopes = {envelope_name(name): _envelope_of(name, envelope, parts, ref_template) for name in TYPES}
+    return envelopes | parts
+
+
+def envelope_name(name: str) -> str:
+    """The name of the schema of a whole message; the payload's own is that of its class."""
+    return f"{TYPES[name].__name__}Message"
+
+
+def components(types: Iterable[type[msgspec.Struct]], ref_template: str) -> dict[str, Schema]:
+    """The schemas of some structs and of all that they refer to, by name, described by their docstrings.
+
+    Optional fields that default to None are written as never null: the structs leave them out while they are unset.
+
+    Args:
+        types: the structs; their field descriptions come from the docstring's section `Attributes`.
+        ref_template: where the schemas are going to stand.
+    """
+    _, made = msgspec.json.schema_components(types, ref_template=ref_template)
+    return {name: _described(schema) for name, schema in made.items()}
+
+
+def _envelope_of(name: str, envelope: Schema, parts: dict[str, Schema], ref_template: str) -> Schema:
+    payload = TYPES[name].__name__
+    fields = envelope["properties"]
+    narrowed = {
+        "type": fields["type"] | {"const": name},
+        "version": fields["version"] | {"const": VERSION},
+        "payload": {"$ref": ref_template.format(name=payload)},
+    }
+    own = {"title": envelope_name(name), "description": parts[payload]["description"]}
+    return envelope | own | {"properties": fields | narrowed}
+
+
+def _described(schema: Schema) -> Schema:
+    """Give each field its own line of the docstring, which msgspec leaves in one piece at the top."""
+    text, _, lines = inspect.cleandoc(schema.get("description", "")).partition("\n\nAttributes:\n")
+    meanings = {_camel(name): _sentence(meaning) for name, meaning in _FIELD.findall(lines)}
+    properties = {
+        name: _present(field) | ({"description": meanings[name]} if name in meanings else {})
+        for name, field in schema.get("properties", {}).items()
+    }
+    return schema | {"description": text} | ({"properties": properties} if properties else {})
+
+
+def _present(field: Schema) -> Schema:
+    """What the field holds when it is there."""
+    field = {key: value for key, value in field.items() if (key, value) != ("default", None)}
+    match field.pop("anyOf", []):
+        case []:
+            return field
+        case [*kinds] if {"type": "null"} in kinds:
+            kinds.remove({"type": "null"})
+            return field | (kinds[0] if len(kinds) == 1 else {"anyOf": kinds})
+        case kinds:
+            return field | {"anyOf": kinds}
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
+
+
+def _sentence(text: str) -> str:
+    text = " ".join(text.split())
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
