@@ -32,7 +32,7 @@ from shelfwire.web.access import Access
 from shelfwire.web.answers import refuse, refuse_http, refuse_unexpected
 from shelfwire.web.entry import Entry
 from shelfwire.web.room import Room
-from shelfwire.web.schemas import ROUTES
+from shelfwire.web.routes import ROUTES, allowing
 from shelfwire.web.socket import ProgressSocket
 
 SWEEP_SECONDS: Final = 60.0
@@ -133,7 +133,7 @@ class Shelfwire:
         columns = {name: tuple(getattr(pipeline, "columns", ())) for name, pipeline in self._pipelines.items()}
         given = {"settings": self._settings, "access": access, "room": self._room, "columns": columns}
         app = Litestar(
-            [*ROUTES, progress],
+            [*allowing(ROUTES), *ROUTES, progress],
             lifespan=[self._running],
             dependencies={
                 "service": Provide(lambda: self.service, sync_to_thread=False),

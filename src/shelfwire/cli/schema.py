@@ -16,10 +16,16 @@ def schema(document: Literal["openapi", "asyncapi", "messages"], /) -> int:
     """
     match document:
         case "openapi":
-            from shelfwire.web.schemas import openapi as make  # noqa: PLC0415 - the server takes a second to import
+            from shelfwire.web.routes import document as openapi  # noqa: PLC0415 - the server takes a second to import
+
+            made = openapi()
         case "asyncapi":
-            from shelfwire.protocol.asyncapi import asyncapi as make  # noqa: PLC0415 - likewise
+            from shelfwire.protocol.asyncapi import asyncapi  # noqa: PLC0415 - likewise
+
+            made = asyncapi()
         case "messages":
-            from shelfwire.protocol.schema import message_schema as make  # noqa: PLC0415 - likewise
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(make())).decode() + "\n")
+            from shelfwire.protocol.schema import message_schema  # noqa: PLC0415 - likewise
+
+            made = message_schema()
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(made)).decode() + "\n")
     return Exit.OK

@@ -28,9 +28,18 @@ def message_schema() -> Schema:
         "$id": f"urn:shelfwire:messages:{VERSION}",
         "title": "Message",
         "description": DESCRIPTION,
-        "oneOf": [{"$ref": template.format(name=envelope_name(name))} for name in TYPES],
+        "oneOf": branches(template),
         "$defs": message_components(template),
     }
+
+
+def branches(ref_template: str) -> list[Schema]:
+    """One reference for each type of message.
+
+    Args:
+        ref_template: where the envelopes stand.
+    """
+    return [{"$ref": ref_template.format(name=envelope_name(name))} for name in TYPES]
 
 
 def message_components(ref_template: str) -> dict[str, Schema]:
@@ -50,17 +59,19 @@ def envelope_name(name: str) -> str:
     return f"{TYPES[name].__name__}Message"
 
 
-def components(types: Iterable[type[msgspec.Struct]], ref_template: str) -> dict[str, Schema]:
+def components(
+    types: Iterable[type[msgspec.Struct]], ref_template: str, *, take_null: bool = False
+) -> dict[str, Schema]:
     """The schemas of some structs and of all that they refer to, by name, described by their docstrings.
-
-    Optional fields that default to None are written as never null: the structs leave them out while they are unset.
 
     Args:
         types: the structs; their field descriptions come from the docstring's section `Attributes`.
         ref_template: where the schemas are going to stand.
+        take_null: whether fields that default to None may also be null, as in what is only read; what is written
+            leaves them out.
     """
     _, made = msgspec.json.schema_components(types, ref_template=ref_template)
-    return {name: _described(schema) for name, schema in made.items()}
+    return {name: _described(schema, take_null=take_null) for name, schema in made.items()}
 
 
 def _envelope_of(name: str, envelope: Schema, parts: dict[str, Schema], ref_template: str) -> Schema:
@@ -75,28 +86,24 @@ def _envelope_of(name: str, envelope: Schema, parts: dict[str, Schema], ref_temp
     return envelope | own | {"properties": fields | narrowed}
 
 
-def _described(schema: Schema) -> Schema:
+def _described(schema: Schema, *, take_null: bool) -> Schema:
     """Give each field its own line of the docstring, which msgspec leaves in one piece at the top."""
     text, _, lines = inspect.cleandoc(schema.get("description", "")).partition("\n\nAttributes:\n")
     meanings = {_camel(name): _sentence(meaning) for name, meaning in _FIELD.findall(lines)}
     properties = {
-        name: _present(field) | ({"description": meanings[name]} if name in meanings else {})
+        name: (field if take_null else _present(field)) | ({"description": meanings[name]} if name in meanings else {})
         for name, field in schema.get("properties", {}).items()
     }
     return schema | {"description": text} | ({"properties": properties} if properties else {})
 
 
 def _present(field: Schema) -> Schema:
-    """What the field holds when it is there."""
-    field = {key: value for key, value in field.items() if (key, value) != ("default", None)}
-    match field.pop("anyOf", []):
-        case []:
-            return field
-        case [*kinds] if {"type": "null"} in kinds:
-            kinds.remove({"type": "null"})
-            return field | (kinds[0] if len(kinds) == 1 else {"anyOf": kinds})
-        case kinds:
-            return field | {"anyOf": kinds}
+    """What the field holds when it is there, if it is left out while it is None."""
+    if field.get("default", ...) is not None:
+        return field
+    kinds = [kind for kind in field.get("anyOf", ()) if kind != {"type": "null"}]
+    kept = {key: value for key, value in field.items() if key not in {"anyOf", "default"}}
+    return kept | (kinds[0] if len(kinds) == 1 else {"anyOf": kinds} if kinds else {})
 
 
 def _camel(name: str) -> str:

@@ -1,7 +1,7 @@
 """How answers look: the success envelope that deployed decoders know, and problem documents (RFC 9457)."""
 
 from datetime import UTC, datetime
-from typing import Any, Final, Generic, Literal, TypeVar
+from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
 import msgspec
 import structlog
@@ -22,13 +22,24 @@ log = structlog.get_logger(__name__)
 
 
 class Stamp(msgspec.Struct, frozen=True):
-    """When an answer was given, in ISO 8601, UTC."""
+    """When an answer was given.
 
-    timestamp: str
+    Attributes:
+        timestamp: in ISO 8601, UTC.
+    """
+
+    timestamp: Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
 
 
 class Success(msgspec.Struct, Generic[T], frozen=True):
-    """The envelope of every good answer; `metadata` and `meta` are the same, for two generations of decoders."""
+    """The envelope of every good answer.
+
+    Attributes:
+        success: for old decoders.
+        data: what was asked for.
+        metadata: when it was answered.
+        meta: the same, for another generation of decoders.
+    """
 
     success: Literal[True]
     data: T
@@ -47,20 +58,60 @@ def success(data: T, now: int) -> Success[T]:
     return Success(success=True, data=data, metadata=stamp, meta=stamp)
 
 
-def problem(error: ShelfwireError) -> dict[str, Any]:
-    """The problem document of an error, with the members that old decoders read."""
-    document = {
-        "type": f"urn:shelfwire:error:{error.code}",
-        "title": error.user_message,
-        "status": error.status,
-        "detail": error.message,
-        "code": error.code,
-        "userMessage": error.user_message,
-        "retryable": error.retryable,
-        "success": False,
-        "error": {"code": error.code, "message": error.message},
-    }
-    return document if error.details is None else {**document, "details": error.details}
+class OldError(msgspec.Struct, frozen=True):
+    """What old decoders read of an error.
+
+    Attributes:
+        code: the code.
+        message: what happened, for a developer.
+    """
+
+    code: Code
+    message: str
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """A refusal, as RFC 9457 has it, with the members that old decoders read.
+
+    Attributes:
+        type: a URN that ends in the code.
+        title: what happened, for a person.
+        status: the HTTP status.
+        detail: what happened, for a developer.
+        code: an entry of the table of error codes.
+        user_message: what happened and what to do next, for a person.
+        retryable: whether the same request may succeed later.
+        success: for old decoders.
+        error: for old decoders.
+        details: values that help a program.
+    """
+
+    type: str
+    title: str
+    status: Annotated[int, msgspec.Meta(ge=400, le=599)]
+    detail: str
+    code: Code
+    user_message: str
+    retryable: bool
+    success: Literal[False]
+    error: OldError
+    details: Any = None
+
+
+def problem(error: ShelfwireError, status: int | None = None) -> Problem:
+    """The problem document of an error, with the status of its code unless another is given."""
+    return Problem(
+        type=f"urn:shelfwire:error:{error.code}",
+        title=error.user_message,
+        status=status or error.status,
+        detail=error.message,
+        code=error.code,
+        user_message=error.user_message,
+        retryable=error.retryable,
+        success=False,
+        error=OldError(error.code, error.message),
+        details=error.details,
+    )
 
 
 def headers(error: ShelfwireError) -> dict[str, str]:
@@ -76,7 +127,7 @@ def headers(error: ShelfwireError) -> dict[str, str]:
             return {}
 
 
-def refuse(request: Request[Any, Any, Any], error: ShelfwireError) -> Response[dict[str, Any]]:
+def refuse(request: Request[Any, Any, Any], error: ShelfwireError) -> Response[Problem]:
     """Litestar's handler for our errors."""
     extra = headers(error)
     if request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers:
@@ -85,7 +136,7 @@ def refuse(request: Request[Any, Any, Any], error: ShelfwireError) -> Response[d
     return Response(problem(error), status_code=error.status, headers=extra, media_type=PROBLEM_TYPE)
 
 
-def refuse_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, Any]]:
+def refuse_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
     """Litestar's handler for what its router and validation raise."""
     extra = error.headers or {}
     match error.status_code:
@@ -109,7 +160,7 @@ def _reason(error: HTTPException) -> str:
     return error.detail
 
 
-def refuse_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
+def refuse_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     """Litestar's handler for defects: the log has the cause, the caller has our apology."""
     log.error("request broke", method=request.method, path=request.url.path, exc_info=error)
     return refuse(request, ShelfwireError(Code.INTERNAL))

@@ -14,6 +14,7 @@ from shelfwire.protocol.grants import Grant, Scope
 from shelfwire.protocol.job import JobState
 from shelfwire.web.answers import Success, success
 from shelfwire.web.credentials import bearer
+from shelfwire.web.describing import ETAG, JSON_TYPE, OWNER, TOKEN, operation, reference, refusals
 from shelfwire.web.reading import state_answer
 from shelfwire.web.shapes import NewToken, State, token_of
 
@@ -35,7 +36,13 @@ class TokenWish(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     expires_in: Annotated[int, msgspec.Meta(ge=1, le=MAX_SECONDS)] | None = None
 
 
-@post("/api/jobs/{job_id:str}/cancel", status_code=200)
+@post(
+    "/api/jobs/{job_id:str}/cancel",
+    status_code=200,
+    security=TOKEN,
+    responses=refusals(*OWNER, Code.JOB_STATE),
+    response_headers=[ETAG],
+)
 async def cancel(
     request: HttpRequest, job_id: FromPath[str], service: NamedDependency[JobService]
 ) -> Response[Success[State]]:
@@ -43,7 +50,13 @@ async def cancel(
     return await _control(request, service, job_id, service.cancel)
 
 
-@post("/api/jobs/{job_id:str}/pause", status_code=200)
+@post(
+    "/api/jobs/{job_id:str}/pause",
+    status_code=200,
+    security=TOKEN,
+    responses=refusals(*OWNER, Code.JOB_STATE),
+    response_headers=[ETAG],
+)
 async def pause(
     request: HttpRequest, job_id: FromPath[str], service: NamedDependency[JobService]
 ) -> Response[Success[State]]:
@@ -51,7 +64,13 @@ async def pause(
     return await _control(request, service, job_id, service.pause)
 
 
-@post("/api/jobs/{job_id:str}/resume", status_code=200)
+@post(
+    "/api/jobs/{job_id:str}/resume",
+    status_code=200,
+    security=TOKEN,
+    responses=refusals(*OWNER, Code.JOB_STATE),
+    response_headers=[ETAG],
+)
 async def resume(
     request: HttpRequest, job_id: FromPath[str], service: NamedDependency[JobService]
 ) -> Response[Success[State]]:
@@ -59,14 +78,20 @@ async def resume(
     return await _control(request, service, job_id, service.resume)
 
 
-@delete("/api/jobs/{job_id:str}")
+@delete("/api/jobs/{job_id:str}", security=TOKEN, responses=refusals(*OWNER))
 async def delete_job(request: HttpRequest, job_id: FromPath[str], service: NamedDependency[JobService]) -> None:
     """End a job if it has not ended, and erase all that is its own."""
     await _owner(request, service, job_id)
     await service.delete(job_id)
 
 
-@post("/api/jobs/{job_id:str}/token", status_code=200)
+@post(
+    "/api/jobs/{job_id:str}/token",
+    status_code=200,
+    security=TOKEN,
+    responses=refusals(*OWNER, Code.JOB_STATE, Code.FILE_TOO_LARGE),
+    operation_class=operation(body={JSON_TYPE: reference(TokenWish)}, body_required=False),
+)
 async def new_token(
     request: HttpRequest, job_id: FromPath[str], service: NamedDependency[JobService]
 ) -> Response[Success[NewToken]]:
@@ -81,7 +106,7 @@ async def new_token(
     return Response(success(token_of(token), service.now()), headers={"Cache-Control": "no-store"})
 
 
-@delete("/api/jobs/{job_id:str}/token")
+@delete("/api/jobs/{job_id:str}/token", security=TOKEN, responses=refusals(*OWNER))
 async def revoke_token(request: HttpRequest, job_id: FromPath[str], service: NamedDependency[JobService]) -> None:
     """Make the token this is called with worthless; the followers that it let in are let go."""
     await service.revoke(await _owner(request, service, job_id))

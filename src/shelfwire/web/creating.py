@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 from litestar import Request, Response, post
 from litestar.di import NamedDependency
+from litestar.openapi.spec import OpenAPIMediaType, Schema
 from litestar.params import FromPath
 from multipart import parse_options_header
 
@@ -19,6 +20,21 @@ from shelfwire.settings import Settings
 from shelfwire.web.access import Access, Caller
 from shelfwire.web.answers import Success, success
 from shelfwire.web.credentials import bearer, job_id_of
+from shelfwire.web.describing import (
+    API_KEY,
+    BINARY,
+    CREATING,
+    FORM_TYPE,
+    IDEMPOTENCY_KEY,
+    JSON_TYPE,
+    LOCATION,
+    OWN_ID,
+    OWNER,
+    TOKEN,
+    form,
+    operation,
+    refusals,
+)
 from shelfwire.web.shapes import CreatedJob, created_of
 from shelfwire.web.uploads import JOB_ID, Form, Received, bounded, receive_form, too_large
 
@@ -30,7 +46,15 @@ FOLLOW_IT: Final = "The job has started. Follow it with the token."
 HttpRequest = Request[Any, Any, Any]
 
 
-@post("/api/import/csv-gemini", status_code=202, request_max_body_size=None)
+@post(
+    "/api/import/csv-gemini",
+    status_code=202,
+    request_max_body_size=None,
+    security=API_KEY,
+    responses=refusals(*CREATING),
+    response_headers=[LOCATION],
+    operation_class=operation(body={FORM_TYPE: form(file=BINARY, jobId=OWN_ID)}, headers=[IDEMPOTENCY_KEY]),
+)
 async def import_csv(
     request: HttpRequest,
     service: NamedDependency[JobService],
@@ -44,7 +68,18 @@ async def import_csv(
         return await _create(request, service, caller, upload, "csv_import", form)
 
 
-@post("/api/pipelines/{pipeline:str}/jobs", status_code=202, request_max_body_size=None)
+@post(
+    "/api/pipelines/{pipeline:str}/jobs",
+    status_code=202,
+    request_max_body_size=None,
+    security=API_KEY,
+    responses=refusals(*CREATING, Code.NOT_FOUND),
+    response_headers=[LOCATION],
+    operation_class=operation(
+        body={FORM_TYPE: form(file=BINARY, jobId=OWN_ID), JSON_TYPE: OpenAPIMediaType(schema=Schema())},
+        headers=[IDEMPOTENCY_KEY],
+    ),
+)
 async def create_job(
     request: HttpRequest,
     pipeline: FromPath[str],
@@ -64,7 +99,14 @@ async def create_job(
         return await _create(request, service, caller, upload, pipeline, form)
 
 
-@post("/api/jobs/{job_id:str}/retry", status_code=202)
+@post(
+    "/api/jobs/{job_id:str}/retry",
+    status_code=202,
+    security=TOKEN,
+    responses=refusals(*OWNER, Code.JOB_STATE, Code.IDEMPOTENCY_MISMATCH, Code.RATE_LIMITED),
+    response_headers=[LOCATION],
+    operation_class=operation(headers=[IDEMPOTENCY_KEY]),
+)
 async def retry(
     request: HttpRequest,
     job_id: FromPath[str],

@@ -6,14 +6,24 @@ from typing import Annotated, Any, Final
 
 from litestar import Request, get
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.params import FromPath, QueryParameter
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from shelfwire.errors import Code
 from shelfwire.jobs.hub import Dismissal, Follower, Frame
 from shelfwire.jobs.service import JobService
 from shelfwire.protocol.feed import type_of
 from shelfwire.web.attendance import attendance
 from shelfwire.web.credentials import bearer, position
+from shelfwire.web.describing import (
+    EVENTS,
+    LAST_EVENT_ID,
+    NOTHING_MORE,
+    OWNER,
+    TOKEN_OR_QUERY,
+    operation,
+    refusals,
+)
 from shelfwire.web.reading import MAX_SEQ
 from shelfwire.web.room import Room
 
@@ -28,14 +38,22 @@ OK: Final = 200
 HttpRequest = Request[Any, Any, Any]
 
 
-@get("/api/jobs/{job_id:str}/events", media_type=EVENTS_TYPE)
+@get(
+    "/api/jobs/{job_id:str}/events",
+    media_type=EVENTS_TYPE,
+    security=TOKEN_OR_QUERY,
+    responses={**refusals(*OWNER, Code.OVERLOADED), NO_CONTENT: NOTHING_MORE},
+    operation_class=operation(headers=[LAST_EVENT_ID], answers={EVENTS_TYPE: EVENTS}),
+)
 async def events(
     request: HttpRequest,
     job_id: FromPath[str],
     service: NamedDependency[JobService],
     room: NamedDependency[Room],
-    token: FromQuery[str | None] = None,
-    after: Annotated[int, QueryParameter(ge=0, le=MAX_SEQ)] = 0,
+    token: Annotated[str | None, QueryParameter(include_in_schema=False)] = None,
+    after: Annotated[
+        int, QueryParameter(ge=0, le=MAX_SEQ, description="The `seq` that was seen already; 0 for none.")
+    ] = 0,
 ) -> ASGIApp:
     """Tell a job's progress as it goes, up to its ending. `Last-Event-ID` resumes, as `after` does."""
     seen = position(request.headers.get("last-event-id", "")) or after

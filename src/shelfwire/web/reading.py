@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from litestar import MediaType, Request, Response, get
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.params import FromPath, QueryParameter
 
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.service import JobService
@@ -15,30 +15,52 @@ from shelfwire.protocol.grants import Scope
 from shelfwire.web import tables
 from shelfwire.web.answers import Success, success
 from shelfwire.web.credentials import bearer
+from shelfwire.web.describing import (
+    ETAG,
+    JSON_TYPE,
+    LINES,
+    LINK,
+    OWNER,
+    TABLE,
+    TOKEN,
+    operation,
+    reference,
+    refusals,
+)
 from shelfwire.web.room import Room
 from shelfwire.web.shapes import Health, ResultPage, State, page_of, state_of
 from shelfwire.web.tables import CSV_TYPE, NDJSON_TYPE
 
 MAX_INDEX: Final = 2**31
 """No job has so many items; a number beyond 64 bits would be the store's to refuse."""
-MAX_SEQ: Final = 2**63 - 1
+MAX_SEQ: Final = 2**53 - 1
+"""What every client's numbers can hold exactly."""
 MAX_WAIT: Final = 30
 
 HttpRequest = Request[Any, Any, Any]
 
 
-@get("/api/jobs/{job_id:str}")
+@get(
+    "/api/jobs/{job_id:str}",
+    security=TOKEN,
+    responses=refusals(*OWNER, Code.OVERLOADED),
+    response_headers=[ETAG],
+)
 async def job_state(
     request: HttpRequest,
     job_id: FromPath[str],
     service: NamedDependency[JobService],
     room: NamedDependency[Room],
-    after: Annotated[int | None, QueryParameter(ge=0, le=MAX_SEQ)] = None,
-    wait: Annotated[float, QueryParameter(ge=0, le=MAX_WAIT)] = 0,
+    after: Annotated[
+        int, QueryParameter(ge=0, le=MAX_SEQ, description="The `seq` that is known already; 0 for none.")
+    ] = 0,
+    wait: Annotated[
+        float, QueryParameter(ge=0, le=MAX_WAIT, description="Seconds to wait for something newer than `after`.")
+    ] = 0,
 ) -> Response[Success[State]]:
     """Return a job's state: now, or with `after` and `wait` once it is newer, has ended or so many seconds are over."""
     token = bearer(request.headers)
-    if after is None or wait == 0:
+    if after == 0 or wait == 0:
         await service.authorize(job_id, token, Scope.WATCH)
         committed = await service.look(job_id)
     else:
@@ -47,19 +69,31 @@ async def job_state(
     return state_answer(committed, service.now())
 
 
-@get("/api/jobs/{job_id:str}/results")
+@get(
+    "/api/jobs/{job_id:str}/results",
+    security=TOKEN,
+    responses=refusals(*OWNER),
+    response_headers=[LINK],
+    operation_class=operation(
+        answers={JSON_TYPE: reference(Success[ResultPage]), NDJSON_TYPE: LINES, CSV_TYPE: TABLE},
+    ),
+)
 async def results(
     request: HttpRequest,
     job_id: FromPath[str],
     service: NamedDependency[JobService],
     columns: NamedDependency[Mapping[str, Sequence[str]]],
-    cursor: Annotated[int, QueryParameter(ge=-1, le=MAX_INDEX)] = -1,
-    limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 100,
-    status: FromQuery[Literal["ok", "failed"] | None] = None,
+    cursor: Annotated[
+        int, QueryParameter(ge=-1, le=MAX_INDEX, description="`next` of the page before; -1 for the first page.")
+    ] = -1,
+    limit: Annotated[int, QueryParameter(ge=1, le=1000, description="Items at most.")] = 100,
+    status: Annotated[
+        Literal["ok", "failed", "all"], QueryParameter(description="Only items that were done, or that failed.")
+    ] = "all",
 ) -> Response[Any]:
     """Return a page of a job's results, in the order of the input, as JSON, NDJSON or CSV."""
     grant = await service.authorize(job_id, bearer(request.headers), Scope.RESULTS)
-    ok = None if status is None else status == "ok"
+    ok = None if status == "all" else status == "ok"
     page = page_of(await service.results(grant.job_id, after=cursor, limit=limit, ok=ok))
     headers = _next_link(limit, status, page)
     match request.accept.best_match([MediaType.JSON, NDJSON_TYPE, CSV_TYPE], MediaType.JSON):
@@ -73,13 +107,13 @@ async def results(
             return Response(success(page, service.now()), headers=headers)
 
 
-@get("/health/live")
+@get("/health/live", responses=refusals())
 async def live() -> Health:
     """Say that the process answers."""
     return Health(status="ok")
 
 
-@get("/health/ready")
+@get("/health/ready", responses=refusals())
 async def ready(service: NamedDependency[JobService]) -> Health:
     """Say that jobs can be taken and run."""
     if not await service.ready():
@@ -92,8 +126,8 @@ def state_answer(committed: Committed, now: int) -> Response[Success[State]]:
     return Response(success(state_of(committed), now), headers={"ETag": f'"{committed.state.seq}"'})
 
 
-def _next_link(limit: int, status: str | None, page: ResultPage) -> dict[str, str]:
+def _next_link(limit: int, status: str, page: ResultPage) -> dict[str, str]:
     if page.next is None:
         return {}
-    query = {"cursor": page.next, "limit": limit} | ({} if status is None else {"status": status})
+    query = {"cursor": page.next, "limit": limit} | ({} if status == "all" else {"status": status})
     return {"Link": f'<?{urlencode(query)}>; rel="next"'}

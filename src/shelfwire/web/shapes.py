@@ -1,6 +1,6 @@
 """The documents that HTTP answers hold, as types. Section 4 of the contract."""
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -9,7 +9,37 @@ from shelfwire.jobs.service import Page, Token
 from shelfwire.jobs.store import Committed, Item
 from shelfwire.protocol.feed import current_item
 from shelfwire.protocol.grants import Scope
-from shelfwire.protocol.messages import Count, CurrentItem, JobComplete, JobError, Message, Metadata, Millis, decode
+from shelfwire.protocol.job import Status
+from shelfwire.protocol.messages import (
+    Address,
+    Count,
+    CurrentItem,
+    JobComplete,
+    JobError,
+    Message,
+    Metadata,
+    Millis,
+    Seconds,
+    Uuid,
+    decode,
+)
+
+Failure = Annotated[
+    Any,
+    msgspec.Meta(
+        extra_json_schema={
+            "type": "object",
+            "required": ["code", "message", "userMessage", "retryable"],
+            "properties": {
+                "code": {"type": "string"},
+                "message": {"type": "string"},
+                "userMessage": {"type": "string"},
+                "retryable": {"type": "boolean"},
+            },
+        }
+    ),
+]
+"""Why an item failed; it goes from the store to the wire as it is, with whatever else the pipeline says of it."""
 
 
 class _Document(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -17,33 +47,63 @@ class _Document(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
 
 
 class Links(_Document, frozen=True, kw_only=True):
-    """Where everything about a job is, relative to where shelfwire is mounted."""
+    """Where everything about a job is, relative to where shelfwire is mounted.
 
-    self: str
-    results: str
-    events: str
-    progress: str
-    cancel: str
-    pause: str
-    resume: str
-    retry: str
-    token: str
+    Attributes:
+        self: its state; DELETE erases it.
+        results: what became of its items.
+        events: its progress, as server-sent events.
+        progress: its progress, over a WebSocket.
+        cancel: POST ends it for good.
+        pause: POST lets it wait.
+        resume: POST lets it go on.
+        retry: POST makes a new job of what failed.
+        token: POST hands out another token, DELETE revokes the one it is called with.
+    """
+
+    self: Address
+    results: Address
+    events: Address
+    progress: Address
+    cancel: Address
+    pause: Address
+    resume: Address
+    retry: Address
+    token: Address
 
 
 class CreatedJob(_Document, frozen=True, kw_only=True):
-    """A new job. The token is shown only now."""
+    """A new job.
 
-    success: bool
-    job_id: str
+    Attributes:
+        success: for old decoders.
+        job_id: the job.
+        token: the secret that everything else about the job asks for; it is shown only now.
+        message: what to do next.
+        links: where everything about the job is.
+        token_expires_at: when the token stops working, in milliseconds since the epoch; it lasts as long as the job
+            unless this is there.
+        retry_of: the job whose items this one takes up again.
+    """
+
+    success: Literal[True]
+    job_id: Uuid
     token: str
     message: str
     links: Links
     token_expires_at: Millis | None = None
-    retry_of: str | None = None
+    retry_of: Uuid | None = None
 
 
 class NewToken(_Document, frozen=True, kw_only=True):
-    """One more token for a job. It is shown only now."""
+    """One more token for a job.
+
+    Attributes:
+        token: the secret; it is shown only now.
+        scopes: what it allows.
+        expires_at: when it stops working, in milliseconds since the epoch; it lasts as long as the job unless this is
+            there.
+    """
 
     token: str
     scopes: list[Scope]
@@ -51,11 +111,39 @@ class NewToken(_Document, frozen=True, kw_only=True):
 
 
 class State(_Document, frozen=True, kw_only=True):
-    """Where a job stands. With `lastUpdateTime` as their timestamp, its messages can be made of it exactly."""
+    """Where a job stands. With `lastUpdateTime` as their timestamp, its messages can be made of it exactly.
 
-    job_id: str
+    Attributes:
+        job_id: the job.
+        pipeline: the pipeline that runs it.
+        status: where it stands.
+        total_count: items in the input; 0 until it is known.
+        processed_count: items recorded, done or failed.
+        success_count: items that were done.
+        failure_count: items that failed.
+        last_update_time: when it last changed, in milliseconds since the epoch.
+        seq: its revision.
+        attempt: how often a worker has taken it up.
+        expires_at: when it is erased unless it goes on, in milliseconds since the epoch.
+        links: where everything about it is.
+        current_title: the item recorded last, as a person knows it.
+        current_item: more of the item recorded last.
+        user_message: what to tell a person beside the counts.
+        eta_seconds: seconds that are left, from the measured rate.
+        start_time: when the number of items was known, in milliseconds since the epoch.
+        metadata: what it works on.
+        retry_of: the job whose items this one takes up again.
+        summary: what it came to, for a person.
+        duration: seconds from the start to the end, once it has ended.
+        error: why it failed or was canceled.
+        results: what the pipeline made of the items, once it is complete.
+        results_url: where all results are, if not all are here.
+        truncated: true if `results` holds only the first of them.
+    """
+
+    job_id: Uuid
     pipeline: str
-    status: str
+    status: Status
     total_count: Count
     processed_count: Count
     success_count: Count
@@ -68,31 +156,46 @@ class State(_Document, frozen=True, kw_only=True):
     current_title: str | None = None
     current_item: CurrentItem | None = None
     user_message: str | None = None
-    eta_seconds: Count | None = None
+    eta_seconds: Seconds | None = None
     start_time: Millis | None = None
     metadata: Metadata | None = None
-    retry_of: str | None = None
+    retry_of: Uuid | None = None
     summary: str | None = None
-    duration: Count | None = None
+    duration: Seconds | None = None
     error: JobError | None = None
     results: Any = None
-    results_url: str | None = None
+    results_url: Address | None = None
     truncated: bool | None = None
 
 
 class ResultItem(_Document, frozen=True, kw_only=True):
-    """One item: `result` if it was done, `error` if it failed. `sourceIndex` is set in a retry."""
+    """One item: `result` if it was done, `error` if it failed.
+
+    Attributes:
+        index: its place in the input, from 0.
+        ok: whether it was done.
+        title: what a person knows it by.
+        source_index: its place in the input of the job that this one is a retry of.
+        result: what the pipeline made of it.
+        error: why it failed.
+    """
 
     index: Count
     ok: bool
     title: str | None = None
     source_index: Count | None = None
     result: Any = msgspec.UNSET
-    error: Any = msgspec.UNSET
+    error: Failure = msgspec.UNSET
 
 
 class ResultPage(_Document, frozen=True, kw_only=True, omit_defaults=False):
-    """Some results, the cursor of the next page (null only once the job has ended), and how many match so far."""
+    """Some results, in the order of the input.
+
+    Attributes:
+        items: the page; while the job runs it stops before the first item not yet recorded.
+        next: the cursor of the next page; null only once the job has ended and there is no more.
+        total: how many items match so far.
+    """
 
     items: list[ResultItem]
     next: str | None
@@ -100,9 +203,13 @@ class ResultPage(_Document, frozen=True, kw_only=True, omit_defaults=False):
 
 
 class Health(_Document, frozen=True, kw_only=True):
-    """A sign of life."""
+    """A sign of life.
 
-    status: str
+    Attributes:
+        status: it is well.
+    """
+
+    status: Literal["ok"]
 
 
 def links_of(job_id: str) -> Links:

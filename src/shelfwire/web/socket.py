@@ -141,7 +141,7 @@ def _decoded(frame: str | bytes) -> Message | Unknown | None:
 
 
 async def _refuse(send: Any, kind: str, error: ShelfwireError, status: int, extra: dict[str, str]) -> None:
-    body = msgspec.json.encode({**problem(error), "status": status})
+    body = msgspec.json.encode(problem(error, status))
     fields = {"Content-Type": PROBLEM_TYPE, "Content-Length": str(len(body)), **extra}
     raw = [(name.lower().encode(), value.encode()) for name, value in fields.items()]
     await send({"type": f"{kind}.start", "status": status, "headers": raw})

@@ -150,7 +150,7 @@ class _Reader:
         if self.over:
             return
         if name == JOB_ID and self.job_id is None:
-            self._segment = segment
+            self._segment, self.job_id = segment, ""
             return
         wanted = name not in self.inputs and name != JOB_ID and (self._field is None or name == self._field)
         self._segment = segment if wanted else None
