@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import random
+import traceback
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
@@ -20,9 +21,12 @@ from shelfwire.jobs.committer import Committer
 from shelfwire.jobs.context import Pipeline
 from shelfwire.jobs.ending import concluder
 from shelfwire.jobs.hub import Hub
+from shelfwire.jobs.meter import Meter
 from shelfwire.jobs.service import JobService, Token
 from shelfwire.jobs.store import JobStore
 from shelfwire.jobs.worker import Worker
+from shelfwire.metrics import Metrics
+from shelfwire.metrics import metrics as metrics_route
 from shelfwire.pipelines import installed
 from shelfwire.protocol.job import Policy
 from shelfwire.protocol.messages import Metadata
@@ -72,6 +76,7 @@ class Shelfwire:
         self._clock = clock or SystemClock()
         self._random_bytes = random_bytes
         self._room = Room(self._settings.max_followers)
+        self._metrics = Metrics(self._pipelines)
         self._service: JobService | None = None
         self.litestar = self._build()
 
@@ -115,7 +120,7 @@ class Shelfwire:
     @asynccontextmanager
     async def _running(self, _app: Litestar) -> AsyncIterator[None]:
         async with _engine(
-            self._settings, self._pipelines, self._clock, self._random_bytes, work=self._work
+            self._settings, self._pipelines, self._clock, self._random_bytes, self._metrics, work=self._work
         ) as service:
             self._service = service
             try:
@@ -130,10 +135,17 @@ class Shelfwire:
 
         access = Access(self._settings, self._clock)
 
+        routes = (*ROUTES, metrics_route)
         columns = {name: tuple(getattr(pipeline, "columns", ())) for name, pipeline in self._pipelines.items()}
-        given = {"settings": self._settings, "access": access, "room": self._room, "columns": columns}
+        given = {
+            "settings": self._settings,
+            "access": access,
+            "room": self._room,
+            "metrics": self._metrics,
+            "columns": columns,
+        }
         app = Litestar(
-            [*allowing(ROUTES), *ROUTES, progress],
+            [*allowing(routes), *routes, progress],
             lifespan=[self._running],
             dependencies={
                 "service": Provide(lambda: self.service, sync_to_thread=False),
@@ -145,8 +157,13 @@ class Shelfwire:
             logging_config=None,
         )
         # Around everything: Litestar's own middleware sees neither what has no route nor what CORS answers.
-        patience = self._settings.upload_timeout
-        app.asgi_handler = Entry(app.asgi_handler, self._clock, lambda: self._random_bytes(8).hex(), patience)
+        app.asgi_handler = Entry(
+            app.asgi_handler,
+            self._clock,
+            new_id=lambda: self._random_bytes(8).hex(),
+            meter=self._metrics,
+            patience=self._settings.upload_timeout,
+        )
         return app
 
 
@@ -160,6 +177,7 @@ async def _engine(
     pipelines: Mapping[str, Pipeline],
     clock: Clock,
     random_bytes: Callable[[int], bytes],
+    meter: Meter,
     *,
     work: bool,
 ) -> AsyncIterator[JobService]:
@@ -167,8 +185,8 @@ async def _engine(
     inline = settings.inline_results
     names = {name: getattr(pipeline, "results_name", "items") for name, pipeline in pipelines.items()}
     async with SqliteStore(settings.data, conclude=concluder(inline, names), inline_limit=inline) as store:
-        hub = Hub()
-        committer = Committer(store, hub.publish, policy, clock, settings.flush_interval)
+        hub = Hub(meter)
+        committer = Committer(store, hub.publish, policy, clock, settings.flush_interval, meter)
         run = pipelines if work else {}
         worker = Worker(store, committer, hub.publish, run, policy, clock, random.random, settings.workers)
         tasks = [
@@ -228,4 +246,5 @@ async def _cancel(*tasks: asyncio.Task[None]) -> None:
 
 def _report(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
-        log.critical("the server is broken; restart it, nothing is lost", part=task.get_name(), exc_info=error)
+        trace = "".join(traceback.format_exception(error))
+        log.critical("the server is broken; restart it, nothing is lost", part=task.get_name(), exception=trace)

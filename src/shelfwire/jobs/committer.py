@@ -10,6 +10,7 @@ import structlog
 from shelfwire.errors import ShelfwireError
 from shelfwire.jobs.clock import Clock
 from shelfwire.jobs.eta import Eta
+from shelfwire.jobs.meter import Meter, NoMeter
 from shelfwire.jobs.store import Change, Committed, JobStore
 from shelfwire.protocol.job import Advance, JobState, Policy, Status, Transition
 from shelfwire.protocol.messages import Metadata
@@ -124,6 +125,7 @@ class Committer:
         clock: the time.
         interval: seconds from one commit to the next; the first change after a quiet time is committed at once, and
             so are the start and the end of a job.
+        meter: hears of commits and of what they held.
 
     Attributes:
         commits: transactions made so far.
@@ -136,12 +138,14 @@ class Committer:
         policy: Policy,
         clock: Clock,
         interval: float,
+        meter: Meter | None = None,
     ) -> None:
         self._store = store
         self._publish = publish
         self._policy = policy
         self._clock = clock
         self._interval = interval
+        self._meter = meter or NoMeter()
         self._dirty: dict[Draft, None] = {}
         self._news = asyncio.Event()
         self._urgent = asyncio.Event()
@@ -219,7 +223,10 @@ class Committer:
                 self.mark(draft)
             raise
         self.commits += 1
+        self._meter.committed(self._clock.monotonic() - now)
         for draft, change, answer in zip(drafts, changes, answers, strict=True):
+            if answer is not None:
+                self._meter.recorded(answer.state.pipeline, change.step.succeeded, change.step.failed)
             _settle(draft, change, answer)
         self._publish([answer for answer in answers if answer is not None])
 

@@ -1,11 +1,13 @@
 """Followers by job: each committed state is encoded once, and every follower takes what is due to it."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from enum import Enum, auto
 from typing import Any, Protocol
 
+from shelfwire.jobs.meter import Meter, NoMeter
 from shelfwire.jobs.store import Committed
 from shelfwire.protocol.feed import RESUMING, Due, Feed, progress_message, started_message
 from shelfwire.protocol.job import JobState
@@ -88,6 +90,7 @@ class Follower:
             still what tells everything else, and whatever the sink is not ready for.
         told_frames: how many frames it was handed.
         told_bytes: the size of these.
+        transport: what it is told through, for who counts followers.
     """
 
     def __init__(self, channel: Channel, after: int, digest: bytes) -> None:
@@ -98,6 +101,7 @@ class Follower:
         self.sink: Sink | None = None
         self.told_frames = 0
         self.told_bytes = 0
+        self.transport = "none"
         self._channel = channel
         self._feed = Feed(after)
         self._idle = False
@@ -175,19 +179,40 @@ class Follower:
 
 
 class Hub:
-    """Tells the followers in this process of what was committed. It keeps nothing of jobs that nobody follows."""
+    """Tells the followers in this process of what was committed. It keeps nothing of jobs that nobody follows.
 
-    def __init__(self) -> None:
+    Args:
+        meter: hears of jobs that ended.
+    """
+
+    def __init__(self, meter: Meter | None = None) -> None:
         self._channels: dict[str, Channel] = {}
+        self._meter = meter or NoMeter()
+        self._told_bytes = 0
 
     @property
     def followers(self) -> int:
         """How many are attached."""
         return sum(len(channel.followers) for channel in self._channels.values())
 
+    @property
+    def told_bytes(self) -> int:
+        """The size of all messages that followers were told, those that have left included."""
+        return self._told_bytes + sum(follower.told_bytes for follower in self._attached())
+
+    def transports(self) -> Counter[str]:
+        """Count the attached followers by what they are told through."""
+        return Counter(follower.transport for follower in self._attached())
+
+    def _attached(self) -> Iterator[Follower]:
+        for channel in self._channels.values():
+            yield from channel.followers
+
     def publish(self, committed: Iterable[Committed]) -> None:
         """Tell of rows that are durable now; the caller has committed them."""
         for one in committed:
+            if one.state.ended:
+                self._meter.ended(one.state)
             channel = self._channels.get(one.state.id)
             if channel is not None:
                 channel.offer(one)
@@ -221,6 +246,7 @@ class Hub:
             yield follower, channel.offer
         finally:
             channel.followers.discard(follower)
+            self._told_bytes += follower.told_bytes
             if not channel.followers and self._channels.get(job_id) is channel:
                 del self._channels[job_id]
 

@@ -14,6 +14,7 @@ import structlog
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.clock import Clock
 from shelfwire.jobs.hub import Dismissal, Follower, Hub
+from shelfwire.jobs.meter import Standing
 from shelfwire.jobs.store import Committed, Idempotency, Item, JobStore
 from shelfwire.jobs.worker import Worker
 from shelfwire.protocol import control, grants
@@ -114,6 +115,21 @@ class JobService:
         """
         await self._store.job("")
         return self._healthy()
+
+    async def standing(self) -> Standing:
+        """Return how things stand now; without the jobs while the store cannot be read."""
+        now = self._clock.now()
+        counts = None
+        with contextlib.suppress(ShelfwireError):
+            counts = await self._store.counts(now)
+        since = now if counts is None or counts.waiting_since is None else counts.waiting_since
+        return Standing(
+            jobs=None if counts is None else counts.jobs,
+            queue_age=max(0, now - since) / 1000,
+            followers=self._hub.transports(),
+            told_bytes=self._hub.told_bytes,
+            stalled=self._worker.stalled,
+        )
 
     def dismiss_followers(self) -> None:
         """Let all followers go, because the server leaves; they come back to its successor."""
@@ -268,6 +284,7 @@ class JobService:
             ShelfwireError: as `follow_with`; `E_UNAUTHORIZED`: the token was revoked meanwhile.
         """
         async with self.follow_with(token, job_id, after) as follower:
+            follower.transport = "poll"
             state = follower.newest.state
             if state.seq == after and not state.ended and follower.dismissal is None:
                 follower.news.clear()

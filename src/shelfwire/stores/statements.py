@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, Select, bindparam, delete, func, insert, literal_column, select, update
 
-from shelfwire.jobs.store import Item
+from shelfwire.jobs.store import Counts, Item
 from shelfwire.protocol.job import JobState
 from shelfwire.stores import schema
 
@@ -117,3 +117,12 @@ def erase(connection: Connection, job_id: str) -> None:
     connection.execute(delete(_job).where(_job.c.id == job_id))
     for table in schema.OWNED:
         connection.execute(delete(table).where(table.c.job_id == job_id))
+
+
+def counts(connection: Connection, now: int) -> Counts:
+    """How many jobs there are, and how long the queue is."""
+    kinds = (_job.c.status, _job.c.pipeline)
+    rows = connection.execute(select(*kinds, func.count()).group_by(*kinds))
+    oldest = select(func.min(_job.c.run_at)).where(_job.c.status == "queued", _job.c.run_at <= now)
+    jobs = {(pipeline, status): count for status, pipeline, count in rows}
+    return Counts(jobs=jobs, waiting_since=connection.scalar(oldest))

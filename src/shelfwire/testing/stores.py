@@ -292,6 +292,22 @@ class AttemptsContract:
             assert await store.items("job-1", after=-1, limit=1) == []
             assert await store.job("job-2") is not None
 
+    async def test_jobs_are_counted_by_pipeline_and_status_with_how_long_the_queue_is(
+        self, make_store: MakeStore
+    ) -> None:
+        async with make_store() as store:
+            empty = await store.counts(NOW)
+            await add_job(store, "job-0")
+            await claim(store)
+            await add_job(store, "job-1", now=NOW + 5)
+            await add_job(store, "job-2", now=NOW + 3, pipeline="another")
+            await store.create(jobs.create("job-3", "another", now=NOW + 9), Grant(digest=b"d" * 32, job_id="job-3"))
+            full = await store.counts(NOW + 8)
+            early = await store.counts(NOW + 2)
+        assert (dict(empty.jobs), empty.waiting_since) == ({}, None)
+        assert dict(full.jobs) == {("csv_import", "running"): 1, ("csv_import", "queued"): 1, ("another", "queued"): 2}
+        assert (full.waiting_since, early.waiting_since) == (NOW + 3, None)
+
 
 def conclude(state: JobState, head: Sequence[Item]) -> str:
     """A terminal message for tests: what the real one is made of, in plain sight."""

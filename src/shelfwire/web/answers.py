@@ -1,5 +1,6 @@
 """How answers look: the success envelope that deployed decoders know, and problem documents (RFC 9457)."""
 
+import traceback
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
@@ -13,6 +14,8 @@ from shelfwire.errors import Code, ShelfwireError
 
 PROBLEM_TYPE: Final = "application/problem+json"
 REQUEST_ID: Final = "X-Request-Id"
+ERROR_CODE: Final = "shelfwire.code"
+"""The member of a request's state that tells the code it was refused with, for the log and the metrics."""
 RETRY_AFTER: Final = "retryAfter"
 """The member of an error's details that says after how many whole seconds to try again."""
 RETRY_AFTER_SECONDS: Final = 2
@@ -129,6 +132,7 @@ def headers(error: ShelfwireError) -> dict[str, str]:
 
 def refuse(request: Request[Any, Any, Any], error: ShelfwireError) -> Response[Problem]:
     """Litestar's handler for our errors."""
+    request.scope["state"][ERROR_CODE] = str(error.code)
     extra = headers(error)
     if request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers:
         # The rest of the request's body may still be on its way, and nobody is going to read it.
@@ -162,5 +166,7 @@ def _reason(error: HTTPException) -> str:
 
 def refuse_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     """Litestar's handler for defects: the log has the cause, the caller has our apology."""
-    log.error("request broke", method=request.method, path=request.url.path, exc_info=error)
+    # Formatted here: whoever mounts us may have a log that shows the values of all variables.
+    trace = "".join(traceback.format_exception(error))
+    log.error("request broke", method=request.method, path=request.url.path, exception=trace)
     return refuse(request, ShelfwireError(Code.INTERNAL))

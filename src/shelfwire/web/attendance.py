@@ -24,9 +24,10 @@ class Attendance:
 
 @contextmanager
 def attendance(follower: Follower, job_id: str, transport: str) -> Iterator[Attendance]:
-    """Log that a follower has attached, and how it left when the context ends."""
+    """Log that a follower has attached, and how it left when the context ends; until then it counts by `transport`."""
     bound = log.bind(job=job_id, transport=transport)
     bound.info("follower attached")
+    follower.transport = transport
     attending, began = Attendance(), time.monotonic()
     try:
         yield attending

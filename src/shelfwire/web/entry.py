@@ -11,7 +11,8 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from shelfwire.jobs.clock import Clock
-from shelfwire.web.answers import REQUEST_ID
+from shelfwire.jobs.meter import Meter
+from shelfwire.web.answers import ERROR_CODE, REQUEST_ID
 
 SANE_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 MAX_PATH_CHARS: Final = 200
@@ -35,13 +36,17 @@ class Entry:
         app: what answers.
         clock: the time.
         new_id: makes a request's id.
+        meter: hears of errors, and of the bytes that came in.
         patience: seconds without a byte after which the rest of a refused body is not waited for; a second at most.
     """
 
-    def __init__(self, app: ASGIApp, clock: Clock, new_id: Callable[[], str], patience: float = IDLE_SECONDS) -> None:
+    def __init__(
+        self, app: ASGIApp, clock: Clock, new_id: Callable[[], str], meter: Meter, patience: float = IDLE_SECONDS
+    ) -> None:
         self._app = app
         self._clock = clock
         self._new_id = new_id
+        self._meter = meter
         self._patience = min(patience, IDLE_SECONDS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -56,12 +61,15 @@ class Entry:
                 taking = exchange.receive if scope["type"] == ScopeType.HTTP else receive
                 await self._app(scope, taking, exchange.send)
             finally:
+                code = scope["state"].get(ERROR_CODE)
+                self._meter.answered(code, exchange.read)
                 if exchange.status != SWITCHING:
                     log.info(
                         "request",
                         method=scope.get("method", "GET"),
                         path=_path(scope),
                         status=exchange.status,
+                        **({} if code is None else {"code": code}),
                         seconds=round(self._clock.monotonic() - began, 3),
                     )
 
@@ -71,6 +79,7 @@ class _Exchange:
 
     Attributes:
         status: the answer's; None while there is none.
+        read: bytes of the body so far.
     """
 
     def __init__(
@@ -83,14 +92,14 @@ class _Exchange:
         length = sent.get(b"content-length", b"0")
         self._whole = int(length) if length.isdigit() else 0
         self._waiting = sent.get(b"expect", b"").lower() == b"100-continue"
-        self._read = 0
+        self.read = 0
         self._complete = not self._whole and b"transfer-encoding" not in sent
         self.status: int | None = None
 
     async def receive(self) -> Any:
         event: Any = await self._receive()
         self._waiting = False
-        self._read += len(event.get("body", b""))
+        self.read += len(event.get("body", b""))
         self._complete = not event.get("more_body", False)
         return event
 
@@ -109,7 +118,7 @@ class _Exchange:
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_SECONDS):
-                while not self._complete and self._read <= DRAIN_BYTES:
+                while not self._complete and self.read <= DRAIN_BYTES:
                     async with asyncio.timeout(self._patience):
                         await self.receive()
 

@@ -17,7 +17,7 @@ from shelfwire.protocol.closes import CloseCode
 from shelfwire.protocol.feed import CLOSE_REASONS, Due
 from shelfwire.protocol.messages import Message, Ping, Pong, SyncRequest, UndecodableError, Unknown, decode, encode
 from shelfwire.web.access import Access
-from shelfwire.web.answers import PROBLEM_TYPE, headers, problem
+from shelfwire.web.answers import ERROR_CODE, PROBLEM_TYPE, headers, problem
 from shelfwire.web.attendance import attendance
 from shelfwire.web.credentials import PROTOCOL, bearer, offered_token, position
 from shelfwire.web.room import Room
@@ -48,6 +48,7 @@ class ProgressSocket:
         """Let the follower in or answer why not, then tell it everything until the end or until it leaves."""
         if scope["type"] != ScopeType.WEBSOCKET:
             error = ShelfwireError(Code.INVALID_REQUEST, "This address takes only WebSocket upgrades")
+            scope["state"][ERROR_CODE] = str(error.code)
             await _refuse(send, "http.response", error, UPGRADE_REQUIRED, {"Upgrade": "websocket"})
             return
         await receive()
@@ -55,6 +56,7 @@ class ProgressSocket:
             with self._room.enter():
                 await self._serve(scope, receive, send)
         except ShelfwireError as error:
+            scope["state"][ERROR_CODE] = str(error.code)
             await _refuse(send, "websocket.http.response", error, error.status, headers(error))
 
     async def _serve(self, scope: WebSocketScope, receive: Receive, send: Send) -> None:

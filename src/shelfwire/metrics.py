@@ -1,0 +1,134 @@
+"""The engine's figures for Prometheus. Labels are names that the code knows: never an id, a token or anybody's text."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from litestar import Request, Response, get
+from litestar.di import NamedDependency
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from shelfwire.jobs.meter import Standing
+from shelfwire.jobs.service import JobService
+from shelfwire.protocol.job import JobState, Status
+
+COMMIT_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+"""Seconds; a commit takes a few milliseconds where the disk is well, and as long as a tick is long where it is not."""
+
+
+class Metrics(Collector):
+    """A `Meter` with a registry of its own, so that several applications can live in one process.
+
+    Args:
+        pipelines: the names of what this application runs; these have a figure for every status, others as they come.
+    """
+
+    def __init__(self, pipelines: Iterable[str]) -> None:
+        self._pipelines = sorted(pipelines)
+        self._standing: Standing | None = None
+        self._registry = registry = CollectorRegistry(auto_describe=True)
+        ProcessCollector(registry=registry)
+        self._commits = Histogram(
+            "shelfwire_commit_seconds",
+            "How long a commit of progress took.",
+            buckets=COMMIT_BUCKETS,
+            registry=registry,
+        )
+        self._items = Counter(
+            "shelfwire_items", "Items recorded, by pipeline and outcome.", ["pipeline", "outcome"], registry=registry
+        )
+        self._errors = Counter(
+            "shelfwire_errors",
+            "Requests and handshakes that were answered, and jobs that ended, with an error, by code.",
+            ["where", "code"],
+            registry=registry,
+        )
+        self._received = Counter(
+            "shelfwire_received_bytes", "Bytes of request bodies that were read.", registry=registry
+        )
+        registry.register(self)
+
+    def committed(self, seconds: float) -> None:
+        """See `Meter.committed`."""
+        self._commits.observe(seconds)
+
+    def recorded(self, pipeline: str, succeeded: int, failed: int) -> None:
+        """See `Meter.recorded`."""
+        for outcome, count in (("ok", succeeded), ("failed", failed)):
+            if count:
+                self._items.labels(pipeline, outcome).inc(count)
+
+    def ended(self, state: JobState) -> None:
+        """See `Meter.ended`."""
+        if state.error is not None:
+            self._errors.labels("job", state.error.code).inc()
+
+    def answered(self, code: str | None, received: int) -> None:
+        """See `Meter.answered`."""
+        if code is not None:
+            self._errors.labels("answer", code).inc()
+        if received:
+            self._received.inc(received)
+
+    def render(self, standing: Standing, accept: str) -> tuple[bytes, str]:
+        """Return all figures, and their content type.
+
+        Args:
+            standing: how things stand now.
+            accept: the header `Accept` of who asks, which decides between the text formats.
+        """
+        encode, content_type = choose_encoder(accept)
+        self._standing = standing
+        try:
+            return encode(self._registry), content_type
+        finally:
+            self._standing = None
+
+    def describe(self) -> Iterator[Metric]:
+        """Name what `collect` gives, for the registry."""
+        yield from self._families()
+
+    def collect(self) -> Iterator[Metric]:
+        """Give the figures that are asked for and not counted, for the registry."""
+        standing = self._standing
+        if standing is None:
+            return
+        jobs, queue_age, followers, stalled, told = self._families()
+        if standing.jobs is not None:
+            zeros = {(pipeline, str(status)): 0 for pipeline in self._pipelines for status in Status}
+            for (pipeline, status), count in sorted({**zeros, **standing.jobs}.items()):
+                jobs.add_metric([pipeline, status], count)
+            yield jobs
+        for transport, count in sorted(standing.followers.items()):
+            followers.add_metric([transport], count)
+        queue_age.add_metric([], standing.queue_age)
+        stalled.add_metric([], standing.stalled)
+        told.add_metric([], standing.told_bytes)
+        yield from (queue_age, followers, stalled, told)
+
+    @staticmethod
+    def _families() -> tuple[
+        GaugeMetricFamily, GaugeMetricFamily, GaugeMetricFamily, GaugeMetricFamily, CounterMetricFamily
+    ]:
+        return (
+            GaugeMetricFamily(
+                "shelfwire_jobs", "Jobs in the store, by pipeline and status.", labels=["pipeline", "status"]
+            ),
+            GaugeMetricFamily("shelfwire_queue_age_seconds", "How long the job has waited that is to be claimed next."),
+            GaugeMetricFamily("shelfwire_followers", "Followers attached to this node.", labels=["transport"]),
+            GaugeMetricFamily(
+                "shelfwire_stalled_jobs", "Running jobs of this node that have recorded nothing for long."
+            ),
+            CounterMetricFamily("shelfwire_told_bytes", "Bytes of messages that followers of this node were told."),
+        )
+
+
+@get("/metrics")
+async def metrics(
+    request: Request[Any, Any, Any], service: NamedDependency[JobService], metrics: NamedDependency[Metrics]
+) -> Response[bytes]:
+    """Return the figures in a text format of Prometheus."""
+    body, content_type = metrics.render(await service.standing(), request.headers.get("accept", ""))
+    return Response(body, media_type=content_type)
