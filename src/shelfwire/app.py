@@ -221,6 +221,7 @@ def _policy(settings: Settings) -> Policy:
     return Policy(
         lease=round(settings.lease * 1000),
         ended_ttl=settings.job_ttl * 1000,
+        stall_after=round(settings.stall_after * 1000),
         token_ttl=None if settings.token_ttl is None else settings.token_ttl * 1000,
     )
 

@@ -100,24 +100,22 @@ class MakeEngine(Protocol):
     """Starts an engine on the test's data folder; each call is a new process as far as the engine can tell."""
 
     def __call__(
-        self, body: Body, *, slots: int = 4, running: bool = True, token_ttl: int | None = None
+        self, body: Body, *, slots: int = 4, running: bool = True, **policy: int | None
     ) -> AbstractAsyncContextManager[Engine]: ...
 
 
 @pytest.fixture
 def make_engine(tmp_path: Path) -> MakeEngine:
     @asynccontextmanager
-    async def make(
-        body: Body, *, slots: int = 4, running: bool = True, token_ttl: int | None = None
-    ) -> AsyncIterator[Engine]:
+    async def make(body: Body, *, slots: int = 4, running: bool = True, **options: int | None) -> AsyncIterator[Engine]:
+        policy = msgspec.structs.replace(POLICY, **options)
         clock, hub = FakeClock(), Hub()
         async with SqliteStore(
             tmp_path / "data", conclude=concluder(700_000, {"csv_import": "books"}), inline_limit=700_000
         ) as store:
-            committer = Committer(store, hub.publish, POLICY, clock, interval=0.05)
+            committer = Committer(store, hub.publish, policy, clock, interval=0.05)
             pipelines = {"csv_import": Scripted(body)}
-            worker = Worker(store, committer, hub.publish, pipelines, POLICY, clock, lambda: 0.0, slots)
-            policy = msgspec.structs.replace(POLICY, token_ttl=token_ttl)
+            worker = Worker(store, committer, hub.publish, pipelines, policy, clock, lambda: 0.0, slots)
             service = JobService(
                 store,
                 hub,

@@ -1,38 +1,72 @@
+import math
+from collections.abc import Iterable
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shelfwire.jobs.eta import WINDOW_SECONDS, Eta
+from shelfwire.jobs.eta import MIN_MOMENTS, STEP_SECONDS, WINDOW_SECONDS, Eta
+
+TOTAL = 1_000_000
 
 
-def test_without_a_total_or_any_progress_nothing_is_promised() -> None:
+def told(eta: Eta, moments: Iterable[tuple[float, int]], total: int = TOTAL) -> list[int | None]:
+    return [eta.update(now, processed, total) for now, processed in moments]
+
+
+def test_without_a_total_or_two_moments_with_progress_nothing_is_promised() -> None:
     eta = Eta()
-    assert eta.update(0.0, 5, None) is None
-    assert eta.update(0.0, 5, 10) is None
-    assert eta.update(1.0, 5, 10) is None
+    assert told(eta, [(0.0, 5), (1.0, 5), (2.0, 6)], total=10) == [None] * 3
+    assert eta.update(2.0, 7, 10) is None
+    assert eta.update(4.0, 8, None) is None
+    assert eta.update(4.0, 8, 10) == 2
 
 
 def test_a_steady_rate_gives_the_time_that_is_left() -> None:
-    eta = Eta()
-    assert [eta.update(float(second), second * 10, 100) for second in range(6)] == [None, 9, 8, 7, 6, 5]
+    assert told(Eta(), [(float(second), second * 10) for second in range(6)], total=100) == [None, None, 8, 7, 6, 5]
+
+
+def test_items_of_a_minute_each_give_it_too() -> None:
+    assert told(Eta(), [(60.0 * done, done) for done in range(5)], total=5) == [None, None, 180, 120, 60]
 
 
 def test_it_follows_a_rate_that_changes_within_its_window() -> None:
     eta = Eta()
-    for second in range(100):
-        eta.update(float(second), second * 10, 10_000)
-    for second in range(100, 100 + int(WINDOW_SECONDS) + 1):
-        left = eta.update(float(second), 990 + (second - 99), 10_000)
-    assert left == 10_000 - 1001
+    told(eta, [(float(second), second * 100) for second in range(100)])
+    slower = [(100.0 + second, 9900 + second + 1) for second in range(int(WINDOW_SECONDS) + 1)]
+    assert told(eta, slower)[-1] == TOTAL - slower[-1][1]
 
 
 def test_what_was_done_before_this_attempt_does_not_count_as_speed() -> None:
+    assert told(Eta(), [(0.0, 900), (5.0, 905), (10.0, 910)], total=1000)[-1] == 90
+
+
+def test_the_time_to_the_first_item_is_no_part_of_the_rate() -> None:
+    assert told(Eta(), [(0.0, 0), (600.0, 1), (601.0, 11)], total=111)[-1] == 10
+
+
+def test_first_items_that_take_long_are_forgotten_after_ten_seconds_of_a_faster_rate() -> None:
+    warming_up = [(0.0, 0), (20.0, 1), (40.0, 2), (60.0, 3)]
+    steady = [(60.0 + second / 10, 3 + second) for second in range(1, 1001)]
     eta = Eta()
-    eta.update(0.0, 900, 1000)
-    assert eta.update(10.0, 910, 1000) == 90
+    told(eta, warming_up)
+    errors = {now - 60: left / ((TOTAL - done) / 10) for now, done in steady if (left := eta.update(now, done, TOTAL))}
+    assert max(error for since, error in errors.items() if since > WINDOW_SECONDS + STEP_SECONDS) < 1.01
 
 
-@given(st.lists(st.tuples(st.floats(0, 100), st.integers(0, 50)), min_size=1, max_size=50))
-def test_it_never_promises_less_than_nothing(steps: list[tuple[float, int]]) -> None:
+def test_bursts_give_the_same_as_an_even_flow() -> None:
+    bursts = [(second / 20, second // 100 * 50) for second in range(2000)]
+    expected = [(TOTAL - done) / 10 for _, done in bursts]
+    left = told(Eta(), bursts)
+    pairs = [(one, other) for one, other in zip(left, expected, strict=True) if one is not None]
+    assert len(pairs) > 1700
+    assert all(other - 0.001 <= one <= other + 1 for one, other in pairs)
+
+
+histories = st.lists(st.tuples(st.floats(0, 100), st.integers(0, 50)), min_size=1, max_size=60)
+
+
+@given(histories)
+def test_it_never_promises_less_than_nothing_nor_more_than_nothing_at_the_end(steps: list[tuple[float, int]]) -> None:
     eta, now, processed = Eta(), 0.0, 0
     total = sum(count for _, count in steps)
     for seconds, count in steps:
@@ -40,3 +74,30 @@ def test_it_never_promises_less_than_nothing(steps: list[tuple[float, int]]) -> 
         left = eta.update(now, processed, total)
         assert left is None or left >= 0
         assert left is None or processed < total or left == 0
+
+
+@given(histories, st.floats(0.05, 60), st.integers(1, 1000), st.integers(0, 500))
+def test_whatever_was_before_a_steady_rate_is_found_within_the_window(
+    history: list[tuple[float, int]], interval: float, batch: int, silence: int
+) -> None:
+    eta, now, processed = Eta(), 0.0, 0
+    for seconds, count in history:
+        now, processed = now + seconds, processed + count
+        eta.update(now, processed, TOTAL)
+    now += silence
+    needed = max(MIN_MOMENTS * 2 * STEP_SECONDS, WINDOW_SECONDS, MIN_MOMENTS * interval) + 2 * interval
+    for _ in range(math.ceil(needed / interval) + 1):
+        now, processed = now + interval, processed + batch
+        left = eta.update(now, processed, TOTAL)
+    expected = max(0, TOTAL - processed) * interval / batch
+    assert left is not None
+    assert expected - 0.001 <= left <= expected + 1.001 + expected * 1e-6
+
+
+@given(st.lists(st.floats(0, 1), min_size=500, max_size=2000))
+def test_it_remembers_a_bounded_number_of_moments(gaps: list[float]) -> None:
+    eta, now = Eta(), 0.0
+    for processed, gap in enumerate(gaps):
+        now += gap
+        eta.update(now, processed, None)
+    assert len(eta._moments) <= 2 * WINDOW_SECONDS / STEP_SECONDS + MIN_MOMENTS

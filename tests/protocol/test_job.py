@@ -244,3 +244,38 @@ def test_an_error_keeps_its_affected_items_and_details() -> None:
     assert error.affected_items == ["x"]
     assert error.details == {"a": 1}
     assert error_of(ShelfwireError(Code.INTERNAL)).affected_items is None
+
+
+def test_a_job_is_stalled_until_an_item_comes_and_promises_no_time_meanwhile() -> None:
+    going = jobs.advance(STARTED, 1, Advance(succeeded=1, eta_seconds=9), POLICY, now=NOW)
+    stalled = jobs.advance(going, 1, Advance(stalled="No progress"), POLICY, now=NOW + 1)
+    assert (stalled.stalled, stalled.user_message, stalled.eta_seconds) == (True, "No progress", None)
+    assert stalled.seq == going.seq + 1
+    told = jobs.advance(stalled, 1, Advance(user_message="Waiting for the provider", eta_seconds=9), POLICY, now=NOW)
+    assert (told.stalled, told.user_message, told.eta_seconds) == (True, "Waiting for the provider", None)
+    moved = jobs.advance(told, 1, Advance(failed=1, eta_seconds=8), POLICY, now=NOW)
+    assert (moved.stalled, moved.user_message, moved.eta_seconds) == (False, None, 8)
+
+
+def test_an_item_in_the_same_step_makes_a_stall_untrue() -> None:
+    moved = jobs.advance(STARTED, 1, Advance(succeeded=1, stalled="No progress"), POLICY, now=NOW)
+    assert (moved.stalled, moved.user_message) == (False, None)
+
+
+@pytest.mark.parametrize("state", [CANCELING, control.pause(STARTED, now=NOW)], ids=["canceling", "pausing"])
+def test_a_job_that_is_about_to_stop_is_not_called_stalled(state: JobState) -> None:
+    still = jobs.advance(state, 1, Advance(stalled="No progress"), POLICY, now=NOW)
+    assert (still.stalled, still.user_message) == (False, state.user_message)
+
+
+@pytest.mark.parametrize("change", [change for name, change in BY_ATTEMPT.items() if name != "advance"])
+def test_whatever_else_becomes_of_a_stalled_job_it_is_not_stalled_then(change: Attempt) -> None:
+    stalled = jobs.advance(STARTED, 1, Advance(stalled="No progress"), POLICY, now=NOW)
+    assert not change(stalled, 1).stalled
+    assert not jobs.claim(stalled, POLICY, now=stalled.lease_until).stalled
+
+
+def test_silence_does_not_keep_a_job_from_expiring() -> None:
+    later = NOW + 2 * jobs.HOUR
+    assert jobs.advance(STARTED, 1, Advance(stalled="No progress"), POLICY, now=later).expires_at == STARTED.expires_at
+    assert jobs.advance(STARTED, 1, Advance(succeeded=1), POLICY, now=later).expires_at > STARTED.expires_at

@@ -38,6 +38,7 @@ class Draft:
         room: set while fewer outcomes wait than `Job.pending` allows.
         items: the encoded items recorded since the last commit began.
         in_flight: how many are in the commit that is under way.
+        moves: how many items were recorded so far, or reported.
     """
 
     def __init__(self, state: JobState) -> None:
@@ -50,6 +51,8 @@ class Draft:
         self.room.set()
         self.items: list[msgspec.Raw] = []
         self.in_flight = 0
+        self.moves = 0
+        self.stalled: str | None = None
         self.succeeded = 0
         self.failed = 0
         self.reported = 0
@@ -94,13 +97,14 @@ class Draft:
                 isbn=self.isbn,
                 user_message=self.user_message,
                 eta_seconds=self._eta.update(now, processed, total),
+                stalled=self.stalled,
             ),
             items=self.items,
             closing=self.closing,
         )
         self.in_flight = len(self.items)
         self.items, self.succeeded, self.failed, self.reported = [], 0, 0, 0
-        self.total = self.metadata = self.user_message = None
+        self.total = self.metadata = self.user_message = self.stalled = None
         return change
 
     def put_back(self, change: Change) -> None:
@@ -113,6 +117,7 @@ class Draft:
         self.total = change.step.total if self.total is None else self.total
         self.metadata = self.metadata or change.step.metadata
         self.user_message = self.user_message or change.step.user_message
+        self.stalled = self.stalled or change.step.stalled
 
 
 class Committer:

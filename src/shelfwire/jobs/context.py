@@ -177,7 +177,9 @@ class Job:
         )
         draft = self._draft
         report = legacy.read(progress, status, draft.state.total if draft.total is None else draft.total)
-        draft.reported = max(draft.reported, report.processed or 0)
+        if (report.processed or 0) > max(draft.reported, draft.state.reported):
+            draft.reported = report.processed or 0
+            draft.moves += 1
         draft.total = draft.total if report.total is None else report.total
         draft.title = report.title or draft.title
         draft.user_message = report.user_message or draft.user_message
@@ -191,6 +193,7 @@ class Job:
             raise ValueError(f"item {index} of job {self._draft.state.id} is recorded already")
         item = (place, ok, title, body, index) if self._retry else (place, ok, title, body)
         self._draft.items.append(msgspec.Raw(_encoder.encode(item)))
+        self._draft.moves += 1
         self._recorded.add(place)
         self._committer.mark(self._draft)
 

@@ -1,32 +1,56 @@
-"""How long a job has left, from the rate measured lately."""
+"""How long a job has left.
+
+The rate is the slope between two moments at which items were recorded: the newest one, and the newest of those that
+are both `WINDOW_SECONDS` and `MIN_MOMENTS` - 1 moments older, or else the first one of this attempt. It is the moving
+average of progress bars (tqdm, indicatif), taken between recorded moments instead of up to now, which makes it exact
+where items come in bursts: n bursts lie between n + 1 moments, however long the next one is in coming.
+
+- A slow start does not count: what came before the first recorded moment is no part of the slope, and slow first items
+  leave it after ten seconds of a faster rate. A weighted average would carry them along, the less the later.
+- Time without a worker does not count: each attempt measures anew, from its own first moment.
+- At a steady rate the estimate is exact to the second from the second moment on, and again ten seconds and seven
+  moments after any other rate. Of bursts that are recorded at once seven are enough, whatever lies between them.
+"""
 
 import math
 from collections import deque
+from typing import Final
 
-WINDOW_SECONDS = 10.0
-"""The rate is that of the last ten seconds, so that it follows a provider that slows down."""
+WINDOW_SECONDS: Final = 10.0
+MIN_MOMENTS: Final = 8
+STEP_SECONDS: Final = 0.25
+"""Moments closer than this count as one, which bounds how many are remembered."""
 
 
 class Eta:
     """Measures one attempt's rate."""
 
     def __init__(self) -> None:
-        self._samples: deque[tuple[float, int]] = deque()
+        self._before: int | None = None
+        self._moments: deque[tuple[float, int]] = deque()
 
     def update(self, now: float, processed: int, total: int | None) -> int | None:
         """Note how far the job is, and return whole seconds left; None while the rate is unknown.
 
         Args:
             now: monotonic seconds.
-            processed: items recorded so far.
+            processed: items done so far, those of earlier attempts included; the first call tells where this one began.
             total: items in all, if known.
         """
-        if total is None:
+        if self._before is not None and processed > self._before:
+            self._note(now, processed)
+        self._before = processed
+        if total is None or len(self._moments) < 2:  # noqa: PLR2004 - a slope has two ends
             return None
-        self._samples.append((now, processed))
-        while len(self._samples) > 2 and now - self._samples[1][0] >= WINDOW_SECONDS:  # noqa: PLR2004 - keep a span
-            self._samples.popleft()
-        then, before = self._samples[0]
-        if processed == before or now <= then:
+        (then, before), (newest, done) = self._moments[0], self._moments[-1]
+        if newest <= then:
             return None
-        return max(0, math.ceil((total - processed) * (now - then) / (processed - before)))
+        return max(0, math.ceil((total - processed) * (newest - then) / (done - before)))
+
+    def _note(self, now: float, processed: int) -> None:
+        moments = self._moments
+        if len(moments) > 1 and now - moments[-2][0] < STEP_SECONDS:
+            moments.pop()
+        moments.append((now, processed))
+        while len(moments) > MIN_MOMENTS and now - moments[1][0] >= WINDOW_SECONDS:
+            moments.popleft()

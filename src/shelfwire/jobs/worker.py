@@ -12,6 +12,7 @@ from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.clock import Clock
 from shelfwire.jobs.committer import Committer, Draft
 from shelfwire.jobs.context import Job, Pipeline
+from shelfwire.jobs.stall import Silence
 from shelfwire.jobs.store import Claimed, Committed, JobStore
 from shelfwire.protocol import job as jobs
 from shelfwire.protocol.job import Policy, Status, Transition
@@ -58,11 +59,12 @@ class Worker:
         self._slots = slots
         self._news = asyncio.Event()
         self._runs: dict[asyncio.Task[None], Draft] = {}
+        self._silences: dict[Draft, Silence] = {}
 
     @property
     def stalled(self) -> int:
         """How many of the jobs that run here have recorded nothing for too long."""
-        return 0
+        return sum(draft.state.stalled for draft in self._runs.values())
 
     def wake(self) -> None:
         """There is a new job to claim."""
@@ -108,11 +110,12 @@ class Worker:
         draft = Draft(claimed.state)
         task = asyncio.create_task(self._attempt(claimed, draft))
         self._runs[task] = draft
+        self._silences[draft] = Silence(self._clock.monotonic(), self._policy.stall_after / 1000)
         task.add_done_callback(self._finished)
         return True
 
     def _finished(self, task: asyncio.Task[None]) -> None:
-        del self._runs[task]
+        del self._silences[self._runs.pop(task)]
         self._news.set()
 
     async def _attempt(self, claimed: Claimed, draft: Draft) -> None:
@@ -169,6 +172,9 @@ class Worker:
         while True:
             await self._clock.wait(asyncio.Event(), third / 1000)
             for draft in self._runs.values():
+                if not draft.halted and (text := self._silences[draft].look(self._clock.monotonic(), draft.moves)):
+                    draft.stalled = text
+                    self._committer.mark(draft)
                 if draft.state.lease_until - self._clock.now() <= 2 * third:
                     # A lease does not wait for a tick that an operator may have made longer than it.
                     self._committer.mark(draft, urgent=True)

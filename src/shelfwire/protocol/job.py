@@ -45,6 +45,7 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         id: a UUID.
         pipeline: which pipeline runs it.
         status: where it stands.
+        stalled: whether it runs and has recorded nothing for too long; over with the next item or change of status.
         pausing: whether a pause was asked of the worker that holds it, and not confirmed yet.
         seq: the revision; grows by one with every change a follower can see.
         attempt: how often it was claimed; a commit that carries another number is fenced off.
@@ -82,6 +83,7 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ended_at: int | None = None
     total: int | None = None
     pausing: bool = False
+    stalled: bool = False
     succeeded: int = 0
     failed: int = 0
     reported: int = 0
@@ -141,12 +143,14 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         lease: milliseconds a worker holds a job without renewing.
         ended_ttl: milliseconds an ended job is kept.
         token_ttl: milliseconds a token lasts; None for as long as its job.
+        stall_after: milliseconds without an item after which a running job is stalled; 0 is never.
         max_strikes: so many count against a job before it is given up.
     """
 
     lease: int = 1500
     ended_ttl: int = 24 * 3600 * 1000
     token_ttl: int | None = None
+    stall_after: int = 60_000
     max_strikes: int = 5
 
 
@@ -160,6 +164,8 @@ class Advance(msgspec.Struct, frozen=True, kw_only=True):
         user_message: what to tell a person from now on.
         eta_seconds: whole seconds left.
         reported: see `JobState`; never lowers what was reported before.
+        stalled: the attempt has recorded nothing for too long, and this is what to tell a person; an item in the same
+            step makes that untrue.
     """
 
     total: int | None = None
@@ -172,12 +178,18 @@ class Advance(msgspec.Struct, frozen=True, kw_only=True):
     isbn: str | None = None
     user_message: str | None = None
     eta_seconds: int | None = None
+    stalled: str | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether the attempt did something."""
+        changes = self.succeeded, self.failed, self.reported
+        return any(changes) or self.total is not None or self.user_message is not None
 
     @property
     def visible(self) -> bool:
         """Whether a follower can see a difference; false for a mere renewal of the lease."""
-        changes = self.succeeded, self.failed, self.reported
-        return any(changes) or self.total is not None or self.user_message is not None
+        return self.active or self.stalled is not None
 
 
 def create(
@@ -247,11 +259,16 @@ def advance(state: JobState, attempt: int, step: Advance, policy: Policy, *, now
     if not step.visible:
         return msgspec.structs.replace(state, lease_until=lease_until)
     recorded = step.succeeded + step.failed or step.reported > state.reported
+    silence = step.stalled if state.status is Status.RUNNING and not state.pausing else None
+    stalled = not recorded and (state.stalled or silence is not None)
+    message = _first(_text(step.user_message), None if recorded else _first(silence, state.user_message))
+    idle = now + IDLE_TTL - state.expires_at < HOUR or not step.active
     return changed(
         state,
         now,
+        stalled=stalled,
         lease_until=lease_until,
-        expires_at=now + IDLE_TTL if now + IDLE_TTL - state.expires_at >= HOUR else state.expires_at,
+        expires_at=state.expires_at if idle else now + IDLE_TTL,
         total=_first(step.total, state.total),
         metadata=_first(step.metadata, state.metadata),
         started_at=now if step.total is not None and state.started_at is None else state.started_at,
@@ -262,8 +279,8 @@ def advance(state: JobState, attempt: int, step: Advance, policy: Policy, *, now
         title=_text(step.title) if recorded or step.title else state.title,
         author=_text(step.author) if recorded else state.author,
         isbn=_text(step.isbn) if recorded else state.isbn,
-        user_message=_first(_text(step.user_message), None if recorded else state.user_message),
-        eta_seconds=_first(step.eta_seconds, state.eta_seconds),
+        user_message=message,
+        eta_seconds=None if stalled else _first(step.eta_seconds, state.eta_seconds),
     )
 
 
@@ -365,8 +382,9 @@ Transition = Callable[[JobState, int], JobState]
 
 
 def changed(state: JobState, now: int, **fields: object) -> JobState:
-    """The next revision of a row, with these fields."""
-    return msgspec.structs.replace(state, seq=state.seq + 1, updated_at=max(now, state.updated_at), **fields)
+    """The next revision of a row, with these fields; it is not stalled unless they say so."""
+    fields = {"stalled": False, "seq": state.seq + 1, "updated_at": max(now, state.updated_at), **fields}
+    return msgspec.structs.replace(state, **fields)
 
 
 def paused(state: JobState, *, now: int) -> JobState:

@@ -129,6 +129,8 @@ class State(_Document, frozen=True, kw_only=True):
         current_title: the item recorded last, as a person knows it.
         current_item: more of the item recorded last.
         user_message: what to tell a person beside the counts.
+        pausing: true while a pause was asked for and the worker has not confirmed it.
+        stalled: true while it runs and has recorded nothing for long.
         eta_seconds: seconds that are left, from the measured rate.
         start_time: when the number of items was known, in milliseconds since the epoch.
         metadata: what it works on.
@@ -156,6 +158,8 @@ class State(_Document, frozen=True, kw_only=True):
     current_title: str | None = None
     current_item: CurrentItem | None = None
     user_message: str | None = None
+    pausing: bool | None = None
+    stalled: bool | None = None
     eta_seconds: Seconds | None = None
     start_time: Millis | None = None
     metadata: Metadata | None = None
@@ -266,6 +270,8 @@ def state_of(committed: Committed) -> State:
         current_title=state.title,
         current_item=current_item(state),
         user_message=state.user_message,
+        stalled=state.stalled or None,
+        pausing=state.pausing or None,
         eta_seconds=state.eta_seconds,
         start_time=state.started_at,
         metadata=state.metadata,
