@@ -32,6 +32,7 @@ from shelfwire.protocol.job import Policy
 from shelfwire.protocol.messages import Metadata
 from shelfwire.settings import Settings
 from shelfwire.stores.sqlite import SqliteStore
+from shelfwire.tracing import traced_application, traced_pipelines
 from shelfwire.web.access import Access
 from shelfwire.web.answers import refuse, refuse_http, refuse_unexpected
 from shelfwire.web.entry import Entry
@@ -158,7 +159,7 @@ class Shelfwire:
         )
         # Around everything: Litestar's own middleware sees neither what has no route nor what CORS answers.
         app.asgi_handler = Entry(
-            app.asgi_handler,
+            traced_application(app.asgi_handler),
             self._clock,
             new_id=lambda: self._random_bytes(8).hex(),
             meter=self._metrics,
@@ -187,7 +188,7 @@ async def _engine(
     async with SqliteStore(settings.data, conclude=concluder(inline, names), inline_limit=inline) as store:
         hub = Hub(meter)
         committer = Committer(store, hub.publish, policy, clock, settings.flush_interval, meter)
-        run = pipelines if work else {}
+        run = traced_pipelines(pipelines) if work else {}
         worker = Worker(store, committer, hub.publish, run, policy, clock, random.random, settings.workers)
         tasks = [
             asyncio.create_task(work, name=name)

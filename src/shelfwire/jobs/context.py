@@ -63,6 +63,16 @@ class Job:
         self.failed = draft.state.failed
 
     @property
+    def id(self) -> str:
+        """The job's id."""
+        return self._draft.state.id
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt at the job this is, from 1."""
+        return self._draft.state.attempt
+
+    @property
     def metadata(self) -> Metadata:
         """What was said of the input when the job was made."""
         return self._draft.state.metadata or Metadata()
