@@ -153,7 +153,10 @@ async def test_who_polls_a_deleted_job_hears_its_ending_or_finds_it_gone(make_se
 async def test_a_revoked_token_ends_the_follows_it_let_in_and_no_others(
     make_server: MakeServer, transport: str
 ) -> None:
-    async with make_server(gated=True) as server, Client(server.url, transports=(transport,)) as client:
+    async with (
+        make_server(gated=True) as server,
+        Client(server.url, transports=(transport,), delays=(0.01, 0.01)) as client,
+    ):
         job = await gated_job(server)
         guest = await client.new_token(job, scopes=["watch", "control"])
         mine, theirs = client.follow(job), client.follow(guest)

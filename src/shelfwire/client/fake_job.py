@@ -108,8 +108,11 @@ class FakeJob:
         Raises:
             CutError: the script says so.
         """
+        state = self.state
         await asyncio.sleep(0)  # who heard of the last thing may act on it first
-        state, now = self.state, self.later()
+        if self.state is not state:
+            return
+        now = self.later()
         if state.pausing or state.status is Status.CANCELING:
             self.change(jobs.hand_back(state, state.attempt, POLICY, now=now))
         elif state.ended or state.status is Status.PAUSED or not self._script:
