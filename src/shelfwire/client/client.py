@@ -75,7 +75,7 @@ class Client:
     async def aclose(self) -> None:
         """Close all connections. Jobs go on."""
         for story in tuple(self._stories):
-            story.stop()
+            await story.aclose()
         await self._wire.aclose()
 
     async def import_csv(self, path: Path, *, job_id: str | None = None, idempotency_key: str | None = None) -> JobRef:

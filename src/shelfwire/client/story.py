@@ -93,13 +93,16 @@ class Story:
                 raise ConnectionLostError("the client was closed")
             running.result()
         finally:
+            await self.aclose()
+
+    async def aclose(self) -> None:
+        """End it for whoever listens; returns when its connection is closed."""
+        running = self._running
+        if running is not None:
             running.cancel()
             await asyncio.wait({running})
-
-    def stop(self) -> None:
-        """End it for whoever listens."""
-        if self._running is not None:
-            self._running.cancel()
+            if not running.cancelled():
+                running.exception()  # who has left does not need to hear how it ended
 
     def network_lost(self) -> None:
         """Wait for `network_restored`, without using up tries."""
