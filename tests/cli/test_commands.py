@@ -43,7 +43,12 @@ def test_help_lists_the_commands_and_the_exit_codes(here: Here) -> None:
     code, out, _ = here("--help")
     assert code == 0
     assert [
-        word for word in ("import", "watch", "jobs", "cancel", "serve", "Exit codes", "143") if word not in out
+        word
+        for word in (
+            *("import", "watch", "jobs", "pause", "resume", "cancel", "retry", "results", "delete", "serve"),
+            *("Exit codes", "143"),
+        )
+        if word not in out
     ] == []
 
 
@@ -78,6 +83,12 @@ def test_every_setting_is_a_flag_with_its_meaning(here: Here) -> None:
         (("import", str(EXPORT), "--server", "http://x", "--data", "y"), "exclude each other"),
         (("watch", "last"), "shelfwire import FILE"),
         (("cancel", "abc"), "No job is known"),
+        (("pause", "last"), "shelfwire import FILE"),
+        (("resume", "abc"), "No job is known"),
+        (("retry", "abc"), "No job is known"),
+        (("delete", "abc"), "No job is known"),
+        (("results", "last"), "shelfwire import FILE"),
+        (("results", "last", "--format", "xml"), "--format"),
         (("serve", "--host", "0.0.0.0"), "Set api_keys"),  # noqa: S104 - it is refused
         (("serve", "--host", "0.0.0.0", "--allow-keyless=false"), "Set api_keys"),  # noqa: S104 - likewise
         (("serve", "--host", "0.0.0.0", "--allow-keyless", "--database", "x://"), "database x://"),  # noqa: S104

@@ -137,7 +137,7 @@ async def test_a_full_server_is_tried_again_until_the_tries_are_used_up(make_ser
         await anext(follow)
         with pytest.raises(ConnectionLostError, match="503"):
             await anext(client.follow(job))
-        await follow.aclose()  # type: ignore[attr-defined]
+        await follow.aclose()
 
 
 @asynccontextmanager

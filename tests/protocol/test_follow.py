@@ -1,7 +1,8 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shelfwire.protocol.follow import DELAYS, Backoff, Shown
+from shelfwire.protocol.follow import DELAYS, Backoff, Failure, Shown, Transport, Ways, refresh_in
 from shelfwire.protocol.messages import JobComplete, JobProgress, JobStarted, Message, Payload, Pong
 
 fractions = st.floats(0, 1, exclude_max=True)
@@ -79,3 +80,79 @@ def test_whatever_arrives_what_is_shown_never_goes_back(arrivals: list[tuple[str
     assert seqs == sorted(seqs)
     assert [kind for kind, _ in accepted].count("start") <= 1
     assert [kind for kind, _ in accepted[:-1]].count("end") == 0
+
+
+def test_a_way_that_is_blocked_makes_room_for_the_next_at_once() -> None:
+    ways = Ways()
+    tried = [ways.current]
+    while ways.failed(Failure.BLOCKED):
+        tried.append(ways.current)
+    assert tried == [Transport.WEBSOCKET, Transport.SSE, Transport.POLLING]
+    assert ways.current is Transport.WEBSOCKET
+
+
+def test_one_cut_before_anything_was_heard_may_be_chance_but_not_two() -> None:
+    ways = Ways()
+    assert (ways.failed(Failure.MUTE), ways.current) == (False, Transport.WEBSOCKET)
+    assert (ways.failed(Failure.MUTE), ways.current) == (True, Transport.SSE)
+
+
+def test_a_server_that_is_away_says_nothing_about_the_ways_to_it() -> None:
+    ways = Ways()
+    for _ in range(9):
+        assert not ways.failed(Failure.LOST)
+        assert ways.current is Transport.WEBSOCKET
+
+
+def test_what_has_worked_is_stayed_with_when_the_server_is_away() -> None:
+    ways = Ways()
+    ways.failed(Failure.BLOCKED)
+    ways.works()
+    for failure in (Failure.LOST, Failure.BLOCKED, Failure.MUTE):
+        assert not ways.failed(failure)
+        assert ways.current is Transport.SSE
+
+
+def test_what_has_worked_is_given_up_when_it_is_blocked_again_and_again() -> None:
+    ways = Ways()
+    ways.works()
+    assert [ways.failed(Failure.BLOCKED) for _ in range(3)] == [False, False, True]
+    assert ways.current is Transport.SSE
+
+
+def test_another_network_is_tried_from_the_best_way_on() -> None:
+    ways = Ways()
+    ways.failed(Failure.BLOCKED)
+    ways.works()
+    ways.start_over()
+    assert ways.current is Transport.WEBSOCKET
+
+
+def test_only_what_is_allowed_is_ever_tried() -> None:
+    ways = Ways((Transport.POLLING,))
+    for failure in Failure:
+        assert not ways.failed(failure)
+        assert ways.current is Transport.POLLING
+    with pytest.raises(ValueError, match="at least one"):
+        Ways(())
+
+
+@given(st.lists(st.sampled_from([*Failure, "works"]), max_size=30))
+def test_whatever_happens_there_is_a_way_to_try_and_an_end_to_trying_at_once(events: list[str]) -> None:
+    ways = Ways()
+    at_once = 0
+    for event in events:
+        if event == "works":
+            ways.works()
+            at_once = 0
+        elif ways.failed(Failure(event)):
+            at_once += 1
+        else:
+            at_once = 0
+        assert ways.current in Transport
+        assert at_once < len(Transport)
+
+
+@pytest.mark.parametrize(("left", "seconds"), [(3_600_000, 3540), (120_000, 60), (60_000, 30), (1, 0.001), (-5, 0)])
+def test_a_token_is_replaced_a_minute_before_its_end_or_after_half_its_life(left: int, seconds: float) -> None:
+    assert refresh_in(1_000_000 + left, 1_000_000) == seconds

@@ -3,8 +3,9 @@
 import os
 import stat
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 from rich.console import Console
 
@@ -12,11 +13,16 @@ from shelfwire.cli.connect import Place, Session, choose_place
 from shelfwire.cli.errors import CommandError, Exit
 from shelfwire.cli.jobs_file import Entry, JobsFile, default_folder
 from shelfwire.cli.listing import look_up, print_lines, print_table, to_json
+from shelfwire.cli.results import save
 from shelfwire.cli.running import run
 from shelfwire.cli.tally import clean
 from shelfwire.cli.visit import Visit, refusal, warn, with_ending
-from shelfwire.client import RefusedError
+from shelfwire.client import Client, JobRef, RefusedError
+from shelfwire.errors import Code
 from shelfwire.protocol.job import Status
+from shelfwire.protocol.messages import JobProgress
+
+T = TypeVar("T")
 
 
 def import_file(file: Path, /, *, server: str | None = None, data: Path | None = None, json: bool = False) -> int:
@@ -42,7 +48,31 @@ def watch(job: str, /, *, json: bool = False) -> int:
     """
     jobs_file = _jobs_file()
     entry = jobs_file.find(job)
+    return run(Visit(_place(entry), jobs_file, as_json=json).watch(entry))
+
+
+def resume(job: str, /, *, json: bool = False) -> int:
+    """Let a paused job go on, and show how it goes.
+
+    Args:
+        job: The beginning of its id, or `last`.
+        json: Print each message as a line of JSON, then the outcome with every failed row.
+    """
+    jobs_file = _jobs_file()
+    entry = jobs_file.find(job)
     return run(Visit(_place(entry), jobs_file, as_json=json).resume(entry))
+
+
+def retry(job: str, /, *, json: bool = False) -> int:
+    """Try the failed and unrecorded rows of an ended job again, as a new job, and show how it goes.
+
+    Args:
+        job: The beginning of its id, or `last`.
+        json: Print each message as a line of JSON, then the outcome with every failed row.
+    """
+    jobs_file = _jobs_file()
+    entry = jobs_file.find(job)
+    return run(Visit(_place(entry), jobs_file, as_json=json).retry(entry))
 
 
 def jobs(*, json: bool = False) -> int:
@@ -71,7 +101,7 @@ def cancel(job: str, /) -> int:
     """
     jobs_file = _jobs_file()
     entry = jobs_file.find(job)
-    state = run(_cancel(entry))
+    state = run(_ask(entry, _canceled))
     jobs_file.put(with_ending(entry, state["status"], state["successCount"], state["failureCount"]))
     if state["status"] != Status.CANCELED:
         raise CommandError(f"{entry.file}: too late to cancel, the job is {state['status']}", Exit.UNREACHABLE)
@@ -81,13 +111,89 @@ def cancel(job: str, /) -> int:
     return Exit.OK
 
 
-async def _cancel(entry: Entry) -> dict[str, Any]:
+def pause(job: str, /) -> int:
+    """Pause a job. It stays paused, over restarts too, until `shelfwire resume`.
+
+    Args:
+        job: The beginning of its id, or `last`.
+    """
+    entry = _jobs_file().find(job)
+    state = run(_ask(entry, _paused))
+    if state["status"] != Status.PAUSED:
+        raise CommandError(f"{entry.file}: too late to pause, the job is {state['status']}", Exit.UNREACHABLE)
+    total, done = state["totalCount"], state["processedCount"]
+    moment = f"after {done:,} of {total:,} rows" if total else "before it had begun"
+    sys.stdout.write(f"Paused the import of {clean(entry.file)} {moment}. Go on: shelfwire resume {entry.short}\n")
+    return Exit.OK
+
+
+def delete(job: str, /) -> int:
+    """Delete a job with its input and results; one that has not ended is canceled first.
+
+    Args:
+        job: The beginning of its id, or `last`.
+    """
+    jobs_file = _jobs_file()
+    entry = jobs_file.find(job)
+    found = run(_ask(entry, _deleted))
+    jobs_file.remove(entry)
+    what = "and everything that was kept of it" if found else "from the list; its server knew nothing of it any more"
+    sys.stdout.write(f"Deleted the import of {clean(entry.file)} {what}\n")
+    return Exit.OK
+
+
+def results(
+    job: str,
+    /,
+    *,
+    format: Literal["csv", "ndjson", "json"] = "csv",  # noqa: A002 - the flag's name
+    status: Literal["ok", "failed"] | None = None,
+    output: Path | None = None,
+) -> int:
+    """Print what came of each row, imported or not, in the order of the file.
+
+    Args:
+        job: The beginning of its id, or `last`.
+        format: csv, a table that is safe to open in a spreadsheet; ndjson, a line of JSON each; or json, one array.
+        status: Only rows that are ok, or only those that failed.
+        output: The file to write to, in place of what it holds; the standard output unless given.
+    """
+    entry = _jobs_file().find(job)
+    run(_ask(entry, lambda client, ref: save(client, ref, format, status, output)))
+    return Exit.OK
+
+
+async def _canceled(client: Client, job: JobRef) -> dict[str, Any]:
+    await client.cancel(job)
+    await client.follow(job).run()
+    return await client.state(job)
+
+
+async def _paused(client: Client, job: JobRef) -> dict[str, Any]:
+    state = await client.pause(job)
+    if state["status"] != Status.PAUSED:
+        async for message in client.follow(job):
+            if isinstance(message.payload, JobProgress) and message.payload.state == Status.PAUSED:
+                break
+        state = await client.state(job)
+    return state
+
+
+async def _deleted(client: Client, job: JobRef) -> bool:
+    try:
+        await client.delete(job)
+    except RefusedError as error:
+        if error.code != Code.UNAUTHORIZED:
+            raise
+        return False
+    return True
+
+
+async def _ask(entry: Entry, question: Callable[[Client, JobRef], Awaitable[T]]) -> T:
+    """Ask the job's server, or one that is started for this alone and runs no jobs."""
     try:
         async with Session(_place(entry), work=False) as session:
-            await session.client.cancel(entry.ref)
-            async for _ in session.client.follow(entry.ref):
-                pass
-            return await session.client.state(entry.ref)
+            return await question(session.client, entry.ref)
     except RefusedError as error:
         raise refusal(error, entry.file, entry) from None
 

@@ -19,6 +19,8 @@ from shelfwire.settings import LOOPBACK, Settings, SettingsError, load
 
 T = TypeVar("T")
 SERVER_VARIABLE: Final = "SHELFWIRE_SERVER"
+KEY_VARIABLE: Final = "SHELFWIRE_API_KEY"
+"""No flag: other users of a machine can see what was typed."""
 ANSWER_SECONDS: Final = 3.0
 """A server that lives says so in this time."""
 BUSY_SECONDS: Final = 15.0
@@ -114,7 +116,7 @@ class Session:
         """Find the server, or start it."""
         try:
             url = await self._reach()
-            self.client = await self._stack.enter_async_context(Client(url))
+            self.client = await self._stack.enter_async_context(Client(url, api_key=os.environ.get(KEY_VARIABLE)))
         except BaseException:
             await self._stack.aclose()
             raise

@@ -42,6 +42,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         server: the URL of the server that runs it; unset for a job in a data folder of this machine.
         data: that data folder.
         ended: how it ended, if this command line has seen it.
+        expires: when the token ends, in milliseconds since the epoch; unset if it lasts as long as the job.
     """
 
     job_id: str
@@ -51,6 +52,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     server: str | None = None
     data: str | None = None
     ended: Ended | None = None
+    expires: int | None = None
 
     @property
     def short(self) -> str:
@@ -60,7 +62,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def ref(self) -> JobRef:
         """The job, for the client."""
-        return JobRef(self.job_id, self.token)
+        return JobRef(self.job_id, self.token, self.expires)
 
     @property
     def where(self) -> str:
@@ -122,10 +124,17 @@ class JobsFile:
 
     def put(self, entry: Entry) -> None:
         """Keep a job, in place of what was known of it. One that cannot be kept costs a warning, not the job."""
+        self._change(entry, [entry])
+
+    def remove(self, entry: Entry) -> None:
+        """Forget a job."""
+        self._change(entry, [])
+
+    def _change(self, entry: Entry, successor: list[Entry]) -> None:
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with FileLock(self.path.with_suffix(".lock"), timeout=LOCK_SECONDS, mode=0o600):
-                self._write([entry, *(e for e in self.entries() if e.job_id != entry.job_id)])
+                self._write([*successor, *(e for e in self.entries() if e.job_id != entry.job_id)])
         except Timeout:
             self._warn(f"Job {entry.short} is not remembered: another process keeps {self.path} locked")
         except OSError as error:

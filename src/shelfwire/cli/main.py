@@ -54,7 +54,12 @@ _COMMANDS: Final = {
     "import": ("commands:import_file", WITHOUT_SERVER),
     "watch": ("commands:watch", "Come back to a job: show how it goes, and go on with it if nobody else does."),
     "jobs": ("commands:jobs", "List the jobs of the last 30 days, and where each stands."),
+    "pause": ("commands:pause", "Pause a job until it is resumed, over restarts too."),
+    "resume": ("commands:resume", "Let a paused job go on, and show how it goes."),
     "cancel": ("commands:cancel", "Cancel a job. The rows imported until then are kept."),
+    "retry": ("commands:retry", "Try the rows of an ended job that failed again, as a new job."),
+    "results": ("commands:results", "Print what came of each row, as CSV or JSON."),
+    "delete": ("commands:delete", "Delete a job with its input and results."),
     "serve": ("serve:serve", SETTINGS),
     "schema": ("schema:schema", "Print a description of the server for programs, as JSON."),
 }

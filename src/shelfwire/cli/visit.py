@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import secrets
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from shelfwire.cli.connect import Place, Session
+from shelfwire.cli.connect import KEY_VARIABLE, Place, Session
 from shelfwire.cli.errors import OF_STATUS, CommandError, Exit
 from shelfwire.cli.jobs_file import Ended, Entry, JobsFile, now
 from shelfwire.cli.show import Output, choose
@@ -59,7 +60,7 @@ class Visit:
         async with self._stay(path.name):
             return await self._follow(await self._begin(path))
 
-    async def resume(self, entry: Entry) -> Exit:
+    async def watch(self, entry: Entry) -> Exit:
         """Follow a known job to its ending.
 
         Raises:
@@ -68,6 +69,29 @@ class Visit:
         self._entry = entry
         async with self._stay(entry.file):
             return await self._follow(entry)
+
+    async def resume(self, entry: Entry) -> Exit:
+        """Let a paused job go on, and follow it to its ending.
+
+        Raises:
+            CommandError: it cannot be resumed or followed.
+        """
+        self._entry = entry
+        async with self._stay(entry.file):
+            await self._session.client.resume(entry.ref)
+            return await self._follow(entry)
+
+    async def retry(self, entry: Entry) -> Exit:
+        """Start a new job over what an ended one left undone, and follow it to its ending.
+
+        Raises:
+            CommandError: there is nothing to retry, or it cannot be followed.
+        """
+        self._entry = entry
+        key = secrets.token_urlsafe()
+        async with self._stay(entry.file):
+            job = await self._session.ask(lambda client: client.retry(entry.ref, idempotency_key=key))
+            return await self._follow(self._remember(job, entry.file))
 
     @contextlib.asynccontextmanager
     async def _stay(self, file: str) -> AsyncIterator[None]:
@@ -81,35 +105,44 @@ class Visit:
             raise refusal(error, file, self._entry) from None
 
     async def _begin(self, path: Path) -> Entry:
-        creating = asyncio.ensure_future(self._session.ask(lambda client: client.import_csv(path)))
+        key = secrets.token_urlsafe()  # one for all servers that are asked: an answer may get lost between them
+        sending = self._session.ask(lambda client: client.import_csv(path, idempotency_key=key))
+        creating = asyncio.ensure_future(sending)
         try:
-            return self._remember(await asyncio.shield(creating), path)
+            return self._remember(await asyncio.shield(creating), path.name)
         except asyncio.CancelledError:
             await asyncio.wait({creating}, timeout=LAST_WORD_SECONDS)
             if creating.done() and not creating.exception():
-                self._remember(creating.result(), path)
+                self._remember(creating.result(), path.name)
             creating.cancel()
             raise
         except OSError as error:
             raise CommandError(f"{path} cannot be read: {error.strerror}") from None
 
-    def _remember(self, job: JobRef, path: Path) -> Entry:
+    def _remember(self, job: JobRef, file: str) -> Entry:
         server, data = self._session.place
         self._entry = Entry(
             job_id=job.job_id,
             token=job.token,
-            file=path.name,
+            file=file,
             created=now(),
             server=server,
             data=None if data is None else str(data),
+            expires=job.expires_at,
         )
         self._jobs_file.put(self._entry)
         return self._entry
+
+    def _keep_token(self, job: JobRef) -> None:
+        if self._entry is not None:
+            self._entry = msgspec.structs.replace(self._entry, token=job.token, expires=job.expires_at)
+            self._jobs_file.put(self._entry)
 
     async def _follow(self, entry: Entry) -> Exit:
         output = choose(entry.file, entry.short, as_json=self._as_json)
         with output:
             last = await self._messages(entry, output)
+        entry = self._entry or entry  # with the token that is valid now
         ending = await self._session.ask(lambda client: _ending(client, entry, last))
         output.end(ending)
         self._jobs_file.put(with_ending(entry, ending.status, ending.success_count, ending.failure_count))
@@ -124,7 +157,8 @@ class Visit:
         last: Message | None = None
         while last is None or not last.terminal:
             with contextlib.suppress(_MovedError):
-                async for last in self._session.client.follow(entry.ref, wait):
+                ref = (self._entry or entry).ref
+                async for last in self._session.client.follow(ref, wait, on_token=self._keep_token):
                     output.message(last)
                     self._position = output.tally.position
                 continue
@@ -158,6 +192,8 @@ def refusal(error: RefusedError, file: str, entry: Entry | None) -> CommandError
             f"{file}: {entry.where} does not know job {entry.short} any more, or not this way in: it has expired, "
             "or another server runs there now. Import the file again"
         )
+    elif error.code == Code.UNAUTHORIZED:
+        text = f"{file}: {error.user_message} Then set it as {KEY_VARIABLE}"
     else:
         text = f"{file}: {error.user_message} ({error.message})"
     return CommandError(text, Exit.UNREACHABLE)

@@ -1,64 +1,36 @@
-"""One client for all that a server offers: HTTP for what is asked once, the progress socket to follow."""
+"""One client for all that a server offers."""
 
 import asyncio
-import contextlib
 import random
-import ssl
-from collections.abc import AsyncIterator, Callable
+import secrets
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
-from urllib.parse import urlencode
+from typing import Any, Final, Literal, Self
+from urllib.parse import parse_qs, urlsplit
+from weakref import WeakSet
 
-import httpx2
 import msgspec
-import websockets
-from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
-from shelfwire.errors import CODES, Code
-from shelfwire.protocol.closes import FINAL_CLOSE_CODES
-from shelfwire.protocol.follow import DELAYS, Backoff, Shown
-from shelfwire.protocol.messages import MAX_MESSAGE_BYTES, Message, SyncRequest, UndecodableError, decode, encode
+from shelfwire.client.clock import Clock, SystemClock
+from shelfwire.client.errors import ConnectionLostError, data_of, problem_in, refusal
+from shelfwire.client.following import Following
+from shelfwire.client.network import Network
+from shelfwire.client.ref import JobRef
+from shelfwire.client.story import Means, Story
+from shelfwire.client.wire import Answer, CutError, Request, Upload, Wire, WireError
+from shelfwire.protocol.follow import DELAYS, Backoff, Transport
+from shelfwire.protocol.grants import Scope
 
-TIMEOUT_SECONDS: Final = 60.0
 MAX_PAGE: Final = 1000
-RETRYABLE_STATUS: Final = 500
-"""From this status on a refused handshake is tried again; 429 is, too."""
-TOO_MANY: Final = 429
+CREATE_RETRIES: Final = 3
+"""So often the creation of a job is asked for again when the answer was lost."""
+EXPORTS: Final = {"csv": "text/csv", "ndjson": "application/x-ndjson"}
+GATEWAY: Final = frozenset({502, 504})
+"""What a proxy says when the answer was lost behind it."""
 
-
-class JobRef(msgspec.Struct, frozen=True):
-    """What it takes to come back to a job. The token is a secret: keep it where only its owner can read it."""
-
-    job_id: str
-    token: str
-
-
-class RefusedError(Exception):
-    """The server said no.
-
-    Attributes:
-        code: an error code; this client may not know it.
-        message: technical.
-        user_message: for a person, with what to do next.
-        status: the HTTP status, or the WebSocket's close code.
-    """
-
-    def __init__(self, code: str, message: str, user_message: str, status: int) -> None:
-        self.code = code
-        self.message = message
-        self.user_message = user_message
-        self.status = status
-        super().__init__(f"{code}: {message}")
-
-
-class ConnectionLostError(RefusedError):
-    """The server cannot be reached, or all tries to reconnect failed. The job, if there is one, goes on."""
-
-    def __init__(self, reason: str) -> None:
-        entry = CODES[Code.MAX_RETRIES]
-        super().__init__(Code.MAX_RETRIES, f"{entry.message}: {reason}", entry.user_message, entry.status)
+File = Path | Upload
+"""What can be sent: a file on disk or in memory."""
 
 
 class Client:
@@ -66,44 +38,80 @@ class Client:
 
     Args:
         url: the server's, such as `http://127.0.0.1:8787`.
+        api_key: lets its holder create jobs, where the server asks for one. A secret.
+        transports: how to follow jobs, the first that gets through; one name pins it.
+        wire: the way to the server, such as `shelfwire.client.testing.FakeServer`; the network unless given.
+        clock: where the time comes from.
         delays: seconds before each try to reconnect; the contract's unless a test has less time.
         random_fraction: gives fractions in [0, 1), which shorten the delays.
     """
 
     def __init__(
         self,
-        url: str,
+        url: str = "http://127.0.0.1:8787",
         *,
+        api_key: str | None = None,
+        transports: Sequence[str] = tuple(Transport),
+        wire: Wire | None = None,
+        clock: Clock | None = None,
         delays: tuple[float, ...] = DELAYS,
         random_fraction: Callable[[], float] = random.random,
     ) -> None:
         self._url = url.rstrip("/")
-        self._delays = delays
-        self._random_fraction = random_fraction
-        self._http = httpx2.AsyncClient(base_url=self._url, timeout=TIMEOUT_SECONDS, trust_env=False)
+        self._key_header = {} if api_key is None else {"X-API-Key": api_key}
+        self._wire = Network(self._url) if wire is None else wire
+        ways = tuple(Transport(name) for name in transports)
+        self._means = Means(self._wire, clock or SystemClock(), random_fraction, delays, ways)
+        self._stories: WeakSet[Story] = WeakSet()
 
     async def __aenter__(self) -> Self:
-        """Open the connection pool."""
-        await self._http.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close all connections. Jobs go on."""
-        await self._http.__aexit__(kind, error, trace)
+        await self.aclose()
 
-    async def import_csv(self, path: Path) -> JobRef:
-        """Send a CSV file and start its import.
+    async def aclose(self) -> None:
+        """Close all connections. Jobs go on."""
+        for story in tuple(self._stories):
+            await story.aclose()
+        await self._wire.aclose()
+
+    async def import_csv(self, path: Path, *, job_id: str | None = None, idempotency_key: str | None = None) -> JobRef:
+        """Send a CSV file and start its import. See `start` for the arguments and errors."""
+        request = Request(method="POST", path="/api/import/csv-gemini", files={"file": path})
+        return await self._create(request, job_id, idempotency_key)
+
+    async def start(
+        self,
+        pipeline: str,
+        *,
+        file: File | None = None,
+        files: Mapping[str, File] | None = None,
+        json: Any = None,
+        job_id: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> JobRef:
+        """Start a job of any pipeline. An answer that is lost is asked for again, and makes no second job.
+
+        Args:
+            pipeline: its name.
+            file: an input, sent as the form field `file`.
+            files: more inputs, by form field.
+            json: the input, an object of JSON, for pipelines that take no file.
+            job_id: a UUID of the caller's own choice; with `json`, which must be an object then.
+            idempotency_key: names this request over the life of the caller; the same key and input mean the same
+                job. It must be unguessable. Without one, a new one covers this call.
 
         Raises:
-            OSError: the file cannot be read.
-            RefusedError: the server does not take it.
+            OSError: a file cannot be read.
+            RefusedError: the server does not take it; `retry_after` tells when it may.
             ConnectionLostError: the server cannot be reached.
         """
-        with path.open("rb") as file:
-            answer = await self._ask("POST", "/api/import/csv-gemini", files={"file": (path.name, file, "text/csv")})
-        return JobRef(answer["jobId"], answer["token"])
+        parts = {**({} if file is None else {"file": file}), **(files or {})}
+        request = Request(method="POST", path=f"/api/pipelines/{pipeline}/jobs", files=parts, json=json)
+        return await self._create(request, job_id, idempotency_key)
 
     async def state(self, job: JobRef) -> dict[str, Any]:
         """Return a job's state, as section 4 of the contract has it.
@@ -112,18 +120,44 @@ class Client:
             RefusedError: the token does not let its holder look.
             ConnectionLostError: the server cannot be reached.
         """
-        return await self._ask("GET", f"/api/jobs/{job.job_id}", headers=_bearer(job))
+        state: dict[str, Any] = await self._of_job("GET", job)
+        return state
+
+    async def pause(self, job: JobRef) -> dict[str, Any]:
+        """Ask for a job to stop until `resume`, and return its state. Errors as in `cancel`."""
+        state: dict[str, Any] = await self._of_job("POST", job, "/pause")
+        return state
+
+    async def resume(self, job: JobRef) -> dict[str, Any]:
+        """Let a paused job go on, and return its state. Errors as in `cancel`."""
+        state: dict[str, Any] = await self._of_job("POST", job, "/resume")
+        return state
 
     async def cancel(self, job: JobRef) -> dict[str, Any]:
-        """Ask for a job to stop, and return its state.
+        """Ask for a job to stop for good, and return its state.
 
         Raises:
-            RefusedError: the job has ended, or the token does not let its holder do this.
+            RefusedError: the job's state forbids it (409), or the token does not let its holder do this.
             ConnectionLostError: the server cannot be reached.
         """
-        return await self._ask("POST", f"/api/jobs/{job.job_id}/cancel", headers=_bearer(job))
+        state: dict[str, Any] = await self._of_job("POST", job, "/cancel")
+        return state
 
-    async def results(self, job: JobRef, *, status: str | None = None) -> AsyncIterator[dict[str, Any]]:
+    async def retry(self, job: JobRef, *, idempotency_key: str | None = None) -> JobRef:
+        """Start a new job over the failed and unrecorded items of an ended one.
+
+        Raises:
+            RefusedError: the job has not ended, nothing is left to retry, or the token does not let its holder do this.
+            ConnectionLostError: the server cannot be reached.
+        """
+        request = Request(method="POST", path=_path(job, "/retry"), headers=job.bearer)
+        return await self._create(request, None, idempotency_key)
+
+    async def delete(self, job: JobRef) -> None:
+        """End a job if it has not ended, and erase all there is of it, its tokens too. Errors as in `cancel`."""
+        await self._of_job("DELETE", job)
+
+    async def results(self, job: JobRef, *, status: str | None = None) -> AsyncGenerator[dict[str, Any]]:
         """Iterate over the items that are recorded now, in the order of the input.
 
         Args:
@@ -136,94 +170,140 @@ class Client:
         """
         cursor: str | None = None
         while True:
-            wanted = {"limit": str(MAX_PAGE), "status": status, "cursor": cursor}
-            params = {name: value for name, value in wanted.items() if value is not None}
-            page = await self._ask("GET", f"/api/jobs/{job.job_id}/results", headers=_bearer(job), params=params)
+            page = data_of(await self._page(job, status, cursor, "application/json"))
             for item in page["items"]:
                 yield item
             if page["next"] is None or page["next"] == cursor:
                 return
             cursor = page["next"]
 
-    async def follow(self, job: JobRef, on_wait: Callable[[float], None] = lambda _: None) -> AsyncIterator[Message]:
-        """Iterate over a job's messages until its ending, whatever happens to the connection.
+    async def export(
+        self, job: JobRef, *, kind: Literal["csv", "ndjson"] = "csv", status: str | None = None
+    ) -> AsyncGenerator[bytes]:
+        """Iterate over the parts of one file with the items that are recorded now, in UTF-8.
 
-        Messages older than what was yielded are dropped. Leaving the iteration leaves the job alone.
+        Args:
+            job: the job.
+            kind: a table that is safe to open in a spreadsheet, or a JSON document a line.
+            status: only `ok` or only `failed` items.
+
+        Raises:
+            RefusedError: the token does not let its holder read results.
+            ConnectionLostError: the server cannot be reached.
+        """
+        cursor: str | None = None
+        while True:
+            answer = await self._page(job, status, cursor, EXPORTS[kind])
+            if not answer.good:
+                raise refusal(answer)
+            # Every page of a table begins with the header.
+            yield answer.body if cursor is None or kind != "csv" else answer.body.partition(b"\r\n")[2]
+            following = _cursor_in(answer.headers.get("link", ""))
+            if following is None or following == cursor:
+                return
+            cursor = following
+
+    async def new_token(self, job: JobRef, *, scopes: Sequence[str], expires_in: int | None = None) -> JobRef:
+        """Make another token for a job, to hand to somebody who may do less.
+
+        Args:
+            job: the job.
+            scopes: some of `watch`, `control` and `results`, none that this token lacks.
+            expires_in: seconds; never beyond this token's own end, which is also what None means.
+
+        Raises:
+            RefusedError: the token does not let its holder do this.
+            ConnectionLostError: the server cannot be reached.
+        """
+        return await self._token(job, {"scopes": [Scope(scope) for scope in scopes]}, expires_in)
+
+    async def rotate(self, job: JobRef, *, expires_in: int | None = None) -> JobRef:
+        """Replace a token by a new one; the old one is valid for another minute. Arguments and errors as above."""
+        return await self._token(job, {}, expires_in)
+
+    async def revoke(self, job: JobRef) -> None:
+        """End a token, and every connection it was let in with. Errors as in `state`."""
+        await self._of_job("DELETE", job, "/token")
+
+    def follow(
+        self,
+        job: JobRef,
+        on_wait: Callable[[float], None] = lambda _: None,
+        *,
+        on_token: Callable[[JobRef], object] = lambda _: None,
+    ) -> Following:
+        """Follow a job until its ending, whatever happens to the connection.
+
+        Iterate over what this returns. Messages older than what was yielded are dropped, and leaving the iteration
+        leaves the job alone.
 
         Args:
             job: the job.
             on_wait: hears how many seconds it is until the next try to reconnect.
-
-        Raises:
-            RefusedError: the server does not let the token's holder follow, or closed for good.
-            ConnectionLostError: every try to reconnect failed.
+            on_token: hears of the token that replaces one about to end, to be kept; may be a coroutine function.
         """
-        shown, backoff, reason = Shown(), Backoff(self._delays), ""
+        story = Story(self._means, job, self.rotate, on_wait, on_token)
+        self._stories.add(story)
+        return Following(story)
+
+    async def _create(self, request: Request, job_id: str | None, key: str | None) -> JobRef:
+        headers = {**request.headers, **self._key_header, "Idempotency-Key": key or secrets.token_urlsafe()}
+        named = msgspec.structs.replace(request, headers=headers)
+        if job_id is not None and request.files:
+            named = msgspec.structs.replace(named, fields={"jobId": job_id})
+        elif job_id is not None:
+            named = msgspec.structs.replace(named, json={**request.json, "jobId": job_id})
+        data = data_of(await self._insist(named))
+        return JobRef(data["jobId"], data["token"], data.get("tokenExpiresAt"))
+
+    async def _insist(self, request: Request) -> Answer:
+        """Ask again while the answer is lost, with one key, which makes the repetition harmless."""
+        means = self._means
+        backoff = Backoff(means.delays[:CREATE_RETRIES])
+        lost = False
         while True:
             try:
-                async for message in self._messages(job, shown, backoff):
-                    yield message
-            except (OSError, TimeoutError, InvalidHandshake, ConnectionClosed) as error:
-                _raise_if_final(error)
-                reason = str(error)
-            if shown.over:
-                return
-            delay = backoff.next(self._random_fraction())
+                answer = await self._wire.request(request)
+                lost = answer.status in GATEWAY and problem_in(answer) is None
+                reason = f"the server answered {answer.status}"
+            except WireError as error:
+                lost = lost or isinstance(error, CutError)
+                reason, answer = f"{self._url} cannot be reached: {error}", None
+            if answer is not None and not lost:
+                return answer
+            delay = backoff.next(means.random_fraction()) if lost else None
             if delay is None:
                 raise ConnectionLostError(reason)
-            on_wait(delay)
-            await asyncio.sleep(delay)
+            await means.clock.wait(asyncio.Event(), delay)
 
-    async def _messages(self, job: JobRef, shown: Shown, backoff: Backoff) -> AsyncIterator[Message]:
-        query = urlencode({"jobId": job.job_id, "after": shown.seq})
-        url = f"ws{self._url.removeprefix('http')}/ws/progress?{query}"
-        async with connect(url, additional_headers=_bearer(job), max_size=2 * MAX_MESSAGE_BYTES, proxy=None) as socket:
-            if backoff.tries:
-                with contextlib.suppress(ConnectionClosed):  # an ended job closes at once; what it said can be read yet
-                    await socket.send(_sync_request(job))
-            backoff.connected()
-            while not shown.over:
-                try:
-                    message = decode(await socket.recv())
-                except UndecodableError:
-                    continue
-                if isinstance(message, Message) and shown.accept(message):
-                    yield message
+    async def _token(self, job: JobRef, body: dict[str, Any], expires_in: int | None) -> JobRef:
+        if expires_in is not None:
+            body = {**body, "expiresIn": expires_in}
+        data = await self._of_job("POST", job, "/token", json=body)
+        return JobRef(job.job_id, data["token"], data.get("expiresAt"))
 
-    async def _ask(self, method: str, path: str, **request: Any) -> dict[str, Any]:
+    async def _page(self, job: JobRef, status: str | None, cursor: str | None, accept: str) -> Answer:
+        wanted = {"limit": str(MAX_PAGE), "status": status, "cursor": cursor}
+        params = {name: value for name, value in wanted.items() if value is not None}
+        headers = {**job.bearer, "Accept": accept}
+        return await self._ask(Request(method="GET", path=_path(job, "/results"), headers=headers, params=params))
+
+    async def _of_job(self, method: str, job: JobRef, below: str = "", json: Any = None) -> Any:
+        request = Request(method=method, path=_path(job, below), headers=job.bearer, json=json)
+        return data_of(await self._ask(request))
+
+    async def _ask(self, request: Request) -> Answer:
         try:
-            response = await self._http.request(method, path, **request)
-        except httpx2.HTTPError as error:
+            return await self._wire.request(request)
+        except WireError as error:
             raise ConnectionLostError(f"{self._url} cannot be reached: {error}") from error
-        if response.is_error:
-            raise _refused(response.status_code, response.content)
-        data: dict[str, Any] = response.json()["data"]
-        return data
 
 
-def _bearer(job: JobRef) -> dict[str, str]:
-    return {"Authorization": f"Bearer {job.token}"}
+def _cursor_in(link: str) -> str | None:
+    """The cursor of the next page in a `Link` header."""
+    target, _, relation = link.removeprefix("<").partition(">")
+    return parse_qs(urlsplit(target).query).get("cursor", [None])[0] if "next" in relation else None
 
 
-def _sync_request(job: JobRef) -> str:
-    return encode(Message(job_id=job.job_id, pipeline="", timestamp=0, payload=SyncRequest()))
-
-
-def _refused(status: int, body: bytes) -> RefusedError:
-    try:
-        problem = msgspec.json.decode(body, type=dict[str, Any])
-        return RefusedError(problem["code"], problem["detail"], problem["userMessage"], status)
-    except (msgspec.MsgspecError, KeyError):
-        entry = CODES[Code.INTERNAL]
-        return RefusedError(Code.INTERNAL, f"The server answered {status}", entry.user_message, status)
-
-
-def _raise_if_final(error: Exception) -> None:
-    match error:
-        case InvalidStatus(response=response):
-            if response.status_code < RETRYABLE_STATUS and response.status_code != TOO_MANY:
-                raise _refused(response.status_code, bytes(response.body or b"")) from error
-        case ConnectionClosed(rcvd=websockets.frames.Close(code=code, reason=reason)) if code in FINAL_CLOSE_CODES:
-            raise RefusedError(Code.INVALID_REQUEST, reason, "The server ended the connection.", code) from error
-        case ssl.SSLError():
-            raise ConnectionLostError(str(error)) from error
+def _path(job: JobRef, below: str) -> str:
+    return f"/api/jobs/{job.job_id}{below}"

@@ -1,14 +1,45 @@
-"""The client's side of following: when to reconnect, and which messages to show.
+"""The client's side of following: how to reach the server, when to reconnect, and which messages to show.
 
 Source: sections 2 and 6 of the wire contract.
 """
 
+from collections.abc import Sequence
+from enum import StrEnum
 from typing import Final
 
 from shelfwire.protocol.messages import JobStarted, Message
 
 DELAYS: Final = (2.0, 4.0, 8.0, 16.0, 30.0)
 """Seconds to wait before each try to reconnect. A successful connection starts them anew."""
+REFRESH_AHEAD: Final = 60_000
+"""Milliseconds before its end at which a token is replaced, or half of its life if that is shorter."""
+
+
+class Transport(StrEnum):
+    """A way to follow a job, the best first."""
+
+    WEBSOCKET = "websocket"
+    SSE = "sse"
+    POLLING = "polling"
+
+
+class Failure(StrEnum):
+    """How a connection came to nothing.
+
+    `LOST`: the server is away or busy; the same way may work later.
+    `MUTE`: it was cut before anything was heard on it, which may be chance or somebody's policy.
+    `BLOCKED`: something between client and server does not let this way through.
+    """
+
+    LOST = "lost"
+    MUTE = "mute"
+    BLOCKED = "blocked"
+
+
+PATIENCE: Final = {Failure.MUTE: 2, Failure.BLOCKED: 1}
+"""So many failures in a row close a way that never worked."""
+PROVEN_PATIENCE: Final = 3
+"""The same for one that has worked: a gateway speaks for a server that is only restarting."""
 
 
 class Backoff:
@@ -37,6 +68,63 @@ class Backoff:
     def connected(self) -> None:
         """Start anew: a connection succeeded."""
         self.tries = 0
+
+
+class Ways:
+    """Which way to follow by: the first that gets through, and then that one for good.
+
+    Args:
+        allowed: the ways to try, in this order.
+    """
+
+    def __init__(self, allowed: Sequence[Transport] = tuple(Transport)) -> None:
+        if not allowed:
+            raise ValueError("at least one transport is needed to follow by")
+        self._allowed = tuple(allowed)
+        self._at = 0
+        self._proven = False
+        self._failures = 0
+
+    @property
+    def current(self) -> Transport:
+        """The way to try next."""
+        return self._allowed[self._at]
+
+    def works(self) -> None:
+        """Stay with the current way: something was heard on it."""
+        self._proven = True
+        self._failures = 0
+
+    def failed(self, failure: Failure) -> bool:
+        """Whether there is another way to try at once. Otherwise the caller waits before it tries `current`."""
+        if failure is Failure.LOST:
+            if not self._proven:
+                self.start_over()
+            return False
+        self._failures += 1
+        if self._failures < (PROVEN_PATIENCE if self._proven else PATIENCE[failure]):
+            return False
+        following = self._at + 1
+        self.start_over()
+        self._at = following % len(self._allowed)
+        return self._at > 0
+
+    def start_over(self) -> None:
+        """Forget what worked: the network is another one now."""
+        self._at = 0
+        self._proven = False
+        self._failures = 0
+
+
+def refresh_in(expires_at: int, now: int) -> float:
+    """Seconds until a token should be replaced.
+
+    Args:
+        expires_at: when it ends, in milliseconds since the epoch.
+        now: the time, likewise.
+    """
+    left = max(0, expires_at - now)
+    return (left - min(REFRESH_AHEAD, left // 2)) / 1000
 
 
 class Shown:

@@ -1,0 +1,160 @@
+"""The same client for code without an event loop: it runs on one in a thread of its own."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, suppress
+from functools import partial, wraps
+from types import TracebackType
+from typing import Any, Concatenate, Final, Generic, ParamSpec, Self, TypeVar
+
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from shelfwire.client.client import Client
+from shelfwire.client.following import Following
+from shelfwire.client.ref import JobRef
+from shelfwire.protocol.follow import Transport
+from shelfwire.protocol.messages import Message
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Inner = TypeVar("Inner")
+_END: Final = object()
+
+
+class _Face(Generic[Inner]):
+    """What a thread sees of something that lives on the event loop."""
+
+    _inner: Inner
+    _portal: BlockingPortal
+
+
+def _waiting(
+    method: Callable[Concatenate[Inner, P], Awaitable[T]],
+) -> Callable[Concatenate[_Face[Inner], P], T]:
+    @wraps(method)
+    def call(face: _Face[Inner], /, *args: P.args, **options: P.kwargs) -> T:
+        return face._portal.call(partial(method, face._inner, *args, **options))  # noqa: SLF001 - of our own kind
+
+    return call
+
+
+def _telling(method: Callable[[Inner], None]) -> Callable[[_Face[Inner]], None]:
+    @wraps(method)
+    def call(face: _Face[Inner], /) -> None:
+        face._portal.call(method, face._inner)  # noqa: SLF001 - of our own kind
+
+    return call
+
+
+def _iterating(
+    method: Callable[Concatenate[Inner, P], AsyncGenerator[T]],
+) -> Callable[Concatenate[_Face[Inner], P], Iterator[T]]:
+    @wraps(method)
+    def call(face: _Face[Inner], /, *args: P.args, **options: P.kwargs) -> Iterator[T]:
+        items = method(face._inner, *args, **options)  # noqa: SLF001 - of our own kind
+        try:
+            yield from _each(items, face._portal)  # noqa: SLF001 - of our own kind
+        finally:
+            with suppress(RuntimeError):  # the client is closed already
+                face._portal.call(items.aclose)  # noqa: SLF001 - of our own kind
+
+    return call
+
+
+def _each(items: AsyncIterator[T], portal: BlockingPortal) -> Iterator[T]:
+    while (item := portal.call(_next, items)) is not _END:
+        yield item
+
+
+async def _next(items: AsyncIterator[Any]) -> Any:
+    return await anext(items, _END)
+
+
+def _built_like(_: Callable[P, Client]) -> Callable[[Callable[..., None]], Callable[Concatenate[Any, P], None]]:
+    return lambda method: method
+
+
+class BlockingFollowing(_Face[Following], Iterator[Message]):
+    """One follow: iterate over it for the job's messages, once. Other threads may call its methods."""
+
+    def __init__(self, inner: Following, portal: BlockingPortal) -> None:
+        self._inner = inner
+        self._portal = portal
+        self._each = _each(inner, portal)
+
+    @property
+    def job(self) -> JobRef:
+        """The job, with the token that is valid now."""
+        return self._inner.job
+
+    @property
+    def transport(self) -> Transport | None:
+        """What the job was heard on last; None before it was."""
+        return self._inner.transport
+
+    def __next__(self) -> Message:
+        """Return the next message. Errors as in `Following`."""
+        return next(self._each)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    close = _waiting(Following.aclose)
+    ping = _waiting(Following.ping)
+    network_lost = _telling(Following.network_lost)
+    network_restored = _telling(Following.network_restored)
+    cancel_reconnection = _telling(Following.cancel_reconnection)
+
+
+class BlockingClient(_Face[Client]):
+    """`Client`, method for method, for scripts. Use it as a context manager.
+
+    Callbacks are called in the client's own thread and must not call the client.
+    """
+
+    @_built_like(Client)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """Take what `Client` takes."""
+        self._inner = Client(*args, **options)
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._portal = stack.enter_context(start_blocking_portal(name="shelfwire-client"))
+            stack.callback(self._portal.call, self._inner.aclose)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def follow(
+        self,
+        job: JobRef,
+        on_wait: Callable[[float], None] = lambda _: None,
+        *,
+        on_token: Callable[[JobRef], object] = lambda _: None,
+    ) -> BlockingFollowing:
+        """See `Client.follow`."""
+        follow = partial(self._inner.follow, job, on_wait, on_token=on_token)
+        return BlockingFollowing(self._portal.call(follow), self._portal)
+
+    import_csv = _waiting(Client.import_csv)
+    start = _waiting(Client.start)
+    state = _waiting(Client.state)
+    pause = _waiting(Client.pause)
+    resume = _waiting(Client.resume)
+    cancel = _waiting(Client.cancel)
+    retry = _waiting(Client.retry)
+    delete = _waiting(Client.delete)
+    results = _iterating(Client.results)
+    export = _iterating(Client.export)
+    new_token = _waiting(Client.new_token)
+    rotate = _waiting(Client.rotate)
+    revoke = _waiting(Client.revoke)

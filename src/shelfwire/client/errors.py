@@ -1,0 +1,112 @@
+"""What the client raises, and how it reads the answers that lead there."""
+
+from typing import Any, Final
+
+import msgspec
+
+from shelfwire.client.wire import Answer
+from shelfwire.errors import CODES, Code
+
+MAX_RETRY_AFTER: Final = 24 * 3600
+"""Seconds; a server that asks for more than a day is not believed."""
+
+
+class RefusedError(Exception):
+    """The server said no.
+
+    Attributes:
+        code: an error code; this client may not know it.
+        message: technical.
+        user_message: for a person, with what to do next.
+        status: the HTTP status, or the WebSocket's close code.
+        retry_after: seconds after which the server asks to try again, where it says so.
+        details: JSON values that help a program, where the server gives any.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        user_message: str,
+        status: int,
+        *,
+        retry_after: int | None = None,
+        details: Any = None,
+    ) -> None:
+        self.code = code
+        self.message = message
+        self.user_message = user_message
+        self.status = status
+        self.retry_after = retry_after
+        self.details = details
+        super().__init__(f"{code}: {message}")
+
+
+class ConnectionLostError(RefusedError):
+    """The server cannot be reached, or all tries to reconnect failed. The job, if there is one, goes on."""
+
+    def __init__(self, reason: str) -> None:
+        entry = CODES[Code.MAX_RETRIES]
+        super().__init__(Code.MAX_RETRIES, f"{entry.message}: {reason}", entry.user_message, entry.status)
+
+
+class _Problem(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    code: str
+    detail: str
+    user_message: str
+    details: Any = None
+
+
+def problem_in(answer: Answer) -> RefusedError | None:
+    """The refusal that an answer of a shelfwire server holds; None where somebody else wrote it."""
+    try:
+        problem = msgspec.json.decode(answer.body, type=_Problem)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return RefusedError(
+        problem.code,
+        problem.detail,
+        problem.user_message,
+        answer.status,
+        retry_after=_retry_after(answer),
+        details=problem.details,
+    )
+
+
+def refusal(answer: Answer) -> RefusedError:
+    """The refusal in an answer, whoever wrote it."""
+    entry = CODES[Code.INTERNAL]
+    stranger = RefusedError(
+        Code.INTERNAL,
+        f"The server answered {answer.status}",
+        entry.user_message,
+        answer.status,
+        retry_after=_retry_after(answer),
+    )
+    return problem_in(answer) or stranger
+
+
+def data_of(answer: Answer) -> Any:
+    """What a good answer holds; None for one without a body.
+
+    Raises:
+        RefusedError: it is not a good answer, or not one of a shelfwire server.
+    """
+    if not answer.good:
+        raise refusal(answer)
+    if not answer.body:
+        return None
+    try:
+        return msgspec.json.decode(answer.body, type=dict[str, Any])["data"]
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError):
+        raise RefusedError(
+            Code.INTERNAL,
+            f"What answered {answer.status} is not a shelfwire server",
+            "Something else answers in the server's place. Check the address and the network.",
+            answer.status,
+        ) from None
+
+
+def _retry_after(answer: Answer) -> int | None:
+    seconds = answer.headers.get("retry-after", "")
+    return min(int(seconds), MAX_RETRY_AFTER) if seconds.isascii() and seconds.isdecimal() else None

@@ -1,0 +1,65 @@
+"""Asks a server for signs of life, and measures how long they take."""
+
+import asyncio
+import itertools
+from typing import Final
+
+from shelfwire.client.clock import Clock
+from shelfwire.client.errors import ConnectionLostError
+from shelfwire.client.wire import Request, Socket, Wire, WireError
+from shelfwire.protocol.messages import Message, Ping, encode
+
+PING_SECONDS: Final = 10.0
+"""A sign of life that takes longer is none."""
+
+
+class Pings:
+    """The pings of one follow.
+
+    Args:
+        wire: the way to the server.
+        clock: where the time comes from.
+    """
+
+    def __init__(self, wire: Wire, clock: Clock) -> None:
+        self._wire = wire
+        self._clock = clock
+        self._numbers = itertools.count(clock.now())
+        self._socket: Socket | None = None
+        self._waiting: dict[int, asyncio.Event] = {}
+
+    def use(self, socket: Socket | None) -> None:
+        """Ask on this socket from now on; None is for when it has closed."""
+        self._socket = socket
+
+    def answered(self, client_time: int | None) -> None:
+        """Take note of a pong."""
+        if client_time in self._waiting:
+            self._waiting[client_time].set()
+
+    async def ping(self) -> float:
+        """Return the seconds until the server answers: on the socket if there is one, else by HTTP.
+
+        Raises:
+            ConnectionLostError: no answer came in time.
+        """
+        asked_at = self._clock.monotonic()
+        try:
+            await (self._by_http() if self._socket is None else self._by_socket(self._socket))
+        except WireError as error:
+            raise ConnectionLostError(str(error)) from error
+        return self._clock.monotonic() - asked_at
+
+    async def _by_socket(self, socket: Socket) -> None:
+        number = next(self._numbers)
+        pong = self._waiting[number] = asyncio.Event()
+        try:
+            await socket.send(encode(Message(job_id="", pipeline="", timestamp=0, payload=Ping(client_time=number))))
+            await self._clock.wait(pong, PING_SECONDS)
+        finally:
+            del self._waiting[number]
+        if not pong.is_set():
+            raise ConnectionLostError(f"no answer to a ping within {PING_SECONDS:.0f} s")
+
+    async def _by_http(self) -> None:
+        await self._wire.request(Request(method="GET", path="/health/live"))

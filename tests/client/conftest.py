@@ -1,0 +1,36 @@
+"""A client of a server in memory, on which no wait takes any time."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from shelfwire.client import Client, Following
+from shelfwire.client.testing import InstantClock
+from shelfwire.client.wire import Wire
+from shelfwire.protocol.messages import Message
+
+MakeClient = Callable[..., Client]
+
+
+@pytest.fixture
+def clock() -> InstantClock:
+    return InstantClock()
+
+
+@pytest.fixture
+def client_to(clock: InstantClock) -> MakeClient:
+    """Makes a client of a wire; the delays are the contract's, without jitter."""
+
+    def make(wire: Wire, **options: Any) -> Client:
+        return Client(wire=wire, **{"clock": clock, "random_fraction": lambda: 0.0, **options})
+
+    return make
+
+
+@asynccontextmanager
+async def begun(following: Following, messages: int = 1) -> AsyncIterator[list[Message]]:
+    """A follow that has told so many messages."""
+    async with following:
+        yield [await anext(following) for _ in range(messages)]

@@ -1,0 +1,82 @@
+"""The client for code without an event loop."""
+
+import inspect
+import threading
+from pathlib import Path
+
+import pytest
+
+from shelfwire.client import Client, ConnectionLostError, Following, RefusedError
+from shelfwire.client.blocking import BlockingClient, BlockingFollowing
+from shelfwire.client.testing import Complete, Cut, FakeServer, InstantClock, Record, Start
+from shelfwire.errors import Code
+
+STORY = (Start(2), Record("Dune"), Cut(), Record("Emma", error=Code.DUPLICATE), Complete("Added a book"))
+
+
+def client_of(server: FakeServer) -> BlockingClient:
+    return BlockingClient(wire=server, clock=InstantClock())
+
+
+def test_a_script_starts_follows_and_reads_a_job(tmp_path: Path) -> None:
+    server = FakeServer(*STORY)
+    with client_of(server) as client:
+        job = client.import_csv(tmp_path / "books.csv")
+        messages = list(client.follow(job))
+        assert messages[-1].type == "job_complete"
+        assert [item["title"] for item in client.results(job, status="failed")] == ["Emma"]
+        assert client.state(job)["status"] == "complete"
+        assert b"".join(client.export(job)).startswith(b"index,ok,title\r\n")
+        client.delete(job)
+        with pytest.raises(RefusedError) as refused:
+            client.state(job)
+        assert refused.value.code == Code.UNAUTHORIZED
+
+
+def test_it_has_every_method_that_the_client_has() -> None:
+    for inner, face in {Client: BlockingClient, Following: BlockingFollowing}.items():
+        methods = {name for name, _ in inspect.getmembers(inner, inspect.isfunction) if not name.startswith("_")}
+        assert methods - {"aclose", "run"} <= set(dir(face))
+    assert inspect.getdoc(BlockingClient.start) == inspect.getdoc(Client.start)
+
+
+def test_a_follow_is_left_cut_off_and_asked_from_the_outside() -> None:
+    server = FakeServer()
+    with client_of(server) as client:
+        job = server.add(Start(1))
+        with client.follow(job) as following:
+            next(following)
+            assert following.ping() == 0
+            following.network_lost()
+            following.cancel_reconnection()
+            with pytest.raises(ConnectionLostError, match="cancelled"):
+                list(following)
+        for _ in client.follow(job):
+            break
+
+
+def test_no_thread_is_left_however_it_ends() -> None:
+    server = FakeServer()
+    before = threading.active_count()
+
+    def interrupted() -> None:
+        with client_of(server) as client:
+            following = client.follow(server.add())
+            next(following)
+            items = client.results(server.add(Start(1)))
+            assert next(items, None) is None
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert threading.active_count() == before
+
+
+def test_results_left_in_the_middle_and_dropped_after_the_client_do_no_harm() -> None:
+    server = FakeServer(*STORY)
+    with client_of(server) as client:
+        job = client.start("csv_import", json={})
+        list(client.follow(job))
+        items = client.results(job)
+        assert next(items)["title"] == "Dune"
+    items.close()  # type: ignore[attr-defined]

@@ -1,0 +1,148 @@
+"""Starting jobs over a network that loses answers, and reading what comes of them, against a server in memory."""
+
+import uuid
+from pathlib import Path
+
+import pytest
+
+from shelfwire.client import ConnectionLostError, JobRef, RefusedError, Upload
+from shelfwire.client.testing import Complete, FakeServer, InstantClock, Record, Start, problem
+from shelfwire.client.wire import Answer, CutError, UnreachableError
+from shelfwire.errors import Code, ShelfwireError
+
+from .conftest import MakeClient
+
+
+async def test_a_lost_answer_is_asked_for_again_and_makes_no_second_job(
+    client_to: MakeClient, clock: InstantClock
+) -> None:
+    server = FakeServer()
+    server.losing = 2
+    job = await client_to(server).start("csv_import", json={"books": []})
+    assert list(server.jobs) == [job.job_id]
+    keys = {request.headers["Idempotency-Key"] for request in server.requests}
+    assert (len(server.requests), len(keys), clock.waits) == (3, 1, [2, 4])
+
+
+async def test_two_calls_are_two_jobs_unless_the_caller_names_them_one(client_to: MakeClient) -> None:
+    server = FakeServer()
+    client = client_to(server)
+    for key in (None, None, "mine", "mine"):
+        await client.start("csv_import", json={}, idempotency_key=key)
+    assert len(server.jobs) == 3
+
+
+async def test_an_answer_that_stays_lost_is_given_up(client_to: MakeClient) -> None:
+    server = FakeServer()
+    server.losing = 99
+    with pytest.raises(ConnectionLostError, match="lost"):
+        await client_to(server).start("csv_import", json={})
+    assert (len(server.requests), len(server.jobs)) == (4, 1)
+
+
+async def test_a_gateway_that_lost_the_server_counts_as_a_lost_answer(client_to: MakeClient) -> None:
+    server = FakeServer()
+    server.will.append(Answer(504, {}, b"<html>Gateway timeout</html>"))
+    await client_to(server).start("csv_import", json={})
+    assert len(server.jobs) == 1
+
+
+async def test_a_server_that_restarts_over_a_lost_answer_is_waited_for(client_to: MakeClient) -> None:
+    server = FakeServer()
+    server.will.extend([CutError("cut"), UnreachableError("refused"), UnreachableError("refused")])
+    await client_to(server).start("csv_import", json={})
+    assert len(server.jobs) == 1
+
+
+async def test_a_server_that_was_never_reached_is_an_error_at_once(client_to: MakeClient, clock: InstantClock) -> None:
+    server = FakeServer()
+    server.reachable = False
+    with pytest.raises(ConnectionLostError, match="cannot be reached"):
+        await client_to(server).start("csv_import", json={})
+    assert clock.waits == []
+
+
+async def test_too_many_jobs_say_when_to_come_back(client_to: MakeClient) -> None:
+    server = FakeServer()
+    server.will.append(problem(ShelfwireError(Code.OVERLOADED), retry_after=17))
+    with pytest.raises(RefusedError) as refused:
+        await client_to(server).start("csv_import", json={})
+    assert (refused.value.retry_after, len(server.requests)) == (17, 1)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"), [("", None), ("Wed, 21 Oct 2026", None), ("-1", None), ("9" * 30, 86400)]
+)
+async def test_a_wild_retry_after_does_no_harm(client_to: MakeClient, header: str, seconds: int | None) -> None:
+    server = FakeServer()
+    server.will.append(Answer(429, {"retry-after": header}, b""))
+    with pytest.raises(RefusedError) as refused:
+        await client_to(server).start("csv_import", json={})
+    assert refused.value.retry_after == seconds
+
+
+async def test_a_moved_server_is_an_error_and_no_answer(client_to: MakeClient) -> None:
+    server = FakeServer()
+    server.will.append(Answer(301, {"location": "https://elsewhere"}, b""))
+    with pytest.raises(RefusedError, match="301"):
+        await client_to(server).start("csv_import", json={})
+
+
+async def test_the_api_key_goes_only_where_jobs_are_made(client_to: MakeClient) -> None:
+    server = FakeServer(Start(1), Record("Dune", error=Code.ROW_INVALID), Complete())
+    client = client_to(server, api_key="key")
+    job = await client.start("csv_import", json={})
+    await client.follow(job).run()
+    await client.state(job)
+    await client.retry(job)
+    sent = [request.headers.get("X-API-Key") for request in server.requests]
+    assert sent == ["key", None, None, "key"]
+
+
+async def test_files_and_a_chosen_id_go_out_as_a_form(client_to: MakeClient, tmp_path: Path) -> None:
+    server = FakeServer()
+    client = client_to(server)
+    path = tmp_path / "books.csv"
+    mine = [str(uuid.uuid4()) for _ in range(3)]
+    one = await client.import_csv(path, job_id=mine[0])
+    two = await client.start("ai_scan", file=Upload("shelf.png", b"..."), files={"more": path}, job_id=mine[1])
+    three = await client.start("csv_import", json={"books": []}, job_id=mine[2])
+    assert [one.job_id, two.job_id, three.job_id] == mine
+    forms = [(request.path, dict(request.files), dict(request.fields), request.json) for request in server.requests]
+    assert forms == [
+        ("/api/import/csv-gemini", {"file": path}, {"jobId": mine[0]}, None),
+        (
+            "/api/pipelines/ai_scan/jobs",
+            {"file": Upload("shelf.png", b"..."), "more": path},
+            {"jobId": mine[1]},
+            None,
+        ),
+        ("/api/pipelines/csv_import/jobs", {}, {}, {"books": [], "jobId": mine[2]}),
+    ]
+    with pytest.raises(RefusedError) as refused:
+        await client.start("csv_import", json={}, job_id=mine[0])
+    assert refused.value.code == Code.JOB_EXISTS
+
+
+async def test_results_are_read_and_exported_over_all_pages(client_to: MakeClient) -> None:
+    server = FakeServer(Start(2500), *(Record(f"Book {n}") for n in range(2500)), Complete())
+    client = client_to(server)
+    job = await client.start("csv_import", json={})
+    await client.follow(job).run()
+    titles = [f"Book {n}" for n in range(2500)]
+    assert [item["title"] async for item in client.results(job)] == titles
+    table = b"".join([part async for part in client.export(job)]).decode().splitlines()
+    assert table == ["index,ok,title", *(f"{n},true,{title}" for n, title in enumerate(titles))]
+    lines = b"".join([part async for part in client.export(job, kind="ndjson")]).splitlines()
+    assert len(lines) == 2500
+
+
+async def test_an_export_that_is_refused_is_an_error_and_no_file(client_to: MakeClient) -> None:
+    server = FakeServer()
+    job = server.add()
+    with pytest.raises(RefusedError):
+        await anext(client_to(server).export(JobRef(job.job_id, "wrong")))
+
+
+def test_a_reference_to_a_job_does_not_show_its_token() -> None:
+    assert "secret" not in f"{JobRef('a-job', 'secret')} {JobRef('a-job', 'secret')!r}"

@@ -1,0 +1,146 @@
+"""The server in memory is one that users may trust: it answers as a real one does, and follows its script."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shelfwire.client import Client, JobRef, RefusedError
+from shelfwire.client.testing import Complete, Cut, Fail, FakeServer, InstantClock, Record, Say, Start
+from shelfwire.client.wire import CutError
+from shelfwire.errors import Code
+from shelfwire.protocol.messages import JobError, JobProgress, Metadata
+
+from .conftest import MakeClient
+
+
+async def outcome(asking: Awaitable[Any]) -> Any:
+    """What came of a wish: the status it left the job in, or how it was refused."""
+    try:
+        answer = await asking
+    except RefusedError as refused:
+        return refused.status, str(refused.code)
+    match answer:
+        case {"status": status}:
+            return str(status)
+        case JobRef():
+            return "a token"
+        case _:
+            return answer
+
+
+async def life_after_the_end(client: Client, path: Path) -> list[Any]:
+    """Everything an owner can ask of a job that has ended with every item done."""
+    job = await client.import_csv(path)
+    ending = await client.follow(job).run()
+    wishes = [
+        client.cancel(job),
+        client.pause(job),
+        client.resume(job),
+        client.retry(job),
+        client.state(job),
+        client.state(JobRef(job.job_id, "wrong")),
+        client.state(JobRef("00000000-0000-0000-0000-000000000009", job.token)),
+        client.follow(JobRef(job.job_id, "wrong")).run(),
+        client.new_token(job, scopes=["watch"]),
+        client.rotate(job),
+        client.delete(job),
+        client.state(job),
+        client.delete(job),
+    ]
+    return [ending.type, *[await outcome(wish) for wish in wishes]]
+
+
+@pytest.fixture
+def two_books(tmp_path: Path) -> Path:
+    path = tmp_path / "books.csv"
+    path.write_text("Title\nDune\nEmma\n")
+    return path
+
+
+@asynccontextmanager
+async def fake() -> AsyncIterator[Client]:
+    server = FakeServer(Start(2), Record("Dune"), Record("Emma"), Complete())
+    async with Client(wire=server, clock=InstantClock()) as client:
+        yield client
+
+
+async def test_it_answers_an_owner_as_a_real_server_does(make_server: Any, two_books: Path) -> None:
+    async with make_server() as server, Client(server.url) as real, fake() as pretended:
+        assert await life_after_the_end(pretended, two_books) == await life_after_the_end(real, two_books)
+
+
+async def test_it_makes_the_messages_and_results_of_a_real_server(make_server: Any, two_books: Path) -> None:
+    shown = []
+    async with make_server() as server, Client(server.url) as real, fake() as pretended:
+        for client in (real, pretended):
+            job = await client.import_csv(two_books)
+            messages = [message async for message in client.follow(job)]
+            items = [item async for item in client.results(job)]
+            state = await client.state(job)
+            kinds = {type(message.payload) for message in messages}
+            counts = [state[name] for name in ("totalCount", "processedCount", "successCount", "failureCount")]
+            shown.append((kinds, counts, [(item["index"], item["ok"], item["title"]) for item in items]))
+    assert shown[0] == shown[1]
+
+
+async def test_a_job_is_paused_resumed_and_canceled_as_its_script_goes(client_to: MakeClient) -> None:
+    server = FakeServer()
+    job = server.add(Start(3, Metadata(file_name="books.csv")), Record("Dune"), Say("Looking closely…"))
+    client = client_to(server)
+    following = client.follow(job)
+    async for message in following:
+        if isinstance(message.payload, JobProgress) and message.payload.user_message == "Looking closely…":
+            break
+    assert await outcome(client.pause(job)) == "running"
+    await anext(following)
+    assert isinstance((await anext(following)).payload, JobProgress)
+    assert await outcome(client.state(job)) == "paused"
+    assert await outcome(client.resume(job)) == "queued"
+    assert await outcome(client.cancel(job)) == "canceled"
+    ending = await following.run()
+    assert isinstance(ending.payload, JobError)
+    assert ending.payload.code == Code.JOB_CANCELED
+
+
+async def test_a_failed_job_is_retried_with_the_script_of_the_moment(client_to: MakeClient) -> None:
+    server = FakeServer(Start(1), Fail(Code.CSV_NO_BOOKS))
+    client = client_to(server)
+    job = await client.start("csv_import", json={})
+    assert (await client.follow(job).run()).type == "error"
+    server.script = (Start(1), Record("Dune"), Complete())
+    server.jobs[job.job_id].go_on(Complete())
+    again = await client.retry(job)
+    assert (await client.follow(again).run()).type == "job_complete"
+
+
+async def test_what_it_will_do_comes_before_what_it_would(client_to: MakeClient) -> None:
+    server = FakeServer()
+    job = server.add(Cut())
+    server.will.append(CutError("by hand"))
+    with pytest.raises(RefusedError, match="by hand"):
+        await client_to(server).state(job)
+    assert await outcome(client_to(server).state(job)) == "queued"
+
+
+async def test_an_unknown_route_is_refused_as_such(client_to: MakeClient) -> None:
+    server = FakeServer()
+    client = client_to(server)
+    job = server.add()
+    with pytest.raises(RefusedError) as refused:
+        await client._of_job("POST", job, "/dance")
+    assert refused.value.code == Code.NOT_FOUND
+
+
+async def test_time_on_its_clock_is_what_was_waited_for() -> None:
+
+    clock = InstantClock()
+    before = clock.now()
+    event = asyncio.Event()
+    await clock.wait(event, 2.5)
+    event.set()
+    await clock.wait(event, 9)
+    assert (clock.now() - before, clock.monotonic(), clock.waits) == (2500, 2.5, [2.5])

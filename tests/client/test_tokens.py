@@ -1,0 +1,137 @@
+"""Tokens that end while a job goes on, on a clock that is turned by hand."""
+
+import asyncio
+
+import pytest
+
+from shelfwire.client import JobRef, RefusedError
+from shelfwire.client.testing import Complete, FakeServer, Record, Start, problem
+from shelfwire.client.wire import CutError
+from shelfwire.errors import Code, ShelfwireError
+from shelfwire.testing import FakeClock
+
+from .conftest import MakeClient
+
+HOUR = 3600
+
+
+async def settle() -> None:
+    """Let everything happen that needs no time."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def hands() -> FakeClock:
+    return FakeClock()
+
+
+def expiring(server: FakeServer, clock: FakeClock, seconds: int = HOUR) -> JobRef:
+    job = server.add(Start(1))
+    return JobRef(job.job_id, job.token, clock.now() + seconds * 1000)
+
+
+async def test_a_token_about_to_end_is_replaced_and_the_caller_told(client_to: MakeClient, hands: FakeClock) -> None:
+    server = FakeServer()
+    job = expiring(server, hands)
+    told: list[JobRef] = []
+    async with client_to(server, clock=hands).follow(job, on_token=told.append) as following:
+        await anext(following)
+        hands.advance(HOUR - 61)
+        await settle()
+        assert told == []
+        hands.advance(1)
+        await settle()
+        assert told == [following.job]
+        assert told[0].token != job.token
+        assert told[0].token in server.jobs[job.job_id].tokens
+        server.go_on(job, Record("Dune"), Complete())
+        assert (await following.run()).terminal
+
+
+async def test_the_callback_may_be_a_coroutine_and_the_next_connection_shows_the_new_token(
+    client_to: MakeClient, hands: FakeClock
+) -> None:
+    server = FakeServer()
+    job = expiring(server, hands)
+    kept = asyncio.Queue[JobRef]()
+    async with client_to(server, clock=hands).follow(job, on_token=kept.put) as following:
+        await anext(following)
+        hands.advance(HOUR - 60)
+        new = await kept.get()
+        server.jobs[job.job_id].tokens.discard(job.token)
+        following.network_restored()
+        server.go_on(job, Complete())
+        assert (await following.run()).terminal
+    assert server.requests[-1].headers["Authorization"] == f"Bearer {new.token}"
+
+
+async def test_a_lost_replacement_is_asked_for_again_before_it_is_too_late(
+    client_to: MakeClient, hands: FakeClock
+) -> None:
+    server = FakeServer()
+    told: list[JobRef] = []
+    job = expiring(server, hands)
+    async with client_to(server, clock=hands).follow(job, on_token=told.append) as following:
+        await anext(following)
+        server.will.extend([CutError("cut"), problem(ShelfwireError(Code.STORAGE_UNAVAILABLE))])
+        for seconds in (HOUR - 60, 30, 15):
+            hands.advance(seconds)
+            await settle()
+        assert told == [following.job]
+
+
+@pytest.mark.parametrize("code", [Code.FORBIDDEN, Code.UNAUTHORIZED])
+async def test_a_token_that_may_not_be_replaced_follows_as_long_as_it_lasts(
+    client_to: MakeClient, hands: FakeClock, code: Code
+) -> None:
+    server = FakeServer()
+    job = expiring(server, hands)
+    async with client_to(server, clock=hands).follow(job) as following:
+        await anext(following)
+        server.will.append(problem(ShelfwireError(code)))
+        for _ in range(60):
+            hands.advance(60)
+            await settle()
+        assert [request.path.rpartition("/")[2] for request in server.requests].count("token") == 1
+        server.go_on(job, Complete())
+        assert (await following.run()).terminal
+
+
+async def test_a_token_that_has_ended_is_not_replaced(client_to: MakeClient, hands: FakeClock) -> None:
+    server = FakeServer()
+    job = expiring(server, hands, seconds=0)
+    async with client_to(server, clock=hands).follow(job) as following:
+        await anext(following)
+        await settle()
+    assert len(server.requests) == 1
+
+
+async def test_what_on_token_raises_reaches_who_iterates(client_to: MakeClient, hands: FakeClock) -> None:
+    server = FakeServer()
+
+    def full(_: JobRef) -> None:
+        raise OSError("No space left on device")
+
+    async with client_to(server, clock=hands).follow(expiring(server, hands), on_token=full) as following:
+        await anext(following)
+        hands.advance(HOUR - 60)
+        with pytest.raises(OSError, match="No space"):
+            await following.run()
+
+
+async def test_tokens_are_made_for_others_replaced_and_ended(client_to: MakeClient) -> None:
+    server = FakeServer()
+    client = client_to(server)
+    job = server.add()
+    guest = await client.new_token(job, scopes=["watch"], expires_in=60)
+    assert server.requests[-1].json == {"scopes": ["watch"], "expiresIn": 60}
+    assert guest.expires_at is not None
+    successor = await client.rotate(job)
+    assert server.requests[-1].json == {}
+    await client.revoke(guest)
+    await client.state(successor)
+    with pytest.raises(RefusedError):
+        await client.state(guest)
+    with pytest.raises(ValueError, match="everything"):
+        await client.new_token(job, scopes=["everything"])
