@@ -1,7 +1,7 @@
 """A real server on loopback, with a pipeline that goes on when a test says so."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,6 +58,11 @@ class Server:
         query = query if query is not None else f"jobId={job['jobId']}&token={job['token']}" if job else ""
         return connect(f"ws{self.url.removeprefix('http')}/ws/progress?{query}", proxy=None, **options)
 
+    async def ask(self, method: str, job: dict[str, Any], below: str = "", **options: Any) -> httpx2.Response:
+        """Ask something of a job with its token."""
+        headers = {**bearer(job["token"]), **options.pop("headers", {})}
+        return await self.http.request(method, f"/api/jobs/{job['jobId']}{below}", headers=headers, **options)
+
     async def ended(self, job: dict[str, Any]) -> dict[str, Any]:
         """The job's state once its ending was told."""
         async with self.socket(job) as socket:
@@ -82,6 +87,15 @@ async def grant_job(server: Server, token: str, **grant: Any) -> str:
     state = create("a-job", "another pipeline", now=service.now())
     await service._store.create(state, Grant(digest=digest(token), job_id=state.id, **grant))
     return state.id
+
+
+async def until(seen: Callable[[], bool]) -> None:
+    """Let everything else go on until something is seen."""
+    async with asyncio.timeout(10):
+        for _ in iter(int, 1):
+            if seen():
+                return
+            await asyncio.sleep(0)
 
 
 async def next_message(socket: ClientConnection) -> Message:

@@ -2,7 +2,6 @@
 
 import asyncio
 import warnings
-from collections.abc import Callable
 
 import pytest
 
@@ -13,6 +12,7 @@ from shelfwire.protocol.grants import Scope, digest
 from shelfwire.protocol.job import IllegalTransitionError, Status
 from shelfwire.protocol.messages import JobComplete, JobError, JobProgress, JobStarted, Metadata
 from tests.jobs.conftest import Engine, MakeEngine
+from tests.live import until
 
 
 class Steps:
@@ -42,15 +42,6 @@ async def _settled() -> None:
     """Let everything that can go on go on."""
     for _ in range(50):
         await asyncio.sleep(0)
-
-
-async def _until(seen: Callable[[], bool]) -> None:
-    """Let everything else go on until something is seen."""
-    async with asyncio.timeout(10):
-        for _ in iter(int, 1):
-            if seen():
-                return
-            await asyncio.sleep(0)
 
 
 async def recorded(engine: Engine, job_id: str, count: int) -> None:
@@ -306,9 +297,9 @@ async def test_a_legacy_caller_reports_by_text_and_never_goes_back(make_engine: 
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             job.update_progress(0.0, "Enriching (5/10): Dune", keep_alive=True)
-            await _until(lambda: job._draft.state.reported == 5)
+            await until(lambda: job._draft.state.reported == 5)
             job.update_progress(0.2, "Taking a break")
-            await _until(lambda: job._draft.state.user_message == "Taking a break")
+            await until(lambda: job._draft.state.user_message == "Taking a break")
         assert [warning.category for warning in caught] == [DeprecationWarning, DeprecationWarning]
         return "Done"
 

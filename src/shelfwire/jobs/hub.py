@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from enum import Enum, auto
 from typing import Any, Protocol
 
+from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.meter import Meter, NoMeter
 from shelfwire.jobs.store import Committed
 from shelfwire.protocol.feed import RESUMING, Due, Feed, progress_message, started_message
@@ -187,6 +188,7 @@ class Hub:
 
     def __init__(self, meter: Meter | None = None) -> None:
         self._channels: dict[str, Channel] = {}
+        self._leaving = False
         self._meter = meter or NoMeter()
         self._told_bytes = 0
 
@@ -225,10 +227,10 @@ class Hub:
                 follower.dismiss(Dismissal.REVOKED)
 
     def dismiss_all(self) -> None:
-        """Let go of all followers: the server leaves."""
-        for channel in self._channels.values():
-            for follower in channel.followers:
-                follower.dismiss(Dismissal.LEAVING)
+        """Let go of all followers, and take no more: the server leaves."""
+        self._leaving = True
+        for follower in self._attached():
+            follower.dismiss(Dismissal.LEAVING)
 
     @contextmanager
     def follow(
@@ -238,7 +240,12 @@ class Hub:
 
         The caller then reads the job's row and hands it to the second value, before it asks for frames: read before
         attaching, a commit in between would be lost.
+
+        Raises:
+            ShelfwireError: `E_OVERLOADED`: the server leaves.
         """
+        if self._leaving:
+            raise ShelfwireError(Code.OVERLOADED, "The server is shutting down. Connect again in a moment")
         channel = self._channels.setdefault(job_id, Channel())
         follower = Follower(channel, after, digest)
         channel.followers.add(follower)

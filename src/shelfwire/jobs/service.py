@@ -321,12 +321,14 @@ class JobService:
 
     async def delete(self, job_id: str) -> None:
         """End a job if it has not ended, tell its followers, and erase all that is its own. Waits for no worker."""
-        ended = await self._store.delete(job_id, self._policy, self._clock.now())
+        now = self._clock.now()
+        ended = await self._store.delete(job_id, self._policy, now)
         if ended is None:
             raise ShelfwireError(Code.UNAUTHORIZED)
         log.info("job deleted", job=job_id, attempt=ended.state.attempt, status=ended.state.status)
-        self._hub.publish([ended])
-        self._worker.check(job_id)
+        if ended.state.ended_at == now:  # else its ending was told long ago
+            self._hub.publish([ended])
+            self._worker.check(job_id)
 
     async def _request(self, name: str, job_id: str, wish: Transition) -> JobState:
         committed = await self._store.request(job_id, wish, self._clock.now())
