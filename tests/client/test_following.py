@@ -11,7 +11,7 @@ import pytest
 
 from shelfwire.client import Client, ConnectionLostError, JobRef, RefusedError
 from shelfwire.client.testing import Complete, Cut, Fail, FakeServer, InstantClock, Record, Say, Start, Step, problem
-from shelfwire.client.wire import Answer, CutError, Request, Socket, UnreachableError, UntrustedError
+from shelfwire.client.wire import Answer, CutError, Event, Request, Socket, UnreachableError, UntrustedError
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.protocol.follow import Transport
 from shelfwire.protocol.messages import JobComplete, JobError, JobProgress, Message, SyncRequest
@@ -89,6 +89,33 @@ async def test_an_event_stream_is_resumed_where_the_server_says_so(client_to: Ma
     server = FakeServer()
     await told(client_to(server, transports=("sse",)), server.add(Start(1), Cut(), Record("Dune"), Complete()))
     assert [request.headers.get("Last-Event-ID") for request in server.requests] == [None, "3"]
+
+
+async def test_a_cut_between_two_events_of_one_revision_loses_neither(client_to: MakeClient) -> None:
+    server = _CutShort()
+    messages = await told(client_to(server, transports=("sse",)), server.add(Start(1), Complete()))
+    assert [(message.seq, message.type) for message in messages[2:]] == [
+        (3, "job_started"),
+        (3, "job_progress"),
+        (4, "job_complete"),
+    ]
+    assert [request.headers.get("Last-Event-ID") for request in server.requests] == [None, "2"]
+
+
+class _CutShort(FakeServer):
+    """Its first stream ends between the start and the progress of the same revision."""
+
+    @asynccontextmanager
+    async def events(self, request: Request) -> AsyncIterator[AsyncIterator[Event]]:
+        async with super().events(request) as events:
+            yield _cut_at_the_start(events) if len(self.requests) == 1 else events
+
+
+async def _cut_at_the_start(events: AsyncIterator[Event]) -> AsyncIterator[Event]:
+    async for event in events:
+        yield event
+        if "job_started" in event.data:
+            raise CutError("reset by peer")
 
 
 async def test_five_tries_after_2_4_8_16_and_30_seconds_and_then_it_gives_up(
