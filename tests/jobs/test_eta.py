@@ -85,7 +85,7 @@ def test_whatever_was_before_a_steady_rate_is_found_within_the_window(
         now, processed = now + seconds, processed + count
         eta.update(now, processed, TOTAL)
     now += silence
-    needed = max(MIN_MOMENTS * 2 * STEP_SECONDS, WINDOW_SECONDS, MIN_MOMENTS * interval) + 2 * interval
+    needed = max(MIN_MOMENTS * 2 * STEP_SECONDS, WINDOW_SECONDS, MIN_MOMENTS * interval) + 2 * interval + STEP_SECONDS
     for _ in range(math.ceil(needed / interval) + 1):
         now, processed = now + interval, processed + batch
         left = eta.update(now, processed, TOTAL)
