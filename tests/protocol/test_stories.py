@@ -19,7 +19,7 @@ from shelfwire.protocol import job as jobs
 from shelfwire.protocol.feed import RESUMING, Due, Feed, progress_message
 from shelfwire.protocol.follow import Shown, Transport
 from shelfwire.protocol.job import JobState
-from shelfwire.protocol.messages import JobProgress, JobStarted, Message, decode, encode
+from shelfwire.protocol.messages import JobProgress, Message, decode, encode
 from shelfwire.protocol.polled import messages_of, read_state
 from shelfwire.web.events import encode as encode_events
 from shelfwire.web.shapes import state_of
@@ -55,15 +55,12 @@ class Traveller:
     Attributes:
         shown: what it has shown; makes it drop what is old.
         told: the messages that it has shown.
-        after: the newest revision it knows in full. `job_started` shares its revision with the progress after it,
-            so that alone it leaves a client short of that.
         event_id: the last id that an event stream gave it.
         returning: whether it had a socket before.
     """
 
     shown: Shown = field(default_factory=Shown)
     told: list[Message] = field(default_factory=list)
-    after: int = 0
     event_id: int = 0
     returning: bool = False
     connection: Connection | None = None
@@ -99,7 +96,7 @@ class Journey(Work):
     def connect(self, traveller: Traveller, transport: Transport) -> None:
         match transport:
             case Transport.WEBSOCKET:
-                connection = Connection(transport, Feed(traveller.after), sync=traveller.returning)
+                connection = Connection(transport, Feed(traveller.shown.after), sync=traveller.returning)
                 traveller.returning = True
             case Transport.SSE:
                 if self.row.ended and traveller.event_id == self.row.seq:
@@ -125,8 +122,8 @@ class Journey(Work):
                 connection.under_way.extend(events_in(encode_events(frames) if frames else b""))
             case Transport.POLLING if not connection.under_way:
                 document = msgspec.to_builtins(state_of(Committed(state=self.row, terminal=self.terminal)))
-                rebuilt = messages_of(read_state(document), traveller.after)
-                due = Feed(traveller.after).next(self.row)
+                rebuilt = messages_of(read_state(document), traveller.shown.after)
+                due = Feed(traveller.shown.after).next(self.row)
                 assert [encode(message) for message in rebuilt] == [self.frame(one) for one in due]
                 connection.under_way.extend((message, None) for message in rebuilt)
             case Transport.POLLING:
@@ -138,8 +135,6 @@ class Journey(Work):
         traveller.event_id = traveller.event_id if event_id is None else event_id
         if traveller.shown.accept(message):
             traveller.told.append(message)
-            if not isinstance(message.payload, JobStarted):
-                traveller.after = traveller.shown.seq
 
     def knows_all(self, traveller: Traveller) -> None:
         """Whoever has received all there is has shown the newest state."""
