@@ -16,11 +16,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import msgspec
 
@@ -28,16 +26,12 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from shelfwire.client import Client, JobRef, RefusedError
-from shelfwire.client import network as networks
 from shelfwire.errors import Code
-from shelfwire.protocol.follow import Transport
-from shelfwire.protocol.job import Status
-from shelfwire.protocol.messages import JobComplete, JobError, JobProgress, Message, decode
+from shelfwire.protocol.messages import JobComplete, JobError, Message, decode
 from shelfwire.stores.sqlite import DATABASE_NAME
-from tests.faults.pieces import Piece
 from tests.faults.plans import Fault, Plan, random_plan
-from tests.faults.proxy import Link, Proxy
 from tests.faults.scripted import Script, Shape
+from tests.faults.seats import NETWORKS, Seat, make_client
 from tests.faults.wire import Heard, Recoveries, Wire
 from tests.servers import Server
 from tests.story import IllegalStoryError, legal_story
@@ -53,7 +47,6 @@ MAX_MUTE: Final = 4
 """Connections in a row on which a client hears nothing; below the tries it has."""
 SILENCE: Final = 0.15
 LATE: Final = 0.004
-HANDSHAKE_SECONDS: Final = 1.0
 CYCLE_SECONDS: Final = 60.0
 SOON: Final = 0.99
 SCRIPT: Final = Path(__file__).with_name("scripted.py")
@@ -84,124 +77,6 @@ class Tally(msgspec.Struct):
     struck: Counter[str] = msgspec.field(default_factory=Counter)
     heard: Heard = msgspec.field(default_factory=Heard)
     recoveries: Recoveries = msgspec.field(default_factory=Recoveries)
-
-
-def make_client(url: str, delays: tuple[float, ...], transports: Sequence[Transport] = tuple(Transport)) -> Client:
-    """The client under test; it gives up a stream that does not flow as much sooner as it reconnects sooner."""
-    wire = networks.Network(url, handshake=HANDSHAKE_SECONDS)
-    return Client(url, wire=wire, transports=transports, delays=delays, random_fraction=lambda: 0.0)
-
-
-class Network(msgspec.Struct, frozen=True, kw_only=True):
-    """What a follower's connections have to go through.
-
-    Attributes:
-        transports: what its client may use.
-        refuse: see `Plan`.
-        hold: see `Plan`.
-    """
-
-    transports: tuple[Transport, ...] = tuple(Transport)
-    refuse: int | None = None
-    hold: bool = False
-
-
-NETWORKS: Final = (
-    *(Network(transports=(transport,)) for transport in (Transport.WEBSOCKET, *Transport)),
-    Network(),
-    Network(),
-    Network(refuse=403),
-    Network(refuse=502, hold=True),
-)
-"""One is chosen for each follower; the socket has two chances, and so has a client that may choose for itself."""
-
-
-class Seat:
-    """A follower's place: a proxy of its own, and a client that knows only that. Use it as a context manager.
-
-    Args:
-        server: what the proxy leads to.
-        delays: the client's schedule of reconnecting.
-
-    Attributes:
-        told: what the client showed of the job.
-        midway: set when it has shown progress.
-        paused: set when it has shown that the job is paused.
-        over: set when it has shown the ending.
-    """
-
-    def __init__(self, server: Server, delays: tuple[float, ...]) -> None:
-        self._proxy = Proxy(int(server.url.rpartition(":")[2]), self.plan, tap=self.hear)
-        self._delays = delays
-        self._stack = AsyncExitStack()
-        self._clients: dict[tuple[Transport, ...], Client] = {}
-        self._first = 0
-        self._network = NETWORKS[0]
-        self._plans: Iterator[Plan] = iter(())
-        self._wire = Wire(Heard())
-        self.told: list[Message] = []
-        self.midway = asyncio.Event()
-        self.paused = asyncio.Event()
-        self.over = asyncio.Event()
-
-    async def __aenter__(self) -> Self:
-        """Open the proxy."""
-        await self._stack.enter_async_context(self._proxy)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close both."""
-        await self._stack.aclose()
-
-    def plan(self, _: int) -> Plan:
-        """What happens to the next connection."""
-        network = self._network
-        return msgspec.structs.replace(next(self._plans, Plan()), refuse=network.refuse, hold=network.hold)
-
-    def hear(self, link: Link, piece: Piece) -> None:
-        """What passes on any of them."""
-        self._wire.hear(link, piece)
-
-    def begin(self, network: Network, plans: list[Plan], wire: Wire) -> None:
-        """Be there for another job."""
-        self._network = network
-        self._first = len(self._proxy.links)
-        self._plans, self._wire, self.told = iter(plans), wire, []
-        self.midway.clear()
-        self.paused.clear()
-        self.over.clear()
-
-    @property
-    def links(self) -> list[Link]:
-        """The connections since then."""
-        return self._proxy.links[self._first :]
-
-    async def follow(self, job: JobRef) -> None:
-        """Follow the job to its ending."""
-        async for message in (await self._client()).follow(job):
-            self.told.append(message)
-            match message.payload:
-                case JobProgress(state=Status.PAUSED):
-                    self.paused.set()
-                case JobProgress(processed_count=processed) if processed:
-                    self.midway.set()
-        for event in (self.midway, self.paused, self.over):
-            event.set()
-
-    async def _client(self) -> Client:
-        ways = self._network.transports
-        if ways not in self._clients:
-            client = make_client(self._proxy.url, self._delays, ways)
-            self._clients[ways] = await self._stack.enter_async_context(client)
-        return self._clients[ways]
-
-    async def end(self) -> None:
-        """Let go of all connections."""
-        await self._proxy.reset()
-        if self._proxy.errors:
-            raise self._proxy.errors[0]
 
 
 def random_script(dice: random.Random, name: str) -> Script:
