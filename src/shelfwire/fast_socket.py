@@ -5,7 +5,8 @@ server are not masked (RFC 6455, section 5.1), so they are the same bytes for al
 cut is uvicorn's.
 """
 
-from typing import Any
+from asyncio import BaseTransport
+from typing import Any, Final
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame as WebSocketFrame
@@ -14,9 +15,17 @@ from websockets.frames import Opcode
 from shelfwire.jobs.hub import Frame
 from shelfwire.web.socket import SINK_EXTENSION
 
+QUEUED_BYTES: Final = 16 * 1024
+"""When so much waits for a follower, it is told less often."""
+
 
 class FastSocket(WebSocketsSansIOProtocol):
     """uvicorn's WebSocket protocol, which also offers itself to the application as a `Sink`."""
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        """Begin, with a buffer that is full early: progress that waits there only grows old."""
+        super().connection_made(transport)
+        self.transport.set_write_buffer_limits(high=QUEUED_BYTES)
 
     async def run_asgi(self) -> None:
         """Run the application, with the sink among its scope's extensions."""

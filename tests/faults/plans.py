@@ -89,8 +89,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def prevents(self) -> bool:
-        """Whether a client cannot get through with this connection."""
-        return (self.fault is not None and self.moment in HANDSHAKE) or self.refuse is not None
+        """Whether its fault keeps a client from being connected at all."""
+        return self.fault is not None and self.moment in HANDSHAKE
+
+    @property
+    def mutes(self) -> bool:
+        """Whether its fault may keep a client from hearing even one message."""
+        return self.fault is not None and self.moment not in (Moment.AFTER, Moment.AFTER_ENDING)
 
 
 def random_plan(dice: random.Random, *, silence: float, delay: float, messages: int, speech: int) -> Plan:

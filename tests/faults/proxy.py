@@ -55,6 +55,8 @@ class Link:
         plan: what was to happen to it.
         request: the head of its first request.
         statuses: of the answers that passed whole.
+        refused: whether it asked for an upgrade that was refused.
+        held: whether it asked for an event stream that was held back.
         struck: set when its fault came to pass.
         server_left: set when the server has ended its side.
         over: set when nothing is left of it.
@@ -65,6 +67,8 @@ class Link:
         self.plan = plan
         self.request = ""
         self.statuses: list[int] = []
+        self.refused = False
+        self.held = False
         self.struck = asyncio.Event()
         self.server_left = asyncio.Event()
         self.over = asyncio.Event()
@@ -73,6 +77,11 @@ class Link:
     def connected(self) -> bool:
         """Whether an answer reached the client."""
         return bool(self.statuses)
+
+    @property
+    def prevented(self) -> bool:
+        """Whether the proxy kept the client from being connected."""
+        return self.refused or self.held or (self.plan.prevents and self.struck.is_set())
 
 
 Planner = Callable[[int], Plan]
@@ -208,6 +217,7 @@ class _Passage:
         self._link.request = head.decode("latin-1")
         if plan.refuse is not None and "\r\nupgrade: websocket\r\n" in self._link.request.lower():
             self._counts.refused += 1
+            self._link.refused = True
             self._client.write(b"HTTP/1.1 %d No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % plan.refuse)
             return
         small = plan.rate is not None or plan.fault is Fault.SILENCE
@@ -305,6 +315,7 @@ class _Passage:
         if self._plan.hold and piece.kind is Kind.HEAD and "text/event-stream" in piece.text.lower():
             self._held = []
             self._counts.held += 1
+            self._link.held = True
         if self._held is None:
             await self._pass_on(piece)
             return

@@ -25,6 +25,8 @@ class Shape(StrEnum):
     FAIL = "fail"
     CANCEL = "cancel"
     """It would go on for long; somebody cancels it."""
+    PAUSE = "pause"
+    """Somebody pauses it and lets it go on."""
     STUMBLE = "stumble"
     """Its first attempt breaks off with an exception."""
 

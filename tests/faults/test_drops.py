@@ -27,5 +27,5 @@ def test_over_many_cycles_every_fault_comes_at_every_moment_and_no_client_is_kep
         halves = set() if moment in HANDSHAKE else {Fault.HALF_TO_CLIENT, Fault.HALF_TO_SERVER}
         assert {(fault, moment) for fault in {Fault.RESET, Fault.CLOSE, Fault.SILENCE} | halves} <= seen
     for plans in followers:
-        for start in range(len(plans) - drops.MAX_PREVENTED):
-            assert not all(plan.prevents for plan in plans[start : start + drops.MAX_PREVENTED + 1])
+        for start in range(len(plans) - drops.MAX_MUTE):
+            assert not all(plan.mutes for plan in plans[start : start + drops.MAX_MUTE + 1])

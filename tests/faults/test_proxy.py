@@ -310,7 +310,7 @@ async def test_each_connection_has_the_plan_of_its_number() -> None:
         assert (await (await scene.client()).rest()).startswith(b"HTTP/1.1 502")
         await scene.both()
         await server.says(SWITCHING)
-        assert [link.plan.prevents for link in scene.proxy.links] == [False, True, False]
+        assert [link.prevented for link in scene.proxy.links] == [False, True, False]
 
 
 async def test_a_server_that_is_not_there_is_a_connection_that_is_reset() -> None:

@@ -1,6 +1,7 @@
 """Listens to the raw bytes between a server and one follower, and believes nothing."""
 
 import json
+import re
 from collections import Counter
 from typing import Any, Final
 
@@ -12,6 +13,8 @@ from tests.faults.proxy import Link
 from tests.story import IllegalStoryError, Story
 
 SWITCHED: Final = 101
+POSITION: Final = re.compile(r"[?&]after=[1-9]|^last-event-id:", re.IGNORECASE | re.MULTILINE)
+"""What a client says that was told something before."""
 EXPECTED: Final = frozenset({SWITCHED, 200, 204, 304})
 
 
@@ -89,7 +92,7 @@ class Wire:
             raise IllegalStoryError(f"undecodable: {text[:200]!r}") from error
         if not isinstance(message, Message):
             raise IllegalStoryError(f"a message of the unknown type {message.type}")
-        fresh = "after=" not in link.request or "after=0" in link.request
+        fresh = not POSITION.search(link.request)
         self._links.setdefault(link.number, Story(whole=fresh)).hear(message)
         if message.terminal:
             self._heard.endings += 1
@@ -113,7 +116,7 @@ class Recoveries(msgspec.Struct):
     Attributes:
         tries: of the cuts that were followed by a return, how many tries each return took. A try that the proxy itself
             prevented does not count.
-        unprovoked: connections that ended before the job's ending without the proxy's doing.
+        unprovoked: sockets that ended before the job's ending without the proxy's doing.
     """
 
     tries: Counter[int] = msgspec.field(default_factory=Counter)
@@ -123,13 +126,14 @@ class Recoveries(msgspec.Struct):
         """Take one follower's connections during one job."""
         lost, tries = False, 0
         for link in links:
-            if lost and not link.plan.prevents:
+            if lost and not link.prevented:
                 tries += 1
                 if link.connected:
                     self.tries[tries] += 1
                     lost, tries = False, 0
             lost = lost or link.struck.is_set()
-        self.unprovoked += sum(1 for link in links[:-1] if not link.struck.is_set() and not link.plan.prevents)
+        sockets = [link for link in links[:-1] if SWITCHED in link.statuses]
+        self.unprovoked += sum(not link.struck.is_set() for link in sockets)
 
     @property
     def soon(self) -> float:

@@ -50,6 +50,15 @@ def test_what_is_older_than_what_was_shown_is_dropped() -> None:
     assert shown.seq == 5
 
 
+def test_a_start_alone_does_not_show_its_revision_in_full() -> None:
+    shown = Shown()
+    shown.accept(progress(5))
+    assert shown.accept(message(STARTED, 6))
+    assert (shown.seq, shown.after) == (6, 5)
+    assert shown.accept(progress(6))
+    assert shown.after == 6
+
+
 def test_a_message_without_seq_is_shown_and_moves_nothing() -> None:
     shown = Shown()
     shown.accept(progress(5))

@@ -1,35 +1,19 @@
-"""The seven promises of the contract, over any interleaving of work, crashes, takeovers, cancels and reconnects.
+"""The seven promises of the contract, over any interleaving of work, crashes, takeovers, wishes and reconnects.
 
-The model is as simple as the design says: a row, a log and positions. Time, crashes and lost connections are steps.
+A lost connection is one more step of the model in `work.py`.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import invariant, precondition, rule
 
-from shelfwire.errors import Code, ShelfwireError
 from shelfwire.protocol import control
-from shelfwire.protocol import job as jobs
-from shelfwire.protocol.feed import Due, Feed, ending_message, progress_message, started_message
+from shelfwire.protocol.feed import Due, Feed
 from shelfwire.protocol.follow import Shown
-from shelfwire.protocol.job import Advance, JobState, LeaseLostError, Policy, Status
-from shelfwire.protocol.messages import JobProgress, JobStarted, Message, decode, encode, error_of
-
-POLICY = Policy(max_strikes=3)
-TOTAL = 12
-
-
-@dataclass
-class Worker:
-    """An attempt that believes it holds the job, and what it has not committed."""
-
-    attempt: int
-    recorded: set[int]
-    draft: list[tuple[int, bool]] = field(default_factory=list)
-    started: bool = False
+from shelfwire.protocol.messages import JobProgress, JobStarted, Message, decode
+from tests.protocol.work import POLICY, Work
 
 
 @dataclass
@@ -50,109 +34,19 @@ class Client:
     accepted: list[Message] = field(default_factory=list)
 
 
-class Story(RuleBasedStateMachine):
-    @initialize()
-    def begin(self) -> None:
-        self.now = 1_000_000
-        self.row = jobs.create("j", "csv_import", now=self.now)
-        self.log: dict[int, bool] = {}
-        self.times_recorded: dict[int, int] = {}
-        self.committed: dict[int, JobState] = {self.row.seq: self.row}
-        self.terminal: str | None = None
-        self.workers: list[Worker] = []
+class Story(Work):
+    """The job and its clients."""
+
+    def __init__(self) -> None:
+        super().__init__()
         self.clients: list[Client] = []
 
-    def commit(self, state: JobState) -> None:
-        """What a store does at the end of its transaction."""
-        assert not self.row.ended or state == self.row, "promise 3: an ended job never changes again"
-        self.row = state
-        self.committed[state.seq] = state
-        if state.ended and self.terminal is None:
-            self.terminal = encode(ending_message(state, {"log": len(self.log)}, results_url="/r", truncated=False))
-
-    def attempt(self, worker: Worker, change: Callable[[JobState], JobState]) -> bool:
-        """One change of a draft and its closing, as one transaction."""
-        step = Advance(
-            total=None if worker.started else TOTAL,
-            succeeded=sum(ok for _, ok in worker.draft),
-            failed=sum(not ok for _, ok in worker.draft),
-        )
-        try:
-            state = change(jobs.advance(self.row, worker.attempt, step, POLICY, now=self.now))
-        except LeaseLostError:
-            self.workers.remove(worker)
-            return False
-        for index, ok in worker.draft:
-            self.log[index] = ok
-            self.times_recorded[index] = self.times_recorded.get(index, 0) + 1
-        worker.draft, worker.started = [], True
-        self.commit(state)
-        return True
-
-    @rule(milliseconds=st.sampled_from([0, 1, 100, POLICY.lease, 60_000]))
-    def time_passes(self, milliseconds: int) -> None:
-        self.now += milliseconds
-
-    @precondition(lambda self: jobs.claimable(self.row, now=self.now))
-    @rule()
-    def a_worker_claims(self) -> None:
-        state = jobs.claim(self.row, POLICY, now=self.now)
-        self.commit(state)
-        if not state.ended:
-            self.workers.append(Worker(state.attempt, set(self.log)))
-
-    @precondition(lambda self: self.workers)
-    @rule(data=st.data(), count=st.integers(1, 5), ok=st.booleans())
-    def a_worker_records(self, data: st.DataObject, count: int, ok: bool) -> None:  # noqa: FBT001
-        worker = data.draw(st.sampled_from(self.workers))
-        left = [index for index in range(TOTAL) if index not in worker.recorded]
-        for index in data.draw(st.permutations(left))[:count]:
-            worker.recorded.add(index)
-            worker.draft.append((index, ok))
-
-    @precondition(lambda self: self.workers)
-    @rule(data=st.data())
-    def a_worker_commits(self, data: st.DataObject) -> None:
-        self.attempt(data.draw(st.sampled_from(self.workers)), lambda state: state)
-
-    @precondition(lambda self: self.workers)
-    @rule(data=st.data())
-    def a_worker_is_killed(self, data: st.DataObject) -> None:
-        self.workers.remove(data.draw(st.sampled_from(self.workers)))
-
-    @precondition(lambda self: self.workers)
-    @rule(data=st.data(), how=st.sampled_from(["finish", "hand back", "exception", "give up", "confirm"]))
-    def an_attempt_ends(self, data: st.DataObject, how: str) -> None:
-        worker = data.draw(st.sampled_from(self.workers))
-        number, now = worker.attempt, self.now
-        error = error_of(ShelfwireError(Code.CSV_UNREADABLE))
-        endings: dict[str, Callable[[JobState], JobState]] = {
-            "finish": lambda state: jobs.complete(state, number, "Done", POLICY, now=now),
-            "hand back": lambda state: jobs.hand_back(state, number, POLICY, now=now),
-            "exception": lambda state: jobs.retry_later(state, number, "why", 1000, POLICY, now=now),
-            "give up": lambda state: jobs.fail(state, number, error, POLICY, now=now),
-            "confirm": lambda state: jobs.hand_back(state, number, POLICY, now=now),
-        }
-        if how == "finish" and len(worker.recorded) < TOTAL:
-            return
-        if how == "confirm" and self.row.status is not Status.CANCELING:
-            return
-        if self.attempt(worker, endings[how]):
-            self.workers.remove(worker)
-
-    @precondition(lambda self: not self.row.ended)
-    @rule()
-    def the_owner_cancels(self) -> None:
-        state = control.cancel(self.row, POLICY, now=self.now)
-        if state != self.row:
-            self.commit(state)
-
-    @precondition(lambda self: len(self.clients) < 3)
+    @precondition(lambda self: not self.erased and len(self.clients) < 3)
     @rule()
     def a_client_comes(self) -> None:
         self.clients.append(Client(connection=Connection(Feed())))
 
-    @precondition(lambda self: any(client.connection is None for client in self.clients))
+    @precondition(lambda self: not self.erased and any(client.connection is None for client in self.clients))
     @rule(data=st.data(), amnesia=st.booleans())
     def a_client_returns(self, data: st.DataObject, amnesia: bool) -> None:  # noqa: FBT001
         client = data.draw(st.sampled_from([client for client in self.clients if client.connection is None]))
@@ -184,12 +78,6 @@ class Story(RuleBasedStateMachine):
             if client.shown.accept(message):
                 client.accepted.append(message)
 
-    def frame(self, due: Due) -> str:
-        if due is Due.ENDING:
-            assert self.terminal is not None
-            return self.terminal
-        return encode(started_message(self.row) if due is Due.STARTED else progress_message(self.row))
-
     @invariant()
     def promise_1_durable_before_visible(self) -> None:
         for message in self.messages():
@@ -209,8 +97,6 @@ class Story(RuleBasedStateMachine):
             told = [decode(frame) for frame in connection.told]
             raw = [message.seq or 0 for message in told if isinstance(message, Message)]
             assert raw == sorted(raw)
-        history = [self.committed[seq] for seq in sorted(self.committed)]
-        assert [state.processed for state in history] == sorted(state.processed for state in history)
 
     @invariant()
     def promise_3_one_ending(self) -> None:
@@ -243,15 +129,6 @@ class Story(RuleBasedStateMachine):
                 first = self.committed[decode(connection.told[0]).seq or 0]  # type: ignore[union-attr]
                 assert JobStarted in kinds or told.started_at is None or first.ended
 
-    @invariant()
-    def promise_7_once(self) -> None:
-        assert all(times == 1 for times in self.times_recorded.values())
-        assert self.row.processed == len(self.log)
-        assert (self.row.succeeded, self.row.failed) == (
-            sum(self.log.values()),
-            len(self.log) - sum(self.log.values()),
-        )
-
     def connections(self) -> list[Connection]:
         return [one for client in self.clients for one in [*client.past, client.connection] if one is not None]
 
@@ -268,6 +145,8 @@ class Story(RuleBasedStateMachine):
             state = control.cancel(self.row, POLICY, now=self.now)
             self.commit(state)
         for client in self.clients:
+            if client.connection is None and self.erased:
+                continue
             if client.connection is None:
                 client.connection = Connection(Feed(after=client.shown.seq))
             self.read(client)

@@ -182,6 +182,14 @@ async def test_streams_and_polls_do_not_hold_the_shutdown_up(make_server: MakeSe
     assert "job_complete" not in heard, "it ended, and not with the job"
 
 
+async def test_who_asks_for_what_came_after_the_ending_by_query_is_told_the_ending(make_server: MakeServer) -> None:
+    async with make_server() as server:
+        job = await server.submit()
+        seq = (await server.ended(job))["seq"]
+        heard = [event async for event in told(server, job, params={"after": seq})]
+    assert [event.get("event") for event in heard[1:]] == ["job_complete"]
+
+
 def test_only_the_last_frame_of_a_revision_carries_its_number() -> None:
     state = create("j", "csv_import", now=1)
     text = events.encode([Frame(Due.STARTED, "{}", state), Frame(Due.PROGRESS, "{}", state)]).decode()

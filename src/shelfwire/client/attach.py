@@ -60,7 +60,7 @@ async def by_websocket(
     wire: Wire, job: JobRef, position: Position, on_socket: Callable[[Socket | None], None]
 ) -> AsyncGenerator[Message | None]:
     """Hear of a job on the progress socket; `on_socket` is told when it opens and closes."""
-    params = {"jobId": job.job_id, "after": str(position.shown.seq)}
+    params = {"jobId": job.job_id, "after": str(position.shown.after)}
     async with wire.socket(Request(method="GET", path="/ws/progress", headers=job.bearer, params=params)) as socket:
         if position.returning:
             with contextlib.suppress(CutError):  # an ended job closes at once; what it said can be read yet
@@ -89,14 +89,16 @@ async def by_events(wire: Wire, job: JobRef, position: Position) -> AsyncGenerat
 
 async def by_polling(wire: Wire, job: JobRef, position: Position, clock: Clock) -> AsyncGenerator[Message | None]:
     """Hear of a job by asking for its state, again and again."""
+    after = position.shown.after
     while True:
-        after, asked_at = position.shown.seq, clock.monotonic()
+        asked_at = clock.monotonic()
         params = {"after": str(after), "wait": str(WAIT_SECONDS)}
         request = Request(method="GET", path=f"/api/jobs/{job.job_id}", headers=job.bearer, params=params)
         news = _messages_in(await wire.request(request), after)
         yield None
         for message in news:
             yield message
+            after = max(after, message.seq or 0)
         if not news and clock.monotonic() - asked_at < EMPTY_SECONDS:
             await clock.wait(asyncio.Event(), EMPTY_SECONDS)
 

@@ -32,13 +32,9 @@ class Due(StrEnum):
 
 def type_of(due: Due, state: JobState) -> str:
     """The type of the message that `due` is as of `state`."""
-    match due:
-        case Due.STARTED:
-            return "job_started"
-        case Due.PROGRESS:
-            return "job_progress"
-        case Due.ENDING:
-            return "job_complete" if state.status is Status.COMPLETE else "error"
+    if due is Due.ENDING:
+        return "job_complete" if state.status is Status.COMPLETE else "error"
+    return "job_started" if due is Due.STARTED else "job_progress"
 
 
 class Feed:

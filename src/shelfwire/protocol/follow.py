@@ -131,12 +131,15 @@ class Shown:
     """What this client has shown, over all its connections.
 
     Attributes:
-        seq: the newest revision shown; what to attach `after`.
+        seq: the newest revision shown.
+        after: the newest revision shown in full, to attach after. The start shares its revision with the progress that
+            follows it, and a cut may come between the two.
         over: whether the ending was shown.
     """
 
     def __init__(self) -> None:
         self.seq = 0
+        self.after = 0
         self.over = False
         self._started = False
 
@@ -150,5 +153,7 @@ class Shown:
             self._started = True
         if message.seq is not None:
             self.seq = max(self.seq, message.seq)
+            if not isinstance(message.payload, JobStarted):
+                self.after = self.seq
         self.over = message.terminal
         return True

@@ -56,8 +56,8 @@ async def events(
     ] = 0,
 ) -> ASGIApp:
     """Tell a job's progress as it goes, up to its ending. `Last-Event-ID` resumes, as `after` does."""
-    seen = position(request.headers.get("last-event-id", "")) or after
-    return EventStream(service, room, bearer(request.headers) or token, job_id, seen)
+    last = position(request.headers.get("last-event-id", ""))
+    return EventStream(service, room, bearer(request.headers) or token, job_id, last, after)
 
 
 class EventStream:
@@ -68,15 +68,17 @@ class EventStream:
         room: where followers are counted.
         token: what the follower shows.
         job_id: the job it means.
-        seen: the `seq` it has shown already.
+        last: the id of the last event that it was told; 0 for none. If that was the ending, there is nothing to tell.
+        after: the `seq` it has shown otherwise. It may have been cut off before the ending, which is told in any case.
     """
 
-    def __init__(self, service: JobService, room: Room, token: str | None, job_id: str, seen: int) -> None:
+    def __init__(self, service: JobService, room: Room, token: str | None, job_id: str, last: int, after: int) -> None:
         self._service = service
         self._room = room
         self._token = token
         self._job_id = job_id
-        self._seen = seen
+        self._last = last
+        self._after = after
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Tell everything until the end, or until the follower leaves.
@@ -86,9 +88,9 @@ class EventStream:
         """
         del scope
         with self._room.enter():
-            async with self._service.follow_with(self._token, self._job_id, self._seen) as follower:
+            async with self._service.follow_with(self._token, self._job_id, self._last or self._after) as follower:
                 state = follower.newest.state
-                if state.ended and state.seq == self._seen:
+                if state.ended and state.seq == self._last:
                     # A browser comes back after every end of a stream, unless it is told that there is nothing more.
                     await send({"type": "http.response.start", "status": NO_CONTENT, "headers": []})
                     await send({"type": "http.response.body", "body": b"", "more_body": False})

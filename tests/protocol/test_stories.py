@@ -1,0 +1,215 @@
+"""What a client is told is a legal story, whatever happens to the job, the network and the transport it is told by.
+
+Messages are under way for a while here, and a cut loses the rest of them.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import msgspec
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import invariant, rule
+
+from shelfwire.jobs.hub import Frame
+from shelfwire.jobs.store import Committed
+from shelfwire.protocol import control
+from shelfwire.protocol import job as jobs
+from shelfwire.protocol.feed import RESUMING, Due, Feed, progress_message
+from shelfwire.protocol.follow import Shown, Transport
+from shelfwire.protocol.job import JobState
+from shelfwire.protocol.messages import JobProgress, Message, decode, encode
+from shelfwire.protocol.polled import messages_of, read_state
+from shelfwire.web.events import encode as encode_events
+from shelfwire.web.shapes import state_of
+from tests.protocol.work import POLICY, Work
+from tests.story import legal_story
+
+TRAVELLERS = 2
+VISITS = st.tuples(st.sampled_from(Transport), st.integers(0, 3), st.booleans())
+"""The transport for who is not connected, how many messages are heard until the next turn, whether a cut follows."""
+
+
+@dataclass
+class Connection:
+    """A way to one client, and what is under way on it.
+
+    Attributes:
+        transport: what it is.
+        feed: what the server tells next, where it tells without being asked.
+        sync: whether the server was asked to tell the state in any case.
+        under_way: the messages that the client has not received yet, each with the event's id where it has one.
+    """
+
+    transport: Transport
+    feed: Feed
+    sync: bool = False
+    under_way: deque[tuple[Message, int | None]] = field(default_factory=deque)
+
+
+@dataclass
+class Traveller:
+    """A client over all its connections.
+
+    Attributes:
+        shown: what it has shown; makes it drop what is old.
+        told: the messages that it has shown.
+        event_id: the last id that an event stream gave it.
+        returning: whether it had a socket before.
+    """
+
+    shown: Shown = field(default_factory=Shown)
+    told: list[Message] = field(default_factory=list)
+    event_id: int = 0
+    returning: bool = False
+    connection: Connection | None = None
+
+
+class Journey(Work):
+    """The same job; its followers change their transport whenever they are cut off."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.travellers = [Traveller() for _ in range(TRAVELLERS)]
+
+    @rule(number=st.integers(0, TRAVELLERS - 1), visits=st.lists(VISITS, min_size=1, max_size=4))
+    def a_traveller_listens(self, number: int, visits: list[tuple[Transport, int, bool]]) -> None:
+        traveller = self.travellers[number]
+        for transport, heard, cut in visits:
+            self.listen(traveller, transport, heard)
+            if cut:
+                traveller.connection = None
+
+    def listen(self, traveller: Traveller, transport: Transport, heard: int) -> None:
+        if traveller.connection is None and not self.erased:
+            self.connect(traveller, transport)
+        connection = traveller.connection
+        if connection is None:
+            return
+        complete = self.tell(traveller, connection)
+        for _ in range(min(heard, len(connection.under_way))):
+            self.hear(traveller, connection)
+        if complete and not connection.under_way:
+            self.knows_all(traveller)
+
+    def connect(self, traveller: Traveller, transport: Transport) -> None:
+        match transport:
+            case Transport.WEBSOCKET:
+                connection = Connection(transport, Feed(traveller.shown.after), sync=traveller.returning)
+                traveller.returning = True
+            case Transport.SSE:
+                if self.row.ended and traveller.event_id == self.row.seq:
+                    assert traveller.shown.over, "only who was told the ending may be told that there is nothing more"
+                    return
+                connection = Connection(transport, Feed(traveller.event_id))
+            case Transport.POLLING:
+                connection = Connection(transport, Feed())
+        traveller.connection = connection
+
+    def tell(self, traveller: Traveller, connection: Connection) -> bool:
+        """Send what the server sends now; whether nothing is missing then."""
+        match connection.transport:
+            case Transport.WEBSOCKET:
+                due = connection.feed.sync(self.row) if connection.sync else connection.feed.next(self.row)
+                for one in due:
+                    resuming = connection.sync and one is Due.PROGRESS
+                    text = encode(progress_message(self.row, RESUMING)) if resuming else self.frame(one)
+                    connection.under_way.append((message_in(text), None))
+                connection.sync = False
+            case Transport.SSE:
+                frames = [Frame(one, self.frame(one), self.row) for one in connection.feed.next(self.row)]
+                connection.under_way.extend(events_in(encode_events(frames) if frames else b""))
+            case Transport.POLLING if not connection.under_way:
+                document = msgspec.to_builtins(state_of(Committed(state=self.row, terminal=self.terminal)))
+                rebuilt = messages_of(read_state(document), traveller.shown.after)
+                due = Feed(traveller.shown.after).next(self.row)
+                assert [encode(message) for message in rebuilt] == [self.frame(one) for one in due]
+                connection.under_way.extend((message, None) for message in rebuilt)
+            case Transport.POLLING:
+                return False  # it asks again when it has read the answer
+        return True
+
+    def hear(self, traveller: Traveller, connection: Connection) -> None:
+        message, event_id = connection.under_way.popleft()
+        traveller.event_id = traveller.event_id if event_id is None else event_id
+        if traveller.shown.accept(message):
+            traveller.told.append(message)
+
+    def knows_all(self, traveller: Traveller) -> None:
+        """Whoever has received all there is has shown the newest state."""
+        assert traveller.shown.seq == self.row.seq or not (self.row.processed or self.row.user_message)
+        assert traveller.shown.over == self.row.ended
+        counts = [m.payload.processed_count for m in traveller.told if isinstance(m.payload, JobProgress)]
+        assert counts[-1:] == [self.row.processed] or not self.row.processed
+
+    @invariant()
+    def every_story_is_legal_so_far(self) -> None:
+        for traveller in self.travellers:
+            legal_story(traveller.told, self.terminal if traveller.shown.over else None)
+
+    def teardown(self) -> None:
+        """Whoever still listens, or may still return, hears the same ending."""
+        if hasattr(self, "row") and not self.row.ended:
+            self.now += 10 * POLICY.lease
+            self.commit(control.cancel(self.row, POLICY, now=self.now))
+        for number, traveller in enumerate(self.travellers):
+            if traveller.connection is None and not self.erased and not traveller.shown.over:
+                self.connect(traveller, list(Transport)[number % len(Transport)])
+            connection = traveller.connection
+            if connection is None:
+                continue
+            # Two rounds: an answer under way may be older than the ending.
+            for _ in range(2):
+                self.tell(traveller, connection)
+                while connection.under_way:
+                    self.hear(traveller, connection)
+            assert traveller.shown.over
+            legal_story(traveller.told, self.terminal)
+
+
+def message_in(text: str) -> Message:
+    message = decode(text)
+    assert isinstance(message, Message)
+    return message
+
+
+def events_in(stream: bytes) -> list[tuple[Message, int | None]]:
+    """The events of a stream, as a browser reads them."""
+    events: list[tuple[Message, int | None]] = []
+    for text in stream.decode().split("\n\n")[:-1]:
+        fields = dict(line.split(": ", 1) for line in text.split("\n"))
+        message = message_in(fields["data"])
+        assert fields["event"] == message.type
+        events.append((message, int(fields["id"]) if "id" in fields else None))
+    return events
+
+
+def states() -> list[tuple[JobState, str | None]]:
+    """A job that has begun, and its two kinds of ending, each with the message that is stored."""
+    work = Work()
+    work.begin(retried=False, begun=True)
+    work.attempt(work.workers[0], lambda state: state)
+    running = work.row
+    work.commit(jobs.complete(running, 1, "Done", POLICY, now=work.now))
+    complete = work.row, work.terminal
+    work.row, work.terminal = running, None
+    work.commit(control.cancel(running, POLICY, now=work.now + POLICY.lease))
+    return [(running, None), complete, (work.row, work.terminal)]
+
+
+@pytest.mark.parametrize(("state", "terminal"), states())
+def test_a_stream_cut_between_any_two_events_of_one_revision_loses_none(state: JobState, terminal: str | None) -> None:
+    journey = Journey()
+    journey.row, journey.terminal, journey.erased, journey.committed = state, terminal, False, {state.seq: state}
+    for cut in range(len(Due) + 1):
+        traveller = Traveller()
+        journey.listen(traveller, Transport.SSE, cut)
+        traveller.connection = None
+        journey.listen(traveller, Transport.SSE, len(Due))
+        journey.knows_all(traveller)
+        assert [message.type for message in traveller.told][:2] == ["job_started", "job_progress"]
+
+
+TestJourney = Journey.TestCase
+TestJourney.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
