@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import rig
 
-from shelfwire.jobs.clock import SystemClock
+from shelfwire.clock import SystemClock
 from shelfwire.jobs.committer import Committer, Draft
 from shelfwire.jobs.context import Job
 from shelfwire.jobs.ending import concluder

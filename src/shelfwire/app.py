@@ -15,8 +15,8 @@ from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.types import Receive, Scope, Send
 
+from shelfwire.clock import Clock, SystemClock
 from shelfwire.errors import ShelfwireError
-from shelfwire.jobs.clock import Clock, SystemClock
 from shelfwire.jobs.committer import Committer
 from shelfwire.jobs.context import Pipeline
 from shelfwire.jobs.ending import concluder

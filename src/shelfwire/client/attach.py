@@ -8,7 +8,6 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable
 from typing import Final
 
-from shelfwire.client.clock import Clock
 from shelfwire.client.errors import ConnectionLostError, RefusedError, data_of, problem_in, refusal
 from shelfwire.client.ref import JobRef
 from shelfwire.client.wire import (
@@ -22,6 +21,7 @@ from shelfwire.client.wire import (
     Wire,
     WireError,
 )
+from shelfwire.clock import Clock
 from shelfwire.errors import CODES, Code
 from shelfwire.protocol.closes import FINAL_CLOSE_CODES
 from shelfwire.protocol.follow import Failure, Shown

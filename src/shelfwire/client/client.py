@@ -12,13 +12,13 @@ from weakref import WeakSet
 
 import msgspec
 
-from shelfwire.client.clock import Clock, SystemClock
 from shelfwire.client.errors import ConnectionLostError, data_of, problem_in, refusal
 from shelfwire.client.following import Following
 from shelfwire.client.network import Network
 from shelfwire.client.ref import JobRef
 from shelfwire.client.story import Means, Story
 from shelfwire.client.wire import Answer, CutError, Request, Upload, Wire, WireError
+from shelfwire.clock import Clock, SystemClock
 from shelfwire.protocol.follow import DELAYS, Backoff, Transport
 from shelfwire.protocol.grants import Scope
 

@@ -4,9 +4,9 @@ import asyncio
 import itertools
 from typing import Final
 
-from shelfwire.client.clock import Clock
 from shelfwire.client.errors import ConnectionLostError
 from shelfwire.client.wire import Request, Socket, Wire, WireError
+from shelfwire.clock import Clock
 from shelfwire.protocol.messages import Message, Ping, encode
 
 PING_SECONDS: Final = 10.0

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from shelfwire.client.attach import SERVER_ERROR, TOO_MANY, Position, by_events, by_polling, by_websocket, judge
-from shelfwire.client.clock import Clock
 from shelfwire.client.errors import ConnectionLostError, RefusedError
 from shelfwire.client.pings import Pings
 from shelfwire.client.ref import JobRef
 from shelfwire.client.wire import Wire, WireError
+from shelfwire.clock import Clock
 from shelfwire.protocol.follow import Backoff, Transport, Ways, refresh_in
 from shelfwire.protocol.messages import Message, Ping, Pong, SyncRequest
 

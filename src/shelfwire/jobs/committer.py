@@ -7,8 +7,8 @@ from typing import Final
 import msgspec
 import structlog
 
+from shelfwire.clock import Clock
 from shelfwire.errors import ShelfwireError
-from shelfwire.jobs.clock import Clock
 from shelfwire.jobs.eta import Eta
 from shelfwire.jobs.meter import Meter, NoMeter
 from shelfwire.jobs.store import Change, Committed, JobStore

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import structlog
 
+from shelfwire.clock import Clock
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.jobs.clock import Clock
 from shelfwire.jobs.hub import Dismissal, Follower, Hub
 from shelfwire.jobs.meter import Standing
 from shelfwire.jobs.store import Committed, Idempotency, Item, JobStore

@@ -8,8 +8,8 @@ from typing import Final
 import msgspec
 import structlog
 
+from shelfwire.clock import Clock
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.jobs.clock import Clock
 from shelfwire.jobs.committer import Committer, Draft
 from shelfwire.jobs.context import Job, Pipeline
 from shelfwire.jobs.stall import Silence

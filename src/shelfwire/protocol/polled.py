@@ -26,7 +26,11 @@ from shelfwire.protocol.messages import (
 
 
 class StateDocument(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What `GET /api/jobs/{jobId}` answers, as far as messages are made of it; unknown fields are ignored."""
+    """What `GET /api/jobs/{jobId}` answers, as far as messages are made of it.
+
+    Read as tolerantly as messages are: fields and states of later versions do no harm. What the server writes is the
+    stricter `web.shapes.State`.
+    """
 
     job_id: str
     pipeline: str

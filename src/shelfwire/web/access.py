@@ -11,8 +11,8 @@ from cachetools import TTLCache
 from litestar import Request
 from litestar.config.cors import CORSConfig
 
+from shelfwire.clock import Clock
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.jobs.clock import Clock
 from shelfwire.protocol.grants import digest
 from shelfwire.settings import ANY_ORIGIN, DEFAULT_PORTS, Settings
 from shelfwire.web.answers import REQUEST_ID, RETRY_AFTER

@@ -10,7 +10,7 @@ import structlog
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from shelfwire.jobs.clock import Clock
+from shelfwire.clock import Clock
 from shelfwire.jobs.meter import Meter
 from shelfwire.web.answers import ERROR_CODE, REQUEST_ID
 

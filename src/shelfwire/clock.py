@@ -1,4 +1,4 @@
-"""Time, as the client sees it: an argument, so that a test can turn it."""
+"""Time, an argument to whatever needs it, so that tests can turn it."""
 
 import asyncio
 import contextlib
