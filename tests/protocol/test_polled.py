@@ -88,7 +88,7 @@ def document(state: JobState) -> dict[str, Any]:
         "somethingNew": {"of": "a later version"},
     }
     if state.status == "complete":
-        facts |= msgspec.to_builtins(ending(state).payload)
+        facts |= {**msgspec.to_builtins(ending(state).payload), "summary": state.summary}
     return {name: value for name, value in facts.items() if value is not None}
 
 

@@ -135,11 +135,19 @@ def ending_message(state: JobState, results: Any, *, results_url: str, truncated
             failure_count=state.failed,
             duration=state.duration,
             results=results,
-            summary=_summary(state, truncated=truncated),
+            summary=told_summary(state.summary, truncated=truncated),
             results_url=results_url if truncated else None,
             truncated=truncated or None,
         ),
     )
+
+
+def told_summary(summary: str | None, *, truncated: bool) -> str | None:
+    """What a terminal message says the job came to: deployed clients show that not all results are there."""
+    if not truncated:
+        return summary
+    note = "Only the first results are shown here; the rest can be fetched."
+    return f"{summary}. {note}" if summary else note
 
 
 def inline_prefix(sizes: Sequence[int], limit: int) -> int:
@@ -150,13 +158,6 @@ def inline_prefix(sizes: Sequence[int], limit: int) -> int:
         if used > limit:
             return count
     return len(sizes)
-
-
-def _summary(state: JobState, *, truncated: bool) -> str | None:
-    if not truncated:
-        return state.summary
-    note = "Only the first results are shown here; the rest can be fetched."
-    return f"{state.summary}. {note}" if state.summary else note
 
 
 def _message(state: JobState, payload: Any) -> Message:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from shelfwire.errors import Code, ShelfwireError
+from shelfwire.protocol.feed import told_summary
 from shelfwire.protocol.job import ENDED, Status
 from shelfwire.protocol.messages import (
     Count,
@@ -110,7 +111,7 @@ def _ending(state: StateDocument) -> JobComplete | JobError:
         failure_count=state.failure_count,
         duration=state.duration or 0,
         results=state.results,
-        summary=state.summary,
+        summary=told_summary(state.summary, truncated=bool(state.truncated)),
         results_url=state.results_url,
         truncated=state.truncated,
     )

@@ -276,7 +276,7 @@ def state_of(committed: Committed) -> State:
         start_time=state.started_at,
         metadata=state.metadata,
         retry_of=state.retry_of,
-        summary=complete.summary if complete else state.summary,
+        summary=state.summary,
         duration=state.duration if state.ended else None,
         error=state.error,
         results=complete.results if complete else None,
