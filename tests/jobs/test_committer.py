@@ -8,7 +8,7 @@ import pytest
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.committer import RETRY_SECONDS, Committer, Draft
 from shelfwire.jobs.store import Change, Committed
-from shelfwire.protocol import control
+from shelfwire.protocol import attempts, control
 from shelfwire.protocol import job as jobs
 from shelfwire.protocol.job import Policy, Status
 from shelfwire.stores.sqlite import SqliteStore
@@ -144,7 +144,7 @@ async def test_a_commit_holds_fifty_jobs_and_sixteen_endings_and_the_rest_follow
     for number, draft in enumerate(drafts):
         note(draft, 0)
         if number < 20:
-            draft.closing = lambda state, now: jobs.complete(state, 1, "Done", POLICY, now=now)
+            draft.closing = lambda state, now: attempts.complete(state, 1, "Done", POLICY, now=now)
         committer.mark(draft)
     running = asyncio.create_task(committer.run())
     while len(told.rows) < 60:

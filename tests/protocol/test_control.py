@@ -6,19 +6,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.protocol import control
+from shelfwire.protocol import attempts, control
 from shelfwire.protocol import job as jobs
-from shelfwire.protocol.job import Advance, IllegalTransitionError, JobState, Policy, Status
+from shelfwire.protocol.attempts import Advance
+from shelfwire.protocol.job import IllegalTransitionError, JobState, Policy, Status
 from shelfwire.protocol.messages import Metadata
 
 POLICY = Policy()
 NOW = 1_700_000_000_000
 QUEUED = jobs.create("j", "csv_import", now=NOW, metadata=Metadata(file_name="books.csv"))
-RUNNING = jobs.advance(jobs.claim(QUEUED, POLICY, now=NOW), 1, Advance(total=3), POLICY, now=NOW)
+RUNNING = attempts.advance(attempts.claim(QUEUED, POLICY, now=NOW), 1, Advance(total=3), POLICY, now=NOW)
 PAUSING = control.pause(RUNNING, now=NOW)
 PAUSED = control.pause(QUEUED, now=NOW)
 CANCELING = control.cancel(RUNNING, POLICY, now=NOW)
-COMPLETE = jobs.complete(RUNNING, 1, "Done", POLICY, now=NOW)
+COMPLETE = attempts.complete(RUNNING, 1, "Done", POLICY, now=NOW)
 CANCELED = control.cancel(QUEUED, POLICY, now=NOW)
 STATES = {
     "queued": QUEUED,
@@ -59,7 +60,7 @@ def test_a_wish_is_granted_in_the_states_that_allow_it_and_in_no_other(wish: str
 
 def test_a_running_job_stays_running_until_its_worker_confirms_the_pause() -> None:
     assert (PAUSING.status, PAUSING.pausing, PAUSING.user_message) == (Status.RUNNING, True, "Pausing…")
-    paused = jobs.hand_back(PAUSING, 1, POLICY, now=NOW)
+    paused = attempts.hand_back(PAUSING, 1, POLICY, now=NOW)
     assert (paused.status, paused.pausing, paused.lease_until) == (Status.PAUSED, False, 0)
     assert paused.user_message == "Paused"
     assert paused.eta_seconds is None
@@ -74,35 +75,35 @@ def test_a_job_whose_worker_is_dead_is_paused_at_once() -> None:
 
 
 def test_a_pause_nobody_confirmed_takes_effect_with_the_next_claim_and_costs_no_attempt() -> None:
-    paused = jobs.claim(PAUSING, POLICY, now=PAUSING.lease_until)
+    paused = attempts.claim(PAUSING, POLICY, now=PAUSING.lease_until)
     assert (paused.status, paused.attempt) == (Status.PAUSED, 1)
 
 
 def test_a_paused_job_is_never_claimed() -> None:
-    assert not jobs.claimable(PAUSED, now=NOW + 10 * jobs.IDLE_TTL)
+    assert not attempts.claimable(PAUSED, now=NOW + 10 * jobs.IDLE_TTL)
 
 
 def test_a_resumed_job_can_be_claimed_at_once_and_goes_on() -> None:
-    resumed = control.resume(jobs.hand_back(PAUSING, 1, POLICY, now=NOW), now=NOW + 5)
+    resumed = control.resume(attempts.hand_back(PAUSING, 1, POLICY, now=NOW), now=NOW + 5)
     assert (resumed.status, resumed.user_message) == (Status.QUEUED, "Waiting to continue…")
-    assert jobs.claim(resumed, POLICY, now=NOW + 5).attempt == 2
+    assert attempts.claim(resumed, POLICY, now=NOW + 5).attempt == 2
 
 
 def test_a_pause_taken_back_before_it_was_confirmed_lets_the_worker_hand_the_job_back_to_go_on() -> None:
     resumed = control.resume(PAUSING, now=NOW)
     assert (resumed.status, resumed.pausing) == (Status.RUNNING, False)
-    assert jobs.hand_back(resumed, 1, POLICY, now=NOW).status is Status.QUEUED
+    assert attempts.hand_back(resumed, 1, POLICY, now=NOW).status is Status.QUEUED
 
 
 def test_a_job_that_breaks_off_while_it_is_to_be_paused_is_paused_and_the_exception_counts() -> None:
-    paused = jobs.retry_later(PAUSING, 1, "KeyError", 1000, POLICY, now=NOW)
+    paused = attempts.retry_later(PAUSING, 1, "KeyError", 1000, POLICY, now=NOW)
     assert (paused.status, paused.strikes) == (Status.PAUSED, 1)
 
 
 def test_a_pausing_job_that_is_canceled_ends_canceled() -> None:
     canceling = control.cancel(PAUSING, POLICY, now=NOW)
     assert (canceling.status, canceling.pausing) == (Status.CANCELING, False)
-    assert jobs.hand_back(canceling, 1, POLICY, now=NOW).status is Status.CANCELED
+    assert attempts.hand_back(canceling, 1, POLICY, now=NOW).status is Status.CANCELED
 
 
 def test_a_paused_job_is_canceled_at_once() -> None:
@@ -110,7 +111,7 @@ def test_a_paused_job_is_canceled_at_once() -> None:
 
 
 def test_a_job_that_finished_before_its_pause_could_be_confirmed_is_complete() -> None:
-    complete = jobs.complete(PAUSING, 1, "Done", POLICY, now=NOW)
+    complete = attempts.complete(PAUSING, 1, "Done", POLICY, now=NOW)
     assert (complete.status, complete.pausing) == (Status.COMPLETE, False)
 
 

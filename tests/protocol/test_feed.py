@@ -4,8 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.protocol import control
+from shelfwire.protocol import attempts, control
 from shelfwire.protocol import job as jobs
+from shelfwire.protocol.attempts import Advance
 from shelfwire.protocol.feed import (
     CLOSE_REASONS,
     Due,
@@ -15,17 +16,17 @@ from shelfwire.protocol.feed import (
     progress_message,
     started_message,
 )
-from shelfwire.protocol.job import Advance, JobState, Policy, Status
+from shelfwire.protocol.job import JobState, Policy, Status
 from shelfwire.protocol.messages import JobComplete, JobError, JobProgress, Metadata, error_of
 
 POLICY = Policy()
 QUEUED = jobs.create("j", "csv_import", now=1000, metadata=Metadata(file_name="a.csv", file_size=9))
-CLAIMED = jobs.claim(QUEUED, POLICY, now=1000)
-STARTED = jobs.advance(CLAIMED, 1, Advance(total=3), POLICY, now=2000)
-HALF = jobs.advance(STARTED, 1, Advance(succeeded=1, title="Emma", author="Austen", isbn="x"), POLICY, now=3000)
-FULL = jobs.advance(HALF, 1, Advance(succeeded=1, failed=1, title="Dune"), POLICY, now=4000)
-COMPLETE = jobs.complete(FULL, 1, "Added 2 books", POLICY, now=5999)
-FAILED = jobs.fail(CLAIMED, 1, error_of(ShelfwireError(Code.CSV_NO_BOOKS)), POLICY, now=2500)
+CLAIMED = attempts.claim(QUEUED, POLICY, now=1000)
+STARTED = attempts.advance(CLAIMED, 1, Advance(total=3), POLICY, now=2000)
+HALF = attempts.advance(STARTED, 1, Advance(succeeded=1, title="Emma", author="Austen", isbn="x"), POLICY, now=3000)
+FULL = attempts.advance(HALF, 1, Advance(succeeded=1, failed=1, title="Dune"), POLICY, now=4000)
+COMPLETE = attempts.complete(FULL, 1, "Added 2 books", POLICY, now=5999)
+FAILED = attempts.fail(CLAIMED, 1, error_of(ShelfwireError(Code.CSV_NO_BOOKS)), POLICY, now=2500)
 CANCELED = control.cancel(QUEUED, POLICY, now=1500)
 S, P, E = Due.STARTED, Due.PROGRESS, Due.ENDING
 

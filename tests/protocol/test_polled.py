@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.protocol import control
+from shelfwire.protocol.attempts import Advance, advance, claim, complete, fail, hand_back
 from shelfwire.protocol.feed import Due, Feed, ending_message, progress_message, started_message
-from shelfwire.protocol.job import Advance, JobState, Policy, advance, claim, complete, create, fail, hand_back
+from shelfwire.protocol.job import JobState, Policy, create
 from shelfwire.protocol.messages import JobComplete, JobError, Message, Metadata, UndecodableError, error_of
 from shelfwire.protocol.polled import messages_of, read_state
 

@@ -14,8 +14,7 @@ from hypothesis.stateful import invariant, rule
 
 from shelfwire.jobs.hub import Frame
 from shelfwire.jobs.store import Committed
-from shelfwire.protocol import control
-from shelfwire.protocol import job as jobs
+from shelfwire.protocol import attempts, control
 from shelfwire.protocol.feed import RESUMING, Due, Feed, progress_message
 from shelfwire.protocol.follow import Shown, Transport
 from shelfwire.protocol.job import JobState
@@ -191,7 +190,7 @@ def states() -> list[tuple[JobState, str | None]]:
     work.begin(retried=False, begun=True)
     work.attempt(work.workers[0], lambda state: state)
     running = work.row
-    work.commit(jobs.complete(running, 1, "Done", POLICY, now=work.now))
+    work.commit(attempts.complete(running, 1, "Done", POLICY, now=work.now))
     complete = work.row, work.terminal
     work.row, work.terminal = running, None
     work.commit(control.cancel(running, POLICY, now=work.now + POLICY.lease))

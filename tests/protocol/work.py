@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.protocol import control
+from shelfwire.protocol import attempts, control
 from shelfwire.protocol import job as jobs
+from shelfwire.protocol.attempts import Advance, LeaseLostError
 from shelfwire.protocol.feed import Due, ending_message, progress_message, started_message
-from shelfwire.protocol.job import HELD, Advance, IllegalTransitionError, JobState, LeaseLostError, Policy, Status
+from shelfwire.protocol.job import HELD, IllegalTransitionError, JobState, Policy, Status
 from shelfwire.protocol.messages import encode, error_of
 
 POLICY = Policy(max_strikes=3)
@@ -70,7 +71,7 @@ class Work(RuleBasedStateMachine):
             failed=sum(not ok for _, ok in worker.draft),
         )
         try:
-            state = change(jobs.advance(self.row, worker.attempt, step, POLICY, now=self.now))
+            state = change(attempts.advance(self.row, worker.attempt, step, POLICY, now=self.now))
         except LeaseLostError:
             self.workers.remove(worker)
             return False
@@ -85,10 +86,10 @@ class Work(RuleBasedStateMachine):
     def time_passes(self, milliseconds: int) -> None:
         self.now += milliseconds
 
-    @precondition(lambda self: jobs.claimable(self.row, now=self.now))
+    @precondition(lambda self: attempts.claimable(self.row, now=self.now))
     @rule()
     def a_worker_claims(self) -> None:
-        state = jobs.claim(self.row, POLICY, now=self.now)
+        state = attempts.claim(self.row, POLICY, now=self.now)
         self.commit(state)
         if state.status is Status.RUNNING:
             self.workers.append(Worker(state.attempt, set(self.log)))
@@ -121,11 +122,11 @@ class Work(RuleBasedStateMachine):
         number, now = worker.attempt, self.now
         error = error_of(ShelfwireError(Code.CSV_UNREADABLE))
         endings: dict[str, Callable[[JobState], JobState]] = {
-            "finish": lambda state: jobs.complete(state, number, "Done", POLICY, now=now),
-            "hand back": lambda state: jobs.hand_back(state, number, POLICY, now=now),
-            "exception": lambda state: jobs.retry_later(state, number, "why", 1000, POLICY, now=now),
-            "give up": lambda state: jobs.fail(state, number, error, POLICY, now=now),
-            "confirm": lambda state: jobs.hand_back(state, number, POLICY, now=now),
+            "finish": lambda state: attempts.complete(state, number, "Done", POLICY, now=now),
+            "hand back": lambda state: attempts.hand_back(state, number, POLICY, now=now),
+            "exception": lambda state: attempts.retry_later(state, number, "why", 1000, POLICY, now=now),
+            "give up": lambda state: attempts.fail(state, number, error, POLICY, now=now),
+            "confirm": lambda state: attempts.hand_back(state, number, POLICY, now=now),
         }
         if how == "finish" and len(worker.recorded) < TOTAL:
             return

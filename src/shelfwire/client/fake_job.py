@@ -9,9 +9,11 @@ import msgspec
 
 from shelfwire.client.wire import CutError
 from shelfwire.errors import Code, ShelfwireError
+from shelfwire.protocol import attempts
 from shelfwire.protocol import job as jobs
+from shelfwire.protocol.attempts import Advance
 from shelfwire.protocol.feed import Due, Feed, ending_message, progress_message, started_message
-from shelfwire.protocol.job import Advance, JobState, Policy, Status
+from shelfwire.protocol.job import JobState, Policy, Status
 from shelfwire.protocol.messages import JobComplete, Message, Metadata, error_of
 
 STEP_MS: Final = 1000
@@ -114,7 +116,7 @@ class FakeJob:
             return
         now = self.later()
         if state.pausing or state.status is Status.CANCELING:
-            self.change(jobs.hand_back(state, state.attempt, POLICY, now=now))
+            self.change(attempts.hand_back(state, state.attempt, POLICY, now=now))
         elif state.ended or state.status is Status.PAUSED or not self._script:
             self._news.clear()
             await self._news.wait()
@@ -122,7 +124,7 @@ class FakeJob:
             self._script.popleft()
             raise CutError("The script cut the connection")
         elif state.status is Status.QUEUED:
-            self.change(jobs.claim(state, POLICY, now=now))
+            self.change(attempts.claim(state, POLICY, now=now))
         else:
             self.change(self._play(self._script.popleft(), now))
 
@@ -167,20 +169,20 @@ class FakeJob:
         state, attempt = self.state, self.state.attempt
         match step:
             case Start(total=total, metadata=metadata):
-                return jobs.advance(state, attempt, Advance(total=total, metadata=metadata), POLICY, now=now)
+                return attempts.advance(state, attempt, Advance(total=total, metadata=metadata), POLICY, now=now)
             case Record(title=title, error=None, result=result):
                 self._record({"ok": True, "title": title, "result": {"title": title} if result is None else result})
-                return jobs.advance(state, attempt, Advance(succeeded=1, title=title), POLICY, now=now)
+                return attempts.advance(state, attempt, Advance(succeeded=1, title=title), POLICY, now=now)
             case Record(title=title, error=str(code)):
                 error = msgspec.to_builtins(error_of(ShelfwireError(Code(code))))
                 self._record({"ok": False, "title": title, "error": error})
-                return jobs.advance(state, attempt, Advance(failed=1, title=title), POLICY, now=now)
+                return attempts.advance(state, attempt, Advance(failed=1, title=title), POLICY, now=now)
             case Say(user_message=text):
-                return jobs.advance(state, attempt, Advance(user_message=text), POLICY, now=now)
+                return attempts.advance(state, attempt, Advance(user_message=text), POLICY, now=now)
             case Complete(summary=summary):
-                return jobs.complete(state, attempt, summary, POLICY, now=now)
+                return attempts.complete(state, attempt, summary, POLICY, now=now)
             case Fail(code=code):
-                return jobs.fail(state, attempt, error_of(ShelfwireError(Code(code))), POLICY, now=now)
+                return attempts.fail(state, attempt, error_of(ShelfwireError(Code(code))), POLICY, now=now)
             case _:
                 raise AssertionError("a cut happens to a connection, not to a job")
 

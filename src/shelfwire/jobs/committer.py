@@ -12,7 +12,8 @@ from shelfwire.errors import ShelfwireError
 from shelfwire.jobs.eta import Eta
 from shelfwire.jobs.meter import Meter, NoMeter
 from shelfwire.jobs.store import Change, Committed, JobStore
-from shelfwire.protocol.job import Advance, JobState, Policy, Status, Transition
+from shelfwire.protocol.attempts import Advance
+from shelfwire.protocol.job import JobState, Policy, Status, Transition
 from shelfwire.protocol.messages import Metadata
 
 MAX_JOBS: Final = 50

@@ -10,8 +10,9 @@ from typing import Protocol
 
 import msgspec
 
+from shelfwire.protocol.attempts import Advance
 from shelfwire.protocol.grants import Grant
-from shelfwire.protocol.job import Advance, JobState, Policy, Transition
+from shelfwire.protocol.job import JobState, Policy, Transition
 
 
 class Item(msgspec.Struct, frozen=True, array_like=True):
@@ -178,7 +179,7 @@ class JobStore(Protocol):
         ...
 
     async def claim(self, pipelines: Sequence[str], policy: Policy, now: int) -> Claimed | None:
-        """Take the job of these pipelines that has been claimable for longest, by `protocol.job.claim`.
+        """Take the job of these pipelines that has been claimable for longest, by `protocol.attempts.claim`.
 
         Two workers never get the same attempt of a job.
         """
@@ -187,9 +188,9 @@ class JobStore(Protocol):
     async def commit(self, changes: Sequence[Change], policy: Policy, now: int) -> list[Committed | None]:
         """Write all `changes` in one transaction: items, progress, renewed leases, endings.
 
-        Each change is applied to the row as it is stored then, by `protocol.job.advance` and the closing's transition.
-        A change whose attempt does not hold its job any more writes nothing and answers None, without harm to the
-        others. Answers come in the order of the changes.
+        Each change is applied to the row as it is stored then, by `protocol.attempts.advance` and the closing's
+        transition. A change whose attempt does not hold its job any more writes nothing and answers None, without harm
+        to the others. Answers come in the order of the changes.
         """
         ...
 

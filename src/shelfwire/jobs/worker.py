@@ -14,7 +14,7 @@ from shelfwire.jobs.committer import Committer, Draft
 from shelfwire.jobs.context import Job, Pipeline
 from shelfwire.jobs.stall import Silence
 from shelfwire.jobs.store import Claimed, Committed, JobStore
-from shelfwire.protocol import job as jobs
+from shelfwire.protocol import attempts
 from shelfwire.protocol.job import Policy, Status, Transition
 from shelfwire.protocol.messages import error_of
 
@@ -150,13 +150,13 @@ class Worker:
     def _closing(self, running: asyncio.Task[str], draft: Draft, bound: structlog.stdlib.BoundLogger) -> Transition:
         attempt, policy = draft.state.attempt, self._policy
         if running.cancelled() and draft.halted:
-            return lambda state, now: jobs.hand_back(state, attempt, policy, now=now)
+            return lambda state, now: attempts.hand_back(state, attempt, policy, now=now)
         error = RuntimeError("the pipeline cancelled itself") if running.cancelled() else running.exception()
         if error is None:
-            return lambda state, now: jobs.complete(state, attempt, running.result(), policy, now=now)
+            return lambda state, now: attempts.complete(state, attempt, running.result(), policy, now=now)
         if isinstance(error, ShelfwireError) and not error.retryable:
             payload = error_of(error)
-            return lambda state, now: jobs.fail(state, attempt, payload, policy, now=now)
+            return lambda state, now: attempts.fail(state, attempt, payload, policy, now=now)
         return self._broke_off(error, draft, bound)
 
     def _broke_off(self, error: BaseException, draft: Draft, bound: structlog.stdlib.BoundLogger) -> Transition:
@@ -164,8 +164,8 @@ class Worker:
         # Formatted here: whoever mounts us may have a log that shows the values of all variables.
         bound.error("attempt broke off", exception="".join(traceback.format_exception(error)))
         reason = f"{Code.INTERNAL}: {type(error).__name__}" if not isinstance(error, ShelfwireError) else str(error)
-        delay = jobs.backoff(draft.state.strikes, self._random())
-        return lambda state, now: jobs.retry_later(state, attempt, reason, delay, policy, now=now)
+        delay = attempts.backoff(draft.state.strikes, self._random())
+        return lambda state, now: attempts.retry_later(state, attempt, reason, delay, policy, now=now)
 
     async def _renew(self) -> None:
         third = self._policy.lease / 3

@@ -1,6 +1,6 @@
 """What a job's owner may ask of it, as pure functions from one state to the next.
 
-A living worker confirms a cancel or a pause (`protocol.job.hand_back`); where none lives it takes effect at once.
+A living worker confirms a cancel or a pause (`protocol.attempts.hand_back`); where none lives it takes effect at once.
 Illegal wishes raise `IllegalTransitionError`; asking again for what is under way changes nothing.
 """
 

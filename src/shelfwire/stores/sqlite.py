@@ -15,10 +15,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.store import Change, Claimed, Committed, Conclude, Counts, Idempotency, Item
-from shelfwire.protocol import control
+from shelfwire.protocol import attempts, control
 from shelfwire.protocol import job as jobs
+from shelfwire.protocol.attempts import LeaseLostError
 from shelfwire.protocol.grants import Grant
-from shelfwire.protocol.job import JobState, LeaseLostError, Policy, Status, Transition
+from shelfwire.protocol.job import JobState, Policy, Status, Transition
 from shelfwire.stores import creating, schema
 from shelfwire.stores import statements as sql
 from shelfwire.stores.migrations import upgrade
@@ -187,7 +188,7 @@ class SqliteStore:
             if job_id is None:
                 return None
             (state,) = sql.read_jobs(connection, [job_id])
-            claimed = jobs.claim(state, policy, now=now)
+            claimed = attempts.claim(state, policy, now=now)
             terminal = self._save(connection, [(state, claimed)]).get(job_id)
             if claimed.status is not Status.RUNNING:
                 return Claimed(state=claimed, terminal=terminal)
@@ -293,7 +294,7 @@ def _apply(change: Change, state: JobState | None, policy: Policy, now: int) -> 
     if state is None:
         return None
     try:
-        state = jobs.advance(state, change.attempt, change.step, policy, now=now)
+        state = attempts.advance(state, change.attempt, change.step, policy, now=now)
     except LeaseLostError:
         return None
     return state if change.closing is None else change.closing(state, now)

@@ -9,8 +9,9 @@ from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.store import Change, Idempotency, JobStore
 from shelfwire.protocol import control
 from shelfwire.protocol import job as jobs
+from shelfwire.protocol.attempts import Advance
 from shelfwire.protocol.grants import GRACE, MAX_GRANTS, Grant, Scope
-from shelfwire.protocol.job import Advance, IllegalTransitionError, JobState, Status
+from shelfwire.protocol.job import IllegalTransitionError, JobState, Status
 from shelfwire.testing.stores import NOW, POLICY, MakeStore, add_job, claim, encoded, ending
 
 

@@ -10,10 +10,11 @@ import pytest
 
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.store import Change, Claimed, Item, JobStore
-from shelfwire.protocol import control
+from shelfwire.protocol import attempts, control
 from shelfwire.protocol import job as jobs
+from shelfwire.protocol.attempts import Advance
 from shelfwire.protocol.grants import ALL_SCOPES, Grant, Scope
-from shelfwire.protocol.job import Advance, IllegalTransitionError, JobState, Policy, Status
+from shelfwire.protocol.job import IllegalTransitionError, JobState, Policy, Status
 from shelfwire.protocol.messages import Metadata
 
 
@@ -329,7 +330,7 @@ def ending(indices: list[int]) -> Change:
     """A change that records these items and completes the job."""
 
     def closing(state: JobState, now: int) -> JobState:
-        return jobs.complete(state, 1, "Done", POLICY, now=now)
+        return attempts.complete(state, 1, "Done", POLICY, now=now)
 
     return msgspec.structs.replace(_progress(1, indices), closing=closing)
 
@@ -339,4 +340,4 @@ def _cancel(state: JobState, now: int) -> JobState:
 
 
 def _hand_back(state: JobState, now: int) -> JobState:
-    return jobs.hand_back(state, 1, POLICY, now=now)
+    return attempts.hand_back(state, 1, POLICY, now=now)
