@@ -1,3 +1,4 @@
+import itertools
 import math
 from collections.abc import Iterable
 
@@ -94,10 +95,10 @@ def test_whatever_was_before_a_steady_rate_is_found_within_the_window(
     assert expected - 0.001 <= left <= expected + 1.001 + expected * 1e-6
 
 
-@given(st.lists(st.floats(0, 1), min_size=500, max_size=2000))
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
 def test_it_remembers_a_bounded_number_of_moments(gaps: list[float]) -> None:
     eta, now = Eta(), 0.0
-    for processed, gap in enumerate(gaps):
+    for processed, gap in enumerate(itertools.islice(itertools.cycle(gaps), 2000)):
         now += gap
         eta.update(now, processed, None)
     assert len(eta._moments) <= 2 * WINDOW_SECONDS / STEP_SECONDS + MIN_MOMENTS
