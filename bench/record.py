@@ -1,6 +1,7 @@
 """What `Job.record` costs per item beside the encoding of its outcome, on the real draft and committer."""
 
 import argparse
+import asyncio
 import gc
 import sys
 import time
@@ -62,6 +63,7 @@ def main() -> None:
     store = SqliteStore(Path("never-opened"), conclude=concluder(0, {}), inline_limit=0)
     draft = Draft(state)
     job = Job(store, Committer(store, lambda _: None, policy, clock, 0.05), draft, Claimed(state=state))
+    asyncio.run(job.start(total=batches * BATCH))
     encoder = msgspec.json.Encoder()
 
     def record(indices: range) -> None:
