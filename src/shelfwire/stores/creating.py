@@ -104,9 +104,12 @@ def _repeated(connection: Connection, grant: Grant, now: int, idempotency: Idemp
     earlier = connection.execute(_key.select().filter_by(key=idempotency.key)).first()
     if earlier is None:
         return None
+    job_id: str = earlier.job_id
+    if sql.read_jobs(connection, [job_id])[0].expires_at <= now:
+        sql.erase(connection, job_id)
+        return None
     if earlier.fingerprint != idempotency.fingerprint:
         raise ShelfwireError(Code.IDEMPOTENCY_MISMATCH)
-    job_id: str = earlier.job_id
     add_grant(connection, msgspec.structs.replace(grant, job_id=job_id), now, None)
     return job_id
 

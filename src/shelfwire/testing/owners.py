@@ -162,6 +162,17 @@ class OwnersContract:
             await store.delete("job-1", POLICY, NOW)
             assert await _create(store, 2, _key(fingerprint=b"other")) == "job-2"
 
+    async def test_a_key_whose_job_has_expired_is_free_even_before_the_job_is_swept(
+        self, make_store: MakeStore
+    ) -> None:
+        async with make_store() as store:
+            await _create(store, 1, _key())
+            expired = await store.job("job-1")
+            assert expired is not None
+            now = expired.state.expires_at
+            assert await _create(store, 2, _key(fingerprint=b"other"), now=now) == "job-2"
+            assert await store.job("job-1") is None
+
     async def test_a_retry_is_about_what_failed_and_what_was_never_recorded(self, make_store: MakeStore) -> None:
         async with make_store() as store:
             await store.write_input("job-1", "file", 0, b"data")
@@ -226,10 +237,10 @@ def _key(key: bytes = b"key", fingerprint: bytes = b"input") -> Idempotency:
     return Idempotency(key=key, fingerprint=fingerprint)
 
 
-async def _create(store: JobStore, number: int, idempotency: Idempotency) -> str:
+async def _create(store: JobStore, number: int, idempotency: Idempotency, now: int = NOW) -> str:
     job_id = f"job-{number}"
     await store.write_input(f"upload-{number}", "file", 0, b"data")
-    state, grant = jobs.create(job_id, "csv_import", now=NOW), Grant(digest=bytes([number]) * 32, job_id=job_id)
+    state, grant = jobs.create(job_id, "csv_import", now=now), Grant(digest=bytes([number]) * 32, job_id=job_id)
     return await store.create(state, grant, upload_id=f"upload-{number}", idempotency=idempotency)
 
 
