@@ -3,17 +3,23 @@
 Run it as `make docs`.
 """
 
+import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from shelfwire.errors import CODES
 from shelfwire.protocol.closes import CLOSES
+from shelfwire.settings import PREFIX, Settings
 
 PROTOCOL: Final = Path(__file__).with_name("protocol.md")
 _PLACE: Final = re.compile(r"(<!-- made by docs/tables\.py: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+_MEANING: Final = re.compile(r"^ +(\w+): (.+?)\.?$", re.MULTILINE)
 
 
 def close_codes() -> str:
@@ -31,7 +37,25 @@ def error_codes() -> str:
     return _table(("code", "HTTP", "try again", "for a developer", "for a person"), rows)
 
 
-TABLES: Final[Mapping[str, Callable[[], str]]] = {"close codes": close_codes, "error codes": error_codes}
+def settings() -> str:
+    """Every setting, with the meaning that its docstring gives it."""
+    meanings = dict(_MEANING.findall(inspect.getdoc(Settings) or ""))
+    rows = (
+        (
+            f"`--{field.name.replace('_', '-')}`, `{PREFIX}{field.name.upper()}`",
+            _default(field.default),
+            meanings[field.name],
+        )
+        for field in msgspec.structs.fields(Settings)
+    )
+    return _table(("setting", "default", "meaning"), rows)
+
+
+TABLES: Final[Mapping[str, Callable[[], str]]] = {
+    "close codes": close_codes,
+    "error codes": error_codes,
+    "settings": settings,
+}
 
 
 def rewritten(text: str) -> str:
@@ -43,6 +67,12 @@ def rewritten(text: str) -> str:
     if sorted(name for _, name, _ in _PLACE.findall(text)) != sorted(TABLES):
         raise ValueError(f"{PROTOCOL.name} must have one place for each of: {', '.join(TABLES)}")
     return _PLACE.sub(lambda place: f"{place[1]}\n{TABLES[place[2]]()}\n{place[3]}", text)
+
+
+def _default(value: object) -> str:
+    if value is msgspec.NODEFAULT:
+        return "the platform's folder"
+    return "" if value is None or value == () else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _yes(flag: bool) -> str:  # noqa: FBT001 - it is what is said

@@ -33,4 +33,9 @@ def attendance(follower: Follower, job_id: str, transport: str) -> Iterator[Atte
         yield attending
     finally:
         told = {"frames": follower.told_frames, "bytes": follower.told_bytes}
-        bound.info("follower left", code=attending.code, **told, seconds=round(time.monotonic() - began, 3))
+        bound.info(
+            "follower left",
+            code=None if attending.code is None else int(attending.code),
+            **told,
+            seconds=round(time.monotonic() - began, 3),
+        )
