@@ -168,10 +168,20 @@ async def test_revoking_a_token_closes_the_sockets_it_let_in_and_no_others(make_
 
 @pytest.mark.parametrize(
     "body",
-    ['{"scopes": []}', '{"scopes": ["admin"]}', '{"expiresIn": 0}', '{"expiresIn": 1.5}', "[]", "nothing", "\x00"],
+    [
+        b'{"scopes": []}',
+        b'{"scopes": ["admin"]}',
+        b'{"scopes": ["\xff"]}',
+        b'{"expiresIn": 0}',
+        b'{"expiresIn": 1.5}',
+        b'{"deep": ' + b"[" * 2000 + b"]" * 2000 + b"}",
+        b"[]",
+        b"nothing",
+        b"\x00",
+    ],
 )
 async def test_a_wish_for_a_token_that_makes_no_sense_is_refused_with_the_reason(
-    make_server: MakeServer, body: str
+    make_server: MakeServer, body: bytes
 ) -> None:
     async with make_server(gated=True) as server:
         job = await server.submit()

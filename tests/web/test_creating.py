@@ -150,7 +150,9 @@ async def test_a_pipeline_nobody_has_is_not_found_and_the_known_ones_are_named(m
     assert "csv_import" in missing.json()["detail"]
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b'{"jobId": 7}', b"\xff"])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b'{"jobId": 7}', b"\xff", b'{"title": "\xff"}', b"[" * 100_000 + b"]" * 100_000]
+)
 async def test_a_json_body_that_cannot_be_used_is_refused(make_server: MakeServer, body: bytes) -> None:
     async with make_server() as server:
         refused = await server.http.post(

@@ -17,6 +17,7 @@ from shelfwire.web.credentials import bearer
 from shelfwire.web.describing import ETAG, JSON_TYPE, OWNER, TOKEN, operation, reference, refusals
 from shelfwire.web.reading import state_answer
 from shelfwire.web.shapes import NewToken, State, token_of
+from shelfwire.web.uploads import parsed
 
 MAX_BODY: Final = 4096
 MAX_SECONDS: Final = 10 * 365 * 86400
@@ -130,7 +131,4 @@ async def _wish(request: HttpRequest) -> TokenWish:
         body += chunk
         if len(body) > MAX_BODY:
             raise ShelfwireError(Code.FILE_TOO_LARGE, f"The body is larger than {MAX_BODY} bytes")
-    try:
-        return msgspec.json.decode(body or b"{}", type=TokenWish)
-    except msgspec.DecodeError as error:
-        raise ShelfwireError(Code.INVALID_REQUEST, f"The body cannot be used: {error}") from None
+    return parsed(body or b"{}", TokenWish)

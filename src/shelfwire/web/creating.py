@@ -36,7 +36,7 @@ from shelfwire.web.describing import (
     refusals,
 )
 from shelfwire.web.shapes import CreatedJob, created_of
-from shelfwire.web.uploads import JOB_ID, Form, Received, bounded, receive_form, too_large
+from shelfwire.web.uploads import JOB_ID, Form, Received, bounded, parsed, receive_form, too_large
 
 REQUEST: Final = "request"
 """The name of the input that a JSON body becomes."""
@@ -154,16 +154,13 @@ async def _json(request: HttpRequest, settings: Settings, upload: Upload) -> For
         body += chunk
     if len(body) > settings.max_upload:
         raise too_large(settings.max_upload)
-    try:
-        parsed = msgspec.json.decode(body)
-    except msgspec.DecodeError as error:
-        raise ShelfwireError(Code.INVALID_REQUEST, f"The body is not JSON: {error}") from None
-    job_id = parsed.get(JOB_ID) if isinstance(parsed, dict) else None
+    content: Any = parsed(body)
+    job_id = content.get(JOB_ID) if isinstance(content, dict) else None
     if job_id is not None and not isinstance(job_id, str):
         raise ShelfwireError(Code.INVALID_REQUEST, f"{JOB_ID} must be a UUID in a string")
     await upload.write(REQUEST, bytes(body))
     # Of what was parsed: the same request may come back with its members in another order.
-    digest = hashlib.sha256(msgspec.json.encode(parsed, order="deterministic")).digest()
+    digest = hashlib.sha256(msgspec.json.encode(content, order="deterministic")).digest()
     return Form({REQUEST: Received(None, len(body), digest)}, job_id)
 
 

@@ -1,10 +1,11 @@
-"""What a form brings, bounded while it streams: no more than one part of a file is ever in memory."""
+"""What a form or a JSON body brings, bounded while it streams: of files, no more than one part is ever in memory."""
 
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
+import msgspec
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
 from shelfwire.errors import Code, ShelfwireError
@@ -38,6 +39,7 @@ class Form(NamedTuple):
     job_id: str | None
 
 
+T = TypeVar("T")
 Write = Callable[[str, bytes], Awaitable[None]]
 """Keeps one part of the input of this name; the next is read after it returns."""
 
@@ -218,6 +220,22 @@ async def bounded(
             break
     if read > most:
         raise too_large(limit)
+
+
+def parsed(body: bytes | bytearray, kind: type[T] | Any = Any) -> T:
+    """Read a JSON body.
+
+    Args:
+        body: all of it.
+        kind: what it must hold.
+
+    Raises:
+        ShelfwireError: `E_INVALID_REQUEST`: it is no JSON, or holds something else.
+    """
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise ShelfwireError(Code.INVALID_REQUEST, f"The body cannot be used: {error}") from None
 
 
 def too_large(limit: int) -> ShelfwireError:
