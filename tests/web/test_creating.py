@@ -85,9 +85,32 @@ async def test_a_chosen_id_is_the_jobs_and_taken_it_is_refused(make_server: Make
         assert await server.state(first) == before, "nothing was taken from it"
 
 
-async def test_an_id_that_is_no_uuid_is_refused(make_server: MakeServer) -> None:
+async def test_a_client_that_writes_ids_in_capitals_can_do_everything_with_its_job(make_server: MakeServer) -> None:
+    wanted = str(uuid.uuid4()).upper()
     async with make_server() as server:
-        refused = await post(server, jobId="../../etc")
+        job = {**(await post(server, jobId=wanted)).json()["data"], "jobId": wanted}
+        assert (await server.ended(job))["jobId"] == wanted.lower()
+        done = [
+            (await server.ask(method, job, below)).status_code
+            for method, below in [
+                ("GET", "?after=1&wait=1"),
+                ("GET", "/results"),
+                ("GET", "/events"),
+                ("POST", "/cancel"),
+                ("POST", "/retry"),
+                ("POST", "/token"),
+                ("DELETE", ""),
+            ]
+        ]
+    assert done == [200, 200, 200, 409, 409, 200, 204]
+
+
+@pytest.mark.parametrize(
+    "wanted", ["../../etc", "{f81d4fae-7dec-11d0-a765-00a0c91e6bf6}", "f81d4fae7dec11d0a76500a0c91e6bf6", "\u0661" * 32]
+)
+async def test_an_id_that_is_no_uuid_is_refused(make_server: MakeServer, wanted: str) -> None:
+    async with make_server() as server:
+        refused = await post(server, jobId=wanted)
     assert (refused.status_code, refused.json()["code"]) == (400, Code.INVALID_REQUEST)
 
 

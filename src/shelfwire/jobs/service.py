@@ -271,6 +271,7 @@ class JobService:
         Raises:
             ShelfwireError: as `authorize` for the scope `watch`, and as `look`.
         """
+        job_id = grants.canonical(job_id)
         with self._hub.follow(job_id, after, grants.digest(token or "")) as (follower, offer):
             # Attached first: a token that is revoked from here on lets nobody stay.
             await self.authorize(job_id, token, Scope.WATCH)

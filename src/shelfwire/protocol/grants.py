@@ -75,6 +75,11 @@ def derive(caller: Grant, digest: bytes, *, scopes: frozenset[Scope] | None, ttl
     return issue(digest, caller.job_id, ttl=min(limits, default=None), now=now, scopes=wanted)
 
 
+def canonical(job_id: str) -> str:
+    """A job's id in the form in which ids are compared: some clients write a UUID in capitals."""
+    return job_id.lower()
+
+
 def mint(random: bytes) -> str:
     """The token made of `random`, which must be 32 bytes of a cryptographic source."""
     if len(random) != TOKEN_BYTES:
@@ -90,12 +95,14 @@ def digest(token: str) -> bytes:
 def check(grant: Grant | None, token: str, job_id: str, scope: Scope, *, now: int) -> Grant:
     """Let a caller pass with its grant, or say why not. A wrong token, another job's and no such job look the same.
 
+    The job's id as the caller wrote it may differ from the grant's in its capitals; go on with the grant's.
+
     Raises:
         ShelfwireError: `E_UNAUTHORIZED`, `E_TOKEN_EXPIRED` (only to who holds the right token) or `E_FORBIDDEN`.
     """
     stored = grant.digest if grant is not None else bytes(32)
     matches = hmac.compare_digest(stored, digest(token))
-    if grant is None or not matches or grant.job_id != job_id:
+    if grant is None or not matches or grant.job_id != canonical(job_id):
         raise ShelfwireError(Code.UNAUTHORIZED)
     if grant.expires_at is not None and grant.expires_at <= now:
         raise ShelfwireError(Code.TOKEN_EXPIRED)

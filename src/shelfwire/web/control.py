@@ -82,8 +82,8 @@ async def resume(
 @delete("/api/jobs/{job_id:str}", security=TOKEN, responses=refusals(*OWNER))
 async def delete_job(request: HttpRequest, job_id: FromPath[str], service: NamedDependency[JobService]) -> None:
     """End a job if it has not ended, and erase all that is its own."""
-    await _owner(request, service, job_id)
-    await service.delete(job_id)
+    owner = await _owner(request, service, job_id)
+    await service.delete(owner.job_id)
 
 
 @post(
@@ -120,9 +120,9 @@ async def _owner(request: HttpRequest, service: JobService, job_id: str) -> Gran
 async def _control(
     request: HttpRequest, service: JobService, job_id: str, wish: Callable[[str], Awaitable[JobState]]
 ) -> Response[Success[State]]:
-    await _owner(request, service, job_id)
-    await wish(job_id)
-    return state_answer(await service.look(job_id), service.now())
+    owner = await _owner(request, service, job_id)
+    await wish(owner.job_id)
+    return state_answer(await service.look(owner.job_id), service.now())
 
 
 async def _wish(request: HttpRequest) -> TokenWish:

@@ -114,11 +114,11 @@ async def retry(
     access: NamedDependency[Access],
 ) -> Response[Success[CreatedJob]]:
     """Start a new job over the failed and unrecorded items of an ended one."""
-    await service.authorize(job_id, bearer(request.headers), Scope.CONTROL)
+    source_id = (await service.authorize(job_id, bearer(request.headers), Scope.CONTROL)).job_id
     # Its token is what tells the owner of a job from others, so keys are the job's own.
-    caller = access.admit_retry(request)._replace(key=job_id)
-    token = await service.retry(job_id, _idempotency(request, caller, ["retry", job_id]))
-    return _created(request, service, created_of(token, FOLLOW_IT, retry_of=job_id))
+    caller = access.admit_retry(request)._replace(key=source_id)
+    token = await service.retry(source_id, _idempotency(request, caller, ["retry", source_id]))
+    return _created(request, service, created_of(token, FOLLOW_IT, retry_of=source_id))
 
 
 async def _create(

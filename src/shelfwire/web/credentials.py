@@ -1,14 +1,17 @@
 """What a caller shows: the token of a job, the id it wants for one, and how far it has followed."""
 
-import uuid
+import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
 from shelfwire.errors import Code, ShelfwireError
+from shelfwire.protocol.grants import canonical
 
 PROTOCOL: Final = "shelfwire.v1"
 """The WebSocket subprotocol that the server selects."""
 _BEARER: Final = "shelfwire.bearer."
+_UUID: Final = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+"""As RFC 9562 writes it. What else could be read as one would not be found again by who sent it."""
 MAX_SEQ_DIGITS: Final = 18
 """Whatever has more digits is no revision of a job."""
 
@@ -30,10 +33,9 @@ def job_id_of(text: str) -> str:
     Raises:
         ShelfwireError: `E_INVALID_REQUEST`: it is no UUID.
     """
-    try:
-        return str(uuid.UUID(text))
-    except ValueError:
-        raise ShelfwireError(Code.INVALID_REQUEST, "jobId must be a UUID; leave it out to get one") from None
+    if not _UUID.fullmatch(text):
+        raise ShelfwireError(Code.INVALID_REQUEST, "jobId must be a UUID; leave it out to get one")
+    return canonical(text)
 
 
 def position(text: str) -> int:

@@ -61,8 +61,8 @@ async def job_state(
     """Return a job's state: now, or with `after` and `wait` once it is newer, has ended or so many seconds are over."""
     token = bearer(request.headers)
     if after == 0 or wait == 0:
-        await service.authorize(job_id, token, Scope.WATCH)
-        committed = await service.look(job_id)
+        grant = await service.authorize(job_id, token, Scope.WATCH)
+        committed = await service.look(grant.job_id)
     else:
         with room.enter():
             committed = await service.wait(token, job_id, after, wait)
@@ -98,7 +98,7 @@ async def results(
     headers = _next_link(limit, status, page)
     match request.accept.best_match([MediaType.JSON, NDJSON_TYPE, CSV_TYPE], MediaType.JSON):
         case tables.CSV_TYPE:
-            pipeline = (await service.look(job_id)).state.pipeline
+            pipeline = (await service.look(grant.job_id)).state.pipeline
             text = tables.csv_of(page.items, columns.get(pipeline, ()))
             return Response(text, media_type=f"{CSV_TYPE}; charset=utf-8; header=present", headers=headers)
         case tables.NDJSON_TYPE:
