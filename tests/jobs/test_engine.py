@@ -63,6 +63,19 @@ async def test_a_job_that_cannot_be_done_fails_at_once_with_its_reason(make_engi
     assert (told[-1].payload.code, told[-1].payload.message) == (Code.CSV_UNREADABLE, "It is a picture")
 
 
+async def test_an_error_too_large_for_any_message_ends_its_job_and_no_other(make_engine: MakeEngine) -> None:
+    async def talkative(job: Job) -> str:
+        if await job.input("file") == b"talk":
+            raise ShelfwireError(Code.CSV_UNREADABLE, details={"page": "x" * 2**20})
+        return "Done"
+
+    async with make_engine(talkative) as engine:
+        failed, other = [(await engine.story(await engine.submit(data)))[-1].payload for data in (b"talk", b"")]
+    assert isinstance(failed, JobError)
+    assert failed.code == Code.CSV_UNREADABLE
+    assert isinstance(other, JobComplete)
+
+
 async def test_an_exception_is_tried_again_and_what_was_recorded_is_kept(make_engine: MakeEngine) -> None:
     attempts: list[list[int]] = []
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shelfwire.errors import Code, ShelfwireError
 from shelfwire.protocol.messages import (
     MAX_MESSAGE_BYTES,
     TYPES,
@@ -20,6 +21,7 @@ from shelfwire.protocol.messages import (
     clip,
     decode,
     encode,
+    error_of,
 )
 from tests.wire import VECTORS, json_values, messages, texts
 
@@ -137,6 +139,18 @@ def test_a_clipped_text_fits_and_can_be_encoded(text: str, limit: int) -> None:
     clipped = clip(text, limit)
     assert len(clipped) <= limit
     encode(message(JobProgress(processed_count=0, user_message=clipped)))
+
+
+def test_an_error_that_says_too_much_is_told_without_what_does_not_fit() -> None:
+    talkative = ShelfwireError(
+        Code.CSV_UNREADABLE, "x" * 2**20, details={"page": "x" * 2**20}, affected=["x" * 2**20] * 2**10
+    )
+    told = error_of(talkative)
+    assert len(encode(message(told))) < MAX_MESSAGE_BYTES // 8
+    assert told.details is None
+    assert told.affected_items is not None
+    brief = error_of(ShelfwireError(Code.CSV_UNREADABLE, details={"row": 4}, affected=["Emma"]))
+    assert (brief.details, brief.affected_items) == ({"row": 4}, ["Emma"])
 
 
 def test_a_text_that_fits_stays_and_a_longer_one_ends_in_an_ellipsis() -> None:

@@ -16,6 +16,10 @@ MAX_MESSAGE_BYTES: Final = 1024 * 1024
 MAX_TITLE_CHARS: Final = 200
 MAX_TEXT_CHARS: Final = 2000
 """Of any other text in a message, so that no message can grow out of bounds."""
+MAX_AFFECTED: Final = 100
+"""Names that an error tells; more help nobody."""
+MAX_DETAILS_BYTES: Final = 64 * 1024
+"""Of an error's details as JSON; larger ones are left out."""
 
 _INT64: Final = msgspec.Meta(extra_json_schema={"format": "int64"})
 Count = Annotated[int, msgspec.Meta(ge=0), _INT64]
@@ -328,12 +332,16 @@ def clip(text: str, limit: int = MAX_TEXT_CHARS) -> str:
 
 
 def error_of(error: ShelfwireError) -> JobError:
-    """The payload that tells a follower of `error`."""
+    """The payload that tells a follower of `error`, with no more of it than fits into any message.
+
+    Raises:
+        Exception: JSON cannot say its details.
+    """
     return JobError(
         code=error.code,
         message=clip(error.message),
         user_message=clip(error.user_message),
         retryable=error.retryable,
-        affected_items=list(error.affected) or None,
-        details=error.details,
+        affected_items=[clip(name, MAX_TITLE_CHARS) for name in error.affected[:MAX_AFFECTED]] or None,
+        details=error.details if len(_encoder.encode(error.details)) <= MAX_DETAILS_BYTES else None,
     )
