@@ -27,7 +27,7 @@ from shelfwire.jobs.store import JobStore
 from shelfwire.jobs.worker import Worker
 from shelfwire.metrics import Metrics
 from shelfwire.metrics import metrics as metrics_route
-from shelfwire.pipelines import gather
+from shelfwire.pipelines import installed
 from shelfwire.protocol.job import Policy
 from shelfwire.protocol.messages import Metadata
 from shelfwire.settings import Settings
@@ -60,9 +60,6 @@ class Shelfwire:
 
     Attributes:
         litestar: the application inside.
-
-    Raises:
-        PipelineError: a pipeline cannot be used; see `pipelines.gather`.
     """
 
     def __init__(
@@ -75,7 +72,7 @@ class Shelfwire:
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self._settings = settings or Settings()
-        self._pipelines = gather(pipelines)
+        self._pipelines = {pipeline.name: pipeline for pipeline in (*installed(), *pipelines)}
         self._work = work
         self._clock = clock or SystemClock()
         self._random_bytes = random_bytes
@@ -86,10 +83,6 @@ class Shelfwire:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve a request, as ASGI has it."""
-        root = scope.get("root_path", "").rstrip("/")
-        if root and scope["path"].startswith(f"{root}/"):
-            # As ASGI has it, the path begins with where we are mounted; Litestar's router wants it without.
-            scope = {**scope, "path": scope["path"].removeprefix(root)}
         await self.litestar(scope, receive, send)
 
     def lifespan(self, _host: object = None) -> AbstractAsyncContextManager[None]:

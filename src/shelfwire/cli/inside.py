@@ -24,9 +24,10 @@ async def start(settings: Settings, *, work: bool = True) -> AsyncIterator[str]:
         FolderBusyError: another process holds the data folder.
         CommandError: the server cannot start for another reason.
     """
+    application = Shelfwire(settings, work=work)
     async with AsyncExitStack() as stack:
         try:
-            url = await stack.enter_async_context(serving(Shelfwire(settings, work=work), settings))
+            url = await stack.enter_async_context(serving(application, settings))
         except DataFolderBusyError:
             raise FolderBusyError(settings.data) from None
         except ShelfwireError as error:
