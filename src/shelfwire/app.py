@@ -27,7 +27,7 @@ from shelfwire.jobs.store import JobStore
 from shelfwire.jobs.worker import Worker
 from shelfwire.metrics import Metrics
 from shelfwire.metrics import metrics as metrics_route
-from shelfwire.pipelines import installed
+from shelfwire.pipelines import by_name, installed
 from shelfwire.protocol.job import Policy
 from shelfwire.protocol.messages import Metadata
 from shelfwire.settings import Settings
@@ -53,10 +53,13 @@ class Shelfwire:
     Args:
         settings: see `Settings`.
         pipelines: kinds of jobs beside those that come with shelfwire and those that are installed; one with a known
-            name takes its place.
+            name takes its place. See `jobs.context.Pipeline`.
         work: whether to run jobs; without, they only wait.
         clock: the time; the machine's unless a test turns another.
         random_bytes: a cryptographic source of so many bytes.
+
+    Raises:
+        PipelineError: something among the pipelines, given or installed, cannot run jobs.
 
     Attributes:
         litestar: the application inside.
@@ -72,7 +75,7 @@ class Shelfwire:
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self._settings = settings or Settings()
-        self._pipelines = {pipeline.name: pipeline for pipeline in (*installed(), *pipelines)}
+        self._pipelines = {**installed(), **by_name(pipelines)}
         self._work = work
         self._clock = clock or SystemClock()
         self._random_bytes = random_bytes
