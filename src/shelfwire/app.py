@@ -36,6 +36,7 @@ from shelfwire.tracing import traced_application, traced_pipelines
 from shelfwire.web.access import Access
 from shelfwire.web.answers import refuse, refuse_http, refuse_unexpected
 from shelfwire.web.entry import Entry
+from shelfwire.web.mount import own_scope
 from shelfwire.web.room import Room
 from shelfwire.web.routes import ROUTES, allowing
 from shelfwire.web.socket import ProgressSocket
@@ -86,12 +87,16 @@ class Shelfwire:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve a request, as ASGI has it."""
-        await self.litestar(scope, receive, send)
+        await self.litestar(own_scope(scope), receive, send)
 
     def lifespan(self, _host: object = None) -> AbstractAsyncContextManager[None]:
         """Open the store and run the jobs until the context ends.
 
-        Hand it to the application this one is mounted into: that one's server knows no lifespan but its own.
+        Hand it to the application this one is mounted into: that one's server knows no lifespan but its own. An
+        application that has a lifespan already enters this one within it.
+
+        Servers wait for open answers before they end the lifespan. Give them a limit, such as uvicorn's
+        `timeout_graceful_shutdown`, or an event stream keeps them from stopping until its job ends.
         """
         return self.litestar.lifespan()
 
