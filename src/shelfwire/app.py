@@ -27,7 +27,7 @@ from shelfwire.jobs.store import JobStore
 from shelfwire.jobs.worker import Worker
 from shelfwire.metrics import Metrics
 from shelfwire.metrics import metrics as metrics_route
-from shelfwire.pipelines import installed
+from shelfwire.pipelines import by_name, installed
 from shelfwire.protocol.job import Policy
 from shelfwire.protocol.messages import Metadata
 from shelfwire.settings import Settings
@@ -36,6 +36,7 @@ from shelfwire.tracing import traced_application, traced_pipelines
 from shelfwire.web.access import Access
 from shelfwire.web.answers import refuse, refuse_http, refuse_unexpected
 from shelfwire.web.entry import Entry
+from shelfwire.web.mount import own_scope
 from shelfwire.web.room import Room
 from shelfwire.web.routes import ROUTES, allowing
 from shelfwire.web.socket import ProgressSocket
@@ -53,10 +54,13 @@ class Shelfwire:
     Args:
         settings: see `Settings`.
         pipelines: kinds of jobs beside those that come with shelfwire and those that are installed; one with a known
-            name takes its place.
+            name takes its place. See `jobs.context.Pipeline`.
         work: whether to run jobs; without, they only wait.
         clock: the time; the machine's unless a test turns another.
         random_bytes: a cryptographic source of so many bytes.
+
+    Raises:
+        PipelineError: something among the pipelines, given or installed, cannot run jobs.
 
     Attributes:
         litestar: the application inside.
@@ -72,7 +76,7 @@ class Shelfwire:
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self._settings = settings or Settings()
-        self._pipelines = {pipeline.name: pipeline for pipeline in (*installed(), *pipelines)}
+        self._pipelines = {**installed(), **by_name(pipelines)}
         self._work = work
         self._clock = clock or SystemClock()
         self._random_bytes = random_bytes
@@ -83,12 +87,16 @@ class Shelfwire:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve a request, as ASGI has it."""
-        await self.litestar(scope, receive, send)
+        await self.litestar(own_scope(scope), receive, send)
 
     def lifespan(self, _host: object = None) -> AbstractAsyncContextManager[None]:
         """Open the store and run the jobs until the context ends.
 
-        Hand it to the application this one is mounted into: that one's server knows no lifespan but its own.
+        Hand it to the application this one is mounted into: that one's server knows no lifespan but its own. An
+        application that has a lifespan already enters this one within it.
+
+        Servers wait for open answers before they end the lifespan. Give them a limit, such as uvicorn's
+        `timeout_graceful_shutdown`, or an event stream keeps them from stopping until its job ends.
         """
         return self.litestar.lifespan()
 

@@ -19,8 +19,8 @@ from shelfwire.app import Shelfwire
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.fast_socket import FastSocket
 from shelfwire.settings import Settings
+from shelfwire.web.socket import MAX_FRAME_BYTES
 
-MAX_FRAME_BYTES: Final = 64 * 1024
 HEARTBEAT_SECONDS: Final = 30.0
 HEARTBEAT_TIMEOUT_SECONDS: Final = 60.0
 DEAD_PEER_MS: Final = 90_000

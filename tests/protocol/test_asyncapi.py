@@ -43,8 +43,9 @@ def references(node: Any) -> list[str]:
             return []
 
 
-def test_it_is_valid_by_the_official_schema(official: Draft7Validator) -> None:
-    official.validate(DOCUMENT)
+@pytest.mark.parametrize("root", ["", "/shelfwire"])
+def test_it_is_valid_by_the_official_schema_wherever_it_is_mounted(official: Draft7Validator, root: str) -> None:
+    official.validate(asyncapi(root))
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from shelfwire.app import Shelfwire
 from shelfwire.cli.connect import FolderBusyError
 from shelfwire.cli.errors import CommandError
 from shelfwire.errors import ShelfwireError
+from shelfwire.pipelines import PipelineError
 from shelfwire.server import serving
 from shelfwire.settings import Settings
 from shelfwire.stores.sqlite import DataFolderBusyError
@@ -24,7 +25,10 @@ async def start(settings: Settings, *, work: bool = True) -> AsyncIterator[str]:
         FolderBusyError: another process holds the data folder.
         CommandError: the server cannot start for another reason.
     """
-    application = Shelfwire(settings, work=work)
+    try:
+        application = Shelfwire(settings, work=work)
+    except PipelineError as error:
+        raise CommandError(f"The server cannot start. {error}") from None
     async with AsyncExitStack() as stack:
         try:
             url = await stack.enter_async_context(serving(application, settings))

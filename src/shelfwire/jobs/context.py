@@ -25,13 +25,14 @@ _encoder = msgspec.json.Encoder()
 class Pipeline(Protocol):
     """A kind of job.
 
-    It may also have `results_name`, what the list of done items is called in the inline results (`items` if not), and
-    `columns`, the members of an item's result that get a column each where results are asked for as CSV.
+    It may also have `results_name`, what the list of done items is called in the inline results, beside `errors`
+    (`items` if not), and `columns`, the members of an item's result that get a column each where results are asked for
+    as CSV.
     """
 
     @property
     def name(self) -> str:
-        """The pipeline's name on the wire."""
+        """The pipeline's name on the wire: up to 64 of a-z, 0-9 and _, beginning with a letter."""
         ...
 
     async def run(self, job: "Job") -> str:

@@ -23,8 +23,12 @@ A `ping` is answered with `pong` at once, a `sync_request` with the state now. F
 that is none of these is passed over; the twentieth closes the socket."""
 
 
-def asyncapi() -> dict[str, Any]:
-    """The document, as JSON values."""
+def asyncapi(root: str = "") -> dict[str, Any]:
+    """The document, as JSON values.
+
+    Args:
+        root: where shelfwire is mounted on its server.
+    """
     told = [name for name in TYPES if name not in FROM_CLIENTS]
     return {
         "asyncapi": "3.0.0",
@@ -35,7 +39,7 @@ def asyncapi() -> dict[str, Any]:
             "license": {"name": "MIT"},
         },
         "defaultContentType": "application/json",
-        "servers": {"shelfwire": _server()},
+        "servers": {"shelfwire": _server(root)},
         "channels": {CHANNEL: _channel()},
         "operations": {
             "tell": _operation("send", told, "What the server tells a follower."),
@@ -49,9 +53,10 @@ def asyncapi() -> dict[str, Any]:
     }
 
 
-def _server() -> dict[str, Any]:
+def _server(root: str) -> dict[str, Any]:
     return {
         "host": "{host}",
+        **({"pathname": root} if root else {}),
         "protocol": "ws",
         "protocolVersion": "13",
         "description": "A shelfwire server; `wss` where it stands behind a proxy that speaks TLS.",

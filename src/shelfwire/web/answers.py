@@ -11,6 +11,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.status_codes import HTTP_404_NOT_FOUND, HTTP_405_METHOD_NOT_ALLOWED, HTTP_500_INTERNAL_SERVER_ERROR
 
 from shelfwire.errors import Code, ShelfwireError
+from shelfwire.web.mount import path_of
 
 PROBLEM_TYPE: Final = "application/problem+json"
 REQUEST_ID: Final = "X-Request-Id"
@@ -145,9 +146,9 @@ def refuse_http(request: Request[Any, Any, Any], error: HTTPException) -> Respon
     extra = error.headers or {}
     match error.status_code:
         case code if code == HTTP_404_NOT_FOUND:
-            ours = ShelfwireError(Code.NOT_FOUND, f"No such route: {request.url.path}")
+            ours = ShelfwireError(Code.NOT_FOUND, f"No such route: {path_of(request.scope)}")
         case code if code == HTTP_405_METHOD_NOT_ALLOWED:
-            ours = ShelfwireError(Code.METHOD_NOT_ALLOWED, f"{request.url.path} does not take {request.method}")
+            ours = ShelfwireError(Code.METHOD_NOT_ALLOWED, f"{path_of(request.scope)} does not take {request.method}")
         case code if code >= HTTP_500_INTERNAL_SERVER_ERROR:
             return refuse_unexpected(request, error)
         case _:
@@ -168,5 +169,5 @@ def refuse_unexpected(request: Request[Any, Any, Any], error: Exception) -> Resp
     """Litestar's handler for defects: the log has the cause, the caller has our apology."""
     # Formatted here: whoever mounts us may have a log that shows the values of all variables.
     trace = "".join(traceback.format_exception(error))
-    log.error("request broke", method=request.method, path=request.url.path, exception=trace)
+    log.error("request broke", method=request.method, path=path_of(request.scope), exception=trace)
     return refuse(request, ShelfwireError(Code.INTERNAL))

@@ -35,6 +35,7 @@ from shelfwire.web.describing import (
     operation,
     refusals,
 )
+from shelfwire.web.mount import root_of
 from shelfwire.web.shapes import CreatedJob, created_of
 from shelfwire.web.uploads import JOB_ID, Form, Received, bounded, parsed, receive_form, too_large
 
@@ -170,8 +171,9 @@ def _metadata(inputs: Mapping[str, Received]) -> Metadata:
 
 
 def _created(request: HttpRequest, service: JobService, created: CreatedJob) -> Response[Success[CreatedJob]]:
-    root = request.scope.get("root_path", "").rstrip("/")
-    return Response(success(created, service.now()), headers={"Location": f"{root}{created.links.self}"})
+    return Response(
+        success(created, service.now()), headers={"Location": f"{root_of(request.scope)}{created.links.self}"}
+    )
 
 
 def _idempotency(request: HttpRequest, caller: Caller, asked_for: list[Any]) -> Idempotency | None:

@@ -13,11 +13,13 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from shelfwire.clock import Clock
 from shelfwire.jobs.meter import Meter
 from shelfwire.web.answers import ERROR_CODE, REQUEST_ID
+from shelfwire.web.mount import path_of
 
 SANE_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
-MAX_PATH_CHARS: Final = 200
 SWITCHING: Final = 101
 FIRST_ERROR: Final = 400
+CLOSED_UNANSWERED: Final = 403
+"""What a server makes of a handshake that is closed instead of accepted, as ASGI has it."""
 DRAIN_BYTES: Final = 16 * 1024 * 1024
 """Of a refused request's body, from its start, which are read: many senders see no answer before all is sent."""
 DRAIN_SECONDS: Final = 30.0
@@ -67,7 +69,7 @@ class Entry:
                     log.info(
                         "request",
                         method=scope.get("method", "GET"),
-                        path=_path(scope),
+                        path=path_of(scope),
                         status=exchange.status,
                         **({} if code is None else {"code": code}),
                         seconds=round(self._clock.monotonic() - began, 3),
@@ -110,6 +112,8 @@ class _Exchange:
             event = {**event, "headers": [*event.get("headers", ()), self._id]}
             if kind == "http.response.start" and event["status"] >= FIRST_ERROR:
                 await self._drain()
+        elif kind == "websocket.close" and self.status is None:
+            self.status = CLOSED_UNANSWERED
         await self._send(event)
 
     async def _drain(self) -> None:
@@ -121,9 +125,3 @@ class _Exchange:
                 while not self._complete and self.read <= DRAIN_BYTES:
                     async with asyncio.timeout(self._patience):
                         await self.receive()
-
-
-def _path(scope: Scope) -> str:
-    """The path as it came, still encoded, so that it is one word; never the query, which may hold a token."""
-    raw: bytes = scope.get("raw_path") or scope["path"].encode("ascii", "backslashreplace")
-    return raw.partition(b"?")[0].decode("latin-1")[:MAX_PATH_CHARS]

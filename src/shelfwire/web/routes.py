@@ -13,6 +13,7 @@ from shelfwire.protocol.asyncapi import asyncapi
 from shelfwire.protocol.schema import message_schema
 from shelfwire.web import control, creating, events, reading
 from shelfwire.web.describing import DOCUMENT, JSON_TYPE, SCHEMA_TYPE, operation, refusals
+from shelfwire.web.mount import root_of
 from shelfwire.web.openapi import openapi
 
 
@@ -40,7 +41,7 @@ def _encoded(make: Callable[..., dict[str, Any]], *arguments: str) -> bytes:
 )
 def openapi_json(request: Request[Any, Any, Any]) -> bytes:
     """Describe the HTTP routes, as OpenAPI 3.1."""
-    return _encoded(document, request.scope.get("root_path") or "/")
+    return _encoded(document, root_of(request.scope) or "/")
 
 
 @get(
@@ -50,9 +51,9 @@ def openapi_json(request: Request[Any, Any, Any]) -> bytes:
     responses=refusals(),
     operation_class=operation(answers={JSON_TYPE: DOCUMENT}),
 )
-def asyncapi_json() -> bytes:
+def asyncapi_json(request: Request[Any, Any, Any]) -> bytes:
     """Describe the progress socket, as AsyncAPI 3.0."""
-    return _encoded(asyncapi)
+    return _encoded(asyncapi, root_of(request.scope))
 
 
 @get(

@@ -23,15 +23,19 @@ from shelfwire.web.credentials import PROTOCOL, bearer, offered_token, position
 from shelfwire.web.room import Room
 
 MAX_BAD_FRAMES: Final = 20
+MAX_FRAME_BYTES: Final = 64 * 1024
 SINK_EXTENSION: Final = "shelfwire.sink"
 """The scope's extension by which a server offers a `jobs.hub.Sink`; without it every frame goes through ASGI."""
+ANSWER_EXTENSION: Final = "websocket.http.response"
+"""The extension by which a server lets a handshake be answered in HTTP; not all have it."""
 UPGRADE_REQUIRED: Final = 426
 
 
 class ProgressSocket:
     """Serves `/ws/progress`.
 
-    The server around it answers PINGs, sends its own every 30 s, and refuses frames over 64 KiB.
+    The server around it answers PINGs, sends its own every 30 s, and refuses frames over 64 KiB; one that takes larger
+    frames has them refused here.
 
     Args:
         service: the engine.
@@ -57,7 +61,10 @@ class ProgressSocket:
                 await self._serve(scope, receive, send)
         except ShelfwireError as error:
             scope["state"][ERROR_CODE] = str(error.code)
-            await _refuse(send, "websocket.http.response", error, error.status, headers(error))
+            if ANSWER_EXTENSION in (scope.get("extensions") or {}):
+                await _refuse(send, ANSWER_EXTENSION, error, error.status, headers(error))
+            else:
+                await _close(send, CloseCode.MISUSE, str(error.code))  # the server makes it a 403 without a body
 
     async def _serve(self, scope: WebSocketScope, receive: Receive, send: Send) -> None:
         query = parse_qs(scope["query_string"].decode("latin-1"))
@@ -91,7 +98,11 @@ class ProgressSocket:
             if event["type"] == "websocket.disconnect":
                 code: int | None = event.get("code")
                 return code
-            match _decoded(event.get("text") or event.get("bytes") or b""):
+            frame: str | bytes = event.get("text") or event.get("bytes") or b""
+            if len(frame) > MAX_FRAME_BYTES:
+                await _close(send, CloseCode.TOO_BIG, f"A frame over {MAX_FRAME_BYTES} bytes")
+                return CloseCode.TOO_BIG
+            match _decoded(frame):
                 case Message(payload=Ping(client_time=client_time)):
                     with contextlib.suppress(OSError, RuntimeError):
                         await send(_message(self._pong(job_id, follower, client_time)))
