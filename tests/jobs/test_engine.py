@@ -1,13 +1,15 @@
 """The engine end to end: worker, committer, hub and store together, as an owner sees their job."""
 
 import asyncio
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.context import Job
 from shelfwire.protocol.job import Status
-from shelfwire.protocol.messages import JobComplete, JobError, JobProgress
+from shelfwire.protocol.messages import JobComplete, JobError, JobProgress, JobStarted, Metadata, clip
 from tests.jobs.conftest import POLICY, MakeEngine
 
 
@@ -242,6 +244,49 @@ async def test_an_attempt_that_another_worker_overtook_is_stopped_and_writes_not
         after = (await engine.service.look(job_id)).state
     assert items.items == []
     assert (after.attempt, after.status) == (2, Status.RUNNING)
+
+
+Wrong = Callable[[Any], Any]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda job: job.start(total=-1),
+        lambda job: job.start(total=2.5),
+        lambda job: job.start(total=1, metadata=Metadata(file_size=-1)),
+        lambda job: job.record(0, {}, title=1984),
+        lambda job: job.record(0, {}, title="Dune", author=7),
+        lambda job: job.fail(0, ShelfwireError(Code.ROW_INVALID), title=1984),
+    ],
+)
+async def test_what_followers_cannot_be_told_ends_the_attempt_that_says_it_and_nothing_else(
+    make_engine: MakeEngine, wrong: Wrong
+) -> None:
+    async def wild(job: Job) -> str:
+        if await job.input("file") == b"wild":
+            await job.start(total=1)
+            if (step := wrong(job)) is not None:
+                await step
+        return "Done"
+
+    async with make_engine(wild, max_strikes=1) as engine:
+        failed, other = [(await engine.story(await engine.submit(data)))[-1].payload for data in (b"wild", b"")]
+    assert isinstance(failed, JobError)
+    assert failed.code == Code.ATTEMPTS_EXHAUSTED
+    assert isinstance(other, JobComplete)
+
+
+async def test_the_name_of_a_file_is_clipped_before_anybody_is_told(make_engine: MakeEngine) -> None:
+    async def named(job: Job) -> str:
+        await job.start(total=0, metadata=Metadata(file_name="x" * 2**20))
+        return "Done"
+
+    async with make_engine(named) as engine:
+        told = await engine.story(await engine.submit())
+    (started,) = [message.payload for message in told if isinstance(message.payload, JobStarted)]
+    assert started.metadata is not None
+    assert started.metadata.file_name == clip("x" * 2**20)
 
 
 async def test_an_item_cannot_be_recorded_twice(make_engine: MakeEngine) -> None:

@@ -12,7 +12,7 @@ from shelfwire.errors import ShelfwireError
 from shelfwire.jobs.committer import Committer, Draft
 from shelfwire.jobs.store import Claimed, JobStore
 from shelfwire.protocol import legacy
-from shelfwire.protocol.messages import Metadata
+from shelfwire.protocol.messages import JobStarted, Message, Metadata, clip, encode
 
 T = TypeVar("T")
 MAX_UNCOMMITTED: Final = 5000
@@ -87,8 +87,17 @@ class Job:
 
         Args:
             total: items in the whole input; in a retry, followers are told only of those that it is about.
-            metadata: what is known of the input now.
+            metadata: what is known of the input now; a long file name is clipped.
+
+        Raises:
+            ValueError: the total or a number in `metadata` is no whole number from 0.
         """
+        if metadata is not None and metadata.file_name is not None:
+            metadata = msgspec.structs.replace(metadata, file_name=clip(metadata.file_name))
+        state = self._draft.state
+        payload = JobStarted(total_count=total, metadata=metadata)
+        # What followers cannot be told must not get into a commit, which other jobs share.
+        encode(Message(job_id=state.id, pipeline=state.pipeline, timestamp=state.updated_at, payload=payload))
         self._draft.total = self._total = total if self._selection is None else len(self._selection)
         self._draft.metadata = metadata
         self._committer.mark(self._draft, urgent=True)
@@ -135,7 +144,9 @@ class Job:
 
         Raises:
             ValueError: the item is recorded already, or beyond the total that `start` was told.
+            TypeError: JSON cannot say the outcome, or what should be a text is none.
         """
+        _check_texts(title, author, isbn)
         self._note(index, True, title, outcome)  # noqa: FBT003 - the order of an Item
         draft = self._draft
         draft.succeeded += 1
@@ -153,7 +164,9 @@ class Job:
 
         Raises:
             ValueError: the item is recorded already, or beyond the total that `start` was told.
+            TypeError: JSON cannot say the details, or the title is no text.
         """
+        _check_texts(title)
         body = {
             "code": error.code,
             "message": error.message,
@@ -211,3 +224,10 @@ class Job:
     def _place(self, index: int) -> int | None:
         """Where an item of the input stands in this job's log; None if this job is not about it."""
         return index if self._places is None else self._places.get(index)
+
+
+def _check_texts(*texts: str | None) -> None:
+    # A pipeline need not be type-checked, and a commit that breaks on one job's title breaks for all that share it.
+    for text in texts:
+        if text is not None and not isinstance(text, str):
+            raise TypeError(f"a title, author or ISBN is a text or None, not {type(text).__name__}")
