@@ -22,7 +22,7 @@ BOOKS = (
 async def table(server: Server, job: dict[str, Any], **query: Any) -> list[dict[str, str]]:
     answer = await server.ask("GET", job, "/results", params=query, headers={"Accept": "text/csv"})
     assert answer.status_code == 200
-    assert answer.headers["content-type"].startswith("text/csv")
+    assert answer.headers["content-type"] == "text/csv; header=present; charset=utf-8"
     return list(csv.DictReader(io.StringIO(answer.text)))
 
 

@@ -100,7 +100,7 @@ async def results(
         case tables.CSV_TYPE:
             pipeline = (await service.look(grant.job_id)).state.pipeline
             text = tables.csv_of(page.items, columns.get(pipeline, ()))
-            return Response(text, media_type=f"{CSV_TYPE}; charset=utf-8; header=present", headers=headers)
+            return Response(text, media_type=f"{CSV_TYPE}; header=present", headers=headers)
         case tables.NDJSON_TYPE:
             return Response(tables.ndjson_of(page.items), media_type=NDJSON_TYPE, headers=headers)
         case _:
