@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import importlib
 import logging
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,25 +27,40 @@ from shelfwire.fast_socket import FastSocket
 from shelfwire.jobs.context import Job
 from shelfwire.protocol.follow import Transport
 from shelfwire.protocol.messages import JobComplete, decode
-from shelfwire.settings import Settings
+from shelfwire.settings import Secret, Settings
 from tests.hosts import HOSTS, MOUNT, hosting, in_fastapi, in_starlette
 from tests.live import bearer, until
 
+KEY = "an-api-key-of-the-host"
 TEXT = b"one two\n\nthree"
+TRUST = ssl.create_default_context()
+"""Made once: it takes a tenth of a second."""
 ITEMS = [{"line": 1, "words": 2}, {"line": 3, "words": 1}]
 
 _OLD = pytest.mark.filterwarnings("ignore:.*deprecated", "ignore:remove second argument")
 """One of uvicorn's sockets is on its way out, and hosts use it still."""
 
 
-def shelfwire(folder: Path, *pipelines: Any) -> Shelfwire:
-    return Shelfwire(Settings(data=folder / "data", create_limit=0), pipelines=pipelines or [WordCount()])
+class Waiting:
+    """Starts, and goes on until it is told to stop."""
+
+    name = "word_count"
+
+    async def run(self, job: Job) -> str:
+        await job.start(1)
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+def shelfwire(folder: Path, *pipelines: Any, **settings: Any) -> Shelfwire:
+    own = Settings(data=folder / "data", **{"create_limit": 0, **settings})
+    return Shelfwire(own, pipelines=pipelines or [WordCount()])
 
 
 @asynccontextmanager
 async def mounted(app: Any, **options: Any) -> AsyncIterator[httpx2.AsyncClient]:
     """Serve a host, and speak to it from its root."""
-    async with hosting(app, **options) as url, httpx2.AsyncClient(base_url=url) as http:
+    async with hosting(app, **options) as url, httpx2.AsyncClient(base_url=url, verify=TRUST) as http:
         yield http
 
 
@@ -141,14 +157,6 @@ async def test_a_client_whose_socket_was_closed_unanswered_learns_why_another_wa
 
 
 async def test_a_frame_that_is_too_big_is_refused_where_the_server_lets_it_through(tmp_path: Path) -> None:
-    class Waiting:
-        name = "word_count"
-
-        async def run(self, job: Job) -> str:
-            await job.start(1)
-            await asyncio.Event().wait()
-            raise AssertionError
-
     async with mounted(in_starlette(shelfwire(tmp_path, Waiting()))) as http:
         _, job = await submit(http)
         async with socket_of(http, job["jobId"], job["token"]) as socket:
@@ -300,18 +308,14 @@ async def test_a_host_that_stops_ends_open_streams_and_hands_the_job_back(tmp_pa
             return "Done"
 
     app = in_starlette(shelfwire(tmp_path, Once()))
-    async with (
-        httpx2.AsyncClient() as http,
-        contextlib.AsyncExitStack() as open_streams,
-        hosting(app, timeout_graceful_shutdown=0) as url,
-    ):
+    async with httpx2.AsyncClient(verify=TRUST) as http, hosting(app, timeout_graceful_shutdown=0) as url:
         http.base_url = httpx2.URL(url)
         location, job = await submit(http)
         headers = bearer(job["token"])
-        stream = await open_streams.enter_async_context(http.stream("GET", f"{location}/events", headers=headers))
-        async for line in stream.aiter_lines():
+        stream = http.build_request("GET", f"{location}/events", headers=headers)
+        async for line in (await http.send(stream, stream=True)).aiter_lines():
             if line == "event: job_started":
-                break
+                break  # and leave it open
     async with mounted(app) as http:
         events = await http.get(f"{location}/events", headers=headers)
     assert "event: job_complete" in events.text
@@ -363,13 +367,39 @@ async def test_a_mount_with_odd_letters_or_a_callers_own_is_encoded_where_it_is_
     assert state.status_code == 200
 
 
-@pytest.mark.parametrize("mount", ["/api", "/a", "/api/jobs"])
+@pytest.mark.parametrize("mount", ["/a", "/api/jobs"])
 async def test_a_mount_that_looks_like_a_path_of_ours_does_no_harm(tmp_path: Path, mount: str) -> None:
     app = in_starlette(shelfwire(tmp_path), mount)
     async with hosting(app) as url, Client(url + mount) as client:
         job = await client.start("word_count", file=Upload("poem.txt", TEXT))
         told = [message.type async for message in client.follow(job)]
     assert told[-1] == "job_complete"
+
+
+async def test_a_proxy_that_cuts_the_path_off_is_told_of_by_the_servers_root_path(tmp_path: Path) -> None:
+    async with mounted(in_fastapi(shelfwire(tmp_path)), root_path="/proxy") as http:
+        location, job = await submit(http)
+        described = (await http.get(f"{MOUNT}/schema/openapi.json")).json()["servers"]
+        behind = await http.get(location.removeprefix("/proxy"), headers=bearer(job["token"]))
+    assert location.startswith(f"/proxy{MOUNT}/api/jobs/")
+    assert described == [{"url": f"/proxy{MOUNT}"}]
+    assert behind.status_code == 200
+
+
+async def test_an_owner_controls_and_erases_a_job_below_the_mount(tmp_path: Path) -> None:
+    async with mounted(in_fastapi(shelfwire(tmp_path, Waiting(), api_keys=(Secret(KEY),)))) as http:
+        refused = await http.post(f"{MOUNT}/api/pipelines/word_count/jobs", files={"file": ("poem.txt", TEXT)})
+        http.headers["X-API-Key"] = KEY
+        location, job = await submit(http)
+        headers = bearer(job["token"])
+        answers = [
+            (await http.post(f"{location}/{wish}", headers=headers)).status_code
+            for wish in ("pause", "cancel", "token")
+        ]
+        gone = [(await http.request(how, location, headers=headers)).status_code for how in ("DELETE", "GET")]
+    assert (refused.status_code, refused.json()["code"]) == (401, Code.UNAUTHORIZED)
+    assert answers == [200, 200, 200]
+    assert gone == [204, 401]
 
 
 async def test_two_of_them_live_in_one_host(tmp_path: Path) -> None:
