@@ -202,13 +202,32 @@ async def test_a_client_that_stops_half_way_is_told_and_leaves_nothing(make_serv
     assert "send the file again" in json.loads(answer.partition(b"\r\n\r\n")[2])["userMessage"]
 
 
-async def test_a_client_that_hangs_up_half_way_leaves_nothing(make_server: MakeServer) -> None:
+async def test_a_client_that_hangs_up_half_way_leaves_nothing_and_is_no_defect(make_server: MakeServer) -> None:
     async with make_server() as server:
         writer, _ = await half_an_upload(server)
         await parts_become(server, lambda count: count > 0)
         writer.transport.abort()
         await parts_become(server, lambda count: count == 0)
         assert (await server.http.get("/health/ready")).status_code == 200
+        assert Code.INTERNAL not in (await server.http.get("/metrics")).text
+
+
+async def test_who_begins_to_ask_for_a_token_and_stops_is_not_waited_for(make_server: MakeServer) -> None:
+    async with make_server(gated=True, upload_timeout=0.05) as server:
+        job = await server.submit()
+        head = [
+            f"POST /api/jobs/{job['jobId']}/token HTTP/1.1",
+            "Host: localhost",
+            f"Authorization: Bearer {job['token']}",
+            "Content-Length: 30",
+            "",
+            "{",
+        ]
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rsplit(":", 1)[1]))
+        writer.write("\r\n".join(head).encode())
+        answer = await reader.read()
+        writer.close()
+    assert answer.startswith(b"HTTP/1.1 400 ")
 
 
 async def half_an_upload(server: Server) -> tuple[asyncio.StreamWriter, asyncio.StreamReader]:

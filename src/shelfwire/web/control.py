@@ -12,12 +12,13 @@ from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.service import JobService
 from shelfwire.protocol.grants import Grant, Scope
 from shelfwire.protocol.job import JobState
+from shelfwire.settings import Settings
 from shelfwire.web.answers import Success, success
 from shelfwire.web.credentials import bearer
 from shelfwire.web.describing import ETAG, JSON_TYPE, OWNER, TOKEN, operation, reference, refusals
 from shelfwire.web.reading import state_answer
 from shelfwire.web.shapes import NewToken, State, token_of
-from shelfwire.web.uploads import parsed
+from shelfwire.web.uploads import bounded, parsed
 
 MAX_BODY: Final = 4096
 MAX_SECONDS: Final = 10 * 365 * 86400
@@ -94,11 +95,14 @@ async def delete_job(request: HttpRequest, job_id: FromPath[str], service: Named
     operation_class=operation(body={JSON_TYPE: reference(TokenWish)}, body_required=False),
 )
 async def new_token(
-    request: HttpRequest, job_id: FromPath[str], service: NamedDependency[JobService]
+    request: HttpRequest,
+    job_id: FromPath[str],
+    service: NamedDependency[JobService],
+    settings: NamedDependency[Settings],
 ) -> Response[Success[NewToken]]:
     """Hand out one more token. Without scopes it replaces the caller's, which stays valid for 60 s."""
     caller = await _owner(request, service, job_id)
-    wish = await _wish(request)
+    wish = await _wish(request, settings.upload_timeout)
     token = await service.derive_token(
         caller,
         scopes=None if wish.scopes is None else frozenset(wish.scopes),
@@ -125,9 +129,9 @@ async def _control(
     return state_answer(await service.look(owner.job_id), service.now())
 
 
-async def _wish(request: HttpRequest) -> TokenWish:
+async def _wish(request: HttpRequest, patience: float) -> TokenWish:
     body = bytearray()
-    async for chunk in request.stream():
+    async for chunk in bounded(request.stream(), None, MAX_BODY, patience):
         body += chunk
         if len(body) > MAX_BODY:
             raise ShelfwireError(Code.FILE_TOO_LARGE, f"The body is larger than {MAX_BODY} bytes")

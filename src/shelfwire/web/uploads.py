@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
+from litestar.exceptions import InternalServerException
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
 from shelfwire.errors import Code, ShelfwireError
@@ -195,7 +196,7 @@ async def bounded(
     """Iterate over a body of `limit` bytes at most, and the form around it.
 
     Raises:
-        ShelfwireError: `E_FILE_TOO_LARGE`; `E_INVALID_REQUEST`: nothing came for `seconds`.
+        ShelfwireError: `E_FILE_TOO_LARGE`; `E_INVALID_REQUEST`: nothing came for `seconds`, or the client is gone.
     """
     most = limit + FORM_BYTES
     if content_length is not None and content_length > most + DRAIN_BYTES:
@@ -213,6 +214,8 @@ async def bounded(
                 f"No byte came for {seconds:g} s; the upload was given up after {read} bytes",
                 user_message="The upload stopped half-way. Check your connection and send the file again.",
             ) from None
+        except InternalServerException:  # how Litestar says that the client is gone
+            raise ShelfwireError(Code.INVALID_REQUEST, f"The client hung up after {read} bytes") from None
         read += len(chunk)
         if read <= most:
             yield chunk
