@@ -5,7 +5,7 @@ import pytest
 from shelfwire.jobs import hub as hubs
 from shelfwire.jobs.hub import Frame, Hub
 from shelfwire.jobs.store import Committed
-from shelfwire.protocol import attempts
+from shelfwire.protocol import attempts, control
 from shelfwire.protocol import job as jobs
 from shelfwire.protocol.attempts import Advance
 from shelfwire.protocol.feed import Due
@@ -30,6 +30,22 @@ async def test_a_follower_is_told_what_is_published_and_nothing_of_other_jobs() 
         assert follower.due() == []
         hub.publish([Committed(state=progress(CLAIMED))])
         assert [frame.due for frame in follower.due()] == [Due.STARTED, Due.PROGRESS]
+
+
+async def test_who_follows_the_new_job_of_an_erased_id_hears_nothing_of_the_old_one() -> None:
+    hub = Hub()
+    ended = Committed(state=control.delete(QUEUED, POLICY, now=2000), terminal="{}")
+    with hub.follow("j") as (slow, offer_old):
+        offer_old(Committed(state=QUEUED))
+        hub.publish([ended])
+        hub.erased("j")
+        with hub.follow("j") as (follower, offer):
+            offer(Committed(state=QUEUED))
+            assert [frame.due for frame in follower.due()] == [Due.PROGRESS]
+            assert [frame.due for frame in slow.due()] == [Due.ENDING]
+            assert hub.followers == 2
+    assert hub.followers == 0
+    assert not hub._erased
 
 
 async def test_a_commit_between_attaching_and_reading_the_row_is_not_lost() -> None:

@@ -131,6 +131,25 @@ async def test_a_deleted_job_ends_for_its_followers_and_its_pipeline_stops(make_
     assert refused.value.code is Code.UNAUTHORIZED
 
 
+async def test_a_deleted_id_can_be_another_job_while_somebody_has_not_read_the_ending_of_the_old_one(
+    make_engine: MakeEngine,
+) -> None:
+    async def submit() -> str:
+        async with engine.service.upload() as upload:
+            return (await engine.service.create(upload, "csv_import", Metadata(), job_id="the-same")).job_id
+
+    steps = Steps()
+    async with make_engine(steps) as engine:
+        job_id = await submit()
+        async with engine.service.follow(job_id) as slow:
+            await engine.service.delete(job_id)
+            steps.let(5)
+            told = await engine.story(await submit())
+            ending = slow.due()[-1]
+    assert isinstance(told[-1].payload, JobComplete)
+    assert ending.state.status is Status.CANCELED
+
+
 async def test_a_retry_does_only_what_failed_and_was_left_and_says_where_that_stood(make_engine: MakeEngine) -> None:
     steps = Steps()
     async with make_engine(steps) as engine:

@@ -188,6 +188,7 @@ class Hub:
 
     def __init__(self, meter: Meter | None = None) -> None:
         self._channels: dict[str, Channel] = {}
+        self._erased: set[Channel] = set()
         self._leaving = False
         self._meter = meter or NoMeter()
         self._told_bytes = 0
@@ -195,7 +196,7 @@ class Hub:
     @property
     def followers(self) -> int:
         """How many are attached."""
-        return sum(len(channel.followers) for channel in self._channels.values())
+        return sum(1 for _ in self._attached())
 
     @property
     def told_bytes(self) -> int:
@@ -207,7 +208,7 @@ class Hub:
         return Counter(follower.transport for follower in self._attached())
 
     def _attached(self) -> Iterator[Follower]:
-        for channel in self._channels.values():
+        for channel in (*self._channels.values(), *self._erased):
             yield from channel.followers
 
     def publish(self, committed: Iterable[Committed]) -> None:
@@ -218,6 +219,12 @@ class Hub:
             channel = self._channels.get(one.state.id)
             if channel is not None:
                 channel.offer(one)
+
+    def erased(self, job_id: str) -> None:
+        """A job is gone, and its ending published: whoever follows this id from now on means another job."""
+        channel = self._channels.pop(job_id, None)
+        if channel is not None:
+            self._erased.add(channel)
 
     def revoke(self, job_id: str, digest: bytes) -> None:
         """Let go of the followers of a job that a token let in, which is worth nothing any more."""
@@ -254,8 +261,10 @@ class Hub:
         finally:
             channel.followers.discard(follower)
             self._told_bytes += follower.told_bytes
-            if not channel.followers and self._channels.get(job_id) is channel:
-                del self._channels[job_id]
+            if not channel.followers:
+                self._erased.discard(channel)
+                if self._channels.get(job_id) is channel:
+                    del self._channels[job_id]
 
 
 def _encode(due: Due, newest: Committed) -> str:

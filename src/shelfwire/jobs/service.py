@@ -330,6 +330,7 @@ class JobService:
         if ended.state.ended_at == now:  # else its ending was told long ago
             self._hub.publish([ended])
             self._worker.check(job_id)
+        self._hub.erased(job_id)
 
     async def _request(self, name: str, job_id: str, wish: Transition) -> JobState:
         committed = await self._store.request(job_id, wish, self._clock.now())
