@@ -8,6 +8,8 @@ import pytest
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.context import Job
 from shelfwire.jobs.hub import Dismissal
+from shelfwire.jobs.service import Token
+from shelfwire.jobs.store import Committed
 from shelfwire.protocol.grants import Scope, digest
 from shelfwire.protocol.job import IllegalTransitionError, Status
 from shelfwire.protocol.messages import JobComplete, JobError, JobProgress, JobStarted, Metadata
@@ -42,6 +44,11 @@ async def _settled() -> None:
     """Let everything that can go on go on."""
     for _ in range(50):
         await asyncio.sleep(0)
+
+
+async def _waited(engine: Engine, token: Token, after: int) -> Committed:
+    async with engine.service.follow_with(token.token, token.job_id) as follower:
+        return await engine.service.wait(follower, after, 30)
 
 
 async def recorded(engine: Engine, job_id: str, count: int) -> None:
@@ -278,24 +285,24 @@ async def test_waiting_returns_with_the_news_or_when_the_time_is_over(make_engin
     async with make_engine(Steps(), running=False) as engine:
         async with engine.service.upload() as upload:
             token = await engine.service.create(upload, "csv_import", Metadata())
-        job_id, secret = token.job_id, token.token
-        assert (await engine.service.wait(secret, job_id, 0, 30)).state.seq == 1, "something newer is there already"
-        assert (await engine.service.wait(secret, job_id, 99, 30)).state.seq == 1, "beyond the job's seq counts as 0"
+        job_id = token.job_id
+        assert (await _waited(engine, token, 0)).state.seq == 1, "something newer is there already"
+        assert (await _waited(engine, token, 99)).state.seq == 1, "beyond the job's seq counts as 0"
 
-        waiting = asyncio.create_task(engine.service.wait(secret, job_id, 1, 30))
+        waiting = asyncio.create_task(_waited(engine, token, 1))
         await _settled()
         assert not waiting.done()
         await engine.service.pause(job_id)
         assert (await waiting).state.status is Status.PAUSED
 
-        waiting = asyncio.create_task(engine.service.wait(secret, job_id, 2, 30))
+        waiting = asyncio.create_task(_waited(engine, token, 2))
         while not waiting.done():
             await asyncio.wait({waiting}, timeout=0.002)
             engine.clock.advance(30)
         assert waiting.result().state.seq == 2
 
         await engine.service.cancel(job_id)
-        ended = await engine.service.wait(secret, job_id, 3, 30)
+        ended = await _waited(engine, token, 3)
         assert ended.terminal is not None, "no news will ever come"
 
 
@@ -303,7 +310,7 @@ async def test_who_waits_with_a_token_that_is_revoked_is_told_so(make_engine: Ma
     async with make_engine(Steps(), running=False) as engine:
         async with engine.service.upload() as upload:
             token = await engine.service.create(upload, "csv_import", Metadata())
-        waiting = asyncio.create_task(engine.service.wait(token.token, token.job_id, 1, 30))
+        waiting = asyncio.create_task(_waited(engine, token, 1))
         await _settled()
         await engine.service.revoke(await engine.service.authorize(token.job_id, token.token, Scope.CONTROL))
         with pytest.raises(ShelfwireError) as refused:

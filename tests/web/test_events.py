@@ -153,6 +153,19 @@ async def test_a_stream_that_is_left_gives_its_place_back(make_server: MakeServe
             await until(lambda: not server.app._room.inside)
 
 
+async def test_a_poll_that_is_left_gives_its_place_back(make_server: MakeServer) -> None:
+    async with make_server(gated=True, max_followers=1) as server:
+        job = await server.submit()
+        async with server.socket(job) as socket:
+            await next_of(socket, "job_started")
+        await until(lambda: not server.app._room.inside)
+        seq = (await server.state(job))["seq"]
+        poll = asyncio.create_task(server.ask("GET", job, params={"after": seq, "wait": 30}))
+        await until(lambda: server.app._room.inside == 1)
+        poll.cancel()
+        await until(lambda: not server.app._room.inside)
+
+
 async def test_a_silent_stream_shows_that_it_lives(make_server: MakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "HEARTBEAT_SECONDS", 0.01)
     async with make_server(gated=True) as server:

@@ -278,21 +278,20 @@ class JobService:
             offer(await self.look(job_id))
             yield follower
 
-    async def wait(self, token: str | None, job_id: str, after: int, seconds: float) -> Committed:
-        """Return a job's state once it is newer than `after`, has ended, or `seconds` have passed.
+    async def wait(self, follower: Follower, after: int, seconds: float) -> Committed:
+        """Return a job's state once it is newer than `after`, has ended, `seconds` have passed or the follower may go.
 
         Raises:
-            ShelfwireError: as `follow_with`; `E_UNAUTHORIZED`: the token was revoked meanwhile.
+            ShelfwireError: `E_UNAUTHORIZED`: the token was revoked meanwhile.
         """
-        async with self.follow_with(token, job_id, after) as follower:
-            follower.transport = "poll"
-            state = follower.newest.state
-            if state.seq == after and not state.ended and follower.dismissal is None:
-                follower.news.clear()
-                await self._clock.wait(follower.news, seconds)
-            if follower.dismissal is Dismissal.REVOKED:
-                raise ShelfwireError(Code.UNAUTHORIZED)
-            return follower.newest
+        follower.transport = "poll"
+        state = follower.newest.state
+        if state.seq == after and not state.ended and follower.dismissal is None:
+            follower.news.clear()
+            await self._clock.wait(follower.news, seconds)
+        if follower.dismissal is Dismissal.REVOKED:
+            raise ShelfwireError(Code.UNAUTHORIZED)
+        return follower.newest
 
     async def cancel(self, job_id: str) -> JobState:
         """Ask for a job to stop for good; a living worker confirms it.

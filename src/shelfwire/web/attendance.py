@@ -1,12 +1,14 @@
-"""What the log says of a follower: when it came, when it went, and what it was told."""
+"""What the log says of a follower: when it came, when it went, and what it was told; and how its leaving is noticed."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import structlog
+from litestar.types import Receive
 
-from shelfwire.jobs.hub import Follower
+from shelfwire.jobs.hub import Dismissal, Follower
 
 log = structlog.get_logger(__name__)
 
@@ -39,3 +41,19 @@ def attendance(follower: Follower, job_id: str, transport: str) -> Iterator[Atte
             **told,
             seconds=round(time.monotonic() - began, 3),
         )
+
+
+@contextmanager
+def watched(follower: Follower, receive: Receive) -> Iterator[None]:
+    """Dismiss a follower over HTTP once its client is gone, that its place is free and nobody waits for it."""
+    leaving = asyncio.create_task(_dismiss(follower, receive))
+    try:
+        yield
+    finally:
+        leaving.cancel()
+
+
+async def _dismiss(follower: Follower, receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    follower.dismiss(Dismissal.LEAVING)

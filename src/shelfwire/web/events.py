@@ -10,10 +10,10 @@ from litestar.params import FromPath, QueryParameter
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from shelfwire.errors import Code
-from shelfwire.jobs.hub import Dismissal, Follower, Frame
+from shelfwire.jobs.hub import Follower, Frame
 from shelfwire.jobs.service import JobService
 from shelfwire.protocol.feed import type_of
-from shelfwire.web.attendance import attendance
+from shelfwire.web.attendance import attendance, watched
 from shelfwire.web.credentials import bearer, position
 from shelfwire.web.describing import (
     EVENTS,
@@ -95,12 +95,8 @@ class EventStream:
                     await send({"type": "http.response.start", "status": NO_CONTENT, "headers": []})
                     await send({"type": "http.response.body", "body": b"", "more_body": False})
                     return
-                with attendance(follower, self._job_id, "events"):
-                    leaving = asyncio.create_task(_watch(follower, receive))
-                    try:
-                        await _tell(follower, send)
-                    finally:
-                        leaving.cancel()
+                with attendance(follower, self._job_id, "events"), watched(follower, receive):
+                    await _tell(follower, send)
 
 
 def encode(frames: Sequence[Frame]) -> bytes:
@@ -143,12 +139,6 @@ async def _with_heartbeats(follower: Follower) -> AsyncIterator[list[Frame]]:
             pending = asyncio.ensure_future(anext(batches, None))
     finally:
         pending.cancel()
-
-
-async def _watch(follower: Follower, receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    follower.dismiss(Dismissal.LEAVING)
 
 
 async def _chunk(send: Send, body: bytes) -> None:

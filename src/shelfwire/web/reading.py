@@ -14,6 +14,7 @@ from shelfwire.jobs.store import Committed
 from shelfwire.protocol.grants import Scope
 from shelfwire.web import tables
 from shelfwire.web.answers import Success, success
+from shelfwire.web.attendance import watched
 from shelfwire.web.credentials import bearer
 from shelfwire.web.describing import (
     ETAG,
@@ -65,7 +66,9 @@ async def job_state(
         committed = await service.look(grant.job_id)
     else:
         with room.enter():
-            committed = await service.wait(token, job_id, after, wait)
+            async with service.follow_with(token, job_id, after) as follower:
+                with watched(follower, request.receive):
+                    committed = await service.wait(follower, after, wait)
     return state_answer(committed, service.now())
 
 
