@@ -3,23 +3,24 @@
 Run it as `make docs`.
 """
 
-import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
+from prometheus_client.parser import text_string_to_metric_families
 
 from shelfwire.errors import CODES
+from shelfwire.jobs.meter import Standing
+from shelfwire.metrics import Metrics
 from shelfwire.protocol.closes import CLOSES
-from shelfwire.settings import PREFIX, Settings
+from shelfwire.settings import PREFIX, Settings, meanings
+from shelfwire.web.routes import document
 
 PROTOCOL: Final = Path(__file__).with_name("protocol.md")
 _PLACE: Final = re.compile(r"(<!-- made by docs/tables\.py: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
-
-_MEANING: Final = re.compile(r"^ +(\w+): (.+?)\.?$", re.MULTILINE)
 
 
 def close_codes() -> str:
@@ -38,23 +39,52 @@ def error_codes() -> str:
 
 
 def settings() -> str:
-    """Every setting, with the meaning that its docstring gives it."""
-    meanings = dict(_MEANING.findall(inspect.getdoc(Settings) or ""))
+    """Every setting: its flag, which also tells the key of the file, its variable, default and meaning."""
+    told = meanings()
     rows = (
         (
-            f"`--{field.name.replace('_', '-')}`, `{PREFIX}{field.name.upper()}`",
-            _default(field.default),
-            meanings[field.name],
+            f"`--{field.encode_name.replace('_', '-')}`",
+            f"`{PREFIX}{field.name.upper()}`",
+            _default(field),
+            told[field.name],
         )
         for field in msgspec.structs.fields(Settings)
     )
-    return _table(("setting", "default", "meaning"), rows)
+    return _table(("flag", "environment", "default", "meaning"), rows)
+
+
+def state() -> str:
+    """The members of a job's state."""
+    schema = document()["components"]["schemas"]["State"]
+    rows = (
+        (f"`{name}`", "always" if name in schema["required"] else "", member["description"].removesuffix("."))
+        for name, member in schema["properties"].items()
+    )
+    return _table(("member", "there", "meaning"), rows)
+
+
+def metrics() -> str:
+    """What `/metrics` tells, the figures of the process itself aside."""
+    nothing = Standing(jobs={}, queue_age=0, followers={}, told_bytes=0, stalled=0)
+    body, _ = Metrics(()).render(nothing, "text/plain")
+    rows = (
+        (
+            f"`{family.name}{'_total' if family.type == 'counter' else ''}`",
+            family.type,
+            family.documentation.removesuffix("."),
+        )
+        for family in text_string_to_metric_families(body.decode())
+        if family.name.startswith("shelfwire_") and not family.name.endswith("_created")
+    )
+    return _table(("name", "kind", "meaning"), rows)
 
 
 TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "close codes": close_codes,
     "error codes": error_codes,
+    "metrics": metrics,
     "settings": settings,
+    "state": state,
 }
 
 
@@ -69,10 +99,16 @@ def rewritten(text: str) -> str:
     return _PLACE.sub(lambda place: f"{place[1]}\n{TABLES[place[2]]()}\n{place[3]}", text)
 
 
-def _default(value: object) -> str:
-    if value is msgspec.NODEFAULT:
-        return "the platform's folder"
-    return "" if value is None or value == () else str(value).lower() if isinstance(value, bool) else str(value)
+def _default(field: Any) -> str:
+    if field.default_factory is not msgspec.NODEFAULT:
+        return "the platform's folder for a user's data"
+    match field.default:
+        case None | ():
+            return ""
+        case bool(flag):
+            return _yes(flag)
+        case value:
+            return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _yes(flag: bool) -> str:  # noqa: FBT001 - it is what is said

@@ -5,10 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from shelfwire.errors import CODES
 from shelfwire.protocol.closes import CLOSES
+from shelfwire.settings import Settings, meanings
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -33,6 +35,13 @@ def test_every_code_has_a_line() -> None:
     text = (DOCS / "protocol.md").read_text(encoding="utf-8")
     assert [code for code in CODES if f"\n| `{code}` | " not in text] == []
     assert [code for code in CLOSES if f"\n| {int(code)} | " not in text] == []
+
+
+def test_every_setting_has_a_line_with_its_meaning() -> None:
+    text = (DOCS / "protocol.md").read_text(encoding="utf-8")
+    names = [field.name for field in msgspec.structs.fields(Settings)]
+    assert list(meanings()) == names
+    assert [name for name in names if f"| `SHELFWIRE_{name.upper()}` | " not in text] == []
 
 
 def test_a_stale_table_is_told_and_written_again(docs: Path) -> None:

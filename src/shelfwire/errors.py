@@ -10,7 +10,7 @@ from typing import Any
 
 
 class Code(StrEnum):
-    """Every error code that shelfwire itself gives; pipelines may add their own for items."""
+    """Every error code there is."""
 
     UNAUTHORIZED = "E_UNAUTHORIZED"
     TOKEN_EXPIRED = "E_TOKEN_EXPIRED"  # noqa: S105 - a code, not a secret

@@ -4,6 +4,7 @@ A setting may come as a flag, as an environment variable (`SHELFWIRE_` and the n
 file; the first of these that gives it wins.
 """
 
+import inspect
 import ipaddress
 import re
 import tomllib
@@ -75,8 +76,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         create_limit: jobs a minute that each caller may create; 0 is no limit.
         origins: websites whose scripts may come in, such as https://app.example.com, or * for all.
         stall_after: seconds without an item after which a running job is shown as stalled; 0 is never.
-        max_followers: sockets at once on this node.
-        max_upload: bytes of an uploaded CSV file.
+        max_followers: followers at once on this node, whatever their transport.
+        max_upload: bytes of all inputs of a job.
         upload_timeout: seconds without a byte after which an upload is given up.
         inline_results: bytes of results in a terminal message; the rest is paged.
     """
@@ -99,6 +100,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_upload: Positive = 10 * 1024 * 1024
     upload_timeout: Annotated[float, msgspec.Meta(gt=0)] = 30.0
     inline_results: Annotated[int, msgspec.Meta(ge=1024, le=1000 * 1024)] = 768 * 1024
+
+
+def meanings() -> dict[str, str]:
+    """What each setting means, by its name: the text of `Settings`, as a sentence without its full stop."""
+    lines = re.findall(r"^ +(\w+): (.+?)\.?$", inspect.getdoc(Settings) or "", re.MULTILINE)
+    return {name: f"{meaning[:1].upper()}{meaning[1:]}" for name, meaning in lines}
 
 
 LISTS: Final = frozenset(field.name for field in msgspec.structs.fields(Settings) if get_origin(field.type) is tuple)

@@ -3,10 +3,9 @@
 import asyncio
 import inspect
 import os
-import re
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import msgspec
 from cyclopts import Parameter
@@ -14,9 +13,7 @@ from cyclopts import Parameter
 from shelfwire.cli.connect import settings as gather
 from shelfwire.cli.errors import Exit
 from shelfwire.cli.running import Interrupted, run
-from shelfwire.settings import Settings
-
-_MEANING: Final = re.compile(r"^ +(\w+): (.+?)\.?$", re.MULTILINE)
+from shelfwire.settings import Settings, meanings
 
 
 def serve(*, config: Path | None = None, json: bool = False, **flags: str | bool | None) -> int:
@@ -55,7 +52,7 @@ def _shown(default: object) -> str | bool:
 
 def _signature() -> inspect.Signature:
     own = inspect.signature(serve).parameters
-    meanings = dict(_MEANING.findall(inspect.getdoc(Settings) or ""))
+    told = meanings()
     parameters = [
         inspect.Parameter(
             field.name,
@@ -64,7 +61,7 @@ def _signature() -> inspect.Signature:
             annotation=Annotated[
                 bool | None if field.type is bool else str | None,
                 Parameter(
-                    help=f"{meanings[field.name][:1].upper()}{meanings[field.name][1:]}.",
+                    help=f"{told[field.name]}.",
                     metavar="",
                     show_default=_shown(field.default),
                 ),
