@@ -229,7 +229,8 @@ class JobService:
         now, token = self._clock.now(), self._mint()
         limits = [limit for limit in (ttl, self._policy.token_ttl) if limit is not None]
         grant = grants.derive(caller, grants.digest(token), scopes=scopes, ttl=min(limits, default=None), now=now)
-        if not await self._store.add_grant(grant, now, replaces=caller.digest if scopes is None else None):
+        replaces = caller.digest if scopes is None else None
+        if not await self._store.add_grant(grant, now, asked_with=caller.digest, replaces=replaces):
             raise ShelfwireError(Code.UNAUTHORIZED)
         return Token(grant.job_id, token, grant.scopes, grant.expires_at)
 

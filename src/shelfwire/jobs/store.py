@@ -157,12 +157,15 @@ class JobStore(Protocol):
         """Return what is known of the token with this digest."""
         ...
 
-    async def add_grant(self, grant: Grant, now: int, *, replaces: bytes | None = None) -> bool:
-        """Give an existing job one more token; False where there is no such job.
+    async def add_grant(
+        self, grant: Grant, now: int, *, asked_with: bytes | None = None, replaces: bytes | None = None
+    ) -> bool:
+        """Give an existing job one more token; False where there is no such job, or not the token it is asked for with.
 
         Args:
             grant: the token.
             now: the time; tokens of the job that have expired are erased.
+            asked_with: digest of the token it is asked for with, which may have been revoked since it was checked.
             replaces: digest of a token that expires `protocol.grants.GRACE` from now, if not before.
 
         Raises:

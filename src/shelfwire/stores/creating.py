@@ -78,11 +78,15 @@ def find_grant(connection: Connection, digest: bytes) -> Grant | None:
     return Grant(digest=row.digest, job_id=row.job_id, scopes=scopes, expires_at=row.expires_at, ttl=row.ttl)
 
 
-def add_grant(connection: Connection, grant: Grant, now: int, replaces: bytes | None) -> bool:
+def add_grant(
+    connection: Connection, grant: Grant, now: int, asked_with: bytes | None = None, replaces: bytes | None = None
+) -> bool:
     """See `JobStore.add_grant`."""
     if not connection.scalar(select(exists().where(_job.c.id == grant.job_id))):
         return False
     own = _grant.c.job_id == grant.job_id
+    if asked_with is not None and not connection.scalar(select(exists().where(own, _grant.c.digest == asked_with))):
+        return False
     connection.execute(delete(_grant).where(own, _grant.c.expires_at <= now))
     if (connection.scalar(select(func.count()).select_from(_grant).where(own)) or 0) >= MAX_GRANTS:
         raise ShelfwireError(
@@ -110,7 +114,7 @@ def _repeated(connection: Connection, grant: Grant, now: int, idempotency: Idemp
         return None
     if earlier.fingerprint != idempotency.fingerprint:
         raise ShelfwireError(Code.IDEMPOTENCY_MISMATCH)
-    add_grant(connection, msgspec.structs.replace(grant, job_id=job_id), now, None)
+    add_grant(connection, msgspec.structs.replace(grant, job_id=job_id), now)
     return job_id
 
 

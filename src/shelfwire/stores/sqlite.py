@@ -157,9 +157,11 @@ class SqliteStore:
         """See `JobStore.grant`."""
         return await self._read(lambda connection: creating.find_grant(connection, digest))
 
-    async def add_grant(self, grant: Grant, now: int, *, replaces: bytes | None = None) -> bool:
+    async def add_grant(
+        self, grant: Grant, now: int, *, asked_with: bytes | None = None, replaces: bytes | None = None
+    ) -> bool:
         """See `JobStore.add_grant`."""
-        return await self._write(lambda connection: creating.add_grant(connection, grant, now, replaces))
+        return await self._write(lambda connection: creating.add_grant(connection, grant, now, asked_with, replaces))
 
     async def revoke(self, digest: bytes) -> None:
         """See `JobStore.revoke`."""

@@ -87,6 +87,16 @@ class OwnersContract:
             assert await store.grant(b"job-1".ljust(32)) is not None
             assert not await store.add_grant(msgspec.structs.replace(narrow, job_id="job-2"), NOW)
 
+    async def test_a_token_that_was_revoked_while_it_asked_for_another_gets_none(self, make_store: MakeStore) -> None:
+        wanted = Grant(digest=b"n" * 32, job_id="job-1")
+        async with make_store() as store:
+            await add_job(store)
+            asking = Grant(digest=b"a" * 32, job_id="job-1")
+            assert await store.add_grant(asking, NOW)
+            await store.revoke(asking.digest)
+            assert not await store.add_grant(wanted, NOW, asked_with=asking.digest)
+            assert await store.grant(wanted.digest) is None
+
     async def test_a_replaced_token_outlives_its_successors_birth_by_the_grace_at_most(
         self, make_store: MakeStore
     ) -> None:
