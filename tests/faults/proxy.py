@@ -350,6 +350,8 @@ class _Passage:
 
     async def _say(self, data: bytes) -> None:
         assert self._server is not None
+        if not data:  # whoever has ended its speech cannot say even nothing
+            return
         self._server.write(data)
         await self._server.drain()
         self._counts.up += len(data)
