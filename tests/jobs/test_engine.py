@@ -255,6 +255,7 @@ Wrong = Callable[[Any], Any]
         lambda job: job.start(total=-1),
         lambda job: job.start(total=2.5),
         lambda job: job.start(total=1, metadata=Metadata(file_size=-1)),
+        lambda job: job.record(0.5, {}),
         lambda job: job.record(0, {}, title=1984),
         lambda job: job.record(0, {}, title="Dune", author=7),
         lambda job: job.fail(0, ShelfwireError(Code.ROW_INVALID), title=1984),

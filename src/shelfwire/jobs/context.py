@@ -144,7 +144,7 @@ class Job:
 
         Raises:
             ValueError: the item is recorded already, or beyond the total that `start` was told.
-            TypeError: JSON cannot say the outcome, or what should be a text is none.
+            TypeError: JSON cannot say the outcome, or the index or a text is something else.
         """
         _check_texts(title, author, isbn)
         self._note(index, True, title, outcome)  # noqa: FBT003 - the order of an Item
@@ -164,7 +164,7 @@ class Job:
 
         Raises:
             ValueError: the item is recorded already, or beyond the total that `start` was told.
-            TypeError: JSON cannot say the details, or the title is no text.
+            TypeError: JSON cannot say the details, or the index or the title is something else.
         """
         _check_texts(title)
         body = {
@@ -210,6 +210,8 @@ class Job:
         self._committer.mark(draft)
 
     def _note(self, index: int, ok: bool, title: str | None, body: Any) -> None:  # noqa: FBT001 - the order of an Item
+        if not isinstance(index, int):
+            raise TypeError(f"an item's index is a whole number, not {type(index).__name__}")
         place = self._place(index)
         if place is None or not 0 <= place < self._total:
             raise ValueError(f"item {index} of job {self._draft.state.id} is beyond its total of {self._total}")
