@@ -12,6 +12,7 @@ from shelfwire.jobs.context import Job
 from shelfwire.server import StartError, serving
 from shelfwire.settings import Settings
 from shelfwire.stores.sqlite import DataFolderBusyError
+from tests.live import live_server
 
 
 def settings_in(folder: Path, **options: object) -> Settings:
@@ -60,6 +61,19 @@ async def test_what_goes_wrong_in_the_callers_context_comes_out_as_it_was(tmp_pa
     with pytest.raises(KeyError, match="mine"):
         async with serving(Shelfwire(settings), settings):
             raise KeyError("mine")
+
+
+async def test_whatever_parsers_are_installed_the_head_of_a_request_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("uvicorn.protocols.http.auto.AutoHTTPProtocol", None)
+    async with live_server(tmp_path) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rsplit(":", 1)[1]))
+        writer.write(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nX-Endless: " + b"x" * 80_000)
+        async with asyncio.timeout(10):
+            answer = await reader.readline()
+        writer.close()
+    assert answer.startswith(b"HTTP/1.1 400 ")
 
 
 async def test_it_listens_on_ipv6_loopback_too(tmp_path: Path) -> None:
