@@ -87,6 +87,7 @@ class Draft:
         change = Change(
             job_id=self.state.id,
             attempt=self.state.attempt,
+            created_at=self.state.created_at,
             step=Advance(
                 total=self.total,
                 metadata=self.metadata,

@@ -38,6 +38,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         job_id, attempt: who asks; an attempt that does not hold the job is fenced off.
+        created_at: when its job was made, which tells it from a later one that was given the id of an erased one.
         step: its progress.
         items: the newly recorded items, each the JSON of an `Item`, as many as `step` counts.
         closing: how the attempt ends, applied after `step`; None while it goes on.
@@ -45,6 +46,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
     job_id: str
     attempt: int
+    created_at: int
     step: Advance
     items: Sequence[msgspec.Raw] = ()
     closing: Transition | None = None
@@ -192,8 +194,8 @@ class JobStore(Protocol):
         """Write all `changes` in one transaction: items, progress, renewed leases, endings.
 
         Each change is applied to the row as it is stored then, by `protocol.attempts.advance` and the closing's
-        transition. A change whose attempt does not hold its job any more writes nothing and answers None, without harm
-        to the others. Answers come in the order of the changes.
+        transition. A change whose attempt does not hold its job any more, or whose job was erased and its id given to
+        another, writes nothing and answers None, without harm to the others. Answers come in the order of the changes.
         """
         ...
 

@@ -293,7 +293,7 @@ class SqliteStore:
 
 
 def _apply(change: Change, state: JobState | None, policy: Policy, now: int) -> JobState | None:
-    if state is None:
+    if state is None or state.created_at != change.created_at:
         return None
     try:
         state = attempts.advance(state, change.attempt, change.step, policy, now=now)

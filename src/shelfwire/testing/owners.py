@@ -183,6 +183,22 @@ class OwnersContract:
             assert await _create(store, 2, _key(fingerprint=b"other"), now=now) == "job-2"
             assert await store.job("job-1") is None
 
+    async def test_what_an_erased_job_had_under_way_never_reaches_a_later_one_with_its_id(
+        self, make_store: MakeStore
+    ) -> None:
+        async with make_store() as store:
+            await add_job(store)
+            await claim(store)
+            await store.delete("job-1", POLICY, NOW)
+            await add_job(store, now=NOW + 1)
+            later = (await claim(store, now=NOW + 1)).state
+            assert later.attempt == 1
+            assert await store.commit([_recorded(1, 0)], POLICY, NOW + 1) == [None]
+            assert await store.items("job-1", after=-1, limit=9) == []
+            found = await store.job("job-1")
+            assert found is not None
+            assert found.state == later
+
     async def test_a_retry_is_about_what_failed_and_what_was_never_recorded(self, make_store: MakeStore) -> None:
         async with make_store() as store:
             await store.write_input("job-1", "file", 0, b"data")
@@ -206,7 +222,7 @@ class OwnersContract:
             await claim(store)
             step = Advance(total=3, succeeded=1)
             items = encoded((1, True, None, {}, 3))
-            await store.commit([Change(job_id="retry", attempt=1, step=step, items=items)], POLICY, NOW)
+            await store.commit([Change(job_id="retry", attempt=1, created_at=NOW, step=step, items=items)], POLICY, NOW)
             await store.request("retry", _cancel, NOW + POLICY.lease)
             await store.retry("retry", "again", Grant(digest=b"s" * 32, job_id="again"), NOW)
             assert (await claim(store)).selection == [1, 4]
@@ -259,14 +275,16 @@ async def _ended_job(store: JobStore) -> None:
     await add_job(store)
     await claim(store)
     items = encoded((0, True, None, {}), (2, True, None, {}), (1, False, None, {"code": "E_ROW_INVALID"}))
-    change = Change(job_id="job-1", attempt=1, step=Advance(total=5, succeeded=2, failed=1), items=items)
+    change = Change(
+        job_id="job-1", attempt=1, created_at=NOW, step=Advance(total=5, succeeded=2, failed=1), items=items
+    )
     await store.commit([change], POLICY, NOW)
     await store.request("job-1", _cancel, NOW + POLICY.lease)
 
 
 def _recorded(attempt: int, index: int, job_id: str = "job-1", source: int | None = None) -> Change:
     items = encoded((index, True, None, {}) if source is None else (index, True, None, {}, source))
-    return Change(job_id=job_id, attempt=attempt, step=Advance(total=5, succeeded=1), items=items)
+    return Change(job_id=job_id, attempt=attempt, created_at=NOW, step=Advance(total=5, succeeded=1), items=items)
 
 
 def _cancel(state: JobState, now: int) -> JobState:

@@ -158,7 +158,7 @@ class AttemptsContract:
         async with make_store() as store:
             await add_job(store)
             before = (await claim(store)).state
-            renewal = Change(job_id="job-1", attempt=1, step=Advance())
+            renewal = Change(job_id="job-1", attempt=1, created_at=NOW, step=Advance())
             (committed,) = await store.commit([renewal], POLICY, NOW + 1000)
         assert committed is not None
         assert committed.state.seq == before.seq
@@ -229,7 +229,7 @@ class AttemptsContract:
             asked = await store.request("job-1", _cancel, NOW)
             assert asked is not None
             assert asked.state.status is Status.CANCELING
-            confirm = Change(job_id="job-1", attempt=1, step=Advance(), closing=_hand_back)
+            confirm = Change(job_id="job-1", attempt=1, created_at=NOW, step=Advance(), closing=_hand_back)
             (committed,) = await store.commit([confirm], POLICY, NOW)
         assert committed is not None
         assert committed.state.status is Status.CANCELED
@@ -268,6 +268,7 @@ class AttemptsContract:
             change = Change(
                 job_id="job-1",
                 attempt=1,
+                created_at=NOW,
                 step=Advance(succeeded=2),
                 items=encoded((0, True, 'Ōe "ø"', outcome), (1, True, None, "only text")),
             )
@@ -318,12 +319,12 @@ def conclude(state: JobState, head: Sequence[Item]) -> str:
 def _progress(attempt: int, indices: list[int], job_id: str = "job-1") -> Change:
     items = encoded(*((index, True, f"Book {index}", BOOK) for index in indices))
     step = Advance(total=5, succeeded=len(indices), title=f"Book {indices[-1]}")
-    return Change(job_id=job_id, attempt=attempt, step=step, items=items)
+    return Change(job_id=job_id, attempt=attempt, created_at=NOW, step=step, items=items)
 
 
 def _failure(attempt: int, index: int) -> Change:
     items = encoded((index, False, None, {"code": "E_ROW_INVALID"}))
-    return Change(job_id="job-1", attempt=attempt, step=Advance(failed=1), items=items)
+    return Change(job_id="job-1", attempt=attempt, created_at=NOW, step=Advance(failed=1), items=items)
 
 
 def ending(indices: list[int]) -> Change:
