@@ -150,7 +150,7 @@ async def test_a_deleted_id_can_be_another_job_while_somebody_has_not_read_the_e
         job_id = await submit()
         async with engine.service.follow(job_id) as slow:
             await engine.service.delete(job_id)
-            steps.let(5)
+            steps.let(10)  # the old job's pipeline may take some before it hears that it is to stop
             told = await engine.story(await submit())
             ending = slow.due()[-1]
     assert isinstance(told[-1].payload, JobComplete)
