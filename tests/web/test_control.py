@@ -133,6 +133,23 @@ async def test_a_token_cannot_make_one_that_may_or_lasts_more(make_server: MakeS
         assert longer["scopes"] == ["control"]
 
 
+async def test_the_token_of_a_retry_may_no_more_and_lasts_no_longer_than_the_one_it_is_asked_for_with(
+    make_server: MakeServer,
+) -> None:
+    async with make_server() as server:
+        job = await server.submit(BOOKS_WITH_A_REPETITION)
+        await server.ended(job)
+        wish = {"scopes": ["watch", "control"], "expiresIn": 60}
+        lent = (await server.ask("POST", job, "/token", json=wish)).json()["data"]
+        retry = (await server.ask("POST", {**job, "token": lent["token"]}, "/retry")).json()["data"]
+        assert retry["tokenExpiresAt"] <= server.app.service.now() + 60_000
+        assert (await server.ask("GET", retry)).status_code == 200
+        assert (await server.ask("GET", retry, "/results")).status_code == 403
+        own = (await server.ask("POST", job, "/retry")).json()["data"]
+        assert "tokenExpiresAt" not in own
+        assert (await server.ask("GET", own, "/results")).status_code == 200
+
+
 async def test_a_replaced_token_goes_on_for_a_while_and_its_sockets_stay(make_server: MakeServer) -> None:
     async with make_server(gated=True) as server:
         job = await server.submit()

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
+import msgspec
 import structlog
 
 from shelfwire.clock import Clock
@@ -187,14 +188,20 @@ class JobService:
         self._worker.wake()
         return Token(made, token, grant.scopes, grant.expires_at)
 
-    async def retry(self, job_id: str, idempotency: Idempotency | None = None) -> Token:
+    async def retry(self, job_id: str, caller: Grant | None = None, idempotency: Idempotency | None = None) -> Token:
         """Make a new job over the failed and unrecorded items of an ended one.
+
+        Args:
+            job_id: the ended one.
+            caller: what the token that is shown is worth; the new job's allows no more and lasts no longer. None for
+                a caller of our own.
+            idempotency: see `create`.
 
         Raises:
             ShelfwireError: `E_JOB_STATE`: it has not ended, or nothing is left; `E_IDEMPOTENCY_MISMATCH`.
         """
         retry_id = self._new_id()
-        token, grant = self._first_token(retry_id)
+        token, grant = self._first_token(retry_id, caller)
         made = await self._store.retry(job_id, retry_id, grant, self._clock.now(), idempotency)
         if made is None:
             raise ShelfwireError(Code.UNAUTHORIZED)
@@ -367,6 +374,9 @@ class JobService:
     def _mint(self) -> str:
         return grants.mint(self._random_bytes(grants.TOKEN_BYTES))
 
-    def _first_token(self, job_id: str) -> tuple[str, Grant]:
-        token = self._mint()
-        return token, grants.issue(grants.digest(token), job_id, ttl=self._policy.token_ttl, now=self._clock.now())
+    def _first_token(self, job_id: str, caller: Grant | None = None) -> tuple[str, Grant]:
+        token, now = self._mint(), self._clock.now()
+        if caller is None:
+            return token, grants.issue(grants.digest(token), job_id, ttl=self._policy.token_ttl, now=now)
+        grant = grants.derive(caller, grants.digest(token), scopes=None, ttl=self._policy.token_ttl, now=now)
+        return token, msgspec.structs.replace(grant, job_id=job_id)

@@ -115,10 +115,11 @@ async def retry(
     access: NamedDependency[Access],
 ) -> Response[Success[CreatedJob]]:
     """Start a new job over the failed and unrecorded items of an ended one."""
-    source_id = (await service.authorize(job_id, bearer(request.headers), Scope.CONTROL)).job_id
+    owner = await service.authorize(job_id, bearer(request.headers), Scope.CONTROL)
+    source_id = owner.job_id
     # Its token is what tells the owner of a job from others, so keys are the job's own.
     caller = access.admit_retry(request)._replace(key=source_id)
-    token = await service.retry(source_id, _idempotency(request, caller, ["retry", source_id]))
+    token = await service.retry(source_id, owner, _idempotency(request, caller, ["retry", source_id]))
     return _created(request, service, created_of(token, FOLLOW_IT, retry_of=source_id))
 
 
