@@ -9,9 +9,13 @@ from shelfwire import app as apps
 from shelfwire.address import running_server
 from shelfwire.app import Shelfwire
 from shelfwire.jobs.context import Job
+from shelfwire.jobs.hub import Follower, Frame
+from shelfwire.protocol.feed import Due
+from shelfwire.protocol.job import Status
 from shelfwire.server import StartError, serving
 from shelfwire.settings import Settings
 from shelfwire.stores.sqlite import DataFolderBusyError
+from shelfwire.testing import FakeClock
 from tests.live import live_server
 
 
@@ -106,6 +110,24 @@ async def test_a_pipeline_that_will_not_let_go_does_not_keep_the_server_from_sto
         await http.post(f"{url}/api/import/csv-gemini", files={"file": ("a.csv", b"Title\nEmma\n")})
         await entered.wait()
     release.set()
+
+
+async def test_who_follows_a_job_that_expires_before_it_has_ended_hears_its_ending(tmp_path: Path) -> None:
+    clock = FakeClock()
+    app = Shelfwire(settings_in(tmp_path), work=False, clock=clock)
+
+    async def told(follower: Follower) -> list[Frame]:
+        return [frame async for frame in follower.frames()]
+
+    async with app.lifespan(), asyncio.timeout(10):
+        created = await app.start("csv_import", {"file": b"Title\nEmma\n"})
+        async with app.service.follow(created.job_id) as follower:
+            listening = asyncio.create_task(told(follower))
+            while not listening.done():
+                await asyncio.wait({listening}, timeout=0.002)
+                clock.advance(3600)
+    (*_, last) = listening.result()
+    assert (last.due, last.state.status) == (Due.ENDING, Status.CANCELED)
 
 
 async def test_a_part_that_breaks_is_logged_and_the_server_is_not_ready(

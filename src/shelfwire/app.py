@@ -202,7 +202,7 @@ async def _engine(
             asyncio.create_task(work, name=name)
             for name, work in {
                 "worker": worker.run(),
-                "sweeper": _sweep(store, clock),
+                "sweeper": _sweep(store, hub, policy, clock),
                 "committer": committer.run(),
             }.items()
         ]
@@ -235,12 +235,15 @@ def _policy(settings: Settings) -> Policy:
     )
 
 
-async def _sweep(store: JobStore, clock: Clock) -> None:
+async def _sweep(store: JobStore, hub: Hub, policy: Policy, clock: Clock) -> None:
     while True:
         try:
-            erased = await store.sweep(clock.now())
-            if erased:
-                log.info("expired jobs erased", jobs=erased)
+            swept = await store.sweep(policy, clock.now())
+            hub.publish(swept.endings)
+            for ending in swept.endings:
+                hub.erased(ending.state.id)
+            if swept.erased:
+                log.info("expired jobs erased", jobs=swept.erased)
         except ShelfwireError as error:
             log.warning("sweeping failed, trying again", code=error.code, reason=error.message)
         await clock.wait(asyncio.Event(), SWEEP_SECONDS)

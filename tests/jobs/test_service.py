@@ -6,7 +6,7 @@ from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.context import Job
 from shelfwire.protocol.grants import Scope
 from shelfwire.protocol.messages import Metadata
-from tests.jobs.conftest import MakeEngine
+from tests.jobs.conftest import POLICY, MakeEngine
 
 
 async def nothing(_: Job) -> str:
@@ -65,7 +65,7 @@ async def test_a_token_expires_after_its_time_to_live(make_engine: MakeEngine) -
 async def test_a_job_that_expired_meanwhile_is_like_no_job_at_all(make_engine: MakeEngine) -> None:
     async with make_engine(nothing, running=False) as engine:
         job_id = await engine.submit()
-        await engine.store.sweep(engine.clock.now() + 10**12)
+        await engine.store.sweep(POLICY, engine.clock.now() + 10**12)
         for asking in (engine.service.look(job_id), engine.service.cancel(job_id)):
             with pytest.raises(ShelfwireError) as refused:
                 await asking

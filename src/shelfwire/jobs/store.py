@@ -94,6 +94,18 @@ class Idempotency(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: bytes
 
 
+class Swept(msgspec.Struct, frozen=True, kw_only=True):
+    """What a sweep did.
+
+    Attributes:
+        erased: how many jobs are gone.
+        endings: of those among them that had not ended before, for who still listens.
+    """
+
+    erased: int
+    endings: Sequence[Committed]
+
+
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
     """What there is in a store.
 
@@ -226,8 +238,8 @@ class JobStore(Protocol):
         """
         ...
 
-    async def sweep(self, now: int) -> int:
-        """Erase every job that has expired, with its input, items and tokens; return how many."""
+    async def sweep(self, policy: Policy, now: int) -> Swept:
+        """Erase every job that has expired, with its input, items and tokens; end it by `protocol.control.expire`."""
         ...
 
     async def counts(self, now: int) -> Counts:

@@ -68,6 +68,11 @@ def delete(state: JobState, policy: Policy, *, now: int) -> JobState:
     return state if state.ended else canceled(state, policy, now=now, reason="The job was deleted on request")
 
 
+def expire(state: JobState, policy: Policy, *, now: int) -> JobState:
+    """The ending of a job that nothing has become of for so long that it is erased; an ended one stays as it is."""
+    return state if state.ended else canceled(state, policy, now=now, reason="The job made no progress and has expired")
+
+
 def retry(source: JobState, job_id: str, *, now: int) -> JobState:
     """Make a new job over what `source` left undone.
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, create_engine, delete, event, func, i
 from sqlalchemy.exc import SQLAlchemyError
 
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.jobs.store import Change, Claimed, Committed, Conclude, Counts, Idempotency, Item
+from shelfwire.jobs.store import Change, Claimed, Committed, Conclude, Counts, Idempotency, Item, Swept
 from shelfwire.protocol import attempts, control
 from shelfwire.protocol import job as jobs
 from shelfwire.protocol.attempts import LeaseLostError
@@ -233,10 +233,7 @@ class SqliteStore:
 
         def work(connection: Connection) -> Committed | None:
             for before in sql.read_jobs(connection, [job_id]):
-                state = control.delete(before, policy, now=now)
-                terminal = sql.terminal(connection, before) if before.ended else self._conclude(state, ())
-                sql.erase(connection, job_id)
-                return Committed(state=state, terminal=terminal)
+                return self._erase(connection, before, control.delete(before, policy, now=now))
             return None
 
         return await self._write(work)
@@ -248,18 +245,23 @@ class SqliteStore:
             rows = rows.where(_item.c.ok == ok)
         return await self._read(lambda connection: sql.read_items(connection, rows))
 
-    async def sweep(self, now: int) -> int:
+    async def sweep(self, policy: Policy, now: int) -> Swept:
         """See `JobStore.sweep`."""
         query = select(_job.c.id).where(_job.c.expires_at <= now)
+        endings: list[Committed] = []
 
-        def work(connection: Connection, job_id: str) -> None:
-            if connection.scalar(query.where(_job.c.id == job_id)):  # it may have got on since it was found
-                sql.erase(connection, job_id)
+        def work(connection: Connection, job_id: str) -> Committed | None:
+            for before in sql.read_jobs(connection, [job_id]):
+                if before.expires_at <= now:  # it may have got on since it was found
+                    erased = self._erase(connection, before, control.expire(before, policy, now=now))
+                    return None if before.ended else erased
+            return None
 
         expired = await self._read(lambda connection: list(connection.scalars(query)))
         for job_id in expired:
-            await self._write(partial(work, job_id=job_id))
-        return len(expired)
+            ending = await self._write(partial(work, job_id=job_id))
+            endings += [] if ending is None else [ending]
+        return Swept(erased=len(expired), endings=endings)
 
     async def counts(self, now: int) -> Counts:
         """See `JobStore.counts`."""
@@ -285,6 +287,11 @@ class SqliteStore:
             rows = [{"job_id": job_id, "message": message} for job_id, message in terminals.items()]
             connection.execute(insert(_ending), rows)
         return terminals
+
+    def _erase(self, connection: Connection, before: JobState, after: JobState) -> Committed:
+        terminal = sql.terminal(connection, before) if before.ended else self._conclude(after, ())
+        sql.erase(connection, before.id)
+        return Committed(state=after, terminal=terminal)
 
     def _head(self, connection: Connection, state: JobState) -> list[Item]:
         if state.status is not Status.COMPLETE:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.jobs.store import Change, Claimed, Item, JobStore
+from shelfwire.jobs.store import Change, Claimed, Item, JobStore, Swept
 from shelfwire.protocol import attempts, control
 from shelfwire.protocol import job as jobs
 from shelfwire.protocol.attempts import Advance
@@ -286,13 +286,28 @@ class AttemptsContract:
             await claim(store)
             (ended,) = await store.commit([ending([0])], POLICY, NOW)
             assert ended is not None
-            assert await store.sweep(ended.state.expires_at - 1) == 0
-            assert await store.sweep(ended.state.expires_at) == 1
+            assert (await store.sweep(POLICY, ended.state.expires_at - 1)).erased == 0
+            assert await store.sweep(POLICY, ended.state.expires_at) == Swept(erased=1, endings=[])
             assert await store.job("job-1") is None
             assert await store.grant(b"job-1".ljust(32)) is None
             assert await store.read_input("job-1", "file") == b""
             assert await store.items("job-1", after=-1, limit=1) == []
             assert await store.job("job-2") is not None
+
+    async def test_a_job_that_expires_before_it_has_ended_is_ended_for_who_still_listens(
+        self, make_store: MakeStore
+    ) -> None:
+        async with make_store() as store:
+            await add_job(store)
+            state = (await claim(store)).state
+            swept = await store.sweep(POLICY, state.expires_at)
+            assert swept.erased == 1
+            (ending,) = swept.endings
+            assert (ending.state.status, ending.state.seq) == (Status.CANCELED, state.seq + 1)
+            assert ending.state.error is not None
+            assert "expired" in ending.state.error.message
+            assert ending.terminal is not None
+            assert await store.job("job-1") is None
 
     async def test_jobs_are_counted_by_pipeline_and_status_with_how_long_the_queue_is(
         self, make_store: MakeStore
