@@ -1,5 +1,6 @@
 import asyncio
 import stat
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx2
@@ -78,6 +79,45 @@ async def test_whatever_parsers_are_installed_the_head_of_a_request_is_bounded(
             answer = await reader.readline()
         writer.close()
     assert answer.startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /health/live HTTP/1.1\r\nHost: local", b"\x00\xff"])
+@pytest.mark.parametrize(
+    "before", [b"", b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"], ids=["first", "next"]
+)
+async def test_a_connection_on_which_no_request_comes_to_the_end_of_its_head_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: bytes, sent: bytes
+) -> None:
+    monkeypatch.setattr("shelfwire.server.KEEP_ALIVE_SECONDS", 0.1)
+    async with live_server(tmp_path) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rsplit(":", 1)[1]))
+        writer.write(before)
+        if before:
+            await reader.readuntil(b'{"status":"ok"}')
+        writer.write(sent)
+        async with asyncio.timeout(10):
+            await reader.read()
+        writer.close()
+
+
+async def test_a_body_and_an_answer_may_take_longer_than_a_head(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shelfwire.server.KEEP_ALIVE_SECONDS", 0.01)
+    body = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\nTitle\nEmma\n\r\n--b--\r\n'
+
+    async def piecemeal() -> AsyncIterator[bytes]:
+        loop = asyncio.get_running_loop()
+        for at in range(0, len(body), 20):
+            yield body[at : at + 20]
+            later = asyncio.Event()
+            loop.call_later(0.02, later.set)
+            await later.wait()
+
+    async with live_server(tmp_path) as server:
+        headers = {"Content-Type": "multipart/form-data; boundary=b"}
+        answer = await server.http.post("/api/import/csv-gemini", content=piecemeal(), headers=headers)
+        assert answer.status_code == 202
 
 
 async def test_it_listens_on_ipv6_loopback_too(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from shelfwire.address import announced
 from shelfwire.app import Shelfwire
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.fast_socket import FastSocket
+from shelfwire.patient_http import PatientHttp
 from shelfwire.settings import Settings
 from shelfwire.web.socket import MAX_FRAME_BYTES
 
@@ -32,7 +33,8 @@ SWITCH_SECONDS: Final = 0.001
 """Below `jobs.context.SLICE_SECONDS`: a thread asks for the interpreter's lock only after nobody has let go of it for
 so long. A loop that lets go more often than that, and takes it back first, starves the store's thread for seconds."""
 KEEP_ALIVE_SECONDS: Final = 15
-"""Longer than HTTP clients keep an idle connection, most of them 5 s: a request must not meet the close half-way."""
+"""For the head of a request to come. Longer than HTTP clients keep an idle connection, most of them 5 s: a request must
+not meet the close half-way."""
 GRACE_SECONDS: Final = 5
 QUERY: Final = re.compile(r"\?[^\s\"'<>]*=[^\s\"'<>]*")
 UVICORN_NOISE: Final = "ASGI callable returned without completing handshake."
@@ -124,7 +126,7 @@ def _innermost(error: Exception) -> Exception:
 def _uvicorn_config(application: Shelfwire) -> uvicorn.Config:
     return uvicorn.Config(
         application,
-        http="h11",  # bounds the head of a request, which the faster parser that uvicorn would prefer does not
+        http=PatientHttp,  # over h11, which bounds heads; the faster parser that uvicorn would prefer does not
         ws=FastSocket,
         ws_max_size=MAX_FRAME_BYTES,
         ws_ping_interval=HEARTBEAT_SECONDS,
