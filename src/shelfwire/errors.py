@@ -28,6 +28,16 @@ class Code(StrEnum):
     CSV_NO_BOOKS = "E_CSV_NO_BOOKS"
     ROW_INVALID = "E_ROW_INVALID"
     DUPLICATE = "E_DUPLICATE"
+    IMAGE_UNREADABLE = "E_IMAGE_UNREADABLE"
+    NO_BOOKS_FOUND = "E_NO_BOOKS_FOUND"
+    SCAN_UNAVAILABLE = "E_SCAN_UNAVAILABLE"
+    GEMINI_TIMEOUT = "E_GEMINI_TIMEOUT"
+    GEMINI_RATE_LIMITED = "E_GEMINI_RATE_LIMITED"
+    GEMINI_UNAVAILABLE = "E_GEMINI_UNAVAILABLE"
+    GEMINI_BAD_OUTPUT = "E_GEMINI_BAD_OUTPUT"
+    GEMINI_REJECTED = "E_GEMINI_REJECTED"
+    ENRICHMENT_FAILED = "E_ENRICHMENT_FAILED"
+    PROVIDER_UNAVAILABLE = "E_PROVIDER_UNAVAILABLE"
     RATE_LIMITED = "E_RATE_LIMITED"
     OVERLOADED = "E_OVERLOADED"
     STORAGE_UNAVAILABLE = "E_STORAGE_UNAVAILABLE"
@@ -149,6 +159,66 @@ CODES: Mapping[Code, Entry] = {
         retryable=False,
         message="The same book stands earlier in the file",
         user_message="This book is in the file more than once. It was imported once.",
+    ),
+    Code.IMAGE_UNREADABLE: Entry(
+        422,
+        retryable=False,
+        message="The photo could not be read as an image",
+        user_message="This photo could not be opened. Take it again, or send it as JPEG, PNG, WebP or HEIC.",
+    ),
+    Code.NO_BOOKS_FOUND: Entry(
+        422,
+        retryable=True,
+        message="No books were found in the photo",
+        user_message="No books could be read in this photo. Go closer, and hold the camera still and level.",
+    ),
+    Code.SCAN_UNAVAILABLE: Entry(
+        501,
+        retryable=False,
+        message="The server has nothing to read photos with: install shelfwire[scan], or set gemini_api_key",
+        user_message="This service cannot read photos yet. Its operator has to set that up first.",
+    ),
+    Code.GEMINI_TIMEOUT: Entry(
+        504,
+        retryable=True,
+        message="Gemini did not answer in time",
+        user_message="The book recognition took too long to answer. Please try again in a moment.",
+    ),
+    Code.GEMINI_RATE_LIMITED: Entry(
+        429,
+        retryable=True,
+        message="Gemini takes no more requests for now",
+        user_message="The book recognition is very busy. Please try again in a few minutes.",
+    ),
+    Code.GEMINI_UNAVAILABLE: Entry(
+        503,
+        retryable=True,
+        message="Gemini cannot be reached, or answers with an error of its own",
+        user_message="The book recognition cannot be reached. Please try again in a moment.",
+    ),
+    Code.GEMINI_BAD_OUTPUT: Entry(
+        502,
+        retryable=True,
+        message="Gemini's answer is cut off, or not of the form asked for",
+        user_message="The book recognition gave an answer that makes no sense. Please try again.",
+    ),
+    Code.GEMINI_REJECTED: Entry(
+        502,
+        retryable=False,
+        message="Gemini refused the request: its key, its quota or its content",
+        user_message="The book recognition refused this. Try another photo or file, or tell the operator.",
+    ),
+    Code.ENRICHMENT_FAILED: Entry(
+        422,
+        retryable=True,
+        message="No provider knows the book",
+        user_message="Nothing was found for this book. Check its title, author and ISBN, or try again later.",
+    ),
+    Code.PROVIDER_UNAVAILABLE: Entry(
+        503,
+        retryable=True,
+        message="No provider of book data answered",
+        user_message="The book catalogues cannot be reached at the moment. Please try again later.",
     ),
     Code.RATE_LIMITED: Entry(
         429,
