@@ -19,7 +19,7 @@ from shelfwire.clock import Clock, SystemClock
 from shelfwire.errors import ShelfwireError
 from shelfwire.jobs.committer import Committer
 from shelfwire.jobs.context import Pipeline
-from shelfwire.jobs.ending import concluder
+from shelfwire.jobs.ending import concluder, fold_of
 from shelfwire.jobs.hub import Hub
 from shelfwire.jobs.meter import Meter
 from shelfwire.jobs.service import JobService, Token
@@ -192,8 +192,8 @@ async def _engine(
 ) -> AsyncIterator[JobService]:
     policy = _policy(settings)
     inline = settings.inline_results
-    names = {name: getattr(pipeline, "results_name", "items") for name, pipeline in pipelines.items()}
-    async with SqliteStore(settings.data, conclude=concluder(inline, names), inline_limit=inline) as store:
+    folds = {name: fold_of(pipeline) for name, pipeline in pipelines.items()}
+    async with SqliteStore(settings.data, conclude=concluder(inline, folds), inline_limit=inline) as store:
         hub = Hub(meter)
         committer = Committer(store, hub.publish, policy, clock, settings.flush_interval, meter)
         run = traced_pipelines(pipelines) if work else {}

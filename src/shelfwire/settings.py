@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 import msgspec
 import platformdirs
 
+from shelfwire.protocol.messages import MAX_INLINE_BYTES
+
 PREFIX: Final = "SHELFWIRE_"
 CONFIG_VARIABLE: Final = "SHELFWIRE_CONFIG"
 
@@ -99,7 +101,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_followers: Positive = 10_000
     max_upload: Positive = 10 * 1024 * 1024
     upload_timeout: Annotated[float, msgspec.Meta(gt=0)] = 30.0
-    inline_results: Annotated[int, msgspec.Meta(ge=1024, le=1000 * 1024)] = 768 * 1024
+    inline_results: Annotated[int, msgspec.Meta(ge=1024, le=MAX_INLINE_BYTES)] = 768 * 1024
 
 
 def meanings() -> dict[str, str]:

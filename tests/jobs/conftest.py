@@ -13,7 +13,7 @@ import pytest
 
 from shelfwire.jobs.committer import Committer
 from shelfwire.jobs.context import Job
-from shelfwire.jobs.ending import concluder
+from shelfwire.jobs.ending import concluder, listed
 from shelfwire.jobs.hub import Frame, Hub
 from shelfwire.jobs.service import JobService
 from shelfwire.jobs.worker import Worker
@@ -111,7 +111,7 @@ def make_engine(tmp_path: Path) -> MakeEngine:
         policy = msgspec.structs.replace(POLICY, **options)
         clock, hub = FakeClock(), Hub()
         async with SqliteStore(
-            tmp_path / "data", conclude=concluder(700_000, {"csv_import": "books"}), inline_limit=700_000
+            tmp_path / "data", conclude=concluder(700_000, {"csv_import": listed("books")}), inline_limit=700_000
         ) as store:
             committer = Committer(store, hub.publish, policy, clock, interval=0.05)
             pipelines = {"csv_import": Scripted(body)}

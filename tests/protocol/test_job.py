@@ -272,6 +272,15 @@ def test_an_item_in_the_same_step_makes_a_stall_untrue() -> None:
     assert (moved.stalled, moved.user_message) == (False, None)
 
 
+def test_what_is_shown_within_an_item_is_a_sign_of_life_and_counts_nothing() -> None:
+    going = advance(STARTED, 1, Advance(succeeded=1, title="Emma", author="Austen", isbn="1"), POLICY, now=NOW)
+    stalled = advance(going, 1, Advance(stalled="No progress"), POLICY, now=NOW)
+    shown = advance(stalled, 1, Advance(title="Dune", shown=True), POLICY, now=NOW)
+    assert (shown.title, shown.author, shown.isbn, shown.processed) == ("Dune", None, None, 1)
+    assert (shown.stalled, shown.user_message) == (False, None)
+    assert shown.seq == stalled.seq + 1
+
+
 @pytest.mark.parametrize("state", [CANCELING, control.pause(STARTED, now=NOW)], ids=["canceling", "pausing"])
 def test_a_job_that_is_about_to_stop_is_not_called_stalled(state: JobState) -> None:
     still = advance(state, 1, Advance(stalled="No progress"), POLICY, now=NOW)

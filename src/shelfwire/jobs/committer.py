@@ -63,6 +63,7 @@ class Draft:
         self.user_message: str | None = None
         self.total: int | None = None
         self.metadata: Metadata | None = None
+        self.shown = False
         self.closing: Transition | None = None
         self._eta = Eta()
 
@@ -100,6 +101,7 @@ class Draft:
                 user_message=self.user_message,
                 eta_seconds=self._eta.update(now, processed, total),
                 stalled=self.stalled,
+                shown=self.shown,
             ),
             items=self.items,
             closing=self.closing,
@@ -107,6 +109,7 @@ class Draft:
         self.in_flight = len(self.items)
         self.items, self.succeeded, self.failed, self.reported = [], 0, 0, 0
         self.total = self.metadata = self.user_message = self.stalled = None
+        self.shown = False
         return change
 
     def put_back(self, change: Change) -> None:
@@ -120,6 +123,7 @@ class Draft:
         self.metadata = self.metadata or change.step.metadata
         self.user_message = self.user_message or change.step.user_message
         self.stalled = self.stalled or change.step.stalled
+        self.shown = self.shown or change.step.shown
 
 
 class Committer:

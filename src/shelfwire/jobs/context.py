@@ -3,14 +3,14 @@
 import asyncio
 import time
 import warnings
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
 from shelfwire.errors import ShelfwireError
 from shelfwire.jobs.committer import Committer, Draft
-from shelfwire.jobs.store import Claimed, JobStore
+from shelfwire.jobs.store import Claimed, Item, JobStore
 from shelfwire.protocol import legacy
 from shelfwire.protocol.messages import JobStarted, Message, Metadata, clip, encode
 
@@ -26,8 +26,8 @@ class Pipeline(Protocol):
     """A kind of job.
 
     It may also have `results_name`, what the list of done items is called in the inline results, beside `errors`
-    (`items` if not), and `columns`, the members of an item's result that get a column each where results are asked for
-    as CSV.
+    (`items` if not); or `fold`, which makes those results where they are more than a list (see `jobs.ending.Fold`); and
+    `columns`, the members of an item's result that get a column each where results are asked for as CSV.
     """
 
     @property
@@ -82,6 +82,41 @@ class Job:
         """Return the whole of an input, by the name it was sent under; empty if there is none."""
         return await self._store.read_input(self._draft.state.id, name)
 
+    async def log(self) -> Sequence[Item]:
+        """Return the items that are committed, in the order of their index: what earlier attempts have done."""
+        return await self._store.items(self.id, after=-1, limit=max(1, len(self._recorded)))
+
+    async def keep(self, name: str, data: bytes) -> None:
+        """Keep an answer that must not be asked for again, such as one that was paid for; durable once this returns.
+
+        It survives crashes, goes into the job's retries, and is erased with the job.
+
+        Args:
+            name: what `kept` finds it by; what was kept under the name before is replaced.
+            data: the answer.
+        """
+        await self._store.keep(self.id, self.attempt, name, data)
+
+    async def kept(self, name: str) -> bytes | None:
+        """Return what this attempt, or one before it, has kept under a name; None if nothing was."""
+        return await self._store.kept(self.id, name)
+
+    def show(self, title: str, *, author: str | None = None) -> None:
+        """Tell followers what is under way within an item that takes long. It records nothing.
+
+        Args:
+            title: becomes the current title, until an item is recorded or something else shown.
+            author: shown beside it.
+
+        Raises:
+            TypeError: one of them is no text.
+        """
+        _check_texts(title, author)
+        draft = self._draft
+        draft.title, draft.author, draft.isbn, draft.shown = title, author, None, True
+        draft.moves += 1
+        self._committer.mark(draft)
+
     async def start(self, total: int, metadata: Metadata | None = None) -> None:
         """Say how many items there are; followers hear of it at once. Call it in each attempt, before recording.
 
@@ -129,6 +164,26 @@ class Job:
             while draft.uncommitted >= MAX_UNCOMMITTED:
                 draft.room.clear()
                 await draft.room.wait()
+
+    async def each(self, items: Iterable[T], work: Callable[[int, T], Awaitable[None]], at_once: int) -> None:
+        """Do `work` for every item that `pending` gives, several at a time, and wait for all of it.
+
+        Outcomes are recorded as they come, in any order. The first exception stops what is under way and is raised.
+
+        Args:
+            items: the whole input, as for `pending`.
+            work: is given an item's index and the item, and records its outcome.
+            at_once: how many items are under way at most.
+        """
+        room = asyncio.Semaphore(at_once)
+        try:
+            async with asyncio.TaskGroup() as group:
+                async for index, item in self.pending(items):
+                    await room.acquire()
+                    group.create_task(_awaited(work(index, item))).add_done_callback(lambda _: room.release())
+        except BaseExceptionGroup as errors:
+            # One reason ends an attempt; the worker knows what to do with it, not with a group.
+            raise errors.exceptions[0] from None
 
     def record(
         self, index: int, outcome: Any, *, title: str | None = None, author: str | None = None, isbn: str | None = None
@@ -226,6 +281,10 @@ class Job:
     def _place(self, index: int) -> int | None:
         """Where an item of the input stands in this job's log; None if this job is not about it."""
         return index if self._places is None else self._places.get(index)
+
+
+async def _awaited(work: Awaitable[None]) -> None:
+    await work
 
 
 def _check_texts(*texts: str | None) -> None:

@@ -133,6 +133,21 @@ class JobStore(Protocol):
         """Return the whole input, its parts in order; empty if there is none."""
         ...
 
+    async def keep(self, job_id: str, attempt: int, name: str, data: bytes) -> bool:
+        """Keep what an attempt must not have to ask for again; it goes into the job's retries too.
+
+        Args:
+            job_id: the job.
+            attempt: who asks; False, and nothing kept, where it does not hold the job any more.
+            name: what it is found by; what was kept under it before is replaced.
+            data: anything.
+        """
+        ...
+
+    async def kept(self, job_id: str, name: str) -> bytes | None:
+        """Return what was kept under a name; None if nothing was."""
+        ...
+
     async def create(
         self, state: JobState, grant: Grant, *, upload_id: str | None = None, idempotency: Idempotency | None = None
     ) -> str:

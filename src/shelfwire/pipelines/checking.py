@@ -44,7 +44,7 @@ def checked(pipeline: Any, source: str) -> Pipeline:
     Raises:
         PipelineError: it cannot.
     """
-    for reason_against in (_kind, _name, _run, _results_name, _columns):
+    for reason_against in (_kind, _name, _run, _results_name, _fold, _columns):
         reason = reason_against(pipeline)
         if reason is not None:
             raise PipelineError(f"{source} {reason}")
@@ -99,6 +99,13 @@ def _results_name(pipeline: Any) -> str | None:
     if isinstance(name, str) and name not in {"", ERRORS}:
         return None
     return f"has the results_name {quoted(repr(name))}. Choose a text other than {ERRORS!r}, which failed items have"
+
+
+def _fold(pipeline: Any) -> str | None:
+    fold = getattr(pipeline, "fold", None)
+    if fold is None or (callable(fold) and not inspect.iscoroutinefunction(inspect.unwrap(fold))):
+        return None
+    return "has a fold that is no plain function. Write: def fold(self, items) -> dict, and no async: it may not wait"
 
 
 def _columns(pipeline: Any) -> str | None:

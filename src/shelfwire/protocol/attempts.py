@@ -46,6 +46,7 @@ class Advance(msgspec.Struct, frozen=True, kw_only=True):
         reported: see `JobState`; never lowers what was reported before.
         stalled: the attempt has recorded nothing for too long, and this is what to tell a person; an item in the same
             step makes that untrue.
+        shown: whether `title`, `author` and `isbn` are of an item that is under way, which is a sign of life too.
     """
 
     total: int | None = None
@@ -59,6 +60,7 @@ class Advance(msgspec.Struct, frozen=True, kw_only=True):
     user_message: str | None = None
     eta_seconds: int | None = None
     stalled: str | None = None
+    shown: bool = False
 
     @property
     def active(self) -> bool:
@@ -69,7 +71,7 @@ class Advance(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def visible(self) -> bool:
         """Whether a follower can see a difference; false for a mere renewal of the lease."""
-        return self.active or self.stalled is not None
+        return self.active or self.shown or self.stalled is not None
 
 
 def claimable(state: JobState, *, now: int) -> bool:
@@ -120,8 +122,10 @@ def advance(state: JobState, attempt: int, step: Advance, policy: Policy, *, now
         return msgspec.structs.replace(state, lease_until=lease_until)
     recorded = step.succeeded + step.failed or step.reported > state.reported
     silence = step.stalled if state.status is Status.RUNNING and not state.pausing else None
-    stalled = not recorded and (state.stalled or silence is not None)
-    message = _first(_text(step.user_message), None if recorded else _first(silence, state.user_message))
+    alive = recorded or step.shown
+    stalled = not alive and (state.stalled or silence is not None)
+    kept = None if recorded or (step.shown and state.stalled) else _first(silence, state.user_message)
+    message = _first(_text(step.user_message), kept)
     idle = now + IDLE_TTL - state.expires_at < HOUR or not step.active
     return changed(
         state,
@@ -136,9 +140,9 @@ def advance(state: JobState, attempt: int, step: Advance, policy: Policy, *, now
         failed=state.failed + step.failed,
         reported=max(state.reported, step.reported),
         barren=0 if recorded else state.barren,
-        title=_text(step.title) if recorded or step.title else state.title,
-        author=_text(step.author) if recorded else state.author,
-        isbn=_text(step.isbn) if recorded else state.isbn,
+        title=_text(step.title) if alive or step.title else state.title,
+        author=_text(step.author) if alive else state.author,
+        isbn=_text(step.isbn) if alive else state.isbn,
         user_message=message,
         eta_seconds=None if stalled else _first(step.eta_seconds, state.eta_seconds),
     )

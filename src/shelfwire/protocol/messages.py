@@ -12,6 +12,8 @@ from shelfwire.errors import ShelfwireError
 
 VERSION: Final = "1.0.0"
 MAX_MESSAGE_BYTES: Final = 1024 * 1024
+MAX_INLINE_BYTES: Final = 1000 * 1024
+"""Results that leave room in a message for everything around them."""
 """Deployed clients drop messages of this size and more."""
 MAX_TITLE_CHARS: Final = 200
 MAX_TEXT_CHARS: Final = 2000

@@ -10,12 +10,15 @@ from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.store import Idempotency
 from shelfwire.protocol import control
 from shelfwire.protocol.grants import GRACE, MAX_GRANTS, Grant, Scope
-from shelfwire.protocol.job import JobState
+from shelfwire.protocol.job import HELD, JobState
 from shelfwire.stores import schema
 from shelfwire.stores import statements as sql
 
 SELECTION: Final = "\0selection"
 """The input part that says which items of the input a retry is about; no upload can have this name."""
+
+KEPT: Final = "\0kept:"
+"""What the names of kept answers begin with, among the input parts; no upload can have such a name either."""
 
 _job, _grant, _part, _key = schema.job, schema.grant, schema.input_part, schema.idempotency
 
@@ -62,6 +65,16 @@ def selection(connection: Connection, state: JobState) -> Sequence[int] | None:
     query = select(_part.c.data).where(_part.c.job_id == state.id, _part.c.name == SELECTION)
     data = connection.scalar(query)
     return None if data is None else msgspec.json.decode(data, type=list[int])
+
+
+def keep(connection: Connection, job_id: str, attempt: int, name: str, data: bytes) -> bool:
+    """See `JobStore.keep`."""
+    if not any(state.attempt == attempt and state.status in HELD for state in sql.read_jobs(connection, [job_id])):
+        return False
+    part = {"job_id": job_id, "name": KEPT + name, "part": 0}
+    connection.execute(delete(_part).filter_by(**part))
+    connection.execute(insert(_part), {**part, "data": data})
+    return True
 
 
 def discard_input(connection: Connection, upload_id: str) -> None:

@@ -133,6 +133,15 @@ class SqliteStore:
         query = select(_part.c.data).where(_part.c.job_id == job_id, _part.c.name == name).order_by(_part.c.part)
         return await self._read(lambda connection: b"".join(connection.scalars(query)))
 
+    async def keep(self, job_id: str, attempt: int, name: str, data: bytes) -> bool:
+        """See `JobStore.keep`."""
+        return await self._write(lambda connection: creating.keep(connection, job_id, attempt, name, data))
+
+    async def kept(self, job_id: str, name: str) -> bytes | None:
+        """See `JobStore.kept`."""
+        query = select(_part.c.data).where(_part.c.job_id == job_id, _part.c.name == creating.KEPT + name)
+        return await self._read(lambda connection: connection.scalar(query))
+
     async def create(
         self, state: JobState, grant: Grant, *, upload_id: str | None = None, idempotency: Idempotency | None = None
     ) -> str:

@@ -209,6 +209,7 @@ class OwnersContract:
             assert claimed.selection == [1, 3, 4]
             assert claimed.state.retry_of == "job-1"
             assert await store.read_input("retry", "file") == b"data"
+            assert await store.kept("retry", "answer") == b"paid for"
 
             change = _recorded(1, 0, "retry", source=1)
             await store.commit([change], POLICY, NOW)
@@ -274,6 +275,7 @@ async def _ended_job(store: JobStore) -> None:
     """A job over five items that ended with the first and third done, the second failed and two never recorded."""
     await add_job(store)
     await claim(store)
+    await store.keep("job-1", 1, "answer", b"paid for")
     items = encoded((0, True, None, {}), (2, True, None, {}), (1, False, None, {"code": "E_ROW_INVALID"}))
     change = Change(
         job_id="job-1", attempt=1, created_at=NOW, step=Advance(total=5, succeeded=2, failed=1), items=items

@@ -94,6 +94,33 @@ class AttemptsContract:
             assert await store.read_input("job-1", "file") == b"Title\n\x00\xffEmma\n"
             assert await store.read_input("job-1", "other") == b""
 
+    async def test_what_an_attempt_keeps_is_found_by_the_next_one_until_the_job_is_erased(
+        self, make_store: MakeStore
+    ) -> None:
+        async with make_store() as store:
+            await add_job(store)
+            await claim(store)
+            assert await store.kept("job-1", "answer") is None
+            for data in (b"first", b"\x00\xffsecond"):
+                assert await store.keep("job-1", 1, "answer", data)
+        async with make_store() as store:
+            assert await store.kept("job-1", "answer") == b"\x00\xffsecond"
+            assert await store.kept("job-1", "other") is None
+            assert await store.read_input("job-1", "answer") == b"", "it is no input"
+            await store.delete("job-1", POLICY, NOW)
+            await add_job(store)
+            assert await store.kept("job-1", "answer") is None
+
+    async def test_an_attempt_that_does_not_hold_the_job_keeps_nothing(self, make_store: MakeStore) -> None:
+        async with make_store() as store:
+            assert not await store.keep("job-1", 1, "answer", b"no job")
+            await add_job(store)
+            assert not await store.keep("job-1", 0, "answer", b"not claimed")
+            await claim(store)
+            await claim(store, now=NOW + POLICY.lease)
+            assert not await store.keep("job-1", 1, "answer", b"overtaken")
+            assert await store.kept("job-1", "answer") is None
+
     async def test_a_discarded_input_is_gone_but_never_that_of_a_job(self, make_store: MakeStore) -> None:
         async with make_store() as store:
             await store.write_input("job-1", "file", 0, b"kept")
