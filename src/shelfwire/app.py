@@ -5,7 +5,7 @@ import contextlib
 import os
 import random
 import traceback
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
 
@@ -224,6 +224,10 @@ async def _engine(
             await _cancel(*others)
             await worker.leave(GRACE_SECONDS)
             await _cancel(committing)
+            for pipeline in pipelines.values():
+                close: Callable[[], Awaitable[None]] | None = getattr(pipeline, "close", None)
+                if close is not None:
+                    await close()
 
 
 def _policy(settings: Settings) -> Policy:

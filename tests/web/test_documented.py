@@ -17,8 +17,8 @@ from tests import servers
 
 SECONDS = 30
 EXAMPLES = 10
-ACCEPTING = [*range(200, 300), 401, 403, 404, 409, 422, 429]
-"""What may become of a valid request; 422 where its Idempotency-Key was used for another one."""
+ACCEPTING = [*range(200, 300), 401, 403, 404, 409, 415, 422, 429]
+"""What may become of a valid request; 415 where it should be a photo, 422 where its Idempotency-Key was used before."""
 CONFIG = {
     "seed": 1,
     "generation": {
@@ -38,9 +38,12 @@ Case = schemathesis.Case[Any]
 
 @api.hook
 def map_body(_: schemathesis.HookContext, body: Any) -> Any:
-    """Write whole numbers without a fraction, which the contract asks for and JSON Schema cannot."""
+    """Write whole numbers without a fraction, and number the photos, which the contract asks for and no schema can."""
     if not isinstance(body, dict):
         return body
+    photos = body.get("images")
+    if isinstance(photos, list) and all(isinstance(photo, dict) for photo in photos):
+        body = body | {"images": [photo | {"index": place} for place, photo in enumerate(photos)]}
     return {
         name: int(value) if isinstance(value, float) and value.is_integer() else value for name, value in body.items()
     }

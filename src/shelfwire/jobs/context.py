@@ -27,7 +27,9 @@ class Pipeline(Protocol):
 
     It may also have `results_name`, what the list of done items is called in the inline results, beside `errors`
     (`items` if not); or `fold`, which makes those results where they are more than a list (see `jobs.ending.Fold`); and
-    `columns`, the members of an item's result that get a column each where results are asked for as CSV.
+    `columns`, the members of an item's result that get a column each where results are asked for as CSV; `ready`, which
+    raises `ShelfwireError` where its jobs cannot be done here, so that they are refused at the door; and `close`, a
+    coroutine that is awaited when the server stops.
     """
 
     @property

@@ -5,7 +5,7 @@ It trusts its caller, who has asked `authorize` unless a method takes a token it
 
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ import structlog
 
 from shelfwire.clock import Clock
 from shelfwire.errors import Code, ShelfwireError
+from shelfwire.jobs.context import Pipeline
 from shelfwire.jobs.hub import Dismissal, Follower, Hub
 from shelfwire.jobs.meter import Standing
 from shelfwire.jobs.store import Committed, Idempotency, Item, JobStore
@@ -81,7 +82,7 @@ class JobService:
         clock: the time.
         random_bytes: as many bytes of a cryptographic source as asked for.
         healthy: whether everything that runs beside the shells is alive.
-        pipelines: the names of the pipelines that jobs can be made for.
+        pipelines: the pipelines that jobs can be made for, by name.
     """
 
     def __init__(
@@ -93,7 +94,7 @@ class JobService:
         clock: Clock,
         random_bytes: Callable[[int], bytes],
         healthy: Callable[[], bool],
-        pipelines: Collection[str],
+        pipelines: Mapping[str, Pipeline],
     ) -> None:
         self._store = store
         self._hub = hub
@@ -152,11 +153,14 @@ class JobService:
         """See that jobs of this pipeline can be made.
 
         Raises:
-            ShelfwireError: `E_NOT_FOUND`: there is none of this name.
+            ShelfwireError: `E_NOT_FOUND`: there is none of this name; or whatever it says itself.
         """
         if pipeline not in self._pipelines:
             known = ", ".join(sorted(self._pipelines))
             raise ShelfwireError(Code.NOT_FOUND, f"There is no pipeline of this name. This server has: {known}")
+        ready: Callable[[], None] | None = getattr(self._pipelines[pipeline], "ready", None)
+        if ready is not None:
+            ready()
 
     async def create(
         self,

@@ -8,6 +8,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
 from shelfwire.jobs.context import Pipeline
+from shelfwire.pipelines.ai_scan.pipeline import AiScan
 from shelfwire.pipelines.checking import PipelineError, by_name, checked, quoted, shown
 from shelfwire.pipelines.csv_import.pipeline import CsvImport
 
@@ -33,7 +34,8 @@ def installed() -> dict[str, Pipeline]:
                 f"{pipeline.name!r}. Rename one, or uninstall its package"
             )
         others[pipeline.name], sources[pipeline.name] = pipeline, source
-    return {CsvImport.name: CsvImport(), **others}
+    own: tuple[Pipeline, ...] = (CsvImport(), AiScan())
+    return {**{pipeline.name: pipeline for pipeline in own}, **others}
 
 
 def _source(point: EntryPoint) -> str:

@@ -1,7 +1,7 @@
-"""The routes that make jobs. Each turns a request into inputs and goes through `_create`."""
+"""The routes that make jobs. Each turns a request into inputs and goes through `create`."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -37,7 +37,7 @@ from shelfwire.web.describing import (
 )
 from shelfwire.web.mount import root_of
 from shelfwire.web.shapes import CreatedJob, created_of
-from shelfwire.web.uploads import JOB_ID, Form, Received, bounded, parsed, receive_form, too_large
+from shelfwire.web.uploads import JOB_ID, Form, Intake, Received, Write, bounded, parsed, receive_form, too_large
 
 REQUEST: Final = "request"
 """The name of the input that a JSON body becomes."""
@@ -65,8 +65,8 @@ async def import_csv(
     """Start the import of a CSV file, sent as the form field `file`."""
     caller = access.admit_creation(request)
     async with service.upload() as upload:
-        form = await _form(request, settings, upload, "file")
-        return await _create(request, service, caller, upload, "csv_import", form)
+        form = await form_of(request, settings, upload.write, Intake(settings.max_upload, "file"))
+        return await create(request, service, caller, upload, "csv_import", form)
 
 
 @post(
@@ -91,13 +91,12 @@ async def create_job(
     """Start a job of any pipeline: each field of a form is an input of its name, a JSON body the input `request`."""
     caller = access.admit_creation(request)
     service.check_pipeline(pipeline)
-    kind, _ = parse_options_header(request.headers.get("content-type", ""))
     async with service.upload() as upload:
-        if kind == "application/json":
+        if content_type(request) == JSON_TYPE:
             form = await _json(request, settings, upload)
         else:
-            form = await _form(request, settings, upload, None)
-        return await _create(request, service, caller, upload, pipeline, form)
+            form = await form_of(request, settings, upload.write, Intake(settings.max_upload))
+        return await create(request, service, caller, upload, pipeline, form)
 
 
 @post(
@@ -123,52 +122,94 @@ async def retry(
     return _created(request, service, created_of(token, FOLLOW_IT, retry_of=source_id))
 
 
-async def _create(
-    request: HttpRequest, service: JobService, caller: Caller, upload: Upload, pipeline: str, form: Form
+async def create(
+    request: HttpRequest,
+    service: JobService,
+    caller: Caller,
+    upload: Upload,
+    pipeline: str,
+    form: Form,
+    photos: int | None = None,
 ) -> Response[Success[CreatedJob]]:
+    """Make the job that a request asks for, and answer with its token.
+
+    Args:
+        request: the request.
+        service: makes it.
+        caller: who asks.
+        upload: its inputs.
+        pipeline: its kind.
+        form: what the inputs are, and the id that is wanted.
+        photos: how many of them are photos, where that is what they are.
+
+    Raises:
+        ShelfwireError: as `JobService.create`, or `E_INVALID_REQUEST`.
+    """
     wanted = None if form.job_id is None else job_id_of(form.job_id)
     digests = {name: received.digest.hex() for name, received in sorted(form.inputs.items())}
     token = await service.create(
         upload,
         pipeline,
-        _metadata(form.inputs),
+        _metadata(form.inputs, photos),
         job_id=wanted,
         idempotency=_idempotency(request, caller, [pipeline, wanted, digests]),
     )
-    return _created(request, service, created_of(token, FOLLOW_IT))
+    return _created(request, service, created_of(token, FOLLOW_IT, total_photos=photos))
 
 
-async def _form(request: HttpRequest, settings: Settings, upload: Upload, field: str | None) -> Form:
+def content_type(request: HttpRequest) -> str:
+    """The type of a request's body, without its parameters; empty if it is not said."""
+    kind: str = parse_options_header(request.headers.get("content-type", ""))[0]
+    return kind
+
+
+async def form_of(request: HttpRequest, settings: Settings, write: Write, intake: Intake) -> Form:
+    """Read a form; see `receive_form`."""
     return await receive_form(
         request.stream(),
         content_type=request.headers.get("content-type", ""),
         content_length=_length(request),
-        field=field,
-        limit=settings.max_upload,
+        intake=intake,
         timeout=settings.upload_timeout,
-        write=upload.write,
+        write=write,
     )
 
 
-async def _json(request: HttpRequest, settings: Settings, upload: Upload) -> Form:
+def chunks_of(request: HttpRequest, settings: Settings, limit: int) -> AsyncIterator[bytes]:
+    """Iterate over a body; see `bounded`, and see yourself that it is not a little over `limit`."""
+    return bounded(request.stream(), _length(request), limit, settings.upload_timeout)
+
+
+async def body_of(request: HttpRequest, settings: Settings, limit: int) -> bytes:
+    """Read a body of `limit` bytes at most.
+
+    Raises:
+        ShelfwireError: as `bounded`.
+    """
     body = bytearray()
-    async for chunk in bounded(request.stream(), _length(request), settings.max_upload, settings.upload_timeout):
+    async for chunk in chunks_of(request, settings, limit):
         body += chunk
-    if len(body) > settings.max_upload:
-        raise too_large(settings.max_upload)
+    if len(body) > limit:
+        raise too_large(limit)
+    return bytes(body)
+
+
+async def _json(request: HttpRequest, settings: Settings, upload: Upload) -> Form:
+    body = await body_of(request, settings, settings.max_upload)
     content: Any = parsed(body)
     job_id = content.get(JOB_ID) if isinstance(content, dict) else None
     if job_id is not None and not isinstance(job_id, str):
         raise ShelfwireError(Code.INVALID_REQUEST, f"{JOB_ID} must be a UUID in a string")
-    await upload.write(REQUEST, bytes(body))
+    await upload.write(REQUEST, body)
     # Of what was parsed: the same request may come back with its members in another order.
     digest = hashlib.sha256(msgspec.json.encode(content, order="deterministic")).digest()
     return Form({REQUEST: Received(None, len(body), digest)}, job_id)
 
 
-def _metadata(inputs: Mapping[str, Received]) -> Metadata:
+def _metadata(inputs: Mapping[str, Received], photos: int | None) -> Metadata:
     files = [received for received in inputs.values() if received.file_name is not None] or list(inputs.values())
-    return Metadata(file_name=files[0].file_name, file_size=sum(received.size for received in files))
+    size = sum(received.size for received in files)
+    return Metadata(file_name=files[0].file_name, file_size=size, photo_count=photos)
 
 
 def _created(request: HttpRequest, service: JobService, created: CreatedJob) -> Response[Success[CreatedJob]]:

@@ -16,6 +16,7 @@ from shelfwire.web.access import API_KEY
 from shelfwire.web.answers import REQUEST_ID, Problem, Success
 from shelfwire.web.control import TokenWish
 from shelfwire.web.describing import schema_name
+from shelfwire.web.scanning import SentPhotos
 from shelfwire.web.shapes import CreatedJob, Health, NewToken, ResultPage, State
 
 ABOUT: Final = """\
@@ -32,7 +33,7 @@ ANSWERS: Final = (
     Problem,
 )
 """Every struct that an answer is made of."""
-BODIES: Final = (TokenWish,)
+BODIES: Final = (TokenWish, SentPhotos)
 """Every struct that a body is read into."""
 SECURITY_SCHEMES: Final = {
     "token": SecurityScheme(type="http", scheme="bearer", description="The job's token."),

@@ -84,6 +84,7 @@ class CreatedJob(_Document, frozen=True, kw_only=True):
         token_expires_at: when the token stops working, in milliseconds since the epoch; it lasts as long as the job
             unless this is there.
         retry_of: the job whose items this one takes up again.
+        total_photos: how many photos there are, if that is what it works on.
     """
 
     success: Literal[True]
@@ -93,6 +94,7 @@ class CreatedJob(_Document, frozen=True, kw_only=True):
     links: Links
     token_expires_at: Millis | None = None
     retry_of: Uuid | None = None
+    total_photos: Count | None = None
 
 
 class NewToken(_Document, frozen=True, kw_only=True):
@@ -232,7 +234,9 @@ def links_of(job_id: str) -> Links:
     )
 
 
-def created_of(token: Token, message: str, retry_of: str | None = None) -> CreatedJob:
+def created_of(
+    token: Token, message: str, *, retry_of: str | None = None, total_photos: int | None = None
+) -> CreatedJob:
     """What the maker of a job is told."""
     return CreatedJob(
         success=True,
@@ -242,6 +246,7 @@ def created_of(token: Token, message: str, retry_of: str | None = None) -> Creat
         links=links_of(token.job_id),
         token_expires_at=token.expires_at,
         retry_of=retry_of,
+        total_photos=total_photos,
     )
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
@@ -40,6 +40,22 @@ class Form(NamedTuple):
     job_id: str | None
 
 
+class Intake(NamedTuple):
+    """Which fields of a form become inputs, and how much of them is taken.
+
+    Attributes:
+        limit: bytes of all inputs together.
+        field: the only form field that is an input; others are passed over. None takes them all, under their names.
+        names: the inputs that the field becomes where it may come several times, in order; the field's own name else.
+        each: bytes of one input, where that is less.
+    """
+
+    limit: int
+    field: str | None = None
+    names: Sequence[str] = ()
+    each: int | None = None
+
+
 T = TypeVar("T")
 Write = Callable[[str, bytes], Awaitable[None]]
 """Keeps one part of the input of this name; the next is read after it returns."""
@@ -55,8 +71,7 @@ async def receive_form(
     *,
     content_type: str,
     content_length: int | None,
-    field: str | None,
-    limit: int,
+    intake: Intake,
     timeout: float,  # noqa: ASYNC109 - it bounds each chunk, not the call
     write: Write,
 ) -> Form:
@@ -66,8 +81,7 @@ async def receive_form(
         body: the request's body.
         content_type: must be `multipart/form-data`.
         content_length: as announced, if it was.
-        field: the only form field that is an input; others are passed over. None takes them all.
-        limit: bytes of all inputs together.
+        intake: which fields are inputs.
         timeout: seconds to wait for each chunk.
         write: see there.
 
@@ -79,10 +93,10 @@ async def receive_form(
         raise ShelfwireError(
             Code.UNSUPPORTED_MEDIA,
             f"Content-Type is {kind or 'missing'}; send multipart/form-data with the file in the field "
-            f"'{field or 'file'}'",
+            f"'{intake.field or 'file'}'",
         )
-    chunks = bounded(body, content_length, limit, timeout)
-    reader = _Reader(field, limit, write)
+    chunks = bounded(body, content_length, intake.limit, timeout)
+    reader = _Reader(intake, write)
     try:
         with PushMultipartParser(options["boundary"], max_segment_count=100) as parser:
             async for chunk in chunks:
@@ -91,31 +105,31 @@ async def receive_form(
                 await reader.flush(PART_BYTES)
     except MultipartError as error:
         raise ShelfwireError(Code.INVALID_REQUEST, f"The form cannot be read: {error}. Was it cut off?") from None
-    if reader.over:
-        raise too_large(limit)
+    if reader.over is not None:
+        raise too_large(reader.over)
     await reader.flush(1)
-    return _checked(Form(reader.inputs, reader.job_id), field or "file")
+    return _checked(Form(reader.inputs, reader.job_id), intake.field or "file")
 
 
 class _Reader:
     """Collects what a form brings; the parser's events go in, parts of inputs come out.
 
     Args:
-        field, limit, write: see `receive_form`.
+        intake, write: see `receive_form`.
 
     Attributes:
         inputs, job_id: what has come; see `Form`.
-        over: whether it was more than `limit`. The rest is read all the same, that its sender gets to see the answer.
+        over: the limit that it has exceeded, if any. The rest is read all the same, that its sender gets to see the
+            answer.
     """
 
-    def __init__(self, field: str | None, limit: int, write: Write) -> None:
+    def __init__(self, intake: Intake, write: Write) -> None:
         self.inputs: dict[str, Received] = {}
         self.job_id: str | None = None
-        self.over = False
-        self._field = field
-        self._limit = limit
+        self.over: int | None = None
+        self._intake = intake
         self._write = write
-        self._size = 0
+        self._size = self._own_size = 0
         self._segment: MultipartSegment | None = None
         self._hash = hashlib.sha256()
         self._parts: list[tuple[str, bytearray]] = []
@@ -134,8 +148,11 @@ class _Reader:
                 raise ShelfwireError(Code.INVALID_REQUEST, f"The form field {JOB_ID} is too long for a UUID")
         else:
             self._size += len(event)
-            if self._size > self._limit:
-                self.over, self._segment = True, None
+            self._own_size += len(event)
+            limits = (self._intake.limit, self._size), (self._intake.each or self._own_size, self._own_size)
+            self.over = next((limit for limit, size in limits if size > limit), None)
+            if self.over is not None:
+                self._segment = None
                 return
             self._hash.update(event)
             self._parts[-1][1].extend(event)
@@ -150,12 +167,13 @@ class _Reader:
 
     def _begin(self, segment: MultipartSegment) -> None:
         name = segment.name or ""
-        if self.over:
+        if self.over is not None:
             return
         if name == JOB_ID and self.job_id is None:
             self._segment, self.job_id = segment, ""
             return
-        wanted = name not in self.inputs and name != JOB_ID and (self._field is None or name == self._field)
+        name = self._input_of(name)
+        wanted = name not in self.inputs and name != JOB_ID
         self._segment = segment if wanted else None
         if not wanted:
             return
@@ -165,12 +183,29 @@ class _Reader:
                 f"A form has at most {MAX_INPUTS} inputs, with names of 1 to {MAX_INPUT_NAME} printable characters",
             )
         self._hash = hashlib.sha256()
+        self._own_size = 0
         self._parts.append((name, bytearray()))
+
+    def _input_of(self, field: str) -> str:
+        """The input that a field of this name becomes now; the id's own name if it is none."""
+        if self._intake.field is None:
+            return field
+        if field != self._intake.field:
+            return JOB_ID
+        if not self._intake.names:
+            return field
+        if len(self.inputs) >= len(self._intake.names):
+            raise ShelfwireError(
+                Code.INVALID_REQUEST,
+                f"The field '{field}' came more than {len(self._intake.names)} times",
+                user_message=f"At most {len(self._intake.names)} can be sent at once. Send the rest in a second go.",
+            )
+        return self._intake.names[len(self.inputs)]
 
     def _end(self, segment: MultipartSegment) -> None:
         if segment.name != JOB_ID:
             name = clip(segment.filename, MAX_NAME_CHARS) if segment.filename else None
-            self.inputs[segment.name] = Received(name, segment.size, self._hash.digest())
+            self.inputs[self._parts[-1][0]] = Received(name, segment.size, self._hash.digest())
         self._segment = None
 
 
