@@ -1,5 +1,6 @@
 """The live bar on a terminal, and the table of failures under it."""
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, Self
 
@@ -10,7 +11,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from shelfwire.cli.found import FoundBook
 from shelfwire.cli.tally import Ending, Failure, Tally, clean, counts, headline
+from shelfwire.cli.words import IMPORT, Words
 from shelfwire.protocol.messages import Message
 
 LISTED: Final = 200
@@ -23,16 +26,18 @@ STYLES: Final = {"complete": "bold green", "failed": "bold red", "canceled": "bo
 
 
 class Bar:
-    """A bar with its figures, and the title of the book recorded last; see `show.Output`.
+    """A bar with its figures, and the title of what was recorded last; see `show.Output`.
 
     Args:
         console: the terminal.
         file: the name of the file.
         short_id: what the job is called in a command.
+        words: for the kind of job.
     """
 
-    def __init__(self, console: Console, file: str, short_id: str) -> None:
-        self.tally = Tally()
+    def __init__(self, console: Console, file: str, short_id: str, words: Words = IMPORT) -> None:
+        self.tally = Tally(words)
+        self._words = words
         self._console = console
         self._file = clean(file)
         self._short_id = short_id
@@ -42,7 +47,7 @@ class Bar:
 
     def __enter__(self) -> Self:
         """See `show.Output`."""
-        name = Text.assemble("Importing ", (self._file, "bold"), "  ", (self._short_id, "dim"))
+        name = Text.assemble(f"{self._words.doing} ", (self._file, "bold"), "  ", (self._short_id, "dim"))
         self._console.print(name, no_wrap=True, overflow="ellipsis")
         self._live.start(refresh=True)
         return self
@@ -68,9 +73,9 @@ class Bar:
     def end(self, ending: Ending) -> None:
         """See `show.Output`."""
         say = self._console.print
-        say(Text(headline(ending), STYLES.get(ending.status, "")))
+        say(Text(headline(ending, self._words), STYLES.get(ending.status, "")))
         if ending.counted:
-            say(Text(counts(ending)))
+            say(Text(counts(ending, self._words)))
         if ending.failures:
             say(self._table(ending.failures[:LISTED]))
         if len(ending.failures) > LISTED:
@@ -78,6 +83,20 @@ class Bar:
                 f"These are the first {LISTED}. All {len(ending.failures):,}: shelfwire watch {self._short_id} --json"
             )
             say(Text(more, "yellow"))
+
+    def books(self, found: Sequence[FoundBook]) -> None:
+        """See `show.Output`."""
+        table = Table(box=box.SIMPLE_HEAD, width=min(self._console.width, MAX_WIDTH), pad_edge=False)
+        table.add_column("#", justify="right", style="cyan", no_wrap=True)
+        table.add_column("Title", ratio=3, overflow="fold")
+        table.add_column("Author", ratio=2, overflow="fold")
+        table.add_column("Sure", justify="right", no_wrap=True)
+        table.add_column("Photo", justify="right", style="dim", no_wrap=True)
+        for book in found:
+            number, title, authors, sure, photos = book.cells
+            table.add_row(number, Text(title), Text(authors), Text(sure, "" if book.review else "green"), photos)
+        if found:
+            self._console.print(table)
 
     def _render(self) -> RenderableType:
         tally, width = self.tally, min(self._console.width, MAX_WIDTH)
@@ -87,7 +106,7 @@ class Bar:
             return ""
         cells = [f"{tally.share:4.0%}", f"{tally.done:{len(whole)},}/{whole}"] if known else []
         if width >= WIDTH_FOR_RATE and tally.rate is not None:
-            cells.append(f"{tally.rate:7,.0f} rows/s")
+            cells.append(f"{tally.rate:7,.0f} {self._words.item}s/s")
         if width >= WIDTH_FOR_ETA and tally.eta is not None:
             cells.append(f"{_clock(tally.eta):>5} left")
         texts = [Text(cell, no_wrap=True) for cell in cells]
@@ -100,7 +119,7 @@ class Bar:
 
     def _table(self, failures: list[Failure]) -> Table:
         table = Table(box=box.SIMPLE_HEAD, width=min(self._console.width, MAX_WIDTH), pad_edge=False)
-        table.add_column("Row", justify="right", style="cyan", no_wrap=True)
+        table.add_column(self._words.item.capitalize(), justify="right", style="cyan", no_wrap=True)
         table.add_column("Title", ratio=2, no_wrap=True, overflow="ellipsis")
         table.add_column("Why", ratio=3, overflow="fold")
         for failure in failures:

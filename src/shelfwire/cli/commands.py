@@ -3,7 +3,7 @@
 import os
 import stat
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -16,9 +16,10 @@ from shelfwire.cli.listing import look_up, print_lines, print_table, to_json
 from shelfwire.cli.results import save
 from shelfwire.cli.running import run
 from shelfwire.cli.tally import clean
-from shelfwire.cli.visit import Visit, refusal, warn, with_ending
+from shelfwire.cli.visit import Errand, Visit, refusal, warn, with_ending
 from shelfwire.client import Client, JobRef, RefusedError
 from shelfwire.errors import Code
+from shelfwire.images import MAX_PHOTOS
 from shelfwire.protocol.job import Status
 from shelfwire.protocol.messages import JobProgress
 
@@ -36,7 +37,36 @@ def import_file(file: Path, /, *, server: str | None = None, data: Path | None =
     """
     _check_file(file)
     place = choose_place(server, data, os.environ)
-    return run(Visit(place, _jobs_file(), as_json=json).start(file))
+    errand = Errand(file.name, "csv_import", lambda client, key: client.import_csv(file, idempotency_key=key))
+    return run(Visit(place, _jobs_file(), as_json=json).start(errand))
+
+
+def scan(
+    *photos: Path,
+    annotate: Path | None = None,
+    server: str | None = None,
+    data: Path | None = None,
+    json: bool = False,
+) -> int:
+    """Find the books on photos of bookshelves, and show how it goes.
+
+    Args:
+        photos: The photos: JPEG, PNG, WebP or HEIC, 20 at most.
+        annotate: Where to write the photo with each book outlined and numbered, as JPEG; of several photos, where to
+            write them with -1, -2 and so on in their names.
+        server: The URL of a running server, such as http://127.0.0.1:8787; or set SHELFWIRE_SERVER.
+        data: The data folder to work in without a server; or set SHELFWIRE_DATA.
+        json: Print each message as a line of JSON, then the outcome with every failed photo.
+    """
+    _check_photos(photos, annotate)
+    visit = Visit(choose_place(server, data, os.environ), _jobs_file(), as_json=json)
+    name = photos[0].name if len(photos) == 1 else f"{photos[0].name} and {len(photos) - 1} more"
+    exit_code = run(visit.start(Errand(name, "ai_scan", lambda client, key: client.scan(photos, idempotency_key=key))))
+    if annotate is not None and visit.found:
+        from shelfwire.cli.annotate import draw  # noqa: PLC0415 - decoders of images take time to import
+
+        draw(photos, visit.found, annotate)
+    return exit_code
 
 
 def watch(job: str, /, *, json: bool = False) -> int:
@@ -106,8 +136,8 @@ def cancel(job: str, /) -> int:
     if state["status"] != Status.CANCELED:
         raise CommandError(f"{entry.file}: too late to cancel, the job is {state['status']}", Exit.UNREACHABLE)
     total, done = state["totalCount"], state["processedCount"]
-    moment = f"after {done:,} of {total:,} rows, which are kept" if total else "before it had begun"
-    sys.stdout.write(f"Canceled the import of {clean(entry.file)} {moment}\n")
+    moment = f"after {done:,} of {entry.words.counted(total)}, which are kept" if total else "before it had begun"
+    sys.stdout.write(f"Canceled the {entry.words.noun} of {clean(entry.file)} {moment}\n")
     return Exit.OK
 
 
@@ -122,8 +152,9 @@ def pause(job: str, /) -> int:
     if state["status"] != Status.PAUSED:
         raise CommandError(f"{entry.file}: too late to pause, the job is {state['status']}", Exit.UNREACHABLE)
     total, done = state["totalCount"], state["processedCount"]
-    moment = f"after {done:,} of {total:,} rows" if total else "before it had begun"
-    sys.stdout.write(f"Paused the import of {clean(entry.file)} {moment}. Go on: shelfwire resume {entry.short}\n")
+    moment = f"after {done:,} of {entry.words.counted(total)}" if total else "before it had begun"
+    what = f"the {entry.words.noun} of {clean(entry.file)}"
+    sys.stdout.write(f"Paused {what} {moment}. Go on: shelfwire resume {entry.short}\n")
     return Exit.OK
 
 
@@ -138,7 +169,7 @@ def delete(job: str, /) -> int:
     found = run(_ask(entry, _deleted))
     jobs_file.remove(entry)
     what = "and everything that was kept of it" if found else "from the list; its server knew nothing of it any more"
-    sys.stdout.write(f"Deleted the import of {clean(entry.file)} {what}\n")
+    sys.stdout.write(f"Deleted the {entry.words.noun} of {clean(entry.file)} {what}\n")
     return Exit.OK
 
 
@@ -195,7 +226,7 @@ async def _ask(entry: Entry, question: Callable[[Client, JobRef], Awaitable[T]])
         async with Session(_place(entry), work=False) as session:
             return await question(session.client, entry.ref)
     except RefusedError as error:
-        raise refusal(error, entry.file, entry) from None
+        raise refusal(error, entry.file, entry, entry.words) from None
 
 
 def _jobs_file() -> JobsFile:
@@ -204,18 +235,31 @@ def _jobs_file() -> JobsFile:
 
 def _place(entry: Entry) -> Place:
     if entry.server is None and entry.data is None:
-        raise CommandError(f"Where job {entry.short} runs is not known. Import {entry.file} again")
+        raise CommandError(f"Where job {entry.short} runs is not known. {entry.words.again}: {entry.file}")
     return Place(entry.server, None if entry.data is None else Path(entry.data))
 
 
-def _check_file(path: Path) -> None:
+def _check_photos(photos: Sequence[Path], annotate: Path | None) -> None:
+    if not photos:
+        raise CommandError("Name the photo to scan, such as: shelfwire scan shelf.jpg")
+    if len(photos) > MAX_PHOTOS:
+        raise CommandError(
+            f"{len(photos)} photos are too many: {MAX_PHOTOS} at most go into one scan. Scan the rest next"
+        )
+    for photo in photos:
+        _check_file(photo, "photo")
+    if annotate is not None and not annotate.parent.is_dir():
+        raise CommandError(f"There is no folder {annotate.parent} to write {annotate.name} to")
+
+
+def _check_file(path: Path, what: str = "CSV file") -> None:
     try:
         status = path.stat()
     except OSError as error:
         raise CommandError(f"{path} cannot be read: {error.strerror}. Check the name") from None
     if stat.S_ISDIR(status.st_mode):
-        raise CommandError(f"{path} is a folder. Name one CSV file in it")
+        raise CommandError(f"{path} is a folder. Name one {what} in it")
     if not stat.S_ISREG(status.st_mode):
-        raise CommandError(f"{path} is no ordinary file. Save its contents as a CSV file first")
+        raise CommandError(f"{path} is no ordinary file. Save its contents as a {what} first")
     if not status.st_size:
-        raise CommandError(f"{path} is empty. Export the list again, as CSV")
+        raise CommandError(f"{path} is empty. {'Take' if what == 'photo' else 'Export'} it again")

@@ -13,6 +13,7 @@ import platformdirs
 from filelock import FileLock, Timeout
 
 from shelfwire.cli.errors import CommandError
+from shelfwire.cli.words import Words, words_of
 from shelfwire.client import JobRef
 
 VARIABLE: Final = "SHELFWIRE_STATE"
@@ -37,7 +38,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     Attributes:
         job_id: the job.
         token: what lets its holder follow, read and cancel it.
-        file: the name of the file it imports.
+        file: the name of the file it works on.
+        pipeline: the kind of job.
         created: when it was started, in milliseconds since the epoch.
         server: the URL of the server that runs it; unset for a job in a data folder of this machine.
         data: that data folder.
@@ -53,6 +55,12 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     data: str | None = None
     ended: Ended | None = None
     expires: int | None = None
+    pipeline: str = "csv_import"
+
+    @property
+    def words(self) -> Words:
+        """The words for this kind of job."""
+        return words_of(self.pipeline)
 
     @property
     def short(self) -> str:

@@ -108,6 +108,7 @@ def _plain(job: Known) -> dict[str, Any]:
     fields = {
         "jobId": entry.job_id,
         "file": entry.file,
+        "pipeline": entry.pipeline,
         "createdAt": entry.created,
         "server": entry.server,
         "data": entry.data,
@@ -127,14 +128,18 @@ def _standing(job: Known) -> str:
     match job.status:
         case status if status in ENDED and job.succeeded is not None:
             done = job.succeeded + (job.failed or 0)
-            return f"{status}, {job.failed:,} of {done:,} failed" if job.failed else f"{status}, {done:,} rows"
+            return (
+                f"{status}, {job.failed:,} of {done:,} failed"
+                if job.failed
+                else f"{status}, {job.entry.words.counted(done)}"
+            )
         case status if status == WAITING:
             return f"waiting: shelfwire watch {job.entry.short} continues it"
         case status if status == UNREACHABLE:
             return "its server does not answer"
         case status if status == EXPIRED:
-            return "expired; import the file again"
+            return f"expired; {job.entry.words.again[:1].lower()}{job.entry.words.again[1:]}"
         case status if job.total:
-            return f"{status}, {(job.succeeded or 0) + (job.failed or 0):,} of {job.total:,} rows"
+            return f"{status}, {(job.succeeded or 0) + (job.failed or 0):,} of {job.entry.words.counted(job.total)}"
         case status:
             return status

@@ -18,7 +18,7 @@ BROKEN_PIPE: Final = 141
 INTERRUPTED: Final = 130
 EPILOGUE: Final = """\
 Exit codes:
-  0    the job is complete; rows that failed are listed
+  0    the job is complete; rows or photos that failed are listed
   1    the job failed
   2    usage or input: no such file, a bad setting, an unknown job,
        a server that cannot start
@@ -29,6 +29,11 @@ WITHOUT_SERVER: Final = """\
 Import a book list from a CSV file, and show how it goes.
 
 Without --server it uses the server that holds the data folder; if there is none, it does all the work by itself."""
+WITHOUT_SERVER_TOO: Final = """\
+Find the books on photos of bookshelves, and show how it goes.
+
+Without --server it uses the server that holds the data folder; if there is none, it does all the work by itself. That
+needs the reader for photos: pip install 'shelfwire[scan]'"""
 SETTINGS: Final = """\
 Run a server until it is told to stop.
 
@@ -43,7 +48,7 @@ def _one_line(error: CycloptsError) -> Text:
 app: Final = App(
     name="shelfwire",
     version=f"shelfwire {__version__}",
-    help="Import book lists with live progress that survives crashes, restarts and lost connections.",
+    help="Import book lists and scan bookshelves, with live progress that survives crashes and lost connections.",
     help_epilogue=EPILOGUE,
     help_format="plaintext",
     error_formatter=_one_line,
@@ -52,6 +57,7 @@ app: Final = App(
 )
 _COMMANDS: Final = {
     "import": ("commands:import_file", WITHOUT_SERVER),
+    "scan": ("commands:scan", WITHOUT_SERVER_TOO),
     "watch": ("commands:watch", "Come back to a job: show how it goes, and go on with it if nobody else does."),
     "jobs": ("commands:jobs", "List the jobs of the last 30 days, and where each stands."),
     "pause": ("commands:pause", "Pause a job until it is resumed, over restarts too."),

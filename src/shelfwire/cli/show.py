@@ -1,7 +1,7 @@
 """The three ways to show a job: a live bar on a terminal, plain lines in a pipe, JSON for programs."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Final, Protocol, Self, TextIO
 
@@ -9,7 +9,9 @@ import msgspec
 from rich.console import Console
 
 from shelfwire.cli.bar import Bar
+from shelfwire.cli.found import FoundBook
 from shelfwire.cli.tally import Ending, Tally, clean, counts, headline
+from shelfwire.cli.words import IMPORT, Words
 from shelfwire.protocol.messages import Message, encode
 
 PARTS: Final = 10
@@ -42,18 +44,22 @@ class Output(Protocol):
         ...
 
     def end(self, ending: Ending) -> None:
-        """Show how it ended, with every row that was not imported."""
+        """Show how it ended, with every item that failed."""
+        ...
+
+    def books(self, found: Sequence[FoundBook]) -> None:
+        """Show the books that were found on photos."""
         ...
 
 
-def choose(file: str, short_id: str, *, as_json: bool) -> Output:
+def choose(file: str, short_id: str, words: Words, *, as_json: bool) -> Output:
     """Choose the way that fits the standard output."""
     if as_json:
-        return JsonLines(sys.stdout)
+        return JsonLines(sys.stdout, words)
     console = Console(highlight=False)
     if sys.stdout.isatty() and console.is_terminal and not console.is_dumb_terminal:
-        return Bar(console, file, short_id)
-    return Lines(sys.stdout, file)
+        return Bar(console, file, short_id, words)
+    return Lines(sys.stdout, file, words)
 
 
 class Lines:
@@ -62,10 +68,12 @@ class Lines:
     Args:
         stream: where they go.
         file: the name of the file.
+        words: for the kind of job.
     """
 
-    def __init__(self, stream: TextIO, file: str) -> None:
-        self.tally = Tally()
+    def __init__(self, stream: TextIO, file: str, words: Words = IMPORT) -> None:
+        self.tally = Tally(words)
+        self._words = words
         self._print = _printer(stream)
         self._file = clean(file)
         self._said_total = False
@@ -85,13 +93,13 @@ class Lines:
         tally.take(message)
         if tally.total is not None and not self._said_total:
             self._said_total, self._last = True, message.timestamp
-            self._print(f"Importing {self._file}: {tally.total:,} rows")
+            self._print(f"{self._words.doing} {self._file}: {self._words.counted(tally.total)}")
         if message.terminal or not tally.done:
             return
         part = int(tally.done * PARTS // tally.total) if tally.total else 0
         if part > self._part or message.timestamp - self._last >= QUIET_MS:
             self._part, self._last = part, message.timestamp
-            pace = "" if tally.rate is None else f", {tally.rate:,.0f} rows/s"
+            pace = "" if tally.rate is None else f", {tally.rate:,.0f} {self._words.item}s/s"
             self._print(f"{tally.share:4.0%}  {tally.position}{pace}")
 
     def waiting(self, seconds: float) -> None:
@@ -100,11 +108,17 @@ class Lines:
 
     def end(self, ending: Ending) -> None:
         """See `Output`."""
-        self._print(headline(ending))
+        self._print(headline(ending, self._words))
         if ending.counted:
-            self._print(counts(ending))
+            self._print(counts(ending, self._words))
         for failure in ending.failures:
-            self._print(f"row {failure.row}: {clean(failure.title) or '(no title)'}: {clean(failure.reason)}")
+            title = clean(failure.title) or "(no title)"
+            self._print(f"{self._words.item} {failure.row}: {title}: {clean(failure.reason)}")
+
+    def books(self, found: Sequence[FoundBook]) -> None:
+        """See `Output`."""
+        for book in found:
+            self._print("\t".join(book.cells))
 
 
 class JsonLines:
@@ -112,10 +126,11 @@ class JsonLines:
 
     Args:
         stream: where they go.
+        words: for the kind of job.
     """
 
-    def __init__(self, stream: TextIO) -> None:
-        self.tally = Tally()
+    def __init__(self, stream: TextIO, words: Words = IMPORT) -> None:
+        self.tally = Tally(words)
         self._print = _printer(stream)
 
     def __enter__(self) -> Self:
@@ -136,6 +151,9 @@ class JsonLines:
     def end(self, ending: Ending) -> None:
         """See `Output`."""
         self._print(msgspec.json.encode({"type": "outcome", **msgspec.to_builtins(ending)}).decode())
+
+    def books(self, found: Sequence[FoundBook]) -> None:
+        """See `Output`; the last message has them."""
 
 
 def _printer(stream: TextIO) -> Callable[[str], None]:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from shelfwire.cli.words import IMPORT, Words
 from shelfwire.protocol.job import Status
 from shelfwire.protocol.messages import JobComplete, JobProgress, JobStarted, Message
 
@@ -23,15 +24,19 @@ def clean(text: str) -> str:
 class Tally:
     """The newest progress of a job.
 
+    Args:
+        words: for its kind.
+
     Attributes:
-        total: how many rows there are; None until that is known.
+        total: how many items there are; None until that is known.
         done: how many of them are recorded.
-        title: the book recorded last.
+        title: what was recorded last, or is under way.
         note: what the server says beside the counts.
         eta: seconds left; None while there is no telling.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, words: Words = IMPORT) -> None:
+        self.words = words
         self.total: int | None = None
         self.done = 0
         self.title = ""
@@ -59,7 +64,7 @@ class Tally:
 
     @property
     def rate(self) -> float | None:
-        """Rows a second, by the server's clock; None while there is no telling."""
+        """Items a second, by the server's clock; None while there is no telling."""
         if len(self._seen) < 2:  # noqa: PLR2004 - it takes two points to measure
             return None
         (began, first), (ended, last) = self._seen[0], self._seen[-1]
@@ -67,10 +72,10 @@ class Tally:
 
     @property
     def position(self) -> str:
-        """Where it stands, in words; empty before the first row."""
+        """Where it stands, in words; empty before the first item."""
         if not self.done:
             return ""
-        return f"{self.done:,} of {self.total:,} rows" if self.total else f"{self.done:,} rows"
+        return f"{self.done:,} of {self.words.counted(self.total)}" if self.total else self.words.counted(self.done)
 
     def _progress(self, progress: JobProgress, timestamp: int) -> None:
         self.done = progress.processed_count
@@ -84,10 +89,10 @@ class Tally:
 
 
 class Failure(msgspec.Struct, frozen=True, rename="camel"):
-    """A row that was not imported.
+    """An item that failed.
 
     Attributes:
-        row: its number, as a spreadsheet shows it.
+        row: its number, as a spreadsheet shows it, or its place.
         title: what it is called; may be empty.
         code: why, for a program.
         reason: why, for a person.
@@ -106,11 +111,11 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         job_id: the job.
         file: the name of the file.
         status: `complete`, `failed` or `canceled`.
-        success_count, failure_count: rows, by outcome.
+        success_count, failure_count: items, by outcome.
         duration: whole seconds; None where it was not measured.
         summary: what it came to, for a person.
         code: why it failed or was canceled, for a program.
-        failures: every row that was not imported.
+        failures: every item that failed.
     """
 
     job_id: str
@@ -125,7 +130,7 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     @property
     def counted(self) -> bool:
-        """Whether any row got an outcome."""
+        """Whether any item got an outcome."""
         return self.success_count + self.failure_count > 0
 
 
@@ -135,15 +140,15 @@ def failure_of(item: dict[str, Any]) -> Failure:
     return Failure(error.get("row", item["index"] + 1), item.get("title", ""), error["code"], error["userMessage"])
 
 
-def headline(ending: Ending) -> str:
+def headline(ending: Ending, words: Words) -> str:
     """What the job came to, for a person."""
     summary = clean(ending.summary)
-    return f"Import failed: {summary}" if ending.status == Status.FAILED else summary
+    return f"{words.noun.capitalize()} failed: {summary}" if ending.status == Status.FAILED else summary
 
 
-def counts(ending: Ending) -> str:
-    """How many rows were imported and how many were not, in words."""
-    rows = ending.success_count + ending.failure_count
+def counts(ending: Ending, words: Words) -> str:
+    """How many items were done and how many were not, in words."""
+    items = ending.success_count + ending.failure_count
     took = "" if ending.duration is None else f" in {ending.duration:,} s" if ending.duration else " in under a second"
     failed = f"{ending.failure_count:,} failed:" if ending.failure_count else "none failed"
-    return f"{rows:,} rows{took}: {ending.success_count:,} imported, {failed}"
+    return f"{words.counted(items)}{took}: {ending.success_count:,} {words.done}, {failed}"

@@ -4,17 +4,18 @@ import asyncio
 import contextlib
 import secrets
 import sys
-from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Final
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 
 from shelfwire.cli.connect import KEY_VARIABLE, Place, Session
 from shelfwire.cli.errors import OF_STATUS, CommandError, Exit
+from shelfwire.cli.found import FoundBook, found_in
 from shelfwire.cli.jobs_file import Ended, Entry, JobsFile, now
 from shelfwire.cli.show import Output, choose
 from shelfwire.cli.tally import Ending, failure_of
+from shelfwire.cli.words import Words, words_of
 from shelfwire.client import Client, ConnectionLostError, JobRef, RefusedError
 from shelfwire.errors import Code
 from shelfwire.protocol.job import Status
@@ -31,6 +32,20 @@ def warn(text: str) -> None:
     sys.stderr.flush()
 
 
+class Errand(NamedTuple):
+    """A job that is to be started.
+
+    Attributes:
+        file: what it works on, for a person.
+        pipeline: its kind.
+        send: asks for it, with an idempotency key.
+    """
+
+    file: str
+    pipeline: str
+    send: Callable[[Client, str], Awaitable[JobRef]]
+
+
 class _MovedError(Exception):
     """The server has left the data folder: the job is at another one, or waits for us."""
 
@@ -42,6 +57,9 @@ class Visit:
         place: where the job lives.
         jobs_file: where it is remembered.
         as_json: whether to show it as JSON.
+
+    Attributes:
+        found: the books that were found on photos, once the job is complete.
     """
 
     def __init__(self, place: Place, jobs_file: JobsFile, *, as_json: bool) -> None:
@@ -50,15 +68,16 @@ class Visit:
         self._as_json = as_json
         self._entry: Entry | None = None
         self._position = ""
+        self.found: Sequence[FoundBook] = ()
 
-    async def start(self, path: Path) -> Exit:
-        """Start the import of a file and follow it to its ending.
+    async def start(self, errand: Errand) -> Exit:
+        """Start a job and follow it to its ending.
 
         Raises:
             CommandError: it cannot be started or followed.
         """
-        async with self._stay(path.name):
-            return await self._follow(await self._begin(path))
+        async with self._stay(errand.file, words_of(errand.pipeline)):
+            return await self._follow(await self._begin(errand))
 
     async def watch(self, entry: Entry) -> Exit:
         """Follow a known job to its ending.
@@ -67,7 +86,7 @@ class Visit:
             CommandError: it cannot be followed.
         """
         self._entry = entry
-        async with self._stay(entry.file):
+        async with self._stay(entry.file, entry.words):
             return await self._follow(entry)
 
     async def resume(self, entry: Entry) -> Exit:
@@ -77,7 +96,7 @@ class Visit:
             CommandError: it cannot be resumed or followed.
         """
         self._entry = entry
-        async with self._stay(entry.file):
+        async with self._stay(entry.file, entry.words):
             await self._session.client.resume(entry.ref)
             return await self._follow(entry)
 
@@ -89,37 +108,37 @@ class Visit:
         """
         self._entry = entry
         key = secrets.token_urlsafe()
-        async with self._stay(entry.file):
+        async with self._stay(entry.file, entry.words):
             job = await self._session.ask(lambda client: client.retry(entry.ref, idempotency_key=key))
-            return await self._follow(self._remember(job, entry.file))
+            return await self._follow(self._remember(job, entry.file, entry.pipeline))
 
     @contextlib.asynccontextmanager
-    async def _stay(self, file: str) -> AsyncIterator[None]:
+    async def _stay(self, file: str, words: Words) -> AsyncIterator[None]:
         try:
             async with self._session:
                 yield
         except asyncio.CancelledError:
-            self._tell_interrupted(file)
+            self._tell_interrupted(file, words)
             raise
         except RefusedError as error:
-            raise refusal(error, file, self._entry) from None
+            raise refusal(error, file, self._entry, words) from None
 
-    async def _begin(self, path: Path) -> Entry:
+    async def _begin(self, errand: Errand) -> Entry:
         key = secrets.token_urlsafe()  # one for all servers that are asked: an answer may get lost between them
-        sending = self._session.ask(lambda client: client.import_csv(path, idempotency_key=key))
+        sending = self._session.ask(lambda client: errand.send(client, key))
         creating = asyncio.ensure_future(sending)
         try:
-            return self._remember(await asyncio.shield(creating), path.name)
+            return self._remember(await asyncio.shield(creating), errand.file, errand.pipeline)
         except asyncio.CancelledError:
             await asyncio.wait({creating}, timeout=LAST_WORD_SECONDS)
             if creating.done() and not creating.exception():
-                self._remember(creating.result(), path.name)
+                self._remember(creating.result(), errand.file, errand.pipeline)
             creating.cancel()
             raise
         except OSError as error:
-            raise CommandError(f"{path} cannot be read: {error.strerror}") from None
+            raise CommandError(f"{error.filename or errand.file} cannot be read: {error.strerror}") from None
 
-    def _remember(self, job: JobRef, file: str) -> Entry:
+    def _remember(self, job: JobRef, file: str, pipeline: str) -> Entry:
         server, data = self._session.place
         self._entry = Entry(
             job_id=job.job_id,
@@ -129,6 +148,7 @@ class Visit:
             server=server,
             data=None if data is None else str(data),
             expires=job.expires_at,
+            pipeline=pipeline,
         )
         self._jobs_file.put(self._entry)
         return self._entry
@@ -139,12 +159,15 @@ class Visit:
             self._jobs_file.put(self._entry)
 
     async def _follow(self, entry: Entry) -> Exit:
-        output = choose(entry.file, entry.short, as_json=self._as_json)
+        output = choose(entry.file, entry.short, entry.words, as_json=self._as_json)
         with output:
             last = await self._messages(entry, output)
         entry = self._entry or entry  # with the token that is valid now
         ending = await self._session.ask(lambda client: _ending(client, entry, last))
         output.end(ending)
+        if isinstance(last.payload, JobComplete):
+            self.found = found_in(last.payload.results)
+            output.books(self.found)
         self._jobs_file.put(with_ending(entry, ending.status, ending.success_count, ending.failure_count))
         return OF_STATUS[Status(ending.status)]
 
@@ -165,14 +188,14 @@ class Visit:
             await self._session.again()
         return last
 
-    def _tell_interrupted(self, file: str) -> None:
+    def _tell_interrupted(self, file: str, words: Words) -> None:
         entry, at = self._entry, f" at {self._position}" if self._position else ""
         if entry is None:
-            warn(f"Interrupted before the import of {file} had started. Start it again")
+            warn(f"Interrupted before the {words.noun} of {file} had started. Start it again")
         elif self._session.own:
             warn(f"Interrupted{at}. Nothing is lost; continue: shelfwire watch {entry.short}")
         else:
-            warn(f"Stopped watching{at}. The import goes on; come back: shelfwire watch {entry.short}")
+            warn(f"Stopped watching{at}. The {words.noun} goes on; come back: shelfwire watch {entry.short}")
 
 
 def with_ending(entry: Entry, status: str, succeeded: int, failed: int) -> Entry:
@@ -180,17 +203,17 @@ def with_ending(entry: Entry, status: str, succeeded: int, failed: int) -> Entry
     return msgspec.structs.replace(entry, ended=Ended(status=status, succeeded=succeeded, failed=failed))
 
 
-def refusal(error: RefusedError, file: str, entry: Entry | None) -> CommandError:
+def refusal(error: RefusedError, file: str, entry: Entry | None, words: Words) -> CommandError:
     """Put into a person's words, with what to do next, that a server cannot be reached or says no."""
     back = "" if entry is None else f" Come back later: shelfwire watch {entry.short}"
     if isinstance(error, ConnectionLostError) and entry is None:
-        text = f"{file} could not be sent: {error.message}. Import it again"
+        text = f"{file} could not be sent: {error.message}. Send it again"
     elif isinstance(error, ConnectionLostError) and entry is not None:
         text = f"{file}: the connection to {entry.where} was lost ({error.message}). A started job goes on there.{back}"
     elif error.code in ACCESS and entry is not None:
         text = (
             f"{file}: {entry.where} does not know job {entry.short} any more, or not this way in: it has expired, "
-            "or another server runs there now. Import the file again"
+            f"or another server runs there now. {words.again}"
         )
     elif error.code == Code.UNAUTHORIZED:
         text = f"{file}: {error.user_message} Then set it as {KEY_VARIABLE}"

@@ -146,6 +146,7 @@ class BlockingClient(_Face[Client]):
         return BlockingFollowing(self._portal.call(follow), self._portal)
 
     import_csv = _waiting(Client.import_csv)
+    scan = _waiting(Client.scan)
     start = _waiting(Client.start)
     state = _waiting(Client.state)
     pause = _waiting(Client.pause)

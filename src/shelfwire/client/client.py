@@ -29,6 +29,8 @@ EXPORTS: Final = {"csv": "text/csv", "ndjson": "application/x-ndjson"}
 GATEWAY: Final = frozenset({502, 504})
 """What a proxy says when the answer was lost behind it."""
 
+SCAN_BATCH: Final = "/api/scan-bookshelf/batch"
+
 File = Path | Upload
 """What can be sent: a file on disk or in memory."""
 
@@ -80,7 +82,21 @@ class Client:
 
     async def import_csv(self, path: Path, *, job_id: str | None = None, idempotency_key: str | None = None) -> JobRef:
         """Send a CSV file and start its import. See `start` for the arguments and errors."""
-        request = Request(method="POST", path="/api/import/csv-gemini", files={"file": path})
+        request = Request(method="POST", path="/api/import/csv-gemini", files=[("file", path)])
+        return await self._create(request, job_id, idempotency_key)
+
+    async def scan(
+        self, photos: Sequence[File], *, job_id: str | None = None, idempotency_key: str | None = None
+    ) -> JobRef:
+        """Send photos of bookshelves and start to read them. See `start` for the other arguments and the errors.
+
+        Args:
+            photos: 1 to 20 of them, as JPEG, PNG, WebP or HEIC.
+            job_id: see `start`.
+            idempotency_key: likewise.
+        """
+        path, field = ("/api/scan-bookshelf", "image") if len(photos) == 1 else (SCAN_BATCH, "images")
+        request = Request(method="POST", path=path, files=[(field, photo) for photo in photos])
         return await self._create(request, job_id, idempotency_key)
 
     async def start(
@@ -109,7 +125,7 @@ class Client:
             RefusedError: the server does not take it; `retry_after` tells when it may.
             ConnectionLostError: the server cannot be reached.
         """
-        parts = {**({} if file is None else {"file": file}), **(files or {})}
+        parts = list({**({} if file is None else {"file": file}), **(files or {})}.items())
         request = Request(method="POST", path=f"/api/pipelines/{pipeline}/jobs", files=parts, json=json)
         return await self._create(request, job_id, idempotency_key)
 

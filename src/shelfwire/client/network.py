@@ -57,7 +57,7 @@ class Network:
     async def request(self, request: Request) -> Answer:
         """See `Wire.request`."""
         with ExitStack() as stack, _translated():
-            files = {field: _opened(file, stack) for field, file in request.files.items()}
+            files = [(field, _opened(file, stack)) for field, file in request.files]
             async with self._http.stream(
                 request.method,
                 request.path,

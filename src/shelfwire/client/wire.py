@@ -1,6 +1,6 @@
 """All that the client asks of a network. `network.py` is the real one; `testing.py` answers from memory."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -29,7 +29,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         headers: those beyond what HTTP itself needs.
         params: the query; holds no secret.
         json: the body, as JSON; None for none.
-        files: the body, as a form: files on disk or in memory, by field.
+        files: the body, as a form: files on disk or in memory, each with its field.
         fields: text fields of that form.
     """
 
@@ -38,7 +38,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str] = {}
     params: Mapping[str, str] = {}
     json: Any = None
-    files: Mapping[str, Path | Upload] = {}
+    files: Sequence[tuple[str, Path | Upload]] = ()
     fields: Mapping[str, str] = {}
 
 
