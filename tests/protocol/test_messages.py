@@ -113,7 +113,7 @@ def test_a_malformed_frame_is_undecodable(frame: bytes | str) -> None:
         JobComplete(success_count=1, failure_count=0, duration=0, results=object()),
         JobComplete(success_count=1, failure_count=0, duration=0, results="\ud800"),
     ],
-    ids=str,
+    ids=lambda payload: type(payload).__name__,
 )
 def test_a_payload_that_breaks_the_contract_is_not_sent(payload: Payload) -> None:
     with pytest.raises(UnencodableError, match="of job j"):

@@ -1,7 +1,8 @@
 """A process that opens photos as the real one does, and reads them as their colour says.
 
-White: nothing on it. Red: it breaks off. Blue: it never comes to an end. Green: it breaks off, but not in a second
-process. Any other: a book named after its red and green, by an author named after its blue.
+White: nothing on it. Red: it breaks off. Blue, in three shades: it never comes to an end, until a file says that it is
+calm. Green: it breaks off, but not in a second process. Any other: a book named after its red and green, by an author
+named after its blue.
 """
 
 import io
@@ -15,7 +16,7 @@ from typing import Final
 
 from PIL import Image
 
-from shelfwire.pipelines.ai_scan.opener import serve
+from shelfwire.pipelines.ai_scan.opener import answering, serve
 from shelfwire.pipelines.ai_scan.talk import Spine
 
 COMMAND: Final = (sys.executable, "-m", "tests.pipelines.ai_scan.scripted")
@@ -47,7 +48,7 @@ def read(image: Image.Image, spotted: Callable[[str], None]) -> tuple[Spine, ...
                 continue
             case (255, 0, 0):
                 os.kill(os.getpid(), signal.SIGKILL)
-            case (0, 0, 255) if not (Path(log) / "calm").exists():
+            case (0, 0, 253 | 254 | 255) if not (Path(log) / f"calm-{blue}").exists():
                 signal.pause()
             case (0, 255, 0):
                 seen = Path(log) / "green"
@@ -63,5 +64,4 @@ def read(image: Image.Image, spotted: Callable[[str], None]) -> tuple[Spine, ...
 
 
 if __name__ == "__main__":
-    out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    serve(sys.stdin.buffer, out, read)
+    serve(sys.stdin.buffer, answering(), read)

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,18 +22,14 @@ from shelfwire.pipelines.ai_scan.talk import Spine
 from shelfwire.protocol.messages import JobProgress
 from shelfwire.server import serving
 from shelfwire.settings import Settings
-from tests.live import Server, bearer, next_message
+from tests import servers
+from tests.live import Server, bearer, next_message, until
+from tests.pipelines.ai_scan import scan_server
+from tests.pipelines.ai_scan.scan_server import AnyReader
 from tests.pipelines.ai_scan.scripted import BLUE, COMMAND, RED, WHITE, photo
 
 ONE, BATCH = "/api/scan-bookshelf", "/api/scan-bookshelf/batch"
 DUNE, EMMA, ANON = (10, 20, 30), (11, 21, 31), (12, 22, 0)
-
-
-class AnyReader(OfflineReader):
-    """Reads with whatever its opener starts, so that no extra is needed."""
-
-    def ready(self) -> None:
-        """It always can."""
 
 
 class Missing(OfflineReader):
@@ -200,12 +197,44 @@ async def test_no_finished_photo_is_read_again_after_a_restart(tmp_path: Path) -
                     break
     before = log.read_text().splitlines()
     # Blue reads as an ordinary book from now on.
-    (tmp_path / "calm").touch()
+    (tmp_path / "calm-255").touch()
     async with scanning(tmp_path) as server:
         state = await server.ended(job)
     after = log.read_text().splitlines()[len(before) :]
     assert (state["successCount"], state["failureCount"]) == (10, 0)
     assert [line for line in before if line in after and line != "0-0-255"] == ["105-1-1"]
+
+
+async def test_no_finished_photo_is_read_again_after_a_kill(tmp_path: Path) -> None:
+    """Ten photos, the server killed within the third, the sixth and the ninth."""
+    log = tmp_path / "read.log"
+    colours = [(100 + place, 1, 1) for place in range(10)]
+    hanging = {2: (0, 0, 253), 5: (0, 0, 254), 8: BLUE}
+    photos = [
+        photo(colour, hanging[place]) if place in hanging else photo(colour) for place, colour in enumerate(colours)
+    ]
+    async with servers.Server(tmp_path / "data", script=Path(scan_server.__file__)) as server:
+        async with httpx2.AsyncClient(base_url=server.url) as http:
+            answer = await http.post(BATCH, files=images(*photos))
+            job = answer.json()["data"]
+        for place in (2, 5, 8):
+            await until(lambda place=place: log.exists() and f"{100 + place}-1-1" in log.read_text())  # type: ignore[misc]
+            async with httpx2.AsyncClient(base_url=server.url, headers=bearer(job["token"])) as http:
+                path = f"/api/jobs/{job['jobId']}"
+                while (await http.get(path)).json()["data"]["processedCount"] < place:
+                    pass
+            await server.end(signal.SIGKILL)
+            (tmp_path / f"calm-{hanging[place][2]}").touch()
+            await server.start()
+        async with httpx2.AsyncClient(base_url=server.url, headers=bearer(job["token"]), timeout=30) as http:
+            story = await http.get(f"/api/jobs/{job['jobId']}/events")
+            state = (await http.get(f"/api/jobs/{job['jobId']}")).json()["data"]
+    assert "event: job_complete" in story.text
+    assert (state["successCount"], state["failureCount"], state["attempt"]) == (10, 0, 4)
+    read = log.read_text().splitlines()
+    assert {f"{colour[0]}-1-1": read.count(f"{colour[0]}-1-1") for colour in colours} == {
+        f"{colour[0]}-1-1": 2 if place in hanging else 1 for place, colour in enumerate(colours)
+    }, "only the photo that was under way is read again"
 
 
 async def test_a_retry_reads_only_the_photos_that_failed(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ other until its input ends.
 import os
 import resource
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, Final
 
@@ -29,6 +31,8 @@ from shelfwire.pipelines.ai_scan.talk import (
 
 MAX_ADDRESS_BYTES: Final = 6 * 1024**3
 """What the process may map; it uses a quarter of it, and the libraries reserve more than they use."""
+PARENT_SECONDS: Final = 1.0
+"""How often to look whether the parent is there."""
 NICENESS: Final = 5
 """The server that people wait for goes first."""
 
@@ -85,10 +89,26 @@ def _asked(questions: BinaryIO) -> Iterator[Ask]:
         yield ask_decoder.decode(questions.read(*LENGTH.unpack(head)))
 
 
-def main() -> None:
-    """Serve on the standard streams; whatever else is printed goes where errors go."""
+def answering() -> BinaryIO:
+    """Take the standard output for answers, send all that is printed to where errors go, and leave with the parent.
+
+    A parent that is killed cannot end this process, which may be in the middle of a photo that nobody waits for.
+    """
     out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
+    return out
+
+
+def _leave_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(PARENT_SECONDS)
+    os._exit(0)
+
+
+def main() -> None:
+    """Serve on the standard streams."""
+    out = answering()
     resource.setrlimit(resource.RLIMIT_AS, (MAX_ADDRESS_BYTES, MAX_ADDRESS_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.nice(NICENESS)

@@ -1,0 +1,17 @@
+"""A server in a process of its own, whose photos are read by their colour."""
+
+from shelfwire.pipelines.ai_scan.pipeline import AiScan, OfflineReader
+from shelfwire.pipelines.ai_scan.process import Opener
+from tests.pipelines.ai_scan.scripted import COMMAND
+from tests.servers import serve
+
+
+class AnyReader(OfflineReader):
+    """Reads with whatever its opener starts, so that no extra is needed."""
+
+    def ready(self) -> None:
+        """It always can."""
+
+
+if __name__ == "__main__":
+    serve(AiScan(AnyReader(Opener(COMMAND))))
