@@ -1,12 +1,15 @@
-# The front door: `make demo` shows shelfwire at work, `make test` checks everything.
+# The front door: `make demo` shows shelfwire at work, `make demo-scan` reads a bookshelf, `make test` checks everything.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types layers check docs clean
+.PHONY: demo demo-scan test lint types layers check docs clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/python examples/demo.py
+
+demo-scan: $(VENV)/.scan
+	@$(BIN)/python examples/demo_scan.py
 
 test: lint types layers check
 
@@ -38,9 +41,14 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev
+$(VENV)/.scan: pyproject.toml | $(VENV)/bin/python
+	@echo "Installing the reader for photos, some 350 MB (once)…"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[scan]"
 	@touch $@ $(VENV)/.installed
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[scan]" --group dev
+	@touch $@ $(VENV)/.installed $(VENV)/.scan
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
