@@ -53,13 +53,15 @@ def draw(photos: Sequence[Path], found: Sequence[FoundBook], out: Path) -> list[
 def _outline(image: Image.Image, places: Sequence[tuple[FoundBook, Place]]) -> None:
     pen = ImageDraw.Draw(image)
     side = max(image.size)
-    font = ImageFont.load_default(max(12, side // LABELS_PER_SIDE))
+    size = max(12, side // LABELS_PER_SIDE)
+    font = ImageFont.load_default(size)
     for book, place in places:
         colour = COLOURS[book.number % len(COLOURS)]
         corners = [(x, y) for x, y in place.polygon]
         if len(corners) < 3:  # noqa: PLR2004 - no outline
             continue
         pen.line([*corners, corners[0]], fill=colour, width=max(2, side // LINES_PER_SIDE), joint="curve")
-        at = min(corners, key=sum)
-        pen.rectangle(pen.textbbox(at, str(book.number), font=font), fill=colour)
-        pen.text(at, str(book.number), fill="black", font=font)
+        top = min(y for _, y in corners)
+        at = sum(x for x, _ in corners) / len(corners), max(top, size)
+        pen.rectangle(pen.textbbox(at, str(book.number), font=font, anchor="mb"), fill=colour)
+        pen.text(at, str(book.number), fill="black", font=font, anchor="mb")

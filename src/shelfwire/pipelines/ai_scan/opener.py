@@ -65,7 +65,7 @@ def offline_reader() -> Read:
         nonlocal made
         import numpy as np  # noqa: PLC0415 - comes with the extra, as the reader does
 
-        from shelfwire.pipelines.ai_scan.reader import Reader  # type: ignore[import-not-found]  # noqa: PLC0415 - likewise
+        from shelfwire.pipelines.ai_scan.reader import Reader  # noqa: PLC0415 - likewise
 
         made = made or Reader()
         return tuple(made.read(np.asarray(image), spotted))

@@ -1,39 +1,17 @@
 """Reads photos of bookshelves without any service: an image in, the books that are seen in it out."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
 
 import cv2
 import numpy as np
 
+from shelfwire.images import MAX_PIXELS
 from shelfwire.pipelines.ai_scan.reader.books import Said, books_of
 from shelfwire.pipelines.ai_scan.reader.edges import Edges
 from shelfwire.pipelines.ai_scan.reader.engine import Engine
 from shelfwire.pipelines.ai_scan.reader.geometry import Pixels, turned_points
 from shelfwire.pipelines.ai_scan.reader.lines import Page, page_of
-
-MOST_PIXELS: Final = 50_000_000
-"""Pixels of the largest photo that is read."""
-
-
-@dataclass(frozen=True)
-class Spine:
-    """A book that was seen.
-
-    Attributes:
-        title: its title, as it is printed.
-        authors: its authors, as they are printed, in that order.
-        confidence: how sure the reader is that this is right, 0 to 1.
-        polygon: the corners (x, y) of what was read, in pixels of the photo.
-        text: all that was read on it, as lines joined by " | ".
-    """
-
-    title: str
-    authors: tuple[str, ...]
-    confidence: float
-    polygon: tuple[tuple[int, int], ...]
-    text: str
+from shelfwire.pipelines.ai_scan.talk import Spine
 
 
 class Reader:
@@ -57,7 +35,7 @@ class Reader:
             on_title: is told each title as soon as it is known.
 
         Raises:
-            ValueError: the image has another shape, or more than MOST_PIXELS.
+            ValueError: the image has another shape, or more than MAX_PIXELS.
         """
         _check(image)
         page = page_of(image, self._engine)
@@ -72,8 +50,8 @@ class Reader:
 def _check(image: Pixels) -> None:
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:  # noqa: PLR2004
         raise ValueError(f"A photo is height x width x 3 bytes, not {image.shape} of {image.dtype}")
-    if image.shape[0] * image.shape[1] > MOST_PIXELS:
-        raise ValueError(f"The photo has more than {MOST_PIXELS // 1_000_000} million pixels. Make it smaller")
+    if image.shape[0] * image.shape[1] > MAX_PIXELS:
+        raise ValueError(f"The photo has more than {MAX_PIXELS // 1_000_000} million pixels. Make it smaller")
 
 
 def _spine(said: Said, page: Page) -> Spine:
@@ -84,4 +62,5 @@ def _spine(said: Said, page: Page) -> Spine:
     width, height = size if page.turns % 2 == 0 else size[::-1]
     polygon = tuple((int(np.clip(x, 0, width)), int(np.clip(y, 0, height))) for x, y in placed.round())
     text = " | ".join(line.text for line in said.group.lines)
-    return Spine(said.title, said.authors, round(said.confidence, 3), polygon, text)
+    confidence = round(said.confidence, 3)
+    return Spine(title=said.title, authors=said.authors, confidence=confidence, polygon=polygon, text=text)
