@@ -16,7 +16,7 @@ from shelfwire.errors import CODES
 from shelfwire.jobs.meter import Standing
 from shelfwire.metrics import Metrics
 from shelfwire.protocol.closes import CLOSES
-from shelfwire.settings import PREFIX, Settings, meanings
+from shelfwire.settings import VARIABLES, Settings, meanings
 from shelfwire.web.routes import document
 
 PROTOCOL: Final = Path(__file__).with_name("protocol.md")
@@ -44,7 +44,7 @@ def settings() -> str:
     rows = (
         (
             f"`--{field.encode_name.replace('_', '-')}`",
-            f"`{PREFIX}{field.name.upper()}`",
+            " or ".join(f"`{variable}`" for variable in VARIABLES[field.name]),
             _default(field),
             told[field.name],
         )

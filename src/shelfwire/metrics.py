@@ -48,6 +48,18 @@ class Metrics(Collector):
         self._received = Counter(
             "shelfwire_received_bytes", "Bytes of request bodies that were read.", registry=registry
         )
+        self._gemini = Counter(
+            "shelfwire_gemini_requests",
+            "Requests to Gemini, retries within them left out, by how they ended: ok, canceled or an error code.",
+            ["outcome"],
+            registry=registry,
+        )
+        self._tokens = Counter(
+            "shelfwire_gemini_tokens",
+            "Tokens that Gemini says it has used, by direction: in or out.",
+            ["direction"],
+            registry=registry,
+        )
         registry.register(self)
 
     def committed(self, seconds: float) -> None:
@@ -71,6 +83,13 @@ class Metrics(Collector):
             self._errors.labels("answer", code).inc()
         if received:
             self._received.inc(received)
+
+    def gemini(self, outcome: str, tokens_in: int, tokens_out: int) -> None:
+        """See `pipelines.gemini.adapter.GeminiMeter.gemini`."""
+        self._gemini.labels(outcome).inc()
+        for direction, count in (("in", tokens_in), ("out", tokens_out)):
+            if count:
+                self._tokens.labels(direction).inc(count)
 
     def render(self, standing: Standing, accept: str) -> tuple[bytes, str]:
         """Return all figures, and their content type.

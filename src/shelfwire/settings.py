@@ -81,6 +81,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         max_followers: followers at once on this node, whatever their transport.
         max_upload: bytes of all inputs of a job.
         upload_timeout: seconds without a byte after which an upload is given up.
+        gemini_api_key: the key for Gemini, which reads photos and lists of unknown layout; unset to read without it.
+        gemini_url: where Gemini is; https, or a loopback address.
+        gemini_model: the model to ask.
+        gemini_required: let items fail that Gemini does not answer for, instead of reading them without it.
+        gemini_rate: requests to Gemini within any minute.
+        gemini_at_once: requests to Gemini at a time.
+        gemini_timeout: seconds for an answer of Gemini.
         inline_results: bytes of results in a terminal message; the rest is paged.
     """
 
@@ -101,6 +108,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_followers: Positive = 10_000
     max_upload: Positive = 10 * 1024 * 1024
     upload_timeout: Annotated[float, msgspec.Meta(gt=0)] = 30.0
+    gemini_api_key: Secret | None = None
+    gemini_url: str = "https://generativelanguage.googleapis.com"
+    gemini_model: str = "gemini-flash-latest"
+    gemini_required: bool = False
+    gemini_rate: Positive = 60
+    gemini_at_once: Annotated[int, msgspec.Meta(ge=1, le=100)] = 4
+    gemini_timeout: Annotated[float, msgspec.Meta(ge=1, le=600)] = 60.0
     inline_results: Annotated[int, msgspec.Meta(ge=1024, le=MAX_INLINE_BYTES)] = 768 * 1024
 
 
@@ -112,6 +126,12 @@ def meanings() -> dict[str, str]:
 
 LISTS: Final = frozenset(field.name for field in msgspec.structs.fields(Settings) if get_origin(field.type) is tuple)
 """The settings that hold several values; as one text these are separated by commas or spaces."""
+
+
+VARIABLES: Final[Mapping[str, tuple[str, ...]]] = {
+    field.name: (PREFIX + field.name.upper(),) for field in msgspec.structs.fields(Settings)
+} | {"gemini_api_key": (f"{PREFIX}GEMINI_API_KEY", "GEMINI_API_KEY")}
+"""The environment variables of each setting, by its name; the first that is there wins."""
 
 
 def load(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
@@ -132,9 +152,9 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
         for key, value in _read_toml(Path(path)).items():
             _take(values, key.replace("-", "_"), value, f"{path}: {key}", names)
     for name in sorted(names):
-        variable = PREFIX + name.upper()
-        if variable in environ:
-            _take(values, name, environ[variable], variable, names)
+        for variable in reversed(VARIABLES[name]):
+            if variable in environ:
+                _take(values, name, environ[variable], variable, names)
     for name, value in given.items():
         _take(values, name, value, "--" + name.replace("_", "-"), names)
     settings = Settings(**values)
@@ -170,6 +190,12 @@ def _checked(name: str, value: Any) -> Any:
                 _check_key(number, key.reveal())
         case "origins":
             return tuple(_origin(origin) for origin in value)
+        case "gemini_api_key":
+            return _gemini_key(value)
+        case "gemini_url":
+            return _outside_url(value)
+        case "gemini_model":
+            return _model(value)
     return value
 
 
@@ -181,6 +207,42 @@ def _check_key(number: int, key: str) -> None:
         )
     if not re.fullmatch(r"[!-~]+", key):
         raise SettingsError(f"API key {number} has a space or a letter beyond ASCII in it, which no header can carry")
+
+
+def _gemini_key(key: Secret | None) -> Secret | None:
+    text = "" if key is None else key.reveal().strip()
+    if not text:
+        return None
+    if not re.fullmatch(r"[!-~]+", text):
+        raise SettingsError("the key has a space or a letter beyond ASCII in it, which no header can carry")
+    return Secret(text)
+
+
+def _outside_url(text: str) -> str:
+    """Check the address of an outside service, and take the slash off its end."""
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        parts, host, port = urlsplit(""), "", None
+    if (
+        not host
+        or port == 0
+        or parts.scheme not in DEFAULT_PORTS
+        or parts.query
+        or parts.fragment
+        or "@" in parts.netloc
+    ):
+        raise SettingsError("this is no address of a service. One looks like https://service.example.com")
+    if parts.scheme == "http" and not _is_loopback(host):
+        raise SettingsError(f"{host} is not this machine, and without https everybody on the way could read the key")
+    return text.rstrip("/")
+
+
+def _model(text: str) -> str:
+    if not re.fullmatch(r"(models/)?[A-Za-z0-9][A-Za-z0-9._-]{0,99}", text):
+        raise SettingsError(f"{text!r} is no name of a model. One looks like gemini-flash-latest")
+    return text
 
 
 def _origin(text: str) -> str:
@@ -208,12 +270,15 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path} is not TOML: {error}") from None
 
 
-def _check_reach(settings: Settings) -> None:
+def _is_loopback(host: str) -> bool:
     try:
-        loopback = settings.host == "localhost" or ipaddress.ip_address(settings.host).is_loopback
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
-        loopback = False
-    if not (loopback or settings.api_keys or settings.allow_keyless):
+        return False
+
+
+def _check_reach(settings: Settings) -> None:
+    if not (_is_loopback(settings.host) or settings.api_keys or settings.allow_keyless):
         raise SettingsError(
             f"host {settings.host} is not a loopback address, and there is no API key: everybody who reaches it could "
             "create jobs. Set api_keys (better as SHELFWIRE_API_KEYS than as a flag, which other users can see), use "

@@ -134,7 +134,8 @@ async def test_no_more_requests_are_under_way_at_once_than_the_limit() -> None:
     [
         (status(500), Unavailable),
         (status(503), Unavailable),
-        (status(408), Unavailable),
+        (status(408), TimedOut),
+        (status(504), TimedOut),
         (status(429), Limited),
         (httpx2.ConnectError("refused"), Unavailable),
         (httpx2.RemoteProtocolError("closed"), Unavailable),

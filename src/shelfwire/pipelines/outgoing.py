@@ -19,7 +19,7 @@ import structlog
 from shelfwire.clock import Clock, SystemClock
 
 OK: Final = range(200, 300)
-REQUEST_TIMEOUT: Final = 408
+TIMEOUTS: Final = frozenset({408, 504})
 TOO_MANY_REQUESTS: Final = 429
 SERVER_ERRORS: Final = range(500, 600)
 CONNECT_SECONDS: Final = 10.0
@@ -279,10 +279,12 @@ class Lane:
     async def _judged(self, request: httpx2.Request) -> httpx2.Response:
         response = await self._timed(request)
         status = response.status_code
-        if status in SERVER_ERRORS or status in {REQUEST_TIMEOUT, TOO_MANY_REQUESTS}:
+        if status in SERVER_ERRORS or status in TIMEOUTS or status == TOO_MANY_REQUESTS:
             self._hold(response)
             if status == TOO_MANY_REQUESTS:
                 raise Limited(self.name, f"takes no more requests for now (status {status})")
+            if status in TIMEOUTS:
+                raise TimedOut(self.name, f"did not answer in time (status {status})")
             raise Unavailable(self.name, f"answered with status {status}")
         if self._breaker.succeeded():
             log.info("an outside service is back", service=self.name)

@@ -1,0 +1,1 @@
+"""Gemini, over its REST interface: reads photos of books and rows of book lists."""
