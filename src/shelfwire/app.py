@@ -28,6 +28,7 @@ from shelfwire.jobs.worker import Worker
 from shelfwire.metrics import Metrics
 from shelfwire.metrics import metrics as metrics_route
 from shelfwire.pipelines import by_name, installed
+from shelfwire.pipelines.outside import Outside
 from shelfwire.protocol.job import Policy
 from shelfwire.protocol.messages import Metadata
 from shelfwire.settings import Settings
@@ -76,7 +77,8 @@ class Shelfwire:
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self._settings = settings or Settings()
-        self._pipelines = {**installed(), **by_name(pipelines)}
+        self._outside = Outside()
+        self._pipelines = {**installed(self._outside), **by_name(pipelines)}
         self._work = work
         self._clock = clock or SystemClock()
         self._random_bytes = random_bytes
@@ -128,9 +130,12 @@ class Shelfwire:
 
     @asynccontextmanager
     async def _running(self, _app: Litestar) -> AsyncIterator[None]:
-        async with _engine(
-            self._settings, self._pipelines, self._clock, self._random_bytes, self._metrics, work=self._work
-        ) as service:
+        async with (
+            self._outside.open(self._settings, self._metrics),
+            _engine(
+                self._settings, self._pipelines, self._clock, self._random_bytes, self._metrics, work=self._work
+            ) as service,
+        ):
             self._service = service
             try:
                 yield

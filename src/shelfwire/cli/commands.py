@@ -18,6 +18,7 @@ from shelfwire.cli.running import run
 from shelfwire.cli.tally import clean
 from shelfwire.cli.visit import Errand, Visit, refusal, warn, with_ending
 from shelfwire.client import Client, JobRef, RefusedError
+from shelfwire.client.client import GeminiWish
 from shelfwire.errors import Code
 from shelfwire.images import MAX_PHOTOS
 from shelfwire.protocol.job import Status
@@ -26,19 +27,31 @@ from shelfwire.protocol.messages import JobProgress
 T = TypeVar("T")
 
 
-def import_file(file: Path, /, *, server: str | None = None, data: Path | None = None, json: bool = False) -> int:
+def import_file(
+    file: Path,
+    /,
+    *,
+    gemini: GeminiWish | None = None,
+    server: str | None = None,
+    data: Path | None = None,
+    json: bool = False,
+) -> int:
     """Import a book list from a CSV file, and show how it goes.
 
     Args:
         file: The book list, as CSV or TSV.
+        gemini: Ask Gemini what nothing else is sure of (auto, as without this), always, or never; needs GEMINI_API_KEY.
         server: The URL of a running server, such as http://127.0.0.1:8787; or set SHELFWIRE_SERVER.
         data: The data folder to work in without a server; or set SHELFWIRE_DATA.
         json: Print each message as a line of JSON, then the outcome with every failed row.
     """
     _check_file(file)
     place = choose_place(server, data, os.environ)
-    errand = Errand(file.name, "csv_import", lambda client, key: client.import_csv(file, idempotency_key=key))
-    return run(Visit(place, _jobs_file(), as_json=json).start(errand))
+
+    def send(client: Client, key: str) -> Awaitable[JobRef]:
+        return client.import_csv(file, gemini=gemini, idempotency_key=key)
+
+    return run(Visit(place, _jobs_file(), as_json=json).start(Errand(file.name, "csv_import", send)))
 
 
 def scan(

@@ -31,6 +31,7 @@ GATEWAY: Final = frozenset({502, 504})
 
 SCAN_BATCH: Final = "/api/scan-bookshelf/batch"
 
+GeminiWish = Literal["auto", "always", "never"]
 File = Path | Upload
 """What can be sent: a file on disk or in memory."""
 
@@ -80,9 +81,25 @@ class Client:
             await story.aclose()
         await self._wire.aclose()
 
-    async def import_csv(self, path: Path, *, job_id: str | None = None, idempotency_key: str | None = None) -> JobRef:
-        """Send a CSV file and start its import. See `start` for the arguments and errors."""
-        request = Request(method="POST", path="/api/import/csv-gemini", files=[("file", path)])
+    async def import_csv(
+        self,
+        path: Path,
+        *,
+        gemini: GeminiWish | None = None,
+        job_id: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> JobRef:
+        """Send a CSV file and start its import. See `start` for the other arguments and errors.
+
+        Args:
+            path: the file.
+            gemini: whether Gemini helps to read it: where nothing else is sure of it (`auto`, as without), always or
+                never.
+            job_id: see `start`.
+            idempotency_key: see `start`.
+        """
+        fields = {} if gemini is None else {"gemini": gemini}
+        request = Request(method="POST", path="/api/import/csv-gemini", files=[("file", path)], fields=fields)
         return await self._create(request, job_id, idempotency_key)
 
     async def scan(
@@ -266,7 +283,7 @@ class Client:
         headers = {**request.headers, **self._key_header, "Idempotency-Key": key or secrets.token_urlsafe()}
         named = msgspec.structs.replace(request, headers=headers)
         if job_id is not None and request.files:
-            named = msgspec.structs.replace(named, fields={"jobId": job_id})
+            named = msgspec.structs.replace(named, fields={**request.fields, "jobId": job_id})
         elif job_id is not None:
             named = msgspec.structs.replace(named, json={**request.json, "jobId": job_id})
         data = data_of(await self._insist(named))

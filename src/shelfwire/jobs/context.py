@@ -3,7 +3,7 @@
 import asyncio
 import time
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
@@ -140,21 +140,29 @@ class Job:
         self._committer.mark(self._draft, urgent=True)
         await asyncio.sleep(0)
 
-    async def paced(self, work: Iterable[T]) -> AsyncIterator[T]:
+    async def paced(self, work: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
         """Iterate over work that computes, giving the event loop a turn every few milliseconds."""
         clock = time.perf_counter
         until = clock() + SLICE_SECONDS
+        if isinstance(work, AsyncIterable):
+            async for element in work:
+                yield element
+                if clock() > until:
+                    await asyncio.sleep(0)
+                    until = clock() + SLICE_SECONDS
+            return
         for element in work:
             yield element
             if clock() > until:
                 await asyncio.sleep(0)
                 until = clock() + SLICE_SECONDS
 
-    async def pending(self, items: Iterable[T]) -> AsyncIterator[tuple[int, T]]:
+    async def pending(self, items: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[tuple[int, T]]:
         """Iterate over the items that are to be done and not in the log yet, each with its index in the input.
 
         Every item is drawn from `items`, the recorded ones too, so a generator that decides over the whole input comes
-        to the same decisions after a crash. Waits while more than 5,000 outcomes are uncommitted.
+        to the same decisions after a crash; it may wait for others' answers before it does. Waits while more than 5,000
+        outcomes are uncommitted.
         """
         draft, recorded = self._draft, {None, *self._recorded}
         index = -1
@@ -167,7 +175,9 @@ class Job:
                 draft.room.clear()
                 await draft.room.wait()
 
-    async def each(self, items: Iterable[T], work: Callable[[int, T], Awaitable[None]], at_once: int) -> None:
+    async def each(
+        self, items: Iterable[T] | AsyncIterable[T], work: Callable[[int, T], Awaitable[None]], at_once: int
+    ) -> None:
         """Do `work` for every item that `pending` gives, several at a time, and wait for all of it.
 
         Outcomes are recorded as they come, in any order. The first exception stops what is under way and is raised.

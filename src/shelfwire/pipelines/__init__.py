@@ -11,14 +11,18 @@ from shelfwire.jobs.context import Pipeline
 from shelfwire.pipelines.ai_scan.pipeline import AiScan
 from shelfwire.pipelines.checking import PipelineError, by_name, checked, quoted, shown
 from shelfwire.pipelines.csv_import.pipeline import CsvImport
+from shelfwire.pipelines.outside import Outside
 
 __all__ = ["GROUP", "PipelineError", "by_name", "installed"]
 
 GROUP: Final = "shelfwire.pipelines"
 
 
-def installed() -> dict[str, Pipeline]:
+def installed(outside: Outside | None = None) -> dict[str, Pipeline]:
     """Make one of each pipeline, by name; one of another package takes the place of our own.
+
+    Args:
+        outside: the services that our own reach, once they are there.
 
     Raises:
         PipelineError: an entry point is broken, or two have pipelines of one name.
@@ -34,7 +38,7 @@ def installed() -> dict[str, Pipeline]:
                 f"{pipeline.name!r}. Rename one, or uninstall its package"
             )
         others[pipeline.name], sources[pipeline.name] = pipeline, source
-    own: tuple[Pipeline, ...] = (CsvImport(), AiScan())
+    own: tuple[Pipeline, ...] = (CsvImport(outside), AiScan())
     return {**{pipeline.name: pipeline for pipeline in own}, **others}
 
 

@@ -25,6 +25,7 @@ from shelfwire.web.describing import (
     BINARY,
     CREATING,
     FORM_TYPE,
+    GEMINI_WISH,
     IDEMPOTENCY_KEY,
     JSON_TYPE,
     LOCATION,
@@ -38,6 +39,7 @@ from shelfwire.web.describing import (
 from shelfwire.web.mount import root_of
 from shelfwire.web.shapes import CreatedJob, created_of
 from shelfwire.web.uploads import JOB_ID, Form, Intake, Received, Write, bounded, parsed, receive_form, too_large
+from shelfwire.wishes import NO_KEY, NO_KEY_FOR_A_PERSON, WISH_INPUT, Wish
 
 REQUEST: Final = "request"
 """The name of the input that a JSON body becomes."""
@@ -54,7 +56,9 @@ HttpRequest = Request[Any, Any, Any]
     security=API_KEY,
     responses=refusals(*CREATING),
     response_headers=[LOCATION],
-    operation_class=operation(body={FORM_TYPE: form(file=BINARY, jobId=OWN_ID)}, headers=[IDEMPOTENCY_KEY]),
+    operation_class=operation(
+        body={FORM_TYPE: form(file=BINARY, jobId=OWN_ID, gemini=GEMINI_WISH)}, headers=[IDEMPOTENCY_KEY]
+    ),
 )
 async def import_csv(
     request: HttpRequest,
@@ -65,7 +69,8 @@ async def import_csv(
     """Start the import of a CSV file, sent as the form field `file`."""
     caller = access.admit_creation(request)
     async with service.upload() as upload:
-        form = await form_of(request, settings, upload.write, Intake(settings.max_upload, "file"))
+        form = await form_of(request, settings, upload.write, Intake(settings.max_upload, "file", texts=(WISH_INPUT,)))
+        form = await _with_wish(form, settings, upload)
         return await create(request, service, caller, upload, "csv_import", form)
 
 
@@ -206,8 +211,24 @@ async def _json(request: HttpRequest, settings: Settings, upload: Upload) -> For
     return Form({REQUEST: Received(None, len(body), digest)}, job_id)
 
 
+async def _with_wish(form: Form, settings: Settings, upload: Upload) -> Form:
+    """Make an input of the wish that a form brings, if it brings one."""
+    text = form.texts.get(WISH_INPUT)
+    if text is None:
+        return form
+    if text not in list(Wish):
+        raise ShelfwireError(Code.INVALID_REQUEST, f"The form field {WISH_INPUT} must be one of: {', '.join(Wish)}")
+    if text == Wish.ALWAYS and settings.gemini_api_key is None:
+        raise ShelfwireError(Code.INVALID_REQUEST, NO_KEY, user_message=NO_KEY_FOR_A_PERSON)
+    data = text.encode()
+    await upload.write(WISH_INPUT, data)
+    wish = Received(None, len(data), hashlib.sha256(data).digest())
+    return form._replace(inputs={**form.inputs, WISH_INPUT: wish})
+
+
 def _metadata(inputs: Mapping[str, Received], photos: int | None) -> Metadata:
-    files = [received for received in inputs.values() if received.file_name is not None] or list(inputs.values())
+    content = {name: received for name, received in inputs.items() if name != WISH_INPUT} or inputs
+    files = [received for received in content.values() if received.file_name is not None] or list(content.values())
     size = sum(received.size for received in files)
     return Metadata(file_name=files[0].file_name, file_size=size, photo_count=photos)
 

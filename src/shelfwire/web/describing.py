@@ -24,6 +24,7 @@ from litestar.openapi.spec.enums import OpenAPIFormat
 
 from shelfwire.errors import CODES, Code
 from shelfwire.web.answers import PROBLEM_TYPE, Problem
+from shelfwire.wishes import Wish
 
 JSON_TYPE: Final = "application/json"
 FORM_TYPE: Final = "multipart/form-data"
@@ -56,6 +57,11 @@ def _text(meaning: str, **more: Any) -> Schema:
 
 BINARY: Final = _text("The file.", format=OpenAPIFormat.BINARY, min_length=1)
 OWN_ID: Final = _text("The caller's own choice of the job's id.", format=OpenAPIFormat.UUID)
+GEMINI_WISH: Final = _text(
+    "Whether Gemini helps to read the list: where nothing else is sure of it, always or never.",
+    enum=list(map(str, Wish)),
+    default=str(Wish.AUTO),
+)
 DOCUMENT: Final = Schema(type=OpenAPIType.OBJECT)
 LINES: Final = _text("The items of the page, each a line of JSON as in `items`.")
 TABLE: Final = _text("The items of the page as a table with a header, safe to open in a spreadsheet.")

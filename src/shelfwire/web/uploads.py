@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
@@ -34,10 +34,11 @@ class Received(NamedTuple):
 
 
 class Form(NamedTuple):
-    """A form: its inputs by the field they came in, and the id the caller wants for the job."""
+    """A form: its inputs by the field they came in, the id the caller wants for the job, and other short texts."""
 
     inputs: dict[str, Received]
     job_id: str | None
+    texts: Mapping[str, str] = {}
 
 
 class Intake(NamedTuple):
@@ -48,12 +49,14 @@ class Intake(NamedTuple):
         field: the only form field that is an input; others are passed over. None takes them all, under their names.
         names: the inputs that the field becomes where it may come several times, in order; the field's own name else.
         each: bytes of one input, where that is less.
+        texts: fields that hold a short text and are no inputs by themselves.
     """
 
     limit: int
     field: str | None = None
     names: Sequence[str] = ()
     each: int | None = None
+    texts: Sequence[str] = ()
 
 
 T = TypeVar("T")
@@ -108,7 +111,8 @@ async def receive_form(
     if reader.over is not None:
         raise too_large(reader.over)
     await reader.flush(1)
-    return _checked(Form(reader.inputs, reader.job_id), intake.field or "file")
+    texts = reader.texts
+    return _checked(Form(reader.inputs, texts.pop(JOB_ID, None), texts), intake.field or "file")
 
 
 class _Reader:
@@ -118,16 +122,17 @@ class _Reader:
         intake, write: see `receive_form`.
 
     Attributes:
-        inputs, job_id: what has come; see `Form`.
+        inputs, texts: what has come; see `Form`. The id is among the texts.
         over: the limit that it has exceeded, if any. The rest is read all the same, that its sender gets to see the
             answer.
     """
 
     def __init__(self, intake: Intake, write: Write) -> None:
         self.inputs: dict[str, Received] = {}
-        self.job_id: str | None = None
+        self.texts: dict[str, str] = {}
         self.over: int | None = None
         self._intake = intake
+        self._texts = {JOB_ID, *intake.texts}
         self._write = write
         self._size = self._own_size = 0
         self._segment: MultipartSegment | None = None
@@ -142,10 +147,10 @@ class _Reader:
             return
         elif event is None:
             self._end(self._segment)
-        elif self._segment.name == JOB_ID:
-            self.job_id = (self.job_id or "") + event.decode("utf-8", "replace")
-            if len(self.job_id) > FIELD_BYTES:
-                raise ShelfwireError(Code.INVALID_REQUEST, f"The form field {JOB_ID} is too long for a UUID")
+        elif (name := self._segment.name) in self._texts:
+            self.texts[name] += event.decode("utf-8", "replace")
+            if len(self.texts[name]) > FIELD_BYTES:
+                raise ShelfwireError(Code.INVALID_REQUEST, f"The form field {name} is too long")
         else:
             self._size += len(event)
             self._own_size += len(event)
@@ -169,8 +174,8 @@ class _Reader:
         name = segment.name or ""
         if self.over is not None:
             return
-        if name == JOB_ID and self.job_id is None:
-            self._segment, self.job_id = segment, ""
+        if name in self._texts and name not in self.texts:
+            self._segment, self.texts[name] = segment, ""
             return
         name = self._input_of(name)
         wanted = name not in self.inputs and name != JOB_ID
@@ -203,7 +208,7 @@ class _Reader:
         return self._intake.names[len(self.inputs)]
 
     def _end(self, segment: MultipartSegment) -> None:
-        if segment.name != JOB_ID:
+        if segment.name not in self._texts:
             name = clip(segment.filename, MAX_NAME_CHARS) if segment.filename else None
             self.inputs[self._parts[-1][0]] = Received(name, segment.size, self._hash.digest())
         self._segment = None

@@ -1,6 +1,6 @@
 """Which column holds what: by the header's names, or by what the cells look like where there is no header."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -11,6 +11,8 @@ from shelfwire.pipelines.csv_import.isbn import looks_like_isbn
 from shelfwire.pipelines.csv_import.keys import text_key
 from shelfwire.pipelines.csv_import.sources import SOURCES, Source
 
+GENERIC: Final = "generic"
+"""The source of a list that is no export of a known kind."""
 _MOST_NAME_CHARACTERS: Final = 80
 _KNOWN: Final = frozenset(
     {*OTHER_COLUMNS, *(name for names in LANGUAGES.values() for name in names)}
@@ -67,17 +69,17 @@ def map_columns(header: Sequence[str], sample: Sequence[Sequence[str]]) -> Colum
     if "title" not in found.values():
         untold = [index for index, key in enumerate(keys) if key and index not in found and key not in OTHER_COLUMNS]
         found |= _by_position(untold, found.values(), sample)
-    return Columns("generic", names, _in_order(found), language)
+    return Columns(GENERIC, names, in_order(found), language)
 
 
 def infer_columns(sample: Sequence[Sequence[str]]) -> Columns:
     """Guess the columns of a file without header: ISBNs by their shape, then title and author by position."""
     width = max(map(len, sample), default=0)
-    isbns = (index for index in range(width) if _mostly(_column(sample, index), looks_like_isbn))
+    isbns = (index for index in range(width) if mostly(column_of(sample, index), looks_like_isbn))
     found = dict.fromkeys(islice(isbns, 1), "isbn")
     found |= _by_position([index for index in range(width) if index not in found], (), sample)
     names = tuple(found.get(index, f"column {index + 1}") for index in range(width))
-    return Columns("generic", names, _in_order(found), "en")
+    return Columns(GENERIC, names, in_order(found), "en")
 
 
 def generic_field(key: str, language: str) -> str | None:
@@ -122,25 +124,29 @@ def _source_fields(source: Source, keys: list[str]) -> tuple[tuple[int, str], ..
     return tuple((keys.index(name), field) for name, field in source.columns.items() if name in keys)
 
 
-def _in_order(found: dict[int, str]) -> tuple[tuple[int, str], ...]:
+def in_order(found: Mapping[int, str]) -> tuple[tuple[int, str], ...]:
+    """The fields of columns in order of precedence, as `Columns.fields` has them."""
     order = {field: place for place, field in enumerate(FIELD_ORDER)}
     return tuple(sorted(found.items(), key=lambda column: (order[column[1]], column[0])))
 
 
 def _by_position(untold: list[int], told: Collection[str], sample: Sequence[Sequence[str]]) -> dict[int, str]:
     wanted = [field for field in ("title", "author") if field not in told]
-    texts = [index for index in untold if not _mostly(_column(sample, index), _is_number)]
+    texts = [index for index in untold if not mostly(column_of(sample, index), is_number)]
     return dict(zip(texts, wanted, strict=False))
 
 
-def _column(sample: Sequence[Sequence[str]], index: int) -> Iterator[str]:
+def column_of(sample: Sequence[Sequence[str]], index: int) -> Iterator[str]:
+    """The cells of a column that hold something, stripped."""
     return (cell for row in sample if index < len(row) and (cell := row[index].strip()))
 
 
-def _mostly(cells: Iterator[str], test: Callable[[str], bool]) -> bool:
+def mostly(cells: Iterable[str], test: Callable[[str], bool]) -> bool:
+    """Whether more than half of some cells pass a test; no if there are none."""
     verdicts = [test(cell) for cell in cells]
     return sum(verdicts) * 2 > len(verdicts)
 
 
-def _is_number(cell: str) -> bool:
+def is_number(cell: str) -> bool:
+    """Whether a cell holds a number alone."""
     return cell.replace(".", "", 1).replace(",", "", 1).isdecimal()

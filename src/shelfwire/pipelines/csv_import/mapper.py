@@ -1,13 +1,15 @@
 """Rows to books: the plan of a file, made once, and its use on each row."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Final
 
 from shelfwire.pipelines.csv_import import dates, values
 from shelfwire.pipelines.csv_import.books import Book
 from shelfwire.pipelines.csv_import.dialect import Layout
 from shelfwire.pipelines.csv_import.fields import DATES, Draft, Take, field_of
+from shelfwire.pipelines.csv_import.headers import column_of
 from shelfwire.pipelines.csv_import.isbn import is_shortened, looks_like_isbn
 from shelfwire.pipelines.csv_import.problems import RowProblem
 from shelfwire.pipelines.csv_import.rows import RawRow
@@ -35,15 +37,16 @@ class BookMapper:
         self._author = index_of.get("author")
         self._isbn = index_of.get("isbn13", index_of.get("isbn"))
         day_first = dates.is_day_first(
-            (cell for index, field in columns.fields if field in DATES for cell in _column(sample, index)),
+            (cell for index, field in columns.fields if field in DATES for cell in column_of(sample, index)),
             default=columns.language != "en",
         )
         scale = values.STARS
         if columns.source == "generic" and "rating" in index_of:
-            scale = values.rating_scale(_column(sample, index_of["rating"]))
+            scale = values.rating_scale(column_of(sample, index_of["rating"]))
+        self._field = partial(field_of, day_first=day_first, scale=scale)
         self._plan: list[tuple[int, int, Take]] = []
         for index, name in columns.fields:
-            field = field_of(name, day_first=day_first, scale=scale)
+            field = self._field(name)
             self._plan.append((index, field.most, field.take))
         self._names = columns.names
         self._header = list(columns.names) if layout.header_row else None
@@ -67,12 +70,28 @@ class BookMapper:
                     if not cell:
                         continue
                 take(cell, draft)
-        if "title" not in draft:
-            draft["title"] = _identifier(draft)
-        if "authors" not in draft:
-            draft["authors"] = ()
-        draft.pop("roles", None)
-        return Book(**draft)
+        return _finished(draft)
+
+    def composed(self, row: int, told: Iterable[tuple[str, str]]) -> Book:
+        """Make a book of what somebody else has found in a row, by the same rules as `book`.
+
+        Args:
+            row: Its number.
+            told: Fields, and what would stand in their cells.
+
+        Raises:
+            RowProblem: As `book`.
+        """
+        draft: Draft = {"row": row}
+        for name, cell in told:
+            field = self._field(name)
+            if text := cell.strip()[: field.most]:
+                field.take(text, draft)
+        return _finished(draft)
+
+    def text_of(self, raw: RawRow) -> Sequence[str]:
+        """The cells of a row for somebody to read: of a list without columns, the line as it was."""
+        return raw.cells if self._width > 1 else [self._delimiter.join(raw.cells)]
 
     def _cut(self, cell: str, most: int, index: int, draft: Draft) -> str:
         if len(cell) <= most:
@@ -126,6 +145,15 @@ class BookMapper:
         return [*cells[:author], authors, *cells[author + surplus + 1 :]]
 
 
+def _finished(draft: Draft) -> Book:
+    if "title" not in draft:
+        draft["title"] = _identifier(draft)
+    if "authors" not in draft:
+        draft["authors"] = ()
+    draft.pop("roles", None)
+    return Book(**draft)
+
+
 def _identifier(draft: Draft) -> str:
     """What a book without title is called.
 
@@ -148,7 +176,3 @@ def _identifier(draft: Draft) -> str:
 def _unwrapped(cell: str) -> str:
     wrapped = _WRAPPED.match(cell)
     return wrapped[1].strip() if wrapped else cell
-
-
-def _column(sample: Sequence[Sequence[str]], index: int) -> list[str]:
-    return [cell for row in sample if index < len(row) and (cell := row[index].strip())]

@@ -1,38 +1,90 @@
 """The pipeline `csv_import`: every data row of the file is an item, done or failed."""
 
 import asyncio
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from typing import Final, NamedTuple
 
 import msgspec
 
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.context import Job
+from shelfwire.pipelines.csv_import.asking import Asking, Reading
 from shelfwire.pipelines.csv_import.books import Book
+from shelfwire.pipelines.csv_import.confidence import Doubt
 from shelfwire.pipelines.csv_import.duplicates import SeenBooks
 from shelfwire.pipelines.csv_import.problems import RepeatedBook, RowProblem, UnreadableCsv
 from shelfwire.pipelines.csv_import.reader import BookFile, read
+from shelfwire.pipelines.gemini.adapter import Gemini
+from shelfwire.pipelines.outside import Outside
+from shelfwire.wishes import NO_KEY, NO_KEY_FOR_A_PERSON, WISH_INPUT, Wish
 
 MAX_ROWS: Final = 100_000
+LEFT_OUT: Final = "Gemini's answer leaves the row out, or does not fit it"
 
-Verdict = Book | tuple[RepeatedBook, Book] | RowProblem
+
+class Unanswered(NamedTuple):
+    """A row that Gemini had to read, and has not."""
+
+    row: int
+    error: ShelfwireError
+
+
+Verdict = Book | tuple[RepeatedBook, Book] | RowProblem | Unanswered
 
 
 class CsvImport:
-    """Reads one input, `file`; its results are the books of `books.Book`."""
+    """Reads one input, `file`; its results are the books of `books.Book`.
+
+    Another input, `gemini`, may hold a `Wish`. By itself it asks Gemini, if there is one, about what `doubt_of` says is
+    not to be read with confidence: about the columns of a table by a sample, about free text row by row.
+
+    Args:
+        outside: where Gemini is, if there is one.
+    """
 
     name = "csv_import"
     results_name = "books"
     columns = tuple(field.encode_name for field in msgspec.structs.fields(Book))
 
+    def __init__(self, outside: Outside | None = None) -> None:
+        self._outside = outside or Outside()
+
     async def run(self, job: Job) -> str:
         """See `jobs.context.Pipeline`."""
+        wish = _wish_of(await job.input(WISH_INPUT))
         try:
             file = await asyncio.to_thread(read, await job.input("file"))
         except UnreadableCsv as error:
             raise ShelfwireError(Code.CSV_UNREADABLE, str(error), user_message=str(error)) from None
+        gemini = self._gemini_for(wish, file)
+        if gemini is None:
+            await self._import(job, file, verdicts(file))
+            return summary(job.succeeded, job.failed)
+        required = self._outside.gemini_required
+        asking = Asking(job, gemini, required=required)
+        text = file.doubt is Doubt.TEXT or not await _explained(file, asking)
+        if text and asking.failed is None:
+            async with asking.readings(file) as readings:
+                await self._import(job, file, told(file, readings, required=required))
+        else:
+            await self._import(job, file, verdicts(file))
+        return f"{summary(job.succeeded, job.failed)}. {help_of(asking, required=required)}"
+
+    def _gemini_for(self, wish: Wish, file: BookFile) -> Gemini | None:
+        """Who is asked about a file, if anybody.
+
+        Raises:
+            ShelfwireError: `E_INVALID_REQUEST`: it must be asked, and there is no key.
+        """
+        gemini = self._outside.gemini
+        if wish is Wish.ALWAYS and gemini is None:
+            raise ShelfwireError(Code.INVALID_REQUEST, NO_KEY, user_message=NO_KEY_FOR_A_PERSON)
+        return gemini if wish is Wish.ALWAYS or (wish is Wish.AUTO and file.doubt is not None) else None
+
+    @staticmethod
+    async def _import(job: Job, file: BookFile, found: Iterable[Verdict] | AsyncIterable[Verdict]) -> None:
         await job.start(await _count(job, file), job.metadata)
-        async for index, verdict in job.pending(verdicts(file)):
+        async for index, verdict in job.pending(found):
             match verdict:
                 case Book(title=title, authors=authors, isbn13=isbn):
                     job.record(index, verdict, title=title, author=authors[0] if authors else None, isbn=isbn)
@@ -42,7 +94,8 @@ class CsvImport:
                 case RowProblem(row=row, title=title):
                     why = ShelfwireError(Code.ROW_INVALID, str(verdict), user_message=str(verdict))
                     job.fail(index, why, title=title or None, row=row)
-        return summary(job.succeeded, job.failed)
+                case Unanswered(row=row, error=why):
+                    job.fail(index, why, row=row)
 
 
 def verdicts(file: BookFile) -> Iterator[Verdict]:
@@ -54,18 +107,85 @@ def verdicts(file: BookFile) -> Iterator[Verdict]:
         except RowProblem as problem:
             yield problem
             continue
+        yield _admitted(book, seen)
+
+
+async def told(file: BookFile, readings: AsyncIterator[Reading], *, required: bool) -> AsyncIterator[Verdict]:
+    """The same of rows that Gemini has read, or should have.
+
+    Args:
+        file: the file.
+        readings: of every row, in its order.
+        required: whether a row without an answer fails, instead of being read without it.
+    """
+    seen = SeenBooks()
+    async for reading in readings:
+        raw = reading.raw
+        if required and reading.asked and not reading.answered:
+            yield Unanswered(raw.row, reading.error or ShelfwireError(Code.GEMINI_BAD_OUTPUT, LEFT_OUT))
+            continue
         try:
-            seen.admit(book)
-        except RepeatedBook as repeated:
-            yield repeated, book
-        else:
-            yield book
+            book = _book_of(file, reading)
+        except RowProblem as problem:
+            yield problem
+            continue
+        yield _admitted(book, seen)
+
+
+def _book_of(file: BookFile, reading: Reading) -> Book:
+    if not reading.answered:
+        return file.book(reading.raw)
+    row, book = reading.raw.row, reading.book
+    if book is None:
+        raise RowProblem(f"Row {row} names no book. Write its title there and import the file again.", row=row)
+    cells = {"title": book.title, "author": "; ".join(book.authors), "isbn": book.isbn}
+    cells |= {"publisher": book.publisher, "year": book.year}
+    return file.composed(row, ((field, cell) for field, cell in cells.items() if cell))
+
+
+def _admitted(book: Book, seen: SeenBooks) -> Verdict:
+    try:
+        seen.admit(book)
+    except RepeatedBook as repeated:
+        return repeated, book
+    return book
 
 
 def summary(added: int, failed: int) -> str:
     """What the import came to, for a person."""
     books = f"Added {added:,} {'book' if added == 1 else 'books'} to your library"
     return books if not failed else f"{books}; {failed:,} {'row was' if failed == 1 else 'rows were'} not imported"
+
+
+def help_of(asking: Asking, *, required: bool) -> str:
+    """What Gemini's help came to, for a person."""
+    used = f"Gemini used {asking.usage.total:,} tokens"
+    rows = f"{asking.unanswered:,} {'row' if asking.unanswered == 1 else 'rows'}"
+    if asking.failed is None:
+        return used if not asking.unanswered else f"{used} and had no answer for {rows}"
+    missing = f"Gemini was not available ({asking.failed.code})"
+    if required:
+        return f"{missing} for {rows}; {used}"
+    what = "the columns were guessed" if not asking.unanswered else f"{rows} were read without it"
+    return f"{missing}: {what}; {used}"
+
+
+async def _explained(file: BookFile, asking: Asking) -> bool:
+    """Whether it is known what the columns of a table hold; not if the rows are free text after all."""
+    answer = await asking.columns(file)
+    if answer is None or not answer.fields:
+        return False
+    file.explain(answer.fields, header=answer.header)
+    return True
+
+
+def _wish_of(data: bytes) -> Wish:
+    try:
+        return Wish(data.decode() or Wish.AUTO)
+    except ValueError:
+        raise ShelfwireError(
+            Code.INVALID_REQUEST, f"The input {WISH_INPUT} must be one of: {', '.join(Wish)}"
+        ) from None
 
 
 async def _count(job: Job, file: BookFile) -> int:
