@@ -1,7 +1,8 @@
 """A server in a process of its own, whose photos are read by their colour."""
 
-from shelfwire.pipelines.ai_scan.pipeline import AiScan, OfflineReader
+from shelfwire.pipelines.ai_scan.pipeline import AiScan
 from shelfwire.pipelines.ai_scan.process import Opener
+from shelfwire.pipelines.ai_scan.readers import OfflineReader
 from tests.pipelines.ai_scan.scripted import COMMAND
 from tests.servers import serve
 

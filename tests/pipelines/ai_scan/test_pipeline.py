@@ -16,8 +16,9 @@ from shelfwire.app import Shelfwire
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.images import MAX_PHOTO_BYTES, MAX_PHOTOS
 from shelfwire.pipelines.ai_scan.books import Confirmed
-from shelfwire.pipelines.ai_scan.pipeline import AiScan, Catalogue, OfflineReader
+from shelfwire.pipelines.ai_scan.pipeline import AiScan, Catalogue
 from shelfwire.pipelines.ai_scan.process import Opener
+from shelfwire.pipelines.ai_scan.readers import OfflineReader
 from shelfwire.pipelines.ai_scan.talk import Spine
 from shelfwire.protocol.messages import JobProgress
 from shelfwire.server import serving

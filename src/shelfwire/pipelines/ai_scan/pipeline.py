@@ -1,9 +1,7 @@
 """The pipeline `ai_scan`: an item is a photo, its result the books on it."""
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
-from importlib.util import find_spec
-from typing import Any, Final, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import msgspec
 
@@ -13,61 +11,8 @@ from shelfwire.jobs.context import Job
 from shelfwire.jobs.store import Item
 from shelfwire.pipelines.ai_scan import books
 from shelfwire.pipelines.ai_scan.books import Confirmed
-from shelfwire.pipelines.ai_scan.process import Opener
+from shelfwire.pipelines.ai_scan.readers import OfflineReader, PhotoReader, Reading
 from shelfwire.pipelines.ai_scan.talk import Spine
-
-OFFLINE_AT_ONCE: Final = 1
-"""Photos are read one after the other: one reader uses all cores."""
-ASKED_AT_ONCE: Final = 4
-
-
-class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """What a reader found on a photo.
-
-    Attributes:
-        spines: the books.
-        width, height: of the photo as it is meant to be looked at, in pixels.
-        reader: who has read it: `offline` or `gemini`.
-        tokens: what it cost.
-        instead_of: why another reader, asked first, did not; None if it was not asked.
-    """
-
-    spines: Sequence[Spine]
-    width: int
-    height: int
-    reader: str
-    tokens: int = 0
-    instead_of: Code | None = None
-
-
-class PhotoReader(Protocol):
-    """Reads photos."""
-
-    at_once: int
-
-    def ready(self) -> None:
-        """Say whether it can.
-
-        Raises:
-            ShelfwireError: it cannot.
-        """
-        ...
-
-    async def read(self, photo: bytes, spotted: Callable[[str], None]) -> Reading:
-        """Find the books on a photo.
-
-        Args:
-            photo: the file, as it was sent.
-            spotted: is told of each title as it is read.
-
-        Raises:
-            ShelfwireError: it cannot be read.
-        """
-        ...
-
-    async def close(self) -> None:
-        """Let go of what it holds."""
-        ...
 
 
 class Catalogue(Protocol):
@@ -76,29 +21,6 @@ class Catalogue(Protocol):
     async def confirm(self, spines: Sequence[Spine]) -> Sequence[Confirmed | None]:
         """Look up what was read; None for each that it does not know."""
         ...
-
-
-class OfflineReader:
-    """Reads photos on this machine, in a process of its own. It needs the extra `shelfwire[scan]`."""
-
-    at_once = OFFLINE_AT_ONCE
-
-    def __init__(self, opener: Opener | None = None) -> None:
-        self._opener = opener or Opener()
-
-    def ready(self) -> None:
-        """See `PhotoReader`."""
-        if not _installed():
-            raise ShelfwireError(Code.SCAN_UNAVAILABLE)
-
-    async def read(self, photo: bytes, spotted: Callable[[str], None]) -> Reading:
-        """See `PhotoReader`."""
-        found = await self._opener.books(photo, spotted)
-        return Reading(spines=found.spines, width=found.width, height=found.height, reader="offline")
-
-    async def close(self) -> None:
-        """See `PhotoReader`."""
-        await self._opener.close()
 
 
 class AiScan:
@@ -157,10 +79,24 @@ class AiScan:
         """Let go of the readers."""
         await self._reader.close()
 
-    async def _result(self, job: Job, index: int, photo: bytes) -> dict[str, Any]:
+    async def _reading(self, job: Job, index: int, photo: bytes) -> Reading:
+        """Read a photo, or return what an earlier attempt has read: neither money nor time is spent twice.
+
+        Raises:
+            ShelfwireError: it cannot be read, or has no books; the next attempt looks again.
+        """
+        name = f"reading-{index}"
+        kept = await job.kept(name)
+        if kept is not None:
+            return msgspec.json.decode(kept, type=Reading)
         reading = await self._reader.read(photo, job.show)
         if not reading.spines:
             raise ShelfwireError(Code.NO_BOOKS_FOUND)
+        await job.keep(name, msgspec.json.encode(reading))
+        return reading
+
+    async def _result(self, job: Job, index: int, photo: bytes) -> dict[str, Any]:
+        reading = await self._reading(job, index, photo)
         confirmed: Sequence[Confirmed | None] = [None] * len(reading.spines)
         if self._catalogue is not None:
             confirmed = await self._catalogue.confirm(reading.spines)
@@ -207,11 +143,6 @@ async def _photos(job: Job) -> list[str]:
             Code.INVALID_REQUEST, f"There are no photos. They are inputs named {names[0]}, {names[1]} and so on"
         )
     return names[:count]
-
-
-@lru_cache(maxsize=1)
-def _installed() -> bool:
-    return all(find_spec(module) is not None for module in ("rapidocr", "onnxruntime", "cv2"))
 
 
 def _counted(count: int, noun: str) -> str:
