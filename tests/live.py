@@ -13,7 +13,6 @@ from websockets.asyncio.client import ClientConnection, connect
 from shelfwire.app import Shelfwire
 from shelfwire.jobs.context import Job
 from shelfwire.jobs.service import JobService
-from shelfwire.pipelines.csv_import.pipeline import CsvImport
 from shelfwire.protocol.grants import Grant, digest
 from shelfwire.protocol.job import create
 from shelfwire.protocol.messages import Message, decode
@@ -122,6 +121,6 @@ async def live_server(folder: Path, *, gated: bool = False, port: int = 0, **opt
     """Run a server on a data folder within a test."""
     settings = Settings(data=folder, port=port, **{"create_limit": 0, **options})
     gate = Gated()
-    app = Shelfwire(settings, pipelines=[gate if gated else CsvImport()])
+    app = Shelfwire(settings, pipelines=[gate] if gated else [])
     async with serving(app, settings) as url, httpx2.AsyncClient(base_url=url) as http:
         yield Server(url, app, http, gate)

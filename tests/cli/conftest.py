@@ -24,7 +24,8 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 
 def environment(folder: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("SHELFWIRE_")}
+    ours = ("SHELFWIRE_", "GEMINI_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     own = {
         "STATE": str(folder / "state"),
         "DATA": str(folder / "data"),
