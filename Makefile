@@ -26,7 +26,7 @@ layers: $(VENV)/.dev
 check: $(VENV)/.dev
 	$(BIN)/coverage erase
 	$(BIN)/pytest tests/protocol --cov=shelfwire.protocol --cov-fail-under=100 -q
-	$(BIN)/pytest --cov=shelfwire --durations=10
+	$(BIN)/pytest -n 3 --dist loadfile --cov=shelfwire --durations=10
 
 docs: $(VENV)/.installed
 	$(BIN)/python docs/tables.py

@@ -34,7 +34,9 @@ async def opening(**options: float) -> AsyncIterator[Opener]:
 
 
 def children() -> list[int]:
-    return [child.pid for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+    """The processes that open photos; those of other tests may be on their way out."""
+    own = psutil.Process().children()
+    return [child.pid for child in own if child.status() != psutil.STATUS_ZOMBIE and COMMAND[-1] in child.cmdline()]
 
 
 def ignored(_: str) -> None:
