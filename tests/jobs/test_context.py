@@ -1,7 +1,7 @@
 """What pipelines are given beside a plain loop: many items at once, what is kept, what is shown, how results fold."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -216,3 +216,31 @@ def _concluded(fold: Any) -> Any:
     assert isinstance(message, Message)
     assert isinstance(message.payload, JobComplete)
     return message.payload.results
+
+
+async def test_items_may_be_drawn_from_what_waits_for_others_and_the_recorded_ones_are_passed_over_there_too(
+    make_engine: MakeEngine,
+) -> None:
+    drawn: list[int] = []
+    done: list[tuple[int, str]] = []
+
+    async def answers() -> AsyncIterator[str]:
+        for number in range(4):
+            await asyncio.sleep(0)
+            drawn.append(number)
+            yield f"answer {number}"
+
+    async def body(job: Job) -> str:
+        await job.start(total=4)
+        async for index, answer in job.pending(answers()):
+            if job.attempt == 1 and index == 2:
+                raise RuntimeError("broken")
+            job.record(index, answer)
+            done.append((index, answer))
+        return "Done"
+
+    async with make_engine(body) as engine:
+        told = await engine.story(await engine.submit())
+        assert isinstance(told[-1].payload, JobComplete)
+    assert drawn == [0, 1, 2, 0, 1, 2, 3]
+    assert done == [(number, f"answer {number}") for number in range(4)]

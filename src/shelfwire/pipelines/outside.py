@@ -32,9 +32,11 @@ class Outside:
             meter: hears what requests cost.
         """
         self.gemini_required = settings.gemini_required
+        if settings.gemini_api_key is None:
+            yield
+            return
         async with httpx2.AsyncClient(headers={"user-agent": f"shelfwire/{__version__}"}) as client:
-            if settings.gemini_api_key is not None:
-                self.gemini = Gemini(client, settings, settings.gemini_api_key, meter=meter)
+            self.gemini = Gemini(client, settings, settings.gemini_api_key, meter=meter)
             try:
                 yield
             finally:
