@@ -75,7 +75,7 @@ class Asking:
 
     Args:
         job: the job.
-        gemini: is asked.
+        gemini: is asked; None where there is none any more, so that only what is kept counts.
         required: whether nothing else may take the place of its answers.
 
     Attributes:
@@ -84,7 +84,7 @@ class Asking:
         failed: why, if it was not these rows' own fault.
     """
 
-    def __init__(self, job: Job, gemini: Gemini, *, required: bool) -> None:
+    def __init__(self, job: Job, gemini: Gemini | None, *, required: bool) -> None:
         self._job = job
         self._gemini = gemini
         self._required = required
@@ -106,7 +106,7 @@ class Asking:
         kept = await self._kept(name)
         if kept is None:
             try:
-                answer = await self._gemini.read_columns(sample, len(file.columns))
+                answer = await self._asked().read_columns(sample, len(file.columns))
                 kept = _Kept(self._job.id, answer.usage, columns=answer)
             except GeminiError as error:
                 if self._required:
@@ -135,7 +135,7 @@ class Asking:
     async def _in_order(self, file: BookFile, tasks: deque[asyncio.Task[list[Reading]]]) -> AsyncIterator[Reading]:
         for chunk in _chunks(file):
             tasks.append(asyncio.create_task(self._read(file, chunk)))
-            if len(tasks) >= 2 * self._gemini.at_once:
+            if len(tasks) >= 2 * (1 if self._gemini is None else self._gemini.at_once):
                 for reading in await self._next(tasks):
                     yield reading
         while tasks:
@@ -172,7 +172,7 @@ class Asking:
             return _Kept(self._job.id, Usage(), code=self.failed.code, message=self.failed.message)
         self._job.show(text_of_row(asked[0].cells)[:MOST_SHOWN])
         try:
-            answer = await self._gemini.read_rows(asked)
+            answer = await self._asked().read_rows(asked)
         except GeminiError as error:
             if error.code in _SPOILT and not error.hopeless and len(asked) > LEAST_SPLIT:
                 return await self._in_halves(asked, error)
@@ -180,6 +180,11 @@ class Asking:
                 self._barren, self.failed = MOST_BARREN, error
             return _Kept(self._job.id, error.usage, code=error.code, message=error.message)
         return _Kept(self._job.id, answer.usage, books=answer.books)
+
+    def _asked(self) -> Gemini:
+        if self._gemini is None:
+            raise GeminiError(Code.GEMINI_UNAVAILABLE, "The server has no key for Gemini any more", hopeless=True)
+        return self._gemini
 
     async def _in_halves(self, asked: Sequence[RowText], error: GeminiError) -> _Kept:
         """Ask about both halves of a chunk: one row may have spoilt the answer for all."""

@@ -14,11 +14,13 @@ from shelfwire.pipelines.csv_import.confidence import Doubt
 from shelfwire.pipelines.csv_import.duplicates import SeenBooks
 from shelfwire.pipelines.csv_import.problems import RepeatedBook, RowProblem, UnreadableCsv
 from shelfwire.pipelines.csv_import.reader import BookFile, read
-from shelfwire.pipelines.gemini.adapter import Gemini
 from shelfwire.pipelines.outside import Outside
 from shelfwire.wishes import NO_KEY, NO_KEY_FOR_A_PERSON, WISH_INPUT, Wish
 
 MAX_ROWS: Final = 100_000
+DECISION: Final = "gemini"
+"""What is kept under this name: what Gemini is asked about, or `OFFLINE`."""
+OFFLINE: Final = b"offline"
 LEFT_OUT: Final = "Gemini's answer leaves the row out, or does not fit it"
 
 
@@ -56,30 +58,38 @@ class CsvImport:
             file = await asyncio.to_thread(read, await job.input("file"))
         except UnreadableCsv as error:
             raise ShelfwireError(Code.CSV_UNREADABLE, str(error), user_message=str(error)) from None
-        gemini = self._gemini_for(wish, file)
-        if gemini is None:
+        doubt = await self._to_ask(job, wish, file)
+        if doubt is None:
             await self._import(job, file, verdicts(file))
             return summary(job.succeeded, job.failed)
         required = self._outside.gemini_required
-        asking = Asking(job, gemini, required=required)
-        text = file.doubt is Doubt.TEXT or not await _explained(file, asking)
+        asking = Asking(job, self._outside.gemini, required=required)
+        text = doubt is Doubt.TEXT or not await _explained(file, asking)
         if text and asking.failed is None:
             async with asking.readings(file) as readings:
                 await self._import(job, file, told(file, readings, required=required))
         else:
             await self._import(job, file, verdicts(file))
-        return f"{summary(job.succeeded, job.failed)}. {help_of(asking, required=required)}"
+        parts = (summary(job.succeeded, job.failed), help_of(asking, required=required))
+        return ". ".join(part for part in parts if part)
 
-    def _gemini_for(self, wish: Wish, file: BookFile) -> Gemini | None:
-        """Who is asked about a file, if anybody.
+    async def _to_ask(self, job: Job, wish: Wish, file: BookFile) -> Doubt | None:
+        """What Gemini is asked about, if it is.
+
+        That is decided once for a job: what an attempt or a retry takes for the first row must be so for all.
 
         Raises:
             ShelfwireError: `E_INVALID_REQUEST`: it must be asked, and there is no key.
         """
-        gemini = self._outside.gemini
-        if wish is Wish.ALWAYS and gemini is None:
+        if wish is Wish.NEVER or (wish is Wish.AUTO and file.doubt is None):
+            return None
+        if (kept := await job.kept(DECISION)) is not None:
+            return None if kept == OFFLINE else Doubt(kept.decode())
+        doubt = None if self._outside.gemini is None else file.doubt or Doubt.COLUMNS
+        if wish is Wish.ALWAYS and doubt is None:
             raise ShelfwireError(Code.INVALID_REQUEST, NO_KEY, user_message=NO_KEY_FOR_A_PERSON)
-        return gemini if wish is Wish.ALWAYS or (wish is Wish.AUTO and file.doubt is not None) else None
+        await job.keep(DECISION, OFFLINE if doubt is None else doubt.encode())
+        return doubt
 
     @staticmethod
     async def _import(job: Job, file: BookFile, found: Iterable[Verdict] | AsyncIterable[Verdict]) -> None:
@@ -159,15 +169,17 @@ def summary(added: int, failed: int) -> str:
 
 def help_of(asking: Asking, *, required: bool) -> str:
     """What Gemini's help came to, for a person."""
-    used = f"Gemini used {asking.usage.total:,} tokens"
     rows = f"{asking.unanswered:,} {'row' if asking.unanswered == 1 else 'rows'}"
-    if asking.failed is None:
-        return used if not asking.unanswered else f"{used} and had no answer for {rows}"
-    missing = f"Gemini was not available ({asking.failed.code})"
-    if required:
-        return f"{missing} for {rows}; {used}"
-    what = "the columns were guessed" if not asking.unanswered else f"{rows} were read without it"
-    return f"{missing}: {what}; {used}"
+    parts = []
+    if asking.failed is not None:
+        what = f"{rows} were read without it" if asking.unanswered else "the columns were guessed"
+        missing = f"Gemini was not available ({asking.failed.code})"
+        parts.append(f"{missing} for {rows}" if required else f"{missing}: {what}")
+    elif asking.unanswered:
+        parts.append(f"Gemini had no answer for {rows}")
+    if asking.usage.total:
+        parts.append(f"Gemini used {asking.usage.total:,} tokens")
+    return "; ".join(parts)
 
 
 async def _explained(file: BookFile, asking: Asking) -> bool:
