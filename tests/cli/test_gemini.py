@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Shelfwire
-from tests.gemini import KEY, FakeGemini, fake_gemini
+from tests.cli.conftest import Shelfwire, Start, read_until
+from tests.gemini import KEY, FakeGemini, fake_gemini, reads
 
 
 @pytest.fixture
@@ -49,3 +49,23 @@ def test_another_word_is_a_mistake_and_the_right_ones_are_told(shelfwire: Shelfw
     mistaken = shelfwire("import", "--gemini", "sometimes", str(odd))
     assert mistaken.returncode == 2
     assert all(word in mistaken.stderr for word in ("auto", "always", "never"))
+
+
+def test_a_killed_import_goes_on_where_it_was_and_pays_for_no_answer_twice(
+    start: Start, shelfwire: Shelfwire, fake: FakeGemini, tmp_path: Path
+) -> None:
+    path = tmp_path / "prose.csv"
+    path.write_text("".join(f"The Book {n} by Author Nr{n}\n" for n in range(1, 61)))
+    env = {"GEMINI_API_KEY": KEY, "SHELFWIRE_GEMINI_URL": fake.url}
+    fake.usual = lambda call: reads(call) if call.rows[0] == 1 else None
+    process = start("import", "--json", str(path), **env)
+    read_until(process, '"processedCount":40')
+    process.kill()
+    process.wait()
+
+    fake.usual = reads
+    done = shelfwire("watch", "last", **env)
+    assert done.returncode == 0, done.stderr
+    assert "Added 60 books to your library. Gemini used 610 tokens" in done.stdout
+    assert fake.asked_rows.count(1) == 1
+    assert fake.asked_rows.count(41) == 2
