@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stdnum import isbn as stdnum_isbn
 
+from shelfwire.isbn import Isbn, looks_like_isbn, parse_isbn, why_not_isbn
 from shelfwire.pipelines.csv_import import dates, people, values
-from shelfwire.pipelines.csv_import.isbn import Isbn, looks_like_isbn, parse_isbn, why_not_isbn
 
 DUNE = Isbn("9780441013593", "0441013597")
 

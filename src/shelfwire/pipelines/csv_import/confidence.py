@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final
 
+from shelfwire.isbn import looks_like_isbn
 from shelfwire.pipelines.csv_import.aliases import OTHER_COLUMNS
 from shelfwire.pipelines.csv_import.dialect import Layout
 from shelfwire.pipelines.csv_import.headers import GENERIC, column_of, generic_field, is_number, mostly
-from shelfwire.pipelines.csv_import.isbn import looks_like_isbn
 from shelfwire.pipelines.csv_import.keys import text_key
 
 _AUTHORS: Final = frozenset({"author", "inverted_author"})

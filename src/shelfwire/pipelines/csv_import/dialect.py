@@ -5,8 +5,8 @@ from collections import Counter
 from itertools import islice
 from typing import Final, NamedTuple
 
+from shelfwire.isbn import looks_like_isbn
 from shelfwire.pipelines.csv_import.headers import Columns, header_strength, infer_columns, map_columns
-from shelfwire.pipelines.csv_import.isbn import looks_like_isbn
 from shelfwire.pipelines.csv_import.rows import RawRow, raw_rows
 
 _DELIMITERS: Final = (",", ";", "\t", "|")

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, NamedTuple
 
+from shelfwire.isbn import parse_isbn, why_not_isbn
 from shelfwire.pipelines.csv_import import dates, people, values
-from shelfwire.pipelines.csv_import.isbn import parse_isbn, why_not_isbn
 from shelfwire.pipelines.csv_import.keys import text_key
 from shelfwire.pipelines.csv_import.problems import RowProblem
 

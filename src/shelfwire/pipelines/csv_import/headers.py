@@ -6,8 +6,8 @@ from typing import Final, NamedTuple
 
 from rapidfuzz.distance import OSA
 
+from shelfwire.isbn import looks_like_isbn
 from shelfwire.pipelines.csv_import.aliases import FIELD_ORDER, LANGUAGES, OTHER_COLUMNS
-from shelfwire.pipelines.csv_import.isbn import looks_like_isbn
 from shelfwire.pipelines.csv_import.keys import text_key
 from shelfwire.pipelines.csv_import.sources import SOURCES, Source
 

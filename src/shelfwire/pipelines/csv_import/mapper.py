@@ -5,12 +5,12 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Final
 
+from shelfwire.isbn import is_shortened, looks_like_isbn
 from shelfwire.pipelines.csv_import import dates, values
 from shelfwire.pipelines.csv_import.books import Book
 from shelfwire.pipelines.csv_import.dialect import Layout
 from shelfwire.pipelines.csv_import.fields import DATES, Draft, Take, field_of
 from shelfwire.pipelines.csv_import.headers import column_of
-from shelfwire.pipelines.csv_import.isbn import is_shortened, looks_like_isbn
 from shelfwire.pipelines.csv_import.problems import RowProblem
 from shelfwire.pipelines.csv_import.rows import RawRow
 
