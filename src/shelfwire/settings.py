@@ -81,6 +81,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         max_followers: followers at once on this node, whatever their transport.
         max_upload: bytes of all inputs of a job.
         upload_timeout: seconds without a byte after which an upload is given up.
+        catalogue: the file of a local catalogue, which knows books by ISBN, title and author.
         gemini_api_key: the key for Gemini, which reads photos and lists of unknown layout; unset to read without it.
         gemini_url: where Gemini is; https, or a loopback address.
         gemini_model: the model to ask.
@@ -108,6 +109,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_followers: Positive = 10_000
     max_upload: Positive = 10 * 1024 * 1024
     upload_timeout: Annotated[float, msgspec.Meta(gt=0)] = 30.0
+    catalogue: Path | None = None
     gemini_api_key: Secret | None = None
     gemini_url: str = "https://generativelanguage.googleapis.com"
     gemini_model: str = "gemini-flash-latest"

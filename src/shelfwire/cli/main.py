@@ -73,6 +73,20 @@ _COMMANDS: Final = {
 for _order, (_name, (_function, _help)) in enumerate(_COMMANDS.items()):
     app.command(f"shelfwire.cli.{_function}", name=_name, help=_help, sort_key=_order)
 
+catalogue: Final = App(
+    name="catalogue",
+    help="Build a local catalogue of books, and look into it.",
+    sort_key=len(_COMMANDS),
+    default_parameter=Parameter(negative="", show_default=False),
+)
+catalogue.command(
+    "shelfwire.cli.catalogue:build_catalogue",
+    name="build",
+    help="Build a catalogue from dumps of Open Library, or from book lists.",
+)
+catalogue.command("shelfwire.cli.catalogue:search", name="search", help="Look for a book by ISBN, title or author.")
+app.command(catalogue)
+
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.

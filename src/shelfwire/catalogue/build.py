@@ -1,0 +1,197 @@
+"""Builds a catalogue: reads the files, joins what belongs together, makes it findable, and only then puts it in place.
+
+Each step is a series of transactions that also say how far it is, so that a build which was interrupted, however hard,
+goes on there. Memory is bounded by the size of a batch.
+"""
+
+import contextlib
+import os
+import sqlite3
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from enum import StrEnum
+from itertools import islice
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from shelfwire.catalogue.database import STAGE, UNFINISHED
+from shelfwire.catalogue.joining import Joiner
+from shelfwire.catalogue.problems import CatalogueError
+from shelfwire.catalogue.sources import FindRows, Record, Source
+from shelfwire.catalogue.stage import Stage
+
+BATCH: Final = 5_000
+
+
+class Step(StrEnum):
+    """What a build is at."""
+
+    READ = "Reading"
+    JOIN = "Joining"
+    INDEX = "Indexing"
+
+
+class Progress(NamedTuple):
+    """How far a step is.
+
+    Attributes:
+        step: which.
+        done: so much of `total`: bytes of all files while reading, books afterwards.
+        total: see `done`.
+        doing: the file that is being read, or nothing.
+    """
+
+    step: Step
+    done: int
+    total: int
+    doing: str = ""
+
+
+class FileRead(NamedTuple):
+    """What became of a file.
+
+    Attributes:
+        path: the file.
+        lines: how many it has.
+        bad: how many of them could not be read.
+        first_bad: the first of those: their numbers, and what is wrong with each.
+    """
+
+    path: Path
+    lines: int
+    bad: int
+    first_bad: list[tuple[int, str]]
+
+
+class Built(NamedTuple):
+    """What a build has come to.
+
+    Attributes:
+        books: editions, and works that have none under their title.
+        isbns: different ones.
+        names: different titles with their authors.
+        lines: lines and rows that were read.
+        spoiled: the files that had bad ones.
+        is_continued: whether an earlier build had begun it.
+    """
+
+    books: int
+    isbns: int
+    names: int
+    lines: int
+    spoiled: list[FileRead]
+    is_continued: bool
+
+
+def build(
+    files: Sequence[Path],
+    out: Path,
+    *,
+    find_rows: FindRows,
+    report: Callable[[Progress], None] = lambda _: None,
+    batch: int = BATCH,
+) -> Built:
+    """Build a catalogue.
+
+    What it puts beside `out` meanwhile is deleted at its end. If it is interrupted, that stays, and a build of the same
+    files goes on from there. A catalogue that is there already is served until it is replaced, whole, at the end.
+
+    Args:
+        files: dumps of Open Library and lists of books, in any order; of a record that is in two, the last counts.
+        out: the catalogue's file.
+        find_rows: see there.
+        report: is told how far it is, after every batch; what it raises ends the build.
+        batch: lines or books in a transaction.
+
+    Raises:
+        CatalogueError: a file cannot be used, another build of the same catalogue is running, or the disk is full.
+    """
+    beside = {end: out.with_name(out.name + end) for end in (STAGE, UNFINISHED)}
+    made_of = [_identity(path) for path in files]
+    if not files:
+        raise CatalogueError("There is nothing to build a catalogue of. Name a dump of Open Library, or a CSV file")
+    if out.is_dir() or not out.parent.is_dir():
+        raise CatalogueError(f"{out} cannot be written: name a file in a folder that is there")
+    for path in files:
+        with Source(path, find_rows):
+            """A file that is of no use shall be told before hours of work, not after."""
+    stage = Stage(beside[STAGE], made_of)
+    try:
+        if not stage.is_continued:
+            beside[UNFINISHED].unlink(missing_ok=True)
+        read = _read(files, stage, find_rows, report, batch)
+        with contextlib.closing(Joiner(stage, beside[UNFINISHED], batch)) as joiner:
+            for done, total in joiner.join():
+                report(Progress(Step.JOIN, done, total))
+            for done, total in joiner.index():
+                report(Progress(Step.INDEX, done, total))
+            books, isbns, names = joiner.finish()
+        beside[UNFINISHED].replace(out)
+        _sync(out.parent)
+        beside[STAGE].unlink()
+    except sqlite3.Error as error:
+        raise CatalogueError(
+            f"{out} cannot be written: {error}. Make room on the disk, and start the build again: it goes on there"
+        ) from None
+    finally:
+        stage.close()
+    lines = sum(file.lines for file in read)
+    return Built(books, isbns, names, lines, [file for file in read if file.bad], stage.is_continued)
+
+
+def _read(
+    files: Sequence[Path], stage: Stage, find_rows: FindRows, report: Callable[[Progress], None], batch: int
+) -> list[FileRead]:
+    sizes = [path.stat().st_size for path in files]
+    before, total = 0, sum(sizes)
+    for number, path in enumerate(files):
+        standing = stage.standing(number)
+        if not standing.done:
+            with Source(path, find_rows) as source:
+                report(Progress(Step.READ, before, total, path.name))
+                for records, is_last in _batches(source.records(standing.lines, standing.after), batch):
+                    stage.put(number, records, is_last=is_last)
+                    report(Progress(Step.READ, before + min(source.bytes_read, sizes[number]), total, path.name))
+        before += sizes[number]
+    return [_file_read(path, number, stage) for number, path in enumerate(files)]
+
+
+def _file_read(path: Path, number: int, stage: Stage) -> FileRead:
+    standing = stage.standing(number)
+    if not standing.kept:
+        raise CatalogueError(f"{path} holds no books. {_first_bad(stage, number)}Check that it is the right file")
+    return FileRead(path, standing.lines, standing.bad, stage.bad_lines(number))
+
+
+def _first_bad(stage: Stage, number: int) -> str:
+    return "".join(f"Line {line} {why}. " for line, why in stage.bad_lines(number)[:1])
+
+
+def _batches(records: Iterator[Record], size: int) -> Iterator[tuple[list[Record], bool]]:
+    """The records in lists of `size`, and whether a list is the last; at least one list."""
+    while True:
+        batch = list(islice(records, size))
+        is_last = len(batch) < size
+        yield batch, is_last
+        if is_last:
+            return
+
+
+def _identity(path: Path) -> str:
+    """What tells a file from another of the same name."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise CatalogueError(f"{path} cannot be read: {error.strerror}. Check the name") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise CatalogueError(f"{path} is no ordinary file. Save it as one first")
+    return f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
+
+
+def _sync(folder: Path) -> None:
+    """Have the disk know the new name."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,86 @@
+"""The catalogue's file: an SQLite database with FTS5, its form, and how it is opened to be read."""
+
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from shelfwire.catalogue.problems import CatalogueError
+
+APPLICATION_ID: Final = 0x53484C46
+"""Marks a finished catalogue; a file that is being built does not have it yet."""
+FORMAT: Final = 1
+"""Raised whenever a catalogue of before can no longer be read."""
+UNFINISHED: Final = ".part"
+STAGE: Final = ".stage"
+"""What a build puts beside the file, by the ends of their names."""
+MOST_WORD_LETTERS: Final = 40
+"""Longer words are none; they are not offered as the right spelling of others."""
+
+# Nothing of `names` is ever read back through the index, so that it need not keep the texts a second time.
+SCHEMA: Final = """
+CREATE TABLE progress (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE book (id INTEGER PRIMARY KEY, entry BLOB NOT NULL);
+CREATE TABLE isbn (isbn INTEGER PRIMARY KEY, book INTEGER NOT NULL, richness INTEGER NOT NULL);
+CREATE TABLE name (
+    id INTEGER PRIMARY KEY, key INTEGER NOT NULL UNIQUE, title TEXT NOT NULL, rest TEXT NOT NULL, author TEXT NOT NULL,
+    book INTEGER NOT NULL, richness INTEGER NOT NULL
+);
+CREATE VIRTUAL TABLE names USING fts5(title, rest, author, content='', tokenize="ascii tokenchars '+#'");
+CREATE VIRTUAL TABLE counts USING fts5vocab(names, row);
+CREATE TABLE word (id INTEGER PRIMARY KEY, word TEXT NOT NULL UNIQUE, names INTEGER NOT NULL);
+CREATE VIRTUAL TABLE spellings USING fts5(word, content='', tokenize='trigram');
+"""
+
+
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    """Open a finished catalogue, for any thread but one at a time.
+
+    Nothing is locked or written, so that the file may be on a read-only disk. It must not be changed in place; a build
+    never does.
+
+    Raises:
+        CatalogueError: there is none, or it is not finished, or of another form.
+    """
+    if not path.is_file():
+        raise CatalogueError(_missing(path))
+    try:
+        connection = sqlite3.connect(
+            f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False
+        )
+    except sqlite3.Error as error:
+        raise CatalogueError(f"{path} cannot be opened: {error}. May you read it?") from None
+    try:
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (form,) = connection.execute("PRAGMA user_version").fetchone()
+    except sqlite3.Error:
+        connection.close()
+        raise CatalogueError(
+            f"{path} is not a catalogue. Make one: shelfwire catalogue build DUMP… --out FILE"
+        ) from None
+    if application != APPLICATION_ID:
+        connection.close()
+        raise CatalogueError(_not_one(path))
+    if form != FORMAT:
+        connection.close()
+        age = "an older" if form < FORMAT else "a newer"
+        raise CatalogueError(
+            f"{path} was built by {age} version of shelfwire and cannot be read by this one. Build it again: "
+            "shelfwire catalogue build DUMP… --out FILE"
+        )
+    connection.execute("PRAGMA cache_size = -16384")
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def _missing(path: Path) -> str:
+    if path.is_dir():
+        return f"{path} is a folder, not a catalogue. Name the file that shelfwire catalogue build has made"
+    if path.with_name(path.name + UNFINISHED).exists() or path.with_name(path.name + STAGE).exists():
+        return f"{path} is not finished. Start its build again with the same arguments; it goes on where it was"
+    return f"There is no catalogue {path}. Make one: shelfwire catalogue build DUMP… --out {path}"
+
+
+def _not_one(path: Path) -> str:
+    if path.name.endswith((UNFINISHED, STAGE)):
+        return f"{path} is a catalogue that is not finished. Start its build again with the same arguments"
+    return f"{path} is not a catalogue. Make one: shelfwire catalogue build DUMP… --out FILE"

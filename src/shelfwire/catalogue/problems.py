@@ -1,0 +1,5 @@
+"""What can go wrong with a catalogue's file, and with what it is made of."""
+
+
+class CatalogueError(Exception):
+    """A file cannot be used. The text names it, and says what is wrong and what to do."""

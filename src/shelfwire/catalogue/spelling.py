@@ -1,0 +1,86 @@
+"""Words as the catalogue spells them, for words that were typed or read wrongly."""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Final
+
+from rapidfuzz.distance import OSA
+
+from shelfwire.catalogue.joining import EDGE, SHORTEST_SPELLING
+
+MOST_SPELLINGS: Final = 3
+"""So many right spellings of one wrong word are looked for."""
+_LOOKED_AT: Final = 60
+_SHORT: Final = 5
+_MIDDLING: Final = 9
+_SHORTEST_PART: Final = 2
+_SHORTEST_SPLIT: Final = 6
+_LONGEST_SPLIT: Final = 60
+
+_KNOWN: Final = "SELECT word, names FROM word WHERE word IN (SELECT value FROM json_each(?))"
+_LIKE: Final = """
+SELECT word, names FROM word WHERE id IN (SELECT rowid FROM spellings WHERE spellings MATCH ? ORDER BY rank LIMIT ?)
+"""
+
+
+def known(db: sqlite3.Connection, wanted: Iterable[str]) -> dict[str, int]:
+    """Those of the words that the catalogue has, with the number of names they are in."""
+    return dict(db.execute(_KNOWN, (json.dumps(list(wanted)),)))
+
+
+def terms_for(db: sqlite3.Connection, asked: Sequence[str]) -> dict[str, int]:
+    """The words to look for in the place of those that were asked for, with the number of names they are in.
+
+    What the catalogue has is taken as it is. Of what it has not, the likest words are taken, and what it would be if a
+    space were missing or one too many.
+    """
+    pairs = ["".join(pair) for pair in pairwise(asked)]
+    there = known(db, [*asked, *pairs])
+    terms = {word: there[word] for word in asked if word in there}
+    terms |= {pair: there[pair] for pair in pairs if pair in there}
+    for word in dict.fromkeys(asked):
+        if word not in there:
+            terms |= _spellings(db, word)
+            if _SHORTEST_SPLIT <= len(word) <= _LONGEST_SPLIT:
+                terms |= _parts(db, word)
+    return terms
+
+
+def _spellings(db: sqlite3.Connection, word: str) -> dict[str, int]:
+    """The likest words: one letter wrong in a short word, three in a long one."""
+    if len(word) < SHORTEST_SPELLING - 1:
+        return {}
+    edged = f"{EDGE}{word}{EDGE}"
+    parts = " OR ".join(f'"{edged[start : start + 3]}"' for start in range(len(edged) - 2))
+    most = 1 if len(word) <= _SHORT else 2 if len(word) <= _MIDDLING else 3
+    found = [
+        (distance, -names, other)
+        for other, names in db.execute(_LIKE, (parts, _LOOKED_AT))
+        if (distance := OSA.distance(word, other, score_cutoff=most)) <= most
+    ]
+    return {other: -names for _, names, other in sorted(found)[:MOST_SPELLINGS]}
+
+
+def _parts(db: sqlite3.Connection, word: str) -> dict[str, int]:
+    """The words that a text without spaces is made of: "therussiahouse"."""
+    pieces = {
+        word[start:stop]
+        for start in range(len(word))
+        for stop in range(start + _SHORTEST_PART, min(len(word), start + 20) + 1)
+    }
+    return {part: names for part, names in _best_split(word, known(db, pieces)).items() if len(part) > _SHORTEST_PART}
+
+
+def _best_split(word: str, there: Mapping[str, int]) -> dict[str, int]:
+    """Split a text into known words, as few and as long as possible; letters between them may be left over."""
+    best: list[tuple[int, tuple[str, ...]]] = [(0, ())]
+    for stop in range(1, len(word) + 1):
+        options = [best[stop - 1]]
+        for start in range(max(0, stop - 20), stop - _SHORTEST_PART + 1):
+            part = word[start:stop]
+            if part in there:
+                options.append((best[start][0] + len(part) ** 2 - 3, (*best[start][1], part)))
+        best.append(max(options))
+    return {part: there[part] for part in best[-1][1]}

@@ -1,0 +1,74 @@
+"""Texts in the one form in which titles and names are compared and indexed: words of plain letters and digits. Pure."""
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from anyascii import anyascii
+
+MOST_WORDS: Final = 60
+"""Of a title or a name; what follows is not looked at."""
+SEPARATOR: Final = "|"
+"""Between the names of several authors; no word has it."""
+
+# A plus and a hash sign tell "C++" and "C#" from "C".
+_WORD: Final = re.compile(r"[a-z0-9]+[+#]*")
+_IN_BRACKETS: Final = re.compile(r"\s*[(\[]([^()\[\]]*)[)\]]\s*$")
+_SUBTITLE: Final = re.compile(r"\s*(?::|;|\s[-\u2013\u2014/]\s|,?\sor,\s)\s*")
+ARTICLES: Final = frozenset({"a", "an", "the", "der", "die", "das", "le", "la", "les", "el", "los", "las", "il", "lo"})
+
+
+class Name(NamedTuple):
+    """What a book goes by, as words.
+
+    Attributes:
+        title: the main title, without a leading article.
+        rest: subtitle, series and what else stands beside the title.
+        author: all authors, with `SEPARATOR` between them.
+    """
+
+    title: str
+    rest: str
+    author: str
+
+    @property
+    def key(self) -> int:
+        """A number of 63 bits that two names share only if title and author are the same, spaces aside."""
+        whole = f"{self.title}\n{self.author}".replace(" ", "")
+        return int.from_bytes(hashlib.blake2b(whole.encode(), digest_size=8).digest()) >> 1
+
+
+def words(text: str) -> list[str]:
+    """The words of a text: transliterated to ASCII, case folded, without apostrophes and punctuation."""
+    if not text.isascii():
+        text = anyascii(unicodedata.normalize("NFKC", text))
+    return _WORD.findall(text.casefold().replace("'", "").replace("&", " and "))[:MOST_WORDS]
+
+
+def name_of(title: str, subtitle: str | None, authors: Sequence[str]) -> Name:
+    """What a book goes by."""
+    main, rest = title_parts(title)
+    beside = words(f"{rest} {subtitle}" if subtitle else rest)
+    names = (" ".join(words(author)) for author in authors)
+    return Name(" ".join(main), " ".join(beside), SEPARATOR.join(name for name in names if name))
+
+
+def title_parts(title: str) -> tuple[list[str], str]:
+    """The words of the main title without a leading article, and what stands behind it or in brackets.
+
+    Whatever is a title by its letters has a main title: "(Title)" and "The" are one.
+    """
+    bare = _IN_BRACKETS.sub("", title)
+    main, *behind = _SUBTITLE.split(bare, maxsplit=1)
+    found = words(main)
+    if not found:
+        return words(title), ""
+    rest = " ".join([*behind, *_IN_BRACKETS.findall(title)])
+    return without_article(found), rest
+
+
+def without_article(found: list[str]) -> list[str]:
+    """Words without the article they begin with, if more follows."""
+    return found[1:] if len(found) > 1 and found[0] in ARTICLES else found

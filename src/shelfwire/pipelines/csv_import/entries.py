@@ -1,0 +1,97 @@
+"""Book lists as what a local catalogue is made of: read as a stream, whatever their length."""
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import BinaryIO, Final
+
+from shelfwire.catalogue.dumps import BadLine
+from shelfwire.catalogue.entry import Entry
+from shelfwire.pipelines.csv_import.books import Book
+from shelfwire.pipelines.csv_import.dialect import Layout, find_layout
+from shelfwire.pipelines.csv_import.encoding import decode
+from shelfwire.pipelines.csv_import.mapper import BookMapper
+from shelfwire.pipelines.csv_import.problems import RowProblem, UnreadableCsv
+from shelfwire.pipelines.csv_import.rows import MOST_CELLS, RawRow
+
+_SAMPLE_BYTES: Final = 65_536
+_NO_HEADER: Final = "Its first row must name the columns, and one of them must be called Title."
+
+
+def find_rows(head: bytes) -> "BookRows":
+    """Find the encoding, the layout and the columns of a list by its first 64 KiB.
+
+    Raises:
+        UnreadableCsv: it is no list of books with a header; the message tells a person why.
+    """
+    whole_lines = head[: head.rfind(b"\n") + 1] if len(head) >= _SAMPLE_BYTES else head
+    text, encoding = decode(whole_lines or head)
+    layout = find_layout(text)
+    if not layout.header_row or "title" not in _titles(layout):
+        raise UnreadableCsv(_NO_HEADER)
+    return BookRows(layout, encoding)
+
+
+class BookRows:
+    """A list of books; see `shelfwire.catalogue.sources.Rows`."""
+
+    def __init__(self, layout: Layout, encoding: str) -> None:
+        self._layout = layout
+        self._encoding = encoding
+        self._mapper = BookMapper(layout)
+
+    def entries(self, stream: BinaryIO) -> Iterator[tuple[int, Entry | BadLine]]:
+        """Read the list from its beginning; its own reading marks, reviews and notes are left out."""
+        text = io.TextIOWrapper(stream, self._encoding, errors="replace")
+        try:
+            text.read(self._layout.start)
+            lines = (line.replace("\0", "") for line in text)
+            reader = csv.reader(lines, delimiter=self._layout.delimiter, skipinitialspace=True)
+            number = 0
+            while True:
+                number += 1
+                try:
+                    cells = next(reader)
+                except StopIteration:
+                    return
+                except csv.Error as error:
+                    yield number, BadLine(f"cannot be read: {error}")
+                    continue
+                if number > self._layout.header_row and any(cell.strip() for cell in cells[:MOST_CELLS]):
+                    yield number, self._entry(RawRow(number, cells))
+        finally:
+            text.detach()
+
+    def _entry(self, raw: RawRow) -> Entry | BadLine:
+        try:
+            book = self._mapper.book(raw)
+        except RowProblem as problem:
+            return BadLine(str(problem).removeprefix(f"Row {raw.row} "))
+        return entry_of(book, is_export=self._layout.columns.source != "generic")
+
+
+def entry_of(book: Book, *, is_export: bool) -> Entry:
+    """What a catalogue keeps of a book.
+
+    Args:
+        book: the book.
+        is_export: whether the list is a reader's own, so that its tags are shelves and not subjects.
+    """
+    year = book.year if book.year is not None else book.original_year
+    return Entry(
+        title=book.title,
+        authors=book.authors,
+        subtitle=book.subtitle,
+        isbn13s=(book.isbn13,) if book.isbn13 else (),
+        isbn10s=(book.isbn10,) if book.isbn10 else (),
+        publisher=book.publisher,
+        published=None if year is None else str(year),
+        pages=book.pages,
+        language=book.language,
+        subjects=() if is_export else book.tags,
+        identifiers=book.identifiers,
+    )
+
+
+def _titles(layout: Layout) -> set[str]:
+    return {"title" for _, field in layout.columns.fields if field in ("title", "title_with_series")}

@@ -1,0 +1,264 @@
+"""What a build makes of its files, and what it does when they are not as they should be."""
+
+import gzip
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from shelfwire.catalogue import Catalogue, CatalogueError, Entry
+from shelfwire.catalogue.build import Progress, Step
+
+from .conftest import Of, built
+from .dumps import author, edition, line, work, write
+
+AUSTEN = author(21594, "Jane Austen")
+EMMA = work(66513, "Emma", [21594], subjects=["Matchmaking"], description="A comedy of manners.", covers=[-1, 9278312])
+PENGUIN = edition(
+    7353617,
+    "Emma",
+    of=66513,
+    isbn_13=["978-0-14-143958-7"],
+    isbn_10=["0141439580", "not one"],
+    publishers=["Penguin Classics"],
+    publish_date="May 6, 2003",
+    number_of_pages=474,
+    languages=[{"key": "/languages/eng"}],
+    identifiers={"goodreads": ["6969"]},
+)
+
+
+def test_an_edition_has_what_it_says_and_what_only_its_work_and_author_say(of: Of) -> None:
+    catalogue = of(AUSTEN, EMMA, PENGUIN)
+    assert catalogue.by_isbn(["0-14-143958-0"]) == {
+        "9780141439587": Entry(
+            title="Emma",
+            authors=("Jane Austen",),
+            isbn13s=("9780141439587",),
+            isbn10s=("0141439580",),
+            publisher="Penguin Classics",
+            published="May 6, 2003",
+            pages=474,
+            language="eng",
+            subjects=("Matchmaking",),
+            description="A comedy of manners.",
+            cover_url="https://covers.openlibrary.org/b/id/9278312-L.jpg",
+            identifiers={"openlibrary": "OL7353617M", "goodreads": "6969", "openlibraryWork": "OL66513W"},
+        )
+    }
+
+
+def test_the_order_of_works_editions_and_authors_does_not_matter(tmp_path: Path) -> None:
+    files = {"a": AUSTEN, "w": EMMA, "e": PENGUIN}
+    answers = []
+    for order in ("awe", "eaw", "wea"):
+        parts = [write(tmp_path / f"{order}-{name}.txt.gz", files[name]) for name in order]
+        built(tmp_path / order, *parts, batch=1)
+        with Catalogue(tmp_path / order) as catalogue:
+            answers.append(catalogue.by_isbn(["9780141439587"]))
+    assert answers[0]["9780141439587"].authors == ("Jane Austen",)
+    assert answers[0] == answers[1] == answers[2]
+
+
+def test_an_edition_whose_work_and_author_never_come_is_kept_without_them(of: Of) -> None:
+    catalogue = of(edition(1, "Emma", of=5, authors=[7], isbn_13=["9780141439587"]))
+    entry = catalogue.by_isbn(["9780141439587"])["9780141439587"]
+    assert (entry.title, entry.authors, entry.work_title) == ("Emma", (), None)
+    assert [found.entry for found in catalogue.search("Emma")] == [entry]
+
+
+def test_the_authors_of_an_edition_are_taken_where_the_work_names_none(of: Of) -> None:
+    catalogue = of(AUSTEN, work(5, "Emma"), edition(1, "Emma", of=5, authors=[21594]))
+    assert catalogue.search("Emma")[0].entry.authors == ("Jane Austen",)
+
+
+def test_an_edition_in_another_language_knows_the_title_of_its_work_and_both_are_found(of: Of) -> None:
+    catalogue = of(
+        author(1, "Leo Tolstoy"), work(2, "Война и мир", [1]), edition(3, "War and Peace", of=2, isbn_10=["0140447938"])
+    )
+    (english,) = catalogue.search("War and Peace", "Tolstoy")
+    (russian,) = catalogue.search("Война и мир", "Tolstoy")
+    assert (english.entry.work_title, english.entry.isbn13s) == ("Война и мир", ("9780140447934",))
+    assert (russian.entry.title, russian.entry.identifiers) == ("Война и мир", {"openlibraryWork": "OL2W"})
+
+
+def test_many_editions_of_one_book_are_one_answer_and_the_one_that_says_most(of: Of) -> None:
+    bare = [edition(number, "EMMA", of=66513) for number in range(1, 30)]
+    catalogue = of(AUSTEN, EMMA, *bare, PENGUIN, edition(99999999, "Emma.", of=66513))
+    (found,) = catalogue.search("Emma", "Jane Austen")
+    assert found.entry.publisher == "Penguin Classics"
+    assert found.score == 1
+
+
+def test_of_two_editions_with_one_isbn_the_one_that_says_more_has_it(of: Of) -> None:
+    less = edition(1, "Emma, cheaply", isbn_13=["9780141439587"])
+    least = edition(99999999, "Emma, badly", isbn_13=["9780141439587"])
+    catalogue = of(AUSTEN, less, EMMA, PENGUIN, least)
+    assert catalogue.by_isbn(["9780141439587"])["9780141439587"].title == "Emma"
+
+
+def test_of_a_record_that_is_in_two_files_the_later_file_counts(tmp_path: Path) -> None:
+    old = write(tmp_path / "old.txt", edition(1, "Ema", isbn_13=["9780141439587"]))
+    new = write(tmp_path / "new.txt", edition(1, "Emma", isbn_13=["9780141439587"]))
+    assert built(tmp_path / "books", old, new).books == 1
+    with Catalogue(tmp_path / "books") as catalogue:
+        assert catalogue.by_isbn(["9780141439587"])["9780141439587"].title == "Emma"
+
+
+def test_bad_lines_are_counted_and_named_and_harm_nobody(tmp_path: Path) -> None:
+    dump = write(
+        tmp_path / "dump.txt",
+        PENGUIN,
+        "/type/edition\t/books/OL2M\t1\t2024\t{not JSON\n",
+        "/type/edition\t/books/OL3M\n",
+        "\n",
+        "/type/edition\t/books/1984\t1\t2024\t{}\n",
+        "what is this?\ta\tb\tc\td\n",
+        line("redirect", "/books/OL4M", location="/books/OL1M"),
+        line("edition", "/books/OL5M"),
+        line("edition", "/books/OL6M", title=["a", "list"], authors="nobody", works={}, isbn_13="x", covers=7),
+        line("edition", "/books/OL7M", title="Odd", description=[], languages=["/languages/eng"], works=[{"key": 1}]),
+        AUSTEN,
+    )
+    result = built(tmp_path / "books", dump)
+    assert (result.lines, result.books) == (11, 2)
+    (spoiled,) = result.spoiled
+    assert (spoiled.path, spoiled.bad) == (dump, 4)
+    assert [number for number, _ in spoiled.first_bad] == [2, 3, 5, 6]
+    assert [why.split(":")[0] for _, why in spoiled.first_bad] == [
+        "is not JSON",
+        "has 2 columns instead of 5",
+        "has a key that is none",
+        "does not begin with a type",
+    ]
+
+
+def test_of_very_many_bad_lines_the_first_are_named(tmp_path: Path) -> None:
+    dump = write(tmp_path / "dump.txt", PENGUIN, *["rubbish\n"] * 500)
+    (spoiled,) = built(tmp_path / "books", dump, batch=7).spoiled
+    assert (spoiled.bad, len(spoiled.first_bad)) == (500, 20)
+
+
+def test_a_line_without_end_costs_that_line_and_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shelfwire.catalogue.sources.MOST_LINE_BYTES", 1000)
+    dump = write(tmp_path / "dump.txt", AUSTEN, f"{'x' * 5500}\n", PENGUIN, "y" * 1000)
+    result = built(tmp_path / "books", dump, batch=1)
+    (spoiled,) = result.spoiled
+    assert (result.books, result.lines, spoiled.bad) == (1, 4, 2)
+    assert spoiled.first_bad[0] == (2, "is longer than 1,000 bytes")
+
+
+def test_a_gzip_that_was_not_downloaded_to_its_end_is_told_and_makes_no_catalogue(tmp_path: Path) -> None:
+    lines = [edition(number, f"Book {number}", subtitle=str(number**9)) for number in range(1, 5000)]
+    whole = write(tmp_path / "whole.txt.gz", *lines).read_bytes()
+    cut = tmp_path / "cut.txt.gz"
+    cut.write_bytes(whole[: len(whole) * 2 // 3])
+    with pytest.raises(
+        CatalogueError, match=r"cut\.txt\.gz is damaged, or was not downloaded to its end .*Get it again"
+    ):
+        built(tmp_path / "books", cut)
+    assert not (tmp_path / "books").exists()
+
+
+def test_a_gzip_that_is_damaged_at_its_beginning_is_told_at_once(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.txt.gz"
+    broken.write_bytes(gzip.compress(EMMA.encode())[:12] + b"\xff" * 40)
+    with pytest.raises(CatalogueError, match=r"broken\.txt\.gz is damaged"):
+        built(tmp_path / "books", broken)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "is empty"),
+        (b"\n\n", "is empty"),
+        (b"%PDF-1.7 ...", "is neither a dump of Open Library nor a list of books.*PDF"),
+        (b"<!doctype html><p>Not found", "is neither a dump.*web page"),
+        (b"Once upon a time\nthere was a file\n", "is neither a dump.*must be called Title"),
+        (gzip.compress(b"Once upon a time\n"), "is neither a dump.*must be called Title"),
+        (b"\x00\x01\x02\x03" * 999, "is neither a dump"),
+        (b"/type/edition\t/books/OL2M\t1\t2024\t{not JSON\n", r"holds no books. Line 1 is not JSON"),
+    ],
+)
+def test_a_file_that_is_neither_dump_nor_list_is_a_clear_error(tmp_path: Path, data: bytes, words: str) -> None:
+    good, other = write(tmp_path / "good.txt", EMMA), tmp_path / "other"
+    other.write_bytes(data)
+    with pytest.raises(CatalogueError, match=rf"other {words}"):
+        built(tmp_path / "books", good, other)
+
+
+def test_files_and_places_that_are_not_there_are_told_before_anything_is_read(tmp_path: Path) -> None:
+    good = write(tmp_path / "good.txt", EMMA)
+    with pytest.raises(CatalogueError, match=r"gone\.txt cannot be read: No such file"):
+        built(tmp_path / "books", good, tmp_path / "gone.txt")
+    with pytest.raises(CatalogueError, match="is no ordinary file"):
+        built(tmp_path / "books", tmp_path)
+    with pytest.raises(CatalogueError, match="name a file in a folder that is there"):
+        built(tmp_path / "nowhere" / "books", good)
+    with pytest.raises(CatalogueError, match="name a file in a folder that is there"):
+        built(tmp_path, good)
+    with pytest.raises(CatalogueError, match="nothing to build"):
+        built(tmp_path / "books")
+
+
+def test_progress_goes_through_all_bytes_then_all_books(tmp_path: Path) -> None:
+    dump = write(tmp_path / "dump.txt", *(edition(number, f"Book {number}") for number in range(1, 101)))
+    packed = write(tmp_path / "more.txt.gz", *(edition(number, f"Book {number}") for number in range(101, 201)))
+    told: list[Progress] = []
+    built(tmp_path / "books", dump, packed, report=told.append, batch=10)
+    size = dump.stat().st_size + packed.stat().st_size
+    for step, total in ((Step.READ, size), (Step.JOIN, 200), (Step.INDEX, 400)):
+        series = [progress for progress in told if progress.step is step]
+        assert {progress.total for progress in series} == {total}
+        assert [progress.done for progress in series] == sorted(progress.done for progress in series)
+        assert series[-1].done == total
+    assert list(dict.fromkeys(progress.step for progress in told)) == [Step.READ, Step.JOIN, Step.INDEX]
+
+
+def test_a_book_list_is_as_good_as_a_dump(tmp_path: Path) -> None:
+    books = tmp_path / "books.csv"
+    books.write_bytes(
+        "\ufeffsep=;\r\nTitel;Autor;ISBN;Verlag;Erscheinungsjahr;Sprache\r\n"
+        "Die Verwandlung;Kafka, Franz;9783150099001;Reclam;1995;de\r\n"
+        '"Das Schloß";"Franz Kafka";;;;\r\n;;;;;\r\n;niemand;;;;\r\n'.encode("utf-8")
+    )
+    result = built(tmp_path / "catalogue", books)
+    assert result.books == 2
+    assert [(number, why) for number, why in result.spoiled[0].first_bad] == [
+        (5, "has neither a title nor an ISBN. Add one and import the file again.")
+    ]
+    with Catalogue(tmp_path / "catalogue") as catalogue:
+        (found,) = catalogue.search("Die Verwandlung", "Franz Kafka")
+        assert found.entry == Entry(
+            title="Die Verwandlung",
+            authors=("Franz Kafka",),
+            isbn13s=("9783150099001",),
+            isbn10s=("3150099005",),
+            publisher="Reclam",
+            published="1995",
+            language="de",
+        )
+        assert catalogue.search("das schloss kafka")
+        assert catalogue.search("Das Schloss", "Kafka")[0].is_sure
+
+
+def test_what_is_personal_in_an_export_stays_out_of_a_catalogue(tmp_path: Path) -> None:
+    export = tmp_path / "export.csv"
+    export.write_text(
+        "Title,Author,My Rating,Exclusive Shelf,Bookshelves,My Review,Private Notes\n"
+        "Emma,Jane Austen,5,read,secret-shelf,my-review,my-note\n"
+    )
+    built(tmp_path / "catalogue", export)
+    data = (tmp_path / "catalogue").read_bytes()
+    assert b"Jane Austen" in data
+    assert [word for word in (b"secret-shelf", b"my-review", b"my-note") if word in data] == []
+
+
+def test_the_finished_file_is_sound_and_alone(tmp_path: Path) -> None:
+    dump = write(tmp_path / "dump.txt", AUSTEN, EMMA, PENGUIN)
+    built(tmp_path / "books", dump)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["books", "dump.txt"]
+    db = sqlite3.connect(tmp_path / "books")
+    assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert db.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+    db.close()
