@@ -25,6 +25,10 @@ SERVER_ERRORS: Final = range(500, 600)
 CONNECT_SECONDS: Final = 10.0
 LONGEST_HOLD: Final = 900.0
 """Seconds; a service that asks for more than this is asked again all the same, lest a slip of its own lasts a year."""
+MARGIN: Final = 4.0
+"""How much slower than the slowest of the last answers one may be."""
+REMEMBERED: Final = 50
+"""So many are the last answers; fewer tell nothing yet."""
 _OF_THE_WIRE: Final = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 
 log = structlog.get_logger(__name__)
@@ -78,6 +82,9 @@ class Limits:
         at_once: requests under way at a time.
         attempts: how often a request is sent, at most.
         timeout: seconds for one attempt from the first byte sent to the last one read.
+        least_timeout: seconds for the first attempt, at least. It has `MARGIN` times as long as the slowest of the last
+            answers took, and each further one twice as long as the one before, so that a request which hangs costs no
+            more than it must where a service is quick. None: every attempt has `timeout`.
         backoff: seconds before the second attempt, twice as many before each further one; a random half is taken off.
         longest_backoff: seconds between two attempts, at most.
         patience: seconds of a wait that the service asked for; a longer one is not waited for but fails at once.
@@ -91,6 +98,7 @@ class Limits:
     at_once: int = 4
     attempts: int = 4
     timeout: float = 30.0
+    least_timeout: float | None = None
     backoff: float = 0.5
     longest_backoff: float = 8.0
     patience: float = 30.0
@@ -128,6 +136,31 @@ class Pace:
     def hold(self, until: float) -> None:
         """Let nothing begin before then."""
         self._held_until = max(self._held_until, until)
+
+
+class Haste:
+    """How long an answer is waited for. Pure.
+
+    Args:
+        least: see `Limits.least_timeout`.
+        most: see `Limits.timeout`.
+    """
+
+    def __init__(self, least: float | None, most: float) -> None:
+        self._least = least
+        self._most = most
+        self._took: deque[float] = deque(maxlen=REMEMBERED)
+
+    def answered(self, seconds: float) -> None:
+        """Note how long an answer took."""
+        self._took.append(seconds)
+
+    def timeout(self, attempt: int) -> float:
+        """Seconds that an attempt has, counted from 1."""
+        if self._least is None or len(self._took) < REMEMBERED:
+            return self._most
+        seconds: float = max(self._least, MARGIN * max(self._took)) * 2 ** (attempt - 1)
+        return min(seconds, self._most)
 
 
 class Breaker:
@@ -187,6 +220,8 @@ class Lane:
         uniform: a random number from 0 to 1, for the backoff.
         asked: reads how many seconds an answer asks to wait, where the service has a way of its own to say so;
             `Retry-After` is read in any case.
+        wrong: tells what is wrong with an answer whose status does not say so, such as a web page where JSON was asked
+            for, as the end of a sentence; the service counts as unavailable then.
     """
 
     def __init__(
@@ -198,6 +233,7 @@ class Lane:
         clock: Clock | None = None,
         uniform: Callable[[], float] = random.random,
         asked: Callable[[httpx2.Response], float | None] = lambda _: None,
+        wrong: Callable[[httpx2.Response], str | None] = lambda _: None,
     ) -> None:
         self.name = name
         self._client = client
@@ -205,6 +241,8 @@ class Lane:
         self._clock = clock or SystemClock()
         self._uniform = uniform
         self._asked = asked
+        self._wrong = wrong
+        self._haste = Haste(limits.least_timeout, limits.timeout)
         self._places = asyncio.Semaphore(limits.at_once)
         self._gate = asyncio.Lock()
         self._pace = Pace(limits.rate, limits.period)
@@ -230,7 +268,7 @@ class Lane:
             async with self._places:
                 probe = await self._turn()
                 try:
-                    return await self._attempt(request, probe=probe)
+                    return await self._attempt(request, attempt, probe=probe)
                 except Refused:
                     raise
                 except OutgoingFailure:
@@ -262,9 +300,9 @@ class Lane:
             self._pace.begin(self._clock.monotonic())
             return self._breaker.begin()
 
-    async def _attempt(self, request: httpx2.Request, *, probe: bool) -> httpx2.Response:
+    async def _attempt(self, request: httpx2.Request, attempt: int, *, probe: bool) -> httpx2.Response:
         try:
-            return await self._judged(request)
+            return await self._judged(request, self._haste.timeout(attempt))
         except Refused:
             raise
         except OutgoingFailure as failure:
@@ -276,8 +314,8 @@ class Lane:
             self._breaker.withdrawn(probe=probe)
             raise
 
-    async def _judged(self, request: httpx2.Request) -> httpx2.Response:
-        response = await self._timed(request)
+    async def _judged(self, request: httpx2.Request, seconds: float) -> httpx2.Response:
+        response = await self._timed(request, seconds)
         status = response.status_code
         if status in SERVER_ERRORS or status in TIMEOUTS or status == TOO_MANY_REQUESTS:
             self._hold(response)
@@ -286,6 +324,8 @@ class Lane:
             if status in TIMEOUTS:
                 raise TimedOut(self.name, f"did not answer in time (status {status})")
             raise Unavailable(self.name, f"answered with status {status}")
+        if (what := self._wrong(response)) is not None:
+            raise Unavailable(self.name, what)
         if self._breaker.succeeded():
             log.info("an outside service is back", service=self.name)
         if status not in OK:
@@ -298,25 +338,27 @@ class Lane:
         if seconds > 0:
             self._pace.hold(self._clock.monotonic() + min(seconds, LONGEST_HOLD))
 
-    async def _timed(self, request: httpx2.Request) -> httpx2.Response:
+    async def _timed(self, request: httpx2.Request, seconds: float) -> httpx2.Response:
         # The client's time-outs begin anew with every byte; this one does not.
         done = asyncio.Event()
-        exchange = asyncio.create_task(self._exchange(request))
+        begun = self._clock.monotonic()
+        exchange = asyncio.create_task(self._exchange(request, seconds))
         exchange.add_done_callback(lambda _: done.set())
         try:
-            await self._clock.wait(done, self._limits.timeout)
+            await self._clock.wait(done, seconds)
             if exchange.done():
-                return exchange.result()
+                response = exchange.result()
+                self._haste.answered(self._clock.monotonic() - begun)
+                return response
         finally:
             if not exchange.done():
                 exchange.cancel()
                 await asyncio.wait([exchange])
             if not exchange.cancelled():
                 exchange.exception()  # or asyncio reports it as one that nobody saw
-        raise TimedOut(self.name, f"did not answer within {self._limits.timeout:g} s")
+        raise TimedOut(self.name, f"did not answer within {seconds:g} s")
 
-    async def _exchange(self, request: httpx2.Request) -> httpx2.Response:
-        seconds = self._limits.timeout
+    async def _exchange(self, request: httpx2.Request, seconds: float) -> httpx2.Response:
         timeout = httpx2.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS))
         request.extensions = {**request.extensions, "timeout": timeout.as_dict()}
         failure: OutgoingFailure

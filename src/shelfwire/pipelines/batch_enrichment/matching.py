@@ -1,0 +1,209 @@
+"""How sure it is that a record is the book that was asked for. Pure.
+
+A score is a number from 0 to 1. From `THRESHOLD` on a record is a match, below it a candidate to show to a person.
+Found by ISBN, a record is trusted unless title and author speak against it: mistyped ISBNs are common, and so are
+providers that answer with another book. Found by title, the title must agree, and the author where both sides name one.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+from anyascii import anyascii
+from rapidfuzz import fuzz
+
+from shelfwire.pipelines.batch_enrichment.port import Record
+from shelfwire.pipelines.batch_enrichment.request import AskedBook
+from shelfwire.pipelines.csv_import.people import authors_of_any_list
+
+THRESHOLD: Final = 0.75
+TITLE_ALONE: Final = 0.85
+"""The score of the very same title where the author is not known: many books share a title."""
+SHARED_TITLE: Final = 0.9
+"""What is left of that where books of several authors have it."""
+ISBN_ALONE: Final = 0.95
+"""The score of a record with the ISBN asked for where nothing else can be compared."""
+ISBN_AGAINST_TITLE: Final = 0.5
+ISBN_WITH_AUTHOR: Final = 0.85
+OTHER_AUTHOR: Final = 0.6
+AGREES: Final = 0.8
+DIFFERS: Final = 0.6
+OTHER_NUMBER: Final = 0.7
+STRICTNESS: Final = 1.5
+"""The power that the likeness of titles is raised to: the books of one series are alike."""
+BARE_TITLE: Final = 0.98
+MAIN_TITLE: Final = 0.9
+ONLY_SURNAME: Final = 0.95
+
+_IN_BRACKETS: Final = re.compile(r"\s*[(\[][^()\[\]]*[)\]]\s*")
+_SUBTITLE: Final = re.compile(r"\s*(?::|;|\s[-–—/]\s)\s*")
+_NOT_WORDS: Final = re.compile(r"[^\w+#]+|_")
+_NUMBER: Final = re.compile(r"\d+|[ivx]{2,}")
+_ARTICLES: Final = frozenset({"a", "an", "the", "der", "die", "das", "le", "la", "les", "el", "los", "il", "lo", "de"})
+
+
+class Way(StrEnum):
+    """How a record was found."""
+
+    ISBN = "isbn"
+    TITLE = "title"
+
+
+class Match(msgspec.Struct, frozen=True, gc=False):
+    """A record of a provider, and what speaks for it.
+
+    Attributes:
+        provider: who told it.
+        record: what it tells.
+        way: how it was found.
+        score: how sure it is that this is the book, from 0 to 1.
+    """
+
+    provider: str
+    record: Record
+    way: Way
+    score: float
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether it is a match and not only a candidate."""
+        return self.score >= THRESHOLD
+
+
+def ranked(asked: AskedBook, provider: str, records: Sequence[Record], way: Way) -> list[Match]:
+    """Score what a provider found, the best first; of equals, the provider's own favourite."""
+    score = score_by_isbn if way is Way.ISBN else score_by_title
+    shared = way is Way.TITLE and not asked.author and _is_shared(asked.title, records)
+    matches = [
+        Match(provider, record, way, round(score(asked, record) * (SHARED_TITLE if shared else 1), 3))
+        for record in records
+    ]
+    return sorted(matches, key=lambda match: -match.score)
+
+
+def score_by_isbn(asked: AskedBook, record: Record) -> float:
+    """How sure it is that what was found under the ISBN asked for is the book."""
+    if record.isbn13s and asked.isbn13 not in record.isbn13s:
+        return min(score_by_title(asked, record), ISBN_WITH_AUTHOR)
+    if _is_number(asked.title):
+        return ISBN_ALONE
+    title = title_similarity(asked.title, record)
+    author = author_similarity(asked.author, record.authors)
+    if title >= DIFFERS:
+        return ISBN_ALONE + (1 - ISBN_ALONE) * title if author is None or author >= DIFFERS else AGREES
+    if author is not None and author >= AGREES:
+        return ISBN_WITH_AUTHOR
+    return ISBN_AGAINST_TITLE
+
+
+def score_by_title(asked: AskedBook, record: Record) -> float:
+    """How sure it is that a record is the book, by what it is called and who wrote it."""
+    title = title_similarity(asked.title, record) ** STRICTNESS
+    author = author_similarity(asked.author, record.authors)
+    if author is None:
+        return title * TITLE_ALONE
+    if author >= AGREES:
+        return title * (0.8 + 0.2 * author)
+    return title * (OTHER_AUTHOR if author < DIFFERS else TITLE_ALONE)
+
+
+def title_similarity(title: str, record: Record) -> float:
+    """How much a title is like one of those that a record goes by, from 0 to 1."""
+    names = [record.title, *([record.work_title] if record.work_title else ())]
+    if record.subtitle:
+        names.append(f"{record.title}: {record.subtitle}")
+    return max(_titles_alike(title, name) for name in names)
+
+
+def author_similarity(author: str | None, authors: Sequence[str]) -> float | None:
+    """How much a person that was asked for is like one of a book's authors; None where one side names nobody."""
+    asked = authors_of_any_list(author) if author else ()
+    pairs = [(one, other) for one in asked for other in authors]
+    return max((_people_alike(one, other) for one, other in pairs), default=None)
+
+
+def _titles_alike(one: str, other: str) -> float:
+    bare, other_bare = _without_brackets(one), _without_brackets(other)
+    score = max(_alike(one, other), BARE_TITLE * _alike(bare, other_bare))
+    main, other_main = main_title(one), main_title(other)
+    # "Emma" and "Emma: A Novel" are one book; "Dune: Part One" and "Dune: Part Two" are not, and differ as a whole.
+    if (main == bare) != (other_main == other_bare):
+        score = max(score, MAIN_TITLE * _alike(main, other_main))
+    numbers, others = _numbers(one), _numbers(other)
+    return score * (OTHER_NUMBER if numbers and others and numbers != others else 1)
+
+
+def main_title(title: str) -> str:
+    """A title without its subtitle and without what stands in brackets, such as "(Dune, #1)"."""
+    bare = _without_brackets(title)
+    return _SUBTITLE.split(bare, maxsplit=1)[0].strip() or bare
+
+
+def _without_brackets(title: str) -> str:
+    return _IN_BRACKETS.sub(" ", title).strip() or title
+
+
+def _alike(one: str, other: str) -> float:
+    words, others = _words(one), _words(other)
+    if not words or not others:
+        return float(one == other)
+    joined = "".join(words), "".join(others)
+    scores = (
+        fuzz.ratio(*joined),
+        fuzz.token_sort_ratio(" ".join(words), " ".join(others)),
+    )
+    return max(scores) / 100
+
+
+@lru_cache(maxsize=4096)
+def _words(text: str) -> tuple[str, ...]:
+    folded = anyascii(unicodedata.normalize("NFKD", text).casefold()).casefold()
+    words = _NOT_WORDS.sub(" ", folded.replace("'", "").replace("&", " and ")).split()
+    return tuple(word for word in words if word not in _ARTICLES) or tuple(words)
+
+
+def _numbers(title: str) -> frozenset[str]:
+    return frozenset(word for word in _words(title) if _NUMBER.fullmatch(word))
+
+
+def _is_number(title: str) -> bool:
+    digits = re.sub(r"[\s-]", "", title)
+    return len(digits) in (10, 13) and digits[:-1].isdecimal()
+
+
+def _people_alike(one: str, other: str) -> float:
+    names, others = _words(one.replace(".", ". ")), _words(other.replace(".", ". "))
+    if not names or not others:
+        return float(one == other)
+    whole = fuzz.token_sort_ratio(" ".join(names), " ".join(others)) / 100
+    joined = fuzz.ratio("".join(names), "".join(others)) / 100
+    return max(whole, joined, _same_surname(names, others))
+
+
+def _same_surname(names: Sequence[str], others: Sequence[str]) -> float:
+    """The likeness of "J. R. R. Tolkien", "John Ronald Reuel Tolkien" and "Tolkien"."""
+    surname = fuzz.ratio(names[-1], others[-1]) / 100
+    if surname < AGREES or min(len(names[-1]), len(others[-1])) == 1:
+        return 0.0
+    given, other_given = names[:-1], others[:-1]
+    if not given or not other_given:
+        return ONLY_SURNAME * surname
+    return surname if _given_agree(given, other_given) else surname * DIFFERS
+
+
+def _given_agree(given: Iterable[str], others: Iterable[str]) -> bool:
+    first, other = next(iter(given)), next(iter(others))
+    if len(first) == 1 or len(other) == 1:
+        return first[0] == other[0]
+    # "JRR" is three initials, and "Ursula" is no "Ulrich".
+    return first.startswith(other) or other.startswith(first) or fuzz.ratio(first, other) / 100 >= AGREES
+
+
+def _is_shared(title: str, records: Sequence[Record]) -> bool:
+    """Whether books of several authors have just this title."""
+    alike = [record for record in records if record.authors and title_similarity(title, record) >= MAIN_TITLE]
+    return any(author_similarity(alike[0].authors[0], record.authors) != 1.0 for record in alike[1:])
