@@ -26,6 +26,11 @@ ANY_ORIGIN: Final = "*"
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 LOOPBACK: Final = "127.0.0.1"
 
+PROVIDERS: Final = ("catalogue", "open_library", "google_books")
+"""Who may be asked for book data."""
+MAX_CONTACT_CHARS: Final = 200
+
+Rate = Annotated[float, msgspec.Meta(gt=0, le=1000)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 
@@ -90,6 +95,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         gemini_at_once: requests to Gemini at a time.
         gemini_timeout: seconds for an answer of Gemini.
         inline_results: bytes of results in a terminal message; the rest is paged.
+        providers: who is asked for book data, in this order: catalogue, open_library, google_books.
+        contact: a mail address or website that Open Library and Google Books are told of, as they ask for.
+        open_library_url: where Open Library is.
+        open_library_rate: requests a second to Open Library; unset for 1, or 3 with a contact.
+        google_books_url: where the volumes of Google Books are.
+        google_books_rate: requests a second to Google Books; unset for 2.
+        google_books_api_key: a key for Google Books; without one, all the world shares a quota that is often spent.
     """
 
     host: str = LOOPBACK
@@ -118,6 +130,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     gemini_at_once: Annotated[int, msgspec.Meta(ge=1, le=100)] = 4
     gemini_timeout: Annotated[float, msgspec.Meta(ge=1, le=600)] = 60.0
     inline_results: Annotated[int, msgspec.Meta(ge=1024, le=MAX_INLINE_BYTES)] = 768 * 1024
+    providers: tuple[str, ...] = PROVIDERS
+    contact: str | None = None
+    open_library_url: str = "https://openlibrary.org"
+    open_library_rate: Rate | None = None
+    google_books_url: str = "https://www.googleapis.com/books/v1"
+    google_books_rate: Rate | None = None
+    google_books_api_key: Secret | None = None
 
 
 def meanings() -> dict[str, str]:
@@ -192,12 +211,18 @@ def _checked(name: str, value: Any) -> Any:
                 _check_key(number, key.reveal())
         case "origins":
             return tuple(_origin(origin) for origin in value)
-        case "gemini_api_key":
-            return _gemini_key(value)
-        case "gemini_url":
+        case "gemini_api_key" | "google_books_api_key":
+            return _outside_key(value)
+        case "gemini_url" | "google_books_url":
             return _outside_url(value)
+        case "open_library_url":
+            return _outside_url(value, secret=False)
         case "gemini_model":
             return _model(value)
+        case "providers":
+            _check_providers(value)
+        case "contact":
+            _check_contact(value)
     return value
 
 
@@ -211,7 +236,7 @@ def _check_key(number: int, key: str) -> None:
         raise SettingsError(f"API key {number} has a space or a letter beyond ASCII in it, which no header can carry")
 
 
-def _gemini_key(key: Secret | None) -> Secret | None:
+def _outside_key(key: Secret | None) -> Secret | None:
     text = "" if key is None else key.reveal().strip()
     if not text:
         return None
@@ -220,8 +245,13 @@ def _gemini_key(key: Secret | None) -> Secret | None:
     return Secret(text)
 
 
-def _outside_url(text: str) -> str:
-    """Check the address of an outside service, and take the slash off its end."""
+def _outside_url(text: str, *, secret: bool = True) -> str:
+    """Check the address of an outside service, and take the slash off its end.
+
+    Args:
+        text: the address.
+        secret: whether a key goes there.
+    """
     try:
         parts = urlsplit(text)
         host, port = parts.hostname or "", parts.port
@@ -236,7 +266,7 @@ def _outside_url(text: str) -> str:
         or "@" in parts.netloc
     ):
         raise SettingsError("this is no address of a service. One looks like https://service.example.com")
-    if parts.scheme == "http" and not _is_loopback(host):
+    if secret and parts.scheme == "http" and not _is_loopback(host):
         raise SettingsError(f"{host} is not this machine, and without https everybody on the way could read the key")
     return text.rstrip("/")
 
@@ -245,6 +275,22 @@ def _model(text: str) -> str:
     if not re.fullmatch(r"(models/)?[A-Za-z0-9][A-Za-z0-9._-]{0,99}", text):
         raise SettingsError(f"{text!r} is no name of a model. One looks like gemini-flash-latest")
     return text
+
+
+def _check_providers(names: tuple[str, ...]) -> None:
+    for name in names:
+        if name not in PROVIDERS:
+            raise SettingsError(f"{name!r} is no provider of book data. There are: {', '.join(PROVIDERS)}")
+    if len(set(names)) < len(names):
+        raise SettingsError("a provider is named twice; the order says who is asked first")
+
+
+def _check_contact(contact: str) -> None:
+    if len(contact) > MAX_CONTACT_CHARS or not re.fullmatch(r"[ -'*-~]+", contact):
+        raise SettingsError(
+            f"the contact is to be a mail address or website, of at most {MAX_CONTACT_CHARS} ASCII characters without "
+            "brackets"
+        )
 
 
 def _origin(text: str) -> str:

@@ -5,9 +5,10 @@ Found by ISBN, a record is trusted unless title and author speak against it: mis
 providers that answer with another book. Found by title, the title must agree, and the author where both sides name one.
 """
 
+import math
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from functools import lru_cache
 from typing import Final
@@ -36,11 +37,14 @@ OTHER_NUMBER: Final = 0.7
 STRICTNESS: Final = 1.5
 """The power that the likeness of titles is raised to: the books of one series are alike."""
 BARE_TITLE: Final = 0.98
-MAIN_TITLE: Final = 0.9
+PART_OF_TITLE: Final = 0.9
+MORE_THAN_TITLE: Final = 0.8
 ONLY_SURNAME: Final = 0.95
+ALIKE_NAMES: Final = 0.85
+NAMESAKE: Final = 0.5
 
 _IN_BRACKETS: Final = re.compile(r"\s*[(\[][^()\[\]]*[)\]]\s*")
-_SUBTITLE: Final = re.compile(r"\s*(?::|;|\s[-–—/]\s)\s*")
+_SUBTITLE: Final = re.compile(r"\s*(?::|;|\s[-\u2013\u2014/]\s)\s*")
 _NOT_WORDS: Final = re.compile(r"[^\w+#]+|_")
 _NUMBER: Final = re.compile(r"\d+|[ivx]{2,}")
 _ARTICLES: Final = frozenset({"a", "an", "the", "der", "die", "das", "le", "la", "les", "el", "los", "il", "lo", "de"})
@@ -89,7 +93,7 @@ def score_by_isbn(asked: AskedBook, record: Record) -> float:
     """How sure it is that what was found under the ISBN asked for is the book."""
     if record.isbn13s and asked.isbn13 not in record.isbn13s:
         return min(score_by_title(asked, record), ISBN_WITH_AUTHOR)
-    if _is_number(asked.title):
+    if is_number(asked.title):
         return ISBN_ALONE
     title = title_similarity(asked.title, record)
     author = author_similarity(asked.author, record.authors)
@@ -102,7 +106,7 @@ def score_by_isbn(asked: AskedBook, record: Record) -> float:
 
 def score_by_title(asked: AskedBook, record: Record) -> float:
     """How sure it is that a record is the book, by what it is called and who wrote it."""
-    title = title_similarity(asked.title, record) ** STRICTNESS
+    title = math.pow(title_similarity(asked.title, record), STRICTNESS)
     author = author_similarity(asked.author, record.authors)
     if author is None:
         return title * TITLE_ALONE
@@ -126,15 +130,18 @@ def author_similarity(author: str | None, authors: Sequence[str]) -> float | Non
     return max((_people_alike(one, other) for one, other in pairs), default=None)
 
 
-def _titles_alike(one: str, other: str) -> float:
-    bare, other_bare = _without_brackets(one), _without_brackets(other)
-    score = max(_alike(one, other), BARE_TITLE * _alike(bare, other_bare))
-    main, other_main = main_title(one), main_title(other)
-    # "Emma" and "Emma: A Novel" are one book; "Dune: Part One" and "Dune: Part Two" are not, and differ as a whole.
-    if (main == bare) != (other_main == other_bare):
-        score = max(score, MAIN_TITLE * _alike(main, other_main))
-    numbers, others = _numbers(one), _numbers(other)
-    return score * (OTHER_NUMBER if numbers and others and numbers != others else 1)
+def _titles_alike(asked: str, told: str) -> float:
+    bare, told_bare = _without_brackets(asked), _without_brackets(told)
+    score = max(_alike(asked, told), BARE_TITLE * _alike(bare, told_bare))
+    parts, told_parts = _SUBTITLE.split(bare, maxsplit=1), _SUBTITLE.split(told_bare, maxsplit=1)
+    # "Emma" is "Emma: A Novel", and "The Two Towers" is "The Lord of the Rings: The Two Towers". The other way round
+    # it is a guess, and "Dune: Part One" and "Dune: Part Two" differ as a whole.
+    if len(parts) < len(told_parts):
+        score = max(score, *(PART_OF_TITLE * _alike(bare, part) for part in told_parts))
+    elif len(told_parts) < len(parts):
+        score = max(score, MORE_THAN_TITLE * _alike(parts[0], told_bare))
+    numbers, told_numbers = _numbers(asked), _numbers(told)
+    return score * (OTHER_NUMBER if numbers and told_numbers and numbers != told_numbers else 1)
 
 
 def main_title(title: str) -> str:
@@ -170,7 +177,8 @@ def _numbers(title: str) -> frozenset[str]:
     return frozenset(word for word in _words(title) if _NUMBER.fullmatch(word))
 
 
-def _is_number(title: str) -> bool:
+def is_number(title: str) -> bool:
+    """Whether what is called the title is an ISBN, as in lists without titles."""
     digits = re.sub(r"[\s-]", "", title)
     return len(digits) in (10, 13) and digits[:-1].isdecimal()
 
@@ -181,29 +189,30 @@ def _people_alike(one: str, other: str) -> float:
         return float(one == other)
     whole = fuzz.token_sort_ratio(" ".join(names), " ".join(others)) / 100
     joined = fuzz.ratio("".join(names), "".join(others)) / 100
-    return max(whole, joined, _same_surname(names, others))
+    alike: float = max(whole, joined)
+    short, long = sorted((names, others), key=len)
+    if _is_part_of(short, long):
+        return max(alike, ONLY_SURNAME)
+    surname: float = fuzz.ratio(names[-1], others[-1]) / 100
+    if alike >= ALIKE_NAMES or surname < AGREES or min(len(names[-1]), len(others[-1])) == 1:
+        return alike
+    # "J. R. R. Tolkien" is "John Ronald Reuel Tolkien", however unlike; Adam Smith is not John Smith, however like.
+    return surname if _given_agree(names[0], others[0]) else min(alike, NAMESAKE)
 
 
-def _same_surname(names: Sequence[str], others: Sequence[str]) -> float:
-    """The likeness of "J. R. R. Tolkien", "John Ronald Reuel Tolkien" and "Tolkien"."""
-    surname = fuzz.ratio(names[-1], others[-1]) / 100
-    if surname < AGREES or min(len(names[-1]), len(others[-1])) == 1:
-        return 0.0
-    given, other_given = names[:-1], others[:-1]
-    if not given or not other_given:
-        return ONLY_SURNAME * surname
-    return surname if _given_agree(given, other_given) else surname * DIFFERS
+def _given_agree(given: str, other: str) -> bool:
+    if len(given) == 1 or len(other) == 1:
+        return given[0] == other[0]
+    return given.startswith(other) or other.startswith(given) or fuzz.ratio(given, other) / 100 >= AGREES
 
 
-def _given_agree(given: Iterable[str], others: Iterable[str]) -> bool:
-    first, other = next(iter(given)), next(iter(others))
-    if len(first) == 1 or len(other) == 1:
-        return first[0] == other[0]
-    # "JRR" is three initials, and "Ursula" is no "Ulrich".
-    return first.startswith(other) or other.startswith(first) or fuzz.ratio(first, other) / 100 >= AGREES
+def _is_part_of(short: Sequence[str], long: Sequence[str]) -> bool:
+    """Whether "Garcia Marquez" or "Cervantes" is meant by a longer name; a given name alone means nobody."""
+    rest = long if len(short) > 1 else long[1:]
+    return all(len(name) > 1 and any(fuzz.ratio(name, other) / 100 >= ALIKE_NAMES for other in rest) for name in short)
 
 
 def _is_shared(title: str, records: Sequence[Record]) -> bool:
     """Whether books of several authors have just this title."""
-    alike = [record for record in records if record.authors and title_similarity(title, record) >= MAIN_TITLE]
+    alike = [record for record in records if record.authors and title_similarity(title, record) >= BARE_TITLE]
     return any(author_similarity(alike[0].authors[0], record.authors) != 1.0 for record in alike[1:])

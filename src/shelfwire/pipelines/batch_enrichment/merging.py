@@ -39,6 +39,7 @@ class EnrichedBook(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """The result for a book; what no provider tells is left out.
 
     Attributes:
+        index: the place of the book in the list that was sent, from 0.
         title: the title of the edition, or of the work where no edition is known.
         authors: their names, given name first.
         match: how it was found.
@@ -58,6 +59,7 @@ class EnrichedBook(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         warnings: what was wrong with the book that was asked for, for a person.
     """
 
+    index: int
     title: str
     authors: tuple[str, ...]
     match: Found
@@ -92,10 +94,13 @@ def is_complete(matches: Sequence[Match]) -> bool:
     return fields.issuperset(WANTED) and any(match.record.isbn13s for match in matches)
 
 
-def merged(matches: Sequence[Match], asked_isbn: str | None = None, warnings: tuple[str, ...] = ()) -> EnrichedBook:
+def merged(
+    index: int, matches: Sequence[Match], asked_isbn: str | None = None, warnings: tuple[str, ...] = ()
+) -> EnrichedBook:
     """Make one result of the matches for one book.
 
     Args:
+        index: see `EnrichedBook`.
         matches: one at least, in the order of the providers.
         asked_isbn: the ISBN that was asked for, if any.
         warnings: see `EnrichedBook`.
@@ -117,6 +122,7 @@ def merged(matches: Sequence[Match], asked_isbn: str | None = None, warnings: tu
     for match in ordered:
         identifiers = {**match.record.identifiers, **identifiers}
     return EnrichedBook(
+        index=index,
         match=Found(by=base.way, score=base.score, provider=base.provider),
         identifiers=identifiers,
         sources=sources,
@@ -134,8 +140,8 @@ def _fields(ordered: Sequence[Match]) -> list[tuple[str, Any, str]]:
     base = ordered[0]
     same = [match for match in ordered if match is base or is_same_edition(base, match)]
     found = [
-        *_first_of(OF_THE_WORK, ordered, lambda record, name: getattr(record, name)),
-        *_first_of(OF_THE_EDITION, same, lambda record, name: getattr(record, name)),
+        *_first_of(OF_THE_WORK, ordered, getattr),
+        *_first_of(OF_THE_EDITION, same, getattr),
     ]
     return [_fuller(*field, same) if field[0] == "published" else field for field in found]
 

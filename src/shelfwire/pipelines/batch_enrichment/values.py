@@ -18,16 +18,84 @@ MOST_ISBNS: Final = 2_000
 MOST_PAGES: Final = 100_000
 
 _YEAR: Final = re.compile(r"(?<!\d)(1[4-9]\d\d|20\d\d)(?!\d)")
-_LANGUAGES: Final[Mapping[str, str]] = dict(
-    pair.split("=")
-    for pair in (
-        "afr=af alb=sq ara=ar arm=hy baq=eu ben=bn bul=bg cat=ca chi=zh cze=cs dan=da dut=nl eng=en epo=eo est=et "
-        "fin=fi fre=fr geo=ka ger=de gle=ga glg=gl gre=el guj=gu heb=he hin=hi hrv=hr hun=hu ice=is ind=id ita=it "
-        "jpn=ja kan=kn kor=ko lat=la lav=lv lit=lt mac=mk mal=ml mar=mr may=ms nob=nb nor=no pan=pa per=fa pol=pl "
-        "por=pt rum=ro rus=ru san=sa scc=sr scr=hr slo=sk slv=sl spa=es srp=sr swe=sv tam=ta tel=te tha=th tur=tr "
-        "ukr=uk urd=ur vie=vi wel=cy yid=yi zho=zh deu=de fra=fr nld=nl ces=cs ell=el ron=ro fas=fa slk=sk isl=is"
-    ).split()
-)
+_LANGUAGES: Final[Mapping[str, str]] = {
+    "afr": "af",
+    "alb": "sq",
+    "ara": "ar",
+    "arm": "hy",
+    "baq": "eu",
+    "ben": "bn",
+    "bul": "bg",
+    "cat": "ca",
+    "ces": "cs",
+    "chi": "zh",
+    "cze": "cs",
+    "dan": "da",
+    "deu": "de",
+    "dut": "nl",
+    "ell": "el",
+    "eng": "en",
+    "epo": "eo",
+    "est": "et",
+    "fas": "fa",
+    "fin": "fi",
+    "fra": "fr",
+    "fre": "fr",
+    "geo": "ka",
+    "ger": "de",
+    "gle": "ga",
+    "glg": "gl",
+    "gre": "el",
+    "guj": "gu",
+    "heb": "he",
+    "hin": "hi",
+    "hrv": "hr",
+    "hun": "hu",
+    "ice": "is",
+    "ind": "id",
+    "isl": "is",
+    "ita": "it",
+    "jpn": "ja",
+    "kan": "kn",
+    "kor": "ko",
+    "lat": "la",
+    "lav": "lv",
+    "lit": "lt",
+    "mac": "mk",
+    "mal": "ml",
+    "mar": "mr",
+    "may": "ms",
+    "nld": "nl",
+    "nob": "nb",
+    "nor": "no",
+    "pan": "pa",
+    "per": "fa",
+    "pol": "pl",
+    "por": "pt",
+    "ron": "ro",
+    "rum": "ro",
+    "rus": "ru",
+    "san": "sa",
+    "scc": "sr",
+    "scr": "hr",
+    "slk": "sk",
+    "slo": "sk",
+    "slv": "sl",
+    "spa": "es",
+    "srp": "sr",
+    "swe": "sv",
+    "tam": "ta",
+    "tel": "te",
+    "tha": "th",
+    "tur": "tr",
+    "ukr": "uk",
+    "urd": "ur",
+    "vie": "vi",
+    "wel": "cy",
+    "yid": "yi",
+    "zho": "zh",
+}
+"""ISO 639-1 by the codes of libraries, ISO 639-2 in both of its forms."""
 
 
 def text(value: Any, most: int = MOST_TEXT_CHARS) -> str | None:
@@ -39,7 +107,7 @@ def text(value: Any, most: int = MOST_TEXT_CHARS) -> str | None:
 
 def texts(values: Any, most: int) -> tuple[str, ...]:
     """The first so many different texts of a list; nothing if it is no list."""
-    return tuple(dict.fromkeys(known for value in _list(values) if (known := text(value))))[:most]
+    return tuple(dict.fromkeys(known for value in elements(values) if (known := text(value))))[:most]
 
 
 def description(value: Any) -> str | None:
@@ -97,7 +165,7 @@ def https(value: Any) -> str | None:
 
 def isbns(values: Any) -> tuple[str, ...]:
     """The valid ISBN-13s among numbers of both kinds, each once."""
-    found = (parse_isbn(value) for value in _list(values)[:MOST_ISBNS] if isinstance(value, str))
+    found = (parse_isbn(value) for value in elements(values)[:MOST_ISBNS] if isinstance(value, str))
     return tuple(dict.fromkeys(isbn.isbn13 for isbn in found if isbn))
 
 
@@ -108,7 +176,7 @@ def first(values: Any) -> Any:
 
 def named(values: Any) -> list[Any]:
     """What is called `name` in each object of a list; texts stay as they are."""
-    return [value.get("name") if isinstance(value, dict) else value for value in _list(values)]
+    return [value.get("name") if isinstance(value, dict) else value for value in elements(values)]
 
 
 def known(pairs: Iterable[tuple[str, Any]]) -> dict[str, str]:
@@ -116,5 +184,11 @@ def known(pairs: Iterable[tuple[str, Any]]) -> dict[str, str]:
     return {system: number for system, value in pairs if (number := text(value))}
 
 
-def _list(values: Any) -> list[Any]:
-    return values if isinstance(values, list) else []
+def elements(value: Any) -> list[Any]:
+    """A list as it is; anything else has no elements."""
+    return value if isinstance(value, list) else []
+
+
+def members(value: Any) -> dict[str, Any]:
+    """An object as it is; anything else has no members."""
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,143 @@
+"""The JSON that a service answers: asked through its lane, once at a time, and kept on disk.
+
+The cache stands in front of the lane, so what it knows costs nothing of the rate. It keeps what we say, for as long as
+we say, whatever the service's own headers are: they are made for browsers.
+"""
+
+import email.utils
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import httpx2
+import msgspec
+from hishel import AsyncBaseStorage, AsyncSqliteStorage, CacheOptions
+from hishel.httpx2 import AsyncCacheTransport
+
+from shelfwire.clock import Clock
+from shelfwire.pipelines.batch_enrichment.port import ProviderDown
+from shelfwire.pipelines.batch_enrichment.together import Flights
+from shelfwire.pipelines.outgoing import Lane, OutgoingFailure, Refused
+
+DAY: Final = 86_400
+KNOWN_SECONDS: Final = 30 * DAY
+"""How long a book that a service knows is not asked for again."""
+UNKNOWN_SECONDS: Final = DAY
+"""Likewise one that it does not know: it may have it tomorrow."""
+MOST_CACHE_BYTES: Final = 512 * 1024 * 1024
+
+Params = tuple[tuple[str, str], ...]
+
+
+def open_cache(path: Path) -> AsyncSqliteStorage:
+    """Open the cache that all services of a node share; it never grows beyond `MOST_CACHE_BYTES`."""
+    return AsyncSqliteStorage(database_path=path, default_ttl=KNOWN_SECONDS, max_size=MOST_CACHE_BYTES)
+
+
+def wrong_json(response: httpx2.Response) -> str | None:
+    """What is wrong with an answer that should be a JSON object; see `outgoing.Lane`."""
+    if not response.is_success:
+        return None
+    try:
+        answer = msgspec.json.decode(response.content)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return "answered with something that is not JSON"
+    return None if isinstance(answer, dict) else "answered with JSON that is no object"
+
+
+class Answers:
+    """What one service answers.
+
+    Args:
+        base: the URL that paths go below, without a slash at the end.
+        lane: the way to the service.
+        cache: where answers are kept.
+        headers: to send with every request; they are never kept, so a key belongs here.
+        is_known: whether an answer tells of a book.
+        clock: the time.
+        known_seconds: see `KNOWN_SECONDS`.
+        unknown_seconds: see `UNKNOWN_SECONDS`.
+    """
+
+    def __init__(
+        self,
+        base: str,
+        lane: Lane,
+        cache: AsyncBaseStorage,
+        *,
+        headers: Mapping[str, str],
+        is_known: Callable[[dict[str, Any]], bool],
+        clock: Clock,
+        known_seconds: int = KNOWN_SECONDS,
+        unknown_seconds: int = UNKNOWN_SECONDS,
+    ) -> None:
+        self._base = base
+        self._lane = lane
+        self._cache = cache
+        self._headers = dict(headers)
+        self._is_known = is_known
+        self._clock = clock
+        self._seconds = (unknown_seconds, known_seconds)
+        self._flights: Flights[str, dict[str, Any]] = Flights()
+
+    async def get(self, path: str, params: Params) -> dict[str, Any]:
+        """Return the JSON object at a path, from the cache if it is there.
+
+        Raises:
+            ProviderDown: the service gave none.
+        """
+        return await self.kept(path, params, lambda: self.ask(path, params))
+
+    async def kept(self, path: str, params: Params, ask: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+        """Return what the cache has for a path, or what `ask` gives, which then goes into it.
+
+        Raises:
+            ProviderDown: the service gave no answer.
+        """
+        request = httpx2.Request("GET", self._url(path), params=params)
+        return await self._flights.join(str(request.url), lambda: self._cached(request, ask))
+
+    async def ask(self, path: str, params: Params) -> dict[str, Any]:
+        """Ask the service, whatever the cache knows.
+
+        Raises:
+            ProviderDown: it gave no answer.
+        """
+        request = httpx2.Request("GET", self._url(path), params=params, headers=self._headers)
+        try:
+            response = await self._lane.send(request)
+        except Refused as refusal:
+            raise ProviderDown(f"{refusal.service} refused the request with status {refusal.status}") from None
+        except OutgoingFailure as failure:
+            raise ProviderDown(str(failure)) from None
+        answer: dict[str, Any] = msgspec.json.decode(response.content)
+        return answer
+
+    async def _cached(self, request: httpx2.Request, ask: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+        transport = AsyncCacheTransport(_Asking(self, ask), self._cache, CacheOptions(shared=False))
+        response = await transport.handle_async_request(request)
+        answer: dict[str, Any] = msgspec.json.decode(await response.aread())
+        return answer
+
+    def answered(self, answer: dict[str, Any]) -> httpx2.Response:
+        """An answer as the cache takes it, with how long it is to be kept."""
+        headers = {
+            "Cache-Control": f"max-age={self._seconds[self._is_known(answer)]}",
+            "Content-Type": "application/json",
+            "Date": email.utils.formatdate(self._clock.now() / 1000, usegmt=True),
+        }
+        return httpx2.Response(200, headers=headers, content=msgspec.json.encode(answer))
+
+    def _url(self, path: str) -> str:
+        return f"{self._base}/{path}"
+
+
+class _Asking(httpx2.AsyncBaseTransport):
+    """What the cache turns to for what it does not have."""
+
+    def __init__(self, answers: Answers, ask: Callable[[], Awaitable[dict[str, Any]]]) -> None:
+        self._answers = answers
+        self._ask = ask
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:  # noqa: ARG002 - `ask` knows it
+        return self._answers.answered(await self._ask())
