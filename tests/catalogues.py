@@ -1,12 +1,11 @@
 """A local server that plays Open Library and Google Books, well or badly, on a real socket."""
 
 import asyncio
-import itertools
 import json
 import random
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
@@ -168,15 +167,15 @@ class Catalogues:
 
     def __init__(
         self,
-        known: dict[str, Sequence[Book]],
+        known: Mapping[str, Sequence[Book]],
         *,
         latency: float = 0.0,
         limit: int | None = None,
         plan: Plan = lambda _: None,
-        wrong: dict[str, Book] | None = None,
+        wrong: Mapping[str, Book] | None = None,
     ) -> None:
         self._by_isbn = {
-            service: {book.isbn13: book for book in books} | (wrong or {}) for service, books in known.items()
+            service: {book.isbn13: book for book in books} | dict(wrong or {}) for service, books in known.items()
         }
         self._by_title = {service: {_key(book.title): book for book in books} for service, books in known.items()}
         self._latency = latency
@@ -375,10 +374,17 @@ def _key(title: str) -> str:
     return " ".join(title.casefold().split())
 
 
-def every(count: int, trouble: Trouble) -> Plan:
-    """Trouble with every so many-th request."""
-    counter = itertools.count(1)
-    return lambda _: trouble if next(counter) % count == 0 else None
+def at_first(count: int, trouble: Trouble) -> Plan:
+    """Trouble with the first request for every so many-th thing that is asked for."""
+    seen: set[str] = set()
+
+    def plan(ask: Ask) -> Trouble | None:
+        if ask.target in seen:
+            return None
+        seen.add(ask.target)
+        return trouble if len(seen) % count == 0 else None
+
+    return plan
 
 
 def always(trouble: Trouble, service: str) -> Plan:

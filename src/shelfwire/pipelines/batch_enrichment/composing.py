@@ -1,17 +1,18 @@
 """Puts the pipeline together as the settings say: the providers, their limits, and the cache they share."""
 
 import math
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from types import ModuleType
 from typing import Final
 
 import httpx2
-from hishel import AsyncBaseStorage
 
 import shelfwire
 from shelfwire.clock import Clock
 from shelfwire.pipelines.batch_enrichment import google_books, local, open_library
-from shelfwire.pipelines.batch_enrichment.answers import Answers, open_cache, wrong_json
+from shelfwire.pipelines.batch_enrichment.answers import Answers, open_cache
 from shelfwire.pipelines.batch_enrichment.google_books import GoogleBooks
 from shelfwire.pipelines.batch_enrichment.local import Local, LocalCatalogue
 from shelfwire.pipelines.batch_enrichment.lookups import Lookups
@@ -30,6 +31,7 @@ BURST_SECONDS: Final = 0.1
 """Requests begin evenly, except for what fits into so short a time."""
 HEADROOM: Final = 1.03
 """What leaves at the limit would arrive above it, as no network takes the same time for every request."""
+MOST_IDLE: Final = 20
 SECONDS_UNDER_WAY: Final = 3.0
 """An answer that takes so long does not keep the rate from being used."""
 
@@ -42,15 +44,7 @@ def enrichment(settings: Settings, clock: Clock, catalogue: LocalCatalogue | Non
         clock: the time.
         catalogue: the local catalogue, if there is one.
     """
-
-    @asynccontextmanager
-    async def lookups() -> AsyncIterator[Lookups]:
-        async with AsyncExitStack() as stack:
-            cache = open_cache(settings.data.joinpath(*CACHE))
-            stack.push_async_callback(cache.close)
-            yield Lookups(await _providers(settings, clock, catalogue, cache, stack))
-
-    return BatchEnrichment(lookups)
+    return BatchEnrichment(partial(open_lookups, settings, clock, catalogue))
 
 
 def limits_for(rate: float) -> Limits:
@@ -66,51 +60,58 @@ def limits_for(rate: float) -> Limits:
     )
 
 
-async def _providers(
+@asynccontextmanager
+async def open_lookups(
     settings: Settings,
     clock: Clock,
-    catalogue: LocalCatalogue | None,
-    cache: AsyncBaseStorage,
-    stack: AsyncExitStack,
-) -> Sequence[Provider]:
-    async def lane(name: str, rate: float, wrong: Callable[[httpx2.Response], str | None]) -> Lane:
-        limits = limits_for(rate)
-        pool = httpx2.Limits(max_connections=limits.at_once, max_keepalive_connections=limits.at_once)
+    catalogue: LocalCatalogue | None = None,
+    limits: Callable[[float], Limits] = limits_for,
+) -> AsyncIterator[Lookups]:
+    """Open what looks books up, with its connections and its cache, until the context ends.
+
+    Args:
+        settings: see `enrichment`.
+        clock: likewise.
+        catalogue: likewise.
+        limits: the limits of a service, by its requests a second.
+    """
+    async with AsyncExitStack() as stack:
+        cache = open_cache(settings.data.joinpath(*CACHE))
+        stack.push_async_callback(cache.close)
+
+        # The lanes see to it that no more connections are open than a service stands.
+        pool = httpx2.Limits(max_connections=None, max_keepalive_connections=MOST_IDLE)
         client = await stack.enter_async_context(httpx2.AsyncClient(limits=pool))
-        return Lane(client, name=name, limits=limits, clock=clock, wrong=wrong)
 
-    providers: list[Provider] = []
-    for name in settings.providers:
-        if name == open_library.NAME:
-            rate = settings.open_library_rate or (
-                OPEN_LIBRARY_RATE_WITH_CONTACT if settings.contact else OPEN_LIBRARY_RATE
-            )
-            answers = Answers(
-                settings.open_library_url,
-                await lane(name, rate, wrong_json),
-                cache,
-                headers=headers(settings.contact),
-                is_known=open_library.is_known,
-                clock=clock,
-            )
-            providers.append(OpenLibrary(answers, clock))
-        elif name == google_books.NAME:
-            key = settings.google_books_api_key
-            answers = Answers(
-                settings.google_books_url,
-                await lane(name, settings.google_books_rate or GOOGLE_BOOKS_RATE, google_books.wrong),
-                cache,
-                headers=headers(settings.contact) | ({google_books.KEY_HEADER: key.reveal()} if key else {}),
-                is_known=google_books.is_known,
-                clock=clock,
-            )
-            providers.append(GoogleBooks(answers))
-        elif name == local.NAME and catalogue is not None:
-            providers.append(Local(catalogue))
-    return providers
+        def answers(name: str, url: str, rate: float, service: ModuleType, **secret: str) -> Answers:
+            most = limits(rate)
+            lane = Lane(client, name=name, limits=most, clock=clock, wrong=service.wrong)
+            sent = _headers(settings.contact) | secret
+            return Answers(url, lane, cache, headers=sent, is_known=service.is_known, clock=clock)
+
+        providers: list[Provider] = []
+        for name in settings.providers:
+            match name:
+                case local.NAME if catalogue is not None:
+                    providers.append(Local(catalogue))
+                case open_library.NAME:
+                    rate = settings.open_library_rate or _open_library_rate(settings.contact)
+                    service = answers(name, settings.open_library_url, rate, open_library)
+                    providers.append(OpenLibrary(service, clock))
+                case google_books.NAME:
+                    rate = settings.google_books_rate or GOOGLE_BOOKS_RATE
+                    key = settings.google_books_api_key
+                    secret = {google_books.KEY_HEADER: key.reveal()} if key else {}
+                    service = answers(name, settings.google_books_url, rate, google_books, **secret)
+                    providers.append(GoogleBooks(service))
+        yield Lookups(providers)
 
 
-def headers(contact: str | None) -> dict[str, str]:
+def _open_library_rate(contact: str | None) -> float:
+    return OPEN_LIBRARY_RATE_WITH_CONTACT if contact else OPEN_LIBRARY_RATE
+
+
+def _headers(contact: str | None) -> dict[str, str]:
     """Who asks, so that a service can write to somebody before it shuts them out."""
     agent = f"shelfwire/{shelfwire.__version__}"
     return {"Accept": "application/json", "User-Agent": f"{agent} ({contact})" if contact else agent}

@@ -67,6 +67,10 @@ class Lookups:
                 inquiry.down.append(provider.name)
             if is_complete(inquiry.matches):
                 break
+        if not self._providers:
+            raise ShelfwireError(
+                Code.PROVIDER_UNAVAILABLE, "There is no provider of book data: see the setting providers"
+            )
         if not inquiry.matches:
             raise _nothing(inquiry)
         return merged(index, inquiry.matches, asked.isbn13, _warnings(inquiry))

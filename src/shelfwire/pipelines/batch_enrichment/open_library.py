@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from shelfwire.clock import Clock
 from shelfwire.pipelines.batch_enrichment import values
-from shelfwire.pipelines.batch_enrichment.answers import Answers, Params
+from shelfwire.pipelines.batch_enrichment.answers import Answers, Params, wrong_json
 from shelfwire.pipelines.batch_enrichment.matching import main_title
 from shelfwire.pipelines.batch_enrichment.port import Record
 from shelfwire.pipelines.batch_enrichment.together import Gathering
@@ -81,6 +81,9 @@ class OpenLibrary:
 def is_known(answer: dict[str, Any]) -> bool:
     """Whether an answer tells of a book."""
     return bool(answer.get("docs") if "docs" in answer else answer)
+
+
+wrong: Final = wrong_json
 
 
 def record_of_book(book: Any) -> Record | None:

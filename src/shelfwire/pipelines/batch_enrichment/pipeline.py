@@ -1,7 +1,8 @@
 """The pipeline `batch_enrichment`: every book of the list is an item, found or not."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Final
 
 import msgspec
@@ -30,23 +31,28 @@ class BatchEnrichment:
 
     def __init__(self, lookups: Callable[[], AbstractAsyncContextManager[Lookups]]) -> None:
         self._open = lookups
+        self._opening = asyncio.Lock()
         self._lookups: Lookups | None = None
+        self._stack: AsyncExitStack | None = None
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
-        """Be able to run jobs until the context ends."""
-        async with self._open() as lookups:
-            self._lookups = lookups
-            try:
-                yield
-            finally:
-                self._lookups = None
+        """Be able to run jobs until the context ends; what they need is opened for the first of them."""
+        async with AsyncExitStack() as self._stack:
+            yield
+        self._lookups = self._stack = None
+
+    async def _opened(self) -> Lookups:
+        async with self._opening:
+            if self._stack is None:
+                raise RuntimeError("batch_enrichment runs jobs only within its lifespan")
+            if self._lookups is None:
+                self._lookups = await self._stack.enter_async_context(self._open())
+            return self._lookups
 
     async def run(self, job: Job) -> str:
         """See `jobs.context.Pipeline`."""
-        lookups = self._lookups
-        if lookups is None:
-            raise RuntimeError("batch_enrichment runs jobs only within its lifespan")
+        lookups = await self._opened()
         books = books_of(await job.input(INPUT))
         await job.start(len(books), job.metadata)
 

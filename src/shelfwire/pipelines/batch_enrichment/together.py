@@ -12,7 +12,8 @@ from shelfwire.clock import Clock
 K = TypeVar("K")
 V = TypeVar("V")
 GATHERING_SECONDS: Final = 0.02
-"""How long the first of a batch waits for others; a fraction of what any request takes."""
+"""A batch is complete when so long no other key came for it; a fraction of what any request takes."""
+MOST_GATHERING_SECONDS: Final = 0.5
 
 
 class _Flight(msgspec.Struct, eq=False):
@@ -92,7 +93,7 @@ class Gathering(Generic[K, V]):
         self._start()
 
     async def _batch(self) -> None:
-        await self._clock.wait(self._full, GATHERING_SECONDS)
+        await self._gather()
         batch: dict[K, list[asyncio.Future[V | None]]] = {}
         rest: list[tuple[K, asyncio.Future[V | None]]] = []
         for key, future in self._waiting:
@@ -107,6 +108,14 @@ class Gathering(Generic[K, V]):
             self._full.clear()
         if batch:
             await self._answer(batch)
+
+    async def _gather(self) -> None:
+        """Wait for others, until none has come for a moment."""
+        until = self._clock.monotonic() + MOST_GATHERING_SECONDS
+        count = -1
+        while len(self._waiting) != count and not self._full.is_set() and self._clock.monotonic() < until:
+            count = len(self._waiting)
+            await self._clock.wait(self._full, GATHERING_SECONDS)
 
     async def _answer(self, batch: Mapping[K, Sequence[asyncio.Future[V | None]]]) -> None:
         error: BaseException | None = None

@@ -123,11 +123,10 @@ def date(value: Any) -> str | None:
     given = text(str(value) if isinstance(value, int) else value)
     if given is None:
         return None
-    parsed = parse_date(given, day_first=False)
-    if parsed:
-        return parsed
     years = set(_YEAR.findall(given))
-    return years.pop() if len(years) == 1 else None
+    if len(years) > 1:
+        return None
+    return parse_date(given, day_first=False) or next(iter(years), None)
 
 
 def pages(value: Any) -> int | None:

@@ -1,0 +1,110 @@
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from shelfwire.clock import SystemClock
+from shelfwire.pipelines.batch_enrichment.answers import (
+    KNOWN_SECONDS,
+    UNKNOWN_SECONDS,
+    Answers,
+    open_cache,
+    wrong_json,
+)
+from shelfwire.pipelines.batch_enrichment.port import ProviderDown
+from shelfwire.pipelines.outgoing import Lane, Limits
+
+BASE = "https://books.example"
+
+
+class Service:
+    """Knows Dune and nothing else."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.headers = {"cache-control": "no-store, max-age=0", "expires": "0", "vary": "*"}
+        self.broken = False
+
+    def answer(self, request: httpx2.Request) -> httpx2.Response:
+        self.asked.append(request.url.params["q"])
+        if self.broken:
+            return httpx2.Response(500)
+        items = ["a book"] if request.url.params["q"] == "dune" else []
+        return httpx2.Response(200, headers=self.headers, json={"items": items})
+
+    @asynccontextmanager
+    async def opened(self, folder: Path) -> AsyncIterator[Answers]:
+        cache = open_cache(folder / "cache" / "answers.db")
+        client = httpx2.AsyncClient(transport=httpx2.MockTransport(self.answer))
+        lane = Lane(client, name="Books", limits=Limits(rate=1000, attempts=1), wrong=wrong_json)
+        clock = SystemClock()
+        try:
+            yield Answers(BASE, lane, cache, headers={}, is_known=lambda told: bool(told["items"]), clock=clock)
+        finally:
+            await cache.close()
+
+
+class Later:
+    """The clock of the cache, so many seconds on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._patch = monkeypatch
+        self._time = time.time
+
+    def by(self, seconds: float) -> None:
+        now = self._time()
+        self._patch.setattr("time.time", lambda: now + seconds)
+
+
+async def ask(answers: Answers, q: str) -> Any:
+    return (await answers.get("volumes", (("q", q),)))["items"]
+
+
+async def test_an_answer_is_kept_whatever_the_service_says_of_keeping_it(tmp_path: Path) -> None:
+    service = Service()
+    for _ in range(2):
+        async with service.opened(tmp_path) as answers:
+            assert await ask(answers, "dune") == ["a book"]
+    assert service.asked == ["dune"]
+
+
+async def test_that_a_book_is_unknown_is_kept_for_less_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    service, later = Service(), Later(monkeypatch)
+    async with service.opened(tmp_path) as answers:
+        for seconds in (0, UNKNOWN_SECONDS - 60, UNKNOWN_SECONDS + 60, KNOWN_SECONDS - 60, KNOWN_SECONDS + 60):
+            later.by(seconds)
+            await ask(answers, "dune")
+            await ask(answers, "a book nobody wrote")
+    assert service.asked.count("dune") == 2
+    assert service.asked.count("a book nobody wrote") == 4
+
+
+async def test_a_failure_is_not_kept_and_does_not_take_away_what_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, later = Service(), Later(monkeypatch)
+    service.broken = True
+    async with service.opened(tmp_path) as answers:
+        with pytest.raises(ProviderDown):
+            await ask(answers, "dune")
+        service.broken = False
+        assert await ask(answers, "dune") == ["a book"]
+        service.broken = True
+        assert await ask(answers, "dune") == ["a book"]
+        later.by(KNOWN_SECONDS + 60)
+        with pytest.raises(ProviderDown):
+            await ask(answers, "dune")
+
+
+async def test_a_cache_that_cannot_be_read_costs_requests_and_no_book(tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "answers.db").write_bytes(b"this is no database" * 100)
+    service = Service()
+    async with service.opened(tmp_path) as answers:
+        for _ in range(2):
+            assert await ask(answers, "dune") == ["a book"]
+    assert service.asked == ["dune", "dune"]
