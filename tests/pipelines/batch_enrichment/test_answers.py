@@ -12,9 +12,9 @@ from shelfwire.pipelines.batch_enrichment.answers import (
     KNOWN_SECONDS,
     UNKNOWN_SECONDS,
     Answers,
-    open_cache,
     wrong_json,
 )
+from shelfwire.pipelines.batch_enrichment.cache import Cache
 from shelfwire.pipelines.batch_enrichment.port import ProviderDown
 from shelfwire.pipelines.outgoing import Lane, Limits
 
@@ -38,7 +38,7 @@ class Service:
 
     @asynccontextmanager
     async def opened(self, folder: Path) -> AsyncIterator[Answers]:
-        cache = open_cache(folder / "cache" / "answers.db")
+        cache = Cache(folder / "cache" / "answers.db", KNOWN_SECONDS)
         client = httpx2.AsyncClient(transport=httpx2.MockTransport(self.answer))
         lane = Lane(client, name="Books", limits=Limits(rate=1000, attempts=1), wrong=wrong_json)
         clock = SystemClock()

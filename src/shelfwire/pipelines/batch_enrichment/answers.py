@@ -6,12 +6,11 @@ we say, whatever the service's own headers are: they are made for browsers.
 
 import email.utils
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
 from typing import Any, Final
 
 import httpx2
 import msgspec
-from hishel import AsyncBaseStorage, AsyncSqliteStorage, CacheOptions
+from hishel import AsyncBaseStorage, CacheOptions
 from hishel.httpx2 import AsyncCacheTransport
 
 from shelfwire.clock import Clock
@@ -24,14 +23,8 @@ KNOWN_SECONDS: Final = 30 * DAY
 """How long a book that a service knows is not asked for again."""
 UNKNOWN_SECONDS: Final = DAY
 """Likewise one that it does not know: it may have it tomorrow."""
-MOST_CACHE_BYTES: Final = 512 * 1024 * 1024
 
 Params = tuple[tuple[str, str], ...]
-
-
-def open_cache(path: Path) -> AsyncSqliteStorage:
-    """Open the cache that all services of a node share; it never grows beyond `MOST_CACHE_BYTES`."""
-    return AsyncSqliteStorage(database_path=path, default_ttl=KNOWN_SECONDS, max_size=MOST_CACHE_BYTES)
 
 
 def wrong_json(response: httpx2.Response) -> str | None:

@@ -12,7 +12,8 @@ import httpx2
 import shelfwire
 from shelfwire.clock import Clock
 from shelfwire.pipelines.batch_enrichment import google_books, local, open_library
-from shelfwire.pipelines.batch_enrichment.answers import Answers, open_cache
+from shelfwire.pipelines.batch_enrichment.answers import KNOWN_SECONDS, Answers
+from shelfwire.pipelines.batch_enrichment.cache import Cache
 from shelfwire.pipelines.batch_enrichment.google_books import GoogleBooks
 from shelfwire.pipelines.batch_enrichment.local import Local, LocalCatalogue
 from shelfwire.pipelines.batch_enrichment.lookups import Lookups
@@ -22,7 +23,7 @@ from shelfwire.pipelines.batch_enrichment.port import Provider
 from shelfwire.pipelines.outgoing import Lane, Limits
 from shelfwire.settings import Settings
 
-CACHE: Final = ("cache", "answers-1.db")
+CACHE_FILE: Final = ("cache", "answers-1.db")
 """Where the answers are, in the data folder; the number is raised when they take another form."""
 OPEN_LIBRARY_RATE: Final = 1.0
 OPEN_LIBRARY_RATE_WITH_CONTACT: Final = 3.0
@@ -76,7 +77,7 @@ async def open_lookups(
         limits: the limits of a service, by its requests a second.
     """
     async with AsyncExitStack() as stack:
-        cache = open_cache(settings.data.joinpath(*CACHE))
+        cache = Cache(settings.data.joinpath(*CACHE_FILE), KNOWN_SECONDS)
         stack.push_async_callback(cache.close)
 
         # The lanes see to it that no more connections are open than a service stands.
