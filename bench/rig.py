@@ -47,7 +47,7 @@ def report(title: str, lines: Sequence[Line]) -> None:
         limit = ratio = ""
         if line.limit is not None:
             limit = f"{'≥' if line.at_least else '≤'} {line.limit:,g}"
-            ratio = f"{line.measured / line.limit:.2f}"
+            ratio = f"{line.measured / line.limit:.2f}" if line.limit else ""
         spread = f"{_figure(min(line.spread))} … {_figure(max(line.spread))}" if len(line.spread) > 1 else ""
         print(f"  {line.what:62} {_figure(line.measured):>12} {limit:>10} {ratio:>9}  {spread}".rstrip())
 

@@ -14,6 +14,7 @@ import msgspec
 
 OPEN_LIBRARY: Final = "open_library"
 GOOGLE_BOOKS: Final = "google_books"
+SERVICES: Final = (OPEN_LIBRARY, GOOGLE_BOOKS)
 WINDOW_SECONDS: Final = 1.0
 
 _ADJECTIVES: Final = (
@@ -239,8 +240,8 @@ class Catalogues:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 if not await self._exchange(head.decode("latin-1"), writer):
                     return
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
+        except (asyncio.CancelledError, asyncio.IncompleteReadError, ConnectionError):
+            pass  # this connection is over, and nothing else
         finally:
             self._connections.discard(task)
             writer.close()

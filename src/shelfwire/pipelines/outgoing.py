@@ -25,6 +25,8 @@ SERVER_ERRORS: Final = range(500, 600)
 CONNECT_SECONDS: Final = 10.0
 LONGEST_HOLD: Final = 900.0
 """Seconds; a service that asks for more than this is asked again all the same, lest a slip of its own lasts a year."""
+CATCHING_UP: Final = 1.25
+"""How much faster than evenly requests may follow each other, to make up for timers that were late."""
 MARGIN: Final = 4.0
 """How much slower than the slowest of the last answers one may be."""
 REMEMBERED: Final = 50
@@ -79,6 +81,7 @@ class Limits:
     Attributes:
         rate: requests that may begin within any `period`.
         period: seconds.
+        burst: how many of them may begin at once; the others are spread over the period. None: all of them.
         at_once: requests under way at a time.
         attempts: how often a request is sent, at most.
         timeout: seconds for one attempt from the first byte sent to the last one read.
@@ -95,6 +98,7 @@ class Limits:
 
     rate: int
     period: float = 1.0
+    burst: int | None = None
     at_once: int = 4
     attempts: int = 4
     timeout: float = 30.0
@@ -113,17 +117,22 @@ class Pace:
     Args:
         rate: requests that may begin within any `period`.
         period: seconds.
+        burst: see `Limits.burst`.
     """
 
-    def __init__(self, rate: int, period: float) -> None:
+    def __init__(self, rate: int, period: float, burst: int | None = None) -> None:
         self._begun: deque[float] = deque(maxlen=rate)
         self._period = period
+        self._burst = rate if burst is None else min(burst, rate)
+        self._spread = self._burst * period / rate / CATCHING_UP
         self._held_until = float("-inf")
 
     def delay(self, now: float) -> float:
         """Seconds until the next request may begin; 0 if it may now."""
-        full = len(self._begun) == self._begun.maxlen
-        return max(self.held(now), self._begun[0] + self._period - now if full else 0.0)
+        begun = self._begun
+        full = self._begun[0] + self._period - now if len(begun) == begun.maxlen else 0.0
+        close = begun[-self._burst] + self._spread - now if len(begun) >= self._burst < (begun.maxlen or 0) else 0.0
+        return max(self.held(now), full, close)
 
     def held(self, now: float) -> float:
         """Seconds left of what the service has asked for; 0 if it has not."""
@@ -245,7 +254,7 @@ class Lane:
         self._haste = Haste(limits.least_timeout, limits.timeout)
         self._places = asyncio.Semaphore(limits.at_once)
         self._gate = asyncio.Lock()
-        self._pace = Pace(limits.rate, limits.period)
+        self._pace = Pace(limits.rate, limits.period, limits.burst)
         self._breaker = Breaker(limits.failures, limits.pause)
         self._last: type[OutgoingFailure] = Unavailable
 

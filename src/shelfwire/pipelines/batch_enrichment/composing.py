@@ -30,7 +30,7 @@ OPEN_LIBRARY_RATE_WITH_CONTACT: Final = 3.0
 GOOGLE_BOOKS_RATE: Final = 2.0
 BURST_SECONDS: Final = 0.1
 """Requests begin evenly, except for what fits into so short a time."""
-HEADROOM: Final = 1.03
+HEADROOM: Final = 1.04
 """What leaves at the limit would arrive above it, as no network takes the same time for every request."""
 MOST_IDLE: Final = 20
 SECONDS_UNDER_WAY: Final = 3.0
@@ -50,10 +50,12 @@ def enrichment(settings: Settings, clock: Clock, catalogue: LocalCatalogue | Non
 
 def limits_for(rate: float) -> Limits:
     """The limits of a service that stands so many requests a second."""
-    burst = max(1, math.floor(rate * BURST_SECONDS))
+    # The shortest period, of a second or more, that whole requests fit into.
+    whole = max(1, math.floor(rate))
     return Limits(
-        rate=burst,
-        period=burst / rate * HEADROOM,
+        rate=whole,
+        period=whole / rate * HEADROOM,
+        burst=max(1, math.floor(rate * BURST_SECONDS)),
         at_once=max(2, math.ceil(rate * SECONDS_UNDER_WAY)),
         attempts=4,
         timeout=12.0,
