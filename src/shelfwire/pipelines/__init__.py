@@ -10,6 +10,7 @@ from typing import Any, Final
 from shelfwire.jobs.context import Pipeline
 from shelfwire.pipelines.ai_scan.pipeline import AiScan
 from shelfwire.pipelines.ai_scan.readers import BestReader
+from shelfwire.pipelines.batch_enrichment.pipeline import BatchEnrichment
 from shelfwire.pipelines.checking import PipelineError, by_name, checked, quoted, shown
 from shelfwire.pipelines.csv_import.pipeline import CsvImport
 from shelfwire.pipelines.outside import Outside
@@ -39,7 +40,8 @@ def installed(outside: Outside | None = None) -> dict[str, Pipeline]:
                 f"{pipeline.name!r}. Rename one, or uninstall its package"
             )
         others[pipeline.name], sources[pipeline.name] = pipeline, source
-    own: tuple[Pipeline, ...] = (CsvImport(outside), AiScan(BestReader(outside or Outside())))
+    outside = outside or Outside()
+    own: tuple[Pipeline, ...] = (CsvImport(outside), AiScan(BestReader(outside)), BatchEnrichment(outside))
     return {**{pipeline.name: pipeline for pipeline in own}, **others}
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import httpx2
 
 from shelfwire import __version__
+from shelfwire.pipelines.batch_enrichment.composing import open_lookups
+from shelfwire.pipelines.batch_enrichment.lookups import Lookups
 from shelfwire.pipelines.gemini.adapter import Gemini, GeminiMeter
 from shelfwire.settings import Settings
 
@@ -18,10 +20,12 @@ class Outside:
     Attributes:
         gemini: reads photos and lists of unknown layout.
         gemini_required: whether items fail that Gemini does not answer for, instead of being read without it.
+        lookups: looks books up with the providers of book data.
     """
 
     gemini: Gemini | None = None
     gemini_required: bool = False
+    lookups: Lookups | None = None
 
     @asynccontextmanager
     async def open(self, settings: Settings, meter: GeminiMeter) -> AsyncIterator[None]:
@@ -32,12 +36,15 @@ class Outside:
             meter: hears what requests cost.
         """
         self.gemini_required = settings.gemini_required
-        if settings.gemini_api_key is None:
-            yield
-            return
-        async with httpx2.AsyncClient(headers={"user-agent": f"shelfwire/{__version__}"}) as client:
-            self.gemini = Gemini(client, settings, settings.gemini_api_key, meter=meter)
+        headers, pool = {"user-agent": f"shelfwire/{__version__}"}, httpx2.Limits(max_connections=None)
+        async with (
+            httpx2.AsyncClient(headers=headers, limits=pool) as client,
+            open_lookups(settings, client) as lookups,
+        ):
+            self.lookups = lookups
+            if settings.gemini_api_key is not None:
+                self.gemini = Gemini(client, settings, settings.gemini_api_key, meter=meter)
             try:
                 yield
             finally:
-                self.gemini = None
+                self.gemini = self.lookups = None

@@ -211,13 +211,18 @@ async def test_who_leaves_takes_no_lookup_away_from_the_other(lookups: OpenLooku
 @pytest.mark.parametrize("trouble", [Trouble(), Trouble(cut=True), Trouble(status=429), Trouble(hang=True), HTML])
 async def test_trouble_with_a_request_costs_no_book(lookups: OpenLookups, trouble: Trouble) -> None:
     services = Catalogues(BOTH, plan=at_first(3, trouble))
-    async with services.serving(), lookups(services) as opened:
+    async with services.serving(), lookups(services, seconds=timeout_for(trouble)) as opened:
         books = await find_all(opened, BOOKS, isbn=False)
         again = len(services.asks)
         await find_all(opened, BOOKS, isbn=False)
     assert [book.title for book in books] == [book.title for book in BOOKS]
     assert not any(book.warnings for book in books)
     assert len(services.asks) == again, "trouble does not get into the cache"
+
+
+def timeout_for(trouble: Trouble) -> float:
+    """Seconds that a service which answers never needs, whatever else the machine has to do."""
+    return 2.0 if trouble.hang else 30.0
 
 
 DEAD = [
@@ -236,7 +241,8 @@ DEAD = [
 async def test_a_dead_provider_costs_few_requests_and_the_others_go_on(lookups: OpenLookups, trouble: Trouble) -> None:
     books = library(60)
     known = {OPEN_LIBRARY: books[:30], GOOGLE_BOOKS: books}
-    async with Catalogues(known, plan=always(trouble, GOOGLE_BOOKS)).serving() as services, lookups(services) as opened:
+    services = Catalogues(known, plan=always(trouble, GOOGLE_BOOKS))
+    async with services.serving(), lookups(services, seconds=timeout_for(trouble)) as opened:
         found = await asyncio.gather(*(find(opened, asked(book)) for book in books), return_exceptions=True)
         others = [book for book in found if isinstance(book, EnrichedBook)]
         errors = [error for error in found if isinstance(error, ShelfwireError)]

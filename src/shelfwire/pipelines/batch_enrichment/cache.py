@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, Self, TypeVar
 
 from hishel import AsyncBaseStorage, Entry, Headers, Request, Response, SqliteStorage
 
@@ -55,6 +55,14 @@ class Cache(AsyncBaseStorage):
     async def remove_entry(self, id: uuid.UUID) -> None:  # noqa: A002 - its name in hishel
         """See `hishel.AsyncBaseStorage`."""
         await self._run(lambda: self._storage.remove_entry(id))
+
+    async def __aenter__(self) -> Self:
+        """Return it; the file is opened with the first answer."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the file."""
+        await self.close()
 
     async def close(self) -> None:
         """Close the file, when what is under way is done."""

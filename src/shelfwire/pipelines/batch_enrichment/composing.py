@@ -1,16 +1,15 @@
-"""Puts the pipeline together as the settings say: the providers, their limits, and the cache they share."""
+"""Puts the providers together as the settings say, with their limits and the cache they share."""
 
 import math
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
+from contextlib import asynccontextmanager
 from types import ModuleType
 from typing import Final
 
 import httpx2
 
 import shelfwire
-from shelfwire.clock import Clock
+from shelfwire.clock import Clock, SystemClock
 from shelfwire.pipelines.batch_enrichment import google_books, local, open_library
 from shelfwire.pipelines.batch_enrichment.answers import KNOWN_SECONDS, Answers
 from shelfwire.pipelines.batch_enrichment.cache import Cache
@@ -18,7 +17,6 @@ from shelfwire.pipelines.batch_enrichment.google_books import GoogleBooks
 from shelfwire.pipelines.batch_enrichment.local import Local, LocalCatalogue
 from shelfwire.pipelines.batch_enrichment.lookups import Lookups
 from shelfwire.pipelines.batch_enrichment.open_library import OpenLibrary
-from shelfwire.pipelines.batch_enrichment.pipeline import BatchEnrichment
 from shelfwire.pipelines.batch_enrichment.port import Provider
 from shelfwire.pipelines.outgoing import Lane, Limits
 from shelfwire.settings import Settings
@@ -32,20 +30,8 @@ BURST_SECONDS: Final = 0.1
 """Requests begin evenly, except for what fits into so short a time."""
 HEADROOM: Final = 1.04
 """What leaves at the limit would arrive above it, as no network takes the same time for every request."""
-MOST_IDLE: Final = 20
 SECONDS_UNDER_WAY: Final = 3.0
 """An answer that takes so long does not keep the rate from being used."""
-
-
-def enrichment(settings: Settings, clock: Clock, catalogue: LocalCatalogue | None = None) -> BatchEnrichment:
-    """Make the pipeline.
-
-    Args:
-        settings: the providers, where they are and how often they may be asked.
-        clock: the time.
-        catalogue: the local catalogue, if there is one.
-    """
-    return BatchEnrichment(partial(open_lookups, settings, clock, catalogue))
 
 
 def limits_for(rate: float) -> Limits:
@@ -66,29 +52,25 @@ def limits_for(rate: float) -> Limits:
 @asynccontextmanager
 async def open_lookups(
     settings: Settings,
-    clock: Clock,
+    client: httpx2.AsyncClient,
     catalogue: LocalCatalogue | None = None,
+    clock: Clock | None = None,
     limits: Callable[[float], Limits] = limits_for,
 ) -> AsyncIterator[Lookups]:
-    """Open what looks books up, with its connections and its cache, until the context ends.
+    """Open what looks books up, with the cache of its answers, until the context ends.
 
     Args:
-        settings: see `enrichment`.
-        clock: likewise.
-        catalogue: likewise.
+        settings: the providers, where they are and how often they may be asked.
+        client: what sends; the lanes see to it that no more of its connections are open than a service stands.
+        catalogue: the local catalogue, if there is one.
+        clock: the time; the machine's unless a test turns another.
         limits: the limits of a service, by its requests a second.
     """
-    async with AsyncExitStack() as stack:
-        cache = Cache(settings.data.joinpath(*CACHE_FILE), KNOWN_SECONDS)
-        stack.push_async_callback(cache.close)
-
-        # The lanes see to it that no more connections are open than a service stands.
-        pool = httpx2.Limits(max_connections=None, max_keepalive_connections=MOST_IDLE)
-        client = await stack.enter_async_context(httpx2.AsyncClient(limits=pool))
+    clock = clock or SystemClock()
+    async with Cache(settings.data.joinpath(*CACHE_FILE), KNOWN_SECONDS) as cache:
 
         def answers(name: str, url: str, rate: float, service: ModuleType, **secret: str) -> Answers:
-            most = limits(rate)
-            lane = Lane(client, name=name, limits=most, clock=clock, wrong=service.wrong)
+            lane = Lane(client, name=name, limits=limits(rate), clock=clock, wrong=service.wrong)
             sent = _headers(settings.contact) | secret
             return Answers(url, lane, cache, headers=sent, is_known=service.is_known, clock=clock)
 

@@ -1,17 +1,14 @@
 """The pipeline `batch_enrichment`: every book of the list is an item, found or not."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Final
 
 import msgspec
 
 from shelfwire.errors import ShelfwireError
 from shelfwire.jobs.context import Job
-from shelfwire.pipelines.batch_enrichment.lookups import Lookups
 from shelfwire.pipelines.batch_enrichment.merging import EnrichedBook
 from shelfwire.pipelines.batch_enrichment.request import AskedBook, books_of
+from shelfwire.pipelines.outside import Outside
 
 INPUT: Final = "request"
 AT_ONCE: Final = 200
@@ -22,37 +19,21 @@ class BatchEnrichment:
     """Reads one input, `request` (see `request.books_of`); its results are the books of `merging.EnrichedBook`.
 
     Args:
-        lookups: opens what looks books up, for as long as jobs run.
+        outside: what looks books up, once it is there.
     """
 
     name = "batch_enrichment"
     results_name = "books"
     columns = tuple(field.encode_name for field in msgspec.structs.fields(EnrichedBook))
 
-    def __init__(self, lookups: Callable[[], AbstractAsyncContextManager[Lookups]]) -> None:
-        self._open = lookups
-        self._opening = asyncio.Lock()
-        self._lookups: Lookups | None = None
-        self._stack: AsyncExitStack | None = None
-
-    @asynccontextmanager
-    async def lifespan(self) -> AsyncIterator[None]:
-        """Be able to run jobs until the context ends; what they need is opened for the first of them."""
-        async with AsyncExitStack() as self._stack:
-            yield
-        self._lookups = self._stack = None
-
-    async def _opened(self) -> Lookups:
-        async with self._opening:
-            if self._stack is None:
-                raise RuntimeError("batch_enrichment runs jobs only within its lifespan")
-            if self._lookups is None:
-                self._lookups = await self._stack.enter_async_context(self._open())
-            return self._lookups
+    def __init__(self, outside: Outside) -> None:
+        self._outside = outside
 
     async def run(self, job: Job) -> str:
         """See `jobs.context.Pipeline`."""
-        lookups = await self._opened()
+        lookups = self._outside.lookups
+        if lookups is None:
+            raise RuntimeError("books are looked up only while the application runs")
         books = books_of(await job.input(INPUT))
         await job.start(len(books), job.metadata)
 
