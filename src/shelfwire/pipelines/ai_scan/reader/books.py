@@ -9,7 +9,19 @@ import numpy as np
 from shelfwire.pipelines.ai_scan.reader.edges import Edges
 from shelfwire.pipelines.ai_scan.reader.lines import Line
 from shelfwire.pipelines.ai_scan.reader.spines import Group, Row, spines_of
-from shelfwire.pipelines.ai_scan.reader.splitting import Piece, folded, is_name, letters, split, split_line
+from shelfwire.pipelines.ai_scan.reader.splitting import (
+    Piece,
+    folded,
+    is_name,
+    is_noise,
+    is_publisher,
+    letters,
+    listed,
+    namelike,
+    spaced,
+    split,
+    split_line,
+)
 
 _SURE: Final = 0.6
 """A line read below this is not used."""
@@ -20,6 +32,8 @@ _LONG: Final = 8
 _SMALL: Final = 0.3
 _LARGE: Final = 0.7
 """Height of a title as a share of what is usual in its photo: what is smaller is text on a cover, or no book's."""
+_ONE_KIND: Final = 0.4
+"""Difference in looking like a name up to which two pieces may be one."""
 _OTHER_SCRIPT: Final = 0.2
 """Share of a photo's letters from which on Chinese and Japanese are taken for text."""
 
@@ -53,8 +67,9 @@ def pieces_of(group: Group) -> list[Piece]:
     backward = sum(row.line.letters * (1 if row.line.turns == upright else -1) for row in rows) < 0
     slope = _slope(rows)
     pieces = [piece for row in rows for piece in _pieces(row, slope, group.left, backward=backward)]
-    along = stacked(beside(pieces))
+    along = beside(stacked([piece for piece in pieces if not _printed_by(piece.text)]))
     crossing = stacked([_crossing(row, upright) for row in group.crossing if _says(row.line)])
+    crossing = [replace(piece, text=listed(piece.text)) for piece in crossing]
     return in_order(along) + crossing
 
 
@@ -67,13 +82,19 @@ def _says(line: Line) -> bool:
     return line.score >= _SURE and line.letters > 1
 
 
+def _printed_by(text: str) -> bool:
+    """Tell whether a line is a publisher's or praise: single words of praise may be a title's."""
+    return is_publisher(text) or (is_noise(text) and len(folded(text)) > 1)
+
+
 def _pieces(row: Row, slope: float, origin: float, *, backward: bool) -> list[Piece]:
     """Lay a row out with its spine's leaning taken out, so that what is beside each other is on one height."""
     middle = row.middle - slope * (row.centre - origin)
     left, right, middle = (-row.right, -row.left, -middle) if backward else (row.left, row.right, middle)
     half = row.height / 2
-    piece = Piece(row.line.text, left, right, middle - half, middle + half, row.height, row.line.score)
-    return split_line(piece, row.line.words)
+    text, words = spaced(row.line.text, row.line.words)
+    piece = Piece(text, left, right, middle - half, middle + half, row.height, row.line.score)
+    return split_line(piece, words)
 
 
 def _crossing(row: Row, upright: int) -> Piece:
@@ -95,7 +116,8 @@ def beside(pieces: Sequence[Piece]) -> list[Piece]:
             tall = max(piece.height, before.height)
             level = abs((piece.top + piece.bottom) - (before.top + before.bottom)) / 2 < 0.35 * tall
             alike = min(piece.height, before.height) > 0.75 * tall
-            if level and alike and -0.5 * tall < gap < 0.7 * tall and is_name(piece.text) == is_name(before.text):
+            kind = before.lines == piece.lines and abs(namelike(before.text) - namelike(piece.text)) < _ONE_KIND
+            if level and alike and kind and -0.5 * tall < gap < 0.7 * tall:
                 found[index] = _together(before, piece)
                 break
         else:
@@ -113,7 +135,7 @@ def stacked(pieces: Sequence[Piece]) -> list[Piece]:
             gap = piece.top - above.bottom
             narrow = min(piece.right - piece.left, above.right - above.left)
             if small > 0.68 * tall and common > 0.4 * narrow and -0.7 * tall < gap < 0.6 * small:
-                found[index] = _together(above, piece)
+                found[index] = replace(_together(above, piece), lines=above.lines + piece.lines)
                 break
         else:
             found.append(piece)

@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
@@ -27,9 +27,18 @@ _GAP: Final = 25.0
 """Line heights that may lie between two lines of a spine."""
 _PARALLEL: Final = 0.15
 """Difference of slopes up to which lines and edges count as parallel."""
+_SEEN: Final = 0.4
+"""Share of the way between two rows along which the edge of their spine must be seen, if it is seen beside one."""
+_TELLING: Final = 5.0
+"""Line heights from which on a line is long enough to show how it leans."""
+_ROOMY: Final = 6.0
+_CLOSE: Final = 12.0
+"""Line heights between the edges along a line, and between lines, within which it is at home."""
+_NEXT: Final = 1.5
+"""Widths of lines set across a spine that may lie between two of them."""
 _ACROSS: Final = 8.0
 """Heights: no line set across a spine is longer."""
-_CROSSED: Final = 0.8
+_CROSSED: Final = 0.7
 """Share of its span along which a board's edge must be seen."""
 _CHAINS: Final = 12
 """Edges, the longest first, that are tried as part of a board's."""
@@ -64,7 +73,7 @@ class Row:
         """Where it ends across the text."""
         return self.middle + self.height / 2
 
-    def at(self, x: float) -> float:
+    def at(self, x: Any) -> Any:
         """Where its middle would run at x, were it to go on."""
         return self.middle + self.slope * (x - self.centre)
 
@@ -119,6 +128,18 @@ class Group:
     def lines(self) -> list[Line]:
         """All lines."""
         return [row.line for row in (*self.rows, *self.crossing)]
+
+
+def lean(rows: Sequence[Row]) -> None:
+    """Let short rows lean as the long ones about them do: a short one does not show it well."""
+    long = [row for row in rows if row.right - row.left > _TELLING * row.height]
+    for row in rows:
+        if row.right - row.left > _TELLING * row.height:
+            continue
+        about = [other for other in long if abs(other.at(row.centre) - row.middle) < 4 * row.height]
+        about.sort(key=lambda other: abs(other.centre - row.centre) + 3 * abs(other.at(row.centre) - row.middle))
+        if about:
+            row.slope = float(np.median([other.slope for other in about[:3]]))
 
 
 def with_edges(rows: Sequence[Row], edges: Edges) -> None:
@@ -179,7 +200,7 @@ def _crossed(edges: Edges, reach: tuple[float, float], span: tuple[float, float]
 
 
 def _thickness(row: Row) -> float:
-    above, below = (room if np.isfinite(room) else 2 * row.height for room in (row.above, row.below))
+    above, below = (room if np.isfinite(room) else row.height for room in (row.above, row.below))
     return above + below
 
 
@@ -211,11 +232,29 @@ def same_spine(one: Row, other: Row, edges: Edges) -> bool:
         return False
     if not (one.holds(other, slack) and other.holds(one, slack)):
         return False
-    return not board_between(one, other, edges)
+    return not board_between(one, other, edges) and (gap < _CLOSE * tall or _goes_on(one, other, edges))
+
+
+def _goes_on(one: Row, other: Row, edges: Edges) -> bool:
+    """Tell whether an edge along one of two rows that are far from each other goes on between them."""
+    before, after = (one, other) if one.left < other.left else (other, one)
+    start, end = before.right, after.left
+    segments = edges.along[(edges.along[:, 2] > start) & (edges.along[:, 0] < end)]
+    centres = (segments[:, [0, 2]].clip(start, end)).mean(axis=1)
+    inclines = (segments[:, 3] - segments[:, 1]) / np.maximum(1, segments[:, 2] - segments[:, 0])
+    heights = segments[:, 1] + inclines * (centres - segments[:, 0])
+    seen = [
+        covered(segments[np.abs(heights - row.at(centres) - offset) < 0.4 * row.height][:, [0, 2]], start, end)
+        for row in (before, after)
+        for offset in (-row.above, row.below)
+        if np.isfinite(offset)
+    ]
+    return not seen or max(seen) > _SEEN
 
 
 def groups_of(rows: Sequence[Row], edges: Edges) -> list[Group]:
     """Sort the rows of one axis into spines."""
+    lean(rows)
     with_edges(rows, edges)
     return [Group(found) for found in joined(rows, lambda one, other: same_spine(one, other, edges))]
 
@@ -230,7 +269,15 @@ def spines_of(lines: Sequence[Line], upright: Edges, size: tuple[int, int]) -> l
     frames = [(upright, size), (upright.turned(1, size), (size[1], size[0]))]
     rows = [rows_of(lines, 0, size), rows_of(lines, 1, size)]
     groups = [groups_of(rows[axis], frames[axis][0]) for axis in (0, 1)]
-    crossing = [_crossing(lines, axis, groups[axis], frames[axis][0], size) for axis in (0, 1)]
+    settled = {
+        id(row.line)
+        for axis, (edges, _) in enumerate(frames)
+        for group in groups[axis]
+        for row in group.rows
+        if _settled(row, group, edges)
+    }
+    unsettled = [line for line in lines if id(line) not in settled]
+    crossing = [_crossing(unsettled, axis, groups[axis], frames[axis][0], size) for axis in (0, 1)]
     taken = {id(line) for found in crossing for line, _ in found}
     kept: list[Group] = []
     for axis, (edges, _) in enumerate(frames):
@@ -263,7 +310,7 @@ def _stacked(one: Group, other: Group, edges: Edges) -> bool:
     if common < 0.5 * min(one.right - one.left, other.right - other.left):
         return False
     span = min(one.top, other.top), max(one.bottom, other.bottom)
-    if span[1] - span[0] > _GAP * width:
+    if max(one.top, other.top) - min(one.bottom, other.bottom) > _NEXT * width:
         return False
     left, right = min(one.left, other.left), max(one.right, other.right)
     if _parted(one, other, edges, (left - width, right + width)):
@@ -284,6 +331,23 @@ def _parted(one: Group, other: Group, edges: Edges, reach: tuple[float, float]) 
     upper, lower = (one, other) if one.top < other.top else (other, one)
     between = upper.bottom - 0.3 * upper.rows[0].height, lower.top + 0.3 * lower.rows[0].height
     return between[0] < between[1] and _crossed(edges.flipped(), between, reach, 0.15 * upper.rows[0].height)
+
+
+def _settled(row: Row, group: Group, edges: Edges) -> bool:
+    """Tell whether a line stands between two edges that run along it, with another close by: it crosses nothing."""
+    if not (np.isfinite(row.above) and np.isfinite(row.below) and row.above + row.below < _ROOMY * row.height):
+        return False
+    return any(_neighbours(row, other, edges) for other in group.rows if other is not row)
+
+
+def _neighbours(row: Row, other: Row, edges: Edges) -> bool:
+    """Tell whether a line follows another closely, without any edge between them that is higher than both."""
+    before, after = (row, other) if row.left < other.left else (other, row)
+    if not 0 < after.left - before.right < _CLOSE * row.height:
+        return False
+    reach = 1.3 * max(row.height, other.height)
+    middle = (row.middle + other.middle) / 2
+    return not _crossed(edges, (before.right, after.left), (middle - reach, middle + reach), 0.3 * row.height)
 
 
 def _across(line: Line, axis: int, size: tuple[int, int]) -> Row:

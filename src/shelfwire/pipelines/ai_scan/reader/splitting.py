@@ -3,13 +3,14 @@
 import itertools
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from anyascii import anyascii
 from rapidfuzz import fuzz
 
+from shelfwire.pipelines.ai_scan.reader.engine import Word
 from shelfwire.pipelines.ai_scan.reader.vocabulary import COMPANY, GIVEN, LITTLE, NOISE, PARTICLES, PUBLISHERS
 
 _NAMED: Final = 0.35
@@ -19,6 +20,18 @@ _NAMED: Final = 0.35
 _LONGEST_NAME: Final = 5
 """Words of one name, without particles."""
 _EDGES: Final = " .,;:|-\N{EN DASH}\N{EM DASH}·•"
+_PARTED: Final = 0.5
+"""From here on a line is taken for a name and a title."""
+_WIDER: Final = 1.3
+"""A gap that parts a single word from a title is this much wider than the others."""
+_ARTICLES: Final = frozenset({"a", "an", "the"})
+_FEW: Final = 2
+_TITLES: Final = re.compile(r"(?i)\b(ph\.? ?d|m\.? ?d|jr|sr|colonel|dr|sir)\b\.?")
+_AND: Final = re.compile(r"[,/&·•|+]|\b(?:[Aa]nd|AND|[Uu]nd|UND|et|ET)\b")
+_APART: Final = re.compile(r"[/·•|]")
+_ON: Final = re.compile(r"(?i)(?:and|of|for|with) ")
+"""A title goes on with one of these."""
+_INITIALS: Final = re.compile(r"(?:^|\s)[^\W\d_]\. ?[^\W\d_]|\.[^\W\d_]\b")
 _BY: Final = re.compile(r"^(?:written |illustrated |edited |translated )?by\b", re.IGNORECASE)
 
 
@@ -32,6 +45,7 @@ class Piece:
         height: of its letters, in pixels.
         score: how sure the recogniser is, 0 to 1.
         crossing: whether it is set across the spine.
+        lines: how many lines it has.
     """
 
     text: str
@@ -42,6 +56,7 @@ class Piece:
     height: float
     score: float
     crossing: bool = False
+    lines: int = 1
 
     @property
     def weight(self) -> float:
@@ -73,35 +88,63 @@ def is_noise(text: str) -> bool:
     words = folded(text)
     if re.search(r"isbn|\$|£|€|\b\d+(st|nd|rd|th)\b", text.lower()):
         return True
-    return all(word in NOISE or word.isdigit() or len(word) == 1 for word in words)
+    if words and all(word in LITTLE for word in words):
+        return False
+    return all(word in NOISE or word in LITTLE or word.isdigit() or len(word) == 1 for word in words)
 
 
 def namelike(text: str) -> float:
     """How much a text looks like the name of somebody, or the names of several: below 0 not at all, up to 1."""
-    text = re.sub(
-        r"(?i)^(written |illustrated |edited |translated )?by\b|\b(ph\.? ?d|m\.? ?d|jr|sr|colonel|dr|sir)\b\.?",
-        " ",
-        text,
-    )
-    several = [part for part in re.split(r"[,/&·•|+]|\band\b|\bAND\b|\bund\b|\bUND\b", text) if folded(part)]
+    text = _TITLES.sub(" ", _BY.sub(" ", text.strip()))
+    several = [part for part in _AND.split(text) if folded(part)]
     if len(several) > 1:
-        return min(1.0, min(namelike(part) for part in several) + (0.4 if len(several) > 2 else 0.1))  # noqa: PLR2004
+        single = len(several) > _FEW and all(len(folded(part)) == 1 for part in several)
+        strong = 0.4 if _APART.search(text) else _NAMED if single else 0.1
+        return min(1.0, min(namelike(part) for part in several) + strong)
     words = [word for word in folded(text) if word not in PARTICLES or len(word) == 1]
     if not words or len(words) > _LONGEST_NAME or any(word.isdigit() for word in words):
         return -0.5
-    score = 0.15 if len(words) in {2, 3} else 0.0
     if any(word in LITTLE for word in words if len(word) > 1):
         return -0.6
-    if re.search(r"(?:^|\s)[^\W\d_]\. ?[^\W\d_]|[^\W\d_]\.[^\W\d_]\.", text):
+    score = 0.15 if len(words) in {2, 3} else 0.0
+    if _INITIALS.search(text):
         score += 0.45
     if words[0] in GIVEN:
         score += 0.45 if len(words) > 1 else 0.3
     elif any(word in GIVEN for word in words[1:]):
         score += 0.15
-    raw = re.findall(r"[^\W\d_][\w']*", anyascii(text))
-    if any(word[0].islower() for word in raw if word.lower() not in PARTICLES):
+    raw = [word for word in re.findall(r"[^\W\d_]{2,}", anyascii(text)) if word.lower() not in PARTICLES]
+    if len({word[0].islower() for word in raw}) > 1:
         score -= 0.4
     return min(1.0, score)
+
+
+def spaced(text: str, words: Sequence[Word]) -> tuple[str, list[Word]]:
+    """Bring the words that are seen apart in line with the spaces that were read.
+
+    Letters set wide look like words of their own; a name read as one word is parted where its given name ends.
+    """
+    if " " not in text and len(words) > 1 and folded(words[0].text) and folded(words[0].text)[0] in GIVEN:
+        text = f"{words[0].text} {text[len(words[0].text) :]}"
+    joined: list[Word] = []
+    rest = list(words)
+    for token in text.split():
+        taken = [rest.pop(0)] if rest else []
+        while rest and len("".join(word.text for word in taken)) < len(token):
+            taken.append(rest.pop(0))
+        if taken:
+            joined.append(Word(token, taken[0].start, taken[-1].end))
+    return text, joined
+
+
+def listed(text: str) -> str:
+    """Put commas between three or more words that can be last names only, one below the other as they are."""
+    words = text.split()
+    if len(words) <= _FEW or not all(word.isalpha() and word[0].isupper() for word in words):
+        return text
+    if any(word in LITTLE or word in GIVEN or word in NOISE for word in folded(text)):
+        return text
+    return ", ".join(words)
 
 
 def is_name(text: str) -> bool:
@@ -111,40 +154,64 @@ def is_name(text: str) -> bool:
 
 def split(pieces: Sequence[Piece]) -> tuple[str, tuple[str, ...]]:
     """Tell title and authors from the pieces of one spine, in reading order."""
-    pieces = [piece for piece in pieces if not is_publisher(piece.text) and not is_noise(piece.text)] or [
-        piece
-        for piece in pieces
-        if not is_publisher(piece.text) and letters(piece.text) > 3  # noqa: PLR2004
-    ]
+    pieces = telling(pieces)
     if not pieces:
         return "", ()
     author = _author(pieces)
-    rest = [piece for piece in pieces if piece is not author]
-    title = _title(rest)
+    title = _title([piece for piece in pieces if piece is not author])
     return title, names_of(author.text) if author else ()
 
 
+def telling(pieces: Sequence[Piece]) -> list[Piece]:
+    """Leave out publishers, praise, editions and prices."""
+    return [piece for piece in pieces if not is_publisher(piece.text) and not is_noise(piece.text)]
+
+
 def _author(pieces: Sequence[Piece]) -> Piece | None:
+    """Choose the piece that names the authors: what looks like a name, or else what is short beside a longer title."""
     if len(pieces) < 2:  # noqa: PLR2004
         return None
     biggest = max(piece.weight for piece in pieces)
-    named = any(namelike(piece.text) >= _NAMED for piece in pieces)
 
     def likely(piece: Piece) -> float:
-        rest = [other for other in pieces if other is not piece]
-        title = max(rest, key=lambda other: other.weight)
-        single = not named and len(folded(piece.text)) == 1 and len(folded(title.text)) > 1
+        title = max((other for other in pieces if other is not piece), key=lambda other: other.weight)
         return (
             namelike(piece.text)
             - 0.7 * max(-0.2, namelike(title.text))
-            + 0.5 * bool(_BY.search(piece.text))
             - 0.15 * piece.weight / biggest
-            + 0.2 * single
-            + 0.1 * piece.crossing
+            + 0.5 * bool(_BY.search(piece.text))
         )
 
-    best = max(pieces, key=likely)
-    return best if likely(best) > 0.0 or namelike(best.text) >= _NAMED else None
+    named = [piece for piece in pieces if is_name(piece.text) or _BY.search(piece.text)]
+    if named:
+        return max(named, key=likely)
+    return max((piece for piece in pieces if _could_name(piece, pieces)), key=_standing(pieces), default=None)
+
+
+def _could_name(piece: Piece, pieces: Sequence[Piece]) -> bool:
+    """Tell whether a piece may be a name that nobody knows: a word or two beside more words, or larger ones."""
+    if namelike(piece.text) < 0 or letters(piece.text) < 3:  # noqa: PLR2004
+        return False
+    title = max((other for other in pieces if other is not piece), key=lambda other: other.weight)
+    count, others = len(folded(piece.text)), len(folded(title.text))
+    if count == 1:
+        return others > 1 or piece.height < title.height
+    return piece.weight < title.weight and (piece.height < title.height or others > count)
+
+
+def _standing(pieces: Sequence[Piece]) -> Callable[[Piece], float]:
+    """How likely an unknown name is the author: well read, large, and not at the end as publishers are."""
+    tall = max(piece.height for piece in pieces)
+    biggest = max(piece.weight for piece in pieces)
+
+    def value(piece: Piece) -> float:
+        end = piece is pieces[-1] and not piece.crossing
+        single = len(folded(piece.text)) == 1
+        size = min(1, piece.height / tall)
+        main = piece.weight == biggest
+        return piece.score + 0.3 * size + 0.2 * single + 0.1 * piece.crossing - 0.2 * end - 0.2 * main
+
+    return value
 
 
 def _title(pieces: Sequence[Piece]) -> str:
@@ -163,6 +230,8 @@ def _goes_on(piece: Piece, main: Piece) -> bool:
     """Tell whether a piece is set as large as the main one of the title, or says nothing by itself."""
     if piece.crossing != main.crossing:
         return False
+    if _ON.match(piece.text) and piece.left >= main.left:
+        return True
     return piece.height >= 0.62 * main.height or set(folded(piece.text)) <= LITTLE
 
 
@@ -183,53 +252,55 @@ def names_of(text: str) -> tuple[str, ...]:
     return tuple(name.strip(" .,;:-") for name in found if letters(name) > 1)
 
 
-def split_line(piece: Piece, words: Sequence[tuple[str, float, float]]) -> list[Piece]:
-    """Part a line that holds a name and a title, by what it says, how it is set, and the gaps between its words.
-
-    Args:
-        piece: the line.
-        words: its words, each with where it begins and ends along the line, 0 to 1.
-    """
+def split_line(piece: Piece, words: Sequence[Word]) -> list[Piece]:
+    """Part a line that holds a name and a title, by what it says, how it is set, and the gaps between its words."""
     if is_name(piece.text):
         return [piece]
     best, where = 0.0, 0
-    gaps = [after[1] - before[2] for before, after in itertools.pairwise(words)]
+    gaps = [after.start - before.end for before, after in itertools.pairwise(words)]
     for index in range(1, len(words)):
-        parts = [" ".join(word for word, _, _ in part) for part in (words[:index], words[index:])]
+        parts = [" ".join(word.text for word in part) for part in (words[:index], words[index:])]
         others = sorted(gaps[: index - 1] + gaps[index:]) or [0.5 / max(1, letters(piece.text))]
         wider = gaps[index - 1] / max(others[len(others) // 2], 0.01)
-        value = _parting(parts) + max(-0.1, min(0.4, 0.2 * (wider - 1)))
+        value = _parting(parts, wider)
         if value > best:
             best, where = value, index
-    if best < 0.5:  # noqa: PLR2004
+    if best < _PARTED:
         return [piece]
     length = piece.right - piece.left
     return [
         replace(
             piece,
-            text=" ".join(word for word, _, _ in part),
-            left=piece.left + length * part[0][1],
-            right=piece.left + length * part[-1][2],
+            text=" ".join(word.text for word in part),
+            left=piece.left + length * part[0].start,
+            right=piece.left + length * part[-1].end,
         )
         for part in (words[:where], words[where:])
     ]
 
 
-def _parting(parts: Sequence[str]) -> float:
-    """How much a name and a title stand beside each other."""
+def _parting(parts: Sequence[str], wider: float) -> float:
+    """How much a name and a title stand beside each other, with a gap that is so much wider than others."""
     values = [namelike(part) for part in parts]
-    counts = [len(folded(part)) for part in parts]
-    if not all(counts):
+    words = [folded(part) for part in parts]
+    if not all(words):
         return -1.0
     name = 0 if values[0] >= values[1] else 1
-    title = folded(parts[1 - name])
-    value = values[name] - 0.5 * values[1 - name]
+    title = words[1 - name]
+    value = values[name] - 0.5 * values[1 - name] + max(-0.1, min(0.4, 0.2 * (wider - 1)))
     if name == 1 and title[-1] in LITTLE:
         value -= 0.5
-    if name == 0 and title[0] in {"a", "an", "the"} and len(title) > 1:
+    if name == 0 and title[0] in _ARTICLES and len(title) > 1:
         value += 0.35
-    if parts[0].isupper() != parts[1].isupper():
-        value += 0.3
-    if counts == [1, 1] and folded(parts[name])[0] not in GIVEN:
-        value -= 0.3
+    if {_case(part) for part in parts} == {"upper", "mixed"}:
+        value += 0.35
+    if len(words[name]) == 1 and words[name][0] not in GIVEN:
+        value -= 0.3 if len(title) == 1 or wider < _WIDER else 0.0
     return value
+
+
+def _case(text: str) -> str:
+    """Tell how a text is set: all words in capitals, none of them, or some."""
+    words = [word for word in re.findall(r"[^\W\d_]{2,}", text) if word.lower() not in LITTLE]
+    capitals = sum(word.isupper() for word in words)
+    return "none" if not words else "upper" if capitals == len(words) else "mixed" if not capitals else "some"
