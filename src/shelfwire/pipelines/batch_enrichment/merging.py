@@ -16,9 +16,9 @@ from typing import Any, Final
 
 import msgspec
 
+from shelfwire.isbn import parse_isbn
 from shelfwire.pipelines.batch_enrichment.matching import Match, Way
 from shelfwire.pipelines.batch_enrichment.port import Record
-from shelfwire.pipelines.csv_import.isbn import parse_isbn
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False):

@@ -5,7 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.pipelines.csv_import.isbn import parse_isbn, why_not_isbn
+from shelfwire.isbn import parse_isbn, why_not_isbn
 
 MOST_BOOKS: Final = 1000
 MOST_TITLE_CHARS: Final = 500

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
+from shelfwire.isbn import parse_isbn
 from shelfwire.pipelines.csv_import.dates import parse_date
-from shelfwire.pipelines.csv_import.isbn import parse_isbn
 from shelfwire.pipelines.csv_import.values import plain_text
 
 MOST_TEXT_CHARS: Final = 500

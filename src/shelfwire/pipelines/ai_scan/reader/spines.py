@@ -81,7 +81,7 @@ class Row:
         """Tell whether another line's middle lies between the edges along this one, or near enough where none is."""
         offset = other.middle - self.at(other.centre)
         room = self.below if offset > 0 else self.above
-        return abs(offset) < (room if np.isfinite(room) else slack)
+        return bool(abs(offset) < (room if np.isfinite(room) else slack))
 
     @classmethod
     def of(cls, line: Line, quad: Quad) -> "Row":
