@@ -1,10 +1,13 @@
-"""What who starts an import may wish for: whether Gemini helps to read the list."""
+"""What who starts a job may wish for: whether Gemini helps to read a list, whether books are looked up."""
 
 from enum import StrEnum
 from typing import Final
 
 WISH_INPUT: Final = "gemini"
 """The name of the form field, and of the input that it becomes."""
+ENRICH_INPUT: Final = "enrich"
+"""The name of the input that says, as `WISHED`, that what is found is to be looked up too."""
+WISHED: Final = b"true"
 NO_KEY: Final = (
     "Gemini is to read the list, and the server has no key for it: set GEMINI_API_KEY, or leave the wish out"
 )

@@ -8,6 +8,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
 from shelfwire.jobs.context import Pipeline
+from shelfwire.pipelines.ai_scan.confirming import LocalBooks
 from shelfwire.pipelines.ai_scan.pipeline import AiScan
 from shelfwire.pipelines.ai_scan.readers import BestReader
 from shelfwire.pipelines.batch_enrichment.pipeline import BatchEnrichment
@@ -41,7 +42,11 @@ def installed(outside: Outside | None = None) -> dict[str, Pipeline]:
             )
         others[pipeline.name], sources[pipeline.name] = pipeline, source
     outside = outside or Outside()
-    own: tuple[Pipeline, ...] = (CsvImport(outside), AiScan(BestReader(outside)), BatchEnrichment(outside))
+    own: tuple[Pipeline, ...] = (
+        CsvImport(outside),
+        AiScan(BestReader(outside), LocalBooks(outside), outside),
+        BatchEnrichment(outside),
+    )
     return {**{pipeline.name: pipeline for pipeline in own}, **others}
 
 

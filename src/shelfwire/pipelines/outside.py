@@ -1,12 +1,13 @@
 """What pipelines reach beyond this machine."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import httpx2
 
 from shelfwire import __version__
+from shelfwire.catalogue.catalogue import Catalogue
 from shelfwire.pipelines.batch_enrichment.composing import open_lookups
 from shelfwire.pipelines.batch_enrichment.lookups import Lookups
 from shelfwire.pipelines.gemini.adapter import Gemini, GeminiMeter
@@ -21,11 +22,13 @@ class Outside:
         gemini: reads photos and lists of unknown layout.
         gemini_required: whether items fail that Gemini does not answer for, instead of being read without it.
         lookups: looks books up with the providers of book data.
+        catalogue: the local catalogue, if one is set.
     """
 
     gemini: Gemini | None = None
     gemini_required: bool = False
     lookups: Lookups | None = None
+    catalogue: Catalogue | None = None
 
     @asynccontextmanager
     async def open(self, settings: Settings, meter: GeminiMeter) -> AsyncIterator[None]:
@@ -34,17 +37,22 @@ class Outside:
         Args:
             settings: which there are, and what they stand.
             meter: hears what requests cost.
+
+        Raises:
+            CatalogueError: the catalogue that is set cannot be used.
         """
         self.gemini_required = settings.gemini_required
         headers, pool = {"user-agent": f"shelfwire/{__version__}"}, httpx2.Limits(max_connections=None)
-        async with (
-            httpx2.AsyncClient(headers=headers, limits=pool) as client,
-            open_lookups(settings, client) as lookups,
-        ):
-            self.lookups = lookups
-            if settings.gemini_api_key is not None:
-                self.gemini = Gemini(client, settings, settings.gemini_api_key, meter=meter)
-            try:
-                yield
-            finally:
-                self.gemini = self.lookups = None
+        with ExitStack() as stack:
+            catalogue = None if settings.catalogue is None else stack.enter_context(Catalogue(settings.catalogue))
+            async with (
+                httpx2.AsyncClient(headers=headers, limits=pool) as client,
+                open_lookups(settings, client, catalogue) as lookups,
+            ):
+                self.lookups, self.catalogue = lookups, catalogue
+                if settings.gemini_api_key is not None:
+                    self.gemini = Gemini(client, settings, settings.gemini_api_key, meter=meter)
+                try:
+                    yield
+                finally:
+                    self.gemini = self.lookups = self.catalogue = None

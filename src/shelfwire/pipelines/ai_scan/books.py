@@ -41,22 +41,30 @@ def book_of(spine: Spine, photo: int, confirmed: Confirmed | None) -> dict[str, 
         photo: the photo's index.
         confirmed: what a catalogue says of it, if it knows it.
     """
-    known = confirmed if confirmed is not None and confirmed.sure else None
     book: dict[str, Any] = {
-        "title": known.title if known else spine.title,
-        "authors": list(known.authors if known else spine.authors),
-        **(known.details if known else {}),
+        "title": spine.title,
+        "authors": list(spine.authors),
         "confidence": round(spine.confidence, 3),
-        "review": known is None,
+        "review": True,
         "photo": photo,
         "polygon": [list(point) for point in spine.polygon],
         "text": spine.text,
     }
-    if known and (known.title, known.authors) != (spine.title, spine.authors):
-        book["readAs"] = {"title": spine.title, "authors": list(spine.authors)}
-    if confirmed is not None and not confirmed.sure:
-        book["candidate"] = {"title": confirmed.title, "authors": list(confirmed.authors), **confirmed.details}
-    return book
+    if confirmed is None:
+        return book
+    if not confirmed.sure:
+        return {
+            **book,
+            "candidate": {"title": confirmed.title, "authors": list(confirmed.authors), **confirmed.details},
+        }
+    return {**corrected(book, confirmed.title, confirmed.authors), **confirmed.details, "review": False}
+
+
+def corrected(book: Mapping[str, Any], title: str, authors: Sequence[str]) -> dict[str, Any]:
+    """A book under its true title and authors; what was read is kept beside them, if it was something else."""
+    read = {"title": book["title"], "authors": book["authors"]}
+    true = {"title": title, "authors": list(authors)}
+    return {**book, **true, **({} if read == true else {"readAs": read})}
 
 
 def results(items: Sequence[Item]) -> dict[str, Any]:

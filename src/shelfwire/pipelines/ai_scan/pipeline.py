@@ -1,5 +1,6 @@
 """The pipeline `ai_scan`: an item is a photo, its result the books on it."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -11,8 +12,12 @@ from shelfwire.jobs.context import Job
 from shelfwire.jobs.store import Item
 from shelfwire.pipelines.ai_scan import books
 from shelfwire.pipelines.ai_scan.books import Confirmed
+from shelfwire.pipelines.ai_scan.confirming import agreeing
 from shelfwire.pipelines.ai_scan.readers import OfflineReader, PhotoReader, Reading
 from shelfwire.pipelines.ai_scan.talk import Spine
+from shelfwire.pipelines.enriching import Enriching, told
+from shelfwire.pipelines.enriching import enriching as enriching_of
+from shelfwire.pipelines.outside import Outside
 
 
 class Catalogue(Protocol):
@@ -29,14 +34,21 @@ class AiScan:
     Args:
         reader: reads them; the one that needs no network unless given.
         catalogue: confirms what was read; without, every book is to be looked at by a person.
+        outside: where books are looked up, if that was wished for.
     """
 
     name = "ai_scan"
     columns = ("bookCount", "reader", "width", "height")
 
-    def __init__(self, reader: PhotoReader | None = None, catalogue: Catalogue | None = None) -> None:
+    def __init__(
+        self,
+        reader: PhotoReader | None = None,
+        catalogue: Catalogue | None = None,
+        outside: Outside | None = None,
+    ) -> None:
         self._reader = reader or OfflineReader()
         self._catalogue = catalogue
+        self._outside = outside or Outside()
 
     def ready(self) -> None:
         """Say whether photos can be read.
@@ -60,12 +72,13 @@ class AiScan:
         photos = await _photos(job)
         metadata = msgspec.structs.replace(job.metadata, photo_count=len(photos))
         await job.start(total=len(photos), metadata=metadata)
+        enriching = await enriching_of(job, self._outside)
         tally = _Tally([item.body for item in await job.log() if item.ok])
 
         async def one(index: int, name: str) -> None:
             title = f"Photo {index + 1}"
             try:
-                result = await self._result(job, index, await job.input(name))
+                result = await self._result(job, index, await job.input(name), enriching)
             except ShelfwireError as error:
                 job.fail(index, error, title=title, photo=index)
             else:
@@ -95,12 +108,14 @@ class AiScan:
         await job.keep(name, msgspec.json.encode(reading))
         return reading
 
-    async def _result(self, job: Job, index: int, photo: bytes) -> dict[str, Any]:
+    async def _result(self, job: Job, index: int, photo: bytes, enriching: Enriching | None) -> dict[str, Any]:
         reading = await self._reading(job, index, photo)
         confirmed: Sequence[Confirmed | None] = [None] * len(reading.spines)
         if self._catalogue is not None:
             confirmed = await self._catalogue.confirm(reading.spines)
         found = [books.book_of(spine, index, known) for spine, known in zip(reading.spines, confirmed, strict=True)]
+        if enriching is not None:
+            found = await asyncio.gather(*(_enriched(enriching, place, book) for place, book in enumerate(found)))
         paid = {"tokens": reading.tokens} if reading.tokens else {}
         instead = {"insteadOf": str(reading.instead_of)} if reading.instead_of else {}
         size = {"width": reading.width, "height": reading.height}
@@ -122,6 +137,9 @@ class _Tally:
         parts = [f"Found {_counted(len(found), 'book')} on {_counted(total, 'photo')}"]
         if doubtful := sum(book["review"] for book in found):
             parts.append(f"{doubtful:,} to be looked at")
+        if any(_looked_up(book) for book in found):
+            enriched = sum("enriched" in book for book in found)
+            parts.append(told(enriched, len(found) - enriched))
         if failed:
             parts.append(f"{_counted(failed, 'photo')} could not be read")
         if instead := sum("insteadOf" in result for result in self._results):
@@ -129,6 +147,11 @@ class _Tally:
         if tokens := sum(result.get("tokens", 0) for result in self._results):
             parts.append(f"Gemini used {tokens:,} tokens")
         return "; ".join(parts)
+
+
+async def _enriched(enriching: Enriching, place: int, book: dict[str, Any]) -> dict[str, Any]:
+    more = await enriching.look_up(place, book["title"], book["authors"], book.get("isbn13"))
+    return agreeing(book, more)
 
 
 async def _photos(job: Job) -> list[str]:
@@ -143,6 +166,10 @@ async def _photos(job: Job) -> list[str]:
             Code.INVALID_REQUEST, f"There are no photos. They are inputs named {names[0]}, {names[1]} and so on"
         )
     return names[:count]
+
+
+def _looked_up(book: Mapping[str, Any]) -> bool:
+    return "enriched" in book or "enrichmentError" in book
 
 
 def _counted(count: int, noun: str) -> str:

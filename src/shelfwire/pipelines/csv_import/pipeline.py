@@ -1,8 +1,8 @@
 """The pipeline `csv_import`: every data row of the file is an item, done or failed."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
-from typing import Final, NamedTuple
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -14,6 +14,9 @@ from shelfwire.pipelines.csv_import.confidence import Doubt
 from shelfwire.pipelines.csv_import.duplicates import SeenBooks
 from shelfwire.pipelines.csv_import.problems import RepeatedBook, RowProblem, UnreadableCsv
 from shelfwire.pipelines.csv_import.reader import BookFile, read
+from shelfwire.pipelines.enriching import AT_ONCE, Enriching
+from shelfwire.pipelines.enriching import enriching as enriching_of
+from shelfwire.pipelines.enriching import told as told_of_enriching
 from shelfwire.pipelines.outside import Outside
 from shelfwire.wishes import NO_KEY, NO_KEY_FOR_A_PERSON, WISH_INPUT, Wish
 
@@ -38,7 +41,8 @@ class CsvImport:
     """Reads one input, `file`; its results are the books of `books.Book`.
 
     Another input, `gemini`, may hold a `Wish`. By itself it asks Gemini, if there is one, about what `doubt_of` says is
-    not to be read with confidence: about the columns of a table by a sample, about free text row by row.
+    not to be read with confidence: about the columns of a table by a sample, about free text row by row. A third one,
+    `enrich`, has each book looked up as well: it is recorded with what was found of it.
 
     Args:
         outside: where Gemini is, if there is one.
@@ -58,20 +62,21 @@ class CsvImport:
             file = await asyncio.to_thread(read, await job.input("file"))
         except UnreadableCsv as error:
             raise ShelfwireError(Code.CSV_UNREADABLE, str(error), user_message=str(error)) from None
+        enriching = await enriching_of(job, self._outside)
         doubt = await self._to_ask(job, wish, file)
         if doubt is None:
-            await self._import(job, file, verdicts(file))
-            return summary(job.succeeded, job.failed)
+            await self._import(job, file, verdicts(file), enriching)
+            return _joined(summary(job.succeeded, job.failed), _enriched(enriching))
         required = self._outside.gemini_required
         asking = Asking(job, self._outside.gemini, required=required)
         text = doubt is Doubt.TEXT or not await _explained(file, asking)
         if text and asking.failed is None:
             async with asking.readings(file) as readings:
-                await self._import(job, file, told(file, readings, required=required))
+                await self._import(job, file, told(file, readings, required=required), enriching)
         else:
-            await self._import(job, file, verdicts(file))
-        parts = (summary(job.succeeded, job.failed), help_of(asking, required=required))
-        return ". ".join(part for part in parts if part)
+            await self._import(job, file, verdicts(file), enriching)
+        helped = help_of(asking, required=required)
+        return _joined(summary(job.succeeded, job.failed), _enriched(enriching), helped)
 
     async def _to_ask(self, job: Job, wish: Wish, file: BookFile) -> Doubt | None:
         """What Gemini is asked about, if it is.
@@ -92,20 +97,45 @@ class CsvImport:
         return doubt
 
     @staticmethod
-    async def _import(job: Job, file: BookFile, found: Iterable[Verdict] | AsyncIterable[Verdict]) -> None:
+    async def _import(
+        job: Job, file: BookFile, found: Iterable[Verdict] | AsyncIterable[Verdict], enriching: Enriching | None
+    ) -> None:
         await job.start(await _count(job, file), job.metadata)
-        async for index, verdict in job.pending(found):
-            match verdict:
-                case Book(title=title, authors=authors, isbn13=isbn):
-                    job.record(index, verdict, title=title, author=authors[0] if authors else None, isbn=isbn)
-                case (RepeatedBook() as repeated, Book(title=title, row=row)):
-                    why = ShelfwireError(Code.DUPLICATE, str(repeated), user_message=str(repeated))
-                    job.fail(index, why, title=title, row=row, earlierRow=repeated.earlier_row)
-                case RowProblem(row=row, title=title):
-                    why = ShelfwireError(Code.ROW_INVALID, str(verdict), user_message=str(verdict))
-                    job.fail(index, why, title=title or None, row=row)
-                case Unanswered(row=row, error=why):
-                    job.fail(index, why, row=row)
+        if enriching is None:
+            async for index, verdict in job.pending(found):
+                _record(job, index, verdict)
+            return
+
+        async def look_up(index: int, verdict: Verdict) -> None:
+            more = None
+            if isinstance(verdict, Book):
+                more = await enriching.look_up(index, verdict.title, verdict.authors, verdict.isbn13)
+            _record(job, index, verdict, more)
+
+        await job.each(found, look_up, AT_ONCE)
+
+
+def _record(job: Job, index: int, verdict: Verdict, more: Mapping[str, Any] | None = None) -> None:
+    match verdict:
+        case Book(title=title, authors=authors, isbn13=isbn):
+            book = verdict if more is None else {**msgspec.to_builtins(verdict), **more}
+            job.record(index, book, title=title, author=authors[0] if authors else None, isbn=isbn)
+        case (RepeatedBook() as repeated, Book(title=title, row=row)):
+            why = ShelfwireError(Code.DUPLICATE, str(repeated), user_message=str(repeated))
+            job.fail(index, why, title=title, row=row, earlierRow=repeated.earlier_row)
+        case RowProblem(row=row, title=title):
+            why = ShelfwireError(Code.ROW_INVALID, str(verdict), user_message=str(verdict))
+            job.fail(index, why, title=title or None, row=row)
+        case Unanswered(row=row, error=why):
+            job.fail(index, why, row=row)
+
+
+def _joined(*parts: str) -> str:
+    return ". ".join(part for part in parts if part)
+
+
+def _enriched(enriching: Enriching | None) -> str:
+    return "" if enriching is None else told_of_enriching(enriching.found, enriching.missed)
 
 
 def verdicts(file: BookFile) -> Iterator[Verdict]:
