@@ -73,7 +73,9 @@ def bearer(job: dict[str, Any]) -> dict[str, str]:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     # With a key for a Gemini that nobody is: without one, the server may refuse to always ask it.
     gemini = {"gemini_api_key": "made-up", "gemini_url": "http://127.0.0.1:9"}
-    flags = {"data": str(tmp_path_factory.mktemp("documented")), "port": 0, "create_limit": 0, **gemini}
+    # Nor is anybody asked about the books that a program makes up.
+    nobody = dict.fromkeys(["open_library_url", "google_books_url"], "http://127.0.0.1:9")
+    flags = {"data": str(tmp_path_factory.mktemp("documented")), "port": 0, "create_limit": 0, **gemini, **nobody}
     command = [sys.executable, servers.__file__, json.dumps(flags)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
         assert process.stdout is not None

@@ -28,7 +28,8 @@ class Pipeline(Protocol):
     It may also have `results_name`, what the list of done items is called in the inline results, beside `errors`
     (`items` if not); or `fold`, which makes those results where they are more than a list (see `jobs.ending.Fold`); and
     `columns`, the members of an item's result that get a column each where results are asked for as CSV; `ready`, which
-    raises `ShelfwireError` where its jobs cannot be done here, so that they are refused at the door; and `close`, a
+    raises `ShelfwireError` where its jobs cannot be done here, so that they are refused at the door; `check_request`,
+    which does so for a body of JSON that a job is to be made of, and returns how many items it has; and `close`, a
     coroutine that is awaited when the server stops.
     """
 

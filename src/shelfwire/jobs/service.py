@@ -162,6 +162,18 @@ class JobService:
         if ready is not None:
             ready()
 
+    def check_request(self, pipeline: str, body: bytes) -> int | None:
+        """See that a pipeline, which `check_pipeline` has found, can make something of a body of JSON.
+
+        Returns:
+            How many items there are, if the pipeline says so.
+
+        Raises:
+            ShelfwireError: what the pipeline says of it.
+        """
+        check: Callable[[bytes], int] | None = getattr(self._pipelines[pipeline], "check_request", None)
+        return None if check is None else check(body)
+
     async def create(
         self,
         upload: Upload,

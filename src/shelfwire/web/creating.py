@@ -98,7 +98,7 @@ async def create_job(
     service.check_pipeline(pipeline)
     async with service.upload() as upload:
         if content_type(request) == JSON_TYPE:
-            form = await _json(request, settings, upload)
+            form = await json_of(request, service, settings, upload, pipeline)
         else:
             form = await form_of(request, settings, upload.write, Intake(settings.max_upload))
         return await create(request, service, caller, upload, pipeline, form)
@@ -159,7 +159,7 @@ async def create(
         job_id=wanted,
         idempotency=_idempotency(request, caller, [pipeline, wanted, digests]),
     )
-    return _created(request, service, created_of(token, FOLLOW_IT, total_photos=photos))
+    return _created(request, service, created_of(token, FOLLOW_IT, total_photos=photos, total_count=form.total))
 
 
 def content_type(request: HttpRequest) -> str:
@@ -199,16 +199,22 @@ async def body_of(request: HttpRequest, settings: Settings, limit: int) -> bytes
     return bytes(body)
 
 
-async def _json(request: HttpRequest, settings: Settings, upload: Upload) -> Form:
+async def json_of(request: HttpRequest, service: JobService, settings: Settings, upload: Upload, pipeline: str) -> Form:
+    """Read a body of JSON, which becomes the input `request`.
+
+    Raises:
+        ShelfwireError: as `body_of`; `E_INVALID_REQUEST`; what the pipeline says of it.
+    """
     body = await body_of(request, settings, settings.max_upload)
     content: Any = parsed(body)
     job_id = content.get(JOB_ID) if isinstance(content, dict) else None
     if job_id is not None and not isinstance(job_id, str):
         raise ShelfwireError(Code.INVALID_REQUEST, f"{JOB_ID} must be a UUID in a string")
+    total = service.check_request(pipeline, body)
     await upload.write(REQUEST, body)
     # Of what was parsed: the same request may come back with its members in another order.
     digest = hashlib.sha256(msgspec.json.encode(content, order="deterministic")).digest()
-    return Form({REQUEST: Received(None, len(body), digest)}, job_id)
+    return Form({REQUEST: Received(None, len(body), digest)}, job_id, total=total)
 
 
 async def _with_wish(form: Form, settings: Settings, upload: Upload) -> Form:

@@ -16,6 +16,7 @@ from shelfwire.web.access import API_KEY
 from shelfwire.web.answers import REQUEST_ID, Problem, Success
 from shelfwire.web.control import TokenWish
 from shelfwire.web.describing import schema_name
+from shelfwire.web.enriching import SentBooks
 from shelfwire.web.scanning import SentPhotos
 from shelfwire.web.shapes import CreatedJob, Health, NewToken, ResultPage, State
 
@@ -33,7 +34,7 @@ ANSWERS: Final = (
     Problem,
 )
 """Every struct that an answer is made of."""
-BODIES: Final = (TokenWish, SentPhotos)
+BODIES: Final = (TokenWish, SentPhotos, SentBooks)
 """Every struct that a body is read into."""
 SECURITY_SCHEMES: Final = {
     "token": SecurityScheme(type="http", scheme="bearer", description="The job's token."),

@@ -11,7 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from shelfwire.protocol.asyncapi import asyncapi
 from shelfwire.protocol.schema import message_schema
-from shelfwire.web import control, creating, events, reading, scanning
+from shelfwire.web import control, creating, enriching, events, reading, scanning
 from shelfwire.web.describing import DOCUMENT, JSON_TYPE, SCHEMA_TYPE, operation, refusals
 from shelfwire.web.mount import root_of
 from shelfwire.web.openapi import openapi
@@ -72,6 +72,7 @@ ROUTES: Final[Sequence[HTTPRouteHandler]] = (
     creating.import_csv,
     scanning.scan_photo,
     scanning.scan_photos,
+    enriching.enrich_books,
     creating.create_job,
     creating.retry,
     reading.job_state,

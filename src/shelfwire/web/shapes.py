@@ -85,6 +85,7 @@ class CreatedJob(_Document, frozen=True, kw_only=True):
             unless this is there.
         retry_of: the job whose items this one takes up again.
         total_photos: how many photos there are, if that is what it works on.
+        total_count: how many items there are, where that is known already.
     """
 
     success: Literal[True]
@@ -95,6 +96,7 @@ class CreatedJob(_Document, frozen=True, kw_only=True):
     token_expires_at: Millis | None = None
     retry_of: Uuid | None = None
     total_photos: Count | None = None
+    total_count: Count | None = None
 
 
 class NewToken(_Document, frozen=True, kw_only=True):
@@ -235,7 +237,12 @@ def links_of(job_id: str) -> Links:
 
 
 def created_of(
-    token: Token, message: str, *, retry_of: str | None = None, total_photos: int | None = None
+    token: Token,
+    message: str,
+    *,
+    retry_of: str | None = None,
+    total_photos: int | None = None,
+    total_count: int | None = None,
 ) -> CreatedJob:
     """What the maker of a job is told."""
     return CreatedJob(
@@ -247,6 +254,7 @@ def created_of(
         token_expires_at=token.expires_at,
         retry_of=retry_of,
         total_photos=total_photos,
+        total_count=total_count,
     )
 
 

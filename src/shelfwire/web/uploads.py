@@ -34,11 +34,15 @@ class Received(NamedTuple):
 
 
 class Form(NamedTuple):
-    """A form: its inputs by the field they came in, the id the caller wants for the job, and other short texts."""
+    """What was sent: its inputs by the field they came in, the id the caller wants for the job, and other short texts.
+
+    `total` tells how many items it has, where that is known already.
+    """
 
     inputs: dict[str, Received]
     job_id: str | None
     texts: Mapping[str, str] = {}
+    total: int | None = None
 
 
 class Intake(NamedTuple):

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shelfwire.booklists import MOST_BOOKS
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.pipelines.batch_enrichment.request import MOST_BOOKS, AskedBook, books_of
+from shelfwire.pipelines.batch_enrichment.request import AskedBook, books_of
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats(allow_nan=False) | st.text(),

@@ -29,6 +29,10 @@ class BatchEnrichment:
     def __init__(self, outside: Outside) -> None:
         self._outside = outside
 
+    def check_request(self, body: bytes) -> int:
+        """See `jobs.context.Pipeline`."""
+        return len(books_of(body))
+
     async def run(self, job: Job) -> str:
         """See `jobs.context.Pipeline`."""
         lookups = self._outside.lookups

@@ -1,16 +1,12 @@
 """The list of books as it was sent, checked: the one input of the pipeline."""
 
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
+from shelfwire.booklists import MOST_AUTHOR_CHARS, MOST_BOOKS, MOST_ISBN_CHARS, MOST_TITLE_CHARS
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.isbn import parse_isbn, why_not_isbn
-
-MOST_BOOKS: Final = 1000
-MOST_TITLE_CHARS: Final = 500
-MOST_AUTHOR_CHARS: Final = 300
-MOST_ISBN_CHARS: Final = 17
 
 
 class AskedBook(msgspec.Struct, frozen=True, gc=False):
