@@ -1,5 +1,7 @@
 """Lines of text in a photo: found and read in whichever direction they run."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -24,6 +26,18 @@ _COARSE: Final = 1024
 _SAMPLES: Final = 10
 """Lines read in both directions, along each axis, to see which way the text runs."""
 _FINE: Final = 1600
+_FINEST: Final = 2560
+"""Pixels of the longer side in which text is looked for: as a rule, and where it is small."""
+_TINY: Final = 15.0
+"""Pixels of the coarse photo: where half of the lines are lower than this, it hides as many that are lower still."""
+_STRIP: Final = 2_600_000
+"""Pixels that are looked at in one go: memory grows with them."""
+_SHARED: Final = 96
+"""Pixels by which strips overlap: no line that matters in a photo of several strips is higher."""
+_RIM: Final = 3
+"""Pixels: text this close to the rim of a strip is cut off, and whole in the next."""
+_MOST: Final = 400
+"""Lines that are read along one axis, the largest: no photo takes for ever."""
 _SURE: Final = 0.8
 """A line read below this may stand on its head."""
 _LEAST: Final = 0.45
@@ -76,17 +90,19 @@ class Page:
 
 def page_of(image: Pixels, engine: Engine) -> Page:
     """Find and read the text of a photo, along both axes."""
-    main, cross = _directions(image, engine)
+    scale = min(1.0, _COARSE / max(image.shape))
+    coarse = [quad / np.float32(scale) for quad in engine.detect(scaled(image, scale))]
+    main, cross = _directions(image, coarse, engine)
     page = turned(image, main)
-    lines = _lines(page, 0, engine)
-    lines += _lines(page, (cross - main) % 4, engine)
+    heights = [min(sides(quad)) * scale for quad in coarse if _runs(quad, 0) or _runs(quad, 1)]
+    side = _FINEST if heights and np.median(heights) < _TINY else _FINE
+    lines = _lines(page, 0, side, engine)
+    lines += _lines(page, (cross - main) % 4, side, engine)
     return Page(page, main, tuple(distinct(lines)))
 
 
-def _directions(image: Pixels, engine: Engine) -> tuple[int, int]:
+def _directions(image: Pixels, found: Sequence[Quad], engine: Engine) -> tuple[int, int]:
     """By how many quarters to turn a photo for most of its text to be upright, and for most of what crosses that."""
-    scale = min(1.0, _COARSE / max(image.shape))
-    found = [quad / np.float32(scale) for quad in engine.detect(scaled(image, scale))]
     votes = [0.0] * 4
     for axis in (0, 1):
         long = [quad for quad in found if _runs(quad, axis)]
@@ -104,13 +120,14 @@ def _runs(quad: Quad, axis: int) -> bool:
     return along > 2 * across if axis == 0 else across > 2 * along
 
 
-def _lines(page: Pixels, turns: int, engine: Engine) -> list[Line]:
+def _lines(page: Pixels, turns: int, side: int, engine: Engine) -> list[Line]:
     """Lines that run along the photo turned by `turns` quarters, in the pixels of the unturned one."""
     size = page.shape[1], page.shape[0]
     image = turned(page, turns)
-    scale = _FINE / max(image.shape)
-    quads = [quad / np.float32(scale) for quad in engine.detect(scaled(image, scale))]
+    scale = side / max(image.shape)
+    quads = [quad / np.float32(scale) for quad in _found(scaled(image, scale), engine)]
     quads = [quad for quad in quads if sides(quad)[0] > 0.8 * sides(quad)[1]]
+    quads = sorted(quads, key=lambda quad: -sides(quad)[0] * sides(quad)[1])[:_MOST]
     back = (4 - turns) % 4
     upright = engine.read([cut(image, quad) for quad in quads])
     doubtful = [index for index, reading in enumerate(upright) if reading.score < _SURE]
@@ -125,6 +142,23 @@ def _lines(page: Pixels, turns: int, engine: Engine) -> list[Line]:
         if line.score >= _LEAST and line.letters:
             lines.append(line)
     return lines
+
+
+def _found(image: Pixels, engine: Engine) -> list[Quad]:
+    """Find text that runs from left to right, in strips of the photo's full width."""
+    height, width = image.shape[:2]
+    count = max(1, math.ceil(height * width / _STRIP))
+    quads: list[Quad] = []
+    for index in range(count):
+        top = max(0, height * index // count - _SHARED // 2)
+        bottom = min(height, height * (index + 1) // count + _SHARED // 2)
+        for quad in engine.detect(np.ascontiguousarray(image[top:bottom])):
+            cut_off = (top > 0 and quad[:, 1].min() < _RIM) or (
+                bottom < height and quad[:, 1].max() > bottom - top - _RIM
+            )
+            if not cut_off:
+                quads.append(quad + np.array([0, top], np.float32))
+    return quads
 
 
 def _turns(quad: Quad) -> int:
