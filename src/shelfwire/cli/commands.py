@@ -32,6 +32,7 @@ def import_file(
     /,
     *,
     gemini: GeminiWish | None = None,
+    enrich: bool = False,
     server: str | None = None,
     data: Path | None = None,
     json: bool = False,
@@ -41,6 +42,7 @@ def import_file(
     Args:
         file: The book list, as CSV or TSV.
         gemini: Ask Gemini what nothing else is sure of (auto, as without this), always, or never; needs GEMINI_API_KEY.
+        enrich: Look the books up as well: in the local catalogue, with Open Library, with Google Books.
         server: The URL of a running server, such as http://127.0.0.1:8787; or set SHELFWIRE_SERVER.
         data: The data folder to work in without a server; or set SHELFWIRE_DATA.
         json: Print each message as a line of JSON, then the outcome with every failed row.
@@ -49,7 +51,7 @@ def import_file(
     place = choose_place(server, data, os.environ)
 
     def send(client: Client, key: str) -> Awaitable[JobRef]:
-        return client.import_csv(file, gemini=gemini, idempotency_key=key)
+        return client.import_csv(file, gemini=gemini, enrich=enrich, idempotency_key=key)
 
     return run(Visit(place, _jobs_file(), as_json=json).start(Errand(file.name, "csv_import", send)))
 
@@ -57,6 +59,7 @@ def import_file(
 def scan(
     *photos: Path,
     annotate: Path | None = None,
+    enrich: bool = False,
     server: str | None = None,
     data: Path | None = None,
     json: bool = False,
@@ -67,6 +70,7 @@ def scan(
         photos: The photos: JPEG, PNG, WebP or HEIC, 20 at most.
         annotate: Where to write the photo with each book outlined and numbered, as JPEG; of several photos, where to
             write them with -1, -2 and so on in their names.
+        enrich: Look the books up as well, and correct what was misread.
         server: The URL of a running server, such as http://127.0.0.1:8787; or set SHELFWIRE_SERVER.
         data: The data folder to work in without a server; or set SHELFWIRE_DATA.
         json: Print each message as a line of JSON, then the outcome with every failed photo.
@@ -74,7 +78,11 @@ def scan(
     _check_photos(photos, annotate)
     visit = Visit(choose_place(server, data, os.environ), _jobs_file(), as_json=json)
     name = photos[0].name if len(photos) == 1 else f"{photos[0].name} and {len(photos) - 1} more"
-    exit_code = run(visit.start(Errand(name, "ai_scan", lambda client, key: client.scan(photos, idempotency_key=key))))
+
+    def send(client: Client, key: str) -> Awaitable[JobRef]:
+        return client.scan(photos, enrich=enrich, idempotency_key=key)
+
+    exit_code = run(visit.start(Errand(name, "ai_scan", send)))
     if annotate is not None and visit.found:
         from shelfwire.cli.annotate import draw  # noqa: PLC0415 - decoders of images take time to import
 

@@ -86,6 +86,7 @@ class Client:
         path: Path,
         *,
         gemini: GeminiWish | None = None,
+        enrich: bool = False,
         job_id: str | None = None,
         idempotency_key: str | None = None,
     ) -> JobRef:
@@ -95,25 +96,35 @@ class Client:
             path: the file.
             gemini: whether Gemini helps to read it: where nothing else is sure of it (`auto`, as without), always or
                 never.
+            enrich: whether to look the books up with the providers of book data too.
             job_id: see `start`.
             idempotency_key: see `start`.
         """
         fields = {} if gemini is None else {"gemini": gemini}
-        request = Request(method="POST", path="/api/import/csv-gemini", files=[("file", path)], fields=fields)
+        request = Request(
+            method="POST", path="/api/import/csv-gemini", params=_enrich(enrich), files=[("file", path)], fields=fields
+        )
         return await self._create(request, job_id, idempotency_key)
 
     async def scan(
-        self, photos: Sequence[File], *, job_id: str | None = None, idempotency_key: str | None = None
+        self,
+        photos: Sequence[File],
+        *,
+        enrich: bool = False,
+        job_id: str | None = None,
+        idempotency_key: str | None = None,
     ) -> JobRef:
         """Send photos of bookshelves and start to read them. See `start` for the other arguments and the errors.
 
         Args:
             photos: 1 to 20 of them, as JPEG, PNG, WebP or HEIC.
+            enrich: see `import_csv`.
             job_id: see `start`.
             idempotency_key: likewise.
         """
         path, field = ("/api/scan-bookshelf", "image") if len(photos) == 1 else (SCAN_BATCH, "images")
-        request = Request(method="POST", path=path, files=[(field, photo) for photo in photos])
+        files = [(field, photo) for photo in photos]
+        request = Request(method="POST", path=path, params=_enrich(enrich), files=files)
         return await self._create(request, job_id, idempotency_key)
 
     async def start(
@@ -330,6 +341,10 @@ class Client:
             return await self._wire.request(request)
         except WireError as error:
             raise ConnectionLostError(f"{self._url} cannot be reached: {error}") from error
+
+
+def _enrich(wished: bool) -> dict[str, str]:  # noqa: FBT001 - it is about nothing else
+    return {"enrich": "true"} if wished else {}
 
 
 def _cursor_in(link: str) -> str | None:

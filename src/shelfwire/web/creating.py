@@ -24,6 +24,7 @@ from shelfwire.web.describing import (
     API_KEY,
     BINARY,
     CREATING,
+    ENRICH,
     FORM_TYPE,
     GEMINI_WISH,
     IDEMPOTENCY_KEY,
@@ -39,10 +40,12 @@ from shelfwire.web.describing import (
 from shelfwire.web.mount import root_of
 from shelfwire.web.shapes import CreatedJob, created_of
 from shelfwire.web.uploads import JOB_ID, Form, Intake, Received, Write, bounded, parsed, receive_form, too_large
-from shelfwire.wishes import NO_KEY, NO_KEY_FOR_A_PERSON, WISH_INPUT, Wish
+from shelfwire.wishes import ENRICH_INPUT, NO_KEY, NO_KEY_FOR_A_PERSON, WISH_INPUT, WISHED, Wish
 
 REQUEST: Final = "request"
 """The name of the input that a JSON body becomes."""
+WISHES: Final = frozenset({WISH_INPUT, ENRICH_INPUT})
+"""Inputs that say how to work, and not on what."""
 MAX_KEY_CHARS: Final = 255
 FOLLOW_IT: Final = "The job has started. Follow it with the token."
 
@@ -57,7 +60,8 @@ HttpRequest = Request[Any, Any, Any]
     responses=refusals(*CREATING),
     response_headers=[LOCATION],
     operation_class=operation(
-        body={FORM_TYPE: form(file=BINARY, jobId=OWN_ID, gemini=GEMINI_WISH)}, headers=[IDEMPOTENCY_KEY]
+        body={FORM_TYPE: form(file=BINARY, jobId=OWN_ID, gemini=GEMINI_WISH)},
+        headers=[IDEMPOTENCY_KEY, ENRICH],
     ),
 )
 async def import_csv(
@@ -70,7 +74,7 @@ async def import_csv(
     caller = access.admit_creation(request)
     async with service.upload() as upload:
         form = await form_of(request, settings, upload.write, Intake(settings.max_upload, "file", texts=(WISH_INPUT,)))
-        form = await _with_wish(form, settings, upload)
+        form = await enriched(await _with_wish(form, settings, upload), request, upload)
         return await create(request, service, caller, upload, "csv_import", form)
 
 
@@ -217,6 +221,24 @@ async def json_of(request: HttpRequest, service: JobService, settings: Settings,
     return Form({REQUEST: Received(None, len(body), digest)}, job_id, total=total)
 
 
+async def enriched(form: Form, request: HttpRequest, upload: Upload) -> Form:
+    """Make an input of the wish that a query brings, `enrich=true`, if it brings one.
+
+    Raises:
+        ShelfwireError: `E_INVALID_REQUEST`.
+    """
+    text = request.query_params.get(ENRICH_INPUT, "false")
+    if text not in {"true", "false"}:
+        raise ShelfwireError(Code.INVALID_REQUEST, f"{ENRICH_INPUT} must be true or false")
+    return form if text == "false" else await _with_input(form, upload, ENRICH_INPUT, WISHED)
+
+
+async def _with_input(form: Form, upload: Upload, name: str, data: bytes) -> Form:
+    await upload.write(name, data)
+    received = Received(None, len(data), hashlib.sha256(data).digest())
+    return form._replace(inputs={**form.inputs, name: received})
+
+
 async def _with_wish(form: Form, settings: Settings, upload: Upload) -> Form:
     """Make an input of the wish that a form brings, if it brings one."""
     text = form.texts.get(WISH_INPUT)
@@ -226,14 +248,11 @@ async def _with_wish(form: Form, settings: Settings, upload: Upload) -> Form:
         raise ShelfwireError(Code.INVALID_REQUEST, f"The form field {WISH_INPUT} must be one of: {', '.join(Wish)}")
     if text == Wish.ALWAYS and settings.gemini_api_key is None:
         raise ShelfwireError(Code.INVALID_REQUEST, NO_KEY, user_message=NO_KEY_FOR_A_PERSON)
-    data = text.encode()
-    await upload.write(WISH_INPUT, data)
-    wish = Received(None, len(data), hashlib.sha256(data).digest())
-    return form._replace(inputs={**form.inputs, WISH_INPUT: wish})
+    return await _with_input(form, upload, WISH_INPUT, text.encode())
 
 
 def _metadata(inputs: Mapping[str, Received], photos: int | None) -> Metadata:
-    content = {name: received for name, received in inputs.items() if name != WISH_INPUT} or inputs
+    content = {name: received for name, received in inputs.items() if name not in WISHES} or inputs
     files = [received for received in content.values() if received.file_name is not None] or list(content.values())
     size = sum(received.size for received in files)
     return Metadata(file_name=files[0].file_name, file_size=size, photo_count=photos)

@@ -84,6 +84,12 @@ IDEMPOTENCY_KEY: Final = Parameter(
     schema=Schema(type=OpenAPIType.STRING, min_length=1, max_length=255, pattern="^[!-~]([ -~]*[!-~])?$"),
     description="A secret of the caller's own: the same request with the same key is answered with the same job.",
 )
+ENRICH: Final = Parameter(
+    name="enrich",
+    param_in="query",
+    schema=Schema(type=OpenAPIType.BOOLEAN, default=False),
+    description="Whether the books that are found are looked up with the providers of book data too.",
+)
 LAST_EVENT_ID: Final = Parameter(
     name="Last-Event-ID",
     param_in="header",

@@ -18,11 +18,12 @@ from shelfwire.protocol.messages import Uuid
 from shelfwire.settings import Settings
 from shelfwire.web.access import Access
 from shelfwire.web.answers import Success
-from shelfwire.web.creating import HttpRequest, body_of, chunks_of, content_type, create, form_of
+from shelfwire.web.creating import HttpRequest, body_of, chunks_of, content_type, create, enriched, form_of
 from shelfwire.web.describing import (
     API_KEY,
     BINARY,
     CREATING,
+    ENRICH,
     FORM_TYPE,
     IDEMPOTENCY_KEY,
     JSON_TYPE,
@@ -81,7 +82,7 @@ class SentPhotos(msgspec.Struct, frozen=True, rename="camel"):
     response_headers=[LOCATION],
     operation_class=operation(
         body={FORM_TYPE: form(image=BINARY, jobId=OWN_ID), ANY_TYPE: OpenAPIMediaType(schema=BINARY)},
-        headers=[IDEMPOTENCY_KEY],
+        headers=[IDEMPOTENCY_KEY, ENRICH],
     ),
 )
 async def scan_photo(
@@ -105,6 +106,7 @@ async def scan_photo(
                 f"What was sent is no {KINDS} file, by its first bytes",
                 user_message=f"This is no photo that can be read. Send it as {KINDS}.",
             )
+        sent = await enriched(sent, request, upload)
         return await create(request, service, caller, upload, SCAN, sent, photos=1)
 
 
@@ -117,7 +119,7 @@ async def scan_photo(
     response_headers=[LOCATION],
     operation_class=operation(
         body={FORM_TYPE: form(images=BINARIES, jobId=OWN_ID), JSON_TYPE: reference(SentPhotos)},
-        headers=[IDEMPOTENCY_KEY],
+        headers=[IDEMPOTENCY_KEY, ENRICH],
     ),
 )
 async def scan_photos(
@@ -134,7 +136,9 @@ async def scan_photos(
             sent = await _json(await body_of(request, settings, MAX_JSON_BYTES), upload.write)
         else:
             sent = await form_of(request, settings, upload.write, SEVERAL)
-        return await create(request, service, caller, upload, SCAN, sent, photos=len(sent.inputs))
+        photos = len(sent.inputs)
+        sent = await enriched(sent, request, upload)
+        return await create(request, service, caller, upload, SCAN, sent, photos=photos)
 
 
 class _Heads:
