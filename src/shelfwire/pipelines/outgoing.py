@@ -29,7 +29,7 @@ CATCHING_UP: Final = 1.25
 """How much faster than evenly requests may follow each other, to make up for timers that were late."""
 MARGIN: Final = 4.0
 """How much slower than the slowest of the last answers one may be."""
-REMEMBERED: Final = 50
+REMEMBERED: Final = 20
 """So many are the last answers; fewer tell nothing yet."""
 _OF_THE_WIRE: Final = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 

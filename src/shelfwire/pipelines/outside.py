@@ -42,7 +42,9 @@ class Outside:
             CatalogueError: the catalogue that is set cannot be used.
         """
         self.gemini_required = settings.gemini_required
-        headers, pool = {"user-agent": f"shelfwire/{__version__}"}, httpx2.Limits(max_connections=None)
+        headers = {"user-agent": f"shelfwire/{__version__}"}
+        # How many connections a service stands is its lane's business; few of them are kept while nobody needs them.
+        pool = httpx2.Limits(max_connections=None, max_keepalive_connections=20)
         with ExitStack() as stack:
             catalogue = None if settings.catalogue is None else stack.enter_context(Catalogue(settings.catalogue))
             async with (

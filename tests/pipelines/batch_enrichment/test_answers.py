@@ -61,7 +61,7 @@ class Later:
 
 
 async def ask(answers: Answers, q: str) -> Any:
-    return (await answers.get("volumes", (("q", q),)))["items"]
+    return (await answers.get(answers.url("volumes", (("q", q),))))["items"]
 
 
 async def test_an_answer_is_kept_whatever_the_service_says_of_keeping_it(tmp_path: Path) -> None:

@@ -73,30 +73,33 @@ class Answers:
         self._seconds = (unknown_seconds, known_seconds)
         self._flights: Flights[str, dict[str, Any]] = Flights()
 
-    async def get(self, path: str, params: Params) -> dict[str, Any]:
-        """Return the JSON object at a path, from the cache if it is there.
+    def url(self, path: str, params: Params) -> httpx2.URL:
+        """Where the answer to a question is."""
+        return httpx2.URL(f"{self._base}/{path}", params=params)
+
+    async def get(self, url: httpx2.URL) -> dict[str, Any]:
+        """Return the JSON object at a URL, from the cache if it is there.
 
         Raises:
             ProviderDown: the service gave none.
         """
-        return await self.kept(path, params, lambda: self.ask(path, params))
+        return await self.kept(url, lambda: self.ask(url))
 
-    async def kept(self, path: str, params: Params, ask: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
-        """Return what the cache has for a path, or what `ask` gives, which then goes into it.
+    async def kept(self, url: httpx2.URL, ask: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+        """Return what the cache has for a URL, or what `ask` gives, which then goes into it.
 
         Raises:
             ProviderDown: the service gave no answer.
         """
-        request = httpx2.Request("GET", self._url(path), params=params)
-        return await self._flights.join(str(request.url), lambda: self._cached(request, ask))
+        return await self._flights.join(str(url), lambda: self._cached(httpx2.Request("GET", url), ask))
 
-    async def ask(self, path: str, params: Params) -> dict[str, Any]:
+    async def ask(self, url: httpx2.URL) -> dict[str, Any]:
         """Ask the service, whatever the cache knows.
 
         Raises:
             ProviderDown: it gave no answer.
         """
-        request = httpx2.Request("GET", self._url(path), params=params, headers=self._headers)
+        request = httpx2.Request("GET", url, headers=self._headers)
         try:
             response = await self._lane.send(request)
         except Refused as refusal:
@@ -120,9 +123,6 @@ class Answers:
             "Date": email.utils.formatdate(self._clock.now() / 1000, usegmt=True),
         }
         return httpx2.Response(200, headers=headers, content=msgspec.json.encode(answer))
-
-    def _url(self, path: str) -> str:
-        return f"{self._base}/{path}"
 
 
 class _Asking(httpx2.AsyncBaseTransport):

@@ -28,7 +28,7 @@ OPEN_LIBRARY_RATE_WITH_CONTACT: Final = 3.0
 GOOGLE_BOOKS_RATE: Final = 2.0
 BURST_SECONDS: Final = 0.1
 """Requests begin evenly, except for what fits into so short a time."""
-HEADROOM: Final = 1.04
+HEADROOM: Final = 1.06
 """What leaves at the limit would arrive above it, as no network takes the same time for every request."""
 SECONDS_UNDER_WAY: Final = 3.0
 """An answer that takes so long does not keep the rate from being used."""

@@ -48,7 +48,7 @@ class GoogleBooks:
     async def _found(self, query: str) -> list[Record]:
         # Without a country it refuses servers whose place it cannot tell.
         params = (("q", query), ("maxResults", str(MOST_FOUND)), ("printType", "books"), ("country", "US"))
-        answer = await self._answers.get("volumes", params)
+        answer = await self._answers.get(self._answers.url("volumes", params))
         found = (record_of_volume(item) for item in values.elements(answer.get("items"))[:MOST_FOUND])
         return [record for record in found if record]
 

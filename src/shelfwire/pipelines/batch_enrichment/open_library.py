@@ -6,9 +6,11 @@ Documented at https://openlibrary.org/dev/docs/api/books and https://openlibrary
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import httpx2
+
 from shelfwire.clock import Clock
 from shelfwire.pipelines.batch_enrichment import values
-from shelfwire.pipelines.batch_enrichment.answers import Answers, Params, wrong_json
+from shelfwire.pipelines.batch_enrichment.answers import Answers, wrong_json
 from shelfwire.pipelines.batch_enrichment.matching import main_title
 from shelfwire.pipelines.batch_enrichment.port import Record
 from shelfwire.pipelines.batch_enrichment.together import Gathering
@@ -56,7 +58,7 @@ class OpenLibrary:
     async def by_isbn(self, isbn13: str) -> Sequence[Record]:
         """See `port.Provider`."""
         # Each ISBN is kept by itself, though asked together with others: the next list has them in another order.
-        answer = await self._answers.kept("api/books", _isbn_params([isbn13]), lambda: self._ask_isbn(isbn13))
+        answer = await self._answers.kept(self._books([isbn13]), lambda: self._ask_isbn(isbn13))
         found = record_of_book(answer.get(f"ISBN:{isbn13}"))
         return [found] if found else []
 
@@ -65,7 +67,8 @@ class OpenLibrary:
         query = [("title", _searched(main_title(title)))]
         if author:
             query.append(("author", _searched(author)))
-        answer = await self._answers.get("search.json", (*query, ("limit", str(MOST_FOUND)), ("fields", _FIELDS)))
+        params = (*query, ("limit", str(MOST_FOUND)), ("fields", _FIELDS))
+        answer = await self._answers.get(self._answers.url("search.json", params))
         found = (record_of_work(work) for work in values.elements(answer.get("docs"))[:MOST_FOUND])
         return [record for record in found if record]
 
@@ -74,8 +77,12 @@ class OpenLibrary:
         return {} if book is None else {f"ISBN:{isbn13}": book}
 
     async def _ask_isbns(self, isbns: Sequence[str]) -> Mapping[str, Any]:
-        answer = await self._answers.ask("api/books", _isbn_params(isbns))
+        answer = await self._answers.ask(self._books(isbns))
         return {isbn: book for isbn in isbns if (book := answer.get(f"ISBN:{isbn}"))}
+
+    def _books(self, isbns: Sequence[str]) -> httpx2.URL:
+        keys = ",".join(f"ISBN:{isbn}" for isbn in isbns)
+        return self._answers.url("api/books", (("bibkeys", keys), ("format", "json"), ("jscmd", "data")))
 
 
 def is_known(answer: dict[str, Any]) -> bool:
@@ -150,11 +157,6 @@ def record_of_work(work: Any) -> Record | None:
 def cover_url(number: Any) -> str | None:
     """Where the large image of a cover is, by its number."""
     return f"{COVERS}/{number}-L.jpg" if isinstance(number, int) and number > 0 else None
-
-
-def _isbn_params(isbns: Sequence[str]) -> Params:
-    keys = ",".join(f"ISBN:{isbn}" for isbn in isbns)
-    return (("bibkeys", keys), ("format", "json"), ("jscmd", "data"))
 
 
 def _searched(text: str) -> str:

@@ -11,7 +11,7 @@ from shelfwire.pipelines.batch_enrichment.request import AskedBook, books_of
 from shelfwire.pipelines.outside import Outside
 
 INPUT: Final = "request"
-AT_ONCE: Final = 200
+AT_ONCE: Final = 300
 """Books under way at a time: enough to fill batches of ISBNs while most wait for a slow provider."""
 
 
