@@ -88,6 +88,9 @@ class Asking:
         self._job = job
         self._gemini = gemini
         self._required = required
+        at_once = 1 if gemini is None else gemini.at_once
+        self._window = 2 * at_once
+        self._room = asyncio.Semaphore(at_once)
         self._barren = 0
         self.usage = Usage()
         self.unanswered = 0
@@ -135,7 +138,7 @@ class Asking:
     async def _in_order(self, file: BookFile, tasks: deque[asyncio.Task[list[Reading]]]) -> AsyncIterator[Reading]:
         for chunk in _chunks(file):
             tasks.append(asyncio.create_task(self._read(file, chunk)))
-            if len(tasks) >= 2 * (1 if self._gemini is None else self._gemini.at_once):
+            if len(tasks) >= self._window:
                 for reading in await self._next(tasks):
                     yield reading
         while tasks:
@@ -149,7 +152,8 @@ class Asking:
 
     async def _read(self, file: BookFile, chunk: Sequence[RawRow]) -> list[Reading]:
         asked = [RowText(raw.row, file.text_of(raw)) for raw in chunk if raw.problem is None]
-        kept = await self._answer(asked) if asked else None
+        async with self._room:  # in the order of the file: nobody waits for the last chunk before the first
+            kept = await self._answer(asked) if asked else None
         error = None if kept is None or kept.code is None else ShelfwireError(kept.code, kept.message)
         return [_reading(raw, kept, error) for raw in chunk]
 
