@@ -196,7 +196,7 @@ def is_book(said: Said, usual: float) -> bool:
     count, small = letters(said.title), said.height / max(1.0, usual)
     if said.authors:
         return count >= 3 and small > _SMALL  # noqa: PLR2004
-    if count < 4 or is_name(said.title) or said.confidence < _SURE_ENOUGH:  # noqa: PLR2004
+    if not said.group.edged or count < 4 or is_name(said.title) or said.confidence < _SURE_ENOUGH:  # noqa: PLR2004
         return False
     return small > (_SMALL if len(folded(said.title)) > 1 and count >= _LONG else _LARGE)
 

@@ -27,6 +27,8 @@ _GAP: Final = 25.0
 """Line heights that may lie between two lines of a spine."""
 _PARALLEL: Final = 0.15
 """Difference of slopes up to which lines and edges count as parallel."""
+_LEADING: Final = 0.35
+"""Line heights that may lie between two lines above each other."""
 _SEEN: Final = 0.4
 """Share of the way between two rows along which the edge of their spine must be seen, if it is seen beside one."""
 _TELLING: Final = 5.0
@@ -123,6 +125,11 @@ class Group:
     def bottom(self) -> float:
         """The lower end of its text."""
         return max(row.bottom for row in self.rows)
+
+    @property
+    def edged(self) -> bool:
+        """Whether an edge was seen along any of its lines."""
+        return any(np.isfinite(room) for row in self.rows for room in (row.above, row.below))
 
     @property
     def lines(self) -> list[Line]:
@@ -231,6 +238,10 @@ def same_spine(one: Row, other: Row, edges: Edges) -> bool:
     if gap > _GAP * tall or (one.slope and other.slope and abs(one.slope - other.slope) > _PARALLEL):
         return False
     if not (one.holds(other, slack) and other.holds(one, slack)):
+        return False
+    steady = one if one.right - one.left > other.right - other.left else other
+    moved = other if steady is one else one
+    if abs(moved.middle - steady.at(moved.centre)) > (tall + small) / 2 + _LEADING * tall:
         return False
     return not board_between(one, other, edges) and (gap < _CLOSE * tall or _goes_on(one, other, edges))
 

@@ -24,7 +24,10 @@ _PARTED: Final = 0.5
 """From here on a line is taken for a name and a title."""
 _WIDER: Final = 1.3
 """A gap that parts a single word from a title is this much wider than the others."""
+_JOINING: Final = frozenset({"and", "of", "or"})
+"""No title and no name begins with these."""
 _ARTICLES: Final = frozenset({"a", "an", "the"})
+_SAME_HEIGHT: Final = 1.15
 _FEW: Final = 2
 _TITLES: Final = re.compile(r"(?i)\b(ph\.? ?d|m\.? ?d|jr|sr|colonel|dr|sir)\b\.?")
 _AND: Final = re.compile(r"[,/&·•|+]|\b(?:[Aa]nd|AND|[Uu]nd|UND|et|ET)\b")
@@ -109,7 +112,7 @@ def namelike(text: str) -> float:
     score = 0.15 if len(words) in {2, 3} else 0.0
     if _INITIALS.search(text):
         score += 0.45
-    if words[0] in GIVEN:
+    if words[0] in GIVEN or _runs_together(words[0]):
         score += 0.45 if len(words) > 1 else 0.3
     elif any(word in GIVEN for word in words[1:]):
         score += 0.15
@@ -117,6 +120,11 @@ def namelike(text: str) -> float:
     if len({word[0].islower() for word in raw}) > 1:
         score -= 0.4
     return min(1.0, score)
+
+
+def _runs_together(word: str) -> bool:
+    """Tell whether a word is two given names that were read as one."""
+    return any(word[:index] in GIVEN and word[index:] in GIVEN for index in range(3, len(word) - 2))
 
 
 def spaced(text: str, words: Sequence[Word]) -> tuple[str, list[Word]]:
@@ -209,9 +217,15 @@ def _standing(pieces: Sequence[Piece]) -> Callable[[Piece], float]:
         single = len(folded(piece.text)) == 1
         size = min(1, piece.height / tall)
         main = piece.weight == biggest
-        return piece.score + 0.3 * size + 0.2 * single + 0.1 * piece.crossing - 0.2 * end - 0.2 * main
+        alike = any(other is not piece and _alike(piece, other) for other in pieces)
+        return piece.score + 0.3 * size + 0.2 * single + 0.1 * (piece.crossing - end - alike) - 0.2 * main
 
     return value
+
+
+def _alike(one: Piece, other: Piece) -> bool:
+    """Tell whether two pieces are set in letters of about one height."""
+    return max(one.height, other.height) < _SAME_HEIGHT * min(one.height, other.height)
 
 
 def _title(pieces: Sequence[Piece]) -> str:
@@ -254,7 +268,7 @@ def names_of(text: str) -> tuple[str, ...]:
 
 def split_line(piece: Piece, words: Sequence[Word]) -> list[Piece]:
     """Part a line that holds a name and a title, by what it says, how it is set, and the gaps between its words."""
-    if is_name(piece.text):
+    if is_name(piece.text) or ":" in piece.text:
         return [piece]
     best, where = 0.0, 0
     gaps = [after.start - before.end for before, after in itertools.pairwise(words)]
@@ -292,6 +306,8 @@ def _parting(parts: Sequence[str], wider: float) -> float:
         value -= 0.5
     if name == 0 and title[0] in _ARTICLES and len(title) > 1:
         value += 0.35
+    if title[0] in _JOINING or words[1][0] in _JOINING:
+        value -= 0.5
     if {_case(part) for part in parts} == {"upper", "mixed"}:
         value += 0.35
     if len(words[name]) == 1 and words[name][0] not in GIVEN:
