@@ -2,12 +2,12 @@ import asyncio
 import socket
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from shelfwire.catalogue import CatalogueError, Entry, Found
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.pipelines.batch_enrichment.lookups import Lookups
 from shelfwire.pipelines.batch_enrichment.merging import EnrichedBook
@@ -55,45 +55,36 @@ def files(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
 
-@dataclass
-class Entry:
-    """As the local catalogue has them."""
-
-    title: str
-    authors: tuple[str, ...]
-    isbn13s: tuple[str, ...]
-    isbn10s: tuple[str, ...] = ()
-    work_title: str | None = None
-    subtitle: str | None = None
-    publisher: str | None = "Harbour Press"
-    published: str | None = "1965"
-    pages: int | None = 412
-    language: str | None = "eng"
-    subjects: tuple[str, ...] = ()
-    description: str | None = None
-    cover_url: str | None = None
-    identifiers: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass
-class Hit:
-    entry: Entry
-    score: float = 1.0
-
-
 class Shelf:
     """A local catalogue of a few books."""
 
     def __init__(self, books: Sequence[Book]) -> None:
-        self.entries = [Entry(book.title, (book.author,), (book.isbn13,)) for book in books]
+        self.broken = False
+        self.entries = [
+            Entry(
+                title=book.title,
+                authors=(book.author,),
+                isbn13s=(book.isbn13,),
+                publisher="Harbour Press",
+                published="1965",
+                pages=412,
+                language="eng",
+            )
+            for book in books
+        ]
 
     def by_isbn(self, isbns: Sequence[str]) -> dict[str, Entry]:
+        self._check()
         return {isbn: entry for isbn in isbns for entry in self.entries if isbn in entry.isbn13s}
 
-    def search(self, title: str, author: str | None = None, limit: int = 5) -> list[Hit]:
-        return [Hit(entry) for entry in self.entries if title in entry.title and author in {None, *entry.authors}][
-            :limit
-        ]
+    def search(self, title: str, author: str | None = None, limit: int = 5) -> list[Found]:
+        self._check()
+        found = [entry for entry in self.entries if title in entry.title and author in {None, *entry.authors}]
+        return [Found(entry, 1.0) for entry in found[:limit]]
+
+    def _check(self) -> None:
+        if self.broken:
+            raise CatalogueError("the file is gone")
 
 
 async def test_a_book_is_found_by_isbn_and_what_one_provider_leaves_out_comes_from_the_next(
@@ -143,6 +134,16 @@ async def test_a_local_catalogue_is_asked_first_and_others_fill_in(lookups: Open
         assert book.match.provider == "catalogue"
         assert (book.sources["pages"], book.sources["coverUrl"]) == ("catalogue", OPEN_LIBRARY)
     assert services.keys(OPEN_LIBRARY, "title") == []
+
+
+async def test_a_local_catalogue_that_breaks_is_like_any_provider_that_is_down(lookups: OpenLookups) -> None:
+    shelf = Shelf(BOOKS)
+    shelf.broken = True
+    async with Catalogues(BOTH).serving() as services, lookups(services, shelf) as opened:
+        book = await find(opened, asked(BOOKS[3]))
+        error = await failure(opened, AskedBook("A Book Nobody Wrote"))
+    assert (book.match.provider, "catalogue" in book.warnings[0]) == (OPEN_LIBRARY, True)
+    assert (error.code, error.details) == (Code.PROVIDER_UNAVAILABLE, {"providers": ["catalogue"]})
 
 
 async def test_an_isbn_that_is_another_books_leads_to_a_search_and_a_warning(lookups: OpenLookups) -> None:

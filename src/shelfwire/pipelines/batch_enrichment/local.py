@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
+from shelfwire.catalogue import CatalogueError, Entry, Found
 from shelfwire.pipelines.batch_enrichment import values
-from shelfwire.pipelines.batch_enrichment.port import Record
+from shelfwire.pipelines.batch_enrichment.port import ProviderDown, Record
 
 NAME: Final = "catalogue"
 MOST_FOUND: Final = 5
@@ -14,11 +15,11 @@ MOST_FOUND: Final = 5
 class LocalCatalogue(Protocol):
     """What is asked of a catalogue; it may be asked by several threads at once."""
 
-    def by_isbn(self, isbns: Sequence[str]) -> Mapping[str, Any]:
+    def by_isbn(self, isbns: Sequence[str]) -> Mapping[str, Entry]:
         """Return the entries of those ISBN-13s that it knows."""
         ...
 
-    def search(self, title: str, author: str | None = None, limit: int = 5) -> Sequence[Any]:
+    def search(self, title: str, author: str | None = None, limit: int = 5) -> Sequence[Found]:
         """Return what it finds, each with an `entry`, the best first."""
         ...
 
@@ -37,16 +38,22 @@ class Local:
 
     async def by_isbn(self, isbn13: str) -> Sequence[Record]:
         """See `port.Provider`."""
-        found = await asyncio.to_thread(self._catalogue.by_isbn, [isbn13])
+        try:
+            found = await asyncio.to_thread(self._catalogue.by_isbn, [isbn13])
+        except CatalogueError as error:
+            raise ProviderDown(str(error)) from None
         return [record_of_entry(found[isbn13])] if isbn13 in found else []
 
     async def by_title(self, title: str, author: str | None) -> Sequence[Record]:
         """See `port.Provider`."""
-        found = await asyncio.to_thread(self._catalogue.search, title, author, MOST_FOUND)
+        try:
+            found = await asyncio.to_thread(self._catalogue.search, title, author, MOST_FOUND)
+        except CatalogueError as error:
+            raise ProviderDown(str(error)) from None
         return [record_of_entry(one.entry) for one in found]
 
 
-def record_of_entry(entry: Any) -> Record:
+def record_of_entry(entry: Entry) -> Record:
     """A record of an entry of the catalogue."""
     isbns = values.isbns([*entry.isbn13s, *entry.isbn10s])
     return Record(
@@ -63,4 +70,5 @@ def record_of_entry(entry: Any) -> Record:
         description=values.description(entry.description),
         cover_url=values.https(entry.cover_url),
         identifiers=dict(entry.identifiers),
+        is_edition=bool(isbns),
     )
