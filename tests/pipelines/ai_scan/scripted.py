@@ -57,9 +57,10 @@ def read(image: Image.Image, spotted: Callable[[str], None]) -> tuple[Spine, ...
                     os.kill(os.getpid(), signal.SIGKILL)
         title = f"The Title of Book {red} {green}"
         spotted(title)
-        box = ((left, 0), (left + 63, 0), (left + 63, 63), (left, 63))
         authors = (f"Author {blue}",) if blue else ()
-        spines.append(Spine(title=title, authors=authors, confidence=0.5 + red / 512, polygon=box, text=title.upper()))
+        text = " | ".join([title.upper(), *authors])
+        box = ((left, 0), (left + 63, 0), (left + 63, 63), (left, 63))
+        spines.append(Spine(title=title, authors=authors, confidence=0.5 + red / 512, polygon=box, text=text))
     return tuple(spines)
 
 

@@ -100,7 +100,7 @@ async def test_the_books_on_a_photo_are_found_with_their_places(tmp_path: Path) 
         "review": True,
         "photo": 0,
         "polygon": [[0, 0], [63, 0], [63, 63], [0, 63]],
-        "text": "THE TITLE OF BOOK 10 20",
+        "text": "THE TITLE OF BOOK 10 20 | Author 30",
         "places": [{"photo": 0, "polygon": [[0, 0], [63, 0], [63, 63], [0, 63]]}],
     }
     assert anon["authors"] == []

@@ -111,7 +111,7 @@ def normalized(text: str) -> str:
 def same_book(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two readings are of one book: the titles agree, and so do the authors where both have some."""
     titles = normalized(one["title"]), normalized(other["title"])
-    if _numbers(titles[0]) != _numbers(titles[1]) or fuzz.ratio(*titles) < SAME_TITLE:
+    if not same_numbers(*titles) or fuzz.ratio(*titles) < SAME_TITLE:
         return False
     authors = [normalized(" ".join(book["authors"])) for book in (one, other)]
     return not all(authors) or fuzz.token_set_ratio(*authors) >= SAME_AUTHOR
@@ -126,5 +126,10 @@ def _joined(places: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {**best, "places": [{"photo": place["photo"], "polygon": place["polygon"]} for place in places]}
 
 
+def same_numbers(one: str, other: str) -> bool:
+    """Whether two titles have the same numbers: volumes of a series differ in nothing else."""
+    return _numbers(one) == _numbers(other)
+
+
 def _numbers(title: str) -> list[str]:
-    return [word for word in title.split() if word.isdecimal()]
+    return [word for word in normalized(title).split() if word.isdecimal()]

@@ -7,7 +7,7 @@ from typing import Any, Final
 from rapidfuzz import fuzz
 
 from shelfwire.catalogue.catalogue import Catalogue
-from shelfwire.pipelines.ai_scan.books import Confirmed, corrected, normalized
+from shelfwire.pipelines.ai_scan.books import Confirmed, corrected, normalized, same_numbers
 from shelfwire.pipelines.ai_scan.talk import Spine
 from shelfwire.pipelines.outside import Outside
 
@@ -53,12 +53,16 @@ def _confirmed(catalogue: Catalogue, spine: Spine) -> Confirmed | None:
         return None
     numbers = found.entry.isbn13s[:1]
     details = {"isbn13": numbers[0]} if numbers else {}
-    return Confirmed(title=found.entry.title, authors=found.entry.authors, sure=found.is_sure, details=details)
+    sure = found.is_sure and same_numbers(spine.title, found.entry.title)
+    return Confirmed(title=found.entry.title, authors=found.entry.authors, sure=sure, details=details)
 
 
 def _agrees(read: str, known: str) -> bool:
     one, other = normalized(read), normalized(known)
-    return max(fuzz.ratio(one, other), fuzz.ratio(one.replace(" ", ""), other.replace(" ", ""))) >= SAME
+    return (
+        same_numbers(read, known)
+        and max(fuzz.ratio(one, other), fuzz.ratio(one.replace(" ", ""), other.replace(" ", ""))) >= SAME
+    )
 
 
 def _same_people(book: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
