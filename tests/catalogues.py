@@ -5,12 +5,13 @@ import json
 import random
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
+from anyio.from_thread import start_blocking_portal
 
 OPEN_LIBRARY: Final = "open_library"
 GOOGLE_BOOKS: Final = "google_books"
@@ -391,3 +392,10 @@ def at_first(count: int, trouble: Trouble) -> Plan:
 def always(trouble: Trouble, service: str) -> Plan:
     """Trouble with every request to a service."""
     return lambda ask: trouble if ask.service == service else None
+
+
+@contextmanager
+def serving_in_thread(services: Catalogues) -> Iterator[Catalogues]:
+    """Let the server run beside a test that has no event loop."""
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(services.serving()):
+        yield services

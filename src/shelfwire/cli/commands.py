@@ -3,9 +3,9 @@
 import os
 import stat
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from rich.console import Console
 
@@ -13,7 +13,7 @@ from shelfwire.cli.connect import Place, Session, choose_place
 from shelfwire.cli.errors import CommandError, Exit
 from shelfwire.cli.jobs_file import Entry, JobsFile, default_folder
 from shelfwire.cli.listing import look_up, print_lines, print_table, to_json
-from shelfwire.cli.results import save
+from shelfwire.cli.results import Format, save
 from shelfwire.cli.running import run
 from shelfwire.cli.tally import clean
 from shelfwire.cli.visit import Errand, Visit, refusal, warn, with_ending
@@ -25,6 +25,8 @@ from shelfwire.protocol.job import Status
 from shelfwire.protocol.messages import JobProgress
 
 T = TypeVar("T")
+FORMATS: Final[Mapping[str, Format]] = {".json": "json", ".ndjson": "ndjson"}
+"""What is written to files of these names."""
 
 
 def import_file(
@@ -87,6 +89,40 @@ def scan(
         from shelfwire.cli.annotate import draw  # noqa: PLC0415 - decoders of images take time to import
 
         draw(photos, visit.found, annotate)
+    return exit_code
+
+
+def enrich(
+    file: Path,
+    /,
+    *,
+    output: Path | None = None,
+    server: str | None = None,
+    data: Path | None = None,
+    json: bool = False,
+) -> int:
+    """Look up the books of a list, and show how it goes.
+
+    Args:
+        file: The list, as CSV or TSV of any layout, or as JSON; 1,000 books at most.
+        output: Where to write what was found, in place of what is there: as CSV, or as JSON if its name ends in .json
+            or .ndjson. Without it see `shelfwire results`.
+        server: The URL of a running server, such as http://127.0.0.1:8787; or set SHELFWIRE_SERVER.
+        data: The data folder to work in without a server; or set SHELFWIRE_DATA.
+        json: Print each message as a line of JSON, then the outcome with every book that was not found.
+    """
+    from shelfwire.cli.book_list import books_in  # noqa: PLC0415 - what reads CSV takes time to import
+
+    _check_file(file, "list of books")
+    if output is not None and not output.parent.is_dir():
+        raise CommandError(f"There is no folder {output.parent} to write {output.name} to")
+    books = books_in(file)
+    visit = Visit(choose_place(server, data, os.environ), _jobs_file(), as_json=json)
+    errand = Errand(file.name, "batch_enrichment", lambda client, key: client.enrich(books, idempotency_key=key))
+    exit_code = run(visit.start(errand))
+    if output is not None and visit.entry is not None:
+        form = FORMATS.get(output.suffix.lower(), "csv")
+        run(_ask(visit.entry, lambda client, ref: save(client, ref, form, None, output)))
     return exit_code
 
 

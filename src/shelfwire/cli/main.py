@@ -34,6 +34,11 @@ Find the books on photos of bookshelves, and show how it goes.
 
 Without --server it uses the server that holds the data folder; if there is none, it does all the work by itself. That
 needs the reader for photos: pip install 'shelfwire[scan]'"""
+WITHOUT_SERVER_ALIKE: Final = """\
+Look up the books of a list, and show how it goes.
+
+They are looked up in the local catalogue, with Open Library and with Google Books, as far as the settings say. Without
+--server it uses the server that holds the data folder; if there is none, it does all the work by itself."""
 SETTINGS: Final = """\
 Run a server until it is told to stop.
 
@@ -58,6 +63,7 @@ app: Final = App(
 _COMMANDS: Final = {
     "import": ("commands:import_file", WITHOUT_SERVER),
     "scan": ("commands:scan", WITHOUT_SERVER_TOO),
+    "enrich": ("commands:enrich", WITHOUT_SERVER_ALIKE),
     "watch": ("commands:watch", "Come back to a job: show how it goes, and go on with it if nobody else does."),
     "jobs": ("commands:jobs", "List the jobs of the last 30 days, and where each stands."),
     "pause": ("commands:pause", "Pause a job until it is resumed, over restarts too."),

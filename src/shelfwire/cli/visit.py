@@ -70,6 +70,11 @@ class Visit:
         self._position = ""
         self.found: Sequence[FoundBook] = ()
 
+    @property
+    def entry(self) -> Entry | None:
+        """The job, once it is known."""
+        return self._entry
+
     async def start(self, errand: Errand) -> Exit:
         """Start a job and follow it to its ending.
 

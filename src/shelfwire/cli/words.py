@@ -30,6 +30,7 @@ IMPORT: Final = Words("Importing", "import", "row", "imported", "Import the file
 OF_PIPELINE: Final[Mapping[str, Words]] = {
     "csv_import": IMPORT,
     "ai_scan": Words("Scanning", "scan", "photo", "read", "Scan it again"),
+    "batch_enrichment": Words("Looking up", "lookup", "book", "found", "Look the list up again"),
 }
 _OTHER: Final = Words("Working on", "job", "item", "done", "Start it again")
 

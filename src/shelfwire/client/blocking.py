@@ -147,6 +147,7 @@ class BlockingClient(_Face[Client]):
 
     import_csv = _waiting(Client.import_csv)
     scan = _waiting(Client.scan)
+    enrich = _waiting(Client.enrich)
     start = _waiting(Client.start)
     state = _waiting(Client.state)
     pause = _waiting(Client.pause)

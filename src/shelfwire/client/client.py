@@ -127,6 +127,19 @@ class Client:
         request = Request(method="POST", path=path, params=_enrich(enrich), files=files)
         return await self._create(request, job_id, idempotency_key)
 
+    async def enrich(
+        self, books: Sequence[Mapping[str, Any]], *, job_id: str | None = None, idempotency_key: str | None = None
+    ) -> JobRef:
+        """Send a list of books and start to look them up. See `start` for the other arguments and the errors.
+
+        Args:
+            books: 1 to 1,000 of them, each with a `title`, and with an `author` and an `isbn` if there are.
+            job_id: see `start`.
+            idempotency_key: likewise.
+        """
+        request = Request(method="POST", path="/api/enrichment/batch", json={"books": list(books)})
+        return await self._create(request, job_id, idempotency_key)
+
     async def start(
         self,
         pipeline: str,
