@@ -169,6 +169,7 @@ async def test_a_book_that_nobody_knows_fails_with_the_candidates_that_are_not_s
     assert (unknown.code, unknown.details) == (Code.ENRICHMENT_FAILED, {})
     assert unsure.code is Code.ENRICHMENT_FAILED
     assert unsure.details is not None
+    assert "Choose among them" in unsure.user_message
     candidate = unsure.details["candidates"][0]
     assert (candidate["title"], candidate["isbn13"]) == (BOOKS[3].title, BOOKS[3].isbn13)
     assert 0 < candidate["score"] < 0.75

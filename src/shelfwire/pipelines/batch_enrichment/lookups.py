@@ -15,6 +15,7 @@ from shelfwire.pipelines.batch_enrichment.merging import EnrichedBook, is_comple
 from shelfwire.pipelines.batch_enrichment.port import Provider, ProviderDown
 from shelfwire.pipelines.batch_enrichment.request import AskedBook
 
+UNSURE: Final = "Other books were found that may be this one. Choose among them, or add the author or the ISBN."
 MOST_CANDIDATES: Final = 3
 LEAST_LIKELY: Final = 0.3
 """What is less sure than this is nothing that a person would want to choose from."""
@@ -116,8 +117,14 @@ def _nothing(inquiry: Inquiry) -> ShelfwireError:
             f"{title!r}: {', '.join(inquiry.down)} did not answer, and no other provider knows the book",
             details=details,
         )
-    what = "nothing that surely is the book was found" if candidates else "no provider knows the book"
-    return ShelfwireError(Code.ENRICHMENT_FAILED, f"{title!r}: {what}", details=details)
+    if candidates:
+        return ShelfwireError(
+            Code.ENRICHMENT_FAILED,
+            f"{title!r}: nothing that surely is the book was found",
+            user_message=UNSURE,
+            details=details,
+        )
+    return ShelfwireError(Code.ENRICHMENT_FAILED, f"{title!r}: no provider knows the book", details=details)
 
 
 def _shown(match: Match) -> dict[str, Any]:
