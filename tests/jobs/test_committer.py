@@ -16,13 +16,17 @@ from shelfwire.testing import NOW, POLICY, FakeClock, add_job, claim, conclude, 
 
 
 class Disk(SqliteStore):
-    """A store whose disk is full while a test says so."""
+    """A store whose disk is full while a test says so, or from some commit on, and that one job breaks."""
 
     full = False
+    full_after = 1_000_000
+    poison = ""
     commits = 0
 
     async def commit(self, changes: Sequence[Change], policy: Policy, now: int) -> list[Committed | None]:
-        if self.full:
+        if any(change.job_id == self.poison for change in changes):
+            raise RuntimeError("nobody foresaw this")
+        if self.full or self.commits >= self.full_after:
             raise ShelfwireError(Code.STORAGE_UNAVAILABLE, "disk full")
         self.commits += 1
         return await super().commit(changes, policy, now)
@@ -96,6 +100,44 @@ async def test_a_commit_that_fails_tells_nobody_and_loses_nothing(store: Disk) -
     (row,) = told.rows
     assert (row.state.processed, row.state.total, row.state.user_message) == (2, 9, "Looking…")
     assert [item.index for item in await store.items("job-1", after=-1, limit=9)] == [0, 1]
+
+
+async def test_a_job_that_breaks_the_shared_commit_is_given_up_and_costs_the_others_nothing(store: Disk) -> None:
+    told = Told()
+    committer = Committer(store, told, POLICY, FakeClock(NOW), interval=0.05)
+    drafts = [await draft_of(store, f"job-{number}") for number in range(3)]
+    stopped: list[str] = []
+    for draft in drafts:
+        draft.stop = lambda draft=draft: stopped.append(draft.state.id)  # type: ignore[misc]
+        note(draft, 0)
+        committer.mark(draft)
+    store.poison = "job-1"
+    await committer.commit()
+    assert [row.state.id for row in told.rows] == ["job-0", "job-2"]
+    assert (stopped, [draft.lost for draft in drafts]) == (["job-1"], [False, True, False])
+    store.poison = ""
+    note(drafts[0], 1)
+    committer.mark(drafts[0])
+    await committer.commit()
+    assert drafts[0].state.processed == 2
+    claims = [await claim(store, now=NOW + POLICY.lease) for _ in drafts]
+    again = {claimed.state.id: (claimed.state.attempt, claimed.recorded) for claimed in claims}
+    assert again["job-1"] == (2, []), "it is tried again once its lease is over"
+
+
+async def test_a_disk_that_fills_up_while_jobs_are_written_apart_loses_none_of_them(store: Disk) -> None:
+    committer = Committer(store, Told(), POLICY, FakeClock(NOW), interval=0.05)
+    drafts = [await draft_of(store, f"job-{number}") for number in range(3)]
+    for draft in drafts:
+        note(draft, 0)
+        committer.mark(draft)
+    store.poison, store.full_after = "job-1", 1
+    with pytest.raises(ShelfwireError, match="disk full"):
+        await committer.commit()
+    store.full_after = 1_000_000
+    await committer.commit()
+    assert [draft.state.processed for draft in drafts] == [1, 0, 1]
+    assert [len(await store.items(f"job-{number}", after=-1, limit=9)) for number in range(3)] == [1, 0, 1]
 
 
 async def test_it_goes_on_by_itself_when_the_store_can_be_written_again(store: Disk) -> None:

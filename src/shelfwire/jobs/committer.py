@@ -1,7 +1,8 @@
 """Commit, then tell: one transaction a tick gathers what the jobs changed; only then do followers hear of it."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+import traceback
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -225,21 +226,51 @@ class Committer:
         if not drafts:
             return
         now = self._clock.monotonic()
-        changes = [draft.take(now) for draft in drafts]
+        await self._write([(draft, draft.take(now)) for draft in drafts])
+
+    async def _write(self, taken: Sequence[tuple[Draft, Change]]) -> None:
+        began = self._clock.monotonic()
         try:
-            answers = await self._store.commit(changes, self._policy, self._clock.now())
+            answers = await self._store.commit([change for _, change in taken], self._policy, self._clock.now())
+        except Exception as error:
+            if isinstance(error, ShelfwireError):
+                self._put_back(taken)
+                raise
+            if len(taken) > 1:
+                await self._write_apart(taken)
+                return
+            # Nobody foresaw that this cannot be stored. Its attempt ends as one that was overtaken: nothing more is
+            # taken from it, and once its lease is over the job is tried again, which is bounded.
+            # Formatted here: whoever mounts us may have a log that shows the values of all variables.
+            trace = "".join(traceback.format_exception(error))
+            log.error("a job cannot be committed; its attempt is given up", job=taken[0][1].job_id, exception=trace)  # noqa: TRY400
+            answers = [None]
         except BaseException:
-            for draft, change in zip(drafts, changes, strict=True):
-                draft.put_back(change)
-                self.mark(draft)
+            self._put_back(taken)
             raise
         self.commits += 1
-        self._meter.committed(self._clock.monotonic() - now)
-        for draft, change, answer in zip(drafts, changes, answers, strict=True):
+        self._meter.committed(self._clock.monotonic() - began)
+        for (draft, change), answer in zip(taken, answers, strict=True):
             if answer is not None:
                 self._meter.recorded(answer.state.pipeline, change.step.succeeded, change.step.failed)
             _settle(draft, change, answer)
         self._publish([answer for answer in answers if answer is not None])
+
+    async def _write_apart(self, taken: Sequence[tuple[Draft, Change]]) -> None:
+        """Write each alone: one of them breaks the commit that they share, and the others must not suffer for it."""
+        failure = None
+        for pair in taken:
+            try:
+                await self._write([pair])
+            except ShelfwireError as error:
+                failure = error
+        if failure is not None:
+            raise failure
+
+    def _put_back(self, taken: Sequence[tuple[Draft, Change]]) -> None:
+        for draft, change in taken:
+            draft.put_back(change)
+            self.mark(draft)
 
 
 def _settle(draft: Draft, change: Change, answer: Committed | None) -> None:
