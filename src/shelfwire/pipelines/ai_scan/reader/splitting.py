@@ -28,6 +28,8 @@ _JOINING: Final = frozenset({"and", "of", "or"})
 """No title and no name begins with these."""
 _ARTICLES: Final = frozenset({"a", "an", "the"})
 _SAME_HEIGHT: Final = 1.15
+_NAME_HEIGHT: Final = 2.0
+"""A name that nobody knows is set no higher than this multiple of the title: what is higher is the title itself."""
 _FEW: Final = 2
 _TITLES: Final = re.compile(r"(?i)\b(ph\.? ?d|m\.? ?d|jr|sr|colonel|dr|sir)\b\.?")
 _AND: Final = re.compile(r"[,/&·•|+]|\b(?:[Aa]nd|AND|[Uu]nd|UND|et|ET)\b")
@@ -179,14 +181,14 @@ def _author(pieces: Sequence[Piece]) -> Piece | None:
     """Choose the piece that names the authors: what looks like a name, or else what is short beside a longer title."""
     if len(pieces) < 2:  # noqa: PLR2004
         return None
-    biggest = max(piece.weight for piece in pieces)
+    tall = max(piece.height for piece in pieces)
 
     def likely(piece: Piece) -> float:
         title = max((other for other in pieces if other is not piece), key=lambda other: other.weight)
         return (
             namelike(piece.text)
             - 0.7 * max(-0.2, namelike(title.text))
-            - 0.15 * piece.weight / biggest
+            - 0.2 * piece.height / tall
             + 0.5 * bool(_BY.search(piece.text))
         )
 
@@ -203,7 +205,7 @@ def _could_name(piece: Piece, pieces: Sequence[Piece]) -> bool:
     title = max((other for other in pieces if other is not piece), key=lambda other: other.weight)
     count, others = len(folded(piece.text)), len(folded(title.text))
     if count == 1:
-        return others > 1 or piece.height < title.height
+        return piece.height < title.height * _NAME_HEIGHT if others > 1 else piece.weight < title.weight
     return piece.weight < title.weight and (piece.height < title.height or others > count)
 
 
