@@ -107,6 +107,8 @@ def _default(field: Any) -> str:
             return ""
         case bool(flag):
             return _yes(flag)
+        case tuple(values):
+            return ", ".join(values)
         case value:
             return f"{value:g}" if isinstance(value, float) else str(value)
 
