@@ -258,6 +258,11 @@ class Lane:
         self._breaker = Breaker(limits.failures, limits.pause)
         self._last: type[OutgoingFailure] = Unavailable
 
+    @property
+    def given_up(self) -> bool:
+        """Whether the service has failed so often that requests fail at once."""
+        return self._breaker.wait(self._clock.monotonic()) is not None
+
     async def send(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request, several times if need be, and return its answer: one of status 2xx, read to its end.
 

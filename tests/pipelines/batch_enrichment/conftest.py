@@ -40,7 +40,7 @@ def lookups(tmp_path: Path) -> OpenLookups:
         given = Settings(data=tmp_path / "data", **{**services.settings, **settings})
         async with (
             httpx2.AsyncClient() as client,
-            open_lookups(given, client, catalogue, limits=partial(hasty, timeout=seconds)) as found,
+            open_lookups(given, client, catalogue, limits=partial(hasty, timeout=seconds), grace=0.0) as found,
         ):
             yield found
 

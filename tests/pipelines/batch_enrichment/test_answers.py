@@ -1,3 +1,4 @@
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,8 +8,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from shelfwire.clock import SystemClock
+from shelfwire.clock import Clock, SystemClock
 from shelfwire.pipelines.batch_enrichment.answers import (
+    GRACE_SECONDS,
     KNOWN_SECONDS,
     UNKNOWN_SECONDS,
     Answers,
@@ -17,6 +19,8 @@ from shelfwire.pipelines.batch_enrichment.answers import (
 from shelfwire.pipelines.batch_enrichment.cache import Cache
 from shelfwire.pipelines.batch_enrichment.port import ProviderDown
 from shelfwire.pipelines.outgoing import Lane, Limits
+from shelfwire.testing import FakeClock
+from tests.live import until
 
 BASE = "https://books.example"
 
@@ -37,11 +41,12 @@ class Service:
         return httpx2.Response(200, headers=self.headers, json={"items": items})
 
     @asynccontextmanager
-    async def opened(self, folder: Path) -> AsyncIterator[Answers]:
+    async def opened(self, folder: Path, clock: Clock | None = None, **limits: Any) -> AsyncIterator[Answers]:
         cache = Cache(folder / "cache" / "answers.db", KNOWN_SECONDS)
         client = httpx2.AsyncClient(transport=httpx2.MockTransport(self.answer))
-        lane = Lane(client, name="Books", limits=Limits(rate=1000, attempts=1), wrong=wrong_json)
-        clock = SystemClock()
+        clock = clock or SystemClock()
+        most = Limits(**{"rate": 1000, "attempts": 1, **limits})
+        lane = Lane(client, name="Books", limits=most, clock=clock, wrong=wrong_json)
         try:
             yield Answers(BASE, lane, cache, headers={}, is_known=lambda told: bool(told["items"]), clock=clock)
         finally:
@@ -58,6 +63,10 @@ class Later:
     def by(self, seconds: float) -> None:
         now = self._time()
         self._patch.setattr("time.time", lambda: now + seconds)
+
+
+async def ask_past_the_cache(answers: Answers, q: str) -> Any:
+    return (await answers.ask(answers.url("volumes", (("q", q),))))["items"]
 
 
 async def ask(answers: Answers, q: str) -> Any:
@@ -108,3 +117,58 @@ async def test_a_cache_that_cannot_be_read_costs_requests_and_no_book(tmp_path: 
         for _ in range(2):
             assert await ask(answers, "dune") == ["a book"]
     assert service.asked == ["dune", "dune"]
+
+
+@asynccontextmanager
+async def turning(clock: FakeClock) -> AsyncIterator[None]:
+    """Let time go by, a moment with each turn of the event loop."""
+
+    async def turn() -> None:
+        while True:
+            clock.advance(0.005)
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(turn())
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+async def test_a_service_that_restarts_costs_no_book(tmp_path: Path) -> None:
+    service, clock = Service(), FakeClock()
+    service.broken = True
+    async with service.opened(tmp_path, clock, attempts=4, failures=3, pause=2.0) as answers:
+        waiting = [asyncio.create_task(ask_past_the_cache(answers, f"book {number}")) for number in range(20)]
+        async with turning(clock):
+            await until(lambda: len(service.asked) >= 4)
+            service.broken = False
+            assert await asyncio.gather(*waiting) == [[]] * 20
+    assert clock.monotonic() < GRACE_SECONDS
+
+
+async def test_a_service_that_stays_away_is_waited_for_once_and_not_for_each_book(tmp_path: Path) -> None:
+    service, clock = Service(), FakeClock()
+    service.broken = True
+    async with service.opened(tmp_path, clock, failures=3, pause=2.0) as answers, turning(clock):
+        first = await asyncio.gather(
+            *(ask_past_the_cache(answers, f"book {n}") for n in range(20)), return_exceptions=True
+        )
+        asked = len(service.asked)
+        before = clock.monotonic()
+        more = await asyncio.gather(
+            *(ask_past_the_cache(answers, f"book {n}") for n in range(20, 40)), return_exceptions=True
+        )
+    assert {type(error) for error in (*first, *more)} == {ProviderDown}
+    assert asked <= 20 + GRACE_SECONDS / 2
+    assert len(service.asked) <= asked + 1
+    assert before < 2 * GRACE_SECONDS
+
+
+async def test_a_request_that_alone_fails_is_not_waited_for(tmp_path: Path) -> None:
+    service, clock = Service(), FakeClock()
+    service.broken = True
+    async with service.opened(tmp_path, clock, failures=3) as answers:
+        with pytest.raises(ProviderDown):
+            await ask(answers, "dune")
+    assert clock.monotonic() == 0

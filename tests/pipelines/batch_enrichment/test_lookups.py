@@ -175,6 +175,23 @@ async def test_a_book_that_nobody_knows_fails_with_the_candidates_that_are_not_s
     assert 0 < candidate["score"] < 0.75
 
 
+async def test_an_author_who_is_spelt_otherwise_does_not_hide_the_book(lookups: OpenLookups) -> None:
+    def plan(ask: Ask) -> Trouble | None:
+        # A search for all words finds nobody of that name.
+        return Trouble(status=200, body='{"docs": []}') if "author=" in ask.target else None
+
+    services = Catalogues({OPEN_LIBRARY: BOOKS}, plan=plan)
+    async with services.serving(), lookups(services, providers=(OPEN_LIBRARY,)) as opened:
+        book = await find(opened, AskedBook(BOOKS[3].title, BOOKS[3].author.replace("a", "ah")))
+    assert (book.title, book.match.by) == (BOOKS[3].title, "title")
+
+
+async def test_of_several_authors_the_first_is_searched_for(lookups: OpenLookups) -> None:
+    async with Catalogues(BOTH).serving() as services, lookups(services) as opened:
+        await find(opened, AskedBook(BOOKS[3].title, f"{BOOKS[3].author} & Somebody Else"))
+    assert "Somebody" not in services.asks[0].target
+
+
 async def test_the_same_list_again_makes_no_request_whatever_the_order(lookups: OpenLookups) -> None:
     async with Catalogues(BOTH).serving() as services:
         async with lookups(services) as opened:

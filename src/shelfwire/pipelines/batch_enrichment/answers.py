@@ -4,6 +4,7 @@ The cache stands in front of the lane, so what it knows costs nothing of the rat
 we say, whatever the service's own headers are: they are made for browsers.
 """
 
+import asyncio
 import email.utils
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
@@ -23,6 +24,10 @@ KNOWN_SECONDS: Final = 30 * DAY
 """How long a book that a service knows is not asked for again."""
 UNKNOWN_SECONDS: Final = DAY
 """Likewise one that it does not know: it may have it tomorrow."""
+
+GRACE_SECONDS: Final = 6.0
+"""How long a service that is given up is waited for before its books are: most outages are restarts."""
+LOOK_AGAIN_SECONDS: Final = 0.5
 
 Params = tuple[tuple[str, str], ...]
 
@@ -48,8 +53,7 @@ class Answers:
         headers: to send with every request; they are never kept, so a key belongs here.
         is_known: whether an answer tells of a book.
         clock: the time.
-        known_seconds: see `KNOWN_SECONDS`.
-        unknown_seconds: see `UNKNOWN_SECONDS`.
+        grace: see `GRACE_SECONDS`.
     """
 
     def __init__(
@@ -61,8 +65,7 @@ class Answers:
         headers: Mapping[str, str],
         is_known: Callable[[dict[str, Any]], bool],
         clock: Clock,
-        known_seconds: int = KNOWN_SECONDS,
-        unknown_seconds: int = UNKNOWN_SECONDS,
+        grace: float = GRACE_SECONDS,
     ) -> None:
         self._base = base
         self._lane = lane
@@ -70,7 +73,8 @@ class Answers:
         self._headers = dict(headers)
         self._is_known = is_known
         self._clock = clock
-        self._seconds = (unknown_seconds, known_seconds)
+        self._grace = grace
+        self._down_since: float | None = None
         self._flights: Flights[str, dict[str, Any]] = Flights()
 
     def url(self, path: str, params: Params) -> httpx2.URL:
@@ -100,14 +104,27 @@ class Answers:
             ProviderDown: it gave no answer.
         """
         request = httpx2.Request("GET", url, headers=self._headers)
-        try:
-            response = await self._lane.send(request)
-        except Refused as refusal:
-            raise ProviderDown(f"{refusal.service} refused the request with status {refusal.status}") from None
-        except OutgoingFailure as failure:
-            raise ProviderDown(str(failure)) from None
-        answer: dict[str, Any] = msgspec.json.decode(response.content)
-        return answer
+        while True:
+            try:
+                response = await self._lane.send(request)
+            except Refused as refusal:
+                raise ProviderDown(f"{refusal.service} refused the request with status {refusal.status}") from None
+            except OutgoingFailure as failure:
+                if not self._may_come_back():
+                    raise ProviderDown(str(failure)) from None
+            else:
+                self._down_since = None
+                answer: dict[str, Any] = msgspec.json.decode(response.content)
+                return answer
+            await self._clock.wait(asyncio.Event(), LOOK_AGAIN_SECONDS)
+
+    def _may_come_back(self) -> bool:
+        """Whether the service was given up only a moment ago. All its requests wait for the same moment to pass."""
+        if not self._lane.given_up:
+            return False
+        now = self._clock.monotonic()
+        self._down_since = now if self._down_since is None else self._down_since
+        return now - self._down_since < self._grace
 
     async def _cached(self, request: httpx2.Request, ask: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
         transport = AsyncCacheTransport(_Asking(self, ask), self._cache, CacheOptions(shared=False))
@@ -118,7 +135,7 @@ class Answers:
     def answered(self, answer: dict[str, Any]) -> httpx2.Response:
         """An answer as the cache takes it, with how long it is to be kept."""
         headers = {
-            "Cache-Control": f"max-age={self._seconds[self._is_known(answer)]}",
+            "Cache-Control": f"max-age={KNOWN_SECONDS if self._is_known(answer) else UNKNOWN_SECONDS}",
             "Content-Type": "application/json",
             "Date": email.utils.formatdate(self._clock.now() / 1000, usegmt=True),
         }

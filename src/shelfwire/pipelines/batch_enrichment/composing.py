@@ -11,7 +11,7 @@ import httpx2
 import shelfwire
 from shelfwire.clock import Clock, SystemClock
 from shelfwire.pipelines.batch_enrichment import google_books, local, open_library
-from shelfwire.pipelines.batch_enrichment.answers import KNOWN_SECONDS, Answers
+from shelfwire.pipelines.batch_enrichment.answers import GRACE_SECONDS, KNOWN_SECONDS, Answers
 from shelfwire.pipelines.batch_enrichment.cache import Cache
 from shelfwire.pipelines.batch_enrichment.google_books import GoogleBooks
 from shelfwire.pipelines.batch_enrichment.local import Local, LocalCatalogue
@@ -30,6 +30,8 @@ BURST_SECONDS: Final = 0.1
 """Requests begin evenly, except for what fits into so short a time."""
 HEADROOM: Final = 1.06
 """What leaves at the limit would arrive above it, as no network takes the same time for every request."""
+PAUSE_SECONDS: Final = 2.0
+"""Until one request tries how a service is that was given up; less than such a service is waited for."""
 SECONDS_UNDER_WAY: Final = 3.0
 """An answer that takes so long does not keep the rate from being used."""
 
@@ -46,6 +48,7 @@ def limits_for(rate: float) -> Limits:
         attempts=4,
         timeout=12.0,
         least_timeout=2.0,
+        pause=PAUSE_SECONDS,
     )
 
 
@@ -56,6 +59,7 @@ async def open_lookups(
     catalogue: LocalCatalogue | None = None,
     clock: Clock | None = None,
     limits: Callable[[float], Limits] = limits_for,
+    grace: float = GRACE_SECONDS,
 ) -> AsyncIterator[Lookups]:
     """Open what looks books up, with the cache of its answers, until the context ends.
 
@@ -65,6 +69,7 @@ async def open_lookups(
         catalogue: the local catalogue, if there is one.
         clock: the time; the machine's unless a test turns another.
         limits: the limits of a service, by its requests a second.
+        grace: see `answers.GRACE_SECONDS`.
     """
     clock = clock or SystemClock()
     async with Cache(settings.data.joinpath(*CACHE_FILE), KNOWN_SECONDS) as cache:
@@ -72,7 +77,7 @@ async def open_lookups(
         def answers(name: str, url: str, rate: float, service: ModuleType, **secret: str) -> Answers:
             lane = Lane(client, name=name, limits=limits(rate), clock=clock, wrong=service.wrong)
             sent = _headers(settings.contact) | secret
-            return Answers(url, lane, cache, headers=sent, is_known=service.is_known, clock=clock)
+            return Answers(url, lane, cache, headers=sent, is_known=service.is_known, clock=clock, grace=grace)
 
         providers: list[Provider] = []
         for name in settings.providers:

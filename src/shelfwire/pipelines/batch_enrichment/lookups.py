@@ -14,6 +14,7 @@ from shelfwire.pipelines.batch_enrichment.matching import Match, Way, is_number,
 from shelfwire.pipelines.batch_enrichment.merging import EnrichedBook, is_complete, merged
 from shelfwire.pipelines.batch_enrichment.port import Provider, ProviderDown
 from shelfwire.pipelines.batch_enrichment.request import AskedBook
+from shelfwire.pipelines.csv_import.people import authors_of_any_list
 
 UNSURE: Final = "Other books were found that may be this one. Choose among them, or add the author or the ISBN."
 MOST_CANDIDATES: Final = 3
@@ -88,7 +89,11 @@ async def _consult(provider: Provider, inquiry: Inquiry) -> None:
         if _note(inquiry, ranked(asked, provider.name, found, Way.ISBN if asked.isbn13 else Way.TITLE)):
             return
     if not is_number(asked.title):
-        found = await provider.by_title(asked.title, asked.author)
+        people = authors_of_any_list(asked.author or "")
+        found = await provider.by_title(asked.title, people[0] if people else None)
+        if not found and people:
+            # One letter of a name that is spelt otherwise hides the book; the scores see to it that it is the one.
+            found = await provider.by_title(asked.title, None)
         _note(inquiry, ranked(asked, provider.name, found, Way.TITLE))
 
 
