@@ -57,6 +57,14 @@ def test_a_file_named_by_flag_goes_before_one_named_by_the_environment(tmp_path:
         ({"gemini_url": "https://[::1"}, {}, "--gemini-url: this is no address"),
         ({"gemini_model": "../files"}, {}, "--gemini-model: '../files' is no name of a model"),
         ({"gemini_rate": 0}, {}, "--gemini-rate: Expected `int` >= 1"),
+        ({"providers": "amazon"}, {}, "--providers: 'amazon' is no provider of book data. There are: catalogue, "),
+        ({"providers": "catalogue catalogue"}, {}, "--providers: a provider is named twice"),
+        ({"contact": "Jane (at home)"}, {}, "--contact: the contact is to be a mail address or website"),
+        ({"contact": "jane@example.com\r\nX-Evil: 1"}, {}, "--contact: the contact is to be"),
+        ({"open_library_url": "openlibrary.org"}, {}, "--open-library-url: this is no address"),
+        ({"open_library_rate": 0}, {}, "--open-library-rate: Expected `float` > 0.0"),
+        ({"google_books_url": "http://books.example"}, {}, "--google-books-url: books.example is not this machine"),
+        ({"google_books_api_key": "a key"}, {}, "--google-books-api-key: the key has a space"),
         ({}, {"SHELFWIRE_DATABASE": "postgresql://u:secret@h/d"}, "postgresql://… is not supported yet"),
         ({"config": "/nowhere.toml"}, {}, "/nowhere.toml cannot be read: No such file"),
     ],
@@ -165,6 +173,14 @@ def test_geminis_key_may_come_under_the_name_that_google_gives_it_and_is_shown_b
 def test_the_address_of_gemini_may_be_this_machine_without_https() -> None:
     assert load({"gemini_url": "http://127.0.0.1:8000/"}, {}).gemini_url == "http://127.0.0.1:8000"
     assert load({"gemini_url": "https://gemini.example/proxy/"}, {}).gemini_url == "https://gemini.example/proxy"
+
+
+def test_providers_are_asked_in_the_order_in_which_they_are_named() -> None:
+    assert load({}, {"SHELFWIRE_PROVIDERS": "google_books, catalogue"}).providers == ("google_books", "catalogue")
+
+
+def test_open_library_gets_no_key_and_may_be_anywhere() -> None:
+    assert load({"open_library_url": "http://mirror.example/ol/"}, {}).open_library_url == "http://mirror.example/ol"
 
 
 def test_settings_cannot_be_changed_once_they_are_made() -> None:
