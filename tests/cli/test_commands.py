@@ -190,3 +190,10 @@ def test_jobs_tells_where_each_stands_and_marks_what_its_server_forgot(
 
 def test_no_jobs_yet_says_how_to_start_one(here: Here) -> None:
     assert here("jobs") == (0, "No jobs yet. Start one: shelfwire import FILE\n", "")
+
+
+def test_a_server_whose_catalogue_is_not_there_says_so_in_one_line(shelfwire: Shelfwire, tmp_path: Path) -> None:
+    done = shelfwire("serve", "--port", "0", "--catalogue", str(tmp_path / "books.sqlite3"))
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("shelfwire: The server cannot start. There is no catalogue ")
+    assert "Traceback" not in done.stderr

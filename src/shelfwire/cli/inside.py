@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from shelfwire.app import Shelfwire
+from shelfwire.catalogue import CatalogueError
 from shelfwire.cli.connect import FolderBusyError
 from shelfwire.cli.errors import CommandError
 from shelfwire.errors import ShelfwireError
@@ -36,7 +37,7 @@ async def start(settings: Settings, *, work: bool = True) -> AsyncIterator[str]:
             raise FolderBusyError(settings.data) from None
         except ShelfwireError as error:
             raise CommandError(f"The server cannot start. {_reason(error, settings)}") from None
-        except OSError as error:
+        except (CatalogueError, OSError) as error:
             raise CommandError(f"The server cannot start. {error}") from None
         yield url
 
