@@ -30,7 +30,7 @@ _SURE_ENOUGH: Final = 0.75
 _LONG: Final = 8
 """Letters from which on several words are a title even if they are small."""
 _SMALL: Final = 0.3
-_LARGE: Final = 0.7
+_LARGE: Final = 0.75
 """Height of a title as a share of what is usual in its photo: what is smaller is text on a cover, or no book's."""
 _ONE_KIND: Final = 0.4
 """Difference in looking like a name up to which two pieces may be one."""

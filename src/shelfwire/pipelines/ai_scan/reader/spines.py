@@ -19,7 +19,7 @@ from shelfwire.pipelines.ai_scan.reader.lines import Line
 
 _FAR: Final = 8.0
 """Line heights within which an edge along a line is looked for."""
-_EDGE: Final = 0.6
+_EDGE: Final = 0.7
 """Share of a line's length along which an edge must be seen."""
 _OVER: Final = 0.3
 """A board reaches beyond both edges of a spine, by this share of its thickness."""
@@ -40,7 +40,7 @@ _NEXT: Final = 1.5
 """Widths of lines set across a spine that may lie between two of them."""
 _ACROSS: Final = 8.0
 """Heights: no line set across a spine is longer."""
-_CROSSED: Final = 0.7
+_CROSSED: Final = 0.8
 """Share of its span along which a board's edge must be seen."""
 _CHAINS: Final = 12
 """Edges, the longest first, that are tried as part of a board's."""

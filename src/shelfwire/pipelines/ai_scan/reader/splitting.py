@@ -28,7 +28,7 @@ _JOINING: Final = frozenset({"and", "of", "or"})
 """No title and no name begins with these."""
 _ARTICLES: Final = frozenset({"a", "an", "the"})
 _SAME_HEIGHT: Final = 1.15
-_NAME_HEIGHT: Final = 2.0
+_NAME_HEIGHT: Final = 2.5
 """A name that nobody knows is set no higher than this multiple of the title: what is higher is the title itself."""
 _FEW: Final = 2
 _TITLES: Final = re.compile(r"(?i)\b(ph\.? ?d|m\.? ?d|jr|sr|colonel|dr|sir)\b\.?")
