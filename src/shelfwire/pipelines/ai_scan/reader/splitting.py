@@ -30,6 +30,8 @@ _ARTICLES: Final = frozenset({"a", "an", "the"})
 _SAME_HEIGHT: Final = 1.15
 _NAME_HEIGHT: Final = 2.5
 """A name that nobody knows is set no higher than this multiple of the title: what is higher is the title itself."""
+_DEEP: Final = 1.2
+"""How much higher a line is for letters that reach below it."""
 _FEW: Final = 2
 _TITLES: Final = re.compile(r"(?i)\b(ph\.? ?d|m\.? ?d|jr|sr|colonel|dr|sir)\b\.?")
 _AND: Final = re.compile(r"[,/&·•|+]|\b(?:[Aa]nd|AND|[Uu]nd|UND|et|ET)\b")
@@ -64,9 +66,14 @@ class Piece:
     lines: int = 1
 
     @property
+    def size(self) -> float:
+        """How high its capitals are, in a measure of its own: small letters that reach below the line add to height."""
+        return self.height / (_DEEP if re.search(r"[gjpqy]", self.text) else 1)
+
+    @property
     def weight(self) -> float:
         """How much it catches the eye."""
-        return self.height * math.sqrt(min(30, letters(self.text)))
+        return self.size * math.sqrt(min(30, letters(self.text)))
 
 
 def folded(text: str) -> list[str]:
@@ -181,14 +188,14 @@ def _author(pieces: Sequence[Piece]) -> Piece | None:
     """Choose the piece that names the authors: what looks like a name, or else what is short beside a longer title."""
     if len(pieces) < 2:  # noqa: PLR2004
         return None
-    tall = max(piece.height for piece in pieces)
+    tall = max(piece.size for piece in pieces)
 
     def likely(piece: Piece) -> float:
         title = max((other for other in pieces if other is not piece), key=lambda other: other.weight)
         return (
             namelike(piece.text)
             - 0.7 * max(-0.2, namelike(title.text))
-            - 0.2 * piece.height / tall
+            - 0.2 * piece.size / tall
             + 0.5 * bool(_BY.search(piece.text))
         )
 
@@ -205,19 +212,19 @@ def _could_name(piece: Piece, pieces: Sequence[Piece]) -> bool:
     title = max((other for other in pieces if other is not piece), key=lambda other: other.weight)
     count, others = len(folded(piece.text)), len(folded(title.text))
     if count == 1:
-        return piece.height < title.height * _NAME_HEIGHT if others > 1 else piece.weight < title.weight
-    return piece.weight < title.weight and (piece.height < title.height or others > count)
+        return piece.size < title.size * _NAME_HEIGHT if others > 1 else piece.weight < title.weight
+    return piece.weight < title.weight and (piece.size < title.size or others > count)
 
 
 def _standing(pieces: Sequence[Piece]) -> Callable[[Piece], float]:
     """How likely an unknown name is the author: well read, large, and not at the end as publishers are."""
-    tall = max(piece.height for piece in pieces)
+    tall = max(piece.size for piece in pieces)
     biggest = max(piece.weight for piece in pieces)
 
     def value(piece: Piece) -> float:
         end = piece is pieces[-1] and not piece.crossing
         single = len(folded(piece.text)) == 1
-        size = min(1, piece.height / tall)
+        size = min(1, piece.size / tall)
         main = piece.weight == biggest
         alike = any(other is not piece and _alike(piece, other) for other in pieces)
         return piece.score + 0.3 * size + 0.2 * single + 0.1 * (piece.crossing - end - alike) - 0.2 * main
@@ -227,7 +234,7 @@ def _standing(pieces: Sequence[Piece]) -> Callable[[Piece], float]:
 
 def _alike(one: Piece, other: Piece) -> bool:
     """Tell whether two pieces are set in letters of about one height."""
-    return max(one.height, other.height) < _SAME_HEIGHT * min(one.height, other.height)
+    return max(one.size, other.size) < _SAME_HEIGHT * min(one.size, other.size)
 
 
 def _title(pieces: Sequence[Piece]) -> str:
@@ -248,7 +255,7 @@ def _goes_on(piece: Piece, main: Piece) -> bool:
         return False
     if _ON.match(piece.text) and piece.left >= main.left:
         return True
-    return piece.height >= 0.62 * main.height or set(folded(piece.text)) <= LITTLE
+    return piece.size >= 0.62 * main.size or set(folded(piece.text)) <= LITTLE
 
 
 def _joins(piece: Piece, kept: Sequence[Piece], main: Piece) -> bool:
@@ -257,7 +264,7 @@ def _joins(piece: Piece, kept: Sequence[Piece], main: Piece) -> bool:
         return False
     before = [piece.left - other.right for other in kept if other.right < piece.right]
     after = [other.left - piece.right for other in kept if other.left > piece.left]
-    return bool(before and after) and min(map(abs, before)) < main.height and min(map(abs, after)) < main.height
+    return bool(before and after) and min(map(abs, before)) < main.size and min(map(abs, after)) < main.size
 
 
 def names_of(text: str) -> tuple[str, ...]:
