@@ -116,10 +116,12 @@ async def test_what_was_looked_up_before_the_server_went_is_not_asked_for_again(
     assert before < len(services.asks)
 
 
-async def test_a_list_that_is_none_ends_the_job_with_what_is_wrong_with_it(tmp_path: Path) -> None:
+async def test_a_list_that_came_past_the_door_and_is_none_ends_the_job_with_what_is_wrong_with_it(
+    tmp_path: Path,
+) -> None:
     async with running(tmp_path, Catalogues({})) as server:
-        job = await submit(server, [{"title": "Emma"}, {"author": "Jane Austen"}])
-        state = await server.ended(job)
+        token = await server.app.start("batch_enrichment", {"request": b'{"books": [{"title": "Emma"}, {}]}'})
+        state = await server.ended({"jobId": token.job_id, "token": token.token})
     assert state["status"] == "failed"
     assert state["error"]["code"] == "E_INVALID_REQUEST"
     assert "books[1].title" in state["error"]["message"]
