@@ -28,7 +28,7 @@ OPEN_LIBRARY_RATE_WITH_CONTACT: Final = 3.0
 GOOGLE_BOOKS_RATE: Final = 2.0
 BURST_SECONDS: Final = 0.1
 """Requests begin evenly, except for what fits into so short a time."""
-HEADROOM: Final = 1.06
+HEADROOM: Final = 1.08
 """What leaves at the limit would arrive above it, as no network takes the same time for every request."""
 PAUSE_SECONDS: Final = 2.0
 """Until one request tries how a service is that was given up; less than such a service is waited for."""
