@@ -189,3 +189,13 @@ async def test_a_host_starts_jobs_from_inside(tmp_path: Path) -> None:
         token = await server.app.start("echo", {"request": b"from inside"})
         state = await server.ended({"jobId": token.job_id, "token": token.token})
     assert state["results"]["items"][0]["request"] == "from inside"
+
+
+async def test_a_body_of_more_values_than_can_be_parsed_in_a_moment_is_refused(make_server: MakeServer) -> None:
+    async with make_server() as server:
+        body = b"[" + b"[]," * 300_000 + b"[]]"
+        refused = await server.http.post(
+            "/api/pipelines/csv_import/jobs", content=body, headers={"Content-Type": "application/json"}
+        )
+        assert (refused.status_code, refused.json()["code"]) == (400, Code.INVALID_REQUEST)
+        assert "300,000 values" in refused.json()["detail"]
