@@ -26,8 +26,8 @@ from shelfwire.pipelines.ai_scan.talk import (
 COMMAND: Final = (sys.executable, "-m", "shelfwire.pipelines.ai_scan.opener")
 PASSED_ON: Final = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "TMPDIR", "HOME", "SYSTEMROOT", "COVERAGE_PROCESS_START")
 """What the process gets of the environment: it needs no key."""
-PHOTO_SECONDS: Final = 120.0
-"""A photo takes ten seconds; what takes so long will not come to an end."""
+PHOTO_SECONDS: Final = 300.0
+"""A photo takes ten seconds of two idle cores; what takes so long will not come to an end on busy ones either."""
 IDLE_SECONDS: Final = 60.0
 """After so long without a photo the process ends, and its memory is free."""
 TRIES: Final = 2
