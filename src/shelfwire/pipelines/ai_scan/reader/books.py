@@ -8,7 +8,8 @@ import numpy as np
 
 from shelfwire.pipelines.ai_scan.reader.edges import Edges
 from shelfwire.pipelines.ai_scan.reader.lines import Line
-from shelfwire.pipelines.ai_scan.reader.spines import Group, Row, spines_of
+from shelfwire.pipelines.ai_scan.reader.rows import Row
+from shelfwire.pipelines.ai_scan.reader.spines import Group, spines_of
 from shelfwire.pipelines.ai_scan.reader.splitting import (
     Piece,
     folded,

@@ -11,6 +11,10 @@ from shelfwire.pipelines.ai_scan.reader.geometry import Pixels, scaled_down, tur
 
 _SIDE: Final = 1800
 """Pixels of the longer side of the photo in which edges are looked for."""
+_CROSSED: Final = 0.8
+"""Share of its span along which a board's edge must be seen."""
+_CHAINS: Final = 12
+"""Edges, the longest first, that are tried as part of a board's."""
 _LEANING: Final = 0.3
 """Slope up to which an edge counts as running along."""
 _SHORTEST: Final = 12.0
@@ -60,6 +64,22 @@ class Edges:
         """The same edges with x and y exchanged: what ran across runs along."""
         swap = [1, 0, 3, 2]
         return Edges(self.across[:, swap], self.along[:, swap])
+
+    def crossed(self, reach: tuple[float, float], span: tuple[float, float], slack: float) -> bool:
+        """Tell whether one edge across, in pieces perhaps, begins and ends beyond `span`, at an x within `reach`."""
+        segments = self.across
+        middles = (segments[:, 0] + segments[:, 2]) / 2
+        near = (middles > reach[0]) & (middles < reach[1]) & (segments[:, 3] > span[0]) & (segments[:, 1] < span[1])
+        segments = segments[near]
+        inclines = (segments[:, 2] - segments[:, 0]) / np.maximum(1, segments[:, 3] - segments[:, 1])
+        heights = segments[:, 3] - segments[:, 1]
+        for index in np.argsort(-heights)[:_CHAINS]:
+            centre = (segments[:, 1] + segments[:, 3]) / 2
+            expected = segments[index, 0] + inclines[index] * (centre - segments[index, 1])
+            chain = np.abs((segments[:, 0] + segments[:, 2]) / 2 - expected) < slack
+            if covered(segments[chain][:, [1, 3]], *span) >= _CROSSED:
+                return True
+        return False
 
 
 def covered(intervals: NDArray[np.float32], start: float, end: float) -> float:

@@ -25,11 +25,9 @@ _COARSE: Final = 1024
 """Pixels of the longer side: enough to see which way the text of a photo runs."""
 _SAMPLES: Final = 10
 """Lines read in both directions, along each axis, to see which way the text runs."""
-_FINE: Final = 1600
-_FINEST: Final = 2560
-"""Pixels of the longer side in which text is looked for: as a rule, and where it is small."""
-_TINY: Final = 15.0
-"""Pixels of the coarse photo: where half of the lines are lower than this, it hides as many that are lower still."""
+_SIDES: Final = ((15.0, 2560), (28.0, 1600), (math.inf, 1280))
+"""Pixels of the longer side in which text is looked for, by the height in the coarse photo that half of the lines stay
+below: where that is as low as can be found at all, it hides as many that are lower still."""
 _STRIP: Final = 2_600_000
 """Pixels that are looked at in one go: memory grows with them."""
 _SHARED: Final = 96
@@ -95,7 +93,8 @@ def page_of(image: Pixels, engine: Engine) -> Page:
     main, cross = _directions(image, coarse, engine)
     page = turned(image, main)
     heights = [min(sides(quad)) * scale for quad in coarse if _runs(quad, 0) or _runs(quad, 1)]
-    side = _FINEST if heights and np.median(heights) < _TINY else _FINE
+    usual = float(np.median(heights)) if heights else _SIDES[0][0]
+    side = next(side for below, side in _SIDES if usual < below)
     lines = _lines(page, 0, side, engine)
     lines += _lines(page, (cross - main) % 4, side, engine)
     return Page(page, main, tuple(distinct(lines)))

@@ -9,30 +9,22 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
 
 from shelfwire.pipelines.ai_scan.reader.edges import Edges, covered
-from shelfwire.pipelines.ai_scan.reader.geometry import Quad, sides, turned_points
 from shelfwire.pipelines.ai_scan.reader.lines import Line
+from shelfwire.pipelines.ai_scan.reader.rows import PARALLEL, Row, across, lean, rows_of, with_edges
 
-_FAR: Final = 8.0
-"""Line heights within which an edge along a line is looked for."""
-_EDGE: Final = 0.7
-"""Share of a line's length along which an edge must be seen."""
 _OVER: Final = 0.3
 """A board reaches beyond both edges of a spine, by this share of its thickness."""
 _GAP: Final = 25.0
 """Line heights that may lie between two lines of a spine."""
-_PARALLEL: Final = 0.15
-"""Difference of slopes up to which lines and edges count as parallel."""
 _LEADING: Final = 0.35
 """Line heights that may lie between two lines above each other."""
 _SEEN: Final = 0.4
 """Share of the way between two rows along which the edge of their spine must be seen, if it is seen beside one."""
-_TELLING: Final = 5.0
-"""Line heights from which on a line is long enough to show how it leans."""
 _ROOMY: Final = 6.0
 _CLOSE: Final = 12.0
 """Line heights between the edges along a line, and between lines, within which it is at home."""
@@ -40,63 +32,7 @@ _NEXT: Final = 1.5
 """Widths of lines set across a spine that may lie between two of them."""
 _ACROSS: Final = 8.0
 """Heights: no line set across a spine is longer."""
-_CROSSED: Final = 0.8
-"""Share of its span along which a board's edge must be seen."""
-_CHAINS: Final = 12
-"""Edges, the longest first, that are tried as part of a board's."""
 T = TypeVar("T")
-
-
-@dataclass
-class Row:
-    """A line of text in the frame in which it runs from left to right."""
-
-    line: Line
-    left: float
-    right: float
-    middle: float
-    height: float
-    slope: float
-    above: float = np.inf
-    below: float = np.inf
-
-    @property
-    def centre(self) -> float:
-        """Where its middle is along the text."""
-        return (self.left + self.right) / 2
-
-    @property
-    def top(self) -> float:
-        """Where it begins across the text."""
-        return self.middle - self.height / 2
-
-    @property
-    def bottom(self) -> float:
-        """Where it ends across the text."""
-        return self.middle + self.height / 2
-
-    def at(self, x: Any) -> Any:
-        """Where its middle would run at x, were it to go on."""
-        return self.middle + self.slope * (x - self.centre)
-
-    def holds(self, other: "Row", slack: float) -> bool:
-        """Tell whether another line's middle lies between the edges along this one, or near enough where none is."""
-        offset = other.middle - self.at(other.centre)
-        room = self.below if offset > 0 else self.above
-        return bool(abs(offset) < (room if np.isfinite(room) else slack))
-
-    @classmethod
-    def of(cls, line: Line, quad: Quad) -> "Row":
-        """Lay a line with these corners into the frame."""
-        along, across = sides(quad)
-        start, end = (quad[0] + quad[3]) / 2, (quad[1] + quad[2]) / 2
-        if start[0] > end[0]:
-            start, end = end, start
-        if along < 1.5 * across:
-            (left, top), (right, bottom) = quad.min(axis=0), quad.max(axis=0)
-            return cls(line, float(left), float(right), float(top + bottom) / 2, float(bottom - top), 0.0)
-        slope = float((end[1] - start[1]) / max(1.0, end[0] - start[0]))
-        return cls(line, float(start[0]), float(end[0]), float(start[1] + end[1]) / 2, across, slope)
 
 
 @dataclass
@@ -137,45 +73,6 @@ class Group:
         return [row.line for row in (*self.rows, *self.crossing)]
 
 
-def lean(rows: Sequence[Row]) -> None:
-    """Let short rows lean as the long ones about them do: a short one does not show it well."""
-    long = [row for row in rows if row.right - row.left > _TELLING * row.height]
-    for row in rows:
-        if row.right - row.left > _TELLING * row.height:
-            continue
-        about = [other for other in long if abs(other.at(row.centre) - row.middle) < 4 * row.height]
-        about.sort(key=lambda other: abs(other.centre - row.centre) + 3 * abs(other.at(row.centre) - row.middle))
-        if about:
-            row.slope = float(np.median([other.slope for other in about[:3]]))
-
-
-def with_edges(rows: Sequence[Row], edges: Edges) -> None:
-    """Find the nearest edges above and below each row."""
-    for row in rows:
-        row.above, row.below = _room(row, edges, -1), _room(row, edges, 1)
-
-
-def _room(row: Row, edges: Edges, way: int) -> float:
-    """How far the nearest edge along a row is from its middle, above (-1) or below (1)."""
-    left, right = row.left - row.height, row.right + row.height
-    segments = edges.along
-    segments = segments[(segments[:, 2] > left) & (segments[:, 0] < right)]
-    if not len(segments):
-        return np.inf
-    centres = (segments[:, [0, 2]].clip(left, right)).mean(axis=1)
-    inclines = (segments[:, 3] - segments[:, 1]) / np.maximum(1, segments[:, 2] - segments[:, 0])
-    heights = segments[:, 1] + inclines * (centres - segments[:, 0])
-    away = way * (heights - row.middle - row.slope * (centres - row.centre))
-    near = (away > 0.4 * row.height) & (away < _FAR * row.height) & (np.abs(inclines - row.slope) < _PARALLEL)
-    near &= segments[:, 2] - segments[:, 0] > 0.8 * row.height  # Shorter ones are strokes of its own letters.
-    segments, away = segments[near], away[near]
-    for distance in np.sort(away):
-        level = segments[(away >= distance) & (away <= distance + 0.25 * row.height)]
-        if covered(level[:, [0, 2]], row.left, row.right) >= _EDGE:
-            return float(distance)
-    return np.inf
-
-
 def board_between(one: Row, other: Row, edges: Edges) -> bool:
     """Tell whether an edge that is longer than a spine is thick crosses the way from one row to another."""
     if one.left > other.left:
@@ -183,32 +80,10 @@ def board_between(one: Row, other: Row, edges: Edges) -> bool:
     start, end = min(one.right, other.left) - 1, max(one.right, other.left) + 1
     if other.left <= one.right:
         return False
-    room = min(_thickness(one), _thickness(other))
+    room = min(one.thickness, other.thickness)
     y = (one.middle + other.middle) / 2
     low, high = y - (0.5 + _OVER) * room, y + (0.5 + _OVER) * room
-    return _crossed(edges, (start, end), (low, high), 0.15 * room)
-
-
-def _crossed(edges: Edges, reach: tuple[float, float], span: tuple[float, float], slack: float) -> bool:
-    """Tell whether one edge across, seen in pieces perhaps, begins and ends beyond `span`, at an x within `reach`."""
-    segments = edges.across
-    middles = (segments[:, 0] + segments[:, 2]) / 2
-    near = (middles > reach[0]) & (middles < reach[1]) & (segments[:, 3] > span[0]) & (segments[:, 1] < span[1])
-    segments = segments[near]
-    inclines = (segments[:, 2] - segments[:, 0]) / np.maximum(1, segments[:, 3] - segments[:, 1])
-    heights = segments[:, 3] - segments[:, 1]
-    for index in np.argsort(-heights)[:_CHAINS]:
-        centre = (segments[:, 1] + segments[:, 3]) / 2
-        expected = segments[index, 0] + inclines[index] * (centre - segments[index, 1])
-        chain = np.abs((segments[:, 0] + segments[:, 2]) / 2 - expected) < slack
-        if covered(segments[chain][:, [1, 3]], *span) >= _CROSSED:
-            return True
-    return False
-
-
-def _thickness(row: Row) -> float:
-    above, below = (room if np.isfinite(room) else row.height for room in (row.above, row.below))
-    return above + below
+    return edges.crossed((start, end), (low, high), 0.15 * room)
 
 
 def joined(items: Sequence[T], together: Callable[[T, T], bool]) -> list[list[T]]:
@@ -235,7 +110,7 @@ def same_spine(one: Row, other: Row, edges: Edges) -> bool:
     tall, small = max(one.height, other.height), min(one.height, other.height)
     gap = max(one.left, other.left) - min(one.right, other.right)
     slack = 0.6 * tall if gap > 0 else 0.5 * tall + small
-    if gap > _GAP * tall or (one.slope and other.slope and abs(one.slope - other.slope) > _PARALLEL):
+    if gap > _GAP * tall or (one.slope and other.slope and abs(one.slope - other.slope) > PARALLEL):
         return False
     if not (one.holds(other, slack) and other.holds(one, slack)):
         return False
@@ -270,11 +145,6 @@ def groups_of(rows: Sequence[Row], edges: Edges) -> list[Group]:
     return [Group(found) for found in joined(rows, lambda one, other: same_spine(one, other, edges))]
 
 
-def rows_of(lines: Sequence[Line], quarters: int, size: tuple[int, int]) -> list[Row]:
-    """Lay those lines that run along the photo turned by so many quarters into its frame."""
-    return [Row.of(line, turned_points(line.quad, quarters, size)) for line in lines if line.turns % 2 == quarters % 2]
-
-
 def spines_of(lines: Sequence[Line], upright: Edges, size: tuple[int, int]) -> list[Group]:
     """Sort the lines of a photo of this width and height into spines."""
     frames = [(upright, size), (upright.turned(1, size), (size[1], size[0]))]
@@ -298,7 +168,7 @@ def spines_of(lines: Sequence[Line], upright: Edges, size: tuple[int, int]) -> l
         for line, host in crossing[axis]:
             home = next((homes[id(row.line)] for row in host.rows if id(row.line) in homes), None)
             if home is not None:
-                home.crossing.append(_across(line, axis, size))
+                home.crossing.append(across(line, axis, size))
         loose = [group for group in again if _short(group)]
         chained = joined(loose, lambda one, other: _stacked(one, other, edges))  # noqa: B023
         kept += [group for group in again if group not in loose] + [_one(chain) for chain in chained]
@@ -330,7 +200,7 @@ def _stacked(one: Group, other: Group, edges: Edges) -> bool:
     for distance in np.arange(-0.1, 0.6, 0.1) * width:
         # The text stands in the middle between the edges of its spine.
         if all(
-            _crossed(edges, near, span, step)
+            edges.crossed(near, span, step)
             for near in ((left - distance - 2 * step, left - distance), (right + distance, right + distance + 2 * step))
         ):
             return True
@@ -341,7 +211,7 @@ def _parted(one: Group, other: Group, edges: Edges, reach: tuple[float, float]) 
     """Tell whether an edge runs between two groups above each other, and beyond the spine they might share."""
     upper, lower = (one, other) if one.top < other.top else (other, one)
     between = upper.bottom - 0.3 * upper.rows[0].height, lower.top + 0.3 * lower.rows[0].height
-    return between[0] < between[1] and _crossed(edges.flipped(), between, reach, 0.15 * upper.rows[0].height)
+    return between[0] < between[1] and edges.flipped().crossed(between, reach, 0.15 * upper.rows[0].height)
 
 
 def _settled(row: Row, group: Group, edges: Edges) -> bool:
@@ -358,14 +228,7 @@ def _neighbours(row: Row, other: Row, edges: Edges) -> bool:
         return False
     reach = 1.3 * max(row.height, other.height)
     middle = (row.middle + other.middle) / 2
-    return not _crossed(edges, (before.right, after.left), (middle - reach, middle + reach), 0.3 * row.height)
-
-
-def _across(line: Line, axis: int, size: tuple[int, int]) -> Row:
-    """Lay a line that crosses a frame into it: along it is as long as the line is high."""
-    quad = turned_points(line.quad, axis, size)
-    (left, top), (right, bottom) = quad.min(axis=0), quad.max(axis=0)
-    return Row(line, float(left), float(right), float(top + bottom) / 2, float(bottom - top), 0.0)
+    return not edges.crossed((before.right, after.left), (middle - reach, middle + reach), 0.3 * row.height)
 
 
 def _crossing(
@@ -376,7 +239,7 @@ def _crossing(
     for line in lines:
         if line.turns % 2 == axis:
             continue
-        row = _across(line, axis, size)
+        row = across(line, axis, size)
         hosts = [(_distance(group, row), index) for index, group in enumerate(groups) if _carries(group, row, edges)]
         if hosts:
             found.append((line, groups[min(hosts)[1]]))
