@@ -1,7 +1,11 @@
+import asyncio
+
 import httpx2
 import pytest
 
-from shelfwire.pipelines.outgoing import MARGIN, REMEMBERED, Haste, Lane, Limits, TimedOut, Unavailable
+from shelfwire.pipelines.outgoing import MARGIN, REMEMBERED, Haste, Lane, Limits, Pace, TimedOut, Unavailable
+from shelfwire.testing import FakeClock
+from tests.live import until
 from tests.pipelines.test_outgoing import Answer, World, ok
 
 PAGE = httpx2.Response(200, content=b"<html>Back soon</html>")
@@ -83,3 +87,43 @@ async def test_a_service_that_only_answers_with_web_pages_is_given_up_like_a_dea
     with pytest.raises(Unavailable, match="too often"):
         await world.lane.send(httpx2.Request("GET", "https://books.example/"))
     assert len(world.service.asked) == asked == 3
+
+
+async def test_a_request_that_was_late_on_its_way_out_keeps_the_next_one_back_for_as_long() -> None:
+    clock, sent = FakeClock(), list[float]()
+
+    async def late(request: httpx2.Request) -> httpx2.Response:
+        clock.advance(0.0 if sent else 0.5)
+        await request.extensions["trace"]("http11.send_request_headers.started", {})
+        sent.append(clock.monotonic())
+        return httpx2.Response(200)
+
+    client = httpx2.AsyncClient(transport=httpx2.MockTransport(late))
+    lane = Lane(client, name="Books", limits=Limits(rate=1), clock=clock)
+    await lane.send(httpx2.Request("GET", "https://books.example/"))
+    second = asyncio.create_task(lane.send(httpx2.Request("GET", "https://books.example/")))
+
+    def over() -> bool:
+        clock.advance(0.01)
+        return second.done()
+
+    await until(over)
+    assert sent[0] == 0.5
+    assert sent[1] >= 1.5
+
+
+def test_what_begins_is_spread_over_the_period_and_catches_up_what_was_late() -> None:
+    pace = Pace(10, 1.0, burst=2)
+    begun = [0.0, 0.0]
+    pace.begin(0.0)
+    pace.begin(0.0)
+    now = 0.0
+    while len(begun) < 40:
+        now += pace.delay(now)
+        # Each timer is late by a fiftieth of a second.
+        now += 0.02
+        pace.begin(now)
+        begun.append(now)
+    assert max(sum(at <= other < at + 1.0 for other in begun) for at in begun) <= 10
+    assert max(sum(at <= other < at + 0.15 for other in begun) for at in begun) <= 2
+    assert begun[-1] <= 4.1, "forty in four seconds, but for the last timer"

@@ -8,7 +8,8 @@ import pytest
 from tests.live import MakeServer, Server
 
 BATCH = "/api/enrichment/batch"
-NOBODY: dict[str, Any] = dict.fromkeys(["open_library_url", "google_books_url"], "http://127.0.0.1:9")
+NOBODY: dict[str, Any] = {"providers": ("catalogue",)}
+"""Nobody is asked: there is no catalogue."""
 
 
 async def post(server: Server, books: Any, path: str = BATCH, **more: Any) -> httpx2.Response:

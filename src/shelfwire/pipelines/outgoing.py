@@ -8,10 +8,10 @@ import asyncio
 import email.utils
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC
-from typing import Final
+from typing import Any, Final
 
 import httpx2
 import structlog
@@ -31,6 +31,7 @@ MARGIN: Final = 4.0
 """How much slower than the slowest of the last answers one may be."""
 REMEMBERED: Final = 20
 """So many are the last answers; fewer tell nothing yet."""
+SENDING: Final = ".send_request_headers.started"
 _OF_THE_WIRE: Final = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 
 log = structlog.get_logger(__name__)
@@ -111,6 +112,13 @@ class Limits:
     most_bytes: int = 8 * 1024 * 1024
 
 
+@dataclass(slots=True)
+class Slot:
+    """When a request began, in seconds."""
+
+    at: float
+
+
 class Pace:
     """When the next request may begin. Pure: the time, in seconds, is an argument.
 
@@ -121,7 +129,7 @@ class Pace:
     """
 
     def __init__(self, rate: int, period: float, burst: int | None = None) -> None:
-        self._begun: deque[float] = deque(maxlen=rate)
+        self._begun: deque[Slot] = deque(maxlen=rate)
         self._period = period
         self._burst = rate if burst is None else min(burst, rate)
         self._spread = self._burst * period / rate / CATCHING_UP
@@ -130,17 +138,19 @@ class Pace:
     def delay(self, now: float) -> float:
         """Seconds until the next request may begin; 0 if it may now."""
         begun = self._begun
-        full = self._begun[0] + self._period - now if len(begun) == begun.maxlen else 0.0
-        close = begun[-self._burst] + self._spread - now if len(begun) >= self._burst < (begun.maxlen or 0) else 0.0
+        full = begun[0].at + self._period - now if len(begun) == begun.maxlen else 0.0
+        close = begun[-self._burst].at + self._spread - now if len(begun) >= self._burst < (begun.maxlen or 0) else 0.0
         return max(self.held(now), full, close)
 
     def held(self, now: float) -> float:
         """Seconds left of what the service has asked for; 0 if it has not."""
         return max(self._held_until - now, 0.0)
 
-    def begin(self, now: float) -> None:
-        """Note that a request begins."""
-        self._begun.append(now)
+    def begin(self, now: float) -> "Slot":
+        """Note that a request begins. Should it be late on its way out, the caller moves the slot to that time."""
+        slot = Slot(now)
+        self._begun.append(slot)
+        return slot
 
     def hold(self, until: float) -> None:
         """Let nothing begin before then."""
@@ -184,6 +194,7 @@ class Breaker:
         self._most = failures
         self._pause = pause
         self._failures = 0
+        self._failing_since: float | None = None
         self._open_until: float | None = None
         self._probing = False
 
@@ -192,6 +203,10 @@ class Breaker:
         if self._open_until is None or (now >= self._open_until and not self._probing):
             return None
         return max(self._open_until - now, 0.0)
+
+    def failing(self, now: float) -> float:
+        """Seconds since the first of the failures in a row; 0 if the last answer was a good one."""
+        return 0.0 if self._failing_since is None else now - self._failing_since
 
     def begin(self) -> bool:
         """A request goes out, after `wait` has allowed it. Tell whether it is the one that tries how things are."""
@@ -202,11 +217,13 @@ class Breaker:
         """The service gave an answer. Tell whether it had been given up."""
         was_open = self._open_until is not None
         self._failures, self._open_until, self._probing = 0, None, False
+        self._failing_since = None
         return was_open
 
     def failed(self, now: float, *, probe: bool) -> bool:
         """The service gave none, to the request that tried how things are or another. Tell whether it is given up."""
         self._failures += 1
+        self._failing_since = now if self._failing_since is None else self._failing_since
         opens = probe if self._open_until is not None else self._failures >= self._most
         if opens:
             self._open_until, self._probing = now + self._pause, False
@@ -263,6 +280,11 @@ class Lane:
         """Whether the service has failed so often that requests fail at once."""
         return self._breaker.wait(self._clock.monotonic()) is not None
 
+    @property
+    def failing_seconds(self) -> float:
+        """How long it has given no good answer to anybody."""
+        return self._breaker.failing(self._clock.monotonic())
+
     async def send(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request, several times if need be, and return its answer: one of status 2xx, read to its end.
 
@@ -280,7 +302,8 @@ class Lane:
             attempt += 1
             self._check()
             async with self._places:
-                probe = await self._turn()
+                slot, probe = await self._turn()
+                request.extensions = {**request.extensions, "trace": self._moving(slot)}
                 try:
                     return await self._attempt(request, attempt, probe=probe)
                 except Refused:
@@ -304,15 +327,23 @@ class Lane:
         if (failure := self._shut()) is not None:
             raise failure
 
-    async def _turn(self) -> bool:
+    async def _turn(self) -> tuple[Slot, bool]:
         """Wait until a request may begin, in the order of asking. Tell whether it tries how things are."""
         async with self._gate:
             self._check()
             while (delay := self._pace.delay(self._clock.monotonic())) > 0:
                 await self._sleep(delay)
                 self._check()
-            self._pace.begin(self._clock.monotonic())
-            return self._breaker.begin()
+            return self._pace.begin(self._clock.monotonic()), self._breaker.begin()
+
+    def _moving(self, slot: Slot) -> Callable[[str, Any], Awaitable[None]]:
+        """Moves a slot to the moment in which its request really goes out: a busy machine makes some of them late."""
+
+        async def trace(event: str, _: Any) -> None:
+            if event.endswith(SENDING):
+                slot.at = self._clock.monotonic()
+
+        return trace
 
     async def _attempt(self, request: httpx2.Request, attempt: int, *, probe: bool) -> httpx2.Response:
         try:

@@ -25,8 +25,8 @@ KNOWN_SECONDS: Final = 30 * DAY
 UNKNOWN_SECONDS: Final = DAY
 """Likewise one that it does not know: it may have it tomorrow."""
 
-GRACE_SECONDS: Final = 6.0
-"""How long a service that is given up is waited for before its books are: most outages are restarts."""
+GRACE_SECONDS: Final = 5.0
+"""How long a service may give no answer before its books are given up with it: most outages are restarts."""
 LOOK_AGAIN_SECONDS: Final = 0.5
 
 Params = tuple[tuple[str, str], ...]
@@ -74,7 +74,6 @@ class Answers:
         self._is_known = is_known
         self._clock = clock
         self._grace = grace
-        self._down_since: float | None = None
         self._flights: Flights[str, dict[str, Any]] = Flights()
 
     def url(self, path: str, params: Params) -> httpx2.URL:
@@ -113,18 +112,13 @@ class Answers:
                 if not self._may_come_back():
                     raise ProviderDown(str(failure)) from None
             else:
-                self._down_since = None
                 answer: dict[str, Any] = msgspec.json.decode(response.content)
                 return answer
             await self._clock.wait(asyncio.Event(), LOOK_AGAIN_SECONDS)
 
     def _may_come_back(self) -> bool:
         """Whether the service was given up only a moment ago. All its requests wait for the same moment to pass."""
-        if not self._lane.given_up:
-            return False
-        now = self._clock.monotonic()
-        self._down_since = now if self._down_since is None else self._down_since
-        return now - self._down_since < self._grace
+        return self._lane.given_up and self._lane.failing_seconds < self._grace
 
     async def _cached(self, request: httpx2.Request, ask: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
         transport = AsyncCacheTransport(_Asking(self, ask), self._cache, CacheOptions(shared=False))

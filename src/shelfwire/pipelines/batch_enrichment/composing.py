@@ -28,8 +28,12 @@ OPEN_LIBRARY_RATE_WITH_CONTACT: Final = 3.0
 GOOGLE_BOOKS_RATE: Final = 2.0
 BURST_SECONDS: Final = 0.1
 """Requests begin evenly, except for what fits into so short a time."""
-HEADROOM: Final = 1.08
+HEADROOM: Final = 1.04
 """What leaves at the limit would arrive above it, as no network takes the same time for every request."""
+MOST_FAILURES: Final = 8
+"""In a row, until a service is given up."""
+FEW_FAILURES: Final = 4
+"""Likewise for one that is asked so rarely that more would take too long."""
 PAUSE_SECONDS: Final = 2.0
 """Until one request tries how a service is that was given up; less than such a service is waited for."""
 SECONDS_UNDER_WAY: Final = 3.0
@@ -48,6 +52,7 @@ def limits_for(rate: float) -> Limits:
         attempts=4,
         timeout=12.0,
         least_timeout=2.0,
+        failures=MOST_FAILURES if rate >= MOST_FAILURES else FEW_FAILURES,
         pause=PAUSE_SECONDS,
     )
 
