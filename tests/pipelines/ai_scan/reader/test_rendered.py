@@ -5,11 +5,11 @@ import pytest
 pytest.importorskip("rapidocr", reason="needs the extra: pip install shelfwire[scan]")
 
 import numpy as np
-from tests.pipelines.ai_scan.scoring import Book, Score, scored
-from tests.pipelines.ai_scan.shelves import shelf
 
 from shelfwire.pipelines.ai_scan.photos import opened
 from shelfwire.pipelines.ai_scan.reader import Reader
+from tests.pipelines.ai_scan.scoring import Book, Score, scored
+from tests.pipelines.ai_scan.shelves import shelf
 
 
 def test_rendered_shelves_are_read_almost_without_fault() -> None:
