@@ -127,7 +127,7 @@ def test_bad_lines_are_counted_and_named_and_harm_nobody(tmp_path: Path) -> None
     assert [number for number, _ in spoiled.first_bad] == [2, 3, 5, 6]
     assert [why.split(":")[0] for _, why in spoiled.first_bad] == [
         "is not JSON",
-        "has 2 columns instead of 5",
+        "has too few columns",
         "has a key that is none",
         "does not begin with a type",
     ]
@@ -175,7 +175,7 @@ def test_a_gzip_that_is_damaged_at_its_beginning_is_told_at_once(tmp_path: Path)
         (b"%PDF-1.7 ...", "is neither a dump of Open Library nor a list of books.*PDF"),
         (b"<!doctype html><p>Not found", "is neither a dump.*web page"),
         (b"Once upon a time\nthere was a file\n", "is neither a dump.*must be called Title"),
-        (gzip.compress(b"Once upon a time\n", mtime=0), "is neither a dump.*must be called Title"),
+        (gzip.compress(b"Once upon a time\n"), "is neither a dump.*must be called Title"),
         (b"\x00\x01\x02\x03" * 999, "is neither a dump"),
         (b"/type/edition\t/books/OL2M\t1\t2024\t{not JSON\n", r"holds no books. Line 1 is not JSON"),
     ],

@@ -8,16 +8,15 @@ import contextlib
 import os
 import sqlite3
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
-from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from shelfwire.catalogue.database import STAGE, UNFINISHED
 from shelfwire.catalogue.joining import Joiner
 from shelfwire.catalogue.problems import CatalogueError
-from shelfwire.catalogue.sources import FindRows, Record, Source
+from shelfwire.catalogue.sources import FindRows, Source
 from shelfwire.catalogue.stage import Stage
 
 BATCH: Final = 5_000
@@ -149,8 +148,8 @@ def _read(
         if not standing.done:
             with Source(path, find_rows) as source:
                 report(Progress(Step.READ, before, total, path.name))
-                for records, is_last in _batches(source.records(standing.lines, standing.after), batch):
-                    stage.put(number, records, is_last=is_last)
+                for records in source.batches(standing.lines, standing.after, batch):
+                    stage.put(number, records, is_last=len(records) < batch)
                     report(Progress(Step.READ, before + min(source.bytes_read, sizes[number]), total, path.name))
         before += sizes[number]
     return [_file_read(path, number, stage) for number, path in enumerate(files)]
@@ -165,16 +164,6 @@ def _file_read(path: Path, number: int, stage: Stage) -> FileRead:
 
 def _first_bad(stage: Stage, number: int) -> str:
     return "".join(f"Line {line} {why}. " for line, why in stage.bad_lines(number)[:1])
-
-
-def _batches(records: Iterator[Record], size: int) -> Iterator[tuple[list[Record], bool]]:
-    """The records in lists of `size`, and whether a list is the last; at least one list."""
-    while True:
-        batch = list(islice(records, size))
-        is_last = len(batch) < size
-        yield batch, is_last
-        if is_last:
-            return
 
 
 def _identity(path: Path) -> str:

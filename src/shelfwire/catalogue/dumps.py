@@ -4,9 +4,10 @@ A line has five columns with tabs between them: type, key, revision, time of the
 Records are edited by many people and programs: anything but their key may be missing or have another form.
 """
 
+import contextlib
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -19,11 +20,12 @@ MOST_AUTHORS: Final = 20
 MOST_SUBJECTS: Final = 12
 MOST_ISBNS: Final = 20
 MOST_TEXT: Final = 200
+MOST_PAGES: Final = 100_000
 COVER: Final = "https://covers.openlibrary.org/b/id/{}-L.jpg"
 FIRST_LINE: Final = re.compile(rb"/type/[^\t]+\t/[^\t]*\t\d+\t[^\t]*\t\{")
 """How a dump begins."""
 _COLUMNS: Final = 5
-_OTHER_NUMBERS: Final = {"goodreads": "goodreads", "librarything": "librarything", "amazon": "asin"}
+_MOST_DIGITS: Final = 15
 
 
 class Author(NamedTuple):
@@ -54,32 +56,70 @@ class BadLine(ValueError):  # noqa: N818 - one of millions; the build goes on
     """A line is not of the form of a dump. The text says what is wrong with it."""
 
 
-class _Record(msgspec.Struct):
-    """What is looked at of a record, whatever form it has."""
-
-    name: Any = None
-    personal_name: Any = None
-    title: Any = None
-    title_prefix: Any = None
-    subtitle: Any = None
-    authors: Any = None
-    works: Any = None
-    isbn_13: Any = None
-    isbn_10: Any = None
-    publishers: Any = None
-    publish_date: Any = None
-    first_publish_date: Any = None
-    number_of_pages: Any = None
-    languages: Any = None
-    subjects: Any = None
-    description: Any = None
-    covers: Any = None
-    identifiers: Any = None
-    oclc_numbers: Any = None
-    lccn: Any = None
+class _Key(msgspec.Struct, frozen=True, gc=False):
+    key: str = ""
 
 
-_DECODER: Final = msgspec.json.Decoder(_Record)
+class _Role(msgspec.Struct, frozen=True, gc=False):
+    author: _Key = _Key()
+
+
+class _Text(msgspec.Struct, frozen=True, gc=False):
+    value: str = ""
+
+
+class _Numbers(msgspec.Struct, frozen=True, gc=False):
+    goodreads: tuple[str, ...] = ()
+    librarything: tuple[str, ...] = ()
+    amazon: tuple[str, ...] = ()
+
+
+class _AuthorRecord(msgspec.Struct, gc=False):
+    """What is looked at of an author."""
+
+    name: str | None = None
+    personal_name: str | None = None
+
+
+class _WorkRecord(msgspec.Struct, gc=False):
+    """What is looked at of a work, in the form that most have."""
+
+    title: str | None = None
+    title_prefix: str | None = None
+    subtitle: str | None = None
+    authors: tuple[_Role, ...] = ()
+    first_publish_date: str | None = None
+    subjects: tuple[str, ...] = ()
+    description: str | _Text | None = None
+    covers: tuple[int | None, ...] = ()
+
+
+class _EditionRecord(msgspec.Struct, gc=False):
+    """What is looked at of an edition, in the form that most have."""
+
+    title: str | None = None
+    title_prefix: str | None = None
+    subtitle: str | None = None
+    authors: tuple[_Key, ...] = ()
+    works: tuple[_Key, ...] = ()
+    isbn_13: tuple[str, ...] = ()
+    isbn_10: tuple[str, ...] = ()
+    publishers: tuple[str, ...] = ()
+    publish_date: str | None = None
+    number_of_pages: int | None = None
+    languages: tuple[_Key, ...] = ()
+    subjects: tuple[str, ...] = ()
+    description: str | _Text | None = None
+    covers: tuple[int | None, ...] = ()
+    identifiers: _Numbers = _Numbers()
+    oclc_numbers: tuple[str, ...] = ()
+    lccn: tuple[str, ...] = ()
+
+
+R = TypeVar("R", _AuthorRecord, _WorkRecord, _EditionRecord)
+_AUTHORS: Final = msgspec.json.Decoder(_AuthorRecord)
+_WORKS: Final = msgspec.json.Decoder(_WorkRecord)
+_EDITIONS: Final = msgspec.json.Decoder(_EditionRecord)
 
 
 def read_line(line: bytes) -> Author | Work | Edition | None:
@@ -90,30 +130,78 @@ def read_line(line: bytes) -> Author | Work | Edition | None:
     """
     columns = line.split(b"\t", _COLUMNS - 1)
     if len(columns) < _COLUMNS:
-        raise BadLine(f"has {len(columns)} columns instead of {_COLUMNS}")
+        raise BadLine(f"has too few columns: {len(columns)} instead of {_COLUMNS}")
     kind = columns[0]
     if kind not in (b"/type/author", b"/type/work", b"/type/edition"):
         if kind.startswith(b"/type/"):
             return None
         raise BadLine("does not begin with a type")
-    number = _number(columns[1])
+    number = _number(columns[1].decode("ascii", "replace"))
     if not number:
         raise BadLine("has a key that is none")
     try:
-        record = _DECODER.decode(columns[4])
+        match kind:
+            case b"/type/author":
+                return _author(number, _decoded(columns[4], _AUTHORS))
+            case b"/type/work":
+                return _work(number, _decoded(columns[4], _WORKS))
+            case _:
+                return _edition(number, _decoded(columns[4], _EDITIONS))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadLine(f"is not JSON: {error}") from None
-    match kind:
-        case b"/type/author":
-            name = _text(record.name) or _text(record.personal_name)
-            return Author(number, name) if name else None
-        case b"/type/work":
-            return _work(number, record)
+
+
+def _decoded(data: bytes, decoder: "msgspec.json.Decoder[R]") -> R:
+    """Decode a record; one that has another form than most keeps those members that can be made fit.
+
+    Raises:
+        msgspec.DecodeError: it is no JSON object.
+    """
+    try:
+        return decoder.decode(data)
+    except msgspec.ValidationError:
+        members = msgspec.json.decode(data, type=dict[str, Any])
+    kind = decoder.type
+    record = kind()
+    for field in msgspec.structs.fields(kind):
+        if members.get(field.name) is not None:
+            with contextlib.suppress(msgspec.ValidationError):
+                setattr(record, field.name, msgspec.convert(_tidied(field.name, members[field.name]), field.type))
+    return record
+
+
+def _tidied(name: str, value: Any) -> Any:
+    """A member as most records have it: numbers given as text, references without their object, lists with gaps."""
+    match name, value:
+        case "number_of_pages", str():
+            return int(value) if value.isdecimal() and len(value) <= _MOST_DIGITS else None
+        case "authors" | "works" | "languages", list():
+            return [one for one in map(_reference, value) if one is not None]
+        case _, list():
+            return [one for one in value if isinstance(one, str | int)]
+        case "identifiers", dict():
+            return {
+                system: [one for one in numbers if isinstance(one, str)]
+                for system, numbers in value.items()
+                if isinstance(numbers, list)
+            }
         case _:
-            return _edition(number, record)
+            return value
 
 
-def _work(number: int, record: _Record) -> Work | None:
+def _reference(value: Any) -> dict[str, Any] | None:
+    """An author, work or language, which may be a bare key; for works and for editions alike."""
+    inner = value.get("author", value) if isinstance(value, dict) else value
+    key = inner.get("key") if isinstance(inner, dict) else inner
+    return {"key": key, "author": {"key": key}} if isinstance(key, str) else None
+
+
+def _author(number: int, record: _AuthorRecord) -> Author | None:
+    name = _text(record.name) or _text(record.personal_name)
+    return Author(number, name) if name else None
+
+
+def _work(number: int, record: _WorkRecord) -> Work | None:
     title = _title(record)
     if not title:
         return None
@@ -126,21 +214,20 @@ def _work(number: int, record: _Record) -> Work | None:
         cover_url=_cover(record.covers),
         identifiers={"openlibraryWork": f"OL{number}W"},
     )
-    return Work(number, _references(record.authors), entry)
+    return Work(number, _numbers([role.author for role in record.authors]), entry)
 
 
-def _edition(number: int, record: _Record) -> Edition | None:
+def _edition(number: int, record: _EditionRecord) -> Edition | None:
     title = _title(record)
     if not title:
         return None
-    works = _references(record.works)
     thirteen, ten = _isbns(record)
     entry = Entry(
         title=title,
         subtitle=_text(record.subtitle),
         isbn13s=thirteen,
         isbn10s=ten,
-        publisher=next(iter(_texts(record.publishers)), None),
+        publisher=_first(record.publishers),
         published=_text(record.publish_date),
         pages=_pages(record.number_of_pages),
         language=_language(record.languages),
@@ -149,89 +236,90 @@ def _edition(number: int, record: _Record) -> Edition | None:
         cover_url=_cover(record.covers),
         identifiers=_identifiers(number, record),
     )
-    return Edition(number, works[0] if works else 0, _references(record.authors), entry)
+    work = _number(record.works[0].key) if record.works else 0
+    return Edition(number, work, _numbers(record.authors), entry)
 
 
-def _number(key: bytes | str) -> int:
+def _number(key: str) -> int:
     """The number in "/works/OL45883W", or 0 if there is none."""
-    digits = key[key.rfind(b"/OL" if isinstance(key, bytes) else "/OL") + 3 : -1]  # type: ignore[arg-type]  # of its kind
-    return int(digits) if digits.isdigit() and len(digits) < 16 else 0  # noqa: PLR2004 - SQLite's integers hold so many
+    digits = key.rpartition("/OL")[2][:-1]
+    # SQLite's integers hold so many digits.
+    return int(digits) if digits.isdecimal() and len(digits) <= _MOST_DIGITS else 0
 
 
-def _references(values: Any) -> tuple[int, ...]:
-    """The numbers in [{"key": "…"}], [{"author": {"key": "…"}}], [{"author": "…"}] and ["…"]."""
-    if not isinstance(values, list):
+def _numbers(keys: Sequence[_Key]) -> tuple[int, ...]:
+    if not keys:
         return ()
-    numbers: dict[int, None] = {}
-    for value in values[:MOST_AUTHORS]:
-        found = value
-        if isinstance(found, dict):
-            found = found.get("author", found)
-        if isinstance(found, dict):
-            found = found.get("key")
-        if isinstance(found, str) and (number := _number(found)):
-            numbers[number] = None
-    return tuple(numbers)
+    numbers = [_number(one.key) for one in keys[:MOST_AUTHORS]]
+    return tuple(dict.fromkeys([number for number in numbers if number]))
 
 
-def _title(record: _Record) -> str | None:
+def _title(record: _WorkRecord | _EditionRecord) -> str | None:
     title, prefix = _text(record.title, MOST_TITLE), _text(record.title_prefix)
     return f"{prefix} {title}" if title and prefix else title
 
 
-def _text(value: Any, most: int = MOST_TEXT) -> str | None:
-    if not isinstance(value, str):
+def _text(value: str | None, most: int = MOST_TEXT) -> str | None:
+    if not value:
         return None
     return " ".join(value[: 2 * most].split())[:most].strip() or None
 
 
-def _texts(values: Any) -> tuple[str, ...]:
-    if not isinstance(values, list):
+def _texts(values: Sequence[str]) -> tuple[str, ...]:
+    if not values:
         return ()
-    found = (_text(value) for value in values[:MOST_SUBJECTS])
-    return tuple(dict.fromkeys(text for text in found if text))
+    found = [_text(value) for value in values[:MOST_SUBJECTS]]
+    return tuple(dict.fromkeys([text for text in found if text]))
 
 
-def _description(value: Any) -> str | None:
-    if isinstance(value, dict):
-        value = value.get("value")
-    return value[:MOST_DESCRIPTION].strip() or None if isinstance(value, str) else None
+def _first(values: Sequence[str]) -> str | None:
+    return _text(values[0]) if values else None
 
 
-def _isbns(record: _Record) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    found = [
-        isbn
-        for values in (record.isbn_13, record.isbn_10)
-        if isinstance(values, list)
-        for value in values[:MOST_ISBNS]
-        if isinstance(value, str) and (isbn := parse_isbn(value))
-    ]
-    thirteen = dict.fromkeys(isbn.isbn13 for isbn in found)
-    return tuple(thirteen), tuple(dict.fromkeys(isbn.isbn10 for isbn in found if isbn.isbn10))
+def _description(value: str | _Text | None) -> str | None:
+    text = value.value if isinstance(value, _Text) else value
+    return text[:MOST_DESCRIPTION].strip() or None if text else None
 
 
-def _pages(value: Any) -> int | None:
-    if isinstance(value, str) and value.isdecimal():
-        value = int(value[:6])
-    return value if isinstance(value, int) and 0 < value <= 100_000 else None  # noqa: PLR2004 - no book has more
+def _isbns(record: _EditionRecord) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The valid ISBN-13s and ISBN-10s, given or converted."""
+    given = record.isbn_13 + record.isbn_10
+    if not given:
+        return (), ()
+    found = dict([isbn for value in given[:MOST_ISBNS] if (isbn := _isbn(value))])
+    return tuple(found), tuple([isbn10 for isbn10 in found.values() if isbn10])
 
 
-def _language(values: Any) -> str | None:
-    for value in values if isinstance(values, list) else ():
-        key = value.get("key") if isinstance(value, dict) else value
-        if isinstance(key, str) and key:
-            return key.rsplit("/", 1)[-1][:MOST_TEXT] or None
+def _isbn(value: str) -> tuple[str, str | None] | None:
+    isbn = parse_isbn(value)
+    return (isbn.isbn13, isbn.isbn10) if isbn else None
+
+
+def _pages(value: int | None) -> int | None:
+    return value if value and 0 < value <= MOST_PAGES else None
+
+
+def _language(values: Sequence[_Key]) -> str | None:
+    return values[0].key.rpartition("/")[2][:MOST_TEXT] or None if values else None
+
+
+def _cover(values: Sequence[int | None]) -> str | None:
+    for number in values:
+        if number and number > 0:
+            return COVER.format(number)
     return None
 
 
-def _cover(values: Any) -> str | None:
-    numbers: Iterable[Any] = values if isinstance(values, list) else ()
-    return next((COVER.format(number) for number in numbers if isinstance(number, int) and number > 0), None)
-
-
-def _identifiers(number: int, record: _Record) -> dict[str, str]:
-    found: Mapping[Any, Any] = record.identifiers if isinstance(record.identifiers, dict) else {}
-    listed = {ours: found.get(theirs) for theirs, ours in _OTHER_NUMBERS.items()}
-    listed |= {"oclc": record.oclc_numbers, "lccn": record.lccn}
-    firsts = ((name, next(iter(_texts(values)), None)) for name, values in listed.items() if values)
-    return {"openlibrary": f"OL{number}M", **{name: first for name, first in firsts if first}}
+def _identifiers(number: int, record: _EditionRecord) -> dict[str, str]:
+    numbers = {"openlibrary": f"OL{number}M"}
+    other = record.identifiers
+    for name, values in (
+        ("goodreads", other.goodreads),
+        ("librarything", other.librarything),
+        ("asin", other.amazon),
+        ("oclc", record.oclc_numbers),
+        ("lccn", record.lccn),
+    ):
+        if values and (first := _first(values)):
+            numbers[name] = first
+    return numbers

@@ -8,7 +8,7 @@ SURE: Final = 0.8
 """A score of so much or more: title and author both match."""
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True, array_like=True, rename="camel"):
+class Entry(msgspec.Struct, frozen=True, kw_only=True, array_like=True, rename="camel", gc=False):
     """A book: an edition, or a work of which the catalogue has no edition under that title.
 
     The order of the members is the form on the disk: new ones go to the end, and `database.FORMAT` is raised.
@@ -44,11 +44,6 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, array_like=True, rename="
     description: str | None = None
     cover_url: str | None = None
     identifiers: dict[str, str] = msgspec.field(default_factory=dict)
-
-    @property
-    def richness(self) -> int:
-        """How many things are known of the book; of two that would answer the same question the richer one does."""
-        return sum(bool(getattr(self, name)) for name in self.__struct_fields__)
 
 
 class Found(msgspec.Struct, frozen=True):

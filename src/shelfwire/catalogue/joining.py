@@ -18,11 +18,13 @@ EDGE: Final = "_"
 """Stands at both ends of a word in the index of spellings, so that its beginning and its end count."""
 
 _EDITIONS: Final = """
-SELECT edition.id, edition.authors, edition.entry, work.authors, work.entry
+SELECT edition.id, edition.authors, edition.entry, work.authors, work.entry, work.id
 FROM edition LEFT JOIN work ON work.id = edition.work WHERE edition.id > ? ORDER BY edition.id LIMIT ?
 """
 _ROWS: Final = "SELECT id, entry FROM row WHERE id > ? ORDER BY id LIMIT ?"
-_WORKS: Final = "SELECT id, authors, entry FROM work WHERE id > ? ORDER BY id LIMIT ?"
+_WORKS: Final = """
+SELECT id, authors, entry FROM work WHERE id > ? AND id NOT IN (SELECT work FROM told) ORDER BY id LIMIT ?
+"""
 _AUTHORS: Final = "SELECT id, name FROM author WHERE id IN (SELECT value FROM json_each(?))"
 _KNOWN: Final = "SELECT key, richness FROM name WHERE key IN (SELECT value FROM json_each(?))"
 _BOOK: Final = "INSERT INTO book VALUES (?, ?)"
@@ -62,7 +64,7 @@ class Joiner:
     """
 
     def __init__(self, stage: Stage, path: Path, batch: int) -> None:
-        self._stage = stage.db
+        self._stage = stage
         self._batch = batch
         self._db = connect(path)
         if not self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
@@ -85,14 +87,15 @@ class Joiner:
         done = 0
         for one in passes:
             last, count = self._standing(one.table)
-            done += count
-            while rows := self._stage.execute(one.sql, (last, self._batch)).fetchall():
-                last, count, done = rows[-1][0], count + len(rows), done + len(rows)
+            while rows := self._stage.db.execute(one.sql, (last, self._batch)).fetchall():
+                last, count = rows[-1][0], count + len(rows)
                 self._db.execute("BEGIN")
                 self._add(one.entries(rows), only_new=one.only_new)
                 self._stand(one.table, last, count)
                 self._db.execute("COMMIT")
-                yield done, total
+                yield done + count, total
+            done += self._staged(one.table)
+            yield done, total
 
     def index(self) -> Iterator[tuple[int, int]]:
         """Make the books findable by their words; tells after each batch how many are done, of how many."""
@@ -141,15 +144,19 @@ class Joiner:
             yield done
 
     def _of_editions(self, rows: list[Any]) -> list[Entry]:
-        people = self._people([row[3] or row[1] for row in rows] + [row[1] for row in rows])
-        return [
-            _edition(
-                unpack(entry),
-                unpack(work) if work else None,
-                _named(work_authors or "", people) or _named(authors, people),
-            )
-            for _, authors, entry, work_authors, work in rows
-        ]
+        people = self._people([joined for row in rows for joined in (row[1], row[3]) if joined])
+        entries, told = [], []
+        for _, authors, packed, work_authors, work, number in rows:
+            entry = unpack(packed)
+            named = _named(work_authors, people) if work_authors else ()
+            if work is None:
+                entries.append(replace(entry, authors=_named(authors, people)))
+                continue
+            entries.append(_edition(entry, unpack(work), named or _named(authors, people)))
+            if entries[-1].work_title is None and named:
+                told.append(number)
+        self._stage.tell(told)
+        return entries
 
     def _of_works(self, rows: list[Any]) -> list[Entry]:
         people = self._people([row[1] for row in rows])
@@ -157,7 +164,7 @@ class Joiner:
 
     def _people(self, authors: Iterable[str]) -> dict[int, str]:
         wanted = sorted({number for joined in set(authors) for number in numbers(joined)})
-        return dict(self._stage.execute(_AUTHORS, (json.dumps(wanted),)))
+        return dict(self._stage.db.execute(_AUTHORS, (json.dumps(wanted),)))
 
     def _add(self, entries: Sequence[Entry], *, only_new: bool) -> None:
         names = [name_of(entry.title, entry.subtitle, entry.authors) for entry in entries]
@@ -167,18 +174,18 @@ class Joiner:
         isbns: list[tuple[int, int, int]] = []
         titles: list[tuple[Any, ...]] = []
         for entry, name, key in zip(entries, names, keys, strict=True):
-            richness = entry.richness
-            best = known.get(key, -1)
-            leads = bool(name.title) and richness > best and not (only_new and best >= 0)
-            if not leads and not entry.isbn13s:
-                continue
-            book = self._next_book
-            self._next_book += 1
-            books.append((book, pack(entry)))
-            isbns += ((int(isbn), book, richness) for isbn in entry.isbn13s)
-            if leads:
-                known[key] = richness
-                titles.append((key, *name, book, richness))
+            packed = pack(entry)
+            # Of two books that would answer the same question, the one that says more does.
+            richness = len(packed)
+            best = known.get(key, 0)
+            leads = bool(name.title) and richness > best and not (only_new and best)
+            if leads or entry.isbn13s:
+                book, self._next_book = self._next_book, self._next_book + 1
+                books.append((book, packed))
+                isbns += ((int(isbn), book, richness) for isbn in entry.isbn13s)
+                if leads:
+                    known[key] = richness
+                    titles.append((key, *name, book, richness))
         self._db.executemany(_BOOK, books)
         self._db.executemany(_ISBN, isbns)
         self._db.executemany(_NAME, titles)
@@ -193,7 +200,7 @@ class Joiner:
         self._db.execute("INSERT OR REPLACE INTO progress VALUES (?, ?)", (step, json.dumps([last, count])))
 
     def _staged(self, table: str) -> int:
-        return int(self._stage.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608 - ours
+        return int(self._stage.db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608 - ours
 
     def _count(self, sql: str) -> int:
         return int(self._db.execute(sql).fetchone()[0] or 0)
@@ -203,14 +210,12 @@ def _of_rows(rows: list[Any]) -> list[Entry]:
     return [unpack(entry) for _, entry in rows]
 
 
-def _edition(edition: Entry, work: Entry | None, authors: tuple[str, ...]) -> Entry:
+def _edition(edition: Entry, work: Entry, authors: tuple[str, ...]) -> Entry:
     """An edition, with what only its work tells."""
-    if work is None:
-        return replace(edition, authors=authors)
     return replace(
         edition,
         authors=authors,
-        work_title=work.title if words(work.title) != words(edition.title) else None,
+        work_title=None if _same(work.title, edition.title) else work.title,
         subjects=edition.subjects or work.subjects,
         description=edition.description or work.description,
         cover_url=edition.cover_url or work.cover_url,
@@ -220,3 +225,7 @@ def _edition(edition: Entry, work: Entry | None, authors: tuple[str, ...]) -> En
 
 def _named(authors: str, people: dict[int, str]) -> tuple[str, ...]:
     return tuple(people[number] for number in numbers(authors) if number in people)
+
+
+def _same(title: str, other: str) -> bool:
+    return title == other or words(title) == words(other)

@@ -25,6 +25,7 @@ _OTHER_NUMBER: Final = 0.7
 _ONLY_SURNAME: Final = 0.92
 _ALIKE: Final = 0.8
 _OTHER_PERSON: Final = 0.6
+_ALIKE_GIVEN: Final = 0.7
 _NUMBER: Final = re.compile(r"\d+")
 
 
@@ -103,6 +104,6 @@ def _given_agree(given: Sequence[str], other: Sequence[str]) -> bool:
     first, other_first = given[0], other[0]
     if 1 in (len(first), len(other_first)):
         return first[0] == other_first[0]
-    return (
-        first.startswith(other_first) or other_first.startswith(first) or fuzz.ratio(first, other_first) >= 100 * _ALIKE
-    )
+    if first.startswith(other_first) or other_first.startswith(first):
+        return True
+    return fuzz.ratio(first, other_first) >= 100 * _ALIKE_GIVEN

@@ -11,23 +11,58 @@ from typing import Final, NamedTuple
 from rapidfuzz import fuzz
 
 from shelfwire.catalogue import matching
-from shelfwire.catalogue.text import ARTICLES, SEPARATOR, Name, words
+from shelfwire.catalogue.text import SEPARATOR, Name, words
 
 MOST_SPINE_WORDS: Final = 40
 
+_SMALL: Final = frozenset(
+    [
+        "a",
+        "an",
+        "and",
+        "at",
+        "by",
+        "for",
+        "from",
+        "in",
+        "of",
+        "on",
+        "or",
+        "the",
+        "to",
+        "with",
+        "der",
+        "die",
+        "das",
+        "und",
+        "von",
+        "le",
+        "la",
+        "les",
+        "et",
+        "de",
+        "du",
+        "des",
+        "el",
+        "los",
+        "il",
+        "lo",
+        "y",
+    ]
+)
+"""Words that make no title another one."""
 # Words that stand on spines beside title and author, and change neither.
-_BESIDE: Final = frozenset(
+_BESIDE: Final = _SMALL | frozenset(
     word
     for line in (
-        "a an and at by for from in of on or the to with der die das und von le la les et de du des el los il lo",
-        "y novel roman stories tales edition edited translated introduction author bestseller bestselling",
+        "novel roman stories tales edition edited translated introduction author bestseller bestselling",
         "international winner prize book books press publishing publishers verlag editions editorial classic",
         "classics library series paperback penguin puffin vintage oxford cambridge university world worlds modern",
         "random house knopf everyman signet bantam dover harper collins harpercollins perennial faber picador pan",
         "macmillan simon schuster scribner doubleday anchor viking hachette orbit tor gollancz hodder stoughton",
         "bloomsbury norton mariner houghton mifflin harcourt wordsworth corgi arrow abacus virago canongate",
         "granta fontana ace del rey ballantine berkley pocket avon dell plume riverhead fischer suhrkamp rowohlt",
-        "reclam dtv insel goldmann heyne ullstein piper diogenes hanser gallimard folio flammarion",
+        "reclam dtv insel goldmann heyne ullstein piper diogenes hanser gallimard folio flammarion phaidon nel",
     )
     for word in line.split()
 )
@@ -35,9 +70,10 @@ _LEAST_SPAN: Final = 0.6
 _MOST_SPAN: Final = 1.5
 _RUN_TOGETHER: Final = 5
 _LEFT_FREE: Final = 0.5
-_LEFT_FREE_OF_LONG: Final = 0.75
-_LONG_TITLE: Final = 8
-"""So much may be left unexplained, of the title's letters, before the title is doubted."""
+"""So much may be left unexplained on other lines, of the title's letters, before the title is doubted."""
+_SHORTEST_LEFT: Final = 2
+_UNNAMED: Final = 0.5
+_WITHOUT_AUTHOR: Final = 0.8
 _SURNAME_ALONE: Final = 0.86
 _OTHER_GIVEN_NAME: Final = 0.6
 _SHORT_SURNAME: Final = 4
@@ -90,11 +126,13 @@ def _score(order: _Order, book: Name, beside: Collection[str]) -> float:
     best = 0.0
     for span in _spans(order.words, book.title):
         author, said = _author(order.words[: span.start], order.words[span.stop :], book.author)
-        left = _unexplained(order, span, {*said, *beside}, book)
+        near, far = _unexplained(order, span, {*said, *beside}, book)
         letters = len(book.title.replace(" ", ""))
-        free = max(1.0, letters * (_LEFT_FREE_OF_LONG if letters >= _LONG_TITLE else _LEFT_FREE))
-        title = span.likeness if left <= free else span.likeness * (letters / (letters + left))
+        left = near + (far if far > max(1.0, _LEFT_FREE * letters) else 0)
+        title = span.likeness * letters / (letters + left)
         best = max(best, matching.score(title, author))
+        if author < _UNNAMED:
+            best = max(best, _WITHOUT_AUTHOR * matching.score(title, None))
     return best
 
 
@@ -175,17 +213,19 @@ def _given_agrees(said: str, name: str) -> bool:
     return fuzz.ratio(said, name) >= _ALIKE
 
 
-def _unexplained(order: _Order, span: Span, said: Collection[str], book: Name) -> int:
-    """How many letters of the spine neither title nor author nor a publisher explain.
+def _unexplained(order: _Order, span: Span, said: Collection[str], book: Name) -> tuple[int, int]:
+    """How many letters neither title nor author nor a publisher explain: on the lines of the title, and on others.
 
-    On the lines of the title everything counts but articles: HOUSE is a publisher's word, but not in THE RUSSIA HOUSE.
+    On the lines of the title all but small words count: HOUSE is a publisher's word, but not in THE RUSSIA HOUSE.
     """
     explained = {*said, *book.rest.split(), *book.author.replace(SEPARATOR, " ").split(), *book.title.split()}
     beside = order.lines[span.start : span.stop]
-    left = 0
+    near = far = 0
     for index, (word, line) in enumerate(zip(order.words, order.lines, strict=True)):
-        if span.start <= index < span.stop or len(word) == 1 or word in explained or word.isdecimal():
+        if span.start <= index < span.stop or len(word) < _SHORTEST_LEFT or word in explained or word.isdecimal():
             continue
-        if word not in ARTICLES and (line in beside or word not in _BESIDE):
-            left += len(word)
-    return left
+        if line in beside and word not in _SMALL:
+            near += len(word)
+        elif line not in beside and word not in _BESIDE:
+            far += len(word)
+    return near, far

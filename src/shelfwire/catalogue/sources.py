@@ -4,6 +4,7 @@ import gzip
 import io
 import zlib
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final, NamedTuple, Protocol, Self, TypeVar, cast
@@ -92,15 +93,22 @@ class Source:
         """How far into the file reading is; of a packed file, the bytes it has on the disk."""
         return self._raw.tell()
 
-    def records(self, lines: int, after: int) -> Iterator[Record]:
+    def batches(self, lines: int, after: int, size: int) -> Iterator[list[Record]]:
         """Read on from where `after` of a record says, `lines` being its number; from the beginning if both are 0.
+
+        Args:
+            lines: as above.
+            after: as above.
+            size: records in a batch; the last one has fewer, and may have none.
 
         Raises:
             CatalogueError: the file is damaged, or ends too early.
         """
         found = self._lines(lines, after) if self._rows is None else self._listed(self._rows, after)
-        while record := self._guarded(lambda: next(found, None)):
-            yield record
+        batch = [Record(0, 0, None)] * size
+        while len(batch) == size:
+            batch = self._guarded(lambda: list(islice(found, size)))
+            yield batch
 
     def _lines(self, number: int, offset: int) -> Iterator[Record]:
         readline = self._stream.readline

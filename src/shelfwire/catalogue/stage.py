@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from shelfwire.catalogue.database import FORMAT
 from shelfwire.catalogue.dumps import Author, BadLine, Edition, Work
@@ -24,6 +24,7 @@ CREATE TABLE bad (file INTEGER NOT NULL, line INTEGER NOT NULL, why TEXT NOT NUL
 CREATE TABLE author (id INTEGER PRIMARY KEY, name TEXT NOT NULL);
 CREATE TABLE work (id INTEGER PRIMARY KEY, authors TEXT NOT NULL, entry BLOB NOT NULL);
 CREATE TABLE edition (id INTEGER PRIMARY KEY, work INTEGER NOT NULL, authors TEXT NOT NULL, entry BLOB NOT NULL);
+CREATE TABLE told (work INTEGER PRIMARY KEY);
 CREATE TABLE row (id INTEGER PRIMARY KEY, entry BLOB NOT NULL);
 """
 
@@ -82,31 +83,26 @@ class Stage:
         """The first bad lines of this file: their numbers, and what is wrong with each."""
         return self.db.execute("SELECT line, why FROM bad WHERE file = ? ORDER BY line", (file,)).fetchall()
 
+    def tell(self, works: Iterable[int]) -> None:
+        """Keep that an edition has become a book under the very name of each of these works."""
+        self.db.execute("BEGIN")
+        self.db.executemany("INSERT OR IGNORE INTO told VALUES (?)", [(work,) for work in works])
+        self.db.execute("COMMIT")
+
     def put(self, file: int, records: Sequence[Record], *, is_last: bool) -> None:
         """Keep what these records hold, and that they have been read, in one transaction."""
         standing = self.standing(file)
-        items = [record.item for record in records]
-        bad = [(file, record.line, str(record.item)) for record in records if isinstance(record.item, BadLine)]
+        authors, works, editions, rows, bad = _sorted(file, records)
         self.db.execute("BEGIN")
         put = self.db.executemany
         # A dump may be newer than another that holds the same record; the one named last wins.
-        put("INSERT OR REPLACE INTO author VALUES (?, ?)", (item for item in items if isinstance(item, Author)))
-        put(
-            "INSERT OR REPLACE INTO work VALUES (?, ?, ?)",
-            ((item.id, _joined(item.authors), pack(item.entry)) for item in items if isinstance(item, Work)),
-        )
-        put(
-            "INSERT OR REPLACE INTO edition VALUES (?, ?, ?, ?)",
-            (
-                (item.id, item.work, _joined(item.authors), pack(item.entry))
-                for item in items
-                if isinstance(item, Edition)
-            ),
-        )
-        put("INSERT INTO row (entry) VALUES (?)", ((pack(item),) for item in items if isinstance(item, Entry)))
+        put("INSERT OR REPLACE INTO author VALUES (?, ?)", authors)
+        put("INSERT OR REPLACE INTO work VALUES (?, ?, ?)", works)
+        put("INSERT OR REPLACE INTO edition VALUES (?, ?, ?, ?)", editions)
+        put("INSERT INTO row (entry) VALUES (?)", rows)
         put("INSERT INTO bad VALUES (?, ?, ?)", bad[: max(0, MOST_BAD_LINES - standing.bad)])
         last = records[-1] if records else Record(standing.lines, standing.after, None)
-        kept = sum(item is not None for item in items) - len(bad)
+        kept = sum(map(len, (authors, works, editions, rows)))
         self.db.execute(
             "UPDATE file SET lines = ?, after = ?, done = ?, bad = bad + ?, kept = kept + ? WHERE id = ?",
             (last.line, last.after, is_last, len(bad), kept, file),
@@ -114,17 +110,42 @@ class Stage:
         self.db.execute("COMMIT")
 
 
-def connect(path: Path, timeout: float = 5) -> sqlite3.Connection:
+def connect(path: Path) -> sqlite3.Connection:
     """Open a file that a build writes: what is committed outlives the process."""
-    db = sqlite3.connect(path, isolation_level=None, timeout=timeout)
+    db = sqlite3.connect(path, isolation_level=None)
+    _set_up(db)
+    return db
+
+
+def _set_up(db: sqlite3.Connection) -> None:
     db.execute("PRAGMA synchronous = NORMAL")
     db.execute("PRAGMA cache_size = -65536")
-    return db
 
 
 def numbers(joined: str) -> list[int]:
     """The numbers of authors as a row of the stage has them."""
     return [int(number) for number in joined.split()]
+
+
+def _sorted(file: int, records: Iterable[Record]) -> tuple[list[tuple[Any, ...]], ...]:
+    """The records by their tables: authors, works, editions, rows, bad lines."""
+    tables: tuple[list[tuple[Any, ...]], ...] = ([], [], [], [], [])
+    authors, works, editions, rows, bad = tables
+    for line, _, item in records:
+        match item:
+            case Author():
+                authors.append(item)
+            case Edition():
+                editions.append((item.id, item.work, _joined(item.authors), pack(item.entry)))
+            case Work():
+                works.append((item.id, _joined(item.authors), pack(item.entry)))
+            case Entry():
+                rows.append((pack(item),))
+            case BadLine():
+                bad.append((file, line, str(item)))
+            case _:
+                pass
+    return tables
 
 
 def _joined(authors: Iterable[int]) -> str:
@@ -133,8 +154,9 @@ def _joined(authors: Iterable[int]) -> str:
 
 def _claimed(path: Path) -> sqlite3.Connection:
     """Open the file so that no other process can until it is closed; what is no database there is replaced."""
-    db = connect(path, timeout=0)
+    db = sqlite3.connect(path, isolation_level=None, timeout=0)
     try:
+        _set_up(db)
         db.execute("PRAGMA locking_mode = EXCLUSIVE")
         db.execute("BEGIN EXCLUSIVE")
         db.execute("COMMIT")

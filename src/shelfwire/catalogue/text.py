@@ -15,6 +15,13 @@ SEPARATOR: Final = "|"
 
 # A plus and a hash sign tell "C++" and "C#" from "C".
 _WORD: Final = re.compile(r"[a-z0-9]+[+#]*")
+# Most texts are ASCII without those, and splitting bytes takes a fifth of the time.
+_SPLITTING: Final = bytes(
+    code if chr(code).isascii() and chr(code).isalnum() else 0x20 for code in bytes(range(256)).lower()
+)
+_APOSTROPHE: Final = b"'"
+# What a title may have beside its main part shows by one of these.
+_IN_PARTS: Final = re.compile(r"[()\[\]:;/\u2013\u2014]|\s-\s|\sor,")
 _IN_BRACKETS: Final = re.compile(r"\s*[(\[]([^()\[\]]*)[)\]]\s*$")
 _SUBTITLE: Final = re.compile(r"\s*(?::|;|\s[-\u2013\u2014/]\s|,?\sor,\s)\s*")
 ARTICLES: Final = frozenset({"a", "an", "the", "der", "die", "das", "le", "la", "les", "el", "los", "las", "il", "lo"})
@@ -44,15 +51,17 @@ def words(text: str) -> list[str]:
     """The words of a text: transliterated to ASCII, case folded, without apostrophes and punctuation."""
     if not text.isascii():
         text = anyascii(unicodedata.normalize("NFKC", text))
+    if "&" not in text and "+" not in text and "#" not in text:
+        return text.encode().translate(_SPLITTING, _APOSTROPHE).decode().split()[:MOST_WORDS]
     return _WORD.findall(text.casefold().replace("'", "").replace("&", " and "))[:MOST_WORDS]
 
 
 def name_of(title: str, subtitle: str | None, authors: Sequence[str]) -> Name:
     """What a book goes by."""
     main, rest = title_parts(title)
-    beside = words(f"{rest} {subtitle}" if subtitle else rest)
-    names = (" ".join(words(author)) for author in authors)
-    return Name(" ".join(main), " ".join(beside), SEPARATOR.join(name for name in names if name))
+    beside = without_article(words(f"{rest} {subtitle or ''}")) if rest or subtitle else []
+    names = [" ".join(words(author)) for author in authors]
+    return Name(" ".join(main), " ".join(beside), SEPARATOR.join([name for name in names if name]))
 
 
 def title_parts(title: str) -> tuple[list[str], str]:
@@ -60,6 +69,8 @@ def title_parts(title: str) -> tuple[list[str], str]:
 
     Whatever is a title by its letters has a main title: "(Title)" and "The" are one.
     """
+    if not _IN_PARTS.search(title):
+        return without_article(words(title)), ""
     bare = _IN_BRACKETS.sub("", title)
     main, *behind = _SUBTITLE.split(bare, maxsplit=1)
     found = words(main)

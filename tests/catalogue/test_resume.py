@@ -1,0 +1,222 @@
+"""A build that is interrupted, anywhere, goes on there; and nobody takes half a catalogue for a whole one."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from shelfwire.catalogue import Catalogue, CatalogueError
+from shelfwire.catalogue.build import Built, Progress, Step
+from shelfwire.catalogue.sources import Source
+from shelfwire.catalogue.stage import connect
+
+from .conftest import built
+from .dumps import author, edition, work, write
+
+BOOKS = 60
+BATCH = 7
+KILL_SOON = """
+import os, signal, sys
+from pathlib import Path
+from shelfwire.catalogue.build import build
+from shelfwire.pipelines.csv_import.entries import find_rows
+
+left = int(sys.argv[1])
+
+def report(_):
+    global left
+    left -= 1
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+build([Path(path) for path in sys.argv[3:]], Path(sys.argv[2]), find_rows=find_rows, report=report, batch=7)
+"""
+
+
+class PulledPlugError(Exception):
+    """What a test stops a build with."""
+
+
+def plug_after(reports: int) -> Callable[[Progress], None]:
+    told: list[Progress] = []
+
+    def report(progress: Progress) -> None:
+        told.append(progress)
+        if len(told) == reports:
+            raise PulledPlugError
+
+    return report
+
+
+def plug_at_index(progress: Progress) -> None:
+    if progress.step is Step.INDEX:
+        raise PulledPlugError
+
+
+def small(path: Path) -> sqlite3.Connection:
+    """A disk that has no room for more than a little."""
+    db = connect(path)
+    db.execute("PRAGMA max_page_count = 17")
+    return db
+
+
+@pytest.fixture
+def dumps(tmp_path: Path) -> list[Path]:
+    """Dumps in an order in which nothing is there when it is needed, one with a bad line; and a list."""
+    editions = [edition(n, f"Book {n}", of=n, isbn_10=[f"{n:09}"]) for n in range(1, BOOKS + 1)]
+    works = [work(n, f"Book {n}", [1 + n % 5]) for n in range(1, BOOKS + 10)]
+    rows = [f"Listed {n},Somebody Else\n" for n in range(20)]
+    return [
+        write(tmp_path / "editions.txt.gz", *editions[:30], "rubbish\n", *editions[30:]),
+        write(tmp_path / "works.txt", *works),
+        write(tmp_path / "list.csv", "Title,Author\n", *rows),
+        write(tmp_path / "authors.txt.gz", *(author(n, f"Author {n}") for n in range(1, 6))),
+    ]
+
+
+def answers(path: Path) -> list[object]:
+    with Catalogue(path) as catalogue:
+        titles = [*(f"Book {n}" for n in range(1, BOOKS + 10)), *(f"Listed {n}" for n in range(20))]
+        found = [catalogue.search(title, limit=1)[0] for title in titles]
+        return [catalogue.counts(), *found]
+
+
+@pytest.fixture
+def whole(tmp_path: Path, dumps: list[Path]) -> tuple[Built, list[object]]:
+    result = built(tmp_path / "whole", *dumps, batch=BATCH)
+    return result, answers(tmp_path / "whole")
+
+
+def test_a_build_that_is_interrupted_again_and_again_comes_to_the_same(
+    tmp_path: Path, dumps: list[Path], whole: tuple[Built, list[object]]
+) -> None:
+    out, stops, steps = tmp_path / "books", 0, set()
+    for _ in range(100):
+        told: list[Progress] = []
+
+        def report(progress: Progress, told: list[Progress] = told) -> None:
+            told.append(progress)
+            if len(told) == 5:
+                raise PulledPlugError
+
+        try:
+            result = built(out, *dumps, batch=BATCH, report=report)
+            break
+        except PulledPlugError:
+            stops += 1
+            steps.add(told[-1].step)
+            assert not out.exists()
+    else:
+        pytest.fail("it comes no further")
+    assert steps == {Step.READ, Step.JOIN, Step.INDEX}
+    assert stops > 10
+    assert result == whole[0]._replace(is_continued=True)
+    assert answers(out) == whole[1]
+
+
+def test_what_has_been_read_is_not_read_again(
+    tmp_path: Path, dumps: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(PulledPlugError):
+        built(tmp_path / "books", *dumps, batch=BATCH, report=plug_after(8))
+    begun: list[tuple[str, int]] = []
+    batches = Source.batches
+
+    def watched(self: Source, lines: int, after: int, size: int) -> object:
+        begun.append((self.path.name, lines))
+        return batches(self, lines, after, size)
+
+    monkeypatch.setattr(Source, "batches", watched)
+    assert built(tmp_path / "books", *dumps, batch=BATCH).is_continued
+    assert begun[0] == ("editions.txt.gz", 7 * BATCH)
+    assert begun[1:] == [("works.txt", 0), ("list.csv", 0), ("authors.txt.gz", 0)]
+
+
+@pytest.mark.parametrize("reports", [4, 29, 50])
+def test_a_killed_build_goes_on(
+    tmp_path: Path, dumps: list[Path], whole: tuple[Built, list[object]], reports: int
+) -> None:
+    out = tmp_path / "books"
+    words = [sys.executable, "-c", KILL_SOON, str(reports), str(out), *map(str, dumps)]
+    killed = subprocess.run(words, env=os.environ, check=False, capture_output=True, timeout=60)  # noqa: S603 - our own
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    with pytest.raises(CatalogueError, match=r"books is not finished\. Start its build again with the same arguments"):
+        Catalogue(out)
+    result = built(out, *dumps, batch=BATCH)
+    assert result == whole[0]._replace(is_continued=True)
+    assert answers(out) == whole[1]
+
+
+def test_files_that_have_changed_meanwhile_are_read_from_their_beginning(tmp_path: Path) -> None:
+    dump = write(tmp_path / "dump.txt", *(edition(n, f"Old {n}") for n in range(1, 50)))
+    with pytest.raises(PulledPlugError):
+        built(tmp_path / "books", dump, batch=BATCH, report=plug_after(10))
+    write(dump, *(edition(n, f"New {n}") for n in range(1, 9)))
+    result = built(tmp_path / "books", dump, batch=BATCH)
+    assert (result.is_continued, result.books) == (False, 8)
+    with Catalogue(tmp_path / "books") as catalogue:
+        assert [found.entry.title for found in catalogue.search("Old 3")] == []
+
+
+def test_a_finished_catalogue_is_served_until_the_next_one_is_finished(tmp_path: Path) -> None:
+    old, new = write(tmp_path / "old.txt", edition(1, "Old")), write(tmp_path / "new.txt", edition(1, "New"))
+    out = tmp_path / "books"
+    built(out, old)
+    with Catalogue(out) as before:
+        with pytest.raises(PulledPlugError):
+            built(out, new, report=plug_after(3))
+        with Catalogue(out) as meanwhile:
+            assert meanwhile.search("Old")
+        built(out, new)
+        assert before.search("Old")
+        assert not before.search("New")
+    with Catalogue(out) as after:
+        assert after.search("New")
+
+
+def test_an_unfinished_file_is_no_catalogue_whatever_it_is_called(tmp_path: Path, dumps: list[Path]) -> None:
+    with pytest.raises(PulledPlugError):
+        built(tmp_path / "books", *dumps, batch=BATCH, report=plug_at_index)
+    for end in (".part", ".stage"):
+        with pytest.raises(CatalogueError, match=r"is a catalogue that is not finished\. Start its build again"):
+            Catalogue(tmp_path / f"books{end}")
+    (tmp_path / "books.part").rename(tmp_path / "books")
+    with pytest.raises(CatalogueError, match=r"is not a catalogue\. Make one"):
+        Catalogue(tmp_path / "books")
+
+
+def test_two_builds_of_one_catalogue_do_not_mix(tmp_path: Path, dumps: list[Path]) -> None:
+    refused: list[str] = []
+
+    def build_again(_: Progress) -> None:
+        if not refused:
+            with pytest.raises(CatalogueError) as error:
+                built(tmp_path / "books", *dumps)
+            refused.append(str(error.value))
+
+    assert built(tmp_path / "books", *dumps, report=build_again).books
+    assert refused == [
+        f"Another process is building {tmp_path / 'books'}. Wait for it, or name another file: --out",
+    ]
+
+
+def test_what_lies_in_the_way_and_is_no_build_is_replaced(tmp_path: Path, dumps: list[Path]) -> None:
+    for end in (".part", ".stage"):
+        (tmp_path / f"books{end}").write_bytes(b"something else " * 999)
+    assert built(tmp_path / "books", *dumps).is_continued is False
+    assert answers(tmp_path / "books")
+
+
+def test_a_full_disk_is_told_and_the_build_goes_on_when_there_is_room(
+    tmp_path: Path, dumps: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shelfwire.catalogue.joining.connect", small)
+    with pytest.raises(CatalogueError, match=r"cannot be written: database or disk is full\. Make room .* it goes on"):
+        built(tmp_path / "books", *dumps, batch=BATCH)
+    monkeypatch.undo()
+    assert built(tmp_path / "books", *dumps, batch=BATCH).is_continued
