@@ -28,6 +28,13 @@ async def test_the_caller_is_told_how_many_books_there_are(make_server: MakeServ
     assert {error["code"] for error in state["results"]["errors"]} == {"E_PROVIDER_UNAVAILABLE"}
 
 
+async def test_a_list_may_have_1000_books_at_the_bounds_of_what_each_may_be(make_server: MakeServer) -> None:
+    book = {"title": "ü" * 500, "author": "ü" * 300, "isbn": "978-0-441-17271-9"}
+    async with make_server(**NOBODY) as server:
+        response = await post(server, [book] * 1000)
+    assert (response.status_code, response.json()["data"]["totalCount"]) == (202, 1000)
+
+
 async def test_an_id_of_the_callers_own_choice_is_taken(make_server: MakeServer) -> None:
     own = "7b0c6f0e-3c39-4a57-a7b1-6bd8b7e4f0a1"
     async with make_server(**NOBODY) as server:
