@@ -1,4 +1,4 @@
-"""shelfwire at work, in a temporary folder: a server, two imports with their live bars, and the list of jobs.
+"""shelfwire at work, in a temporary folder: a server, two imports with their live bars, a lookup, the list of jobs.
 
 make demo
 """
@@ -20,6 +20,8 @@ from rich.text import Text
 
 HOME: Final = Path(__file__).resolve().parent.parent
 EXPORT: Final = "examples/goodreads_export.csv"
+CATALOGUE: Final = "examples/catalogue.csv"
+CLASSICS: Final = "examples/classics.csv"
 MAKER: Final = "examples/make_library.py"
 ROWS: Final = 50_000
 FEW: Final = "0.0001"
@@ -61,6 +63,12 @@ def _story(url: str, library: Path, environ: Mapping[str, str]) -> None:
     _say(f"\nA library of {ROWS:,} books, with five duplicates and five broken rows in it:")
     _make_library(library)
     _shelfwire("import", str(library), "--server", url, environ=environ)
+    _say("\nMore about the books of a list, from a small catalogue that is built on the way, without any network:")
+    catalogue = library.with_name("catalogue.sqlite3")
+    _shelfwire("catalogue", "build", CATALOGUE, "--out", str(catalogue), environ=environ)
+    offline = {"SHELFWIRE_CATALOGUE": str(catalogue), "SHELFWIRE_PROVIDERS": "catalogue"}
+    apart = str(library.with_name("enriching"))
+    _shelfwire("enrich", CLASSICS, "--data", apart, environ={**environ, **offline})
     _say("\nEvery job can be found again:")
     _shelfwire("jobs", environ=environ)
 
