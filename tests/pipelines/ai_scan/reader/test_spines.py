@@ -116,7 +116,7 @@ def test_upside_down_spines_are_read_from_their_own_left() -> None:
 
 
 def test_small_text_beside_large_titles_is_no_book() -> None:
-    lines = [line("THE SHALLOWS", 100, 100, 40), line("wander", 100, 400, 12)]
+    lines = [line("THE SHALLOWS", 100, 96, 40), line("Nicholas Carr", 500, 102), line("wander", 100, 400, 12)]
     assert [book.title for book in books_of(lines, TWO_SPINES, SIZE)] == ["THE SHALLOWS"]
 
 
@@ -129,12 +129,20 @@ def test_a_name_alone_is_no_book() -> None:
 
 
 def test_ornaments_read_as_chinese_are_left_out_where_little_is_chinese() -> None:
-    lines = [
-        line("THE SHALLOWS", 100, 100),
-        line("\N{CJK UNIFIED IDEOGRAPH-4E09}\N{CJK UNIFIED IDEOGRAPH-547D}", 700, 100),
-    ]
+    ornament = line("\N{CJK UNIFIED IDEOGRAPH-4E09}\N{CJK UNIFIED IDEOGRAPH-547D}", 800, 100)
+    lines = [line("THE SHALLOWS", 100, 100), line("Nicholas Carr", 500, 100), ornament]
     (book,) = books_of(lines, TWO_SPINES, SIZE)
-    assert [one.text for one in book.group.lines] == ["THE SHALLOWS"]
+    assert {one.text for one in book.group.lines} == {"THE SHALLOWS", "Nicholas Carr"}
+
+
+def test_boxes_without_a_single_name_are_no_books() -> None:
+    lines = [line("BELGIAN CHOCOLATE", 100, 100), line("BISCUITS WITH NUTS", 100, 150)]
+    assert books_of(lines, TWO_SPINES, SIZE) == []
+
+
+def test_a_title_whose_author_could_not_be_read_is_a_book_among_others() -> None:
+    lines = [line("THE SHALLOWS", 100, 100), line("Nicholas Carr", 500, 100), line("ATOMIC HABITS", 100, 150)]
+    assert {book.title for book in books_of(lines, TWO_SPINES, SIZE)} == {"THE SHALLOWS", "ATOMIC HABITS"}
 
 
 def test_no_lines_are_no_books() -> None:

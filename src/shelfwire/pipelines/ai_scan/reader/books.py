@@ -35,6 +35,8 @@ _LARGE: Final = 0.75
 """Height of a title as a share of what is usual in its photo: what is smaller is text on a cover, or no book's."""
 _ONE_KIND: Final = 0.4
 """Difference in looking like a name up to which two pieces may be one."""
+_NAMES: Final = 3
+_NAMED_SHARE: Final = 0.25
 _OTHER_SCRIPT: Final = 0.2
 """Share of a photo's letters from which on Chinese and Japanese are taken for text."""
 
@@ -184,7 +186,19 @@ def books_of(lines: Sequence[Line], edges: Edges, size: tuple[int, int]) -> list
     spines = spines_of(_of_one_script(lines), edges, size)
     said = [said for said in map(read_spine, spines) if said.title]
     usual = float(np.median([one.height for one in said])) if said else 0.0
-    return [one for one in said if is_book(one, usual)]
+    books = [one for one in said if is_book(one, usual)]
+    return books if is_shelf(books) else []
+
+
+def is_shelf(books: Sequence[Said]) -> bool:
+    """Tell whether what was read in a photo are books: on spines there are names; on boxes, signs and screens are none.
+
+    One name that looks like one will do, or several words that stand where names do, or one on each, if not too few of
+    the books have any.
+    """
+    names = sum(bool(book.authors) for book in books)
+    known = any(is_name(name) for book in books for name in book.authors)
+    return (known or names >= min(_NAMES, len(books))) and names >= _NAMED_SHARE * len(books)
 
 
 def is_book(said: Said, usual: float) -> bool:

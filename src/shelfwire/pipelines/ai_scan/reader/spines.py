@@ -17,6 +17,8 @@ from shelfwire.pipelines.ai_scan.reader.edges import Edges, covered
 from shelfwire.pipelines.ai_scan.reader.lines import Line
 from shelfwire.pipelines.ai_scan.reader.rows import PARALLEL, Row, across, lean, rows_of, with_edges
 
+_EDGED: Final = 3.0
+"""Line heights from the middle of a line within which an edge is close."""
 _OVER: Final = 0.3
 """A board reaches beyond both edges of a spine, by this share of its thickness."""
 _GAP: Final = 25.0
@@ -64,8 +66,8 @@ class Group:
 
     @property
     def edged(self) -> bool:
-        """Whether an edge was seen along any of its lines."""
-        return any(np.isfinite(room) for row in self.rows for room in (row.above, row.below))
+        """Whether an edge was seen close along any of its lines: the text of a spine fills much of its thickness."""
+        return any(min(row.above, row.below) < _EDGED * row.height for row in self.rows)
 
     @property
     def lines(self) -> list[Line]:
