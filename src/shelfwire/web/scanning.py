@@ -191,8 +191,11 @@ async def _json(body: bytes, write: Write) -> Form:
 
 
 def _decoded(at: int, text: str) -> bytes:
+    """Decode base64, as a data URL too, and wrapped as mail and the command `base64` wrap it."""
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
     try:
-        data = base64.b64decode(text, validate=True)
+        data = base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError) as error:
         raise ShelfwireError(Code.INVALID_REQUEST, f"images[{at}].data is no base64: {error}") from None
     if not data:

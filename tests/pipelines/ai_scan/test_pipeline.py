@@ -144,6 +144,14 @@ async def test_photos_in_json_go_by_their_own_index(tmp_path: Path) -> None:
     assert [(book["title"][-5:], book["photo"]) for book in state["results"]["books"]] == [("10 20", 0), ("11 21", 1)]
 
 
+async def test_photos_in_json_may_be_data_urls_and_wrapped_in_lines(tmp_path: Path) -> None:
+    wrapped = base64.encodebytes(photo(DUNE)).decode()
+    url = f"data:image/png;base64,{base64.b64encode(photo(EMMA)).decode()}"
+    async with scanning(tmp_path) as server:
+        state = await server.ended(await made(server, BATCH, json={"images": [{"data": wrapped}, {"data": url}]}))
+    assert [book["title"][-5:] for book in state["results"]["books"]] == ["10 20", "11 21"]
+
+
 async def test_a_photo_that_cannot_be_read_is_a_failed_item_and_the_rest_go_on(tmp_path: Path) -> None:
     photos = photo(RED), b"<svg/>", photo(DUNE, kind="WEBP"), photo(EMMA)[:60]
     async with scanning(tmp_path) as server:
