@@ -1,7 +1,9 @@
 """The second half of a build: editions get their works and authors, and books are made findable by ISBN and by name."""
 
 import json
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -9,7 +11,7 @@ from msgspec.structs import replace
 
 from shelfwire.catalogue.database import APPLICATION_ID, FORMAT, MOST_WORD_LETTERS, SCHEMA
 from shelfwire.catalogue.entry import Entry, pack, unpack
-from shelfwire.catalogue.stage import Stage, connect, numbers
+from shelfwire.catalogue.stage import Stage, connect, numbers, set_up
 from shelfwire.catalogue.text import name_of, words
 
 SHORTEST_SPELLING: Final = 4
@@ -26,22 +28,36 @@ _WORKS: Final = """
 SELECT id, authors, entry FROM work WHERE id > ? AND id NOT IN (SELECT work FROM told) ORDER BY id LIMIT ?
 """
 _AUTHORS: Final = "SELECT id, name FROM author WHERE id IN (SELECT value FROM json_each(?))"
-_KNOWN: Final = "SELECT key, richness FROM name WHERE key IN (SELECT value FROM json_each(?))"
-_BOOK: Final = "INSERT INTO book VALUES (?, ?)"
-_ISBN: Final = """
-INSERT INTO isbn VALUES (?, ?, ?) ON CONFLICT (isbn) DO UPDATE SET book = excluded.book, richness = excluded.richness
-WHERE excluded.richness > isbn.richness
-"""
-_NAME: Final = """
-INSERT INTO name (key, title, rest, author, book, richness) VALUES (?, ?, ?, ?, ?, ?)
-ON CONFLICT (key) DO UPDATE SET book = excluded.book, richness = excluded.richness
-"""
+_TELL: Final = "INSERT OR IGNORE INTO told VALUES (?)"
+_BOOK: Final = "INSERT INTO book VALUES (?, ?, ?, ?, ?, ?, ?)"
+_ISBN: Final = "INSERT INTO isbn VALUES (?, ?, ?)"
+
+# Sorting once is sequential, where keeping an index in order book by book would turn over all of it again and again.
+_SORTED: Final = {
+    # With max(), SQLite takes the other columns from the row that has it.
+    "name": """
+        INSERT INTO out.name (title, rest, author, book)
+        SELECT title, rest, author, id FROM (
+            SELECT title, rest, author, id, max(richness) FROM main.book WHERE title <> '' GROUP BY key
+        )
+    """,
+    "isbn": """
+        INSERT INTO out.isbn
+        SELECT isbn, book FROM (SELECT isbn, book, max(richness) FROM main.isbn GROUP BY isbn)
+    """,
+    "book": """
+        INSERT INTO out.book SELECT book.id, book.entry
+        FROM (SELECT book FROM out.name UNION SELECT book FROM out.isbn ORDER BY 1) AS answer
+        JOIN main.book ON book.id = answer.book
+    """,
+}
 _INDEX_NAMES: Final = """
-INSERT INTO names (rowid, title, rest, author) SELECT id, title, rest, author FROM name WHERE id > ? AND id <= ?
+INSERT INTO out.names (rowid, title, rest, author) SELECT id, title, rest, author FROM out.name WHERE id > ? AND id <= ?
 """
-_WORDS: Final = "INSERT INTO word (word, names) SELECT term, doc FROM counts WHERE length(term) <= ?"
+_WORDS: Final = "INSERT INTO out.word (word, names) SELECT term, doc FROM out.counts WHERE length(term) <= ?"
 _SPELLINGS: Final = """
-INSERT INTO spellings (rowid, word) SELECT id, ? || word || ? FROM word WHERE id > ? AND id <= ? AND length(word) >= ?
+INSERT INTO out.spellings (rowid, word)
+SELECT id, ? || word || ? FROM out.word WHERE id > ? AND id <= ? AND length(word) >= ?
 """
 
 
@@ -51,11 +67,11 @@ class _Pass(NamedTuple):
     table: str
     sql: str
     entries: Callable[[list[Any]], list[Entry]]
-    only_new: bool
+    is_work: bool = False
 
 
 class Joiner:
-    """Fills the catalogue's file from the stage.
+    """Makes books of what is on the stage, and fills the catalogue's file with them. Close it before the stage.
 
     Args:
         stage: what was read, all of it.
@@ -64,54 +80,47 @@ class Joiner:
     """
 
     def __init__(self, stage: Stage, path: Path, batch: int) -> None:
-        self._stage = stage
+        self._db = stage.db
         self._batch = batch
-        self._db = connect(path)
-        if not self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-            self._db.executescript(f"BEGIN;{SCHEMA};COMMIT")
-        self._next_book = 1 + self._count("SELECT max(id) FROM book")
+        attach(self._db, path)
+        self._next_book = 1 + self._count("SELECT max(id) FROM main.book")
 
     def close(self) -> None:
-        """Close the file."""
-        self._db.close()
+        """Let go of the file."""
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+        self._db.execute("DETACH out")
 
     def join(self) -> Iterator[tuple[int, int]]:
-        """Make books of everything; tells after each batch how many are done, of how many."""
+        """Give editions and works their authors; tells after each batch how many are done, of how many."""
         passes = (
-            _Pass("edition", _EDITIONS, self._of_editions, only_new=False),
-            _Pass("row", _ROWS, _of_rows, only_new=False),
-            # Last, so that a work becomes a book of its own only if no edition has its title.
-            _Pass("work", _WORKS, self._of_works, only_new=True),
+            _Pass("edition", _EDITIONS, self._of_editions),
+            _Pass("row", _ROWS, _of_rows),
+            # Last, when it is known which works have an edition under their very name.
+            _Pass("work", _WORKS, self._of_works, is_work=True),
         )
-        total = sum(self._staged(one.table) for one in passes)
-        done = 0
-        for one in passes:
-            last, count = self._standing(one.table)
-            while rows := self._stage.db.execute(one.sql, (last, self._batch)).fetchall():
-                last, count = rows[-1][0], count + len(rows)
-                self._db.execute("BEGIN")
-                self._add(one.entries(rows), only_new=one.only_new)
-                self._stand(one.table, last, count)
-                self._db.execute("COMMIT")
-                yield done + count, total
-            done += self._staged(one.table)
-            yield done, total
+        totals = [self._count(f"SELECT count(*) FROM {one.table}") for one in passes]  # noqa: S608 - ours
+        for number, one in enumerate(passes):
+            last, done = self._standing(one.table)
+            while rows := self._db.execute(one.sql, (last, self._batch)).fetchall():
+                last, done = rows[-1][0], done + len(rows)
+                with self._transaction():
+                    self._add(one.entries(rows), is_work=one.is_work)
+                    self._db.execute("INSERT OR REPLACE INTO joined VALUES (?, ?, ?)", (one.table, last, done))
+                yield sum(totals[:number]) + done, sum(totals)
+            yield sum(totals[: number + 1]), sum(totals)
 
     def index(self) -> Iterator[tuple[int, int]]:
-        """Make the books findable by their words; tells after each batch how many are done, of how many."""
-        names = self._count("SELECT max(id) FROM name")
-        for done in self._in_batches("names", names, lambda start, stop: (_INDEX_NAMES, (start, stop))):
+        """Sort the books and make them findable; tells after each step how many are done, of how many."""
+        for what, sql in _SORTED.items():
+            self._once(what, sql)
+        names = self._count("SELECT max(id) FROM out.name")
+        for done in self._in_batches("names", names, _INDEX_NAMES, ()):
             yield done, 2 * names
-        if not self._standing("words")[1]:
-            self._db.execute("BEGIN")
-            self._db.execute("INSERT INTO names (names) VALUES ('optimize')")
-            self._db.execute(_WORDS, (MOST_WORD_LETTERS,))
-            self._stand("words", 0, 1)
-            self._db.execute("COMMIT")
-        found = self._count("SELECT max(id) FROM word")
-        edges = (EDGE, EDGE)
-        spell = lambda start, stop: (_SPELLINGS, (*edges, start, stop, SHORTEST_SPELLING))  # noqa: E731
-        for done in self._in_batches("spellings", found, spell):
+        self._once("optimize", "INSERT INTO out.names (names) VALUES ('optimize')")
+        self._once("words", _WORDS, (MOST_WORD_LETTERS,))
+        found = self._count("SELECT max(id) FROM out.word")
+        for done in self._in_batches("spellings", found, _SPELLINGS, (EDGE, EDGE), (SHORTEST_SPELLING,)):
             yield names + names * done // max(1, found), 2 * names
 
     def finish(self) -> tuple[int, int, int]:
@@ -120,28 +129,43 @@ class Joiner:
         Returns:
             How many books, ISBNs and names it has.
         """
-        self._db.execute("INSERT INTO spellings (spellings) VALUES ('optimize')")
-        counts = [self._count(f"SELECT count(*) FROM {table}") for table in ("book", "isbn", "name")]  # noqa: S608 - ours
-        self._db.execute("ANALYZE")
-        self._db.execute("PRAGMA synchronous = FULL")
-        self._db.execute("BEGIN")
-        self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        self._db.execute(f"PRAGMA user_version = {FORMAT}")
-        self._db.execute("COMMIT")
+        self._once("merge", "INSERT INTO out.spellings (spellings) VALUES ('optimize')")
+        counts = [self._count(f"SELECT count(*) FROM out.{table}") for table in ("book", "isbn", "name")]  # noqa: S608
+        self._db.execute("ANALYZE out")
+        self._db.execute("PRAGMA out.synchronous = FULL")
+        with self._transaction():
+            self._db.execute(f"PRAGMA out.application_id = {APPLICATION_ID}")
+            self._db.execute(f"PRAGMA out.user_version = {FORMAT}")
         books, isbns, names = counts
         return books, isbns, names
 
+    def _once(self, what: str, sql: str, values: tuple[Any, ...] = ()) -> None:
+        """Do a step that is one statement, unless it is done."""
+        if not self._done(what):
+            with self._transaction():
+                self._db.execute(sql, values)
+                self._note(what, 1)
+
     def _in_batches(
-        self, step: str, total: int, statement: Callable[[int, int], tuple[str, tuple[Any, ...]]]
+        self, what: str, total: int, sql: str, before: tuple[Any, ...], after: tuple[Any, ...] = ()
     ) -> Iterator[int]:
-        done, _ = self._standing(step)
+        done = self._done(what)
         while done < total:
             start, done = done, min(total, done + 4 * self._batch)
-            self._db.execute("BEGIN")
-            self._db.execute(*statement(start, done))
-            self._stand(step, done, done)
-            self._db.execute("COMMIT")
+            with self._transaction():
+                self._db.execute(sql, (*before, start, done, *after))
+                self._note(what, done)
             yield done
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
 
     def _of_editions(self, rows: list[Any]) -> list[Entry]:
         people = self._people([joined for row in rows for joined in (row[1], row[3]) if joined])
@@ -153,9 +177,9 @@ class Joiner:
                 entries.append(replace(entry, authors=_named(authors, people)))
                 continue
             entries.append(_edition(entry, unpack(work), named or _named(authors, people)))
-            if entries[-1].work_title is None and named:
-                told.append(number)
-        self._stage.tell(told)
+            if entries[-1].work_title is None:
+                told.append((number,))
+        self._db.executemany(_TELL, told)
         return entries
 
     def _of_works(self, rows: list[Any]) -> list[Entry]:
@@ -164,46 +188,46 @@ class Joiner:
 
     def _people(self, authors: Iterable[str]) -> dict[int, str]:
         wanted = sorted({number for joined in set(authors) for number in numbers(joined)})
-        return dict(self._stage.db.execute(_AUTHORS, (json.dumps(wanted),)))
+        return dict(self._db.execute(_AUTHORS, (json.dumps(wanted),)))
 
-    def _add(self, entries: Sequence[Entry], *, only_new: bool) -> None:
-        names = [name_of(entry.title, entry.subtitle, entry.authors) for entry in entries]
-        keys = [name.key for name in names]
-        known: dict[int, int] = dict(self._db.execute(_KNOWN, (json.dumps(sorted(set(keys))),)))
-        books: list[tuple[int, bytes]] = []
+    def _add(self, entries: Sequence[Entry], *, is_work: bool) -> None:
+        books: list[tuple[Any, ...]] = []
         isbns: list[tuple[int, int, int]] = []
-        titles: list[tuple[Any, ...]] = []
-        for entry, name, key in zip(entries, names, keys, strict=True):
-            packed = pack(entry)
-            # Of two books that would answer the same question, the one that says more does.
-            richness = len(packed)
-            best = known.get(key, 0)
-            leads = bool(name.title) and richness > best and not (only_new and best)
-            if leads or entry.isbn13s:
-                book, self._next_book = self._next_book, self._next_book + 1
-                books.append((book, packed))
-                isbns += ((int(isbn), book, richness) for isbn in entry.isbn13s)
-                if leads:
-                    known[key] = richness
-                    titles.append((key, *name, book, richness))
+        for book, entry in enumerate(entries, self._next_book):
+            name, packed = name_of(entry.title, entry.subtitle, entry.authors), pack(entry)
+            # Of two books that would answer the same question, the one that says more does; a work is the last resort.
+            richness = 0 if is_work else len(packed)
+            books.append((book, name.key, *name, richness, packed))
+            if entry.isbn13s:
+                isbns += [(int(isbn), book, richness) for isbn in entry.isbn13s]
+        self._next_book += len(entries)
         self._db.executemany(_BOOK, books)
         self._db.executemany(_ISBN, isbns)
-        self._db.executemany(_NAME, titles)
 
-    def _standing(self, step: str) -> tuple[int, int]:
-        """Where a step is: the last number that is done, and how many are."""
-        found = self._db.execute("SELECT value FROM progress WHERE key = ?", (step,)).fetchone()
-        last, count = json.loads(found[0]) if found else (0, 0)
-        return last, count
+    def _standing(self, table: str) -> tuple[int, int]:
+        """Where a pass is: the last number that is done, and how many are."""
+        found = self._db.execute("SELECT last, done FROM joined WHERE what = ?", (table,)).fetchone()
+        return found or (0, 0)
 
-    def _stand(self, step: str, last: int, count: int) -> None:
-        self._db.execute("INSERT OR REPLACE INTO progress VALUES (?, ?)", (step, json.dumps([last, count])))
+    def _done(self, what: str) -> int:
+        return self._count("SELECT value FROM out.progress WHERE key = ?", (what,))
 
-    def _staged(self, table: str) -> int:
-        return int(self._stage.db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608 - ours
+    def _note(self, what: str, done: int) -> None:
+        self._db.execute("INSERT OR REPLACE INTO out.progress VALUES (?, ?)", (what, done))
 
-    def _count(self, sql: str) -> int:
-        return int(self._db.execute(sql).fetchone()[0] or 0)
+    def _count(self, sql: str, values: tuple[Any, ...] = ()) -> int:
+        found = self._db.execute(sql, values).fetchone()
+        return int(found[0] or 0) if found else 0
+
+
+def attach(db: sqlite3.Connection, path: Path) -> None:
+    """Have a connection know the catalogue's file, with its tables, as `out`."""
+    own = connect(path)
+    if not own.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+        own.executescript(f"BEGIN;{SCHEMA};COMMIT")
+    own.close()
+    db.execute("ATTACH ? AS out", (str(path),))
+    set_up(db, "out")
 
 
 def _of_rows(rows: list[Any]) -> list[Entry]:

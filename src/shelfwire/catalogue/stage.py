@@ -24,7 +24,13 @@ CREATE TABLE bad (file INTEGER NOT NULL, line INTEGER NOT NULL, why TEXT NOT NUL
 CREATE TABLE author (id INTEGER PRIMARY KEY, name TEXT NOT NULL);
 CREATE TABLE work (id INTEGER PRIMARY KEY, authors TEXT NOT NULL, entry BLOB NOT NULL);
 CREATE TABLE edition (id INTEGER PRIMARY KEY, work INTEGER NOT NULL, authors TEXT NOT NULL, entry BLOB NOT NULL);
+CREATE TABLE joined (what TEXT PRIMARY KEY, last INTEGER NOT NULL, done INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE told (work INTEGER PRIMARY KEY);
+CREATE TABLE book (
+    id INTEGER PRIMARY KEY, key INTEGER NOT NULL, title TEXT NOT NULL, rest TEXT NOT NULL, author TEXT NOT NULL,
+    richness INTEGER NOT NULL, entry BLOB NOT NULL
+);
+CREATE TABLE isbn (isbn INTEGER NOT NULL, book INTEGER NOT NULL, richness INTEGER NOT NULL);
 CREATE TABLE row (id INTEGER PRIMARY KEY, entry BLOB NOT NULL);
 """
 
@@ -83,12 +89,6 @@ class Stage:
         """The first bad lines of this file: their numbers, and what is wrong with each."""
         return self.db.execute("SELECT line, why FROM bad WHERE file = ? ORDER BY line", (file,)).fetchall()
 
-    def tell(self, works: Iterable[int]) -> None:
-        """Keep that an edition has become a book under the very name of each of these works."""
-        self.db.execute("BEGIN")
-        self.db.executemany("INSERT OR IGNORE INTO told VALUES (?)", [(work,) for work in works])
-        self.db.execute("COMMIT")
-
     def put(self, file: int, records: Sequence[Record], *, is_last: bool) -> None:
         """Keep what these records hold, and that they have been read, in one transaction."""
         standing = self.standing(file)
@@ -113,13 +113,14 @@ class Stage:
 def connect(path: Path) -> sqlite3.Connection:
     """Open a file that a build writes: what is committed outlives the process."""
     db = sqlite3.connect(path, isolation_level=None)
-    _set_up(db)
+    set_up(db)
     return db
 
 
-def _set_up(db: sqlite3.Connection) -> None:
-    db.execute("PRAGMA synchronous = NORMAL")
-    db.execute("PRAGMA cache_size = -65536")
+def set_up(db: sqlite3.Connection, schema: str = "main") -> None:
+    """Write with little ado: transactions are whole, and only the last ones may be lost with the power."""
+    db.execute(f"PRAGMA {schema}.synchronous = NORMAL")
+    db.execute(f"PRAGMA {schema}.cache_size = -65536")
 
 
 def numbers(joined: str) -> list[int]:
@@ -156,7 +157,7 @@ def _claimed(path: Path) -> sqlite3.Connection:
     """Open the file so that no other process can until it is closed; what is no database there is replaced."""
     db = sqlite3.connect(path, isolation_level=None, timeout=0)
     try:
-        _set_up(db)
+        set_up(db)
         db.execute("PRAGMA locking_mode = EXCLUSIVE")
         db.execute("BEGIN EXCLUSIVE")
         db.execute("COMMIT")

@@ -1,5 +1,6 @@
 """`shelfwire catalogue`: builds a local catalogue of books, and looks into one."""
 
+import gc
 import os
 import sys
 import time
@@ -41,6 +42,7 @@ def build_catalogue(file: Path, /, *files: Path, out: Path) -> int:
     from shelfwire.pipelines.csv_import.entries import find_rows  # noqa: PLC0415 - search does not need it
 
     began = time.monotonic()
+    gc.disable()  # millions of small objects and no cycles: looking for these takes a sixth of the time
     with ExitStack() as stack:
         shown = stack.enter_context(_Shown(Console(stderr=True, highlight=False)))
         try:
