@@ -79,9 +79,10 @@ async def books(server: Server, job: dict[str, Any]) -> list[tuple[str, ...]]:
     return [(book["title"], *book["authors"]) for book in done]
 
 
-async def test_a_known_export_never_leaves_the_machine(tmp_path: Path, fake: FakeGemini) -> None:
-    async with importing(tmp_path, fake) as server:
-        state = await server.ended(await server.submit(EXPORT.read_bytes()))
+@pytest.mark.parametrize("wish", ["auto", "always"])
+async def test_a_known_export_never_leaves_the_machine(make_server: MakeServer, fake: FakeGemini, wish: str) -> None:
+    async with make_server(gemini_url=fake.url, gemini_api_key=Secret(KEY)) as server:
+        state = await server.ended((await wished(server, wish, EXPORT.read_bytes())).json()["data"])
     assert state["status"] == "complete"
     assert fake.calls == []
     assert "Gemini" not in state["summary"]

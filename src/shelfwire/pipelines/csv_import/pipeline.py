@@ -86,7 +86,7 @@ class CsvImport:
         Raises:
             ShelfwireError: `E_INVALID_REQUEST`: it must be asked, and there is no key.
         """
-        if wish is Wish.NEVER or (wish is Wish.AUTO and file.doubt is None):
+        if wish is Wish.NEVER or file.is_known_export or (wish is Wish.AUTO and file.doubt is None):
             return None
         if (kept := await job.kept(DECISION)) is not None:
             return None if kept == OFFLINE else Doubt(kept.decode())

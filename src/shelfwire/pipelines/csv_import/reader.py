@@ -36,6 +36,11 @@ class BookFile:
         self.doubt = doubt_of(layout)
         self._plan(layout)
 
+    @property
+    def is_known_export(self) -> bool:
+        """Whether a site or program that is known has written it; nothing of such a file leaves the machine."""
+        return self.source != GENERIC
+
     def _plan(self, layout: Layout) -> None:
         self._layout = layout
         self.source = layout.columns.source
