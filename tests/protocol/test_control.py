@@ -151,3 +151,16 @@ def test_a_retry_of_a_retry_that_never_counted_is_about_the_same_items() -> None
     uncounted = msgspec.structs.replace(CANCELED, total=None)
     assert control.left_undone(uncounted, (), [3, 8]) == [3, 8]
     assert control.left_undone(uncounted, (), None) is None
+
+
+@pytest.mark.parametrize("state", [QUEUED, RUNNING, PAUSED, CANCELING])
+def test_a_job_that_expires_unfinished_ends_as_canceled_and_says_why(state: JobState) -> None:
+    ended = control.expire(state, POLICY, now=NOW)
+    assert ended.status is Status.CANCELED
+    assert ended.error is not None
+    assert ended.error.message == "The job made no progress and has expired"
+    assert ended.seq == state.seq + 1
+
+
+def test_an_ended_job_that_expires_stays_as_it_ended() -> None:
+    assert control.expire(COMPLETE, POLICY, now=NOW) is COMPLETE
