@@ -23,7 +23,7 @@ from shelfwire.pipelines.ai_scan.reader.geometry import (
 
 _COARSE: Final = 1024
 """Pixels of the longer side: enough to see which way the text of a photo runs."""
-_SAMPLES: Final = 10
+_SAMPLES: Final = 6
 """Lines read in both directions, along each axis, to see which way the text runs."""
 _SIDES: Final = ((15.0, 2560), (28.0, 1600), (math.inf, 1280))
 """Pixels of the longer side in which text is looked for, by the height in the coarse photo that half of the lines stay
