@@ -37,6 +37,11 @@ class Enriching:
         self.found = sum(FOUND in body for body in bodies)
         self.missed = sum(MISSED in body for body in bodies)
 
+    @property
+    def summary(self) -> str:
+        """What came of it, for a person."""
+        return counted(self.found, self.missed)
+
     async def look_up(self, index: int, title: str, authors: Sequence[str], isbn: str | None = None) -> dict[str, Any]:
         """What to add to a result: `enriched`, an `EnrichedBook`; or `enrichmentError`, if nobody knows the book.
 
@@ -59,14 +64,14 @@ class Enriching:
         return {"enriched": msgspec.to_builtins(book)}
 
 
-async def enriching(job: Job, outside: Outside) -> Enriching | None:
+async def enriching_of(job: Job, outside: Outside) -> Enriching | None:
     """Return what looks books up for a job, if that was wished for when it was made."""
     if await job.input(ENRICH_INPUT) != WISHED:
         return None
     return Enriching(outside, await job.log() if job.attempt > 1 else ())
 
 
-def told(found: int, missed: int) -> str:
-    """What came of it, for a person."""
+def counted(found: int, missed: int) -> str:
+    """How many books were enriched, for a person."""
     whole = found + missed
     return f"{found:,} of {whole:,} {'book' if whole == 1 else 'books'} enriched"

@@ -15,8 +15,7 @@ from shelfwire.pipelines.ai_scan.books import Confirmed
 from shelfwire.pipelines.ai_scan.confirming import agreeing
 from shelfwire.pipelines.ai_scan.readers import OfflineReader, PhotoReader, Reading
 from shelfwire.pipelines.ai_scan.talk import Spine
-from shelfwire.pipelines.enriching import Enriching, told
-from shelfwire.pipelines.enriching import enriching as enriching_of
+from shelfwire.pipelines.enriching import Enriching, counted, enriching_of
 from shelfwire.pipelines.outside import Outside
 
 
@@ -139,7 +138,7 @@ class _Tally:
             parts.append(f"{doubtful:,} to be looked at")
         if any(_looked_up(book) for book in found):
             enriched = sum("enriched" in book for book in found)
-            parts.append(told(enriched, len(found) - enriched))
+            parts.append(counted(enriched, len(found) - enriched))
         if failed:
             parts.append(f"{_counted(failed, 'photo')} could not be read")
         if instead := sum("insteadOf" in result for result in self._results):

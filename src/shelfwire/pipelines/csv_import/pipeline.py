@@ -14,9 +14,7 @@ from shelfwire.pipelines.csv_import.confidence import Doubt
 from shelfwire.pipelines.csv_import.duplicates import SeenBooks
 from shelfwire.pipelines.csv_import.problems import RepeatedBook, RowProblem, UnreadableCsv
 from shelfwire.pipelines.csv_import.reader import BookFile, read
-from shelfwire.pipelines.enriching import AT_ONCE, Enriching
-from shelfwire.pipelines.enriching import enriching as enriching_of
-from shelfwire.pipelines.enriching import told as told_of_enriching
+from shelfwire.pipelines.enriching import AT_ONCE, Enriching, enriching_of
 from shelfwire.pipelines.outside import Outside
 from shelfwire.wishes import NO_KEY, NO_KEY_FOR_A_PERSON, WISH_INPUT, Wish
 
@@ -66,7 +64,7 @@ class CsvImport:
         doubt = await self._to_ask(job, wish, file)
         if doubt is None:
             await self._import(job, file, verdicts(file), enriching)
-            return _joined(summary(job.succeeded, job.failed), _enriched(enriching))
+            return _joined(summary(job.succeeded, job.failed), enriching.summary if enriching else "")
         required = self._outside.gemini_required
         asking = Asking(job, self._outside.gemini, required=required)
         text = doubt is Doubt.TEXT or not await _explained(file, asking)
@@ -76,7 +74,7 @@ class CsvImport:
         else:
             await self._import(job, file, verdicts(file), enriching)
         helped = help_of(asking, required=required)
-        return _joined(summary(job.succeeded, job.failed), _enriched(enriching), helped)
+        return _joined(summary(job.succeeded, job.failed), enriching.summary if enriching else "", helped)
 
     async def _to_ask(self, job: Job, wish: Wish, file: BookFile) -> Doubt | None:
         """What Gemini is asked about, if it is.
@@ -132,10 +130,6 @@ def _record(job: Job, index: int, verdict: Verdict, more: Mapping[str, Any] | No
 
 def _joined(*parts: str) -> str:
     return ". ".join(part for part in parts if part)
-
-
-def _enriched(enriching: Enriching | None) -> str:
-    return "" if enriching is None else told_of_enriching(enriching.found, enriching.missed)
 
 
 def verdicts(file: BookFile) -> Iterator[Verdict]:
