@@ -1,14 +1,14 @@
 """Lines of text in a photo: found and read in whichever direction they run."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
 import numpy as np
 
-from shelfwire.pipelines.ai_scan.reader.engine import Engine, Word
+from shelfwire.pipelines.ai_scan.reader.engine import Engine, Reading, Word
 from shelfwire.pipelines.ai_scan.reader.geometry import (
     Pixels,
     Quad,
@@ -36,6 +36,8 @@ _RIM: Final = 3
 """Pixels: text this close to the rim of a strip is cut off, and whole in the next."""
 _MOST: Final = 400
 """Lines that are read along one axis, the largest: no photo takes for ever."""
+_TOLD_OF: Final = 12
+"""Of so many lines one is told of while they are read: about twice a second."""
 _SURE: Final = 0.8
 """A line read below this may stand on its head."""
 _LEAST: Final = 0.45
@@ -86,8 +88,14 @@ class Page:
     lines: tuple[Line, ...]
 
 
-def page_of(image: Pixels, engine: Engine) -> Page:
-    """Find and read the text of a photo, along both axes."""
+def page_of(image: Pixels, engine: Engine, seen: Callable[[str], None]) -> Page:
+    """Find and read the text of a photo, along both axes.
+
+    Args:
+        image: the photo.
+        engine: finds and reads.
+        seen: is told of a text now and then while there is more to read.
+    """
     scale = min(1.0, _COARSE / max(image.shape))
     coarse = [quad / np.float32(scale) for quad in engine.detect(scaled(image, scale))]
     main, cross = _directions(image, coarse, engine)
@@ -95,8 +103,8 @@ def page_of(image: Pixels, engine: Engine) -> Page:
     heights = [min(sides(quad)) * scale for quad in coarse if _runs(quad, 0) or _runs(quad, 1)]
     usual = float(np.median(heights)) if heights else _SIDES[0][0]
     side = next(side for below, side in _SIDES if usual < below)
-    lines = _lines(page, 0, side, engine)
-    lines += _lines(page, (cross - main) % 4, side, engine)
+    lines = _lines(page, 0, side, engine, seen)
+    lines += _lines(page, (cross - main) % 4, side, engine, seen)
     return Page(page, main, tuple(distinct(lines)))
 
 
@@ -119,7 +127,7 @@ def _runs(quad: Quad, axis: int) -> bool:
     return along > 2 * across if axis == 0 else across > 2 * along
 
 
-def _lines(page: Pixels, turns: int, side: int, engine: Engine) -> list[Line]:
+def _lines(page: Pixels, turns: int, side: int, engine: Engine, seen: Callable[[str], None]) -> list[Line]:
     """Lines that run along the photo turned by `turns` quarters, in the pixels of the unturned one."""
     size = page.shape[1], page.shape[0]
     image = turned(page, turns)
@@ -128,7 +136,7 @@ def _lines(page: Pixels, turns: int, side: int, engine: Engine) -> list[Line]:
     quads = [quad for quad in quads if sides(quad)[0] > 0.8 * sides(quad)[1]]
     quads = sorted(quads, key=lambda quad: -sides(quad)[0] * sides(quad)[1])[:_MOST]
     back = (4 - turns) % 4
-    upright = engine.read([cut(image, quad) for quad in quads])
+    upright = _read(engine, [cut(image, quad) for quad in quads], seen)
     doubtful = [index for index, reading in enumerate(upright) if reading.score < _SURE]
     flipped = engine.read([cut(image, quads[index], 2) for index in doubtful])
     other = dict(zip(doubtful, flipped, strict=True))
@@ -141,6 +149,18 @@ def _lines(page: Pixels, turns: int, side: int, engine: Engine) -> list[Line]:
         if line.score >= _LEAST and line.letters:
             lines.append(line)
     return lines
+
+
+def _read(engine: Engine, crops: Sequence[Pixels], seen: Callable[[str], None]) -> list[Reading]:
+    """Read crops, and tell of the clearest text in every few."""
+    readings: list[Reading] = []
+    for start in range(0, len(crops), _TOLD_OF):
+        some = engine.read(crops[start : start + _TOLD_OF])
+        clearest = max(some, key=lambda reading: reading.score * len(reading.text))
+        if clearest.score >= _SURE:
+            seen(clearest.text)
+        readings += some
+    return readings
 
 
 def _found(image: Pixels, engine: Engine) -> list[Quad]:

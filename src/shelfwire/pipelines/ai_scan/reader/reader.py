@@ -11,6 +11,7 @@ from shelfwire.pipelines.ai_scan.reader.edges import Edges
 from shelfwire.pipelines.ai_scan.reader.engine import Engine
 from shelfwire.pipelines.ai_scan.reader.geometry import Pixels, turned_points
 from shelfwire.pipelines.ai_scan.reader.lines import Page, page_of
+from shelfwire.pipelines.ai_scan.reader.order import Extent, reading_order
 from shelfwire.pipelines.ai_scan.talk import Spine
 
 
@@ -32,18 +33,21 @@ class Reader:
 
         Args:
             image: height x width x 3, RGB, upright as the camera meant it; turned by quarters it is read as well.
-            on_title: is told each title as soon as it is known.
+            on_title: is told what stands on spines while they are read, then each title, in the order of the books.
+
+        Returns:
+            The books in the order in which a person would name them.
 
         Raises:
             ValueError: the image has another shape, or more than MAX_PIXELS.
         """
         _check(image)
-        page = page_of(image, self._engine)
+        page = page_of(image, self._engine, on_title)
         size = page.image.shape[1], page.image.shape[0]
-        spines = []
-        for said in books_of(page.lines, Edges.of(page.image), size):
-            on_title(said.title)
-            spines.append(_spine(said, page))
+        found = list(books_of(page.lines, Edges.of(page.image), size))
+        spines = [_spine(found[index], page) for index in reading_order([_extent(said) for said in found])]
+        for spine in spines:
+            on_title(spine.title)
         return spines
 
 
@@ -52,6 +56,11 @@ def _check(image: Pixels) -> None:
         raise ValueError(f"A photo is height x width x 3 bytes, not {image.shape} of {image.dtype}")
     if image.shape[0] * image.shape[1] > MAX_PIXELS:
         raise ValueError(f"The photo has more than {MAX_PIXELS // 1_000_000} million pixels. Make it smaller")
+
+
+def _extent(said: Said) -> Extent:
+    corners = np.concatenate([line.quad for line in said.group.lines])
+    return Extent(*corners.min(axis=0).tolist(), *corners.max(axis=0).tolist())
 
 
 def _spine(said: Said, page: Page) -> Spine:
