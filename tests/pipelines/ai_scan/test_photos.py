@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.images import MAX_PIXELS, kind_of
@@ -199,3 +199,18 @@ def test_a_photo_is_known_by_its_first_bytes(head: bytes, kind: str | None) -> N
 def test_whatever_comes_is_opened_or_refused_in_words(data: bytes, start: bytes) -> None:
     with contextlib.suppress(ShelfwireError):
         assert opened(start + data).mode == "RGB"
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_photo_whose_exif_is_damaged_is_opened_all_the_same(kind: str) -> None:
+    image = opened(saved(shelf(), kind, exif=b"Exif\0\0this is no EXIF"))
+    assert image.size == (96, 64)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_photo_of_any_kind_is_turned_upright(kind: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    upright = ImageOps.exif_transpose(Image.open(io.BytesIO(saved(shelf(), kind, exif=exif, lossless=True))))
+    assert opened(saved(shelf(), kind, exif=exif, lossless=True)).tobytes() == upright.convert("RGB").tobytes()

@@ -5,7 +5,7 @@ import warnings
 from typing import Final
 
 import pi_heif
-from PIL import Image, ImageOps
+from PIL import Image
 
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.images import HEAD_BYTES, KINDS, MAX_PIXELS, kind_of
@@ -15,6 +15,17 @@ MIN_SIDE: Final = 32
 MAX_SENT_SIDE: Final = 3072
 """Pixels of the longer side of a photo that is sent to somebody else: Gemini cuts photos into tiles of 768."""
 SENT_QUALITY: Final = 88
+_ORIENTATION: Final = 0x0112
+_TURNS: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What turns a photo upright, by its EXIF's orientation."""
 _SIXTEEN_BITS: Final = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 
 
@@ -37,7 +48,7 @@ def opened(data: bytes) -> Image.Image:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(data), formats=_formats(kind))
             _check_size(*image.size)
-            return _flattened(ImageOps.exif_transpose(image))
+            return _flattened(_upright(image))
     except ShelfwireError:
         raise
     except Image.DecompressionBombError:
@@ -71,8 +82,16 @@ def _check_size(width: int, height: int) -> None:
         raise _unreadable(f"It has {width} x {height} pixels, too few to read anything in")
 
 
-def _flattened(image: Image.Image) -> Image.Image:
+def _upright(image: Image.Image) -> Image.Image:
     image.load()
+    try:
+        turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # noqa: BLE001 - parsers raise whatever they trip over, and the pixels are sound without it
+        turn = None
+    return image if turn is None else image.transpose(turn)
+
+
+def _flattened(image: Image.Image) -> Image.Image:
     if image.mode in _SIXTEEN_BITS:
         return image.convert("I").point(lambda value: value / 256, "L").convert("RGB")
     if image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info:
