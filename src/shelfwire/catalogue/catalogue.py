@@ -22,7 +22,7 @@ LEAST: Final = 0.45
 """What fits less is no answer."""
 _CANDIDATES: Final = 60
 _MOST_TERMS: Final = 8
-_MOST_NAMES: Final = 6_000
+_MOST_NAMES: Final = 2_000
 """Words that are in so many names together are compared one by one; what is more frequent only narrows down."""
 _MOST_ASKED_WORDS: Final = 24
 _LOOKED_INTO: Final = 5

@@ -13,6 +13,7 @@ from shelfwire.catalogue.joining import EDGE, SHORTEST_SPELLING
 MOST_SPELLINGS: Final = 3
 """So many right spellings of one wrong word are looked for."""
 _LOOKED_AT: Final = 60
+_TRIPLE: Final = 3
 _SHORT: Final = 5
 _MIDDLING: Final = 9
 _SHORTEST_PART: Final = 2
@@ -42,22 +43,43 @@ def terms_for(db: sqlite3.Connection, asked: Sequence[str]) -> dict[str, int]:
     terms |= {pair: there[pair] for pair in pairs if pair in there}
     for word in dict.fromkeys(asked):
         if word not in there:
-            terms |= _spellings(db, word)
-            if _SHORTEST_SPLIT <= len(word) <= _LONGEST_SPLIT:
-                terms |= _parts(db, word)
+            likest = _spellings(db, word)
+            if not likest and _SHORTEST_SPLIT <= len(word) <= _LONGEST_SPLIT:
+                likest = _parts(db, word)
+            terms |= likest
     return terms
 
 
 def _spellings(db: sqlite3.Connection, word: str) -> dict[str, int]:
-    """The likest words: one letter wrong in a short word, three in a long one."""
+    """The likest words: one letter wrong in a short word, three in a long one.
+
+    An error spoils one part of a word and leaves the others as they are, so that words with a part in common are looked
+    at first; only if none of these is alike, those that have any three letters in common.
+    """
     if len(word) < SHORTEST_SPELLING - 1:
         return {}
     edged = f"{EDGE}{word}{EDGE}"
-    parts = " OR ".join(f'"{edged[start : start + 3]}"' for start in range(len(edged) - 2))
+    triples = [edged[start : start + _TRIPLE] for start in range(len(edged) - _TRIPLE + 1)]
+    for pieces in (_pieces(edged), triples):
+        if pieces and (found := _alike(db, word, pieces)):
+            return found
+    return {}
+
+
+def _pieces(edged: str) -> list[str]:
+    """A word in two parts, or a long one in three; none if they were too short to be looked for."""
+    count = 3 if len(edged) >= 3 * _TRIPLE else 2
+    bounds = [len(edged) * number // count for number in range(count + 1)]
+    pieces = [edged[start:stop] for start, stop in pairwise(bounds)]
+    return pieces if min(map(len, pieces)) >= _TRIPLE else []
+
+
+def _alike(db: sqlite3.Connection, word: str, pieces: Sequence[str]) -> dict[str, int]:
+    query = " OR ".join(f'"{piece}"' for piece in pieces)
     most = 1 if len(word) <= _SHORT else 2 if len(word) <= _MIDDLING else 3
     found = [
         (distance, -names, other)
-        for other, names in db.execute(_LIKE, (parts, _LOOKED_AT))
+        for other, names in db.execute(_LIKE, (query, _LOOKED_AT))
         if (distance := OSA.distance(word, other, score_cutoff=most)) <= most
     ]
     return {other: -names for _, names, other in sorted(found)[:MOST_SPELLINGS]}
