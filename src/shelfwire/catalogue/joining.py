@@ -16,6 +16,8 @@ from shelfwire.catalogue.text import name_of, words
 
 SHORTEST_SPELLING: Final = 4
 """Shorter words are not offered as the right spelling of others: too many are alike."""
+INDEX_BYTES: Final = 32 * 1024 * 1024
+"""So much of an index is gathered before it is written; SQLite's own megabyte makes many parts that must be merged."""
 EDGE: Final = "_"
 """Stands at both ends of a word in the index of spellings, so that its beginning and its end count."""
 
@@ -114,6 +116,8 @@ class Joiner:
         """Sort the books and make them findable; tells after each step how many are done, of how many."""
         for what, sql in _SORTED.items():
             self._once(what, sql)
+        for index in ("names", "spellings"):
+            self._db.execute(f"INSERT INTO out.{index} ({index}, rank) VALUES ('hashsize', ?)", (INDEX_BYTES,))  # noqa: S608
         names = self._count("SELECT max(id) FROM out.name")
         for done in self._in_batches("names", names, _INDEX_NAMES, ()):
             yield done, 2 * names
