@@ -39,10 +39,13 @@ def draw(photos: Sequence[Path], found: Sequence[FoundBook], out: Path) -> list[
         path = out if len(photos) == 1 else out.with_stem(f"{out.stem}-{place + 1}")
         try:
             image = opened(photo.read_bytes())
-            _outline(image, [(book, where) for book in found for where in book.places if where.photo == place])
-            image.save(path, "JPEG", quality=QUALITY)
         except ShelfwireError:
             continue
+        except OSError as error:
+            raise CommandError(f"{photo} cannot be read any more: {error.strerror}") from None
+        _outline(image, [(book, where) for book in found for where in book.places if where.photo == place])
+        try:
+            image.save(path, quality=QUALITY)
         except OSError as error:
             raise CommandError(f"{path} cannot be written: {error.strerror or error}") from None
         warn(f"{path} shows where the books stand")

@@ -70,8 +70,8 @@ def scan(
 
     Args:
         photos: The photos: JPEG, PNG, WebP or HEIC, 20 at most.
-        annotate: Where to write the photo with each book outlined and numbered, as JPEG; of several photos, where to
-            write them with -1, -2 and so on in their names.
+        annotate: Where to write the photo with each book outlined and numbered, as .jpg or .png; of several photos,
+            where to write them with -1, -2 and so on in their names.
         enrich: Look the books up as well, and correct what was misread.
         server: The URL of a running server, such as http://127.0.0.1:8787; or set SHELFWIRE_SERVER.
         data: The data folder to work in without a server; or set SHELFWIRE_DATA.
@@ -305,6 +305,8 @@ def _check_photos(photos: Sequence[Path], annotate: Path | None) -> None:
         )
     for photo in photos:
         _check_file(photo, "photo")
+    if annotate is not None and annotate.suffix.lower() not in {".jpg", ".jpeg", ".png"}:
+        raise CommandError(f"{annotate} is to be written as JPEG or PNG. Give it a name that ends in .jpg or .png")
     if annotate is not None and not annotate.parent.is_dir():
         raise CommandError(f"There is no folder {annotate.parent} to write {annotate.name} to")
 
