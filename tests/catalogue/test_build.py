@@ -178,6 +178,7 @@ def test_a_gzip_that_is_damaged_at_its_beginning_is_told_at_once(tmp_path: Path)
         (gzip.compress(b"Once upon a time\n", mtime=0), "is neither a dump.*must be called Title"),
         (b"\x00\x01\x02\x03" * 999, "is neither a dump"),
         (b"/type/edition\t/books/OL2M\t1\t2024\t{not JSON\n", r"holds no books. Line 1 is not JSON"),
+        (b"/type/edition\t/books/OL2M\t1\t2024\t" + b'{"a":' * 9999, r"holds no books. Line 1 is not JSON"),
     ],
 )
 def test_a_file_that_is_neither_dump_nor_list_is_a_clear_error(tmp_path: Path, data: bytes, words: str) -> None:

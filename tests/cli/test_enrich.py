@@ -72,6 +72,7 @@ def test_a_lookup_is_known_among_the_jobs_and_its_results_can_be_had_later(
     ("name", "content", "said"),
     [
         ("list.json", "{", "is not JSON"),
+        ("list.json", "[" * 9999, "is not JSON"),
         ("list.json", '{"titles": []}', "holds no list of books"),
         ("list.json", "[]", "has no books in it"),
         ("list.csv", "Title,Author\n", "has no books in it"),

@@ -147,7 +147,7 @@ def read_line(line: bytes) -> Author | Work | Edition | None:
                 return _work(number, _decoded(columns[4], _WORKS))
             case _:
                 return _edition(number, _decoded(columns[4], _EDITIONS))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadLine(f"is not JSON: {error}") from None
 
 

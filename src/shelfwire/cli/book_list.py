@@ -35,7 +35,7 @@ def books_in(path: Path) -> list[dict[str, Any]]:
 def _of_json(path: Path, data: bytes) -> list[dict[str, Any]]:
     try:
         content = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CommandError(f"{path} is not JSON: {error}. It is to hold a list such as {FORM}") from None
     books = content.get("books") if isinstance(content, dict) else content
     if not isinstance(books, list):

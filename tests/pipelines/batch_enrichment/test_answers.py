@@ -1,7 +1,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +32,15 @@ class Service:
         self.asked: list[str] = []
         self.headers = {"cache-control": "no-store, max-age=0", "expires": "0", "vary": "*"}
         self.broken = False
+        self.depth = 0
 
     def answer(self, request: httpx2.Request) -> httpx2.Response:
         self.asked.append(request.url.params["q"])
         if self.broken:
             return httpx2.Response(500)
+        if self.depth:
+            nested = b"[" * self.depth + b"]" * self.depth
+            return httpx2.Response(200, content=b'{"items": ' + nested + b"}")
         items = ["a book"] if request.url.params["q"] == "dune" else []
         return httpx2.Response(200, headers=self.headers, json={"items": items})
 
@@ -172,3 +176,15 @@ async def test_a_request_that_alone_fails_is_not_waited_for(tmp_path: Path) -> N
         with pytest.raises(ProviderDown):
             await ask(answers, "dune")
     assert clock.monotonic() == 0
+
+
+async def test_an_answer_that_is_nested_however_deeply_costs_no_more_than_itself(tmp_path: Path) -> None:
+    service = Service()
+    async with service.opened(tmp_path, failures=9999) as answers:
+        for service.depth in (*range(850, 1000, 7), 100_000):
+            with suppress(ProviderDown):
+                await ask(answers, f"nested {service.depth}")
+        with pytest.raises(ProviderDown, match="nested too deeply"):
+            await ask(answers, "nested deepest")
+        service.depth = 0
+        assert await ask(answers, "dune") == ["a book"]

@@ -83,7 +83,9 @@ def test_what_is_no_object_is_named_by_its_index() -> None:
     assert refused(sent({"title": "Emma"}, "Dune")).details == {"index": 1}
 
 
-@pytest.mark.parametrize("content", [b"", b"Title\nEmma\n", b"\xff\xfe{}", b"[]", b"{}", b'{"books": {}}', sent()])
+@pytest.mark.parametrize(
+    "content", [b"", b"Title\nEmma\n", b"\xff\xfe{}", b"[]", b"{}", b'{"books": {}}', sent(), b"[" * 9999]
+)
 def test_what_is_no_list_of_books_is_refused(content: bytes) -> None:
     assert refused(content).user_message
 

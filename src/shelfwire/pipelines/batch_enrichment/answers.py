@@ -29,6 +29,8 @@ GRACE_SECONDS: Final = 5.0
 """How long a service may give no answer before its books are given up with it: most outages are restarts."""
 LOOK_AGAIN_SECONDS: Final = 0.5
 
+NESTED: Final = "answered with JSON that is nested too deeply"
+
 Params = tuple[tuple[str, str], ...]
 
 
@@ -40,6 +42,8 @@ def wrong_json(response: httpx2.Response) -> str | None:
         answer = msgspec.json.decode(response.content)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return "answered with something that is not JSON"
+    except RecursionError:
+        return NESTED
     return None if isinstance(answer, dict) else "answered with JSON that is no object"
 
 
@@ -122,8 +126,11 @@ class Answers:
 
     async def _cached(self, request: httpx2.Request, ask: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
         transport = AsyncCacheTransport(_Asking(self, ask), self._cache, CacheOptions(shared=False))
-        response = await transport.handle_async_request(request)
-        answer: dict[str, Any] = msgspec.json.decode(await response.aread())
+        try:
+            response = await transport.handle_async_request(request)
+            answer: dict[str, Any] = msgspec.json.decode(await response.aread())
+        except RecursionError:  # it could just be read, but with the calls that are open here not be written
+            raise ProviderDown(f"{self._lane.name} {NESTED}") from None
         return answer
 
     def answered(self, answer: dict[str, Any]) -> httpx2.Response:

@@ -35,7 +35,7 @@ def books_of(content: bytes) -> list[AskedBook]:
     """
     try:
         sent = msgspec.json.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise _refused("The request is not JSON", "Send the books as JSON.") from None
     books = sent.get("books") if isinstance(sent, dict) else None
     if not isinstance(books, list) or not books:
