@@ -43,6 +43,12 @@ SAME: list[tuple[str, str | None, str, Sequence[str]]] = [
     ("Good Omens", "Neil Gaiman & Terry Pratchett", "Good Omens", ["Terry Pratchett", "Neil Gaiman"]),
     ("Преступление и наказание", "Достоевский", "Преступление и наказание", ["Fyodor Dostoevsky"]),
     ("Crime & Punishment", "Dostoevsky", "Crime and Punishment", ["Fyodor Dostoyevsky"]),
+    ("Henry IV, Part 1", "Shakespeare", "Henry IV, Part One", ["William Shakespeare"]),
+    ("The Complete Short Stories, Volume 2", "Asimov", "The Complete Short Stories: Volume II", ["Isaac Asimov"]),
+    ("The Two Towers", "Tolkien", "The Two Towers (The Lord of the Rings, #2)", ["J. R. R. Tolkien"]),
+    ("The Two Towers (The Lord of the Rings, #2)", "Tolkien", "The Two Towers", ["J. R. R. Tolkien"]),
+    ("The King and I", None, "The King and I", []),
+    ("Summary of Atomic Habits", None, "Summary of Atomic Habits", []),
 ]
 OTHERS: list[tuple[str, str | None, str, Sequence[str]]] = [
     ("Emma", "Jane Austen", "Emma", ["Kate Brown"]),
@@ -57,6 +63,16 @@ OTHERS: list[tuple[str, str | None, str, Sequence[str]]] = [
     ("A Court of Thorns and Roses", "Maas", "A Court of Mist and Fury", ["Sarah J. Maas"]),
     ("Cosmos", "Carl Sagan", "Cosmos", ["Witold Gombrowicz"]),
     ("Poems", "John Smith", "Poems", ["Adam Smith"]),
+    ("Henry V", "William Shakespeare", "Henry VI", ["William Shakespeare"]),
+    ("Henry IV, Part One", "William Shakespeare", "Henry IV, Part Two", ["William Shakespeare"]),
+    ("The Complete Sherlock Holmes, Volume I", "Doyle", "The Complete Sherlock Holmes, Volume II", ["A. Conan Doyle"]),
+    ("Fables, Vol. IX", "Bill Willingham", "Fables, Vol. X", ["Bill Willingham"]),
+    ("The Collected Stories", "Isaac Asimov", "The Collected Stories 2", ["Isaac Asimov"]),
+    ("The Complete Short Stories Volume 2", "Asimov", "The Complete Short Stories", ["Isaac Asimov"]),
+    ("The 7 Habits of Highly Effective People", None, "Summary of The 7 Habits of Highly Effective People", []),
+    ("The 7 Habits of Highly Effective People", "Covey", "The 7 Habits of Highly Effective People Workbook", ["Covey"]),
+    ("The Hobbit", "Tolkien", "The Hobbit: Abridged", ["J. R. R. Tolkien"]),
+    ("The Russia House", None, "A Russian Journal", ["John Steinbeck"]),
 ]
 
 
@@ -82,6 +98,12 @@ def test_a_title_may_hold_what_the_provider_calls_the_subtitle() -> None:
     record = told("Sapiens", ["Yuval Noah Harari"], subtitle="A Brief History of Humankind")
     for title in ("Sapiens", "Sapiens: A Brief History of Humankind"):
         assert score_by_title(AskedBook(title, "Harari"), record) > 0.9
+
+
+def test_a_study_guide_says_below_its_title_that_it_is_another_book_and_one_with_exercises_is_the_same() -> None:
+    asked = AskedBook("The Hobbit", "Tolkien")
+    assert score_by_title(asked, told("The Hobbit", ["J. R. R. Tolkien"], subtitle="A Study Guide")) < THRESHOLD
+    assert score_by_title(asked, told("The Hobbit", ["J. R. R. Tolkien"], subtitle="A Workbook")) > 0.9
 
 
 def test_a_translation_is_found_by_the_title_of_its_edition_or_of_its_work() -> None:

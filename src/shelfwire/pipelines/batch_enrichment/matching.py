@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Sequence
 from enum import StrEnum
 from functools import lru_cache
+from itertools import pairwise
 from typing import Final
 
 import msgspec
@@ -34,6 +35,8 @@ OTHER_AUTHOR: Final = 0.6
 AGREES: Final = 0.8
 DIFFERS: Final = 0.6
 OTHER_NUMBER: Final = 0.7
+OTHER_KIND: Final = 0.6
+"""What is left where one is a summary, an abridgement or a workbook, and the other the book itself."""
 STRICTNESS: Final = 1.5
 """The power that the likeness of titles is raised to: the books of one series are alike."""
 BARE_TITLE: Final = 0.98
@@ -47,6 +50,29 @@ _IN_BRACKETS: Final = re.compile(r"\s*[(\[][^()\[\]]*[)\]]\s*")
 _SUBTITLE: Final = re.compile(r"\s*(?::|;|\s[-\u2013\u2014/]\s)\s*")
 _NOT_WORDS: Final = re.compile(r"[^\w+#]+|_")
 _NUMBER: Final = re.compile(r"\d+|[ivx]{2,}")
+_COUNTED: Final = frozenset({"volume", "vol", "part", "book", "tome", "band", "teil", "tomo", "parte", "number", "no"})
+"""What is numbered: after one of these, a word or a single letter is a number as well."""
+_SPELT: Final = {
+    word: str(number)
+    for number, words in enumerate(
+        (
+            "i one first",
+            "ii two second",
+            "iii three third",
+            "iv four fourth",
+            "v five fifth",
+            "vi six sixth",
+            "vii seven seventh",
+            "viii eight eighth",
+            "ix nine ninth",
+            "x ten tenth",
+        ),
+        start=1,
+    )
+    for word in words.split()
+}
+_RETOLD: Final = re.compile(r"\b(?:summary|study guide|abridged|cliffs ?notes|spark ?notes|key takeaways)\b")
+_EXERCISES: Final = "workbook"
 _ARTICLES: Final = frozenset({"a", "an", "the", "der", "die", "das", "le", "la", "les", "el", "los", "il", "lo", "de"})
 
 
@@ -120,7 +146,8 @@ def title_similarity(title: str, record: Record) -> float:
     names = [record.title, *([record.work_title] if record.work_title else ())]
     if record.subtitle:
         names.append(f"{record.title}: {record.subtitle}")
-    return max(_titles_alike(title, name) for name in names)
+    same_kind = _is_about_a_book(title) == _is_about_a_book(record.title, record.subtitle)
+    return max(_titles_alike(title, name) for name in names) * (1 if same_kind else OTHER_KIND)
 
 
 def author_similarity(author: str | None, authors: Sequence[str]) -> float | None:
@@ -140,8 +167,23 @@ def _titles_alike(asked: str, told: str) -> float:
         score = max(score, *(PART_OF_TITLE * _alike(bare, part) for part in told_parts))
     elif len(told_parts) < len(parts):
         score = max(score, MORE_THAN_TITLE * _alike(parts[0], told_bare))
+    return score * (OTHER_NUMBER if _is_other_number(asked, told) else 1)
+
+
+def _is_about_a_book(title: str, subtitle: str | None = None) -> bool:
+    """Whether it is a summary of another book, or a part of it; many a book with exercises says so in its subtitle."""
+    words = _words(title)
+    return _EXERCISES in words or bool(_RETOLD.search(" ".join((*words, *_words(subtitle or "")))))
+
+
+def _is_other_number(asked: str, told: str) -> bool:
+    """Whether two titles are of different volumes, years or kings."""
     numbers, told_numbers = _numbers(asked), _numbers(told)
-    return score * (OTHER_NUMBER if numbers and told_numbers and numbers != told_numbers else 1)
+    if numbers and told_numbers:
+        return numbers != told_numbers
+    # Where only one has a number, the first volume often goes by the title of all; and what stands behind the title or
+    # in brackets is often left out.
+    return not _numbers(main_title(asked)) | _numbers(main_title(told)) <= {"1"}
 
 
 def main_title(title: str) -> str:
@@ -174,7 +216,12 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def _numbers(title: str) -> frozenset[str]:
-    return frozenset(word for word in _words(title) if _NUMBER.fullmatch(word))
+    words = _words(title)
+    found = {_SPELT.get(word, word.lstrip("0") or "0") for word in words if _NUMBER.fullmatch(word)}
+    found.update(_SPELT[word] for what, word in pairwise(words) if what in _COUNTED and word in _SPELT)
+    if len(words) > 1 and len(words[-1]) == 1 and words[-1] in _SPELT:
+        found.add(_SPELT[words[-1]])  # Henry V
+    return frozenset(found)
 
 
 def is_number(title: str) -> bool:
