@@ -108,6 +108,7 @@ def test_a_date_is_kept_as_far_as_it_is_known(given_date: Any, date: str | None)
         ("javascript:alert(1)", None),
         ("https://user:secret@books.google.com/", None),
         ("https://", None),
+        ("https://books.google.com/\x00a", None),
         ("http://[", None),
         (f"https://books.google.com/{'a' * 2000}", None),
         ("a cover", None),
@@ -127,6 +128,8 @@ def test_a_cover_has_a_link_with_https_or_none(link: Any, safe: str | None) -> N
         ("/languages/ger", "de"),
         ("grc", "grc"),
         ("und", None),
+        ("<script>", None),
+        ("English, as far as I know", None),
         ("", None),
         (None, None),
     ],
@@ -138,3 +141,13 @@ def test_a_language_is_told_by_its_short_code_where_it_has_one(given_language: A
 @pytest.mark.parametrize(("given_pages", "pages"), [(412, 412), ("412", 412), (0, None), (-1, None), (True, None)])
 def test_a_number_of_pages_is_a_number_that_books_have(given_pages: Any, pages: int | None) -> None:
     assert values.pages(given_pages) == pages
+
+
+@pytest.mark.parametrize("unsafe", ["\x00", "\x1b", "\x9b", "\u202e"])
+def test_texts_hold_nothing_that_moves_a_cursor_or_turns_a_line_around(unsafe: str) -> None:
+    assert values.text(f"Du{unsafe}ne") == values.description(f"Du{unsafe}ne") == "Du ne"
+
+
+@pytest.mark.parametrize("number", [True, 0, -1, 10**400, "7", None])
+def test_a_cover_without_a_number_that_covers_have_is_none(number: Any) -> None:
+    assert open_library.cover_url(number) is None

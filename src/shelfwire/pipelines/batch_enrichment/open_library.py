@@ -20,6 +20,7 @@ MOST_IN_A_BATCH: Final = 50
 BATCHES_AT_ONCE: Final = 4
 MOST_FOUND: Final = 5
 COVERS: Final = "https://covers.openlibrary.org/b/id"
+MOST_COVERS: Final = 10**12
 
 _WORK_FIELDS: Final = (
     "key",
@@ -156,7 +157,7 @@ def record_of_work(work: Any) -> Record | None:
 
 def cover_url(number: Any) -> str | None:
     """Where the large image of a cover is, by its number."""
-    return f"{COVERS}/{number}-L.jpg" if isinstance(number, int) and number > 0 else None
+    return f"{COVERS}/{number}-L.jpg" if type(number) is int and 0 < number < MOST_COVERS else None
 
 
 def _searched(text: str) -> str:

@@ -17,6 +17,9 @@ MOST_AUTHORS: Final = 50
 MOST_ISBNS: Final = 2_000
 MOST_PAGES: Final = 100_000
 
+_UNSAFE: Final = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Control characters but for white space, and those that turn a line around: no catalogue means them."""
+_CODE: Final = re.compile(r"[a-z]{2,8}")
 _YEAR: Final = re.compile(r"(?<!\d)(1[4-9]\d\d|20\d\d)(?!\d)")
 _LANGUAGES: Final[Mapping[str, str]] = {
     "afr": "af",
@@ -102,7 +105,7 @@ def text(value: Any, most: int = MOST_TEXT_CHARS) -> str | None:
     """A short text in one line, or None."""
     if not isinstance(value, str):
         return None
-    return " ".join(value.split())[:most].strip() or None
+    return " ".join(_UNSAFE.sub(" ", value).split())[:most].strip() or None
 
 
 def texts(values: Any, most: int) -> tuple[str, ...]:
@@ -115,7 +118,8 @@ def description(value: Any) -> str | None:
     value = value.get("value") if isinstance(value, dict) else value
     if not isinstance(value, str):
         return None
-    return plain_text(value[: 2 * MOST_DESCRIPTION_CHARS])[:MOST_DESCRIPTION_CHARS].strip() or None
+    plain = plain_text(value[: 2 * MOST_DESCRIPTION_CHARS])[:MOST_DESCRIPTION_CHARS]
+    return _UNSAFE.sub(" ", plain).strip() or None
 
 
 def date(value: Any) -> str | None:
@@ -142,7 +146,7 @@ def language(value: Any) -> str | None:
     if given is None:
         return None
     code = given.rpartition("/")[2].lower().partition("-")[0].partition("_")[0]
-    return _LANGUAGES.get(code, code) if code not in {"", "und", "mul", "zxx"} else None
+    return _LANGUAGES.get(code, code) if _CODE.fullmatch(code) and code not in {"und", "mul", "zxx"} else None
 
 
 def https(value: Any) -> str | None:
