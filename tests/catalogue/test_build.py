@@ -263,3 +263,15 @@ def test_the_finished_file_is_sound_and_alone(tmp_path: Path) -> None:
     assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     assert db.execute("PRAGMA journal_mode").fetchone() == ("delete",)
     db.close()
+
+
+def test_a_file_that_is_no_catalogue_is_never_replaced(tmp_path: Path) -> None:
+    books, notes = tmp_path / "books.csv", tmp_path / "notes.txt"
+    books.write_text("Title,Author\nEmma,Jane Austen\n")
+    notes.write_text("Buy bread")
+    with pytest.raises(CatalogueError, match=r"books\.csv is what the catalogue is to be built of\. Name another"):
+        built(books, books)
+    with pytest.raises(CatalogueError, match=r"notes\.txt is there already and no catalogue"):
+        built(notes, books)
+    assert (books.read_text()[:5], notes.read_text()) == ("Title", "Buy bread")
+    assert sorted(tmp_path.iterdir()) == [books, notes]

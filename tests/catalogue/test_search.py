@@ -3,6 +3,7 @@
 import sqlite3
 import string
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -190,6 +191,34 @@ def test_a_wrong_old_or_missing_file_is_a_clear_error(tmp_path: Path) -> None:
         db.close()
         with pytest.raises(CatalogueError, match=f"built by {age} version of shelfwire .* Build it again"):
             Catalogue(tmp_path / "books")
+
+
+def test_a_catalogue_that_is_damaged_inside_says_so_when_it_is_asked(tmp_path: Path) -> None:
+    out = tmp_path / "books"
+    built(out, write(tmp_path / "dump.txt", *(edition(n, f"Emma {n}") for n in range(200))))
+    whole = out.read_bytes()
+    out.write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
+    with Catalogue(out) as catalogue:
+        with pytest.raises(CatalogueError, match=r"books is damaged: .* Build it again"):
+            catalogue.search("Emma")
+        with pytest.raises(CatalogueError, match="is damaged"):
+            catalogue.by_isbn(["9780141439587"])
+
+
+@pytest.mark.parametrize("is_replaced", [True, False])
+def test_a_catalogue_whose_file_is_replaced_or_deleted_goes_on_with_the_old_one_in_all_threads(
+    tmp_path: Path, *, is_replaced: bool
+) -> None:
+    out = tmp_path / "books"
+    built(out, write(tmp_path / "old.txt", edition(1, "Emma")))
+    with Catalogue(out) as catalogue:
+        if is_replaced:
+            built(out, write(tmp_path / "new.txt", edition(1, "Dune")))
+        else:
+            out.unlink()
+        with ThreadPoolExecutor(8) as threads:
+            found = list(threads.map(lambda _: [one.entry.title for one in catalogue.search("Emma")], range(200)))
+    assert found == [["Emma"]] * 200
 
 
 TITLES = st.text(st.characters(codec="utf-8"), max_size=60)

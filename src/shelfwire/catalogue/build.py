@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from shelfwire.catalogue.database import STAGE, UNFINISHED
+from shelfwire.catalogue.database import STAGE, UNFINISHED, is_catalogue
 from shelfwire.catalogue.joining import Joiner
 from shelfwire.catalogue.problems import CatalogueError
 from shelfwire.catalogue.sources import FindRows, Source
@@ -103,7 +103,8 @@ def build(
         batch: lines or books in a transaction.
 
     Raises:
-        CatalogueError: a file cannot be used, another build of the same catalogue is running, or the disk is full.
+        CatalogueError: a file cannot be used, `out` is there and no catalogue, another build of the same catalogue is
+            running, or the disk is full.
     """
     beside = {end: out.with_name(out.name + end) for end in (STAGE, UNFINISHED)}
     made_of = [_identity(path) for path in files]
@@ -111,6 +112,7 @@ def build(
         raise CatalogueError("There is nothing to build a catalogue of. Name a dump of Open Library, or a CSV file")
     if out.is_dir() or not out.parent.is_dir():
         raise CatalogueError(f"{out} cannot be written: name a file in a folder that is there")
+    _check_replaceable(out, files)
     for path in files:
         with Source(path, find_rows):
             """A file that is of no use shall be told before hours of work, not after."""
@@ -136,6 +138,18 @@ def build(
         stage.close()
     lines = sum(file.lines for file in read)
     return Built(books, isbns, names, lines, [file for file in read if file.bad], stage.is_continued)
+
+
+def _check_replaceable(out: Path, files: Sequence[Path]) -> None:
+    """Refuse to replace what is no catalogue: a slip in the command shall not cost anybody their list of books."""
+    if not out.exists() or out.stat().st_size == 0:
+        return
+    if any(out.samefile(path) for path in files):
+        raise CatalogueError(f"{out} is what the catalogue is to be built of. Name another file to make: --out FILE")
+    if not is_catalogue(out):
+        raise CatalogueError(
+            f"{out} is there already and no catalogue, so it is not replaced. Name another file to make: --out FILE"
+        )
 
 
 def _read(

@@ -4,7 +4,7 @@ import heapq
 import queue
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple, Self
@@ -26,6 +26,7 @@ _MOST_NAMES: Final = 2_000
 """Words that are in so many names together are compared one by one; what is more frequent only narrows down."""
 _MOST_ASKED_WORDS: Final = 24
 _LOOKED_INTO: Final = 5
+_LOOK_AGAIN_SECONDS: Final = 0.1
 
 _BOOK_OF_ISBN: Final = "SELECT entry FROM isbn JOIN book ON book.id = isbn.book WHERE isbn = ?"
 _ENTRY: Final = "SELECT entry FROM book WHERE id = ?"
@@ -34,6 +35,14 @@ SELECT title, rest, author, book FROM name
 WHERE id IN (SELECT rowid FROM names WHERE names MATCH ? ORDER BY rank LIMIT ?)
 """
 _COUNTS: Final = "SELECT (SELECT count(*) FROM book), (SELECT count(*) FROM isbn), (SELECT count(*) FROM name)"
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from one that has replaced it; None if there is none."""
+    with suppress(OSError):
+        status = path.stat()
+        return status.st_dev, status.st_ino
+    return None
 
 
 class _Candidate(NamedTuple):
@@ -50,7 +59,8 @@ class Catalogue:
         path: what `shelfwire catalogue build` has made.
 
     Raises:
-        CatalogueError: there is none, or it is not finished, or of another form.
+        CatalogueError: there is none, or it is not finished, or of another form. Each question raises it too, where
+            the file turns out to be damaged.
     """
 
     def __init__(self, path: Path) -> None:
@@ -58,6 +68,7 @@ class Catalogue:
         self._idle: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
         self._closed = False
         self._idle.put(connect_to_read(path))
+        self._file = _identity(path)
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -157,6 +168,19 @@ class Catalogue:
     def _entry(self, db: sqlite3.Connection, book: int) -> Entry:
         return unpack(db.execute(_ENTRY, (book,)).fetchone()[0])
 
+    def _another(self) -> sqlite3.Connection:
+        """One more connection; or, where another file or none has the name by now, one that is given back."""
+        if self._file is not None and _identity(self.path) == self._file:
+            with suppress(CatalogueError):
+                db = connect_to_read(self.path)
+                if _identity(self.path) == self._file:
+                    return db
+                db.close()
+        while not self._closed:
+            with suppress(queue.Empty):
+                return self._idle.get(timeout=_LOOK_AGAIN_SECONDS)
+        raise CatalogueError(f"{self.path} has been closed")
+
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         if self._closed:
@@ -164,9 +188,11 @@ class Catalogue:
         try:
             db = self._idle.get_nowait()
         except queue.Empty:
-            db = connect_to_read(self.path)
+            db = self._another()
         try:
             yield db
+        except sqlite3.Error as error:
+            raise CatalogueError(f"{self.path} is damaged: {error}. Build it again") from None
         finally:
             if self._closed:
                 db.close()

@@ -8,6 +8,9 @@ from shelfwire.catalogue.problems import CatalogueError
 
 APPLICATION_ID: Final = 0x53484C46
 """Marks a finished catalogue; a file that is being built does not have it yet."""
+_SQLITE: Final = b"SQLite format 3\0"
+_ID_AT: Final = slice(68, 72)
+"""Where the header of an SQLite file has that number; see https://www.sqlite.org/fileformat.html."""
 FORMAT: Final = 1
 """Raised whenever a catalogue of before can no longer be read."""
 UNFINISHED: Final = ".part"
@@ -69,6 +72,16 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA cache_size = -16384")
     connection.execute("PRAGMA query_only = ON")
     return connection
+
+
+def is_catalogue(path: Path) -> bool:
+    """Whether a file is a finished catalogue, of whatever version and state: its header says so."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_ID_AT.stop)
+    except OSError:
+        return False
+    return head.startswith(_SQLITE) and head[_ID_AT] == APPLICATION_ID.to_bytes(4, "big")
 
 
 def _missing(path: Path) -> str:
