@@ -46,6 +46,18 @@ def test_a_list_in_csv_is_looked_up_and_written_as_csv(
     assert all(book.isbn13 in row for book, row in zip(BOOKS, rows, strict=False))
 
 
+def test_a_list_is_never_written_over_nor_a_folder_found_only_when_the_books_are(
+    shelfwire: Shelfwire, as_csv: Path, tmp_path: Path
+) -> None:
+    before = as_csv.read_text()
+    for output, said in ((as_csv, "is the file to read"), (tmp_path, "is a folder")):
+        refused = shelfwire("enrich", str(as_csv), "--output", str(output))
+        assert refused.returncode == 2
+        assert said in refused.stderr
+    assert as_csv.read_text() == before
+    assert "list.csv" not in shelfwire("jobs").stdout, "nothing was started"
+
+
 @pytest.mark.parametrize("wrapped", [True, False])
 def test_a_list_in_json_is_looked_up_and_written_as_json(
     shelfwire: Shelfwire, known: dict[str, Any], tmp_path: Path, *, wrapped: bool

@@ -114,8 +114,8 @@ def enrich(
     from shelfwire.cli.book_list import books_in  # noqa: PLC0415 - what reads CSV takes time to import
 
     _check_file(file, "list of books")
-    if output is not None and not output.parent.is_dir():
-        raise CommandError(f"There is no folder {output.parent} to write {output.name} to")
+    if output is not None:
+        _check_output(output, [file])
     books = books_in(file)
     visit = Visit(choose_place(server, data, os.environ), _jobs_file(), as_json=json)
     errand = Errand(file.name, "batch_enrichment", lambda client, key: client.enrich(books, idempotency_key=key))
@@ -307,8 +307,18 @@ def _check_photos(photos: Sequence[Path], annotate: Path | None) -> None:
         _check_file(photo, "photo")
     if annotate is not None and annotate.suffix.lower() not in {".jpg", ".jpeg", ".png"}:
         raise CommandError(f"{annotate} is to be written as JPEG or PNG. Give it a name that ends in .jpg or .png")
-    if annotate is not None and not annotate.parent.is_dir():
-        raise CommandError(f"There is no folder {annotate.parent} to write {annotate.name} to")
+    if annotate is not None:
+        _check_output(annotate, photos)
+
+
+def _check_output(output: Path, files: Sequence[Path]) -> None:
+    """Refuse before the work what cannot be written after it, and what would take the place of somebody's own file."""
+    if not output.parent.is_dir():
+        raise CommandError(f"There is no folder {output.parent} to write {output.name} to")
+    if output.is_dir():
+        raise CommandError(f"{output} is a folder. Name a file to write to")
+    if output.exists() and any(output.samefile(file) for file in files):
+        raise CommandError(f"{output} is the file to read. Name another one to write to, so that it is not lost")
 
 
 def _check_file(path: Path, what: str = "CSV file") -> None:
