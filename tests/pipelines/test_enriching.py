@@ -107,3 +107,19 @@ async def test_a_scan_that_is_to_be_enriched_has_the_data_of_what_it_found(tmp_p
     assert (known["review"], known["enriched"]["publisher"]) == (False, "Ace")
     assert (unknown["review"], unknown["enrichmentError"]["code"]) == (True, "E_ENRICHMENT_FAILED")
     assert "1 of 2 books enriched" in state["summary"]
+
+
+async def test_a_catalogue_that_is_damaged_leaves_its_books_to_a_person_and_ends_no_job(tmp_path: Path) -> None:
+    (tmp_path / "known.csv").write_text(KNOWN)
+    build([tmp_path / "known.csv"], tmp_path / "damaged.sqlite3", find_rows=find_rows)
+    whole = (tmp_path / "damaged.sqlite3").read_bytes()
+    (tmp_path / "damaged.sqlite3").write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
+    async with knowing(tmp_path, catalogue=tmp_path / "damaged.sqlite3") as server:
+        state = await done(server, SCAN, content=photo((10, 20, 30)))
+        books = {"books": [{"title": "Emma", "author": "Jane Austen"}]}
+        looked_up = await done(server, "/api/enrichment/batch", json=books)
+    assert state["status"] == "complete", state
+    assert state["results"]["books"]
+    assert all(book["review"] for book in state["results"]["books"])
+    (error,) = looked_up["results"]["errors"]
+    assert error["code"] == "E_PROVIDER_UNAVAILABLE"

@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import structlog
 from rapidfuzz import fuzz
 
 from shelfwire.catalogue.catalogue import Catalogue
+from shelfwire.catalogue.problems import CatalogueError
 from shelfwire.pipelines.ai_scan.books import Confirmed, corrected, normalized, same_numbers
 from shelfwire.pipelines.ai_scan.talk import Spine
 from shelfwire.pipelines.outside import Outside
@@ -14,6 +16,8 @@ from shelfwire.pipelines.outside import Outside
 SAME: Final = 85.0
 """So many of a hundred letters agree where a misreading is more likely than another book."""
 LINES: Final = " | "
+
+log = structlog.get_logger(__name__)
 
 
 class LocalBooks:
@@ -27,11 +31,15 @@ class LocalBooks:
         self._outside = outside
 
     async def confirm(self, spines: Sequence[Spine]) -> Sequence[Confirmed | None]:
-        """Look up what was read; None for each book that the catalogue does not know."""
+        """Look up what was read; None for each book that the catalogue does not know, and for all if it is damaged."""
         catalogue = self._outside.catalogue
         if catalogue is None:
             return [None] * len(spines)
-        return await asyncio.to_thread(lambda: [_confirmed(catalogue, spine) for spine in spines])
+        try:
+            return await asyncio.to_thread(lambda: [_confirmed(catalogue, spine) for spine in spines])
+        except CatalogueError as error:
+            log.warning("the catalogue cannot be asked", reason=str(error))
+            return [None] * len(spines)
 
 
 def agreeing(book: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
