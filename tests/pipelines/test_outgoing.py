@@ -8,14 +8,12 @@ from typing import Any
 import httpx2
 import pytest
 
+from shelfwire.pipelines.limits import Breaker, Limits, Pace
 from shelfwire.pipelines.outgoing import (
     LONGEST_HOLD,
-    Breaker,
     Lane,
     Limited,
-    Limits,
     OutgoingFailure,
-    Pace,
     Refused,
     TimedOut,
     Unavailable,

@@ -3,7 +3,8 @@ import asyncio
 import httpx2
 import pytest
 
-from shelfwire.pipelines.outgoing import MARGIN, REMEMBERED, Haste, Lane, Limits, Pace, TimedOut, Unavailable
+from shelfwire.pipelines.limits import MARGIN, REMEMBERED, Haste, Limits, Pace
+from shelfwire.pipelines.outgoing import Lane, TimedOut, Unavailable
 from shelfwire.testing import FakeClock
 from tests.live import until
 from tests.pipelines.test_outgoing import Answer, World, ok

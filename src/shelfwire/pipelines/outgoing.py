@@ -7,9 +7,7 @@ event loop's clock alone, and neither can be told to hold everybody back because
 import asyncio
 import email.utils
 import random
-from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import UTC
 from typing import Any, Final
 
@@ -17,6 +15,7 @@ import httpx2
 import structlog
 
 from shelfwire.clock import Clock, SystemClock
+from shelfwire.pipelines.limits import Breaker, Haste, Limits, Pace, Slot
 
 OK: Final = range(200, 300)
 TIMEOUTS: Final = frozenset({408, 504})
@@ -25,12 +24,6 @@ SERVER_ERRORS: Final = range(500, 600)
 CONNECT_SECONDS: Final = 10.0
 LONGEST_HOLD: Final = 900.0
 """Seconds; a service that asks for more than this is asked again all the same, lest a slip of its own lasts a year."""
-CATCHING_UP: Final = 1.25
-"""How much faster than evenly requests may follow each other, to make up for timers that were late."""
-MARGIN: Final = 4.0
-"""How much slower than the slowest of the last answers one may be."""
-REMEMBERED: Final = 20
-"""So many are the last answers; fewer tell nothing yet."""
 SENDING: Final = ".send_request_headers.started"
 _OF_THE_WIRE: Final = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 
@@ -73,165 +66,6 @@ class Refused(OutgoingFailure):
         super().__init__(service, f"refused the request with status {status}")
         self.status = status
         self.body = body
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What a service stands, and what a job stands of it.
-
-    Attributes:
-        rate: requests that may begin within any `period`.
-        period: seconds.
-        burst: how many of them may begin at once; the others are spread over the period. None: all of them.
-        at_once: requests under way at a time.
-        attempts: how often a request is sent, at most.
-        timeout: seconds for one attempt from the first byte sent to the last one read.
-        least_timeout: seconds for the first attempt, at least. It has `MARGIN` times as long as the slowest of the last
-            answers took, and each further one twice as long as the one before, so that a request which hangs costs no
-            more than it must where a service is quick. None: every attempt has `timeout`.
-        backoff: seconds before the second attempt, twice as many before each further one; a random half is taken off.
-        longest_backoff: seconds between two attempts, at most.
-        patience: seconds of a wait that the service asked for; a longer one is not waited for but fails at once.
-        failures: how many in a row shut the lane, so that a dead service does not cost every item its attempts.
-        pause: seconds it stays shut; then one request tries how things are.
-        most_bytes: of an answer.
-    """
-
-    rate: int
-    period: float = 1.0
-    burst: int | None = None
-    at_once: int = 4
-    attempts: int = 4
-    timeout: float = 30.0
-    least_timeout: float | None = None
-    backoff: float = 0.5
-    longest_backoff: float = 8.0
-    patience: float = 30.0
-    failures: int = 8
-    pause: float = 30.0
-    most_bytes: int = 8 * 1024 * 1024
-
-
-@dataclass(slots=True)
-class Slot:
-    """When a request began, in seconds."""
-
-    at: float
-
-
-class Pace:
-    """When the next request may begin. Pure: the time, in seconds, is an argument.
-
-    Args:
-        rate: requests that may begin within any `period`.
-        period: seconds.
-        burst: see `Limits.burst`.
-    """
-
-    def __init__(self, rate: int, period: float, burst: int | None = None) -> None:
-        self._begun: deque[Slot] = deque(maxlen=rate)
-        self._period = period
-        self._burst = rate if burst is None else min(burst, rate)
-        self._spread = self._burst * period / rate / CATCHING_UP
-        self._held_until = float("-inf")
-
-    def delay(self, now: float) -> float:
-        """Seconds until the next request may begin; 0 if it may now."""
-        begun = self._begun
-        full = begun[0].at + self._period - now if len(begun) == begun.maxlen else 0.0
-        close = begun[-self._burst].at + self._spread - now if len(begun) >= self._burst < (begun.maxlen or 0) else 0.0
-        return max(self.held(now), full, close)
-
-    def held(self, now: float) -> float:
-        """Seconds left of what the service has asked for; 0 if it has not."""
-        return max(self._held_until - now, 0.0)
-
-    def begin(self, now: float) -> "Slot":
-        """Note that a request begins. Should it be late on its way out, the caller moves the slot to that time."""
-        slot = Slot(now)
-        self._begun.append(slot)
-        return slot
-
-    def hold(self, until: float) -> None:
-        """Let nothing begin before then."""
-        self._held_until = max(self._held_until, until)
-
-
-class Haste:
-    """How long an answer is waited for. Pure.
-
-    Args:
-        least: see `Limits.least_timeout`.
-        most: see `Limits.timeout`.
-    """
-
-    def __init__(self, least: float | None, most: float) -> None:
-        self._least = least
-        self._most = most
-        self._took: deque[float] = deque(maxlen=REMEMBERED)
-
-    def answered(self, seconds: float) -> None:
-        """Note how long an answer took."""
-        self._took.append(seconds)
-
-    def timeout(self, attempt: int) -> float:
-        """Seconds that an attempt has, counted from 1."""
-        if self._least is None or len(self._took) < REMEMBERED:
-            return self._most
-        seconds: float = max(self._least, MARGIN * max(self._took)) * 2 ** (attempt - 1)
-        return min(seconds, self._most)
-
-
-class Breaker:
-    """Whether a service is worth asking. Pure: the time, in seconds, is an argument.
-
-    Args:
-        failures: how many in a row open it.
-        pause: seconds until one request may try how things are.
-    """
-
-    def __init__(self, failures: int, pause: float) -> None:
-        self._most = failures
-        self._pause = pause
-        self._failures = 0
-        self._failing_since: float | None = None
-        self._open_until: float | None = None
-        self._probing = False
-
-    def wait(self, now: float) -> float | None:
-        """None if requests may go out; or the seconds until one may, 0 while one is out to see."""
-        if self._open_until is None or (now >= self._open_until and not self._probing):
-            return None
-        return max(self._open_until - now, 0.0)
-
-    def failing(self, now: float) -> float:
-        """Seconds since the first of the failures in a row; 0 if the last answer was a good one."""
-        return 0.0 if self._failing_since is None else now - self._failing_since
-
-    def begin(self) -> bool:
-        """A request goes out, after `wait` has allowed it. Tell whether it is the one that tries how things are."""
-        self._probing = self._open_until is not None
-        return self._probing
-
-    def succeeded(self) -> bool:
-        """The service gave an answer. Tell whether it had been given up."""
-        was_open = self._open_until is not None
-        self._failures, self._open_until, self._probing = 0, None, False
-        self._failing_since = None
-        return was_open
-
-    def failed(self, now: float, *, probe: bool) -> bool:
-        """The service gave none, to the request that tried how things are or another. Tell whether it is given up."""
-        self._failures += 1
-        self._failing_since = now if self._failing_since is None else self._failing_since
-        opens = probe if self._open_until is not None else self._failures >= self._most
-        if opens:
-            self._open_until, self._probing = now + self._pause, False
-        return opens
-
-    def withdrawn(self, *, probe: bool) -> None:
-        """A request was given up by its sender, which says nothing of the service."""
-        self._probing = self._probing and not probe
 
 
 class Lane:

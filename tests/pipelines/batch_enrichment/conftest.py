@@ -13,7 +13,7 @@ import pytest
 from shelfwire.pipelines.batch_enrichment.composing import limits_for, open_lookups
 from shelfwire.pipelines.batch_enrichment.local import LocalCatalogue
 from shelfwire.pipelines.batch_enrichment.lookups import Lookups
-from shelfwire.pipelines.outgoing import Limits
+from shelfwire.pipelines.limits import Limits
 from shelfwire.settings import Settings
 from tests.catalogues import Catalogues
 

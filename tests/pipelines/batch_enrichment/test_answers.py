@@ -18,7 +18,8 @@ from shelfwire.pipelines.batch_enrichment.answers import (
 )
 from shelfwire.pipelines.batch_enrichment.cache import Cache
 from shelfwire.pipelines.batch_enrichment.port import ProviderDown
-from shelfwire.pipelines.outgoing import Lane, Limits
+from shelfwire.pipelines.limits import Limits
+from shelfwire.pipelines.outgoing import Lane
 from shelfwire.testing import FakeClock
 from tests.live import until
 

@@ -14,7 +14,8 @@ from shelfwire.app import Shelfwire
 from shelfwire.pipelines.csv_import.pipeline import CsvImport
 from shelfwire.pipelines.gemini.adapter import Gemini
 from shelfwire.pipelines.gemini.answers import retry_delay
-from shelfwire.pipelines.outgoing import Lane, Limits
+from shelfwire.pipelines.limits import Limits
+from shelfwire.pipelines.outgoing import Lane
 from shelfwire.pipelines.outside import Outside
 from shelfwire.server import serving
 from shelfwire.settings import Secret, Settings

@@ -11,7 +11,8 @@ from shelfwire.errors import Code
 from shelfwire.pipelines.gemini.adapter import Gemini, limits_of
 from shelfwire.pipelines.gemini.answers import GeminiError, Usage, retry_delay
 from shelfwire.pipelines.gemini.rows import RowText
-from shelfwire.pipelines.outgoing import Lane, Limits
+from shelfwire.pipelines.limits import Limits
+from shelfwire.pipelines.outgoing import Lane
 from shelfwire.settings import Secret, Settings
 from tests.gemini import (
     BAD_KEY,

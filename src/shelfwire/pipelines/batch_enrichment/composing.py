@@ -18,7 +18,8 @@ from shelfwire.pipelines.batch_enrichment.local import Local, LocalCatalogue
 from shelfwire.pipelines.batch_enrichment.lookups import Lookups
 from shelfwire.pipelines.batch_enrichment.open_library import OpenLibrary
 from shelfwire.pipelines.batch_enrichment.port import Provider
-from shelfwire.pipelines.outgoing import Lane, Limits
+from shelfwire.pipelines.limits import Limits
+from shelfwire.pipelines.outgoing import Lane
 from shelfwire.settings import Settings
 
 CACHE_FILE: Final = ("cache", "answers-1.db")

@@ -12,7 +12,8 @@ from shelfwire.pipelines.gemini import photos, rows
 from shelfwire.pipelines.gemini.answers import GeminiError, Usage, refusal, retry_delay, text_of
 from shelfwire.pipelines.gemini.photos import GeminiAnswer
 from shelfwire.pipelines.gemini.rows import ColumnsAnswer, RowsAnswer, RowText
-from shelfwire.pipelines.outgoing import Lane, Limited, Limits, OutgoingFailure, Refused, TimedOut
+from shelfwire.pipelines.limits import Limits
+from shelfwire.pipelines.outgoing import Lane, Limited, OutgoingFailure, Refused, TimedOut
 from shelfwire.settings import Secret, Settings
 
 T = TypeVar("T")
