@@ -288,3 +288,12 @@ class ShelfwireError(Exception):
         self.details = details
         self.affected = tuple(affected)
         super().__init__(f"{code}: {self.message}")
+
+    def told(self) -> dict[str, Any]:
+        """What results say of it: `code`, `message`, `userMessage` and `retryable`."""
+        return {
+            "code": self.code,
+            "message": self.message,
+            "userMessage": self.user_message,
+            "retryable": self.retryable,
+        }

@@ -235,13 +235,7 @@ class Job:
             TypeError: JSON cannot say the details, or the index or the title is something else.
         """
         _check_texts(title)
-        body = {
-            "code": error.code,
-            "message": error.message,
-            "userMessage": error.user_message,
-            "retryable": error.retryable,
-            **details,
-        }
+        body = {**error.told(), **details}
         self._note(index, False, title, body)  # noqa: FBT003 - the order of an Item
         draft = self._draft
         draft.failed += 1

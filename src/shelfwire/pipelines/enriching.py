@@ -58,8 +58,7 @@ class Enriching:
             book = await self._outside.lookups.find(index, asked)
         except ShelfwireError as error:
             self.missed += 1
-            known = {"code": error.code, "message": error.message, "userMessage": error.user_message}
-            return {"enrichmentError": {**known, "retryable": error.retryable, **(error.details or {})}}
+            return {"enrichmentError": {**error.told(), **(error.details or {})}}
         self.found += 1
         return {"enriched": msgspec.to_builtins(book)}
 
