@@ -2,6 +2,8 @@
 
 import sys
 
-from shelfwire.cli import main
+# Processes that are started by this one look at this file too.
+if __name__ == "__main__":
+    from shelfwire.cli import main
 
-sys.exit(main())
+    sys.exit(main())

@@ -27,10 +27,14 @@ _SHORTENED: Final = (
 
 
 class Isbn(msgspec.Struct, frozen=True, gc=False):
-    """A valid ISBN, without hyphens; `isbn10` is None for numbers that begin with 979."""
+    """A valid ISBN, without hyphens."""
 
     isbn13: str
-    isbn10: str | None
+
+    @property
+    def isbn10(self) -> str | None:
+        """The same as ISBN-10; None for numbers that begin with 979, which have none."""
+        return isbn10_of(self.isbn13)
 
 
 def parse_isbn(cell: str) -> Isbn | None:
@@ -43,6 +47,14 @@ def parse_isbn(cell: str) -> Isbn | None:
     if len(cell) == 13 and cell.isascii() and cell.isdigit():  # noqa: PLR2004 - the length of an ISBN-13
         return _from_13_digits(cell)
     return _parse_spelt(cell)
+
+
+def isbn10_of(isbn13: str) -> str | None:
+    """A valid ISBN-13, without hyphens, as ISBN-10; None for numbers that begin with 979, which have none."""
+    if isbn13[2] == "9":
+        return None
+    check = (sum(map(mul, isbn13[3:12].encode(), _WEIGHTS)) - _EXCESS) % 11
+    return isbn13[3:12] + _CHECK_CHARACTERS[check]
 
 
 def looks_like_isbn(cell: str) -> bool:
@@ -80,10 +92,7 @@ def _from_13_digits(digits: str) -> Isbn | None:
     # Each byte is 48 more than its digit; the weights add up to 25, and 25 times 48 leaves no remainder.
     if (sum(codes[::2]) + 3 * sum(codes[1::2])) % 10:
         return None
-    if digits[2] == "9":
-        return Isbn(digits, None)
-    check = (sum(map(mul, codes[3:12], _WEIGHTS)) - _EXCESS) % 11
-    return Isbn(digits, digits[3:12] + _CHECK_CHARACTERS[check])
+    return Isbn(digits)
 
 
 @lru_cache(maxsize=4096)

@@ -7,7 +7,7 @@ import pytest
 
 from shelfwire.catalogue import Catalogue
 from shelfwire.catalogue.build import Built, build
-from shelfwire.pipelines.csv_import.entries import find_rows
+from shelfwire.pipelines.csv_import.entries import find_books
 
 from .dumps import write
 
@@ -15,7 +15,7 @@ Of = Callable[..., Catalogue]
 
 
 def built(out: Path, *files: Path, **more: Any) -> Built:
-    return build(files, out, find_rows=find_rows, **more)
+    return build(files, out, find_books=find_books, **more)
 
 
 @pytest.fixture

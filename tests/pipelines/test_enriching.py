@@ -14,7 +14,7 @@ from shelfwire.jobs.context import Pipeline
 from shelfwire.pipelines.ai_scan.confirming import LocalBooks
 from shelfwire.pipelines.ai_scan.pipeline import AiScan
 from shelfwire.pipelines.ai_scan.process import Opener
-from shelfwire.pipelines.csv_import.entries import find_rows
+from shelfwire.pipelines.csv_import.entries import find_books
 from shelfwire.server import serving
 from shelfwire.settings import Settings
 from tests.live import Server
@@ -40,7 +40,7 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @asynccontextmanager
 async def knowing(folder: Path, **options: Any) -> AsyncIterator[Server]:
     (folder / "known.csv").write_text(KNOWN)
-    build([folder / "known.csv"], folder / "books.sqlite3", find_rows=find_rows)
+    build([folder / "known.csv"], folder / "books.sqlite3", find_books=find_books)
     known = {"catalogue": folder / "books.sqlite3", "providers": ("catalogue",), "create_limit": 0}
     settings = Settings(data=folder / "data", port=0, **{**known, **options})
     app = Shelfwire(settings)
@@ -111,7 +111,7 @@ async def test_a_scan_that_is_to_be_enriched_has_the_data_of_what_it_found(tmp_p
 
 async def test_a_catalogue_that_is_damaged_leaves_its_books_to_a_person_and_ends_no_job(tmp_path: Path) -> None:
     (tmp_path / "known.csv").write_text(KNOWN)
-    build([tmp_path / "known.csv"], tmp_path / "damaged.sqlite3", find_rows=find_rows)
+    build([tmp_path / "known.csv"], tmp_path / "damaged.sqlite3", find_books=find_books)
     whole = (tmp_path / "damaged.sqlite3").read_bytes()
     (tmp_path / "damaged.sqlite3").write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
     async with knowing(tmp_path, catalogue=tmp_path / "damaged.sqlite3") as server:

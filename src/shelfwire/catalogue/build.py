@@ -6,20 +6,27 @@ goes on there. Memory is bounded by the size of a batch.
 
 import contextlib
 import os
-import sqlite3
 import stat
 from collections.abc import Callable, Sequence
+from concurrent.futures import BrokenExecutor, Executor
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import apsw
+
 from shelfwire.catalogue.database import STAGE, UNFINISHED, is_catalogue
-from shelfwire.catalogue.joining import Joiner
+from shelfwire.catalogue.indexing import Indexer
 from shelfwire.catalogue.problems import CatalogueError
-from shelfwire.catalogue.sources import FindRows, Source
+from shelfwire.catalogue.processes import MOST_PROCESSES, processes, understood
+from shelfwire.catalogue.sources import FindBooks, Source
 from shelfwire.catalogue.stage import Stage
 
 BATCH: Final = 5_000
+NAMES_BATCH: Final = 20
+"""So many times more names than lines are in a transaction: each one leaves a part of the index to be merged."""
+SMALL: Final = 8 * 1024 * 1024
+"""Bytes that are read before other processes would have begun."""
 
 
 class Step(StrEnum):
@@ -86,9 +93,10 @@ def build(
     files: Sequence[Path],
     out: Path,
     *,
-    find_rows: FindRows,
+    find_books: FindBooks,
     report: Callable[[Progress], None] = lambda _: None,
     batch: int = BATCH,
+    small: int = SMALL,
 ) -> Built:
     """Build a catalogue.
 
@@ -98,9 +106,10 @@ def build(
     Args:
         files: dumps of Open Library and lists of books, in any order; of a record that is in two, the last counts.
         out: the catalogue's file.
-        find_rows: see there.
+        find_books: see there.
         report: is told how far it is, after every batch; what it raises ends the build.
         batch: lines or books in a transaction.
+        small: bytes up to which files are read by this process alone.
 
     Raises:
         CatalogueError: a file cannot be used, `out` is there and no catalogue, another build of the same catalogue is
@@ -114,23 +123,31 @@ def build(
         raise CatalogueError(f"{out} cannot be written: name a file in a folder that is there")
     _check_replaceable(out, files)
     for path in files:
-        with Source(path, find_rows):
+        with Source(path, find_books):
             """A file that is of no use shall be told before hours of work, not after."""
     stage = Stage(beside[STAGE], made_of)
     try:
         if not stage.is_continued:
             beside[UNFINISHED].unlink(missing_ok=True)
-        read = _read(files, stage, find_rows, report, batch)
-        with contextlib.closing(Joiner(stage, beside[UNFINISHED], batch)) as joiner:
-            for done, total in joiner.join():
+        with contextlib.ExitStack() as stack:
+            is_small = sum(path.stat().st_size for path in files) <= small
+            pool = None if is_small else stack.enter_context(processes(MOST_PROCESSES))
+            read = _read(files, stage, find_books, report, batch, pool)
+        with contextlib.closing(Indexer(stage, beside[UNFINISHED], NAMES_BATCH * batch)) as indexer:
+            for done, total in indexer.join():
                 report(Progress(Step.JOIN, done, total))
-            for done, total in joiner.index():
+            for done, total in indexer.index():
                 report(Progress(Step.INDEX, done, total))
-            books, isbns, names = joiner.finish()
+            books, isbns, names = indexer.finish()
         beside[UNFINISHED].replace(out)
         _sync(out.parent)
         beside[STAGE].unlink()
-    except sqlite3.Error as error:
+    except BrokenExecutor:
+        raise CatalogueError(
+            "A process that reads the files was ended, perhaps for want of memory. Start the build again: it goes on "
+            "there"
+        ) from None
+    except apsw.Error as error:
         raise CatalogueError(
             f"{out} cannot be written: {error}. Make room on the disk, and start the build again: it goes on there"
         ) from None
@@ -153,18 +170,26 @@ def _check_replaceable(out: Path, files: Sequence[Path]) -> None:
 
 
 def _read(
-    files: Sequence[Path], stage: Stage, find_rows: FindRows, report: Callable[[Progress], None], batch: int
+    files: Sequence[Path],
+    stage: Stage,
+    find_books: FindBooks,
+    report: Callable[[Progress], None],
+    batch: int,
+    pool: Executor | None,
 ) -> list[FileRead]:
     sizes = [path.stat().st_size for path in files]
     before, total = 0, sum(sizes)
     for number, path in enumerate(files):
         standing = stage.standing(number)
         if not standing.done:
-            with Source(path, find_rows) as source:
-                report(Progress(Step.READ, before, total, path.name))
-                for records in source.batches(standing.lines, standing.after, batch):
-                    stage.put(number, records, is_last=len(records) < batch)
-                    report(Progress(Step.READ, before + min(source.bytes_read, sizes[number]), total, path.name))
+            report(Progress(Step.READ, before, total, path.name))
+            with (
+                Source(path, find_books) as source,
+                contextlib.closing(source.chunks(number, standing.lines, standing.after, batch)) as chunks,
+            ):
+                for chunk, rows in understood(chunks, pool):
+                    stage.put(number, rows, lines=chunk.lines, after=chunk.after, is_last=chunk.is_last)
+                    report(Progress(Step.READ, before + min(chunk.bytes_read, sizes[number]), total, path.name))
         before += sizes[number]
     return [_file_read(path, number, stage) for number, path in enumerate(files)]
 

@@ -10,8 +10,9 @@ from types import TracebackType
 from typing import Final, NamedTuple, Self
 
 from shelfwire.catalogue import matching
+from shelfwire.catalogue.books import book_of_isbn, book_of_name
 from shelfwire.catalogue.database import connect_to_read
-from shelfwire.catalogue.entry import Entry, Found, unpack
+from shelfwire.catalogue.entry import Entry, Found
 from shelfwire.catalogue.problems import CatalogueError
 from shelfwire.catalogue.recognising import Spine
 from shelfwire.catalogue.spelling import terms_for
@@ -28,8 +29,6 @@ _MOST_ASKED_WORDS: Final = 24
 _LOOKED_INTO: Final = 5
 _LOOK_AGAIN_SECONDS: Final = 0.1
 
-_BOOK_OF_ISBN: Final = "SELECT entry FROM isbn JOIN book ON book.id = isbn.book WHERE isbn = ?"
-_ENTRY: Final = "SELECT entry FROM book WHERE id = ?"
 _MATCHES: Final = """
 SELECT title, rest, author, book FROM name
 WHERE id IN (SELECT rowid FROM names WHERE names MATCH ? ORDER BY rank LIMIT ?)
@@ -97,8 +96,7 @@ class Catalogue:
         """
         wanted = {isbn.isbn13 for text in isbns if (isbn := parse_isbn(text))}
         with self._connection() as db:
-            rows = ((isbn, db.execute(_BOOK_OF_ISBN, (int(isbn),)).fetchone()) for isbn in wanted)
-            return {isbn: unpack(row[0]) for isbn, row in rows if row}
+            return {isbn: book for isbn in wanted if (book := book_of_isbn(db, int(isbn)))}
 
     def search(self, title: str, author: str | None = None, limit: int = 5) -> list[Found]:
         """The books that a title, with or without its author, is most likely meant to name, the best first.
@@ -138,7 +136,7 @@ class Catalogue:
             found = self._candidates(db, spine.words)
             scored = [(spine.score(candidate.name), candidate) for candidate in found]
             nearest = heapq.nlargest(_LOOKED_INTO, scored, key=lambda one: one[0])
-            books = [(self._entry(db, candidate.book), candidate.name) for score, candidate in nearest if score]
+            books = [(book_of_name(db, candidate.book), candidate.name) for score, candidate in nearest if score]
             answers = [Found(entry, spine.score(name, entry.publisher or "")) for entry, name in books]
             best = max(answers, key=lambda answer: answer.score, default=None)
             return best if best is not None and best.score >= LEAST else None
@@ -163,10 +161,7 @@ class Catalogue:
 
     def _best(self, db: sqlite3.Connection, scored: Sequence[tuple[float, _Candidate]], limit: int) -> list[Found]:
         best = heapq.nlargest(limit, scored, key=lambda one: one[0])
-        return [Found(self._entry(db, one.book), score) for score, one in best if score >= LEAST]
-
-    def _entry(self, db: sqlite3.Connection, book: int) -> Entry:
-        return unpack(db.execute(_ENTRY, (book,)).fetchone()[0])
+        return [Found(book_of_name(db, one.book), score) for score, one in best if score >= LEAST]
 
     def _another(self) -> sqlite3.Connection:
         """One more connection; or, where another file or none has the name by now, one that is given back."""

@@ -11,18 +11,26 @@ APPLICATION_ID: Final = 0x53484C46
 _SQLITE: Final = b"SQLite format 3\0"
 _ID_AT: Final = slice(68, 72)
 """Where the header of an SQLite file has that number; see https://www.sqlite.org/fileformat.html."""
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Raised whenever a catalogue of before can no longer be read."""
 UNFINISHED: Final = ".part"
 STAGE: Final = ".stage"
 """What a build puts beside the file, by the ends of their names."""
 MOST_WORD_LETTERS: Final = 40
 """Longer words are none; they are not offered as the right spelling of others."""
+LISTED: Final = 1 << 50
+"""Books of lists have numbers from here on; below are those of editions, and negative ones stand for works."""
+SHORTEST_SPELLING: Final = 4
+"""Shorter words are not either: too many are alike."""
+EDGE: Final = "_"
+"""Stands at both ends of a word in the index of spellings, so that its beginning and its end count."""
 
 # Nothing of `names` is ever read back through the index, so that it need not keep the texts a second time.
 SCHEMA: Final = """
 CREATE TABLE progress (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE book (id INTEGER PRIMARY KEY, entry BLOB NOT NULL);
+CREATE TABLE author (id INTEGER PRIMARY KEY, name TEXT NOT NULL);
+CREATE TABLE work (id INTEGER PRIMARY KEY, authors, entry BLOB NOT NULL);
+CREATE TABLE book (id INTEGER PRIMARY KEY, work INTEGER, authors, entry BLOB NOT NULL);
 CREATE TABLE isbn (isbn INTEGER PRIMARY KEY, book INTEGER NOT NULL);
 CREATE TABLE name (
     id INTEGER PRIMARY KEY, title TEXT NOT NULL, rest TEXT NOT NULL, author TEXT NOT NULL, book INTEGER NOT NULL

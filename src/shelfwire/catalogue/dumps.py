@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
-from shelfwire.catalogue.entry import Entry
+from shelfwire.catalogue.entry import Entry, Numbers, numbers_of
 from shelfwire.isbn import parse_isbn
 
 MOST_TITLE: Final = 1_000
@@ -39,16 +39,16 @@ class Work(NamedTuple):
     """A work: the number in its key, those of its authors, and what else is known."""
 
     id: int
-    authors: tuple[int, ...]
+    authors: Numbers
     entry: Entry
 
 
 class Edition(NamedTuple):
-    """An edition: the number in its key, those of its work (0 for none) and authors, and what else is known."""
+    """An edition: the number in its key, those of its work and authors, and what else is known."""
 
     id: int
-    work: int
-    authors: tuple[int, ...]
+    work: int | None
+    authors: Numbers
     entry: Entry
 
 
@@ -131,22 +131,17 @@ def read_line(line: bytes) -> Author | Work | Edition | None:
     columns = line.split(b"\t", _COLUMNS - 1)
     if len(columns) < _COLUMNS:
         raise BadLine(f"has too few columns: {len(columns)} instead of {_COLUMNS}")
-    kind = columns[0]
-    if kind not in (b"/type/author", b"/type/work", b"/type/edition"):
+    kind, key, _, _, record = columns
+    read = _READ.get(kind)
+    if read is None:
         if kind.startswith(b"/type/"):
             return None
         raise BadLine("does not begin with a type")
-    number = _number(columns[1].decode("ascii", "replace"))
-    if not number:
+    number = _number(str(key, "ascii", "replace"))
+    if number is None:
         raise BadLine("has a key that is none")
     try:
-        match kind:
-            case b"/type/author":
-                return _author(number, _decoded(columns[4], _AUTHORS))
-            case b"/type/work":
-                return _work(number, _decoded(columns[4], _WORKS))
-            case _:
-                return _edition(number, _decoded(columns[4], _EDITIONS))
+        return read(number, record)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadLine(f"is not JSON: {error}") from None
 
@@ -196,103 +191,90 @@ def _reference(value: Any) -> dict[str, Any] | None:
     return {"key": key, "author": {"key": key}} if isinstance(key, str) else None
 
 
-def _author(number: int, record: _AuthorRecord) -> Author | None:
-    name = _text(record.name) or _text(record.personal_name)
+def _author(number: int, data: bytes) -> Author | None:
+    record = _decoded(data, _AUTHORS)
+    name = _text(record.name or record.personal_name or "")
     return Author(number, name) if name else None
 
 
-def _work(number: int, record: _WorkRecord) -> Work | None:
+def _work(number: int, data: bytes) -> Work | None:
+    record = _decoded(data, _WORKS)
     title = _title(record)
     if not title:
         return None
     entry = Entry(
         title=title,
-        subtitle=_text(record.subtitle),
-        published=_text(record.first_publish_date),
-        subjects=_texts(record.subjects),
-        description=_description(record.description),
-        cover_url=_cover(record.covers),
-        identifiers={"openlibraryWork": f"OL{number}W"},
+        subtitle=_text(record.subtitle) if record.subtitle else None,
+        published=_text(record.first_publish_date) if record.first_publish_date else None,
+        subjects=_texts(record.subjects) if record.subjects else (),
+        description=_description(record.description) if record.description else None,
+        cover_url=_cover(record.covers) if record.covers else None,
     )
-    return Work(number, _numbers([role.author for role in record.authors]), entry)
+    return Work(number, _numbers([role.author for role in record.authors]) if record.authors else None, entry)
 
 
-def _edition(number: int, record: _EditionRecord) -> Edition | None:
+def _edition(number: int, data: bytes) -> Edition | None:
+    record = _decoded(data, _EDITIONS)
     title = _title(record)
     if not title:
         return None
-    thirteen, ten = _isbns(record)
     entry = Entry(
         title=title,
-        subtitle=_text(record.subtitle),
-        isbn13s=thirteen,
-        isbn10s=ten,
-        publisher=_first(record.publishers),
-        published=_text(record.publish_date),
+        subtitle=_text(record.subtitle) if record.subtitle else None,
+        isbn13s=_isbns(record.isbn_13 + record.isbn_10),
+        publisher=_text(record.publishers[0]) if record.publishers else None,
+        published=_text(record.publish_date) if record.publish_date else None,
         pages=_pages(record.number_of_pages),
-        language=_language(record.languages),
-        subjects=_texts(record.subjects),
-        description=_description(record.description),
-        cover_url=_cover(record.covers),
-        identifiers=_identifiers(number, record),
+        language=_language(record.languages) if record.languages else None,
+        subjects=_texts(record.subjects) if record.subjects else (),
+        description=_description(record.description) if record.description else None,
+        cover_url=_cover(record.covers) if record.covers else None,
+        identifiers=_identifiers(record),
     )
-    work = _number(record.works[0].key) if record.works else 0
-    return Edition(number, work, _numbers(record.authors), entry)
+    work = _number(record.works[0].key) if record.works else None
+    return Edition(number, work, _numbers(record.authors) if record.authors else None, entry)
 
 
-def _number(key: str) -> int:
-    """The number in "/works/OL45883W", or 0 if there is none."""
-    digits = key.rpartition("/OL")[2][:-1]
+_READ: Final = {b"/type/author": _author, b"/type/work": _work, b"/type/edition": _edition}
+
+
+def _number(key: str) -> int | None:
+    """The number in "/works/OL45883W", or None if there is none."""
+    digits = key[key.rfind("/OL") + 3 : -1]
     # SQLite's integers hold so many digits.
-    return int(digits) if digits.isdecimal() and len(digits) <= _MOST_DIGITS else 0
+    return int(digits) or None if digits.isdecimal() and len(digits) <= _MOST_DIGITS else None
 
 
-def _numbers(keys: Sequence[_Key]) -> tuple[int, ...]:
-    if not keys:
-        return ()
-    numbers = [_number(one.key) for one in keys[:MOST_AUTHORS]]
-    return tuple(dict.fromkeys([number for number in numbers if number]))
+def _numbers(keys: Sequence[_Key]) -> Numbers:
+    return numbers_of([number for one in keys[:MOST_AUTHORS] if (number := _number(one.key))])
 
 
 def _title(record: _WorkRecord | _EditionRecord) -> str | None:
-    title, prefix = _text(record.title, MOST_TITLE), _text(record.title_prefix)
+    title = _text(record.title, MOST_TITLE) if record.title else None
+    prefix = _text(record.title_prefix) if record.title_prefix else None
     return f"{prefix} {title}" if title and prefix else title
 
 
-def _text(value: str | None, most: int = MOST_TEXT) -> str | None:
-    if not value:
-        return None
-    return " ".join(value[: 2 * most].split())[:most].strip() or None
+def _text(value: str, most: int = MOST_TEXT) -> str | None:
+    if len(value) > most:
+        value = value[: 2 * most]
+    return " ".join(value.split())[:most].rstrip() or None
 
 
 def _texts(values: Sequence[str]) -> tuple[str, ...]:
-    if not values:
-        return ()
     found = [_text(value) for value in values[:MOST_SUBJECTS]]
     return tuple(dict.fromkeys([text for text in found if text]))
 
 
-def _first(values: Sequence[str]) -> str | None:
-    return _text(values[0]) if values else None
-
-
-def _description(value: str | _Text | None) -> str | None:
+def _description(value: str | _Text) -> str | None:
     text = value.value if isinstance(value, _Text) else value
-    return text[:MOST_DESCRIPTION].strip() or None if text else None
+    return text[:MOST_DESCRIPTION].strip() or None
 
 
-def _isbns(record: _EditionRecord) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The valid ISBN-13s and ISBN-10s, given or converted."""
-    given = record.isbn_13 + record.isbn_10
-    if not given:
-        return (), ()
-    found = dict([isbn for value in given[:MOST_ISBNS] if (isbn := _isbn(value))])
-    return tuple(found), tuple([isbn10 for isbn10 in found.values() if isbn10])
-
-
-def _isbn(value: str) -> tuple[str, str | None] | None:
-    isbn = parse_isbn(value)
-    return (isbn.isbn13, isbn.isbn10) if isbn else None
+def _isbns(given: Sequence[str]) -> tuple[str, ...]:
+    """The valid ones as ISBN-13."""
+    found = [isbn.isbn13 for value in given[:MOST_ISBNS] if (isbn := parse_isbn(value))]
+    return tuple(dict.fromkeys(found)) if len(found) > 1 else tuple(found)
 
 
 def _pages(value: int | None) -> int | None:
@@ -300,7 +282,7 @@ def _pages(value: int | None) -> int | None:
 
 
 def _language(values: Sequence[_Key]) -> str | None:
-    return values[0].key.rpartition("/")[2][:MOST_TEXT] or None if values else None
+    return values[0].key.rpartition("/")[2][:MOST_TEXT] or None
 
 
 def _cover(values: Sequence[int | None]) -> str | None:
@@ -310,8 +292,8 @@ def _cover(values: Sequence[int | None]) -> str | None:
     return None
 
 
-def _identifiers(number: int, record: _EditionRecord) -> dict[str, str]:
-    numbers = {"openlibrary": f"OL{number}M"}
+def _identifiers(record: _EditionRecord) -> dict[str, str]:
+    numbers = {}
     other = record.identifiers
     for name, values in (
         ("goodreads", other.goodreads),
@@ -320,6 +302,6 @@ def _identifiers(number: int, record: _EditionRecord) -> dict[str, str]:
         ("oclc", record.oclc_numbers),
         ("lccn", record.lccn),
     ):
-        if values and (first := _first(values)):
+        if values and (first := _text(values[0])):
             numbers[name] = first
     return numbers

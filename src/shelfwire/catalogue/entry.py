@@ -1,8 +1,11 @@
 """What the catalogue knows of a book, and how sure it is that a book is the one asked for."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
+
+from shelfwire.isbn import isbn10_of
 
 SURE: Final = 0.8
 """A score of so much or more: title and author both match."""
@@ -19,7 +22,6 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, array_like=True, rename="
         subtitle: the subtitle.
         work_title: the title of the work, where it is another than the edition's.
         isbn13s: valid ISBN-13s, without hyphens.
-        isbn10s: those of them that can be written as ISBN-10.
         publisher: the publisher.
         published: the date of publication as given, such as "1818", "March 2003" or "2003-03-01".
         pages: number of pages.
@@ -35,7 +37,6 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, array_like=True, rename="
     subtitle: str | None = None
     work_title: str | None = None
     isbn13s: tuple[str, ...] = ()
-    isbn10s: tuple[str, ...] = ()
     publisher: str | None = None
     published: str | None = None
     pages: int | None = None
@@ -44,6 +45,22 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, array_like=True, rename="
     description: str | None = None
     cover_url: str | None = None
     identifiers: dict[str, str] = msgspec.field(default_factory=dict)
+
+    @property
+    def isbn10s(self) -> tuple[str, ...]:
+        """Those ISBNs that can be written as ISBN-10, so written."""
+        return tuple(isbn10 for isbn13 in self.isbn13s if (isbn10 := isbn10_of(isbn13)))
+
+
+Numbers = int | str | None
+"""No, one, or several numbers as a JSON array: as a column that SQLite can mostly join by."""
+
+
+def numbers_of(values: Sequence[int]) -> Numbers:
+    """Different numbers as a column has them."""
+    if len(values) == 1:
+        return values[0]  # what most have, and it is done for each line of a dump
+    return f"[{','.join(map(str, dict.fromkeys(values)))}]" if values else None
 
 
 class Found(msgspec.Struct, frozen=True):

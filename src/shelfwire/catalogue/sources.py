@@ -3,15 +3,17 @@
 import gzip
 import io
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final, NamedTuple, Protocol, Self, TypeVar, cast
 
-from shelfwire.catalogue.dumps import FIRST_LINE, Author, BadLine, Edition, Work, read_line
+from shelfwire.catalogue.dumps import FIRST_LINE, BadLine
 from shelfwire.catalogue.entry import Entry
 from shelfwire.catalogue.problems import CatalogueError
+from shelfwire.catalogue.rows import Rows, no_rows, rows_of_lines, rows_of_list
 
 MOST_LINE_BYTES: Final = 8 * 1024 * 1024
 HEAD_BYTES: Final = 65_536
@@ -19,32 +21,41 @@ _BUFFER_BYTES: Final = 262_144
 _GZIP: Final = b"\x1f\x8b"
 
 T = TypeVar("T")
-Item = Author | Work | Edition | Entry | BadLine | None
+Row = Sequence[str] | BadLine
+"""The cells of a row, or what is wrong with it."""
 
 
-class Record(NamedTuple):
-    """What one line or row of a file holds.
+class Chunk(NamedTuple):
+    """Some lines of a file, read but not understood yet.
 
     Attributes:
-        line: its number, from 1.
-        after: where to go on behind it: bytes for dumps, rows for lists.
-        item: what it holds; None if that is of no use.
+        lines: the number of the last of them, from 1; of a list, that row's.
+        after: where to go on behind it: bytes of dumps, rows of lists.
+        bytes_read: how far into the file that is; of a packed file, the bytes it has on the disk.
+        read: tells what they hold. It can be sent to another process.
+        is_last: whether the file ends there.
     """
 
-    line: int
+    lines: int
     after: int
-    item: Item
+    bytes_read: int
+    read: Callable[[], Rows]
+    is_last: bool = False
 
 
-class Rows(Protocol):
-    """A list of books with one book a row, whose columns are known."""
+class BookList(Protocol):
+    """How a list with one book a row is read, whose columns are known. It can be sent to another process."""
 
-    def entries(self, stream: BinaryIO) -> Iterator[tuple[int, Entry | BadLine]]:
-        """Read a file from its beginning: the number of each row, and its book or what is wrong with it."""
+    def rows(self, stream: BinaryIO) -> Iterator[tuple[int, Row]]:
+        """Read a file from its beginning: the number of each row, and its cells or what is wrong with it."""
+        ...
+
+    def entries(self, rows: Iterable[tuple[int, Row]]) -> Iterator[tuple[int, Entry | BadLine]]:
+        """Make books of rows: the number of each, and its book or what is wrong with it."""
         ...
 
 
-FindRows = Callable[[bytes], Rows]
+FindBooks = Callable[[bytes], BookList]
 """Finds the columns of a list of books by its first bytes, or raises ValueError with what the file is instead."""
 
 
@@ -53,13 +64,16 @@ class Source:
 
     Args:
         path: the file, plain or gzip.
-        find_rows: tells what kind of list it is, if it is no dump.
+        find_books: tells what kind of list it is, if it is no dump.
+
+    Attributes:
+        path: the file.
 
     Raises:
         CatalogueError: it cannot be read, or is neither a dump nor a list of books.
     """
 
-    def __init__(self, path: Path, find_rows: FindRows) -> None:
+    def __init__(self, path: Path, find_books: FindBooks) -> None:
         self.path = path
         try:
             self._raw = path.open("rb")
@@ -72,7 +86,7 @@ class Source:
                 "BinaryIO", io.BufferedReader(gzip.GzipFile(fileobj=self._raw), _BUFFER_BYTES) if packed else self._raw
             )
             head = self._guarded(lambda: self._stream.read(HEAD_BYTES))
-            self._rows = self._told_apart(head, find_rows)
+            self._list = None if FIRST_LINE.match(head) else self._listed(head, find_books)
             self._guarded(lambda: self._stream.seek(0))
         except BaseException:
             self._raw.close()
@@ -88,58 +102,69 @@ class Source:
         """Close the file."""
         self._raw.close()
 
-    @property
-    def bytes_read(self) -> int:
-        """How far into the file reading is; of a packed file, the bytes it has on the disk."""
-        return self._raw.tell()
-
-    def batches(self, lines: int, after: int, size: int) -> Iterator[list[Record]]:
-        """Read on from where `after` of a record says, `lines` being its number; from the beginning if both are 0.
+    def chunks(self, file: int, lines: int, after: int, size: int) -> Generator[Chunk]:
+        """Read on from where `lines` and `after` of a chunk say; from the beginning if both are 0.
 
         Args:
+            file: the number of the file among all.
             lines: as above.
             after: as above.
-            size: records in a batch; the last one has fewer, and may have none.
+            size: lines or rows in a chunk, at most.
 
         Raises:
             CatalogueError: the file is damaged, or ends too early.
         """
-        found = self._lines(lines, after) if self._rows is None else self._listed(self._rows, after)
-        batch = [Record(0, 0, None)] * size
-        while len(batch) == size:
-            batch = self._guarded(lambda: list(islice(found, size)))
-            yield batch
+        chunks = self._lines(lines, after, size)
+        if self._list is not None:
+            chunks = self._rows(self._list, file, lines, after, size)
+        while not (chunk := self._guarded(lambda: next(chunks))).is_last:
+            yield chunk
+        yield chunk
 
-    def _lines(self, number: int, offset: int) -> Iterator[Record]:
-        readline = self._stream.readline
+    def _lines(self, number: int, offset: int, size: int) -> Iterator[Chunk]:
         self._stream.seek(offset)
-        while line := readline(MOST_LINE_BYTES):
-            number += 1
-            offset += len(line)
-            if len(line) == MOST_LINE_BYTES and not line.endswith(b"\n"):
-                while (rest := readline(MOST_LINE_BYTES)) and not rest.endswith(b"\n"):
-                    offset += len(rest)
-                offset += len(rest)
-                yield Record(number, offset, BadLine(f"is longer than {MOST_LINE_BYTES:,} bytes"))
-                continue
-            try:
-                item: Item = read_line(line)
-            except BadLine as bad:
-                item = bad if line.strip() else None
-            yield Record(number, offset, item)
+        while lines := self._some_lines(size):
+            first, number = number + 1, number + len(lines)
+            offset += sum(map(len, lines))
+            why = ""
+            if len(lines[-1]) >= MOST_LINE_BYTES and not lines[-1].endswith(b"\n"):
+                lines.pop()
+                offset += self._skip_line()
+                why = f"is longer than {MOST_LINE_BYTES:,} bytes"
+            yield Chunk(number, offset, self._raw.tell(), partial(rows_of_lines, first, lines, why))
+        yield Chunk(number, offset, self._raw.tell(), no_rows, is_last=True)
 
-    def _listed(self, rows: Rows, after: int) -> Iterator[Record]:
-        for count, (row, item) in enumerate(rows.entries(self._stream), 1):
-            if count > after:
-                yield Record(row, count, item)
+    def _some_lines(self, most: int) -> list[bytes]:
+        """The next lines, fewer than `most` if they are long; a piece of one that is too long is the last."""
+        lines, room = [], MOST_LINE_BYTES
+        for line in iter(partial(self._stream.readline, MOST_LINE_BYTES), b""):
+            lines.append(line)
+            room -= len(line)
+            if room <= 0 or len(lines) == most:
+                break
+        return lines
 
-    def _told_apart(self, head: bytes, find_rows: FindRows) -> Rows | None:
-        if FIRST_LINE.match(head):
-            return None
+    def _skip_line(self) -> int:
+        """Read to the end of a line; how many bytes that was."""
+        skipped = 0
+        while rest := self._stream.readline(MOST_LINE_BYTES):
+            skipped += len(rest)
+            if rest.endswith(b"\n"):
+                break
+        return skipped
+
+    def _rows(self, books: BookList, file: int, number: int, after: int, size: int) -> Iterator[Chunk]:
+        found = islice(books.rows(self._stream), after, None)
+        while rows := list(islice(found, size)):
+            number, after = rows[-1][0], after + len(rows)
+            yield Chunk(number, after, self._raw.tell(), partial(_books_of, file, books, rows))
+        yield Chunk(number, after, self._raw.tell(), no_rows, is_last=True)
+
+    def _listed(self, head: bytes, find_books: FindBooks) -> BookList:
         if not head.strip():
             raise CatalogueError(f"{self.path} is empty. Name a dump of Open Library, or a list of books as CSV")
         try:
-            return find_rows(head)
+            return find_books(head)
         except ValueError as error:
             raise CatalogueError(
                 f"{self.path} is neither a dump of Open Library nor a list of books. {error}"
@@ -155,3 +180,7 @@ class Source:
             ) from None
         except OSError as error:
             raise CatalogueError(f"{self.path} cannot be read: {error.strerror or error}") from None
+
+
+def _books_of(file: int, books: BookList, rows: Sequence[tuple[int, Row]]) -> Rows:
+    return rows_of_list(file, books.entries(rows))

@@ -8,7 +8,7 @@ from typing import Final
 
 from rapidfuzz.distance import OSA
 
-from shelfwire.catalogue.joining import EDGE, SHORTEST_SPELLING
+from shelfwire.catalogue.database import EDGE, SHORTEST_SPELLING
 
 MOST_SPELLINGS: Final = 3
 """So many right spellings of one wrong word are looked for."""

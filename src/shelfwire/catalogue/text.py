@@ -1,6 +1,5 @@
 """Texts in the one form in which titles and names are compared and indexed: words of plain letters and digits. Pure."""
 
-import hashlib
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -40,15 +39,11 @@ class Name(NamedTuple):
     rest: str
     author: str
 
-    @property
-    def key(self) -> int:
-        """A number of 63 bits that two names share only if title and author are the same, spaces aside."""
-        whole = f"{self.title}\n{self.author}".replace(" ", "")
-        return int.from_bytes(hashlib.blake2b(whole.encode(), digest_size=8).digest()) >> 1
-
 
 def words(text: str) -> list[str]:
     """The words of a text: transliterated to ASCII, case folded, without apostrophes and punctuation."""
+    if _is_plain(text):
+        return text.lower().split()[:MOST_WORDS]
     if not text.isascii():
         text = anyascii(unicodedata.normalize("NFKC", text))
     if "&" not in text and "+" not in text and "#" not in text:
@@ -58,10 +53,20 @@ def words(text: str) -> list[str]:
 
 def name_of(title: str, subtitle: str | None, authors: Sequence[str]) -> Name:
     """What a book goes by."""
-    main, rest = title_parts(title)
-    beside = without_article(words(f"{rest} {subtitle or ''}")) if rest or subtitle else []
     names = [" ".join(words(author)) for author in authors]
-    return Name(" ".join(main), " ".join(beside), SEPARATOR.join([name for name in names if name]))
+    return Name(*title_of(title, subtitle), SEPARATOR.join([name for name in names if name]))
+
+
+def title_of(title: str, subtitle: str | None) -> tuple[str, str]:
+    """The words of the title of a book, and of what stands beside it; see `Name`."""
+    main, rest = title_parts(title)
+    beside = " ".join(without_article(words(f"{rest} {subtitle or ''}"))) if rest or subtitle else ""
+    return " ".join(main), beside
+
+
+def _is_plain(text: str) -> bool:
+    """Whether a text is of letters, digits and spaces alone, as most are."""
+    return text.isascii() and text.replace(" ", "").isalnum()
 
 
 def title_parts(title: str) -> tuple[list[str], str]:
@@ -69,7 +74,7 @@ def title_parts(title: str) -> tuple[list[str], str]:
 
     Whatever is a title by its letters has a main title: "(Title)" and "The" are one.
     """
-    if not _IN_PARTS.search(title):
+    if _is_plain(title) or not _IN_PARTS.search(title):
         return without_article(words(title)), ""
     bare = _IN_BRACKETS.sub("", title)
     main, *behind = _SUBTITLE.split(bare, maxsplit=1)

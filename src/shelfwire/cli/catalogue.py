@@ -39,14 +39,14 @@ def build_catalogue(file: Path, /, *files: Path, out: Path) -> int:
         files: More of them, in any order.
         out: The file to make; one that is there is replaced at the end, in one moment.
     """
-    from shelfwire.pipelines.csv_import.entries import find_rows  # noqa: PLC0415 - search does not need it
+    from shelfwire.pipelines.csv_import.entries import find_books  # noqa: PLC0415 - search does not need it
 
     began = time.monotonic()
     gc.disable()  # millions of small objects and no cycles: looking for these takes a sixth of the time
     with ExitStack() as stack:
         shown = stack.enter_context(_Shown(Console(stderr=True, highlight=False)))
         try:
-            built = build([file, *files], out, find_rows=find_rows, report=shown.take)
+            built = build([file, *files], out, find_books=find_books, report=shown.take)
         except CatalogueError as error:
             raise CommandError(str(error)) from None
         except KeyboardInterrupt:
@@ -95,8 +95,11 @@ def _found(catalogue: Catalogue, text: str, author: str | None, limit: int) -> S
 
 def _plain(found: Found) -> dict[str, Any]:
     """A book as JSON has it: what is not known is left out."""
-    fields = ((field.encode_name, getattr(found.entry, field.name)) for field in msgspec.structs.fields(Entry))
-    return {"score": round(found.score, 3), "sure": found.is_sure} | {name: value for name, value in fields if value}
+    fields = {field.encode_name: getattr(found.entry, field.name) for field in msgspec.structs.fields(Entry)}
+    fields |= {"isbn10s": found.entry.isbn10s}
+    return {"score": round(found.score, 3), "sure": found.is_sure} | {
+        name: value for name, value in fields.items() if value
+    }
 
 
 def _table(found: Sequence[Found]) -> Table:

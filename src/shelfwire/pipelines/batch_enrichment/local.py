@@ -55,7 +55,7 @@ class Local:
 
 def record_of_entry(entry: Entry) -> Record:
     """A record of an entry of the catalogue."""
-    isbns = values.isbns([*entry.isbn13s, *entry.isbn10s])
+    isbns = values.isbns(list(entry.isbn13s))
     return Record(
         title=entry.title,
         work_title=entry.work_title,

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO, Final
 
 from shelfwire.catalogue.dumps import BadLine
@@ -18,7 +18,7 @@ _SAMPLE_BYTES: Final = 65_536
 _NO_HEADER: Final = "Its first row must name the columns, and one of them must be called Title."
 
 
-def find_rows(head: bytes) -> "BookRows":
+def find_books(head: bytes) -> "BookRows":
     """Find the encoding, the layout and the columns of a list by its first 64 KiB.
 
     Raises:
@@ -33,15 +33,19 @@ def find_rows(head: bytes) -> "BookRows":
 
 
 class BookRows:
-    """A list of books; see `shelfwire.catalogue.sources.Rows`."""
+    """How a list of books is read; see `shelfwire.catalogue.sources.BookList`."""
 
     def __init__(self, layout: Layout, encoding: str) -> None:
         self._layout = layout
         self._encoding = encoding
         self._mapper = BookMapper(layout)
 
-    def entries(self, stream: BinaryIO) -> Iterator[tuple[int, Entry | BadLine]]:
-        """Read the list from its beginning; its own reading marks, reviews and notes are left out."""
+    def __reduce__(self) -> tuple[type["BookRows"], tuple[Layout, str]]:
+        """Send what it is made by: the mapper is of functions, which cannot be sent."""
+        return BookRows, (self._layout, self._encoding)
+
+    def rows(self, stream: BinaryIO) -> Iterator[tuple[int, Sequence[str] | BadLine]]:
+        """Read the list from its beginning."""
         text = io.TextIOWrapper(stream, self._encoding, errors="replace")
         try:
             text.read(self._layout.start)
@@ -58,9 +62,14 @@ class BookRows:
                     yield number, BadLine(f"cannot be read: {error}")
                     continue
                 if number > self._layout.header_row and any(cell.strip() for cell in cells[:MOST_CELLS]):
-                    yield number, self._entry(RawRow(number, cells))
+                    yield number, cells
         finally:
             text.detach()
+
+    def entries(self, rows: Iterable[tuple[int, Sequence[str] | BadLine]]) -> Iterator[tuple[int, Entry | BadLine]]:
+        """Make books of rows; the reader's own marks, reviews and notes are left out."""
+        for number, cells in rows:
+            yield number, cells if isinstance(cells, BadLine) else self._entry(RawRow(number, cells))
 
     def _entry(self, raw: RawRow) -> Entry | BadLine:
         try:
@@ -83,7 +92,6 @@ def entry_of(book: Book, *, is_export: bool) -> Entry:
         authors=book.authors,
         subtitle=book.subtitle,
         isbn13s=(book.isbn13,) if book.isbn13 else (),
-        isbn10s=(book.isbn10,) if book.isbn10 else (),
         publisher=book.publisher,
         published=None if year is None else str(year),
         pages=book.pages,

@@ -1,0 +1,78 @@
+"""Processes that understand what has been read while this one writes, so that a build uses more than one core."""
+
+import gc
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from typing import Final
+
+from shelfwire.catalogue.rows import Rows
+from shelfwire.catalogue.sources import Chunk
+
+MOST_PROCESSES: Final = 4
+"""More are of no use: the one that writes is the slowest then."""
+AHEAD: Final = 2
+"""Chunks that lie ready for each process, so that it need not wait for the next."""
+
+
+@contextmanager
+def processes(most: int) -> Iterator[Executor]:
+    """Processes for `understood`, one for each core; they end with this one, however it ends.
+
+    Args:
+        most: so many at most; at least one.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    pool = ProcessPoolExecutor(
+        max_workers=min(most, cores),
+        # A copy of this process would have its threads' locks, but not its threads.
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_begin,
+    )
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def understood(chunks: Iterable[Chunk], pool: Executor | None) -> Iterator[tuple[Chunk, Rows]]:
+    """What chunks hold, in their order.
+
+    Args:
+        chunks: they are asked for as they are needed, and a few ahead.
+        pool: what does it; None for this process.
+
+    Raises:
+        concurrent.futures.BrokenExecutor: somebody has ended a process of the pool.
+    """
+    if pool is None:
+        yield from ((chunk, chunk.read()) for chunk in chunks)
+        return
+    ahead: deque[tuple[Chunk, Future[Rows]]] = deque()
+    for chunk in chunks:
+        ahead.append((chunk, pool.submit(chunk.read)))
+        if len(ahead) > AHEAD * MOST_PROCESSES:
+            first, rows = ahead.popleft()
+            yield first, rows.result()
+    while ahead:
+        first, rows = ahead.popleft()
+        yield first, rows.result()
+
+
+def _begin() -> None:
+    gc.disable()  # what is read has no cycles
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; the first process says what to do
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Killed, the parent could not tell; the pool's own pipe stays open in its other processes."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -1,0 +1,98 @@
+"""What lines of files hold, as rows of the stage's tables. Pure; where there is much, other processes do it."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+from shelfwire.catalogue.database import LISTED
+from shelfwire.catalogue.dumps import Author, BadLine, Edition, Work, read_line
+from shelfwire.catalogue.entry import Entry, Numbers, numbers_of, pack
+from shelfwire.catalogue.text import name_of, title_of, words
+
+AuthorRow = tuple[int, str, str]
+"""Number, name, and its words."""
+WorkRow = tuple[int, Numbers, bytes, str, str]
+"""Number, authors, packed entry; words of the title, and of what stands beside it."""
+BookRow = tuple[int, int | None, Numbers, str | None, Numbers, bytes, str, str]
+"""Number, work, authors, or else the words of their names; ISBNs, packed entry; words as a work has them."""
+
+_FILE_BITS: Final = 40
+
+
+class Rows(NamedTuple):
+    """What some lines of a file hold.
+
+    Attributes:
+        authors: of a dump.
+        works: of a dump.
+        books: editions of a dump, or books of a list.
+        bad: lines that cannot be read: their numbers, and what is wrong with each.
+    """
+
+    authors: list[AuthorRow]
+    works: list[WorkRow]
+    books: list[BookRow]
+    bad: list[tuple[int, str]]
+
+    @property
+    def kept(self) -> int:
+        """How many lines are of use."""
+        return len(self.authors) + len(self.works) + len(self.books)
+
+
+def no_rows() -> Rows:
+    """Nothing."""
+    return Rows([], [], [], [])
+
+
+def rows_of_lines(first: int, lines: Sequence[bytes], why: str = "") -> Rows:
+    """Read lines of a dump.
+
+    Args:
+        first: the number of the first of them.
+        lines: the lines.
+        why: what is wrong with one more line behind them, if there is one that cannot be read.
+    """
+    rows = no_rows()
+    for number, line in enumerate(lines, first):
+        try:
+            record = read_line(line)
+        except BadLine as bad:
+            if line.strip():
+                rows.bad.append((number, str(bad)))
+            continue
+        if record is not None:
+            _add(rows, record)
+    if why:
+        rows.bad.append((first + len(lines), why))
+    return rows
+
+
+def rows_of_list(file: int, found: Iterable[tuple[int, Entry | BadLine]]) -> Rows:
+    """Keep books of a list.
+
+    Args:
+        file: the number of the list among the files.
+        found: the number of each row, and its book or what is wrong with it.
+    """
+    rows = no_rows()
+    for number, entry in found:
+        if isinstance(entry, BadLine):
+            rows.bad.append((number, str(entry)))
+            continue
+        title, rest, author = name_of(entry.title, entry.subtitle, entry.authors)
+        book = LISTED + (file << _FILE_BITS) + number
+        isbns = numbers_of([int(isbn) for isbn in entry.isbn13s])
+        rows.books.append((book, None, None, author, isbns, pack(entry), title, rest))
+    return rows
+
+
+def _add(rows: Rows, record: Author | Work | Edition) -> None:
+    match record:
+        case Author(number, name):
+            rows.authors.append((number, name, " ".join(words(name))))
+        case Work(number, authors, entry):
+            rows.works.append((number, authors, pack(entry), *title_of(entry.title, entry.subtitle)))
+        case Edition(number, work, authors, entry):
+            isbns = numbers_of([int(isbn) for isbn in entry.isbn13s])
+            row = (number, work, authors, None, isbns, pack(entry), *title_of(entry.title, entry.subtitle))
+            rows.books.append(row)

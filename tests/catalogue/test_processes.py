@@ -1,0 +1,89 @@
+"""A build whose files other processes read, while it writes."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from shelfwire.catalogue import Catalogue, CatalogueError
+from shelfwire.catalogue.build import Progress
+
+from .conftest import built
+from .dumps import author, edition, work, write
+
+BOOKS = 300
+BATCH = 2
+KILL = """
+import os, signal, sys
+from pathlib import Path
+from shelfwire.catalogue.build import build
+from shelfwire.pipelines.csv_import.entries import find_books
+
+def report(progress):
+    if progress.done:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+if __name__ == "__main__":
+    out, *files = map(Path, sys.argv[1:])
+    build(files, out, find_books=find_books, report=report, batch=2, small=0)
+"""
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    """Dumps and a list with bad lines."""
+    editions = [edition(n, f"Book {n}", of=n, isbn_10=[f"{n:09}"]) for n in range(1, BOOKS + 1)]
+    works = [work(n, f"Book {n}", [1 + n % 5, 5]) for n in range(1, BOOKS + 10)]
+    rows = [f"Listed {n},Somebody Else\n" for n in range(50)]
+    return [
+        write(tmp_path / "editions.txt.gz", *editions[:30], "rubbish\n", *editions[30:]),
+        write(tmp_path / "works.txt", *works),
+        write(tmp_path / "list.csv", "Title,Author\n", *rows, ",nobody\n"),
+        write(tmp_path / "authors.txt.gz", *(author(n, f"Author {n}") for n in range(1, 6))),
+    ]
+
+
+def answers(path: Path) -> list[object]:
+    with Catalogue(path) as catalogue:
+        titles = [*(f"Book {n}" for n in range(1, BOOKS + 10)), *(f"Listed {n}" for n in range(50))]
+        return [catalogue.counts(), *(catalogue.search(title, limit=1) for title in titles)]
+
+
+def test_what_other_processes_read_comes_to_the_same(tmp_path: Path, files: list[Path]) -> None:
+    alone = built(tmp_path / "alone", *files)
+    assert built(tmp_path / "together", *files, batch=BATCH, small=0) == alone
+    assert [file.first_bad for file in alone.spoiled] == [
+        [(31, "has too few columns: 1 instead of 5")],
+        [(52, "has neither a title nor an ISBN. Add one and import the file again.")],
+    ]
+    assert answers(tmp_path / "together") == answers(tmp_path / "alone")
+
+
+def test_a_build_whose_processes_are_ended_says_so_and_goes_on_when_it_is_started_again(
+    tmp_path: Path, files: list[Path]
+) -> None:
+    def end_them(progress: Progress) -> None:
+        if progress.done:
+            for process in psutil.Process().children():
+                if "spawn_main" in " ".join(process.cmdline()):
+                    process.kill()
+
+    with pytest.raises(CatalogueError, match=r"A process that reads the files was ended.*Start the build again"):
+        built(tmp_path / "books", *files, batch=BATCH, small=0, report=end_them)
+    result = built(tmp_path / "books", *files, batch=BATCH)
+    assert result == built(tmp_path / "whole", *files)._replace(is_continued=True)
+    assert answers(tmp_path / "books") == answers(tmp_path / "whole")
+
+
+def test_the_processes_of_a_killed_build_end_with_it(tmp_path: Path, files: list[Path]) -> None:
+    script = write(tmp_path / "kill.py", KILL)
+    words = [sys.executable, str(script), str(tmp_path / "books"), *map(str, files)]
+    # They have its output too, so that this would not return before they have ended.
+    killed = subprocess.run(words, env=os.environ, check=False, capture_output=True, timeout=60)  # noqa: S603 - our own
+    assert (killed.returncode, b"Traceback" in killed.stderr) == (-signal.SIGKILL, False), killed.stderr
+    result = built(tmp_path / "books", *files, batch=BATCH)
+    assert result == built(tmp_path / "whole", *files)._replace(is_continued=True)
