@@ -2,8 +2,14 @@
 
 import sys
 
-# Processes that are started by this one look at this file too.
-if __name__ == "__main__":
-    from shelfwire.cli import main
 
+def main() -> int:
+    """Run the command."""
+    # Processes that the command starts import this file too, and need nothing of the command line.
+    from shelfwire.cli import main as command  # noqa: PLC0415
+
+    return command()
+
+
+if __name__ == "__main__":
     sys.exit(main())

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, Self
 
 from shelfwire.catalogue import matching
 from shelfwire.catalogue.books import book_of_isbn, book_of_name
-from shelfwire.catalogue.database import connect_to_read
+from shelfwire.catalogue.database import COUNTS, connect_to_read
 from shelfwire.catalogue.entry import Entry, Found
 from shelfwire.catalogue.problems import CatalogueError
 from shelfwire.catalogue.recognising import Spine
@@ -33,7 +33,6 @@ _MATCHES: Final = """
 SELECT title, rest, author, book FROM name
 WHERE id IN (SELECT rowid FROM names WHERE names MATCH ? ORDER BY rank LIMIT ?)
 """
-_COUNTS: Final = "SELECT (SELECT count(*) FROM book), (SELECT count(*) FROM isbn), (SELECT count(*) FROM name)"
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -144,7 +143,7 @@ class Catalogue:
     def counts(self) -> dict[str, int]:
         """How many `books`, `isbns` and `names` it has."""
         with self._connection() as db:
-            return dict(zip(("books", "isbns", "names"), db.execute(_COUNTS).fetchone(), strict=True))
+            return dict(zip(("books", "isbns", "names"), db.execute(COUNTS.format("main")).fetchone(), strict=True))
 
     @staticmethod
     def _score(asked: Name, known: Name) -> float:

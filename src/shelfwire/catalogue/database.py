@@ -40,6 +40,11 @@ CREATE VIRTUAL TABLE counts USING fts5vocab(names, row);
 CREATE TABLE word (id INTEGER PRIMARY KEY, word TEXT NOT NULL UNIQUE, names INTEGER NOT NULL);
 CREATE VIRTUAL TABLE spellings USING fts5(word, content='', tokenize='trigram');
 """
+COUNTS: Final = """
+SELECT (SELECT count(*) FROM {0}.book) + (SELECT count(*) FROM {0}.name WHERE book < 0),
+    (SELECT count(*) FROM {0}.isbn), (SELECT count(*) FROM {0}.name)
+"""
+"""How many books, works without editions among them, ISBNs and names there are; with the name of the database."""
 
 
 def connect_to_read(path: Path) -> sqlite3.Connection:

@@ -2,11 +2,19 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import apsw
 
-from shelfwire.catalogue.database import APPLICATION_ID, EDGE, FORMAT, MOST_WORD_LETTERS, SCHEMA, SHORTEST_SPELLING
+from shelfwire.catalogue.database import (
+    APPLICATION_ID,
+    COUNTS,
+    EDGE,
+    FORMAT,
+    MOST_WORD_LETTERS,
+    SCHEMA,
+    SHORTEST_SPELLING,
+)
 from shelfwire.catalogue.stage import Stage, connect, count, set_up, transaction
 from shelfwire.catalogue.text import SEPARATOR
 
@@ -55,9 +63,8 @@ _JOINED: Final = {
         )
     """,
     "book": """
-        INSERT INTO out.book SELECT book.id, book.work, book.authors, book.entry
-        FROM (SELECT book FROM out.name UNION SELECT book FROM out.isbn ORDER BY 1) AS answer
-        JOIN main.book ON book.id = answer.book
+        INSERT INTO out.book SELECT id, work, authors, entry FROM main.book
+        WHERE isbns IS NOT NULL OR id IN (SELECT book FROM out.name)
     """,
     "work": "INSERT INTO out.work SELECT id, authors, entry FROM main.work",
     "author": "INSERT INTO out.author SELECT id, name FROM main.author",
@@ -119,14 +126,13 @@ class Indexer:
             How many books, ISBNs and names it has.
         """
         self._once("merge", "INSERT INTO out.spellings (spellings) VALUES ('optimize')")
-        counts = [count(self._db, f"SELECT count(*) FROM out.{table}") for table in ("book", "isbn", "name")]  # noqa: S608
+        (counts,) = self._db.execute(COUNTS.format("out")).fetchall()
         self._db.execute("ANALYZE out")
         self._db.execute("PRAGMA out.synchronous = FULL")
         with transaction(self._db):
             self._db.execute(f"PRAGMA out.application_id = {APPLICATION_ID}")
             self._db.execute(f"PRAGMA out.user_version = {FORMAT}")
-        books, isbns, names = counts
-        return books, isbns, names
+        return cast("tuple[int, int, int]", counts)
 
     def _once(self, what: str, sql: str, values: tuple[Any, ...] = ()) -> None:
         """Do a step that is one statement, unless it is done."""
