@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.jobs.context import Job
+from shelfwire.jobs.context import MAX_ITEM_BYTES, MAX_ITEM_DEPTH, Job
 from shelfwire.jobs.ending import concluder
 from shelfwire.jobs.store import Item
 from shelfwire.protocol import attempts, job
@@ -17,6 +17,13 @@ from shelfwire.protocol.job import Status
 from shelfwire.protocol.messages import JobComplete, JobError, JobProgress, Message, decode
 from tests.jobs.conftest import POLICY, MakeEngine
 from tests.live import until
+
+
+def nested(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    return value
 
 
 async def test_items_are_done_several_at_once_and_recorded_as_they_come(make_engine: MakeEngine) -> None:
@@ -244,3 +251,27 @@ async def test_items_may_be_drawn_from_what_waits_for_others_and_the_recorded_on
         assert isinstance(told[-1].payload, JobComplete)
     assert drawn == [0, 1, 2, 0, 1, 2, 3]
     assert done == [(number, f"answer {number}") for number in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "why"),
+    [
+        ("x" * MAX_ITEM_BYTES, r"item 0 of job .* is 262,\d+ bytes as JSON, and at most 262,144 are kept"),
+        (nested(MAX_ITEM_DEPTH + 1), "more than 64 lists and objects within one another"),
+    ],
+)
+async def test_what_is_too_large_or_too_deep_is_refused_where_it_is_recorded(
+    make_engine: MakeEngine, outcome: Any, why: str
+) -> None:
+    async def body(job: Job) -> str:
+        await job.start(total=1)
+        with pytest.raises(ValueError, match=why):
+            job.record(0, outcome)
+        with pytest.raises(ValueError, match=why):
+            job.fail(0, ShelfwireError(Code.INTERNAL), said=outcome)
+        job.record(0, [nested(MAX_ITEM_DEPTH - 1), '"[[' * 99, *([{}] * 99)])
+        return "recorded"
+
+    async with make_engine(body) as engine:
+        told = await engine.story(await engine.submit())
+        assert isinstance(told[-1].payload, JobComplete)

@@ -1,6 +1,7 @@
 """What a pipeline sees: its input, its items, and a way to record what became of each."""
 
 import asyncio
+import re
 import time
 import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -16,10 +17,16 @@ from shelfwire.protocol.messages import JobStarted, Message, Metadata, clip, enc
 
 T = TypeVar("T")
 MAX_UNCOMMITTED: Final = 5000
+MAX_ITEM_BYTES: Final = 256 * 1024
+"""Of an item's result or error as JSON. A page of results has up to a thousand of them."""
+MAX_ITEM_DEPTH: Final = 64
+"""Lists and objects within one another; programs that read them need not be prepared for more."""
 SLICE_SECONDS: Final = 0.002
 """The event loop gets a turn after so long, that a PING is answered in time however many jobs compute."""
 
 _encoder = msgspec.json.Encoder()
+# Texts, in which brackets mean nothing, and all that is no bracket.
+_NO_MARKS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[^][{}"]+')
 
 
 class Pipeline(Protocol):
@@ -205,13 +212,14 @@ class Job:
 
         Args:
             index: the item's place in the input, from 0.
-            outcome: what becomes its result; anything JSON can say.
+            outcome: what becomes its result; anything JSON can say in 256 KiB, no more than 64 lists or objects deep.
             title: what a person calls the item.
             author: shown beside the title while it is the newest.
             isbn: likewise.
 
         Raises:
-            ValueError: the item is recorded already, or beyond the total that `start` was told.
+            ValueError: the item is recorded already, or beyond the total that `start` was told; or the outcome is too
+                large.
             TypeError: JSON cannot say the outcome, or the index or a text is something else.
         """
         _check_texts(title, author, isbn)
@@ -228,10 +236,11 @@ class Job:
             index: the item's place in the input, from 0.
             error: what happened and what to do about it.
             title: what a person calls the item.
-            details: members to add to the item's error, such as the row it stands in.
+            details: members to add to the item's error, such as the row it stands in; limited like an outcome.
 
         Raises:
-            ValueError: the item is recorded already, or beyond the total that `start` was told.
+            ValueError: the item is recorded already, or beyond the total that `start` was told; or the details are too
+                large.
             TypeError: JSON cannot say the details, or the index or the title is something else.
         """
         _check_texts(title)
@@ -280,14 +289,36 @@ class Job:
         if place in self._recorded:
             raise ValueError(f"item {index} of job {self._draft.state.id} is recorded already")
         item = (place, ok, title, body, index) if self._retry else (place, ok, title, body)
-        self._draft.items.append(msgspec.Raw(_encoder.encode(item)))
+        encoded = _encoder.encode(item)
+        self._check_size(index, encoded)
+        self._draft.items.append(msgspec.Raw(encoded))
         self._draft.moves += 1
         self._recorded.add(place)
         self._committer.mark(self._draft)
 
+    def _check_size(self, index: int, encoded: bytes) -> None:
+        what = f"what is recorded of item {index} of job {self._draft.state.id}"
+        if len(encoded) > MAX_ITEM_BYTES:
+            raise ValueError(
+                f"{what} is {len(encoded):,} bytes as JSON, and at most {MAX_ITEM_BYTES:,} are kept: put what is large "
+                "elsewhere, and record where it is"
+            )
+        # Counting costs next to nothing; only what might be too deep is looked at.
+        if encoded.count(b"[") + encoded.count(b"{") > MAX_ITEM_DEPTH and _depth(encoded) > MAX_ITEM_DEPTH + 1:
+            raise ValueError(f"{what} has more than {MAX_ITEM_DEPTH} lists and objects within one another: flatten it")
+
     def _place(self, index: int) -> int | None:
         """Where an item of the input stands in this job's log; None if this job is not about it."""
         return index if self._places is None else self._places.get(index)
+
+
+def _depth(encoded: bytes) -> int:
+    """How deep the lists and objects of a JSON text are within one another."""
+    depth = deepest = 0
+    for mark in _NO_MARKS.sub(b"", encoded):
+        depth += 1 if mark in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 async def _awaited(work: Awaitable[None]) -> None:
