@@ -58,9 +58,9 @@ def test_what_cannot_be_scanned_is_refused_in_one_line(
 @pytest.mark.parametrize("name", ["out.jpg", "out.png"])
 def test_each_photo_is_drawn_with_what_was_found_on_it(shelf: Path, name: str) -> None:
     found = found_in(RESULTS)
-    written = draw([shelf, shelf], found, shelf.with_name(name))
-    assert [path.name for path in written] == [name.replace(".", "-1."), name.replace(".", "-2.")]
-    drawn, plain = (Image.open(path).convert("RGB") for path in written)
+    paths = [shelf.with_name(f"{number}-{name}") for number in (1, 2)]
+    assert draw([shelf, shelf], found, paths) == paths
+    drawn, plain = (Image.open(path).convert("RGB") for path in paths)
     red, green, blue = drawn.getpixel((20, 40))  # type: ignore[misc]
     assert min(red, green, blue) < 150, "the outline is there"
     assert min(plain.getpixel((20, 40))) > 200  # type: ignore[arg-type]
@@ -68,10 +68,21 @@ def test_each_photo_is_drawn_with_what_was_found_on_it(shelf: Path, name: str) -
 
 def test_a_photo_that_could_not_be_opened_is_passed_over_and_one_that_is_gone_is_named(shelf: Path) -> None:
     shelf.write_bytes(b"<svg/>")
-    assert draw([shelf], found_in(RESULTS), shelf.with_name("out.jpg")) == []
+    assert draw([shelf], found_in(RESULTS), [shelf.with_name("out.jpg")]) == []
     shelf.unlink()
     with pytest.raises(CommandError, match=r"shelf\.png cannot be read any more"):
-        draw([shelf], found_in(RESULTS), shelf.with_name("out.jpg"))
+        draw([shelf], found_in(RESULTS), [shelf.with_name("out.jpg")])
+
+
+def test_a_photo_is_not_drawn_over_though_the_number_in_the_name_makes_it_the_same(
+    shelfwire: Shelfwire, shelf: Path
+) -> None:
+    photos = [shelf.with_name("shelf-1.png"), shelf.with_name("shelf-2.png")]
+    for path in photos:
+        path.write_bytes(shelf.read_bytes())
+    done = shelfwire("scan", *map(str, photos), "--annotate", str(shelf))
+    assert (done.returncode, "shelf-1.png is the file to read" in done.stderr) == (2, True)
+    assert "shelf-1" not in shelfwire("jobs").stdout, "nothing was started"
 
 
 def test_only_books_on_photos_are_found_in_results() -> None:

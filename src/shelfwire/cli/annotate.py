@@ -20,13 +20,13 @@ LABELS_PER_SIDE: Final = 55
 QUALITY: Final = 90
 
 
-def draw(photos: Sequence[Path], found: Sequence[FoundBook], out: Path) -> list[Path]:
+def draw(photos: Sequence[Path], found: Sequence[FoundBook], paths: Sequence[Path]) -> list[Path]:
     """Write each photo with its books outlined and numbered as in the table; nothing of its EXIF goes along.
 
     Args:
         photos: in the order they were sent.
         found: the books.
-        out: where to; of several photos each gets its number into its name.
+        paths: where to, for each photo.
 
     Returns:
         What was written. A photo that cannot be opened was reported by the job.
@@ -35,8 +35,7 @@ def draw(photos: Sequence[Path], found: Sequence[FoundBook], out: Path) -> list[
         CommandError: a file cannot be written.
     """
     written = []
-    for place, photo in enumerate(photos):
-        path = out if len(photos) == 1 else out.with_stem(f"{out.stem}-{place + 1}")
+    for place, (photo, path) in enumerate(zip(photos, paths, strict=True)):
         try:
             image = opened(photo.read_bytes())
         except ShelfwireError:

@@ -55,7 +55,7 @@ def import_file(
     def send(client: Client, key: str) -> Awaitable[JobRef]:
         return client.import_csv(file, gemini=gemini, enrich=enrich, idempotency_key=key)
 
-    return run(Visit(place, _jobs_file(), as_json=json).start(Errand(file.name, "csv_import", send)))
+    return run(Visit(place, _jobs_file(), as_json=json).start(Errand(clean(file.name), "csv_import", send)))
 
 
 def scan(
@@ -77,18 +77,19 @@ def scan(
         data: The data folder to work in without a server; or set SHELFWIRE_DATA.
         json: Print each message as a line of JSON, then the outcome with every failed photo.
     """
-    _check_photos(photos, annotate)
+    drawn = [] if annotate is None else _drawn(annotate, len(photos))
+    _check_photos(photos, drawn)
     visit = Visit(choose_place(server, data, os.environ), _jobs_file(), as_json=json)
-    name = photos[0].name if len(photos) == 1 else f"{photos[0].name} and {len(photos) - 1} more"
+    name = clean(photos[0].name) + (f" and {len(photos) - 1} more" if len(photos) > 1 else "")
 
     def send(client: Client, key: str) -> Awaitable[JobRef]:
         return client.scan(photos, enrich=enrich, idempotency_key=key)
 
     exit_code = run(visit.start(Errand(name, "ai_scan", send)))
-    if annotate is not None and visit.found:
+    if drawn and visit.found:
         from shelfwire.cli.annotate import draw  # noqa: PLC0415 - decoders of images take time to import
 
-        draw(photos, visit.found, annotate)
+        draw(photos, visit.found, drawn)
     return exit_code
 
 
@@ -118,7 +119,7 @@ def enrich(
         _check_output(output, [file])
     books = books_in(file)
     visit = Visit(choose_place(server, data, os.environ), _jobs_file(), as_json=json)
-    errand = Errand(file.name, "batch_enrichment", lambda client, key: client.enrich(books, idempotency_key=key))
+    errand = Errand(clean(file.name), "batch_enrichment", lambda client, key: client.enrich(books, idempotency_key=key))
     exit_code = run(visit.start(errand))
     if output is not None and visit.entry is not None:
         form = FORMATS.get(output.suffix.lower(), "csv")
@@ -296,7 +297,14 @@ def _place(entry: Entry) -> Place:
     return Place(entry.server, None if entry.data is None else Path(entry.data))
 
 
-def _check_photos(photos: Sequence[Path], annotate: Path | None) -> None:
+def _drawn(path: Path, count: int) -> list[Path]:
+    """Where each of so many photos is drawn: of several, each has its number in its name."""
+    if path.suffix.lower() not in {".jpg", ".jpeg", ".png"}:
+        raise CommandError(f"{path} is to be written as JPEG or PNG. Give it a name that ends in .jpg or .png")
+    return [path] if count == 1 else [path.with_stem(f"{path.stem}-{number}") for number in range(1, count + 1)]
+
+
+def _check_photos(photos: Sequence[Path], drawn: Sequence[Path]) -> None:
     if not photos:
         raise CommandError("Name the photo to scan, such as: shelfwire scan shelf.jpg")
     if len(photos) > MAX_PHOTOS:
@@ -305,19 +313,22 @@ def _check_photos(photos: Sequence[Path], annotate: Path | None) -> None:
         )
     for photo in photos:
         _check_file(photo, "photo")
-    if annotate is not None and annotate.suffix.lower() not in {".jpg", ".jpeg", ".png"}:
-        raise CommandError(f"{annotate} is to be written as JPEG or PNG. Give it a name that ends in .jpg or .png")
-    if annotate is not None:
-        _check_output(annotate, photos)
+    for path in drawn:
+        _check_output(path, photos)
 
 
 def _check_output(output: Path, files: Sequence[Path]) -> None:
     """Refuse before the work what cannot be written after it, and what would take the place of somebody's own file."""
-    if not output.parent.is_dir():
+    try:
+        has_folder, is_folder = output.parent.is_dir(), output.is_dir()
+        is_input = output.exists() and any(output.samefile(file) for file in files)
+    except OSError as error:
+        raise CommandError(f"{output} cannot be written: {error.strerror}. Name another file") from None
+    if not has_folder:
         raise CommandError(f"There is no folder {output.parent} to write {output.name} to")
-    if output.is_dir():
+    if is_folder:
         raise CommandError(f"{output} is a folder. Name a file to write to")
-    if output.exists() and any(output.samefile(file) for file in files):
+    if is_input:
         raise CommandError(f"{output} is the file to read. Name another one to write to, so that it is not lost")
 
 
