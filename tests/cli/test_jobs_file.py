@@ -1,5 +1,6 @@
 """The file that remembers jobs."""
 
+import errno
 import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
@@ -84,6 +85,22 @@ def test_a_job_that_cannot_be_remembered_costs_one_warning(tmp_path: Path, told:
     jobs_file.put(entry("aa11"))
     assert len([text for text in told if "not remembered" in text]) == 1
     assert "secret" not in "".join(told)
+
+
+def test_a_file_that_cannot_be_read_is_not_replaced_by_one_that_lacks_its_jobs(
+    jobs_file: JobsFile, told: Warnings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs_file.put(entry("aa11"))
+
+    def refuse(_: Path) -> bytes:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    with monkeypatch.context() as other_owner:
+        other_owner.setattr(Path, "read_bytes", refuse)
+        jobs_file.put(entry("bb22"))
+        assert jobs_file.entries() == []
+    assert [known.job_id for known in jobs_file.entries()] == ["aa11"]
+    assert [text for text in told if "bb22 is not remembered" in text and "Permission denied" in text]
 
 
 def test_writers_at_once_lose_nothing(tmp_path: Path, told: Warnings) -> None:

@@ -83,9 +83,16 @@ class _Contents(msgspec.Struct, frozen=True):
 
 
 def default_folder(environ: Mapping[str, str]) -> Path:
-    """Where the file is kept: the platform's folder for a user's state, unless the environment names another."""
+    """Where the file is kept: the platform's folder for a user's state, unless the environment names another.
+
+    Raises:
+        CommandError: what it names is in the folder of a user that does not exist.
+    """
     named = environ.get(VARIABLE)
-    return Path(named).expanduser() if named else platformdirs.user_state_path("shelfwire", appauthor=False)
+    try:
+        return Path(named).expanduser() if named else platformdirs.user_state_path("shelfwire", appauthor=False)
+    except RuntimeError:  # so pathlib says it
+        raise CommandError(f"Bad setting: {VARIABLE}: There is no user whose folder {named} could be in") from None
 
 
 def now() -> int:
@@ -107,9 +114,12 @@ class JobsFile:
         self._told: set[str] = set()
 
     def entries(self) -> list[Entry]:
-        """Return all known jobs, the newest first."""
-        oldest = now() - KEPT_MS
-        return sorted((e for e in self._read() if e.created >= oldest), key=lambda entry: entry.created, reverse=True)
+        """Return all known jobs, the newest first; none, with a warning, where the file cannot be read."""
+        try:
+            return self._entries()
+        except OSError as error:
+            self._warn(f"{self.path} cannot be read ({error.strerror}); going on without the jobs it holds")
+            return []
 
     def find(self, name: str) -> Entry:
         """Return the job that `name` means: the unique beginning of an id, or `last`.
@@ -142,12 +152,12 @@ class JobsFile:
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with FileLock(self.path.with_suffix(".lock"), timeout=LOCK_SECONDS, mode=0o600):
-                self._write([*successor, *(e for e in self.entries() if e.job_id != entry.job_id)])
+                self._write([*successor, *(e for e in self._entries() if e.job_id != entry.job_id)])
         except Timeout:
             self._warn(f"Job {entry.short} is not remembered: another process keeps {self.path} locked")
         except OSError as error:
             self._warn(
-                f"Job {entry.short} is not remembered: {self.path} cannot be written ({error.strerror}). "
+                f"Job {entry.short} is not remembered: {self.path} cannot be changed ({error.strerror}). "
                 f"To come back to jobs, name a folder of your own: {VARIABLE}=FOLDER"
             )
 
@@ -156,13 +166,14 @@ class JobsFile:
             self._told.add(text)
             self._tell(text)
 
+    def _entries(self) -> list[Entry]:
+        oldest = now() - KEPT_MS
+        return sorted((e for e in self._read() if e.created >= oldest), key=lambda entry: entry.created, reverse=True)
+
     def _read(self) -> list[Entry]:
         try:
             return msgspec.json.decode(self.path.read_bytes(), type=_Contents).jobs
         except FileNotFoundError:
-            return []
-        except OSError as error:
-            self._warn(f"{self.path} cannot be read ({error.strerror}); going on without the jobs it holds")
             return []
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             aside = self.path.with_name(NAME + ".broken")
