@@ -6,6 +6,7 @@ file; the first of these that gives it wins.
 
 import inspect
 import ipaddress
+import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -198,10 +199,20 @@ def _take(values: dict[str, Any], name: str, value: Any, source: str, names: set
 
 def _custom(kind: type, value: Any) -> Any:
     if kind is Path and isinstance(value, str):
-        return Path(value).expanduser()
+        return _path(value)
     if kind is Secret and isinstance(value, str):
         return Secret(value)
     return value
+
+
+def _path(text: str) -> Path:
+    try:
+        text.encode()
+        return Path(text).expanduser()
+    except UnicodeEncodeError:
+        raise SettingsError(f"{os.fsencode(text)!r} is no name in UTF-8. Take another one") from None
+    except RuntimeError:  # so pathlib says it
+        raise SettingsError(f"There is no user whose folder {text} could be in. Name it in full") from None
 
 
 def _checked(name: str, value: Any) -> Any:

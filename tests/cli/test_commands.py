@@ -3,6 +3,8 @@
 import json
 import re
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -18,9 +20,10 @@ from shelfwire.cli.errors import CommandError, Exit
 from shelfwire.cli.inside import start as start_server
 from shelfwire.settings import Settings
 
-from .conftest import EXPORT, Shelfwire, entries
+from .conftest import EXPORT, ROOT, TIMEOUT, Shelfwire, entries
 
 Here = Callable[..., tuple[int, str, str]]
+Into = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
@@ -35,6 +38,21 @@ def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], en
         except SystemExit as end:
             code = int(end.code or 0)
         return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def shelfwire_into(env: dict[str, str]) -> Into:
+    """Runs a command with its output sent elsewhere by a shell; gives the exit code and the errors."""
+
+    def run(words: str, elsewhere: str, **more: str) -> tuple[int, str]:
+        line = f"set -o pipefail; '{sys.executable}' -m shelfwire {words} {elsewhere}"
+        command = ["bash", "-c", line]
+        done = subprocess.run(  # noqa: S603 - our own command
+            command, env={**env, **more}, cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT, check=False
+        )
+        return done.returncode, done.stderr
 
     return run
 
@@ -81,6 +99,13 @@ def test_every_setting_is_a_flag_with_its_meaning(here: Here) -> None:
         (("import", str(EXPORT), "--server", "localhost:8787"), "http://127.0.0.1:8787"),
         (("import", str(EXPORT), "--server", "http://x:99999"), "not a server's address"),
         (("import", str(EXPORT), "--server", "http://x", "--data", "y"), "exclude each other"),
+        (("import", str(EXPORT), "--server", "http://\u2603..x"), "not a server's address"),
+        (("import", str(EXPORT), "--server", "http://x?job=1"), "not a server's address"),
+        (("import", str(EXPORT), "--server", "http://me:hidden@x"), "takes no user and password"),
+        (("import", str(EXPORT), "--data", "~nobody-here/x"), "no user whose folder ~nobody-here/x could be in"),
+        (("import", str(EXPORT), "--data", "d\udce9"), "is no name in UTF-8"),
+        (("enrich", str(EXPORT), "--output", "x" * 300), "cannot be written: File name too long"),
+        (("import", "no\x1b[2Jpe.csv"), "no [2Jpe.csv cannot be read"),
         (("watch", "last"), "shelfwire import FILE"),
         (("cancel", "abc"), "No job is known"),
         (("pause", "last"), "shelfwire import FILE"),
@@ -111,10 +136,43 @@ def test_an_empty_file_is_refused_at_once(here: Here, tmp_path: Path) -> None:
     assert (code, "is empty" in err) == (2, True)
 
 
-def test_a_bad_setting_in_the_environment_is_named(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SHELFWIRE_LEASE", "long")
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("SHELFWIRE_LEASE", "long"), ("SHELFWIRE_STATE", "~nobody-here"), ("SHELFWIRE_DATA", "~nobody-here")],
+)
+def test_a_bad_setting_in_the_environment_is_named(
+    here: Here, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
     code, _, err = here("import", str(EXPORT))
-    assert (code, "SHELFWIRE_LEASE" in err) == (2, True)
+    assert (code, name in err) == (2, True)
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_an_output_that_takes_no_more_ends_with_one_line(shelfwire_into: Into, *, unbuffered: str) -> None:
+    code, err = shelfwire_into("jobs", ">/dev/full", PYTHONUNBUFFERED=unbuffered)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "The output cannot be written: No space left on device" in err
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_an_output_that_nobody_reads_ends_without_a_word(shelfwire_into: Into, *, unbuffered: str) -> None:
+    assert shelfwire_into("jobs", "| true; exit ${PIPESTATUS[0]}", PYTHONUNBUFFERED=unbuffered) == (141, "")
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&-", ">&- 2>&- <&-"])
+def test_a_closed_stream_keeps_nobody_from_importing(shelfwire_into: Into, env: dict[str, str], closed: str) -> None:
+    assert shelfwire_into(f"import '{EXPORT}' --json", f"{closed} | cat") == (0, "")
+    assert entries(env)[0]["ended"] == {"status": "complete", "succeeded": 166, "failed": 2}
+
+
+def test_a_file_whose_name_is_not_in_utf_8_is_imported(shelfwire: Shelfwire, tmp_path: Path) -> None:
+    try:
+        (tmp_path / "caf\udce9.csv").write_bytes(EXPORT.read_bytes())
+    except OSError:
+        pytest.skip("this file system takes no such names")
+    done = shelfwire("import", str(tmp_path / "caf\udce9.csv"), "--json")
+    assert (done.returncode, json.loads(done.stdout.splitlines()[-1])["file"]) == (0, "caf .csv")
 
 
 def test_a_server_that_does_not_answer_is_named(here: Here) -> None:

@@ -56,7 +56,8 @@ def choose_place(server: str | None, data: Path | None, environ: Mapping[str, st
         server = server or environ.get(SERVER_VARIABLE)
     if server:
         return Place(_checked_url(server), None)
-    return Place(None, settings({"data": data}, environ).data.absolute())
+    own = settings({"data": None if data is None else str(data)}, environ)  # as a text, whose ~ is read as ever
+    return Place(None, own.data.absolute())
 
 
 def settings(flags: Mapping[str, object], environ: Mapping[str, str]) -> Settings:
@@ -197,9 +198,12 @@ async def _require(url: str) -> str:
 def _checked_url(url: str) -> str:
     try:
         parts = urlsplit(url)
+        httpx2.URL(url)
         usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
+    except (ValueError, httpx2.InvalidURL):
+        parts, usable = None, False
+    if "@" in url:  # what stands before it is not shown, for it may be a password
+        raise CommandError(f"A server's address takes no user and password. Set a key of the server as {KEY_VARIABLE}")
+    if parts is None or not usable or parts.query or parts.fragment:
         raise CommandError(f"{url!r} is not a server's address. One looks like http://127.0.0.1:8787")
     return url.rstrip("/")

@@ -1,5 +1,6 @@
 """The command `shelfwire`: what can be typed, and what each way to end means."""
 
+import errno
 import io
 import os
 import sys
@@ -11,11 +12,14 @@ from rich.console import Console
 from rich.text import Text
 
 from shelfwire import __version__
-from shelfwire.cli.errors import CommandError
+from shelfwire.cli.errors import CommandError, Exit
 from shelfwire.cli.running import Interrupted
 
 BROKEN_PIPE: Final = 141
 INTERRUPTED: Final = 130
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""Why nothing more goes into an output that was sent to a file."""
+STARTED: Final = "Make room, or send it elsewhere. A job that was started is kept; see: shelfwire jobs"
 EPILOGUE: Final = """\
 Exit codes:
   0    the job is complete; rows or photos that failed are listed
@@ -100,17 +104,41 @@ def main(words: Sequence[str] | None = None) -> int:
     Args:
         words: what was typed after `shelfwire`; the process's own arguments unless given.
     """
+    _open_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     try:
-        return int(app(sys.argv[1:] if words is None else words, result_action="return_int_as_exit_code_else_zero"))
+        code = int(app(sys.argv[1:] if words is None else words, result_action="return_int_as_exit_code_else_zero"))
+        sys.stdout.flush()
     except CommandError as error:
-        sys.stderr.write(f"shelfwire: {error}\n")
+        from shelfwire.cli.tally import clean  # noqa: PLC0415 - only what failed has to be fit for a terminal
+
+        sys.stderr.write(f"shelfwire: {clean(str(error))}\n")
         return error.exit_code
     except Interrupted as interrupted:
         return interrupted.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return BROKEN_PIPE
+    except OSError as error:
+        if error.filename is not None or error.errno not in FULL:
+            raise
+        _drop_output()
+        sys.stderr.write(f"shelfwire: The output cannot be written: {error.strerror}. {STARTED}\n")
+        return Exit.USAGE
+    return code
+
+
+def _open_closed_streams() -> None:
+    """Let what goes to a closed standard stream go nowhere; the next file or socket would take its number."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+            setattr(sys, name, os.fdopen(nowhere, "r" if name == "stdin" else "w", encoding="utf-8"))
+
+
+def _drop_output() -> None:
+    """Let nothing more be written, not even what waits for the end of the process."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

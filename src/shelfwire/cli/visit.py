@@ -14,7 +14,7 @@ from shelfwire.cli.errors import OF_STATUS, CommandError, Exit
 from shelfwire.cli.found import FoundBook, found_in
 from shelfwire.cli.jobs_file import Ended, Entry, JobsFile, now
 from shelfwire.cli.show import Output, choose
-from shelfwire.cli.tally import Ending, failure_of
+from shelfwire.cli.tally import Ending, clean, failure_of
 from shelfwire.cli.words import Words, words_of
 from shelfwire.client import Client, ConnectionLostError, JobRef, RefusedError
 from shelfwire.errors import Code
@@ -28,7 +28,7 @@ ACCESS: Final = frozenset({Code.UNAUTHORIZED, Code.TOKEN_EXPIRED, Code.FORBIDDEN
 
 def warn(text: str) -> None:
     """Tell the person at the terminal, beside the output."""
-    sys.stderr.write(f"shelfwire: {text}\n")
+    sys.stderr.write(f"shelfwire: {clean(text)}\n")
     sys.stderr.flush()
 
 

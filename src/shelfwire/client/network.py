@@ -172,7 +172,8 @@ def _is_untrusted(error: BaseException | None) -> bool:
 
 
 def _opened(file: Path | Upload, stack: ExitStack) -> tuple[str, Any]:
-    return (file.name, file.data if isinstance(file, Upload) else stack.enter_context(file.open("rb")))
+    name = file.name.encode(errors="replace").decode()  # a name on disk may be any bytes
+    return (name, file.data if isinstance(file, Upload) else stack.enter_context(file.open("rb")))
 
 
 async def _answer_in(response: httpx2.Response) -> Answer:
