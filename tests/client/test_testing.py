@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shelfwire.client import Client, JobRef, RefusedError
+from shelfwire.client import Client, JobRef, RefusedError, Upload
 from shelfwire.client.testing import Complete, Cut, Fail, FakeServer, InstantClock, Record, Say, Start
 from shelfwire.client.wire import CutError
 from shelfwire.errors import Code
@@ -124,6 +124,20 @@ async def test_what_it_will_do_comes_before_what_it_would(client_to: MakeClient)
     with pytest.raises(RefusedError, match="by hand"):
         await client_to(server).state(job)
     assert await outcome(client_to(server).state(job)) == "queued"
+
+
+async def test_a_job_of_every_pipeline_can_be_started(client_to: MakeClient) -> None:
+    server = FakeServer()
+    client = client_to(server)
+    photo = Upload("shelf.jpg", b"...")
+    started = [
+        await client.import_csv(Path("books.csv")),
+        await client.scan([photo]),
+        await client.scan([photo, photo]),
+        await client.enrich([{"title": "Emma"}]),
+    ]
+    pipelines = [server.jobs[job.job_id].state.pipeline for job in started]
+    assert pipelines == ["csv_import", "ai_scan", "ai_scan", "batch_enrichment"]
 
 
 async def test_an_unknown_route_is_refused_as_such(client_to: MakeClient) -> None:

@@ -170,6 +170,10 @@ class FakeServer:
                 return Answer(200, {}, b'{"status":"ok"}')
             case "POST", ["api", "import", "csv-gemini"]:
                 return self._create(request, "csv_import", self.script)
+            case "POST", ["api", "scan-bookshelf"] | ["api", "scan-bookshelf", "batch"]:
+                return self._create(request, "ai_scan", self.script)
+            case "POST", ["api", "enrichment", "batch"]:
+                return self._create(request, "batch_enrichment", self.script)
             case "POST", ["api", "pipelines", pipeline, "jobs"]:
                 return self._create(request, pipeline, self.script)
             case method, ["api", "jobs", job_id, *below]:
