@@ -1,7 +1,9 @@
 """Starting jobs over a network that loses answers, and reading what comes of them, against a server in memory."""
 
 import uuid
+from collections.abc import Awaitable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -122,6 +124,67 @@ async def test_files_and_a_chosen_id_go_out_as_a_form(client_to: MakeClient, tmp
     with pytest.raises(RefusedError) as refused:
         await client.start("csv_import", json={}, job_id=mine[0])
     assert refused.value.code == Code.JOB_EXISTS
+
+
+async def test_a_file_may_be_named_by_a_text(client_to: MakeClient, tmp_path: Path) -> None:
+    server = FakeServer()
+    client = client_to(server)
+    path = tmp_path / "books.csv"
+    await client.import_csv(str(path))
+    await client.scan([str(path)])
+    await client.start("csv_import", file=str(path))
+    assert [request.files[0][1] for request in server.requests] == [path] * 3
+
+
+async def test_an_input_that_would_not_arrive_is_refused_before_it_is_sent(client_to: MakeClient) -> None:
+    server = FakeServer()
+    client = client_to(server)
+    with pytest.raises(ValueError, match="not both"):
+        await client.start("csv_import", file=Upload("a.csv", b"Title\nEmma\n"), json={"books": []})
+    for json in (None, [1]):
+        with pytest.raises(ValueError, match="an object"):
+            await client.start("csv_import", json=json, job_id=str(uuid.uuid4()))
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("secret", ["s3cret\n", " s3cret", "s3cret\x00", "s3crét", ""])
+async def test_a_secret_that_cannot_be_one_is_told_of_and_not_told(client_to: MakeClient, secret: str) -> None:
+    server = FakeServer()
+    job = JobRef(server.add().job_id, secret)
+    client = client_to(server)
+    calls: dict[str, list[Awaitable[Any]]] = {
+        "token": [client.state(job), client.follow(job).run(), client.retry(job)],
+        "idempotency key": [client.start("csv_import", json={}, idempotency_key=secret)] if secret else [],
+    }
+    for what, attempts in calls.items():
+        for attempt in attempts:
+            with pytest.raises(ValueError, match=what) as refused:
+                await attempt
+            assert "s3cr" not in str(refused.value)
+    with pytest.raises(ValueError, match="API key") as refused:
+        client_to(server, api_key=secret)
+    assert "s3cr" not in str(refused.value)
+
+
+async def test_an_id_from_elsewhere_leads_to_no_other_route(client_to: MakeClient) -> None:
+    server = FakeServer()
+    job, client = JobRef("../../health/live?a=b", "a-token"), client_to(server)
+    await client.start("../x?c=d", json={})
+    for attempt in (client.state(job), client.retry(job)):
+        with pytest.raises(RefusedError):
+            await attempt
+    with pytest.raises(RefusedError):
+        await client_to(server, transports=("sse",)).follow(job).run()
+    assert [request.path.count("/") for request in server.requests] == [4, 3, 4, 4]
+    assert not any("?" in request.path for request in server.requests)
+
+
+@pytest.mark.parametrize("body", [b'{"data": null}', b'{"data": {}}', b'{"data": {"jobId": "x"}}'])
+async def test_an_answer_without_a_job_is_an_error_of_the_clients_own(client_to: MakeClient, body: bytes) -> None:
+    server = FakeServer()
+    server.will.append(Answer(202, {}, body))
+    with pytest.raises(RefusedError, match="not a shelfwire server"):
+        await client_to(server).start("csv_import", json={})
 
 
 async def test_results_are_read_and_exported_over_all_pages(client_to: MakeClient) -> None:

@@ -518,6 +518,19 @@ async def test_closing_the_client_ends_its_follows(client_to: MakeClient) -> Non
         await anext(following)
 
 
+async def test_a_closed_client_follows_nothing_any_more(client_to: MakeClient) -> None:
+    server = FakeServer()
+    client = client_to(server)
+    job = server.add(*STORY)
+    unheard = client.follow(job)
+    await client.aclose()
+    with pytest.raises(ConnectionLostError, match="closed"):
+        await unheard.run()
+    with pytest.raises(RuntimeError, match="closed"):
+        client.follow(job)
+    assert server.requests == []
+
+
 async def test_a_follow_is_told_once(client_to: MakeClient) -> None:
     server = FakeServer()
     following = client_to(server).follow(server.add(*STORY))

@@ -171,6 +171,36 @@ async def test_nobody_listening_is_told_apart_from_a_lost_answer() -> None:
         await Network(url).socket(Request(method="GET", path="/")).__aenter__()
 
 
+@pytest.mark.parametrize("transport", [transport.value for transport in Transport])
+@pytest.mark.parametrize("host", ["no-such-name.invalid", "255.255.255.255"])
+async def test_a_device_without_network_is_a_lost_connection_on_every_transport(host: str, transport: str) -> None:
+    async with Client(f"http://{host}:9", transports=(transport,), delays=SOON) as client:
+        waits: list[float] = []
+        with pytest.raises(ConnectionLostError, match="could not be restored"):
+            await client.follow(JobRef("a-job", "a-token"), waits.append).run()
+    assert len(waits) == len(SOON)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["127.0.0.1:8787", "ftp://x", "http://x:99999", "http://", "http://x?a=b", "http://me:s3cret@x", "http://☃..x"],
+)
+def test_an_address_that_cannot_be_one_is_refused_at_once(url: str) -> None:
+    with pytest.raises(ValueError, match="server's address") as refused:
+        Client(url)
+    assert "s3cret" not in str(refused.value)
+
+
+async def test_a_file_whose_name_is_no_utf_8_is_sent(make_server: MakeServer, tmp_path: Path) -> None:
+    path = tmp_path / "caf\udce9.csv"
+    try:
+        path.write_bytes(b"Title\nEmma\n")
+    except OSError:
+        pytest.skip("this file system takes no such names")
+    async with make_server() as server, Client(server.url) as client:
+        assert (await client.follow(await client.import_csv(path)).run()).type == "job_complete"
+
+
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
 @pytest.mark.parametrize("transport", [transport.value for transport in Transport])
 async def test_a_server_with_a_certificate_of_its_own_making_is_refused_at_once(tmp_path: Path, transport: str) -> None:

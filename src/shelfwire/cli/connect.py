@@ -8,13 +8,13 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple, Self, TypeVar
-from urllib.parse import urlsplit
 
 import httpx2
 
 from shelfwire.address import running_server
 from shelfwire.cli.errors import CommandError, Exit
 from shelfwire.client import Client, ConnectionLostError
+from shelfwire.client.network import checked_url
 from shelfwire.settings import LOOPBACK, Settings, SettingsError, load
 
 T = TypeVar("T")
@@ -117,7 +117,7 @@ class Session:
         """Find the server, or start it."""
         try:
             url = await self._reach()
-            self.client = await self._stack.enter_async_context(Client(url, api_key=os.environ.get(KEY_VARIABLE)))
+            self.client = await self._stack.enter_async_context(_client(url))
         except BaseException:
             await self._stack.aclose()
             raise
@@ -182,6 +182,13 @@ class Session:
         return await self._stack.enter_async_context(start(own, work=self._work))
 
 
+def _client(url: str) -> Client:
+    try:
+        return Client(url, api_key=os.environ.get(KEY_VARIABLE))
+    except ValueError as error:
+        raise CommandError(f"{KEY_VARIABLE} cannot be used. {error}") from None
+
+
 async def _require(url: str) -> str:
     match await alive(url):
         case True:
@@ -197,13 +204,6 @@ async def _require(url: str) -> str:
 
 def _checked_url(url: str) -> str:
     try:
-        parts = urlsplit(url)
-        httpx2.URL(url)
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except (ValueError, httpx2.InvalidURL):
-        parts, usable = None, False
-    if "@" in url:  # what stands before it is not shown, for it may be a password
-        raise CommandError(f"A server's address takes no user and password. Set a key of the server as {KEY_VARIABLE}")
-    if parts is None or not usable or parts.query or parts.fragment:
-        raise CommandError(f"{url!r} is not a server's address. One looks like http://127.0.0.1:8787")
-    return url.rstrip("/")
+        return checked_url(url).rstrip("/")
+    except ValueError as error:
+        raise CommandError(str(error)) from None

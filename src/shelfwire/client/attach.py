@@ -78,7 +78,7 @@ async def by_events(wire: Wire, job: JobRef, position: Position) -> AsyncGenerat
     """Hear of a job on a stream of server-sent events."""
     last, position.event_id = position.event_id, ""  # should the server refuse it, the next stream begins anew
     headers = {**job.bearer, "Last-Event-ID": last} if last else job.bearer
-    request = Request(method="GET", path=f"/api/jobs/{job.job_id}/events", headers=headers)
+    request = Request(method="GET", path=job.path("/events"), headers=headers)
     async with wire.events(request) as events:
         position.event_id = last
         async for event in events:
@@ -93,7 +93,7 @@ async def by_polling(wire: Wire, job: JobRef, position: Position, clock: Clock) 
     while True:
         asked_at = clock.monotonic()
         params = {"after": str(after), "wait": str(WAIT_SECONDS)}
-        request = Request(method="GET", path=f"/api/jobs/{job.job_id}", headers=job.bearer, params=params)
+        request = Request(method="GET", path=job.path(), headers=job.bearer, params=params)
         news = _messages_in(await wire.request(request), after)
         yield None
         for message in news:

@@ -7,17 +7,17 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Self
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 from weakref import WeakSet
 
 import msgspec
 
-from shelfwire.client.errors import ConnectionLostError, data_of, problem_in, refusal
+from shelfwire.client.errors import ConnectionLostError, data_of, not_ours, problem_in, refusal
 from shelfwire.client.following import Following
 from shelfwire.client.network import Network
 from shelfwire.client.ref import JobRef
 from shelfwire.client.story import Means, Story
-from shelfwire.client.wire import Answer, CutError, Request, Upload, Wire, WireError
+from shelfwire.client.wire import Answer, CutError, Request, Upload, Wire, WireError, header_value
 from shelfwire.clock import Clock, SystemClock
 from shelfwire.protocol.follow import DELAYS, Backoff, Transport
 from shelfwire.protocol.grants import Scope
@@ -32,7 +32,7 @@ GATEWAY: Final = frozenset({502, 504})
 SCAN_BATCH: Final = "/api/scan-bookshelf/batch"
 
 GeminiWish = Literal["auto", "always", "never"]
-File = Path | Upload
+File = Path | str | Upload
 """What can be sent: a file on disk or in memory."""
 
 
@@ -47,6 +47,9 @@ class Client:
         clock: where the time comes from.
         delays: seconds before each try to reconnect; the contract's unless a test has less time.
         random_fraction: gives fractions in [0, 1), which shorten the delays.
+
+    Raises:
+        ValueError: the URL is none of a server, or the key cannot be one.
     """
 
     def __init__(
@@ -61,11 +64,12 @@ class Client:
         random_fraction: Callable[[], float] = random.random,
     ) -> None:
         self._url = url.rstrip("/")
-        self._key_header = {} if api_key is None else {"X-API-Key": api_key}
+        self._key_header = {} if api_key is None else {"X-API-Key": header_value(api_key, "The API key")}
         self._wire = Network(self._url) if wire is None else wire
         ways = tuple(Transport(name) for name in transports)
         self._means = Means(self._wire, clock or SystemClock(), random_fraction, delays, ways)
         self._stories: WeakSet[Story] = WeakSet()
+        self._closed = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -77,13 +81,14 @@ class Client:
 
     async def aclose(self) -> None:
         """Close all connections. Jobs go on."""
+        self._closed = True
         for story in tuple(self._stories):
             await story.aclose()
         await self._wire.aclose()
 
     async def import_csv(
         self,
-        path: Path,
+        path: Path | str,
         *,
         gemini: GeminiWish | None = None,
         enrich: bool = False,
@@ -101,8 +106,9 @@ class Client:
             idempotency_key: see `start`.
         """
         fields = {} if gemini is None else {"gemini": gemini}
+        files = [("file", Path(path))]
         request = Request(
-            method="POST", path="/api/import/csv-gemini", params=_enrich(enrich), files=[("file", path)], fields=fields
+            method="POST", path="/api/import/csv-gemini", params=_enrich(enrich), files=files, fields=fields
         )
         return await self._create(request, job_id, idempotency_key)
 
@@ -123,7 +129,7 @@ class Client:
             idempotency_key: likewise.
         """
         path, field = ("/api/scan-bookshelf", "image") if len(photos) == 1 else (SCAN_BATCH, "images")
-        files = [(field, photo) for photo in photos]
+        files = [(field, _file(photo)) for photo in photos]
         request = Request(method="POST", path=path, params=_enrich(enrich), files=files)
         return await self._create(request, job_id, idempotency_key)
 
@@ -156,18 +162,24 @@ class Client:
             pipeline: its name.
             file: an input, sent as the form field `file`.
             files: more inputs, by form field.
-            json: the input, an object of JSON, for pipelines that take no file.
-            job_id: a UUID of the caller's own choice; with `json`, which must be an object then.
+            json: the input, an object of JSON, for pipelines that take no file; not together with files.
+            job_id: a UUID of the caller's own choice.
             idempotency_key: names this request over the life of the caller; the same key and input mean the same
                 job. It must be unguessable. Without one, a new one covers this call.
 
         Raises:
             OSError: a file cannot be read.
+            ValueError: there are both files and JSON, a `job_id` without any of them, or a key that cannot be sent.
             RefusedError: the server does not take it; `retry_after` tells when it may.
             ConnectionLostError: the server cannot be reached.
         """
-        parts = list({**({} if file is None else {"file": file}), **(files or {})}.items())
-        request = Request(method="POST", path=f"/api/pipelines/{pipeline}/jobs", files=parts, json=json)
+        given = {**({} if file is None else {"file": file}), **(files or {})}
+        if given and json is not None:
+            raise ValueError("The input of a job is files or JSON, not both")
+        if job_id is not None and not given and not isinstance(json, Mapping):
+            raise ValueError("A job_id goes with files, or with JSON that is an object")
+        parts = [(field, _file(part)) for field, part in given.items()]
+        request = Request(method="POST", path=f"/api/pipelines/{quote(pipeline, safe='')}/jobs", files=parts, json=json)
         return await self._create(request, job_id, idempotency_key)
 
     async def state(self, job: JobRef) -> dict[str, Any]:
@@ -207,7 +219,7 @@ class Client:
             RefusedError: the job has not ended, nothing is left to retry, or the token does not let its holder do this.
             ConnectionLostError: the server cannot be reached.
         """
-        request = Request(method="POST", path=_path(job, "/retry"), headers=job.bearer)
+        request = Request(method="POST", path=job.path("/retry"), headers=job.bearer)
         return await self._create(request, None, idempotency_key)
 
     async def delete(self, job: JobRef) -> None:
@@ -298,20 +310,30 @@ class Client:
             job: the job.
             on_wait: hears how many seconds it is until the next try to reconnect.
             on_token: hears of the token that replaces one about to end, to be kept; may be a coroutine function.
+
+        Raises:
+            RuntimeError: the client is closed.
         """
+        if self._closed:
+            raise RuntimeError("The client is closed. Make another one")
         story = Story(self._means, job, self.rotate, on_wait, on_token)
         self._stories.add(story)
         return Following(story)
 
     async def _create(self, request: Request, job_id: str | None, key: str | None) -> JobRef:
-        headers = {**request.headers, **self._key_header, "Idempotency-Key": key or secrets.token_urlsafe()}
+        key = header_value(key or secrets.token_urlsafe(), "The idempotency key")
+        headers = {**request.headers, **self._key_header, "Idempotency-Key": key}
         named = msgspec.structs.replace(request, headers=headers)
         if job_id is not None and request.files:
             named = msgspec.structs.replace(named, fields={**request.fields, "jobId": job_id})
         elif job_id is not None:
             named = msgspec.structs.replace(named, json={**request.json, "jobId": job_id})
-        data = data_of(await self._insist(named))
-        return JobRef(data["jobId"], data["token"], data.get("tokenExpiresAt"))
+        answer = await self._insist(named)
+        try:
+            data = data_of(answer)
+            return JobRef(data["jobId"], data["token"], data.get("tokenExpiresAt"))
+        except (LookupError, TypeError):
+            raise not_ours(answer) from None
 
     async def _insist(self, request: Request) -> Answer:
         """Ask again while the answer is lost, with one key, which makes the repetition harmless."""
@@ -343,10 +365,10 @@ class Client:
         wanted = {"limit": str(MAX_PAGE), "status": status, "cursor": cursor}
         params = {name: value for name, value in wanted.items() if value is not None}
         headers = {**job.bearer, "Accept": accept}
-        return await self._ask(Request(method="GET", path=_path(job, "/results"), headers=headers, params=params))
+        return await self._ask(Request(method="GET", path=job.path("/results"), headers=headers, params=params))
 
     async def _of_job(self, method: str, job: JobRef, below: str = "", json: Any = None) -> Any:
-        request = Request(method=method, path=_path(job, below), headers=job.bearer, json=json)
+        request = Request(method=method, path=job.path(below), headers=job.bearer, json=json)
         return data_of(await self._ask(request))
 
     async def _ask(self, request: Request) -> Answer:
@@ -366,5 +388,5 @@ def _cursor_in(link: str) -> str | None:
     return parse_qs(urlsplit(target).query).get("cursor", [None])[0] if "next" in relation else None
 
 
-def _path(job: JobRef, below: str) -> str:
-    return f"/api/jobs/{job.job_id}{below}"
+def _file(file: File) -> Path | Upload:
+    return Path(file) if isinstance(file, str) else file

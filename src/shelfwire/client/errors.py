@@ -99,12 +99,17 @@ def data_of(answer: Answer) -> Any:
     try:
         return msgspec.json.decode(answer.body, type=dict[str, Any])["data"]
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError):
-        raise RefusedError(
-            Code.INTERNAL,
-            f"What answered {answer.status} is not a shelfwire server",
-            "Something else answers in the server's place. Check the address and the network.",
-            answer.status,
-        ) from None
+        raise not_ours(answer) from None
+
+
+def not_ours(answer: Answer) -> RefusedError:
+    """What to raise of an answer that no shelfwire server gives."""
+    return RefusedError(
+        Code.INTERNAL,
+        f"What answered {answer.status} is not a shelfwire server",
+        "Something else answers in the server's place. Check the address and the network.",
+        answer.status,
+    )
 
 
 def _retry_after(answer: Answer) -> int | None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import ExitStack, aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import httpx2
 from websockets.asyncio.client import ClientConnection, connect
@@ -47,10 +47,13 @@ class Network:
     Args:
         url: without a slash at its end.
         handshake: seconds to open a socket, or to see the first event of a stream.
+
+    Raises:
+        ValueError: it is none of a server.
     """
 
     def __init__(self, url: str, *, handshake: float = HANDSHAKE_SECONDS) -> None:
-        self._url = url
+        self._url = checked_url(url)
         self._handshake = handshake
         self._http = httpx2.AsyncClient(base_url=url, timeout=REQUEST_SECONDS, trust_env=False)
 
@@ -74,7 +77,15 @@ class Network:
         """See `Wire.socket`."""
         url = f"ws{self._url.removeprefix('http')}{request.path}?{urlencode(request.params)}"
         with _translated():
-            connection = await _Connect(
+            connection = await self._connected(url, request)
+        try:
+            yield _NetworkSocket(connection)
+        finally:
+            await connection.close()
+
+    async def _connected(self, url: str, request: Request) -> ClientConnection:
+        try:
+            return await _Connect(
                 url,
                 additional_headers=dict(request.headers),
                 max_size=MAX_FRAME_BYTES,
@@ -83,10 +94,10 @@ class Network:
                 proxy=None,
                 logger=_quiet,
             )
-        try:
-            yield _NetworkSocket(connection)
-        finally:
-            await connection.close()
+        except (ssl.SSLCertVerificationError, ConnectionError, TimeoutError):
+            raise
+        except OSError as error:  # no such name, no way there: what a device says that has no network
+            raise UnreachableError(_said(error)) from error
 
     @asynccontextmanager
     async def events(self, request: Request) -> AsyncIterator[AsyncIterator[Event]]:
@@ -117,6 +128,25 @@ class Network:
     async def aclose(self) -> None:
         """See `Wire.aclose`."""
         await self._http.aclose()
+
+
+def checked_url(url: str) -> str:
+    """Give back the address of a server.
+
+    Raises:
+        ValueError: it is none. A user and password, which no server takes, are not repeated.
+    """
+    try:
+        parts = urlsplit(url)
+        httpx2.URL(url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except (ValueError, httpx2.InvalidURL):
+        parts, usable = None, False
+    if "@" in url:
+        raise ValueError("A server's address takes no user and password; what lets you in is an API key")
+    if parts is None or not usable or parts.query or parts.fragment:
+        raise ValueError(f"{url!r} is not a server's address. One looks like http://127.0.0.1:8787")
+    return url
 
 
 class _Connect(connect):

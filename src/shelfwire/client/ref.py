@@ -1,6 +1,10 @@
 """The way back to a job."""
 
+from urllib.parse import quote
+
 import msgspec
+
+from shelfwire.client.wire import header_value
 
 
 class JobRef(msgspec.Struct, frozen=True):
@@ -19,7 +23,15 @@ class JobRef(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         return f"JobRef({self.job_id!r}, token=…)"
 
+    def path(self, below: str = "") -> str:
+        """Where the job is on its server, whatever stands in its id."""
+        return f"/api/jobs/{quote(self.job_id, safe='')}{below}"
+
     @property
     def bearer(self) -> dict[str, str]:
-        """The header that shows the token."""
-        return {"Authorization": f"Bearer {self.token}"}
+        """The header that shows the token.
+
+        Raises:
+            ValueError: it cannot be a token.
+        """
+        return {"Authorization": f"Bearer {header_value(self.token, 'The token')}"}

@@ -18,6 +18,7 @@ from shelfwire.protocol.messages import Message, Ping, Pong, SyncRequest
 
 AHEAD: Final = 64
 """Messages that may wait for the listener before the connection waits, too."""
+CLOSED: Final = "the client was closed"
 
 
 @dataclass(frozen=True)
@@ -80,23 +81,27 @@ class Story:
         self._heard_last = False
         self._online = True
         self._canceled = False
+        self._closed = False
         self._running: asyncio.Task[None] | None = None
 
     async def messages(self) -> AsyncGenerator[Message]:
         """Tell the story, once. Leaving it closes the connection."""
+        if self._closed:
+            raise ConnectionLostError(CLOSED)
         running = self._running = asyncio.create_task(self._run())
         try:
             while (message := await self._outbox.take()) is not None:
                 yield message
             await asyncio.wait({running})
             if running.cancelled():
-                raise ConnectionLostError("the client was closed")
+                raise ConnectionLostError(CLOSED)
             running.result()
         finally:
             await self.aclose()
 
     async def aclose(self) -> None:
-        """End it for whoever listens; returns when its connection is closed."""
+        """End it for whoever listens or would; returns when its connection is closed."""
+        self._closed = True
         running = self._running
         if running is not None:
             running.cancel()

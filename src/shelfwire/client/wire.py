@@ -8,6 +8,17 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 
+def header_value(text: str, what: str) -> str:
+    """Give back a text that fits into a header.
+
+    Raises:
+        ValueError: it does not. What is said names `what` it is and not the text, which may be a secret.
+    """
+    if not text or any(not "!" <= character <= "~" for character in text):
+        raise ValueError(f"{what} holds what none can: a space, the end of a line or no ASCII, or nothing at all")
+    return text
+
+
 class Upload(msgspec.Struct, frozen=True):
     """A file to send that is not on disk.
 
