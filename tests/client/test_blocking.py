@@ -80,3 +80,20 @@ def test_results_left_in_the_middle_and_dropped_after_the_client_do_no_harm() ->
         items = client.results(job)
         assert next(items)["title"] == "Dune"
     items.close()  # type: ignore[attr-defined]
+
+
+def test_a_client_that_is_not_open_says_how_to_use_it() -> None:
+    server = FakeServer()
+    client = client_of(server)
+    job = server.add()
+    with pytest.raises(RuntimeError, match="inside of `with"):
+        client.state(job)
+    with client:
+        following = client.follow(job)
+        next(following)
+    for use in (lambda: client.state(job), lambda: client.follow(job), lambda: next(following), following.ping):
+        with pytest.raises(RuntimeError, match="The client is closed"):
+            use()
+    following.close()
+    with pytest.raises(RuntimeError, match="Make another one"), client:
+        pass

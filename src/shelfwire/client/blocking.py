@@ -24,7 +24,11 @@ class _Face(Generic[Inner]):
     """What a thread sees of something that lives on the event loop."""
 
     _inner: Inner
-    _portal: BlockingPortal
+
+    @property
+    def _portal(self) -> BlockingPortal:
+        """The way onto the event loop."""
+        raise NotImplementedError
 
 
 def _waiting(
@@ -76,10 +80,14 @@ def _built_like(_: Callable[P, Client]) -> Callable[[Callable[..., None]], Calla
 class BlockingFollowing(_Face[Following], Iterator[Message]):
     """One follow: iterate over it for the job's messages, once. Other threads may call its methods."""
 
-    def __init__(self, inner: Following, portal: BlockingPortal) -> None:
+    def __init__(self, inner: Following, client: "BlockingClient") -> None:
         self._inner = inner
-        self._portal = portal
-        self._each = _each(inner, portal)
+        self._client = client
+        self._each = _each(inner, client._portal)  # noqa: SLF001 - of our own kind
+
+    @property
+    def _portal(self) -> BlockingPortal:
+        return self._client._portal  # noqa: SLF001 - of our own kind
 
     @property
     def job(self) -> JobRef:
@@ -93,6 +101,7 @@ class BlockingFollowing(_Face[Following], Iterator[Message]):
 
     def __next__(self) -> Message:
         """Return the next message. Errors as in `Following`."""
+        _ = self._portal  # says what is wrong where the client is closed
         return next(self._each)
 
     def __enter__(self) -> Self:
@@ -103,7 +112,11 @@ class BlockingFollowing(_Face[Following], Iterator[Message]):
     ) -> None:
         self.close()
 
-    close = _waiting(Following.aclose)
+    def close(self) -> None:
+        """See `Following.aclose`; a closed client has closed this too."""
+        if self._client.is_open:
+            self._portal.call(self._inner.aclose)
+
     ping = _waiting(Following.ping)
     network_lost = _telling(Following.network_lost)
     network_restored = _telling(Following.network_restored)
@@ -121,18 +134,35 @@ class BlockingClient(_Face[Client]):
         """Take what `Client` takes."""
         self._inner = Client(*args, **options)
         self._stack = ExitStack()
+        self._opened: BlockingPortal | None = None
+        self._entered = False
 
     def __enter__(self) -> Self:
+        if self._entered:
+            raise RuntimeError("A client is used in one `with` block. Make another one for the next")
+        self._entered = True
         with ExitStack() as stack:
-            self._portal = stack.enter_context(start_blocking_portal(name="shelfwire-client"))
-            stack.callback(self._portal.call, self._inner.aclose)
-            self._stack = stack.pop_all()
+            portal = stack.enter_context(start_blocking_portal(name="shelfwire-client"))
+            stack.callback(portal.call, self._inner.aclose)
+            self._stack, self._opened = stack.pop_all(), portal
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._opened = None
         self._stack.__exit__(kind, error, trace)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be used: from the beginning of its `with` block to its end."""
+        return self._opened is not None
+
+    @property
+    def _portal(self) -> BlockingPortal:
+        if self._opened is None:
+            raise RuntimeError("The client is closed. Use it inside of `with BlockingClient(…) as client:`")
+        return self._opened
 
     def follow(
         self,
@@ -143,7 +173,7 @@ class BlockingClient(_Face[Client]):
     ) -> BlockingFollowing:
         """See `Client.follow`."""
         follow = partial(self._inner.follow, job, on_wait, on_token=on_token)
-        return BlockingFollowing(self._portal.call(follow), self._portal)
+        return BlockingFollowing(self._portal.call(follow), self)
 
     import_csv = _waiting(Client.import_csv)
     scan = _waiting(Client.scan)
