@@ -7,12 +7,14 @@ import stat
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from shelfwire.cli.connect import Place
 from shelfwire.cli.jobs_file import Entry, JobsFile, now
 from shelfwire.cli.visit import Visit
 from shelfwire.client import JobRef
 
-from .conftest import EXPORT, MANY, Shelfwire, Start, ended, entries, read_line
+from .conftest import EXPORT, MANY, Shelfwire, Start, ended, entries, read_line, read_until
 
 ROWS, FAILED = 168, 2
 SLOW = "2"
@@ -123,6 +125,26 @@ def test_a_deleted_job_is_gone_from_the_server_and_from_the_list(
     path.write_text(kept)
     assert "knew nothing of it" in shelfwire("delete", "last").stdout
     assert len(entries(env)) == 1
+
+
+def test_who_follows_a_job_that_is_deleted_is_told_so(
+    start: Start, shelfwire: Shelfwire, server: dict[str, Any], library: Path
+) -> None:
+    following = start("import", str(library), "--server", server["url"], "--json")
+    read_until(following, "job_progress")
+    assert shelfwire("delete", "last").returncode == 0
+    done = ended(following)
+    assert (done.returncode, "somebody deleted job" in done.stderr) == (3, True)
+
+
+@pytest.mark.parametrize("key", ["s3cret-but-with-an-end\n", "s3crét-not-in-ascii"])
+def test_an_api_key_that_cannot_be_one_is_named_and_not_told(
+    shelfwire: Shelfwire, server: dict[str, Any], key: str
+) -> None:
+    refused = shelfwire("import", str(EXPORT), "--server", server["url"], SHELFWIRE_API_KEY=key)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "SHELFWIRE_API_KEY cannot be used" in refused.stderr
+    assert "s3cr" not in refused.stderr
 
 
 def test_an_api_key_comes_from_the_environment(start: Start, shelfwire: Shelfwire) -> None:

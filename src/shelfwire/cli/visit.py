@@ -168,7 +168,12 @@ class Visit:
         with output:
             last = await self._messages(entry, output)
         entry = self._entry or entry  # with the token that is valid now
-        ending = await self._session.ask(lambda client: _ending(client, entry, last))
+        try:
+            ending = await self._session.ask(lambda client: _ending(client, entry, last))
+        except RefusedError as error:
+            if error.code not in ACCESS:
+                raise
+            raise _deleted(entry, last) from None
         output.end(ending)
         if isinstance(last.payload, JobComplete):
             self.found = found_in(last.payload.results)
@@ -225,6 +230,14 @@ def refusal(error: RefusedError, file: str, entry: Entry | None, words: Words) -
     else:
         text = f"{file}: {error.user_message} ({error.message})"
     return CommandError(text, Exit.UNREACHABLE)
+
+
+def _deleted(entry: Entry, last: Message) -> CommandError:
+    """What to say of a job that ended before our eyes and then let us in no more."""
+    text = (
+        f"{entry.file}: somebody deleted job {entry.short} and all that was kept of it. {entry.words.again}, if need be"
+    )
+    return CommandError(text, Exit.UNREACHABLE if isinstance(last.payload, JobComplete) else Exit.CANCELED)
 
 
 async def _ending(client: Client, entry: Entry, last: Message) -> Ending:
