@@ -160,6 +160,16 @@ def test_a_server_killed_in_the_middle_costs_no_row(start: Start, library: Path,
     assert ended(restarted).returncode == 0
 
 
+def test_a_file_so_large_that_the_server_hangs_up_is_to_be_split(
+    shelfwire: Shelfwire, server: dict[str, Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "huge.csv"
+    with path.open("wb") as file:
+        file.truncate(200 * 1024 * 1024)
+    done = shelfwire("import", str(path), "--server", server["url"])
+    assert (done.returncode, "Split it" in done.stderr) == (4, True), done.stderr
+
+
 def test_leaving_a_server_leaves_the_job_running(
     start: Start, shelfwire: Shelfwire, server: dict[str, Any], library: Path
 ) -> None:

@@ -8,6 +8,7 @@ from PIL import Image
 from shelfwire.cli.annotate import draw
 from shelfwire.cli.errors import CommandError
 from shelfwire.cli.found import found_in
+from shelfwire.images import MAX_PHOTO_BYTES
 from tests.pipelines.ai_scan.scripted import photo
 
 from .conftest import Shelfwire
@@ -44,6 +45,7 @@ def shelf(tmp_path: Path) -> Path:
         (["scan", *["{shelf}"] * 21], "21 photos are too many"),
         (["scan", "{shelf}", "--annotate", "{folder}/missing/out.jpg"], "There is no folder"),
         (["scan", "{shelf}", "--annotate", "{folder}/out.gif"], "ends in .jpg or .png"),
+        (["scan", "{shelf}", "{shelf}", "--annotate", "."], "ends in .jpg or .png"),
     ],
 )
 def test_what_cannot_be_scanned_is_refused_in_one_line(
@@ -53,6 +55,13 @@ def test_what_cannot_be_scanned_is_refused_in_one_line(
     assert done.returncode == 2
     assert why in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_photo_that_is_too_large_is_refused_before_it_is_sent(shelfwire: Shelfwire, shelf: Path) -> None:
+    with shelf.open("r+b") as file:
+        file.truncate(MAX_PHOTO_BYTES + 1)
+    done = shelfwire("scan", str(shelf))
+    assert (done.returncode, "shelf.png is larger than 20 MiB" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("name", ["out.jpg", "out.png"])

@@ -12,7 +12,7 @@ from shelfwire.cli.bar import LISTED, Bar
 from shelfwire.cli.jobs_file import Entry
 from shelfwire.cli.listing import Known, print_lines, print_table, to_json
 from shelfwire.cli.show import JsonLines, Lines
-from shelfwire.cli.tally import Ending, Failure, Tally, clean
+from shelfwire.cli.tally import Ending, Failure, Tally, clean, failure_of
 from shelfwire.protocol.messages import JobComplete, JobError, JobProgress, JobStarted, Message, Metadata, Payload
 
 ROWS = 50_000
@@ -121,6 +121,24 @@ def test_failures_on_a_terminal_are_a_table() -> None:
     assert "3 failed" in screen
     rows = [line.split() for line in screen.splitlines() if "Reason" in line]
     assert rows == [[str(n + 2), "Title", str(n), "Reason", str(n)] for n in range(3)]
+
+
+def test_on_a_narrow_terminal_failures_and_jobs_are_lines_with_nothing_left_out() -> None:
+    words = seen(12, lambda bar: bar.end(ending(1))).split()
+    assert [word for word in ("2:", "Title", "0:", "Reason") if word not in words] == []
+    screen = StringIO()
+    print_table(list(STANDINGS), Console(file=screen, width=30, force_terminal=True, color_system=None))
+    shown = screen.getvalue().split()
+    said = [word for standing in STANDINGS.values() for word in standing.split()]
+    assert [word for word in (*said, "books.csv", "/books") if word not in shown] == []
+
+
+def test_a_failure_of_a_retry_has_the_place_it_had_in_the_original_input() -> None:
+    error = {"code": "E_IMAGE_UNREADABLE", "userMessage": "Take it again."}
+    item = {"index": 0, "ok": False, "title": "Photo 3", "error": error}
+    assert failure_of(item).row == 1
+    assert failure_of({**item, "sourceIndex": 2}).row == 3
+    assert failure_of({**item, "sourceIndex": 2, "error": {**error, "row": 7}}).row == 7
 
 
 def test_very_many_failures_are_cut_and_the_rest_is_pointed_to() -> None:

@@ -12,13 +12,15 @@ from rich.table import Table
 from rich.text import Text
 
 from shelfwire.cli.found import FoundBook
-from shelfwire.cli.tally import Ending, Failure, Tally, clean, counts, headline
+from shelfwire.cli.tally import Ending, Failure, Tally, clean, counts, headline, line_of
 from shelfwire.cli.words import IMPORT, Words
 from shelfwire.protocol.messages import Message
 
 LISTED: Final = 200
 """So many failures fit a person's patience; a file takes all of them."""
 MAX_WIDTH: Final = 110
+WIDTH_FOR_TABLE: Final = 40
+"""On a narrower terminal a column may have no room at all; lines have."""
 WIDTH_FOR_ETA: Final = 60
 WIDTH_FOR_RATE: Final = 76
 REFRESHES: Final = 15
@@ -76,8 +78,12 @@ class Bar:
         say(Text(headline(ending, self._words), STYLES.get(ending.status, "")))
         if ending.counted:
             say(Text(counts(ending, self._words)))
-        if ending.failures:
-            say(self._table(ending.failures[:LISTED]))
+        failures = ending.failures[:LISTED]
+        if failures and self._console.width >= WIDTH_FOR_TABLE:
+            say(self._table(failures))
+        else:
+            for failure in failures:
+                say(Text(line_of(failure, self._words)))
         if len(ending.failures) > LISTED:
             more = (
                 f"These are the first {LISTED}. All {len(ending.failures):,}: shelfwire watch {self._short_id} --json"
@@ -92,6 +98,10 @@ class Bar:
         table.add_column("Author", ratio=2, overflow="fold")
         table.add_column("Sure", justify="right", no_wrap=True)
         table.add_column("Photo", justify="right", style="dim", no_wrap=True)
+        if self._console.width < WIDTH_FOR_TABLE:
+            for book in found:
+                self._console.print(Text(" ".join(book.cells)))
+            return
         for book in found:
             number, title, authors, sure, photos = book.cells
             table.add_row(number, Text(title), Text(authors), Text(sure, "" if book.review else "green"), photos)

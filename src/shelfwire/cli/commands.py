@@ -20,7 +20,7 @@ from shelfwire.cli.visit import Errand, Visit, refusal, warn, with_ending
 from shelfwire.client import Client, JobRef, RefusedError
 from shelfwire.client.client import GeminiWish
 from shelfwire.errors import Code
-from shelfwire.images import MAX_PHOTOS
+from shelfwire.images import MAX_PHOTO_BYTES, MAX_PHOTOS
 from shelfwire.protocol.job import Status
 from shelfwire.protocol.messages import JobProgress
 
@@ -49,13 +49,13 @@ def import_file(
         data: The data folder to work in without a server; or set SHELFWIRE_DATA.
         json: Print each message as a line of JSON, then the outcome with every failed row.
     """
-    _check_file(file)
+    size = _check_file(file)
     place = choose_place(server, data, os.environ)
 
     def send(client: Client, key: str) -> Awaitable[JobRef]:
         return client.import_csv(file, gemini=gemini, enrich=enrich, idempotency_key=key)
 
-    return run(Visit(place, _jobs_file(), as_json=json).start(Errand(clean(file.name), "csv_import", send)))
+    return run(Visit(place, _jobs_file(), as_json=json).start(Errand(clean(file.name), "csv_import", send, size)))
 
 
 def scan(
@@ -78,14 +78,14 @@ def scan(
         json: Print each message as a line of JSON, then the outcome with every failed photo.
     """
     drawn = [] if annotate is None else _drawn(annotate, len(photos))
-    _check_photos(photos, drawn)
+    size = _check_photos(photos, drawn)
     visit = Visit(choose_place(server, data, os.environ), _jobs_file(), as_json=json)
     name = clean(photos[0].name) + (f" and {len(photos) - 1} more" if len(photos) > 1 else "")
 
     def send(client: Client, key: str) -> Awaitable[JobRef]:
         return client.scan(photos, enrich=enrich, idempotency_key=key)
 
-    exit_code = run(visit.start(Errand(name, "ai_scan", send)))
+    exit_code = run(visit.start(Errand(name, "ai_scan", send, size)))
     if drawn and visit.found:
         from shelfwire.cli.annotate import draw  # noqa: PLC0415 - decoders of images take time to import
 
@@ -304,17 +304,21 @@ def _drawn(path: Path, count: int) -> list[Path]:
     return [path] if count == 1 else [path.with_stem(f"{path.stem}-{number}") for number in range(1, count + 1)]
 
 
-def _check_photos(photos: Sequence[Path], drawn: Sequence[Path]) -> None:
+def _check_photos(photos: Sequence[Path], drawn: Sequence[Path]) -> int:
+    """Refuse photos that cannot be scanned, or drawn, before they are sent; give their size in bytes."""
     if not photos:
         raise CommandError("Name the photo to scan, such as: shelfwire scan shelf.jpg")
     if len(photos) > MAX_PHOTOS:
         raise CommandError(
             f"{len(photos)} photos are too many: {MAX_PHOTOS} at most go into one scan. Scan the rest next"
         )
-    for photo in photos:
-        _check_file(photo, "photo")
+    sizes = {photo: _check_file(photo, "photo") for photo in photos}
+    for photo, size in sizes.items():
+        if size > MAX_PHOTO_BYTES:
+            raise CommandError(f"{photo} is larger than {MAX_PHOTO_BYTES >> 20} MiB. Save it smaller, and scan that")
     for path in drawn:
         _check_output(path, photos)
+    return sum(sizes.values())
 
 
 def _check_output(output: Path, files: Sequence[Path]) -> None:
@@ -332,7 +336,8 @@ def _check_output(output: Path, files: Sequence[Path]) -> None:
         raise CommandError(f"{output} is the file to read. Name another one to write to, so that it is not lost")
 
 
-def _check_file(path: Path, what: str = "CSV file") -> None:
+def _check_file(path: Path, what: str = "CSV file") -> int:
+    """Refuse what cannot be sent, before it is; give its size in bytes."""
     try:
         status = path.stat()
     except OSError as error:
@@ -343,3 +348,4 @@ def _check_file(path: Path, what: str = "CSV file") -> None:
         raise CommandError(f"{path} is no ordinary file. Save its contents as a {what} first")
     if not status.st_size:
         raise CommandError(f"{path} is empty. {'Take' if what == 'photo' else 'Export'} it again")
+    return status.st_size

@@ -21,6 +21,7 @@ from shelfwire.client import Client, RefusedError
 from shelfwire.protocol.job import ENDED
 
 AT_ONCE: Final = 8
+WIDTH_FOR_TABLE: Final = 60
 EXPIRED: Final = "expired"
 WAITING: Final = "waiting"
 """In a data folder that no server holds now."""
@@ -67,7 +68,12 @@ def print_lines(known: Sequence[Known], stream: TextIO) -> None:
 
 
 def print_table(known: Sequence[Known], console: Console) -> None:
-    """Print the list as a table."""
+    """Print the list as a table; on a narrow terminal as a few lines for each job."""
+    if console.width < WIDTH_FOR_TABLE:
+        for job in known:
+            parts = (job.entry.short, clean(job.entry.file), _when(job.entry), job.entry.where, _standing(job))
+            console.print(Text("  ".join(parts)))
+        return
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("Job", style="bold", no_wrap=True)
     table.add_column("File", overflow="fold")

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from shelfwire.cli.bar import Bar
 from shelfwire.cli.found import FoundBook
-from shelfwire.cli.tally import Ending, Tally, clean, counts, headline
+from shelfwire.cli.tally import Ending, Tally, clean, counts, headline, line_of
 from shelfwire.cli.words import IMPORT, Words
 from shelfwire.protocol.messages import Message, encode
 
@@ -112,8 +112,7 @@ class Lines:
         if ending.counted:
             self._print(counts(ending, self._words))
         for failure in ending.failures:
-            title = clean(failure.title) or "(no title)"
-            self._print(f"{self._words.item} {failure.row}: {title}: {clean(failure.reason)}")
+            self._print(line_of(failure, self._words))
 
     def books(self, found: Sequence[FoundBook]) -> None:
         """See `Output`."""

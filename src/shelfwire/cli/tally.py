@@ -135,9 +135,15 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 def failure_of(item: dict[str, Any]) -> Failure:
-    """Read a failed item of the results."""
+    """Read a failed item of the results; one of a retry has the place it had in the original input."""
     error = item["error"]
-    return Failure(error.get("row", item["index"] + 1), item.get("title", ""), error["code"], error["userMessage"])
+    place = item.get("sourceIndex", item["index"]) + 1
+    return Failure(error.get("row", place), item.get("title", ""), error["code"], error["userMessage"])
+
+
+def line_of(failure: Failure, words: Words) -> str:
+    """A failed item in one line."""
+    return f"{words.item} {failure.row}: {clean(failure.title) or '(no title)'}: {clean(failure.reason)}"
 
 
 def headline(ending: Ending, words: Words) -> str:

@@ -23,6 +23,8 @@ from shelfwire.protocol.messages import JobComplete, JobError, Message
 
 LAST_WORD_SECONDS: Final = 2.0
 """How long an interrupted upload may take to say which job it has become."""
+LARGE: Final = 64 * 1024 * 1024
+"""Bytes that a server hears out, so that its refusal arrives; after that it may hang up."""
 ACCESS: Final = frozenset({Code.UNAUTHORIZED, Code.TOKEN_EXPIRED, Code.FORBIDDEN})
 
 
@@ -39,11 +41,13 @@ class Errand(NamedTuple):
         file: what it works on, for a person.
         pipeline: its kind.
         send: asks for it, with an idempotency key.
+        size: how many bytes there are to send.
     """
 
     file: str
     pipeline: str
     send: Callable[[Client, str], Awaitable[JobRef]]
+    size: int = 0
 
 
 class _MovedError(Exception):
@@ -140,6 +144,14 @@ class Visit:
                 self._remember(creating.result(), errand.file, errand.pipeline)
             creating.cancel()
             raise
+        except ConnectionLostError as error:
+            if errand.size < LARGE:
+                raise
+            raise CommandError(
+                f"{errand.file} could not be sent ({error.message}). These are {errand.size:,} bytes, and a server may "
+                "hang up on what is far beyond its limit. Split it and send the parts one by one",
+                Exit.UNREACHABLE,
+            ) from None
         except OSError as error:
             raise CommandError(f"{error.filename or errand.file} cannot be read: {error.strerror}") from None
 
