@@ -179,12 +179,29 @@ async def test_an_id_from_elsewhere_leads_to_no_other_route(client_to: MakeClien
     assert not any("?" in request.path for request in server.requests)
 
 
-@pytest.mark.parametrize("body", [b'{"data": null}', b'{"data": {}}', b'{"data": {"jobId": "x"}}'])
-async def test_an_answer_without_a_job_is_an_error_of_the_clients_own(client_to: MakeClient, body: bytes) -> None:
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"null",
+        b"{}",
+        b'{"jobId": "x"}',
+        b'{"jobId": 5, "token": "s3cret"}',
+        b'{"jobId": "x", "token": "s3cret\\n"}',
+        b'{"jobId": "x", "token": "s3cret", "tokenExpiresAt": "soon", "expiresAt": "soon"}',
+    ],
+)
+async def test_an_answer_without_a_job_is_an_error_of_the_clients_own(client_to: MakeClient, data: bytes) -> None:
     server = FakeServer()
-    server.will.append(Answer(202, {}, body))
-    with pytest.raises(RefusedError, match="not a shelfwire server"):
-        await client_to(server).start("csv_import", json={})
+    client = client_to(server)
+    server.will.append(Answer(202, {}, b'{"data": %s}' % data))
+    with pytest.raises(RefusedError, match="not a shelfwire server") as refused:
+        await client.start("csv_import", json={})
+    assert "s3cret" not in repr(refused.value)
+    job = server.add()
+    if b"5" not in data:  # a token is asked for by the job's id, and needs none in the answer
+        server.will.append(Answer(200, {}, b'{"data": %s}' % data))
+        with pytest.raises(RefusedError, match="not a shelfwire server"):
+            await client.rotate(job)
 
 
 async def test_results_are_read_and_exported_over_all_pages(client_to: MakeClient) -> None:

@@ -6,13 +6,13 @@ import secrets
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import parse_qs, quote, urlsplit
 from weakref import WeakSet
 
 import msgspec
 
-from shelfwire.client.errors import ConnectionLostError, data_of, not_ours, problem_in, refusal
+from shelfwire.client.errors import ConnectionLostError, data_of, problem_in, read, refusal
 from shelfwire.client.following import Following
 from shelfwire.client.network import Network
 from shelfwire.client.ref import JobRef
@@ -34,6 +34,20 @@ SCAN_BATCH: Final = "/api/scan-bookshelf/batch"
 GeminiWish = Literal["auto", "always", "never"]
 File = Path | str | Upload
 """What can be sent: a file on disk or in memory."""
+
+
+TokenText = Annotated[str, msgspec.Meta(pattern=r"\A[!-~]+\Z")]
+
+
+class _Created(msgspec.Struct, frozen=True, rename="camel"):
+    job_id: str
+    token: TokenText
+    token_expires_at: int | None = None
+
+
+class _Token(msgspec.Struct, frozen=True, rename="camel"):
+    token: TokenText
+    expires_at: int | None = None
 
 
 class Client:
@@ -328,12 +342,8 @@ class Client:
             named = msgspec.structs.replace(named, fields={**request.fields, "jobId": job_id})
         elif job_id is not None:
             named = msgspec.structs.replace(named, json={**request.json, "jobId": job_id})
-        answer = await self._insist(named)
-        try:
-            data = data_of(answer)
-            return JobRef(data["jobId"], data["token"], data.get("tokenExpiresAt"))
-        except (LookupError, TypeError):
-            raise not_ours(answer) from None
+        created = read(await self._insist(named), _Created)
+        return JobRef(created.job_id, created.token, created.token_expires_at)
 
     async def _insist(self, request: Request) -> Answer:
         """Ask again while the answer is lost, with one key, which makes the repetition harmless."""
@@ -358,8 +368,9 @@ class Client:
     async def _token(self, job: JobRef, body: dict[str, Any], expires_in: int | None) -> JobRef:
         if expires_in is not None:
             body = {**body, "expiresIn": expires_in}
-        data = await self._of_job("POST", job, "/token", json=body)
-        return JobRef(job.job_id, data["token"], data.get("expiresAt"))
+        request = Request(method="POST", path=job.path("/token"), headers=job.bearer, json=body)
+        made = read(await self._ask(request), _Token)
+        return JobRef(job.job_id, made.token, made.expires_at)
 
     async def _page(self, job: JobRef, status: str | None, cursor: str | None, accept: str) -> Answer:
         wanted = {"limit": str(MAX_PAGE), "status": status, "cursor": cursor}

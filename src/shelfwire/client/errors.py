@@ -1,12 +1,13 @@
 """What the client raises, and how it reads the answers that lead there."""
 
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from shelfwire.client.wire import Answer
 from shelfwire.errors import CODES, Code
 
+T = TypeVar("T")
 MAX_RETRY_AFTER: Final = 24 * 3600
 """Seconds; a server that asks for more than a day is not believed."""
 
@@ -99,11 +100,22 @@ def data_of(answer: Answer) -> Any:
     try:
         return msgspec.json.decode(answer.body, type=dict[str, Any])["data"]
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError):
-        raise not_ours(answer) from None
+        raise _not_ours(answer) from None
 
 
-def not_ours(answer: Answer) -> RefusedError:
-    """What to raise of an answer that no shelfwire server gives."""
+def read(answer: Answer, kind: type[T]) -> T:
+    """What a good answer holds, as it must be.
+
+    Raises:
+        RefusedError: it is not a good answer, or not one of a shelfwire server.
+    """
+    try:
+        return msgspec.convert(data_of(answer), kind)
+    except msgspec.ValidationError:  # whose text could quote a token
+        raise _not_ours(answer) from None
+
+
+def _not_ours(answer: Answer) -> RefusedError:
     return RefusedError(
         Code.INTERNAL,
         f"What answered {answer.status} is not a shelfwire server",
