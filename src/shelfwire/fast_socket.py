@@ -17,6 +17,10 @@ from shelfwire.web.socket import SINK_EXTENSION
 
 QUEUED_BYTES: Final = 16 * 1024
 """When so much waits for a follower, it is told less often."""
+_UNREADABLE_HEAD: Final = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n"
+    b"The head of this request cannot be read: a line of it is longer than 8 KiB, or there are more than 128."
+)
 
 
 class FastSocket(WebSocketsSansIOProtocol):
@@ -26,6 +30,13 @@ class FastSocket(WebSocketsSansIOProtocol):
         """Begin, with a buffer that is full early: progress that waits there only grows old."""
         super().connection_made(transport)
         self.transport.set_write_buffer_limits(high=QUEUED_BYTES)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; a request whose head cannot be read is told so, where uvicorn would leave it waiting."""
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self.transport.write(_UNREADABLE_HEAD)
+            self.transport.close()
 
     async def run_asgi(self) -> None:
         """Run the application, with the sink among its scope's extensions."""

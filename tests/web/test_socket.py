@@ -259,6 +259,21 @@ async def test_one_that_asks_for_pongs_and_never_reads_costs_bounded_memory(make
         writer.transport.abort()
 
 
+@pytest.mark.parametrize("more", [f"Authorization: Bearer {'a' * 9000}", "\r\n".join(f"X-{n}: 1" for n in range(200))])
+async def test_a_handshake_whose_head_is_too_large_is_refused_and_not_left_waiting(
+    make_server: MakeServer, more: str
+) -> None:
+    async with make_server() as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rsplit(":", 1)[1]))
+        head = "GET /ws/progress HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket"
+        key = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+        writer.write(f"{head}\r\n{key}\r\n{more}\r\n\r\n".encode())
+        answer = await asyncio.wait_for(reader.read(), 30)
+        writer.close()
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert b"longer than 8 KiB" in answer
+
+
 def follower_socket(port: int) -> FastSocket:
     """The server's end of a client's connection."""
     sockets_ = [one for one in gc.get_objects() if type(one) is FastSocket]
