@@ -4,6 +4,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.committer import RETRY_SECONDS, Committer, Draft
@@ -13,6 +14,7 @@ from shelfwire.protocol import job as jobs
 from shelfwire.protocol.job import Policy, Status
 from shelfwire.stores.sqlite import SqliteStore
 from shelfwire.testing import NOW, POLICY, FakeClock, add_job, claim, conclude, encoded
+from tests.live import until
 
 
 class Disk(SqliteStore):
@@ -100,6 +102,25 @@ async def test_a_commit_that_fails_tells_nobody_and_loses_nothing(store: Disk) -
     (row,) = told.rows
     assert (row.state.processed, row.state.total, row.state.user_message) == (2, 9, "Looking…")
     assert [item.index for item in await store.items("job-1", after=-1, limit=9)] == [0, 1]
+
+
+async def test_of_a_full_disk_the_first_failure_is_an_error_and_the_repetitions_are_warnings(store: Disk) -> None:
+    clock = FakeClock(NOW)
+    committer = Committer(store, Told(), POLICY, clock, interval=0.05)
+    draft = await draft_of(store, "job-1")
+    note(draft, 0)
+    store.full = True
+    with capture_logs() as logs:
+        running = asyncio.create_task(committer.run())
+        committer.mark(draft)
+        for failures in (1, 2, 3):
+            await until(lambda failures=failures: len(logs) == failures)  # type: ignore[misc]
+            clock.advance(RETRY_SECONDS)
+        store.full = False
+        await until(lambda: len(logs) > 3)
+        running.cancel()
+    assert [log["log_level"] for log in logs[:3]] == ["error", "warning", "warning"]
+    assert [log["event"] for log in logs[3:]] == ["commits succeed again"]
 
 
 async def test_a_job_that_breaks_the_shared_commit_is_given_up_and_costs_the_others_nothing(store: Disk) -> None:

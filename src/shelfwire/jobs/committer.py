@@ -161,6 +161,7 @@ class Committer:
         self._dirty: dict[Draft, None] = {}
         self._news = asyncio.Event()
         self._urgent = asyncio.Event()
+        self._is_failing = False
         self.commits = 0
 
     def mark(self, draft: Draft, *, urgent: bool = False) -> None:
@@ -210,8 +211,14 @@ class Committer:
         try:
             await self.commit()
         except ShelfwireError as error:
-            log.warning("commit failed, trying again", code=error.code, reason=error.message)
+            # The first is what somebody must see, even in a terminal that is kept quiet; the others repeat it.
+            tell = log.warning if self._is_failing else log.error
+            tell("commit failed, trying again", code=error.code, reason=error.message)
+            self._is_failing = True
             return True
+        if self._is_failing:
+            self._is_failing = False
+            log.warning("commits succeed again")
         return False
 
     async def commit(self) -> None:
