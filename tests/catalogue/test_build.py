@@ -223,6 +223,7 @@ def test_a_file_that_is_neither_dump_nor_list_is_a_clear_error(tmp_path: Path, d
     other.write_bytes(data)
     with pytest.raises(CatalogueError, match=rf"other {words}"):
         built(tmp_path / "books", good, other)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["good.txt", "other"]
 
 
 def test_files_and_places_that_are_not_there_are_told_before_anything_is_read(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ goes on there. Memory is bounded by the size of a batch.
 import contextlib
 import os
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor
 from enum import StrEnum
 from pathlib import Path
@@ -125,13 +125,11 @@ def build(
     for path in files:
         with Source(path, find_books):
             """A file that is of no use shall be told before hours of work, not after."""
-    stage = Stage(beside[STAGE], made_of)
-    try:
+    with _writing(out, beside[STAGE], made_of) as stage:
         if not stage.is_continued:
             beside[UNFINISHED].unlink(missing_ok=True)
-        with contextlib.ExitStack() as stack:
-            is_small = sum(path.stat().st_size for path in files) <= small
-            pool = None if is_small else stack.enter_context(processes(MOST_PROCESSES))
+        is_small = sum(path.stat().st_size for path in files) <= small
+        with contextlib.nullcontext() if is_small else processes(MOST_PROCESSES) as pool:
             read = _read(files, stage, find_books, report, batch, pool)
         with contextlib.closing(Indexer(stage, beside[UNFINISHED], NAMES_BATCH * batch)) as indexer:
             for done, total in indexer.join():
@@ -142,6 +140,23 @@ def build(
         beside[UNFINISHED].replace(out)
         _sync(out.parent)
         beside[STAGE].unlink()
+    lines = sum(file.lines for file in read)
+    return Built(books, isbns, names, lines, [file for file in read if file.bad], stage.is_continued)
+
+
+class _NoBooksError(CatalogueError):
+    """A file holds no books, so that nothing will ever come of these files."""
+
+
+@contextlib.contextmanager
+def _writing(out: Path, path: Path, made_of: Sequence[str]) -> Iterator[Stage]:
+    """Open the stage, and tell what keeps it or the catalogue from being written."""
+    stage = Stage(path, made_of)
+    try:
+        yield stage
+    except _NoBooksError:
+        path.unlink()
+        raise
     except BrokenExecutor:
         raise CatalogueError(
             "A process that reads the files was ended, perhaps for want of memory. Start the build again: it goes on "
@@ -153,8 +168,6 @@ def build(
         ) from None
     finally:
         stage.close()
-    lines = sum(file.lines for file in read)
-    return Built(books, isbns, names, lines, [file for file in read if file.bad], stage.is_continued)
 
 
 def _check_replaceable(out: Path, files: Sequence[Path]) -> None:
@@ -191,18 +204,15 @@ def _read(
                     stage.put(number, rows, lines=chunk.lines, after=chunk.after, is_last=chunk.is_last)
                     report(Progress(Step.READ, before + min(chunk.bytes_read, sizes[number]), total, path.name))
         before += sizes[number]
+        if not stage.standing(number).kept:
+            why = "".join(f"Line {line} {why}. " for line, why in stage.bad_lines(number)[:1])
+            raise _NoBooksError(f"{path} holds no books. {why}Check that it is the right file")
     return [_file_read(path, number, stage) for number, path in enumerate(files)]
 
 
 def _file_read(path: Path, number: int, stage: Stage) -> FileRead:
     standing = stage.standing(number)
-    if not standing.kept:
-        raise CatalogueError(f"{path} holds no books. {_first_bad(stage, number)}Check that it is the right file")
     return FileRead(path, standing.lines, standing.bad, stage.bad_lines(number))
-
-
-def _first_bad(stage: Stage, number: int) -> str:
-    return "".join(f"Line {line} {why}. " for line, why in stage.bad_lines(number)[:1])
 
 
 def _identity(path: Path) -> str:
