@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # What takes longest begins first, so that the others fill the time beside it.
-SLOW_FIRST := tests/faults/test_kills.py tests/pipelines/ai_scan/reader tests/cli tests/faults tests/protocol/test_stories.py
+SLOW_FIRST := tests/faults/test_kills.py tests/pipelines/ai_scan/reader tests/cli tests/faults tests/stories
 
 .PHONY: demo demo-scan test lint types layers check docs clean
 

@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shelfwire.errors import Code, ShelfwireError
@@ -131,6 +131,7 @@ def test_a_retry_is_a_new_job_over_the_same_input() -> None:
 
 
 @given(st.integers(1, 40), st.sets(st.integers(0, 39)), st.none() | st.lists(st.integers(0, 999), unique=True))
+@example(total=2, done={0, 1}, picked=None)
 def test_what_is_left_and_what_was_done_are_the_whole(total: int, done: set[int], picked: list[int] | None) -> None:
     selection = None if picked is None else sorted(picked)[:total]
     places = list(range(total)) if selection is None else selection

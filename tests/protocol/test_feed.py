@@ -15,6 +15,7 @@ from shelfwire.protocol.feed import (
     inline_prefix,
     progress_message,
     started_message,
+    type_of,
 )
 from shelfwire.protocol.job import JobState, Policy, Status
 from shelfwire.protocol.messages import JobComplete, JobError, JobProgress, Metadata, error_of
@@ -46,6 +47,13 @@ S, P, E = Due.STARTED, Due.PROGRESS, Due.ENDING
 )
 def test_whenever_a_follower_attaches_it_is_told_where_the_job_stands(state: JobState, told: tuple[Due, ...]) -> None:
     assert Feed().next(state) == told
+
+
+def test_what_is_due_goes_by_the_type_of_its_message() -> None:
+    assert type_of(S, HALF) == started_message(HALF).type
+    assert type_of(P, HALF) == progress_message(HALF).type
+    for ended in (COMPLETE, FAILED, CANCELED):
+        assert type_of(E, ended) == ending_message(ended, None, results_url="/r", truncated=False).type
 
 
 def test_a_follower_that_stays_is_told_each_step_once_and_the_start_once() -> None:

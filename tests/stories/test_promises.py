@@ -13,7 +13,7 @@ from shelfwire.protocol import control
 from shelfwire.protocol.feed import Due, Feed
 from shelfwire.protocol.follow import Shown
 from shelfwire.protocol.messages import JobProgress, JobStarted, Message, decode
-from tests.protocol.work import POLICY, Work
+from tests.stories.work import POLICY, Work
 
 
 @dataclass

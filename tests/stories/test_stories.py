@@ -22,7 +22,7 @@ from shelfwire.protocol.messages import JobProgress, Message, decode, encode
 from shelfwire.protocol.polled import messages_of, read_state
 from shelfwire.web.events import encode as encode_events
 from shelfwire.web.shapes import state_of
-from tests.protocol.work import POLICY, Work
+from tests.stories.work import POLICY, Work
 from tests.story import legal_story
 
 TRAVELLERS = 2
