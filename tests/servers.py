@@ -27,6 +27,8 @@ ROOT: Final = str(Path(__file__).parents[1])
 """Where the process finds this package, whoever starts it."""
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 30.0
+UNMEASURED: Final = {"COVERAGE_PROCESS_START": "", "COVERAGE_PROCESS_CONFIG": ""}
+"""The environment of a process whose lines are not counted: one that is killed could not tell them anyway."""
 PORTS: Final = range(20_000, 32_000)
 """Below the ephemeral range: a client that reconnects to a port of that range while nobody listens may meet itself."""
 
@@ -100,7 +102,11 @@ class Server:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join([ROOT, os.environ.get("PYTHONPATH", "")])},
+                env={
+                    **os.environ,
+                    **UNMEASURED,
+                    "PYTHONPATH": os.pathsep.join([ROOT, os.environ.get("PYTHONPATH", "")]),
+                },
             )
         if self._cpus:
             os.sched_setaffinity(self.pid, self._cpus)

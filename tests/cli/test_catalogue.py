@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.catalogue.dumps import author, edition, write
+from tests.servers import UNMEASURED
 
 from .conftest import ROOT, Shelfwire, Start
 
@@ -114,8 +115,7 @@ def test_an_interrupted_build_says_how_to_go_on(start: Start, tmp_path: Path) ->
     lines = [edition(number, f"Book {number}") for number in range(1, 20_001)]
     dump, stage = write(tmp_path / "dump.txt", *lines), tmp_path / "books.stage"
     # coverage takes a lock in its tracer, and never gets it again if the interrupt comes while it has it.
-    unmeasured = {"COVERAGE_PROCESS_START": "", "COVERAGE_PROCESS_CONFIG": ""}
-    process = start("catalogue", "build", str(dump), "--out", str(tmp_path / "books"), **unmeasured)
+    process = start("catalogue", "build", str(dump), "--out", str(tmp_path / "books"), **UNMEASURED)
     wait_for(stage, process)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)

@@ -13,6 +13,7 @@ from shelfwire.cli.connect import Place
 from shelfwire.cli.jobs_file import Entry, JobsFile, now
 from shelfwire.cli.visit import Visit
 from shelfwire.client import JobRef
+from tests.servers import UNMEASURED
 
 from .conftest import EXPORT, MANY, Shelfwire, Start, ended, entries, read_line, read_until
 
@@ -30,7 +31,7 @@ def outcome(text: str) -> dict[str, Any]:
 def test_a_paused_import_waits_until_it_is_resumed_and_loses_no_row(
     start: Start, shelfwire: Shelfwire, library: Path
 ) -> None:
-    importing = start("import", str(library), SHELFWIRE_FLUSH_INTERVAL=SLOW)
+    importing = start("import", str(library), SHELFWIRE_FLUSH_INTERVAL=SLOW, **UNMEASURED)
     read_line(importing)
     paused = shelfwire("pause", "last")
     assert (paused.returncode, paused.stderr) == (0, "")
@@ -50,7 +51,7 @@ def test_a_paused_import_waits_until_it_is_resumed_and_loses_no_row(
 def test_an_import_that_nobody_runs_is_paused_at_once_and_resumed_here(
     start: Start, shelfwire: Shelfwire, library: Path
 ) -> None:
-    importing = start("import", str(library), SHELFWIRE_FLUSH_INTERVAL=SLOW)
+    importing = start("import", str(library), SHELFWIRE_FLUSH_INTERVAL=SLOW, **UNMEASURED)
     read_line(importing)
     importing.terminate()
     assert ended(importing).returncode == 143

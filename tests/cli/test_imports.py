@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from shelfwire.protocol.messages import Message, decode
+from tests.servers import UNMEASURED
 
 from .conftest import EXPORT, MANY, Shelfwire, Start, ended, entries, read_line, read_until
 
@@ -70,7 +71,7 @@ def test_an_import_by_itself_uses_the_server_that_holds_the_folder(
 
 
 def test_a_canceled_import_ends_with_three(start: Start, shelfwire: Shelfwire, library: Path) -> None:
-    importing = start("import", str(library), SHELFWIRE_FLUSH_INTERVAL="5")
+    importing = start("import", str(library), SHELFWIRE_FLUSH_INTERVAL="5", **UNMEASURED)
     read_line(importing)
     canceled = shelfwire("cancel", "last")
     assert (canceled.returncode, canceled.stderr) == (0, "")
@@ -81,7 +82,7 @@ def test_a_canceled_import_ends_with_three(start: Start, shelfwire: Shelfwire, l
 def test_a_termination_hands_the_job_back_too_and_it_can_be_canceled_without_running_on(
     start: Start, shelfwire: Shelfwire, library: Path
 ) -> None:
-    importing = start("import", str(library), SHELFWIRE_FLUSH_INTERVAL="5")
+    importing = start("import", str(library), SHELFWIRE_FLUSH_INTERVAL="5", **UNMEASURED)
     read_line(importing)
     importing.terminate()
     terminated = ended(importing)
@@ -91,7 +92,7 @@ def test_a_termination_hands_the_job_back_too_and_it_can_be_canceled_without_run
 
 
 def test_ctrl_c_hands_the_job_back_and_watch_finishes_it(start: Start, shelfwire: Shelfwire, library: Path) -> None:
-    importing = start("import", str(library))
+    importing = start("import", str(library), **UNMEASURED)
     read_until(importing, "%")
     importing.send_signal(signal.SIGINT)
     interrupted = ended(importing)
@@ -115,7 +116,7 @@ def test_two_imports_at_once_share_one_data_folder(start: Start) -> None:
 
 
 def test_who_follows_a_job_takes_it_over_when_its_process_leaves(start: Start, library: Path) -> None:
-    importing = start("import", str(library), SHELFWIRE_FLUSH_INTERVAL="5")
+    importing = start("import", str(library), SHELFWIRE_FLUSH_INTERVAL="5", **UNMEASURED)
     read_line(importing)
     watching = start("watch", "last", "--json")
     read_line(watching)
@@ -145,13 +146,13 @@ def test_on_a_terminal_an_import_ends_with_a_table_and_a_visible_cursor(
 
 
 def test_a_server_killed_in_the_middle_costs_no_row(start: Start, library: Path, env: dict[str, str]) -> None:
-    serving = start("serve", "--port", "0", "--json")
+    serving = start("serve", "--port", "0", "--json", **UNMEASURED)
     url = json.loads(read_line(serving))["url"]
-    importing = start("import", str(library), "--server", url, "--json")
+    importing = start("import", str(library), "--server", url, "--json", **UNMEASURED)
     read_until(importing, "job_progress")
     serving.kill()
     serving.wait()
-    restarted = start("serve", "--port", url.rsplit(":", 1)[1])
+    restarted = start("serve", "--port", url.rsplit(":", 1)[1], **UNMEASURED)
     assert read_line(restarted) == f"Listening on {url}, data in {env['SHELFWIRE_DATA']}\n"
     done = ended(importing)
     assert (done.returncode, done.stderr) == (0, "")
@@ -173,7 +174,7 @@ def test_a_file_so_large_that_the_server_hangs_up_is_to_be_split(
 def test_leaving_a_server_leaves_the_job_running(
     start: Start, shelfwire: Shelfwire, server: dict[str, Any], library: Path
 ) -> None:
-    importing = start("import", str(library), "--server", server["url"])
+    importing = start("import", str(library), "--server", server["url"], **UNMEASURED)
     read_until(importing, "%")
     importing.send_signal(signal.SIGINT)
     done = ended(importing)
