@@ -13,7 +13,7 @@ from tests.pipelines.ai_scan.shelves import shelf
 
 
 def test_rendered_shelves_are_read_almost_without_fault() -> None:
-    reader, total = Reader(threads=2), Score(0, 0, 0, 0, 0, 0, 0)
+    reader, total = Reader(threads=1), Score(0, 0, 0, 0, 0, 0, 0)
     for seed in range(12):
         rendered = shelf(seed)
         spines = reader.read(np.asarray(opened(rendered.jpeg())), lambda _: None)
