@@ -35,8 +35,14 @@ async def opening(**options: float) -> AsyncIterator[Opener]:
 
 def children() -> list[int]:
     """The processes that open photos; those of other tests may be on their way out."""
-    own = psutil.Process().children()
-    return [child.pid for child in own if child.status() != psutil.STATUS_ZOMBIE and COMMAND[-1] in child.cmdline()]
+    return [child.pid for child in psutil.Process().children() if opens_photos(child)]
+
+
+def opens_photos(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE and COMMAND[-1] in process.cmdline()
+    except psutil.NoSuchProcess:
+        return False
 
 
 def ignored(_: str) -> None:
