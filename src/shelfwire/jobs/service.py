@@ -233,8 +233,9 @@ class JobService:
         """
         if not token:
             raise ShelfwireError(Code.UNAUTHORIZED)
-        grant = await self._store.grant(grants.digest(token))
-        return grants.check(grant, token, job_id, scope, now=self._clock.now())
+        now = self._clock.now()
+        grant = await self._store.grant(grants.digest(token), now)
+        return grants.check(grant, token, job_id, scope, now=now)
 
     async def derive_token(
         self, caller: Grant, *, scopes: frozenset[Scope] | None = None, ttl: int | None = None

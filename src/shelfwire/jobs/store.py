@@ -182,8 +182,8 @@ class JobStore(Protocol):
         """
         ...
 
-    async def grant(self, digest: bytes) -> Grant | None:
-        """Return what is known of the token with this digest."""
+    async def grant(self, digest: bytes, now: int) -> Grant | None:
+        """Return what is known of the token with this digest; None too if its job has expired, swept or not."""
         ...
 
     async def add_grant(

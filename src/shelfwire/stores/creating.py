@@ -82,9 +82,10 @@ def discard_input(connection: Connection, upload_id: str) -> None:
     connection.execute(delete(_part).where(_part.c.job_id == upload_id, _part.c.job_id.not_in(select(_job.c.id))))
 
 
-def find_grant(connection: Connection, digest: bytes) -> Grant | None:
+def find_grant(connection: Connection, digest: bytes, now: int) -> Grant | None:
     """See `JobStore.grant`."""
-    row = connection.execute(_grant.select().filter_by(digest=digest)).first()
+    of_living = _grant.select().join(_job, _job.c.id == _grant.c.job_id).where(_job.c.expires_at > now)
+    row = connection.execute(of_living.where(_grant.c.digest == digest)).first()
     if row is None:
         return None
     scopes = frozenset(Scope(scope) for scope in row.scopes)

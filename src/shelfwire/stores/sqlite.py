@@ -162,9 +162,9 @@ class SqliteStore:
 
         return await self._write(work)
 
-    async def grant(self, digest: bytes) -> Grant | None:
+    async def grant(self, digest: bytes, now: int) -> Grant | None:
         """See `JobStore.grant`."""
-        return await self._read(lambda connection: creating.find_grant(connection, digest))
+        return await self._read(lambda connection: creating.find_grant(connection, digest, now))
 
     async def add_grant(
         self, grant: Grant, now: int, *, asked_with: bytes | None = None, replaces: bytes | None = None

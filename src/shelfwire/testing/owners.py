@@ -64,7 +64,7 @@ class OwnersContract:
             assert deleted.terminal is not None
             assert await store.commit([_recorded(1, 1)], POLICY, NOW) == [None], "the attempt is fenced off"
             assert await store.job("job-1") is None
-            assert await store.grant(b"job-1".ljust(32)) is None
+            assert await store.grant(b"job-1".ljust(32), NOW) is None
             assert await store.read_input("job-1", "file") == b""
             assert await store.items("job-1", after=-1, limit=1) == []
             assert await store.delete("job-1", POLICY, NOW) is None
@@ -81,10 +81,10 @@ class OwnersContract:
         async with make_store() as store:
             await add_job(store)
             assert await store.add_grant(narrow, NOW)
-            assert await store.grant(b"n" * 32) == narrow
+            assert await store.grant(b"n" * 32, NOW) == narrow
             await store.revoke(b"n" * 32)
-            assert await store.grant(b"n" * 32) is None
-            assert await store.grant(b"job-1".ljust(32)) is not None
+            assert await store.grant(b"n" * 32, NOW) is None
+            assert await store.grant(b"job-1".ljust(32), NOW) is not None
             assert not await store.add_grant(msgspec.structs.replace(narrow, job_id="job-2"), NOW)
 
     async def test_a_token_that_was_revoked_while_it_asked_for_another_gets_none(self, make_store: MakeStore) -> None:
@@ -95,7 +95,7 @@ class OwnersContract:
             assert await store.add_grant(asking, NOW)
             await store.revoke(asking.digest)
             assert not await store.add_grant(wanted, NOW, asked_with=asking.digest)
-            assert await store.grant(wanted.digest) is None
+            assert await store.grant(wanted.digest, NOW) is None
 
     async def test_a_replaced_token_outlives_its_successors_birth_by_the_grace_at_most(
         self, make_store: MakeStore
@@ -104,11 +104,11 @@ class OwnersContract:
         async with make_store() as store:
             await add_job(store)
             await store.add_grant(Grant(digest=b"a" * 32, job_id="job-1"), NOW, replaces=old)
-            replaced = await store.grant(old)
+            replaced = await store.grant(old, NOW)
             assert replaced is not None
             assert replaced.expires_at == NOW + GRACE
             await store.add_grant(Grant(digest=b"b" * 32, job_id="job-1"), NOW + 5, replaces=old)
-            again = await store.grant(old)
+            again = await store.grant(old, NOW)
             assert again is not None
             assert again.expires_at == NOW + GRACE, "asking again must not prolong it"
 
@@ -143,7 +143,7 @@ class OwnersContract:
                 await store.create(state, Grant(digest=b"b" * 32, job_id="job-1"), upload_id="second")
             assert refused.value.code is Code.JOB_EXISTS
             assert await store.read_input("job-1", "file") == b"first"
-            assert await store.grant(b"b" * 32) is None
+            assert await store.grant(b"b" * 32, NOW) is None
 
     async def test_of_many_repetitions_at_once_one_makes_the_job_and_all_get_a_token(
         self, make_store: MakeStore
@@ -151,7 +151,7 @@ class OwnersContract:
         async with make_store() as store:
             made = await asyncio.gather(*(_create(store, number, _key()) for number in range(9)))
             assert len(set(made)) == 1
-            grants = [await store.grant(bytes([number]) * 32) for number in range(9)]
+            grants = [await store.grant(bytes([number]) * 32, NOW) for number in range(9)]
             inputs = [await store.read_input(f"job-{number}", "file") for number in range(9)]
         assert {grant.job_id for grant in grants if grant is not None} == set(made)
         assert len([data for data in inputs if data]) == 1, "the other uploads are erased"
@@ -163,7 +163,7 @@ class OwnersContract:
                 await _create(store, 2, _key(fingerprint=b"other"))
             assert refused.value.code is Code.IDEMPOTENCY_MISMATCH
             assert await store.job("job-2") is None
-            assert await store.grant(bytes([2]) * 32) is None
+            assert await store.grant(bytes([2]) * 32, NOW) is None
             assert await _create(store, 3, _key(key=b"another")) == "job-3"
 
     async def test_a_key_lives_as_long_as_its_job(self, make_store: MakeStore) -> None:
@@ -254,7 +254,7 @@ class OwnersContract:
             await _ended_job(store)
             first = await store.retry("job-1", "one", Grant(digest=b"1" * 32, job_id="one"), NOW, _key())
             second = await store.retry("job-1", "two", Grant(digest=b"2" * 32, job_id="two"), NOW, _key())
-            grant = await store.grant(b"2" * 32)
+            grant = await store.grant(b"2" * 32, NOW)
             assert first == second == "one"
             assert grant is not None
             assert grant.job_id == "one"

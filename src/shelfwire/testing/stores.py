@@ -64,7 +64,7 @@ class AttemptsContract:
     async def test_a_job_nobody_created_is_not_found(self, make_store: MakeStore) -> None:
         async with make_store() as store:
             assert await store.job("job-1") is None
-            assert await store.grant(b"?" * 32) is None
+            assert await store.grant(b"?" * 32, NOW) is None
             assert await store.request("job-1", _cancel, NOW) is None
 
     async def test_a_job_id_that_exists_is_refused_and_nothing_changes(self, make_store: MakeStore) -> None:
@@ -73,15 +73,15 @@ class AttemptsContract:
             with pytest.raises(ShelfwireError) as refused:
                 await store.create(made, Grant(digest=b"x" * 32, job_id="job-1"))
             assert refused.value.code is Code.JOB_EXISTS
-            assert await store.grant(b"x" * 32) is None
+            assert await store.grant(b"x" * 32, NOW) is None
 
     async def test_a_grant_is_found_by_its_digest_with_scopes_and_expiry(self, make_store: MakeStore) -> None:
         grant = Grant(digest=b"d" * 32, job_id="job-1", scopes=frozenset({Scope.WATCH}), expires_at=NOW + 5)
         async with make_store() as store:
             await store.create(jobs.create("job-1", "csv_import", now=NOW), grant)
-            assert await store.grant(b"d" * 32) == grant
+            assert await store.grant(b"d" * 32, NOW) == grant
             await add_job(store, "job-2")
-            other = await store.grant(b"job-2".ljust(32))
+            other = await store.grant(b"job-2".ljust(32), NOW)
         assert other is not None
         assert other.scopes == ALL_SCOPES
         assert other.expires_at is None
@@ -314,9 +314,11 @@ class AttemptsContract:
             (ended,) = await store.commit([ending([0])], POLICY, NOW)
             assert ended is not None
             assert (await store.sweep(POLICY, ended.state.expires_at - 1)).erased == 0
+            assert await store.grant(b"job-1".ljust(32), ended.state.expires_at - 1) is not None
+            assert await store.grant(b"job-1".ljust(32), ended.state.expires_at) is None, "nothing may use it any more"
             assert await store.sweep(POLICY, ended.state.expires_at) == Swept(erased=1, endings=[])
             assert await store.job("job-1") is None
-            assert await store.grant(b"job-1".ljust(32)) is None
+            assert await store.grant(b"job-1".ljust(32), NOW) is None
             assert await store.read_input("job-1", "file") == b""
             assert await store.items("job-1", after=-1, limit=1) == []
             assert await store.job("job-2") is not None
