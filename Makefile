@@ -37,7 +37,7 @@ core: $(VENV)/.dev
 # The core has been tested by then.
 rest: $(VENV)/.dev
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --cov=shelfwire --cov-append --durations=10 \
-	  --ignore=tests/protocol $(SLOW_FIRST) tests docs README.md
+	  --ignore=tests/protocol $(SLOW_FIRST) docs README.md tests
 
 check:
 	@$(MAKE) --no-print-directory core
