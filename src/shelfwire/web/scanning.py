@@ -10,6 +10,7 @@ import msgspec
 from litestar import Response, post
 from litestar.di import NamedDependency
 from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Schema
+from litestar.openapi.spec.enums import OpenAPIFormat
 
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.images import HEAD_BYTES, KINDS, MAX_BATCH_BYTES, MAX_PHOTO_BYTES, MAX_PHOTOS, kind_of, photo_input
@@ -43,10 +44,16 @@ MAX_JSON_BYTES: Final = 32 * 1024 * 1024
 PHOTOS: Final = tuple(photo_input(index) for index in range(MAX_PHOTOS))
 ONE: Final = Intake(MAX_PHOTO_BYTES, "image", PHOTOS[:1])
 SEVERAL: Final = Intake(MAX_BATCH_BYTES, "images", PHOTOS, MAX_PHOTO_BYTES)
-ANY_TYPE: Final = "*/*"
+RAW_TYPES: Final = ("image/*", "application/octet-stream")
+"""What a photo is sent as by itself; its first bytes tell what it is, so that any other type but a form's will do."""
 BASE64: Final = {"contentEncoding": "base64", "pattern": "^([A-Za-z0-9+/]{4})+$"}
 """Padded as well, of course; the pattern is for who makes examples of it."""
-BINARIES: Final = Schema(type=OpenAPIType.ARRAY, items=BINARY, min_items=1, max_items=MAX_PHOTOS)
+PHOTO: Final = Schema(
+    type=OpenAPIType.STRING,
+    format=OpenAPIFormat.BINARY,
+    description="The file; what is no photo becomes a failed item.",
+)
+BINARIES: Final = Schema(type=OpenAPIType.ARRAY, items=PHOTO, min_items=1, max_items=MAX_PHOTOS)
 
 
 class SentPhoto(msgspec.Struct, frozen=True):
@@ -81,7 +88,10 @@ class SentPhotos(msgspec.Struct, frozen=True, rename="camel"):
     responses=refusals(*CREATING, Code.NOT_FOUND, Code.SCAN_UNAVAILABLE),
     response_headers=[LOCATION],
     operation_class=operation(
-        body={FORM_TYPE: form(image=BINARY, jobId=OWN_ID), ANY_TYPE: OpenAPIMediaType(schema=BINARY)},
+        body={
+            FORM_TYPE: form(image=BINARY, jobId=OWN_ID),
+            **{kind: OpenAPIMediaType(schema=BINARY) for kind in RAW_TYPES},
+        },
         headers=[IDEMPOTENCY_KEY, ENRICH],
     ),
 )
