@@ -1,4 +1,4 @@
-"""Lines of Open Library's dumps to what the catalogue keeps of them. Pure.
+"""Lines of Open Library's dumps to rows of the stage. Pure; where there is much, other processes do it.
 
 A line has five columns with tabs between them: type, key, revision, time of the last change, and the record as JSON.
 Records are edited by many people and programs: anything but their key may be missing or have another form.
@@ -7,11 +7,13 @@ Records are edited by many people and programs: anything but their key may be mi
 import contextlib
 import re
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
-from shelfwire.catalogue.entry import Entry, Numbers, numbers_of
+from shelfwire.catalogue.entry import Entry, Numbers, numbers_of, pack
+from shelfwire.catalogue.rows import BadLine, Rows, no_rows
+from shelfwire.catalogue.text import title_of, words
 from shelfwire.isbn import parse_isbn
 
 MOST_TITLE: Final = 1_000
@@ -26,34 +28,6 @@ FIRST_LINE: Final = re.compile(rb"/type/[^\t]+\t/[^\t]*\t\d+\t[^\t]*\t\{")
 """How a dump begins."""
 _COLUMNS: Final = 5
 _MOST_DIGITS: Final = 15
-
-
-class Author(NamedTuple):
-    """An author: the number in the key, and the name."""
-
-    id: int
-    name: str
-
-
-class Work(NamedTuple):
-    """A work: the number in its key, those of its authors, and what else is known."""
-
-    id: int
-    authors: Numbers
-    entry: Entry
-
-
-class Edition(NamedTuple):
-    """An edition: the number in its key, those of its work and authors, and what else is known."""
-
-    id: int
-    work: int | None
-    authors: Numbers
-    entry: Entry
-
-
-class BadLine(ValueError):  # noqa: N818 - one of millions; the build goes on
-    """A line is not of the form of a dump. The text says what is wrong with it."""
 
 
 class _Key(msgspec.Struct, frozen=True, gc=False):
@@ -122,8 +96,28 @@ _WORKS: Final = msgspec.json.Decoder(_WorkRecord)
 _EDITIONS: Final = msgspec.json.Decoder(_EditionRecord)
 
 
-def read_line(line: bytes) -> Author | Work | Edition | None:
-    """Read a line; None for records that are of no use, such as redirects and books without title.
+def rows_of_lines(first: int, lines: Sequence[bytes], why: str = "") -> Rows:
+    """Read lines of a dump; redirects, books without title and other records of no use are passed over.
+
+    Args:
+        first: the number of the first of them.
+        lines: the lines.
+        why: what is wrong with one more line behind them, if there is one that cannot be read.
+    """
+    rows = no_rows()
+    for number, line in enumerate(lines, first):
+        try:
+            _read(line, rows)
+        except BadLine as bad:
+            if line.strip():
+                rows.bad.append((number, str(bad)))
+    if why:
+        rows.bad.append((first + len(lines), why))
+    return rows
+
+
+def _read(line: bytes, rows: Rows) -> None:
+    """Add what a line holds.
 
     Raises:
         BadLine: it has another form.
@@ -132,16 +126,16 @@ def read_line(line: bytes) -> Author | Work | Edition | None:
     if len(columns) < _COLUMNS:
         raise BadLine(f"has too few columns: {len(columns)} instead of {_COLUMNS}")
     kind, key, _, _, record = columns
-    read = _READ.get(kind)
-    if read is None:
+    add = _ADD.get(kind)
+    if add is None:
         if kind.startswith(b"/type/"):
-            return None
+            return
         raise BadLine("does not begin with a type")
     number = _number(str(key, "ascii", "replace"))
     if number is None:
         raise BadLine("has a key that is none")
     try:
-        return read(number, record)
+        add(number, record, rows)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadLine(f"is not JSON: {error}") from None
 
@@ -191,17 +185,18 @@ def _reference(value: Any) -> dict[str, Any] | None:
     return {"key": key, "author": {"key": key}} if isinstance(key, str) else None
 
 
-def _author(number: int, data: bytes) -> Author | None:
+def _add_author(number: int, data: bytes, rows: Rows) -> None:
     record = _decoded(data, _AUTHORS)
     name = _text(record.name or record.personal_name or "")
-    return Author(number, name) if name else None
+    if name:
+        rows.authors.append((number, name, " ".join(words(name))))
 
 
-def _work(number: int, data: bytes) -> Work | None:
+def _add_work(number: int, data: bytes, rows: Rows) -> None:
     record = _decoded(data, _WORKS)
     title = _title(record)
     if not title:
-        return None
+        return
     entry = Entry(
         title=title,
         subtitle=_text(record.subtitle) if record.subtitle else None,
@@ -210,18 +205,20 @@ def _work(number: int, data: bytes) -> Work | None:
         description=_description(record.description) if record.description else None,
         cover_url=_cover(record.covers) if record.covers else None,
     )
-    return Work(number, _numbers([role.author for role in record.authors]) if record.authors else None, entry)
+    authors = _numbers([role.author for role in record.authors]) if record.authors else None
+    rows.works.append((number, authors, pack(entry), *title_of(title, entry.subtitle)))
 
 
-def _edition(number: int, data: bytes) -> Edition | None:
+def _add_edition(number: int, data: bytes, rows: Rows) -> None:
     record = _decoded(data, _EDITIONS)
     title = _title(record)
     if not title:
-        return None
+        return
+    isbns = _isbns(record.isbn_13 + record.isbn_10)
     entry = Entry(
         title=title,
         subtitle=_text(record.subtitle) if record.subtitle else None,
-        isbn13s=_isbns(record.isbn_13 + record.isbn_10),
+        isbn13s=isbns,
         publisher=_text(record.publishers[0]) if record.publishers else None,
         published=_text(record.publish_date) if record.publish_date else None,
         pages=_pages(record.number_of_pages),
@@ -232,10 +229,13 @@ def _edition(number: int, data: bytes) -> Edition | None:
         identifiers=_identifiers(record),
     )
     work = _number(record.works[0].key) if record.works else None
-    return Edition(number, work, _numbers(record.authors) if record.authors else None, entry)
+    authors = _numbers(record.authors) if record.authors else None
+    known_by = numbers_of([int(isbn) for isbn in isbns]) if isbns else None
+    row = (number, work, authors, None, known_by, pack(entry), *title_of(title, entry.subtitle))
+    rows.books.append(row)
 
 
-_READ: Final = {b"/type/author": _author, b"/type/work": _work, b"/type/edition": _edition}
+_ADD: Final = {b"/type/author": _add_author, b"/type/work": _add_work, b"/type/edition": _add_edition}
 
 
 def _number(key: str) -> int | None:

@@ -1,12 +1,11 @@
-"""What lines of files hold, as rows of the stage's tables. Pure; where there is much, other processes do it."""
+"""What lines of files hold, as rows of the stage's tables. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from shelfwire.catalogue.database import LISTED
-from shelfwire.catalogue.dumps import Author, BadLine, Edition, Work, read_line
 from shelfwire.catalogue.entry import Entry, Numbers, numbers_of, pack
-from shelfwire.catalogue.text import name_of, title_of, words
+from shelfwire.catalogue.text import name_of
 
 AuthorRow = tuple[int, str, str]
 """Number, name, and its words."""
@@ -16,6 +15,10 @@ BookRow = tuple[int, int | None, Numbers, str | None, Numbers, bytes, str, str]
 """Number, work, authors, or else the words of their names; ISBNs, packed entry; words as a work has them."""
 
 _FILE_BITS: Final = 40
+
+
+class BadLine(ValueError):  # noqa: N818 - one of millions; the build goes on
+    """A line or row cannot be read. The text says what is wrong with it."""
 
 
 class Rows(NamedTuple):
@@ -44,29 +47,6 @@ def no_rows() -> Rows:
     return Rows([], [], [], [])
 
 
-def rows_of_lines(first: int, lines: Sequence[bytes], why: str = "") -> Rows:
-    """Read lines of a dump.
-
-    Args:
-        first: the number of the first of them.
-        lines: the lines.
-        why: what is wrong with one more line behind them, if there is one that cannot be read.
-    """
-    rows = no_rows()
-    for number, line in enumerate(lines, first):
-        try:
-            record = read_line(line)
-        except BadLine as bad:
-            if line.strip():
-                rows.bad.append((number, str(bad)))
-            continue
-        if record is not None:
-            _add(rows, record)
-    if why:
-        rows.bad.append((first + len(lines), why))
-    return rows
-
-
 def rows_of_list(file: int, found: Iterable[tuple[int, Entry | BadLine]]) -> Rows:
     """Keep books of a list.
 
@@ -84,15 +64,3 @@ def rows_of_list(file: int, found: Iterable[tuple[int, Entry | BadLine]]) -> Row
         isbns = numbers_of([int(isbn) for isbn in entry.isbn13s])
         rows.books.append((book, None, None, author, isbns, pack(entry), title, rest))
     return rows
-
-
-def _add(rows: Rows, record: Author | Work | Edition) -> None:
-    match record:
-        case Author(number, name):
-            rows.authors.append((number, name, " ".join(words(name))))
-        case Work(number, authors, entry):
-            rows.works.append((number, authors, pack(entry), *title_of(entry.title, entry.subtitle)))
-        case Edition(number, work, authors, entry):
-            isbns = numbers_of([int(isbn) for isbn in entry.isbn13s])
-            row = (number, work, authors, None, isbns, pack(entry), *title_of(entry.title, entry.subtitle))
-            rows.books.append(row)

@@ -10,10 +10,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final, NamedTuple, Protocol, Self, TypeVar, cast
 
-from shelfwire.catalogue.dumps import FIRST_LINE, BadLine
+from shelfwire.catalogue.dumps import FIRST_LINE, rows_of_lines
 from shelfwire.catalogue.entry import Entry
 from shelfwire.catalogue.problems import CatalogueError
-from shelfwire.catalogue.rows import Rows, no_rows, rows_of_lines, rows_of_list
+from shelfwire.catalogue.rows import BadLine, Rows, no_rows, rows_of_list
 
 MOST_LINE_BYTES: Final = 8 * 1024 * 1024
 HEAD_BYTES: Final = 65_536

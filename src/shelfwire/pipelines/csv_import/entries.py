@@ -5,8 +5,8 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO, Final
 
-from shelfwire.catalogue.dumps import BadLine
 from shelfwire.catalogue.entry import Entry
+from shelfwire.catalogue.rows import BadLine
 from shelfwire.pipelines.csv_import.books import Book
 from shelfwire.pipelines.csv_import.dialect import Layout, find_layout
 from shelfwire.pipelines.csv_import.encoding import decode
