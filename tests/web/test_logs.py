@@ -113,7 +113,7 @@ def upgrade(query: str) -> str:
 async def test_every_line_of_a_jobs_life_names_the_job_and_its_attempt(server: Server) -> None:
     async with httpx2.AsyncClient(base_url=server.url) as http:
         job = await create(http, b"Title\nExplode\n", **{"X-Request-Id": "from-the-app"})
-        await line(server, event="attempt broke off", job=job["jobId"], attempt="1")
+        await line(server, event="attempt over", job=job["jobId"], attempt="1")
         canceled = await http.post(job["links"]["cancel"], headers=bearer(job["token"]))
     assert canceled.status_code == 200
     life = [found for found in lines(server) if found.get("job") == job["jobId"]]
