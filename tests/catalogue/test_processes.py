@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -69,8 +70,9 @@ def test_a_build_whose_processes_are_ended_says_so_and_goes_on_when_it_is_starte
     def end_them(progress: Progress) -> None:
         if progress.done:
             for process in psutil.Process().children():
-                if "spawn_main" in " ".join(process.cmdline()):
-                    process.kill()
+                with suppress(psutil.Error):  # it has ended meanwhile
+                    if "spawn_main" in " ".join(process.cmdline()):
+                        process.kill()
 
     with pytest.raises(CatalogueError, match=r"A process that reads the files was ended.*Start the build again"):
         built(tmp_path / "books", *files, batch=BATCH, small=0, report=end_them)

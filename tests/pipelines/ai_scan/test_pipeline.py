@@ -227,12 +227,12 @@ async def test_no_finished_photo_is_read_again_after_a_kill(tmp_path: Path) -> N
             answer = await http.post(BATCH, files=images(*photos))
             job = answer.json()["data"]
         for place in (2, 5, 8):
-            await until(lambda place=place: log.exists() and f"{100 + place}-1-1" in log.read_text())  # type: ignore[misc]
-            async with httpx2.AsyncClient(base_url=server.url, headers=bearer(job["token"])) as http:
+            async with httpx2.AsyncClient(base_url=server.url, headers=bearer(job["token"]), timeout=60) as http:
                 state = {"seq": 0, "processedCount": 0}
                 while state["processedCount"] < place:
                     newer = {"after": state["seq"], "wait": 4}
                     state = (await http.get(f"/api/jobs/{job['jobId']}", params=newer)).json()["data"]
+            await until(lambda place=place: f"{100 + place}-1-1" in log.read_text())  # type: ignore[misc]
             await server.end(signal.SIGKILL)
             (tmp_path / f"calm-{hanging[place][2]}").touch()
             await server.start()
