@@ -9,14 +9,11 @@ from shelfwire.catalogue.database import LISTED
 from shelfwire.catalogue.entry import Entry, Numbers, unpack
 from shelfwire.catalogue.text import words
 
-_OF_ISBN: Final = """
-SELECT book.entry, book.authors, book.id, book.work, work.entry, work.authors
-FROM isbn JOIN book ON book.id = isbn.book LEFT JOIN work ON work.id = book.work WHERE isbn = ?
-"""
 _BOOK: Final = """
 SELECT book.entry, book.authors, book.id, book.work, work.entry, work.authors
 FROM book LEFT JOIN work ON work.id = book.work WHERE book.id = ?
 """
+_OF_ISBN: Final = _BOOK.replace("?", "(SELECT book FROM isbn WHERE isbn = ?)")
 _WORK: Final = "SELECT entry, authors FROM work WHERE id = ?"
 _NAME: Final = "SELECT name FROM author WHERE id = ?"
 _NAMES: Final = """

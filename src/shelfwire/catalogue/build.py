@@ -8,7 +8,7 @@ import contextlib
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, Executor
+from concurrent.futures import BrokenExecutor
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -18,7 +18,7 @@ import apsw
 from shelfwire.catalogue.database import STAGE, UNFINISHED, is_catalogue
 from shelfwire.catalogue.indexing import Indexer
 from shelfwire.catalogue.problems import CatalogueError
-from shelfwire.catalogue.processes import MOST_PROCESSES, processes, understood
+from shelfwire.catalogue.processes import processes, understood
 from shelfwire.catalogue.sources import FindBooks, Source
 from shelfwire.catalogue.stage import Stage
 
@@ -42,7 +42,7 @@ class Progress(NamedTuple):
 
     Attributes:
         step: which.
-        done: so much of `total`: bytes of all files while reading, books afterwards.
+        done: so much of `total`: bytes of all files while reading, then tables, then names and words.
         total: see `done`.
         doing: the file that is being read, or nothing.
     """
@@ -108,7 +108,7 @@ def build(
         out: the catalogue's file.
         find_books: see there.
         report: is told how far it is, after every batch; what it raises ends the build.
-        batch: lines or books in a transaction.
+        batch: lines or rows of files in a transaction.
         small: bytes up to which files are read by this process alone.
 
     Raises:
@@ -128,9 +128,7 @@ def build(
     with _writing(out, beside[STAGE], made_of) as stage:
         if not stage.is_continued:
             beside[UNFINISHED].unlink(missing_ok=True)
-        is_small = sum(path.stat().st_size for path in files) <= small
-        with contextlib.nullcontext() if is_small else processes(MOST_PROCESSES) as pool:
-            read = _read(files, stage, find_books, report, batch, pool)
+        read = _read(files, stage, find_books, report, batch, small)
         with contextlib.closing(Indexer(stage, beside[UNFINISHED], NAMES_BATCH * batch)) as indexer:
             for done, total in indexer.join():
                 report(Progress(Step.JOIN, done, total))
@@ -188,31 +186,34 @@ def _read(
     find_books: FindBooks,
     report: Callable[[Progress], None],
     batch: int,
-    pool: Executor | None,
+    small: int,
 ) -> list[FileRead]:
     sizes = [path.stat().st_size for path in files]
     before, total = 0, sum(sizes)
-    for number, path in enumerate(files):
-        standing = stage.standing(number)
-        if not standing.done:
-            report(Progress(Step.READ, before, total, path.name))
-            with (
-                Source(path, find_books) as source,
-                contextlib.closing(source.chunks(number, standing.lines, standing.after, batch)) as chunks,
-            ):
-                for chunk, rows in understood(chunks, pool):
-                    stage.put(number, rows, lines=chunk.lines, after=chunk.after, is_last=chunk.is_last)
-                    report(Progress(Step.READ, before + min(chunk.bytes_read, sizes[number]), total, path.name))
-        before += sizes[number]
-        if not stage.standing(number).kept:
-            why = "".join(f"Line {line} {why}. " for line, why in stage.bad_lines(number)[:1])
-            raise _NoBooksError(f"{path} holds no books. {why}Check that it is the right file")
-    return [_file_read(path, number, stage) for number, path in enumerate(files)]
+    read = []
+    with contextlib.nullcontext() if total <= small else processes() as pool:
+        for number, (path, size) in enumerate(zip(files, sizes, strict=True)):
+            standing = stage.standing(number)
+            if not standing.done:
+                report(Progress(Step.READ, before, total, path.name))
+                with (
+                    Source(path, find_books) as source,
+                    contextlib.closing(source.chunks(number, standing.lines, standing.after, batch)) as chunks,
+                ):
+                    for chunk, rows in understood(chunks, pool):
+                        stage.put(number, rows, lines=chunk.lines, after=chunk.after, is_last=chunk.is_last)
+                        report(Progress(Step.READ, before + min(chunk.bytes_read, size), total, path.name))
+            before += size
+            read.append(_file_read(path, number, stage))
+    return read
 
 
 def _file_read(path: Path, number: int, stage: Stage) -> FileRead:
-    standing = stage.standing(number)
-    return FileRead(path, standing.lines, standing.bad, stage.bad_lines(number))
+    standing, first_bad = stage.standing(number), stage.bad_lines(number)
+    if not standing.kept:
+        why = "".join(f"Line {line} {why}. " for line, why in first_bad[:1])
+        raise _NoBooksError(f"{path} holds no books. {why}Check that it is the right file")
+    return FileRead(path, standing.lines, standing.bad, first_bad)
 
 
 def _identity(path: Path) -> str:

@@ -197,6 +197,7 @@ def _add_work(number: int, data: bytes, rows: Rows) -> None:
     title = _title(record)
     if not title:
         return
+    # Most records lack most members, and a call for each that is not there would cost more than those that are.
     entry = Entry(
         title=title,
         subtitle=_text(record.subtitle) if record.subtitle else None,

@@ -15,7 +15,7 @@ from shelfwire.catalogue.database import (
     SCHEMA,
     SHORTEST_SPELLING,
 )
-from shelfwire.catalogue.stage import Stage, connect, count, set_up, transaction
+from shelfwire.catalogue.stage import Stage, connect, set_up, transaction
 from shelfwire.catalogue.text import SEPARATOR
 
 INDEX_BYTES: Final = 32 * 1024 * 1024
@@ -110,12 +110,12 @@ class Indexer:
         """Make the names findable; tells after each step how many are done, of how many."""
         for index in ("names", "spellings"):
             self._db.execute(f"INSERT INTO out.{index} ({index}, rank) VALUES ('hashsize', ?)", (INDEX_BYTES,))  # noqa: S608
-        names = count(self._db, "SELECT max(id) FROM out.name")
+        names = _count(self._db, "SELECT max(id) FROM out.name")
         for done in self._in_batches("names", names, _INDEX_NAMES, ()):
             yield done, 2 * names
         self._once("optimize", "INSERT INTO out.names (names) VALUES ('optimize')")
         self._once("words", _WORDS, (MOST_WORD_LETTERS,))
-        found = count(self._db, "SELECT max(id) FROM out.word")
+        found = _count(self._db, "SELECT max(id) FROM out.word")
         for done in self._in_batches("spellings", found, _SPELLINGS, (EDGE, EDGE), (SHORTEST_SPELLING,)):
             yield names + names * done // max(1, found), 2 * names
 
@@ -153,7 +153,7 @@ class Indexer:
             yield done
 
     def _done(self, what: str) -> int:
-        return count(self._db, "SELECT value FROM out.progress WHERE key = ?", (what,))
+        return _count(self._db, "SELECT value FROM out.progress WHERE key = ?", (what,))
 
     def _note(self, what: str, done: int) -> None:
         self._db.execute("INSERT OR REPLACE INTO out.progress VALUES (?, ?)", (what, done))
@@ -162,9 +162,15 @@ class Indexer:
 def attach(db: apsw.Connection, path: Path) -> None:
     """Have a connection know the catalogue's file, with its tables, as `out`."""
     own = connect(path)
-    if not count(own, "SELECT count(*) FROM sqlite_schema"):
+    if not _count(own, "SELECT count(*) FROM sqlite_schema"):
         with transaction(own):
             own.execute(SCHEMA)
     own.close()
     db.execute("ATTACH ? AS out", (str(path),))
     set_up(db, "out")
+
+
+def _count(db: apsw.Connection, sql: str, values: tuple[Any, ...] = ()) -> int:
+    """The number that a query finds, or 0."""
+    found = db.execute(sql, values).fetchall()
+    return int(found[0][0] or 0) if found else 0

@@ -21,15 +21,11 @@ AHEAD: Final = 2
 
 
 @contextmanager
-def processes(most: int) -> Iterator[Executor]:
-    """Processes for `understood`, one for each core; they end with this one, however it ends.
-
-    Args:
-        most: so many at most; at least one.
-    """
+def processes() -> Iterator[Executor]:
+    """Processes for `understood`, one for each core but not too many; they end with this one, however it ends."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     pool = ProcessPoolExecutor(
-        max_workers=min(most, cores),
+        max_workers=min(MOST_PROCESSES, cores),
         # A copy of this process would have its threads' locks, but not its threads.
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_begin,

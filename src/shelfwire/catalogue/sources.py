@@ -114,8 +114,9 @@ class Source:
         Raises:
             CatalogueError: the file is damaged, or ends too early.
         """
-        chunks = self._lines(lines, after, size)
-        if self._list is not None:
+        if self._list is None:
+            chunks = self._lines(lines, after, size)
+        else:
             chunks = self._rows(self._list, file, lines, after, size)
         while not (chunk := self._guarded(lambda: next(chunks))).is_last:
             yield chunk

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, NamedTuple, cast
+from typing import Final, NamedTuple, cast
 
 import apsw
 
@@ -148,12 +148,6 @@ def transaction(db: apsw.Connection) -> Iterator[None]:
         if db.in_transaction:
             db.execute("ROLLBACK")
         raise
-
-
-def count(db: apsw.Connection, sql: str, values: tuple[Any, ...] = ()) -> int:
-    """The number that a query finds, or 0."""
-    found = db.execute(sql, values).fetchall()
-    return int(found[0][0] or 0) if found else 0
 
 
 def _claimed(path: Path) -> apsw.Connection:

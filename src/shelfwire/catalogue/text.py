@@ -42,8 +42,9 @@ class Name(NamedTuple):
 
 def words(text: str) -> list[str]:
     """The words of a text: transliterated to ASCII, case folded, without apostrophes and punctuation."""
-    if _is_plain(text):
-        return text.lower().split()[:MOST_WORDS]
+    plain = _plain_words(text)
+    if plain is not None:
+        return plain
     if not text.isascii():
         text = anyascii(unicodedata.normalize("NFKC", text))
     if "&" not in text and "+" not in text and "#" not in text:
@@ -64,9 +65,9 @@ def title_of(title: str, subtitle: str | None) -> tuple[str, str]:
     return " ".join(main), beside
 
 
-def _is_plain(text: str) -> bool:
-    """Whether a text is of letters, digits and spaces alone, as most are."""
-    return text.isascii() and text.replace(" ", "").isalnum()
+def _plain_words(text: str) -> list[str] | None:
+    """The words of a text of ASCII letters, digits and spaces alone, as most are; None for any other."""
+    return text.lower().split()[:MOST_WORDS] if text.isascii() and text.replace(" ", "").isalnum() else None
 
 
 def title_parts(title: str) -> tuple[list[str], str]:
@@ -74,7 +75,10 @@ def title_parts(title: str) -> tuple[list[str], str]:
 
     Whatever is a title by its letters has a main title: "(Title)" and "The" are one.
     """
-    if _is_plain(title) or not _IN_PARTS.search(title):
+    plain = _plain_words(title)
+    if plain is not None:
+        return without_article(plain), ""
+    if not _IN_PARTS.search(title):
         return without_article(words(title)), ""
     bare = _IN_BRACKETS.sub("", title)
     main, *behind = _SUBTITLE.split(bare, maxsplit=1)
