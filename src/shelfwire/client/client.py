@@ -6,16 +6,16 @@ import secrets
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self
 from urllib.parse import parse_qs, quote, urlsplit
 from weakref import WeakSet
 
 import msgspec
 
-from shelfwire.client.errors import ConnectionLostError, data_of, problem_in, read, refusal
+from shelfwire.client.errors import ConnectionLostError, data_of, problem_in, refusal
 from shelfwire.client.following import Following
 from shelfwire.client.network import Network
-from shelfwire.client.ref import JobRef
+from shelfwire.client.ref import JobRef, created_in, token_in
 from shelfwire.client.story import Means, Story
 from shelfwire.client.wire import Answer, CutError, Request, Upload, Wire, WireError, header_value
 from shelfwire.clock import Clock, SystemClock
@@ -34,20 +34,6 @@ SCAN_BATCH: Final = "/api/scan-bookshelf/batch"
 GeminiWish = Literal["auto", "always", "never"]
 File = Path | str | Upload
 """What can be sent: a file on disk or in memory."""
-
-
-TokenText = Annotated[str, msgspec.Meta(pattern=r"\A[!-~]+\Z")]
-
-
-class _Created(msgspec.Struct, frozen=True, rename="camel"):
-    job_id: str
-    token: TokenText
-    token_expires_at: int | None = None
-
-
-class _Token(msgspec.Struct, frozen=True, rename="camel"):
-    token: TokenText
-    expires_at: int | None = None
 
 
 class Client:
@@ -342,8 +328,7 @@ class Client:
             named = msgspec.structs.replace(named, fields={**request.fields, "jobId": job_id})
         elif job_id is not None:
             named = msgspec.structs.replace(named, json={**request.json, "jobId": job_id})
-        created = read(await self._insist(named), _Created)
-        return JobRef(created.job_id, created.token, created.token_expires_at)
+        return created_in(await self._insist(named))
 
     async def _insist(self, request: Request) -> Answer:
         """Ask again while the answer is lost, with one key, which makes the repetition harmless."""
@@ -369,8 +354,7 @@ class Client:
         if expires_in is not None:
             body = {**body, "expiresIn": expires_in}
         request = Request(method="POST", path=job.path("/token"), headers=job.bearer, json=body)
-        made = read(await self._ask(request), _Token)
-        return JobRef(job.job_id, made.token, made.expires_at)
+        return token_in(await self._ask(request), job)
 
     async def _page(self, job: JobRef, status: str | None, cursor: str | None, accept: str) -> Answer:
         wanted = {"limit": str(MAX_PAGE), "status": status, "cursor": cursor}

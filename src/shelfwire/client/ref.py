@@ -1,10 +1,14 @@
 """The way back to a job."""
 
+from typing import Annotated
 from urllib.parse import quote
 
 import msgspec
 
-from shelfwire.client.wire import header_value
+from shelfwire.client.errors import read
+from shelfwire.client.wire import Answer, header_value
+
+TokenText = Annotated[str, msgspec.Meta(pattern=r"\A[!-~]+\Z")]
 
 
 class JobRef(msgspec.Struct, frozen=True):
@@ -35,3 +39,34 @@ class JobRef(msgspec.Struct, frozen=True):
             ValueError: it cannot be a token.
         """
         return {"Authorization": f"Bearer {header_value(self.token, 'The token')}"}
+
+
+class _Created(msgspec.Struct, frozen=True, rename="camel"):
+    job_id: str
+    token: TokenText
+    token_expires_at: int | None = None
+
+
+class _Token(msgspec.Struct, frozen=True, rename="camel"):
+    token: TokenText
+    expires_at: int | None = None
+
+
+def created_in(answer: Answer) -> JobRef:
+    """The way back to a job that was made.
+
+    Raises:
+        RefusedError: the answer tells of none.
+    """
+    created = read(answer, _Created)
+    return JobRef(created.job_id, created.token, created.token_expires_at)
+
+
+def token_in(answer: Answer, job: JobRef) -> JobRef:
+    """The way back to a job by another token.
+
+    Raises:
+        RefusedError: the answer holds none.
+    """
+    made = read(answer, _Token)
+    return JobRef(job.job_id, made.token, made.expires_at)
