@@ -297,15 +297,17 @@ class Job:
         self._committer.mark(self._draft)
 
     def _check_size(self, index: int, encoded: bytes) -> None:
-        what = f"what is recorded of item {index} of job {self._draft.state.id}"
+        # Counting costs next to nothing; only what might be too deep is looked at.
         if len(encoded) > MAX_ITEM_BYTES:
-            raise ValueError(
-                f"{what} is {len(encoded):,} bytes as JSON, and at most {MAX_ITEM_BYTES:,} are kept: put what is large "
+            trouble = (
+                f"is {len(encoded):,} bytes as JSON, and at most {MAX_ITEM_BYTES:,} are kept: put what is large "
                 "elsewhere, and record where it is"
             )
-        # Counting costs next to nothing; only what might be too deep is looked at.
-        if encoded.count(b"[") + encoded.count(b"{") > MAX_ITEM_DEPTH and _depth(encoded) > MAX_ITEM_DEPTH + 1:
-            raise ValueError(f"{what} has more than {MAX_ITEM_DEPTH} lists and objects within one another: flatten it")
+        elif encoded.count(b"[") + encoded.count(b"{") > MAX_ITEM_DEPTH and _depth(encoded) > MAX_ITEM_DEPTH + 1:
+            trouble = f"has more than {MAX_ITEM_DEPTH} lists and objects within one another: flatten it"
+        else:
+            return
+        raise ValueError(f"what is recorded of item {index} of job {self._draft.state.id} {trouble}")
 
     def _place(self, index: int) -> int | None:
         """Where an item of the input stands in this job's log; None if this job is not about it."""
