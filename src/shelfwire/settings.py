@@ -208,9 +208,19 @@ def _custom(kind: type, value: Any) -> Any:
 def _path(text: str) -> Path:
     try:
         text.encode()
-        return Path(text).expanduser()
     except UnicodeEncodeError:
         raise SettingsError(f"{os.fsencode(text)!r} is no name in UTF-8. Take another one") from None
+    return expanded(text)
+
+
+def expanded(text: str) -> Path:
+    """The path that a text names, which may begin with `~` or `~user`.
+
+    Raises:
+        SettingsError: there is no such user.
+    """
+    try:
+        return Path(text).expanduser()
     except RuntimeError:  # so pathlib says it
         raise SettingsError(f"There is no user whose folder {text} could be in. Name it in full") from None
 

@@ -92,16 +92,16 @@ class Bar:
 
     def books(self, found: Sequence[FoundBook]) -> None:
         """See `show.Output`."""
+        if self._console.width < WIDTH_FOR_TABLE:
+            for book in found:
+                self._console.print(Text(" ".join(book.cells)))
+            return
         table = Table(box=box.SIMPLE_HEAD, width=min(self._console.width, MAX_WIDTH), pad_edge=False)
         table.add_column("#", justify="right", style="cyan", no_wrap=True)
         table.add_column("Title", ratio=3, overflow="fold")
         table.add_column("Author", ratio=2, overflow="fold")
         table.add_column("Sure", justify="right", no_wrap=True)
         table.add_column("Photo", justify="right", style="dim", no_wrap=True)
-        if self._console.width < WIDTH_FOR_TABLE:
-            for book in found:
-                self._console.print(Text(" ".join(book.cells)))
-            return
         for book in found:
             number, title, authors, sure, photos = book.cells
             table.add_row(number, Text(title), Text(authors), Text(sure, "" if book.review else "green"), photos)

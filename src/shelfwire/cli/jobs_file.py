@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from shelfwire.cli.errors import CommandError
 from shelfwire.cli.words import Words, words_of
 from shelfwire.client import JobRef
+from shelfwire.settings import SettingsError, expanded
 
 VARIABLE: Final = "SHELFWIRE_STATE"
 NAME: Final = "jobs.json"
@@ -90,9 +91,9 @@ def default_folder(environ: Mapping[str, str]) -> Path:
     """
     named = environ.get(VARIABLE)
     try:
-        return Path(named).expanduser() if named else platformdirs.user_state_path("shelfwire", appauthor=False)
-    except RuntimeError:  # so pathlib says it
-        raise CommandError(f"Bad setting: {VARIABLE}: There is no user whose folder {named} could be in") from None
+        return expanded(named) if named else platformdirs.user_state_path("shelfwire", appauthor=False)
+    except SettingsError as error:
+        raise CommandError(f"Bad setting: {VARIABLE}: {error}") from None
 
 
 def now() -> int:
