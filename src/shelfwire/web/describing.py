@@ -56,6 +56,7 @@ def _text(meaning: str, **more: Any) -> Schema:
 
 
 BINARY: Final = _text("The file.", format=OpenAPIFormat.BINARY, min_length=1)
+PHOTO: Final = _text("The file; what is no photo becomes a failed item.", format=OpenAPIFormat.BINARY)
 OWN_ID: Final = _text("The caller's own choice of the job's id.", format=OpenAPIFormat.UUID)
 GEMINI_WISH: Final = _text(
     "Whether Gemini helps to read the list: where nothing else is sure of it, always or never.",

@@ -10,7 +10,6 @@ import msgspec
 from litestar import Response, post
 from litestar.di import NamedDependency
 from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Schema
-from litestar.openapi.spec.enums import OpenAPIFormat
 
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.images import HEAD_BYTES, KINDS, MAX_BATCH_BYTES, MAX_PHOTO_BYTES, MAX_PHOTOS, kind_of, photo_input
@@ -30,6 +29,7 @@ from shelfwire.web.describing import (
     JSON_TYPE,
     LOCATION,
     OWN_ID,
+    PHOTO,
     form,
     operation,
     reference,
@@ -48,11 +48,6 @@ RAW_TYPES: Final = ("image/*", "application/octet-stream")
 """What a photo is sent as by itself; its first bytes tell what it is, so that any other type but a form's will do."""
 BASE64: Final = {"contentEncoding": "base64", "pattern": "^([A-Za-z0-9+/]{4})+$"}
 """Padded as well, of course; the pattern is for who makes examples of it."""
-PHOTO: Final = Schema(
-    type=OpenAPIType.STRING,
-    format=OpenAPIFormat.BINARY,
-    description="The file; what is no photo becomes a failed item.",
-)
 BINARIES: Final = Schema(type=OpenAPIType.ARRAY, items=PHOTO, min_items=1, max_items=MAX_PHOTOS)
 
 
