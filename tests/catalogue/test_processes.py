@@ -10,13 +10,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from shelfwire.catalogue import Catalogue, CatalogueError
+from shelfwire.catalogue import CatalogueError
 from shelfwire.catalogue.build import Progress
 
-from .conftest import built
-from .dumps import author, edition, work, write
+from .conftest import answers, built, library
+from .dumps import write
 
-BOOKS = 300
+BOOKS, LISTED = 300, 50
 BATCH = 2
 KILL = """
 import os, signal, sys
@@ -36,22 +36,8 @@ if __name__ == "__main__":
 
 @pytest.fixture
 def files(tmp_path: Path) -> list[Path]:
-    """Dumps and a list with bad lines."""
-    editions = [edition(n, f"Book {n}", of=n, isbn_10=[f"{n:09}"]) for n in range(1, BOOKS + 1)]
-    works = [work(n, f"Book {n}", [1 + n % 5, 5]) for n in range(1, BOOKS + 10)]
-    rows = [f"Listed {n},Somebody Else\n" for n in range(50)]
-    return [
-        write(tmp_path / "editions.txt.gz", *editions[:30], "rubbish\n", *editions[30:]),
-        write(tmp_path / "works.txt", *works),
-        write(tmp_path / "list.csv", "Title,Author\n", *rows, ",nobody\n"),
-        write(tmp_path / "authors.txt.gz", *(author(n, f"Author {n}") for n in range(1, 6))),
-    ]
-
-
-def answers(path: Path) -> list[object]:
-    with Catalogue(path) as catalogue:
-        titles = [*(f"Book {n}" for n in range(1, BOOKS + 10)), *(f"Listed {n}" for n in range(50))]
-        return [catalogue.counts(), *(catalogue.search(title, limit=1) for title in titles)]
+    """A library, with a bad row in its list too."""
+    return library(tmp_path, BOOKS, LISTED, ",nobody\n", authors=[5])
 
 
 def test_what_other_processes_read_comes_to_the_same(tmp_path: Path, files: list[Path]) -> None:
@@ -61,7 +47,7 @@ def test_what_other_processes_read_comes_to_the_same(tmp_path: Path, files: list
         [(31, "has too few columns: 1 instead of 5")],
         [(52, "has neither a title nor an ISBN. Add one and import the file again.")],
     ]
-    assert answers(tmp_path / "together") == answers(tmp_path / "alone")
+    assert answers(tmp_path / "together", BOOKS, LISTED) == answers(tmp_path / "alone", BOOKS, LISTED)
 
 
 def test_a_build_whose_processes_are_ended_says_so_and_goes_on_when_it_is_started_again(
@@ -78,7 +64,7 @@ def test_a_build_whose_processes_are_ended_says_so_and_goes_on_when_it_is_starte
         built(tmp_path / "books", *files, batch=BATCH, small=0, report=end_them)
     result = built(tmp_path / "books", *files, batch=BATCH)
     assert result == built(tmp_path / "whole", *files)._replace(is_continued=True)
-    assert answers(tmp_path / "books") == answers(tmp_path / "whole")
+    assert answers(tmp_path / "books", BOOKS, LISTED) == answers(tmp_path / "whole", BOOKS, LISTED)
 
 
 def test_the_processes_of_a_killed_build_end_with_it(tmp_path: Path, files: list[Path]) -> None:

@@ -15,10 +15,10 @@ from shelfwire.catalogue.build import Built, Progress, Step
 from shelfwire.catalogue.indexing import attach
 from shelfwire.catalogue.sources import Source
 
-from .conftest import built
-from .dumps import author, edition, work, write
+from .conftest import answers, built, library
+from .dumps import edition, write
 
-BOOKS = 60
+BOOKS, LISTED = 60, 20
 BATCH = 7
 KILL_SOON = """
 import os, signal, sys
@@ -66,29 +66,13 @@ def attach_small(db: apsw.Connection, path: Path) -> None:
 
 @pytest.fixture
 def dumps(tmp_path: Path) -> list[Path]:
-    """Dumps in an order in which nothing is there when it is needed, one with a bad line; and a list."""
-    editions = [edition(n, f"Book {n}", of=n, isbn_10=[f"{n:09}"]) for n in range(1, BOOKS + 1)]
-    works = [work(n, f"Book {n}", [1 + n % 5]) for n in range(1, BOOKS + 10)]
-    rows = [f"Listed {n},Somebody Else\n" for n in range(20)]
-    return [
-        write(tmp_path / "editions.txt.gz", *editions[:30], "rubbish\n", *editions[30:]),
-        write(tmp_path / "works.txt", *works),
-        write(tmp_path / "list.csv", "Title,Author\n", *rows),
-        write(tmp_path / "authors.txt.gz", *(author(n, f"Author {n}") for n in range(1, 6))),
-    ]
-
-
-def answers(path: Path) -> list[object]:
-    with Catalogue(path) as catalogue:
-        titles = [*(f"Book {n}" for n in range(1, BOOKS + 10)), *(f"Listed {n}" for n in range(20))]
-        found = [catalogue.search(title, limit=1)[0] for title in titles]
-        return [catalogue.counts(), *found]
+    return library(tmp_path, BOOKS, LISTED)
 
 
 @pytest.fixture
 def whole(tmp_path: Path, dumps: list[Path]) -> tuple[Built, list[object]]:
     result = built(tmp_path / "whole", *dumps, batch=BATCH)
-    return result, answers(tmp_path / "whole")
+    return result, answers(tmp_path / "whole", BOOKS, LISTED)
 
 
 def test_a_build_that_is_interrupted_again_and_again_comes_to_the_same(
@@ -115,7 +99,7 @@ def test_a_build_that_is_interrupted_again_and_again_comes_to_the_same(
     assert steps == {Step.READ, Step.JOIN, Step.INDEX}
     assert stops > 10
     assert result == whole[0]._replace(is_continued=True)
-    assert answers(out) == whole[1]
+    assert answers(out, BOOKS, LISTED) == whole[1]
 
 
 def test_what_has_been_read_is_not_read_again(
@@ -148,7 +132,7 @@ def test_a_killed_build_goes_on(
         Catalogue(out)
     result = built(out, *dumps, batch=BATCH)
     assert result == whole[0]._replace(is_continued=True)
-    assert answers(out) == whole[1]
+    assert answers(out, BOOKS, LISTED) == whole[1]
 
 
 def test_files_that_have_changed_meanwhile_are_read_from_their_beginning(tmp_path: Path) -> None:
@@ -208,7 +192,7 @@ def test_what_lies_in_the_way_and_is_no_build_is_replaced(tmp_path: Path, dumps:
     for end in (".part", ".stage"):
         (tmp_path / f"books{end}").write_bytes(b"something else " * 999)
     assert built(tmp_path / "books", *dumps).is_continued is False
-    assert answers(tmp_path / "books")
+    assert answers(tmp_path / "books", BOOKS, LISTED)
 
 
 def test_a_full_disk_is_told_and_the_build_goes_on_when_there_is_room(
