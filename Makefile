@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # What takes longest begins first, so that the others fill the time beside it.
 SLOW_FIRST := tests/faults/test_kills.py tests/pipelines/ai_scan/reader tests/cli tests/faults tests/stories
 
-.PHONY: demo demo-scan test lint types layers core rest check docs clean
+.PHONY: demo demo-scan test lint types layers core rest docs clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/python examples/demo.py
@@ -38,10 +38,6 @@ core: $(VENV)/.dev
 rest: $(VENV)/.dev
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --cov=shelfwire --cov-append --durations=10 \
 	  --ignore=tests/protocol $(SLOW_FIRST) docs README.md tests
-
-check:
-	@$(MAKE) --no-print-directory core
-	@$(MAKE) --no-print-directory rest
 
 docs: $(VENV)/.installed
 	$(BIN)/python docs/tables.py
