@@ -28,11 +28,18 @@ def book_of_isbn(db: sqlite3.Connection, isbn: int) -> Entry | None:
 
 
 def book_of_name(db: sqlite3.Connection, number: int) -> Entry:
-    """The book that a row of `name` refers to."""
+    """The book that a row of `name` refers to.
+
+    Raises:
+        sqlite3.DatabaseError: there is none, which happens in damaged files only.
+    """
+    row = db.execute(_WORK if number < 0 else _BOOK, (abs(number),)).fetchone()
+    if row is None:
+        raise sqlite3.DatabaseError(f"book {number} is missing")
     if number < 0:
-        packed, authors = db.execute(_WORK, (-number,)).fetchone()
+        packed, authors = row
         return replace(_work(packed, -number), authors=_names(db, authors))
-    return _book(db, *db.execute(_BOOK, (number,)).fetchone())
+    return _book(db, *row)
 
 
 def _book(

@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
+import msgspec
+
 from shelfwire.catalogue import matching
 from shelfwire.catalogue.books import book_of_isbn, book_of_name
 from shelfwire.catalogue.database import COUNTS, connect_to_read
@@ -185,7 +187,7 @@ class Catalogue:
             db = self._another()
         try:
             yield db
-        except sqlite3.Error as error:
+        except (sqlite3.Error, msgspec.DecodeError, UnicodeDecodeError) as error:
             raise CatalogueError(f"{self.path} is damaged: {error}. Build it again") from None
         finally:
             if self._closed:

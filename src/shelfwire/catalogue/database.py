@@ -67,7 +67,9 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
     try:
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (form,) = connection.execute("PRAGMA user_version").fetchone()
-    except sqlite3.Error:
+        connection.execute("PRAGMA cache_size = -16384")
+        connection.execute("PRAGMA query_only = ON")
+    except (sqlite3.Error, UnicodeDecodeError):  # sqlite3 quotes a damaged schema, which need not be text
         connection.close()
         raise CatalogueError(
             f"{path} is not a catalogue. Make one: shelfwire catalogue build DUMP… --out FILE"
@@ -82,8 +84,6 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
             f"{path} was built by {age} version of shelfwire and cannot be read by this one. Build it again: "
             "shelfwire catalogue build DUMP… --out FILE"
         )
-    connection.execute("PRAGMA cache_size = -16384")
-    connection.execute("PRAGMA query_only = ON")
     return connection
 
 
