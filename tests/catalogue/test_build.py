@@ -1,6 +1,7 @@
 """What a build makes of its files, and what it does when they are not as they should be."""
 
 import gzip
+import os
 import sqlite3
 from pathlib import Path
 
@@ -312,3 +313,12 @@ def test_a_file_that_is_no_catalogue_is_never_replaced(tmp_path: Path) -> None:
         built(notes, books)
     assert (books.read_text()[:5], notes.read_text()) == ("Title", "Buy bread")
     assert sorted(tmp_path.iterdir()) == [books, notes]
+
+
+def test_what_is_no_ordinary_file_is_never_replaced(tmp_path: Path) -> None:
+    books, pipe = write(tmp_path / "books.txt", EMMA), tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(CatalogueError, match=r"pipe is no ordinary file, so it is not replaced\. Name another"):
+        built(pipe, books)
+    assert pipe.is_fifo()
+    assert sorted(tmp_path.iterdir()) == [books, pipe]

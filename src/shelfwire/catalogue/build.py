@@ -170,7 +170,11 @@ def _writing(out: Path, path: Path, made_of: Sequence[str]) -> Iterator[Stage]:
 
 def _check_replaceable(out: Path, files: Sequence[Path]) -> None:
     """Refuse to replace what is no catalogue: a slip in the command shall not cost anybody their list of books."""
-    if not out.exists() or out.stat().st_size == 0:
+    if not out.exists():
+        return
+    if not out.is_file():
+        raise CatalogueError(f"{out} is no ordinary file, so it is not replaced. Name another file to make: --out FILE")
+    if out.stat().st_size == 0:
         return
     if any(out.samefile(path) for path in files):
         raise CatalogueError(f"{out} is what the catalogue is to be built of. Name another file to make: --out FILE")
