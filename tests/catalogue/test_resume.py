@@ -203,3 +203,17 @@ def test_a_full_disk_is_told_and_the_build_goes_on_when_there_is_room(
         built(tmp_path / "books", *dumps, batch=BATCH)
     monkeypatch.undo()
     assert built(tmp_path / "books", *dumps, batch=BATCH).is_continued
+
+
+def test_nothing_of_another_build_is_gone_on_with_where_a_build_was_killed_as_it_began(tmp_path: Path) -> None:
+    old, new = write(tmp_path / "old.txt", edition(1, "Old")), write(tmp_path / "new.txt", edition(1, "New"))
+    out = tmp_path / "books"
+    with pytest.raises(PulledPlugError):
+        built(out, old, report=plug_at_index)
+    left = (tmp_path / "books.part").read_bytes()
+    with pytest.raises(PulledPlugError):
+        built(out, new, report=plug_after(1))
+    (tmp_path / "books.part").write_bytes(left)
+    assert built(out, new).is_continued
+    with Catalogue(out) as catalogue:
+        assert [found.entry.title for found in catalogue.search("New")] == ["New"]

@@ -126,7 +126,8 @@ def build(
         with Source(path, find_books):
             """A file that is of no use shall be told before hours of work, not after."""
     with _writing(out, beside[STAGE], made_of) as stage:
-        if not stage.is_continued:
+        if not all(stage.standing(number).done for number in range(len(files))):
+            # It is begun when all is read; what is there is of another build, or not even that.
             beside[UNFINISHED].unlink(missing_ok=True)
         read = _read(files, stage, find_books, report, batch, small)
         with contextlib.closing(Indexer(stage, beside[UNFINISHED], NAMES_BATCH * batch)) as indexer:
