@@ -322,3 +322,23 @@ def test_what_is_no_ordinary_file_is_never_replaced(tmp_path: Path) -> None:
         built(pipe, books)
     assert pipe.is_fifo()
     assert sorted(tmp_path.iterdir()) == [books, pipe]
+
+
+@pytest.mark.parametrize("name", [b"a b?x#%41&'c", b"caf\xe9"])
+def test_files_may_have_any_name(tmp_path: Path, name: bytes) -> None:
+    folder = tmp_path / os.fsdecode(name)
+    try:
+        folder.mkdir()
+    except OSError:
+        pytest.skip("such a name cannot be here")
+    books = write(folder / f"{os.fsdecode(name)}.txt", AUSTEN, EMMA)
+    built(folder / os.fsdecode(name), books)
+    assert sorted(folder.iterdir()) == sorted([books, folder / os.fsdecode(name)])
+    with Catalogue(folder / os.fsdecode(name)) as catalogue:
+        assert catalogue.search("Emma", "Jane Austen")[0].is_sure
+
+
+def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    books, too_long = write(tmp_path / "books.txt", EMMA), tmp_path / ("b" * 250)
+    with pytest.raises(CatalogueError, match=r"bbb\.stage cannot be written: unable to open database file"):
+        built(too_long, books)

@@ -14,6 +14,7 @@ from shelfwire.catalogue import Catalogue, CatalogueError
 from shelfwire.catalogue.build import Built, Progress, Step
 from shelfwire.catalogue.indexing import attach
 from shelfwire.catalogue.sources import Source
+from shelfwire.catalogue.stage import connect
 
 from .conftest import answers, built, library
 from .dumps import edition, write
@@ -186,6 +187,26 @@ def test_two_builds_of_one_catalogue_do_not_mix(tmp_path: Path, dumps: list[Path
     assert refused == [
         f"Another process is building {tmp_path / 'books'}. Wait for it, or name another file: --out",
     ]
+
+
+def test_a_build_that_begins_as_another_ends_has_a_file_of_its_own(
+    tmp_path: Path, dumps: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = tmp_path / "books.stage"
+
+    def connect_late(path: Path) -> apsw.Connection:
+        """Open the stage of a build that deletes it before this one can claim it."""
+        monkeypatch.undo()
+        db = connect(path)
+        db.execute("CREATE TABLE theirs (a)")
+        path.unlink()
+        return db
+
+    seen: list[bool] = []
+    monkeypatch.setattr("shelfwire.catalogue.stage.connect", connect_late)
+    assert not built(tmp_path / "books", *dumps, report=lambda _: seen.append(stage.exists())).is_continued
+    assert seen
+    assert all(seen)
 
 
 def test_what_lies_in_the_way_and_is_no_build_is_replaced(tmp_path: Path, dumps: list[Path]) -> None:

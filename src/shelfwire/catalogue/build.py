@@ -229,7 +229,7 @@ def _identity(path: Path) -> str:
         raise CatalogueError(f"{path} cannot be read: {error.strerror}. Check the name") from None
     if not stat.S_ISREG(status.st_mode):
         raise CatalogueError(f"{path} is no ordinary file. Save it as one first")
-    return f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
+    return f"{path.resolve().as_uri()} {status.st_size} {status.st_mtime_ns}"
 
 
 def _sync(folder: Path) -> None:

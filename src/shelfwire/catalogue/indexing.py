@@ -15,7 +15,7 @@ from shelfwire.catalogue.database import (
     SCHEMA,
     SHORTEST_SPELLING,
 )
-from shelfwire.catalogue.stage import Stage, connect, set_up, transaction
+from shelfwire.catalogue.stage import Stage, connect, set_up, transaction, uri
 from shelfwire.catalogue.text import SEPARATOR
 
 INDEX_BYTES: Final = 32 * 1024 * 1024
@@ -166,7 +166,7 @@ def attach(db: apsw.Connection, path: Path) -> None:
         with transaction(own):
             own.execute(SCHEMA)
     own.close()
-    db.execute("ATTACH ? AS out", (str(path),))
+    db.execute("ATTACH ? AS out", (uri(path),))
     set_up(db, "out")
 
 

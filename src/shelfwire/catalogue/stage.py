@@ -1,5 +1,6 @@
 """What has been read of the files so far, on the disk, until it can be joined."""
 
+import ctypes
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -123,9 +124,15 @@ class Stage:
 
 def connect(path: Path) -> apsw.Connection:
     """Open a file that a build writes: what is committed outlives the process."""
-    db = apsw.Connection(str(path))
+    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_URI
+    db = apsw.Connection(uri(path), flags=flags)
     set_up(db)
     return db
+
+
+def uri(path: Path) -> str:
+    """The name of a file for SQLite, to which a plain name must be UTF-8."""
+    return path.absolute().as_uri()
 
 
 def set_up(db: apsw.Connection, schema: str = "main") -> None:
@@ -152,25 +159,37 @@ def transaction(db: apsw.Connection) -> Iterator[None]:
 
 def _claimed(path: Path) -> apsw.Connection:
     """Open the file so that no other process can until it is closed; what is no database there is replaced."""
-    db = apsw.Connection(str(path))
     try:
-        set_up(db)
-        db.execute("PRAGMA locking_mode = EXCLUSIVE")
-        db.execute("BEGIN EXCLUSIVE")
-        db.execute("COMMIT")
+        db = connect(path)
+        try:
+            db.execute("PRAGMA locking_mode = EXCLUSIVE")
+            db.execute("BEGIN EXCLUSIVE")
+            db.execute("COMMIT")
+            is_deleted = _is_deleted(db)
+        except BaseException:
+            db.close()
+            raise
     except apsw.NotADBError:
-        db.close()
-        path.unlink()
+        path.unlink(missing_ok=True)
         return _claimed(path)
     except apsw.BusyError:
-        db.close()
         raise CatalogueError(
             f"Another process is building {path.with_suffix('')}. Wait for it, or name another file: --out"
         ) from None
     except apsw.Error as error:
-        db.close()
         raise CatalogueError(f"{path} cannot be written: {error}. Free the disk, or name another --out") from None
+    if is_deleted:
+        # Another build ended between opening and claiming: two would have a file each, and one catalogue.
+        db.close()
+        return _claimed(path)
     return db
+
+
+def _is_deleted(db: apsw.Connection) -> bool:
+    """Whether the open file does not have its name any more."""
+    moved = ctypes.c_int(0)
+    db.file_control("main", apsw.SQLITE_FCNTL_HAS_MOVED, ctypes.addressof(moved))
+    return bool(moved.value)
 
 
 def _made_of(db: apsw.Connection) -> str | None:
