@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,6 +13,9 @@ import pytest
 
 from shelfwire.catalogue import CatalogueError
 from shelfwire.catalogue.build import Progress
+from shelfwire.catalogue.processes import processes, understood
+from shelfwire.catalogue.rows import no_rows
+from shelfwire.catalogue.sources import Chunk
 
 from .conftest import answers, built, library
 from .dumps import write
@@ -75,3 +79,16 @@ def test_the_processes_of_a_killed_build_end_with_it(tmp_path: Path, files: list
     assert (killed.returncode, b"Traceback" in killed.stderr) == (-signal.SIGKILL, False), killed.stderr
     result = built(tmp_path / "books", *files, batch=BATCH)
     assert result == built(tmp_path / "whole", *files)._replace(is_continued=True)
+
+
+def test_processes_survive_an_interruption_before_they_can_ignore_it() -> None:
+    chunk = Chunk(1, 1, 1, no_rows)
+
+    def chunks() -> Iterator[Chunk]:
+        yield chunk
+        for process in psutil.Process().children():
+            if "spawn_main" in " ".join(process.cmdline()):
+                process.send_signal(signal.SIGINT)
+
+    with processes() as pool:
+        assert list(understood(chunks(), pool)) == [(chunk, no_rows())]

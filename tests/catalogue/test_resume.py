@@ -38,6 +38,26 @@ def report(_):
 build([Path(path) for path in sys.argv[3:]], Path(sys.argv[2]), find_books=find_books, report=report, batch=7)
 """
 
+INTERRUPT_A_STATEMENT = """
+import signal, sys
+from pathlib import Path
+from shelfwire.catalogue import indexing
+from shelfwire.catalogue.build import Step, build
+from shelfwire.pipelines.csv_import.entries import find_books
+
+indexing._JOINED["name"] = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+
+def report(progress):
+    if progress.step is Step.JOIN:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+
+try:
+    build([Path(path) for path in sys.argv[2:]], Path(sys.argv[1]), find_books=find_books, report=report)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
 
 class PulledPlugError(Exception):
     """What a test stops a build with."""
@@ -134,6 +154,26 @@ def test_a_killed_build_goes_on(
     result = built(out, *dumps, batch=BATCH)
     assert result == whole[0]._replace(is_continued=True)
     assert answers(out, BOOKS, LISTED) == whole[1]
+
+
+def test_a_statement_that_takes_long_can_be_interrupted(tmp_path: Path, dumps: list[Path]) -> None:
+    words = [sys.executable, "-c", INTERRUPT_A_STATEMENT, str(tmp_path / "books"), *map(str, dumps)]
+    ended = subprocess.run(words, env=os.environ, check=False, capture_output=True, timeout=60)  # noqa: S603 - our own
+    assert ended.stdout == b"interrupted\n", ended.stderr
+    assert built(tmp_path / "books", *dumps).is_continued
+
+
+def test_an_interruption_that_python_hides_in_an_error_of_its_own_is_one(
+    tmp_path: Path, dumps: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        hidden = SystemError("returned a result with an exception set")
+        hidden.__cause__ = KeyboardInterrupt()
+        raise SystemError("returned a result with an exception set") from hidden
+
+    monkeypatch.setattr(Source, "_some_lines", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        built(tmp_path / "books", *dumps)
 
 
 def test_files_that_have_changed_meanwhile_are_read_from_their_beginning(tmp_path: Path) -> None:

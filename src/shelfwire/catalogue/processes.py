@@ -51,13 +51,27 @@ def understood(chunks: Iterable[Chunk], pool: Executor | None) -> Iterator[tuple
         return
     ahead: deque[tuple[Chunk, Future[Rows]]] = deque()
     for chunk in chunks:
-        ahead.append((chunk, pool.submit(chunk.read)))
+        with _uninterrupted():
+            ahead.append((chunk, pool.submit(chunk.read)))
         if len(ahead) > AHEAD * MOST_PROCESSES:
             first, rows = ahead.popleft()
             yield first, rows.result()
     while ahead:
         first, rows = ahead.popleft()
         yield first, rows.result()
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C waits: processes that are begun meanwhile inherit that, and would die of it before they can ignore it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _begin() -> None:

@@ -181,6 +181,14 @@ class Source:
             ) from None
         except OSError as error:
             raise CatalogueError(f"{self.path} cannot be read: {error.strerror or error}") from None
+        except SystemError as error:
+            # What CPython 3.11 makes of one Ctrl-C in eight that comes while a packed file is read.
+            raise _origin(error) from None
+
+
+def _origin(error: BaseException) -> BaseException:
+    """What an exception was raised for in the first place."""
+    return error if error.__cause__ is None else _origin(error.__cause__)
 
 
 def _books_of(file: int, books: BookList, rows: Sequence[tuple[int, Row]]) -> Rows:

@@ -17,6 +17,8 @@ MOST_BAD_LINES: Final = 20
 CACHE_BYTES: Final = 32 * 1024 * 1024
 MAPPED_BYTES: Final = 256 * 1024 * 1024
 """Of each file that a build writes, at most."""
+CALL_STEPS: Final = 100_000
+"""Python is called after so many steps of SQLite's virtual machine: a few milliseconds."""
 
 _SCHEMA: Final = """
 CREATE TABLE made_of (what TEXT NOT NULL);
@@ -127,6 +129,8 @@ def connect(path: Path) -> apsw.Connection:
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_URI
     db = apsw.Connection(uri(path), flags=flags)
     set_up(db)
+    # Python looks for signals only where it is called, and joining is a few statements that take minutes.
+    db.set_progress_handler(lambda: False, CALL_STEPS)
     return db
 
 
