@@ -1,5 +1,6 @@
 """A build whose files other processes read, while it writes."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -92,3 +93,16 @@ def test_processes_survive_an_interruption_before_they_can_ignore_it() -> None:
 
     with processes() as pool:
         assert list(understood(chunks(), pool)) == [(chunk, no_rows())]
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSYS, "Function not implemented"), ImportError("no semaphores")])
+def test_where_processes_cannot_share_semaphores_one_reads_all(
+    tmp_path: Path, files: list[Path], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("multiprocessing.synchronize.SemLock.__init__", refused)
+    result = built(tmp_path / "books", *files, batch=BATCH, small=0)
+    monkeypatch.undo()
+    assert result == built(tmp_path / "whole", *files)

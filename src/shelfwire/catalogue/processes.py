@@ -21,15 +21,22 @@ AHEAD: Final = 2
 
 
 @contextmanager
-def processes() -> Iterator[Executor]:
-    """Processes for `understood`, one for each core but not too many; they end with this one, however it ends."""
+def processes() -> Iterator[Executor | None]:
+    """Processes for `understood`, one for each core but not too many; they end with this one, however it ends.
+
+    There is none where the system has no semaphores to share, as in some sandboxes and without /dev/shm.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    pool = ProcessPoolExecutor(
-        max_workers=min(MOST_PROCESSES, cores),
-        # A copy of this process would have its threads' locks, but not its threads.
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_begin,
-    )
+    try:
+        pool = ProcessPoolExecutor(
+            max_workers=min(MOST_PROCESSES, cores),
+            # A copy of this process would have its threads' locks, but not its threads.
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_begin,
+        )
+    except (OSError, ImportError, NotImplementedError):
+        yield None
+        return
     try:
         yield pool
     finally:
