@@ -79,6 +79,11 @@ def plug_at_index(progress: Progress) -> None:
         raise PulledPlugError
 
 
+def plug_at_join(progress: Progress) -> None:
+    if progress.step is Step.JOIN and progress.done == 1:
+        raise PulledPlugError
+
+
 def attach_small(db: apsw.Connection, path: Path) -> None:
     """Attach a file on a disk that has no room for more than a little."""
     attach(db, path)
@@ -278,3 +283,39 @@ def test_nothing_of_another_build_is_gone_on_with_where_a_build_was_killed_as_it
     assert built(out, new).is_continued
     with Catalogue(out) as catalogue:
         assert [found.entry.title for found in catalogue.search("New")] == ["New"]
+
+
+@pytest.mark.parametrize("end", [".part", ".stage"])
+def test_what_a_build_has_left_and_is_damaged_is_deleted_so_that_it_begins_anew(
+    tmp_path: Path, dumps: list[Path], end: str
+) -> None:
+    with pytest.raises(PulledPlugError):
+        built(tmp_path / "books", *dumps, batch=BATCH, report=plug_at_join)
+    left = tmp_path / f"books{end}"
+    data = left.read_bytes()
+    left.write_bytes(data[: 2 * 4096] + b"\xff" * (len(data) - 2 * 4096) if end == ".stage" else b"\xff" * len(data))
+    with pytest.raises(CatalogueError, match=r"left beside .*books was damaged and is deleted\. Start the build again"):
+        built(tmp_path / "books", *dumps, batch=BATCH)
+    assert built(tmp_path / "books", *dumps, batch=BATCH).is_continued is False
+    assert answers(tmp_path / "books", BOOKS, LISTED)
+
+
+def test_a_file_that_changes_while_it_is_read_makes_no_catalogue(tmp_path: Path) -> None:
+    dump = write(tmp_path / "dump.txt", *(edition(n, f"Book {n}") for n in range(1, 50)))
+
+    def write_more(progress: Progress) -> None:
+        if progress.step is Step.READ and progress.done == progress.total:
+            write(dump, *(edition(n, f"Book {n}") for n in range(1, 60)))
+
+    with pytest.raises(CatalogueError, match=r"A file has changed while it was read\. Start the build again"):
+        built(tmp_path / "books", dump, report=write_more)
+    assert not (tmp_path / "books").exists()
+    result = built(tmp_path / "books", dump)
+    assert (result.is_continued, result.books) == (False, 59)
+
+
+def test_what_is_sorted_on_the_disk_is_sorted_beside_the_catalogue(tmp_path: Path, dumps: list[Path]) -> None:
+    folder = tmp_path / "it's here"
+    folder.mkdir()
+    built(folder / "books", *dumps)
+    assert apsw.Connection(":memory:").execute("PRAGMA temp_store_directory").fetchall() == [(str(folder),)]

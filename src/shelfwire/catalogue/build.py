@@ -7,7 +7,7 @@ goes on there. Memory is bounded by the size of a batch.
 import contextlib
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from enum import StrEnum
 from pathlib import Path
@@ -109,11 +109,12 @@ def build(
         find_books: see there.
         report: is told how far it is, after every batch; what it raises ends the build.
         batch: lines or rows of files in a transaction.
-        small: bytes up to which files are read by this process alone.
+        small: bytes up to which files are read by this process alone. Other processes import the script that calls
+            this, as `multiprocessing` has it, which must therefore have its `if __name__ == "__main__":`.
 
     Raises:
-        CatalogueError: a file cannot be used, `out` is there and no catalogue, another build of the same catalogue is
-            running, or the disk is full.
+        CatalogueError: a file cannot be used or has changed meanwhile, `out` is there and no catalogue, another build
+            of the same catalogue is running, or the disk is full.
     """
     beside = {end: out.with_name(out.name + end) for end in (STAGE, UNFINISHED)}
     made_of = [_identity(path) for path in files]
@@ -125,11 +126,13 @@ def build(
     for path in files:
         with Source(path, find_books):
             """A file that is of no use shall be told before hours of work, not after."""
-    with _writing(out, beside[STAGE], made_of) as stage:
+    with _writing(out, beside, made_of) as stage:
         if not all(stage.standing(number).done for number in range(len(files))):
             # It is begun when all is read; what is there is of another build, or not even that.
             beside[UNFINISHED].unlink(missing_ok=True)
         read = _read(files, stage, find_books, report, batch, small)
+        if [_identity(path) for path in files] != made_of:
+            raise CatalogueError("A file has changed while it was read. Start the build again when all are whole")
         with contextlib.closing(Indexer(stage, beside[UNFINISHED], NAMES_BATCH * batch)) as indexer:
             for done, total in indexer.join():
                 report(Progress(Step.JOIN, done, total))
@@ -148,18 +151,24 @@ class _NoBooksError(CatalogueError):
 
 
 @contextlib.contextmanager
-def _writing(out: Path, path: Path, made_of: Sequence[str]) -> Iterator[Stage]:
+def _writing(out: Path, beside: Mapping[str, Path], made_of: Sequence[str]) -> Iterator[Stage]:
     """Open the stage, and tell what keeps it or the catalogue from being written."""
-    stage = Stage(path, made_of)
+    stage = Stage(beside[STAGE], made_of)
     try:
         yield stage
     except _NoBooksError:
-        path.unlink()
+        beside[STAGE].unlink()
         raise
     except BrokenExecutor:
         raise CatalogueError(
             "A process that reads the files was ended, perhaps for want of memory. Start the build again: it goes on "
             "there"
+        ) from None
+    except (apsw.CorruptError, apsw.NotADBError):
+        for path in beside.values():
+            path.unlink(missing_ok=True)
+        raise CatalogueError(
+            f"What a build had left beside {out} was damaged and is deleted. Start the build again: it begins anew"
         ) from None
     except apsw.Error as error:
         raise CatalogueError(

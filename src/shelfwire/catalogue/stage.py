@@ -2,7 +2,7 @@
 
 import ctypes
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple, cast
 
@@ -167,6 +167,7 @@ def _claimed(path: Path) -> apsw.Connection:
         db = connect(path)
         try:
             db.execute("PRAGMA locking_mode = EXCLUSIVE")
+            _sort_in(db, path.absolute().parent)
             db.execute("BEGIN EXCLUSIVE")
             db.execute("COMMIT")
             is_deleted = _is_deleted(db)
@@ -187,6 +188,12 @@ def _claimed(path: Path) -> apsw.Connection:
         db.close()
         return _claimed(path)
     return db
+
+
+def _sort_in(db: apsw.Connection, folder: Path) -> None:
+    """Sort where the catalogue comes to be, which has the room that was made for it; /var/tmp may not."""
+    with suppress(UnicodeEncodeError):
+        db.execute(f"PRAGMA temp_store_directory = {apsw.format_sql_value(str(folder))}")
 
 
 def _is_deleted(db: apsw.Connection) -> bool:
