@@ -1,6 +1,7 @@
 """What a build makes of its files, and what it does when they are not as they should be."""
 
 import gzip
+import io
 import os
 import sqlite3
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from shelfwire.catalogue import Catalogue, CatalogueError, Entry
 from shelfwire.catalogue.build import Progress, Step
+from shelfwire.pipelines.csv_import.entries import find_books
 
 from .conftest import Of, built
 from .dumps import author, edition, line, work, write
@@ -342,3 +344,10 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     books, too_long = write(tmp_path / "books.txt", EMMA), tmp_path / ("b" * 250)
     with pytest.raises(CatalogueError, match=r"bbb\.stage cannot be written: unable to open database file"):
         built(too_long, books)
+
+
+def test_of_a_row_without_end_only_the_beginning_is_kept_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shelfwire.pipelines.csv_import.entries.MOST_LINE", 3_000, raising=False)
+    data = b"Title,Author\r\nEmma,Jane Austen\r\n" + b"x" * 900_000 + b",nobody\r\nDune,Frank Herbert"
+    rows = list(find_books(data[:60]).rows(io.BytesIO(data)))
+    assert rows == [(2, ["Emma", "Jane Austen"]), (3, ["x" * 3_000]), (4, ["Dune", "Frank Herbert"])]

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, TextIO
 
 from shelfwire.catalogue.entry import Entry
 from shelfwire.catalogue.rows import BadLine
@@ -14,6 +14,8 @@ from shelfwire.pipelines.csv_import.mapper import BookMapper
 from shelfwire.pipelines.csv_import.problems import RowProblem, UnreadableCsv
 from shelfwire.pipelines.csv_import.rows import MOST_CELLS, RawRow
 
+MOST_LINE: Final = 8 * 1024 * 1024
+"""Characters that are looked at of a line: a packed list may have one that is larger than memory."""
 _SAMPLE_BYTES: Final = 65_536
 _NO_HEADER: Final = "Its first row must name the columns, and one of them must be called Title."
 
@@ -49,8 +51,7 @@ class BookRows:
         text = io.TextIOWrapper(stream, self._encoding, errors="replace")
         try:
             text.read(self._layout.start)
-            lines = (line.replace("\0", "") for line in text)
-            reader = csv.reader(lines, delimiter=self._layout.delimiter, skipinitialspace=True)
+            reader = csv.reader(_lines(text), delimiter=self._layout.delimiter, skipinitialspace=True)
             number = 0
             while True:
                 number += 1
@@ -99,6 +100,15 @@ def entry_of(book: Book, *, is_export: bool) -> Entry:
         subjects=() if is_export else book.tags,
         identifiers=book.identifiers,
     )
+
+
+def _lines(text: TextIO) -> Iterator[str]:
+    """The lines of a list, without NULs, and of one that is too long its beginning."""
+    while line := text.readline(MOST_LINE):
+        rest = line
+        while len(rest) == MOST_LINE and not rest.endswith("\n"):
+            rest = text.readline(MOST_LINE)
+        yield line.replace("\0", "")
 
 
 def _titles(layout: Layout) -> set[str]:
