@@ -96,15 +96,18 @@ _WORKS: Final = msgspec.json.Decoder(_WorkRecord)
 _EDITIONS: Final = msgspec.json.Decoder(_EditionRecord)
 
 
-def rows_of_lines(first: int, lines: Sequence[bytes], why: str = "") -> Rows:
+def rows_of_block(first: int, block: bytes, why: str = "") -> Rows:
     """Read lines of a dump; redirects, books without title and other records of no use are passed over.
 
     Args:
         first: the number of the first of them.
-        lines: the lines.
+        block: the lines.
         why: what is wrong with one more line behind them, if there is one that cannot be read.
     """
     rows = no_rows()
+    lines = block.split(b"\n")
+    if not lines[-1]:
+        lines.pop()
     for number, line in enumerate(lines, first):
         try:
             _read(line, rows)

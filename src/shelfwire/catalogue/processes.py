@@ -11,6 +11,8 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Final
 
+import msgspec
+
 from shelfwire.catalogue.rows import Rows
 from shelfwire.catalogue.sources import Chunk
 
@@ -18,6 +20,7 @@ MOST_PROCESSES: Final = 4
 """More are of no use: the one that writes is the slowest then."""
 AHEAD: Final = 2
 """Chunks that lie ready for each process, so that it need not wait for the next."""
+_ROWS: Final = msgspec.msgpack.Decoder(Rows)
 
 
 @contextmanager
@@ -56,16 +59,21 @@ def understood(chunks: Iterable[Chunk], pool: Executor | None) -> Iterator[tuple
     if pool is None:
         yield from ((chunk, chunk.read()) for chunk in chunks)
         return
-    ahead: deque[tuple[Chunk, Future[Rows]]] = deque()
+    ahead: deque[tuple[Chunk, Future[bytes]]] = deque()
     for chunk in chunks:
         with _uninterrupted():
-            ahead.append((chunk, pool.submit(chunk.read)))
+            ahead.append((chunk, pool.submit(_read, chunk)))
         if len(ahead) > AHEAD * MOST_PROCESSES:
             first, rows = ahead.popleft()
-            yield first, rows.result()
+            yield first, _ROWS.decode(rows.result())
     while ahead:
         first, rows = ahead.popleft()
-        yield first, rows.result()
+        yield first, _ROWS.decode(rows.result())
+
+
+def _read(chunk: Chunk) -> bytes:
+    """What a chunk holds, in a form that takes a third of pickle's time to write and read."""
+    return msgspec.msgpack.encode(chunk.read())
 
 
 @contextmanager

@@ -10,12 +10,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final, NamedTuple, Protocol, Self, TypeVar, cast
 
-from shelfwire.catalogue.dumps import FIRST_LINE, rows_of_lines
+from shelfwire.catalogue.dumps import FIRST_LINE, rows_of_block
 from shelfwire.catalogue.entry import Entry
 from shelfwire.catalogue.problems import CatalogueError
 from shelfwire.catalogue.rows import BadLine, Rows, no_rows, rows_of_list
 
 MOST_LINE_BYTES: Final = 8 * 1024 * 1024
+LINE_BYTES: Final = 256
+"""Of a line of a dump, about."""
 HEAD_BYTES: Final = 65_536
 _BUFFER_BYTES: Final = 262_144
 _GZIP: Final = b"\x1f\x8b"
@@ -109,7 +111,7 @@ class Source:
             file: the number of the file among all.
             lines: as above.
             after: as above.
-            size: lines or rows in a chunk, at most.
+            size: rows of a list in a chunk, at most; lines of a dump, about.
 
         Raises:
             CatalogueError: the file is damaged, or ends too early.
@@ -124,26 +126,24 @@ class Source:
 
     def _lines(self, number: int, offset: int, size: int) -> Iterator[Chunk]:
         self._stream.seek(offset)
-        while lines := self._some_lines(size):
-            first, number = number + 1, number + len(lines)
-            offset += sum(map(len, lines))
+        while block := self._block(min(size * LINE_BYTES, MOST_LINE_BYTES)):
+            begun = _begun(block)
+            first = number + 1
+            number += block.count(b"\n") + bool(begun)
+            offset += len(block)
             why = ""
-            if len(lines[-1]) >= MOST_LINE_BYTES and not lines[-1].endswith(b"\n"):
-                lines.pop()
+            if begun >= MOST_LINE_BYTES:
+                block = block[:-begun]
                 offset += self._skip_line()
                 why = f"is longer than {MOST_LINE_BYTES:,} bytes"
-            yield Chunk(number, offset, self._raw.tell(), partial(rows_of_lines, first, lines, why))
+            yield Chunk(number, offset, self._raw.tell(), partial(rows_of_block, first, block, why))
         yield Chunk(number, offset, self._raw.tell(), no_rows, is_last=True)
 
-    def _some_lines(self, most: int) -> list[bytes]:
-        """The next lines, fewer than `most` if they are long; a piece of one that is too long is the last."""
-        lines, room = [], MOST_LINE_BYTES
-        for line in iter(partial(self._stream.readline, MOST_LINE_BYTES), b""):
-            lines.append(line)
-            room -= len(line)
-            if room <= 0 or len(lines) == most:
-                break
-        return lines
+    def _block(self, size: int) -> bytes:
+        """Whole lines, of so many bytes and a little more; of one that is too long its beginning, as the last."""
+        block = self._stream.read(size)
+        begun = _begun(block)
+        return block + self._stream.readline(MOST_LINE_BYTES - begun) if begun else block
 
     def _skip_line(self) -> int:
         """Read to the end of a line; how many bytes that was."""
@@ -184,6 +184,11 @@ class Source:
         except SystemError as error:
             # What CPython 3.11 makes of one Ctrl-C in eight that comes while a packed file is read.
             raise _origin(error) from None
+
+
+def _begun(block: bytes) -> int:
+    """How many bytes of a line there are behind its last whole one."""
+    return len(block) - block.rfind(b"\n") - 1
 
 
 def _origin(error: BaseException) -> BaseException:
