@@ -206,7 +206,8 @@ async def test_without_gemini_the_list_is_read_all_the_same_and_the_summary_says
     tmp_path: Path, fake: FakeGemini, play: Any, code: str, text: bytes
 ) -> None:
     fake.usual = play
-    async with importing(tmp_path, fake, timeout=0.2) as server:
+    # Only what is never answered is waited for in vain; what is refused may come late on a busy machine.
+    async with importing(tmp_path, fake, timeout=30.0 if play else 0.2) as server:
         state = await server.ended(await server.submit(text))
     assert (state["status"], state["successCount"]) == ("complete", 3)
     assert f"Gemini was not available ({code})" in state["summary"]
