@@ -20,8 +20,8 @@ from rich.text import Text
 
 from shelfwire.catalogue import Catalogue, CatalogueError, Entry, Found
 from shelfwire.catalogue.build import Built, Progress, Step, build
-from shelfwire.cli.connect import settings
 from shelfwire.cli.errors import CommandError, Exit
+from shelfwire.cli.settings import gather
 from shelfwire.cli.tally import clean
 from shelfwire.isbn import parse_isbn
 
@@ -70,7 +70,7 @@ def search(
         limit: So many books at most.
         json: Print them as one JSON array, with all that is known of each.
     """
-    path = settings({"catalogue": catalogue}, os.environ).catalogue
+    path = gather({"catalogue": catalogue}, os.environ).catalogue
     if path is None:
         raise CommandError("Which catalogue? Name its file: --catalogue FILE, or set SHELFWIRE_CATALOGUE")
     try:

@@ -13,9 +13,10 @@ import httpx2
 
 from shelfwire.address import running_server
 from shelfwire.cli.errors import CommandError, Exit
+from shelfwire.cli.settings import gather
 from shelfwire.client import Client, ConnectionLostError
 from shelfwire.client.network import checked_url
-from shelfwire.settings import LOOPBACK, Settings, SettingsError, load
+from shelfwire.settings import LOOPBACK
 
 T = TypeVar("T")
 SERVER_VARIABLE: Final = "SHELFWIRE_SERVER"
@@ -56,20 +57,8 @@ def choose_place(server: str | None, data: Path | None, environ: Mapping[str, st
         server = server or environ.get(SERVER_VARIABLE)
     if server:
         return Place(_checked_url(server), None)
-    own = settings({"data": None if data is None else str(data)}, environ)  # as a text, whose ~ is read as ever
+    own = gather({"data": None if data is None else str(data)}, environ)  # as a text, whose ~ is read as ever
     return Place(None, own.data.absolute())
-
-
-def settings(flags: Mapping[str, object], environ: Mapping[str, str]) -> Settings:
-    """Gather the settings of a server.
-
-    Raises:
-        CommandError: one of them cannot be used.
-    """
-    try:
-        return load(flags, environ)
-    except SettingsError as error:
-        raise CommandError(f"Bad setting: {error}") from None
 
 
 async def alive(url: str) -> bool | None:
@@ -178,7 +167,7 @@ class Session:
         from shelfwire.server import quiet_logs  # noqa: PLC0415 - likewise
 
         quiet_logs(logging.ERROR)
-        own = settings({"data": data, "port": 0, "host": LOOPBACK, "api_keys": (), "create_limit": 0}, os.environ)
+        own = gather({"data": data, "port": 0, "host": LOOPBACK, "api_keys": (), "create_limit": 0}, os.environ)
         return await self._stack.enter_async_context(start(own, work=self._work))
 
 

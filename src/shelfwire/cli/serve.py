@@ -10,9 +10,9 @@ from typing import Annotated, Any
 import msgspec
 from cyclopts import Parameter
 
-from shelfwire.cli.connect import settings as gather
 from shelfwire.cli.errors import Exit
 from shelfwire.cli.running import Interrupted, run
+from shelfwire.cli.settings import gather
 from shelfwire.settings import Settings, meanings
 
 
