@@ -43,6 +43,12 @@ def test_conversion_agrees_with_python_stdnum(middle: int, prefix: str) -> None:
             assert parse_isbn(str(isbn.isbn10)) == isbn
 
 
+@given(st.from_regex(r"[0-9]{9}[0-9Xx]", fullmatch=True))
+def test_short_numbers_are_those_of_python_stdnum(number: str) -> None:
+    valid = stdnum_isbn.is_valid(number) and number.strip("0") != ""
+    assert parse_isbn(number) == (Isbn(stdnum_isbn.to_isbn13(number.upper())) if valid else None)
+
+
 @pytest.mark.parametrize(
     ("cell", "why"),
     [
