@@ -5,6 +5,7 @@ import io
 import os
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -171,6 +172,72 @@ def test_bad_lines_are_counted_and_named_and_harm_nobody(tmp_path: Path) -> None
         "has a key that is none",
         "does not begin with a type",
     ]
+
+
+def test_a_member_of_any_form_is_left_out_and_the_others_are_kept(of: Of) -> None:
+    odd = {
+        "title": "Emma",
+        "isbn_13": ["9780141439587", None, 7],
+        "publishers": [None, " Penguin   Classics "],
+        "publish_date": ["2003"],
+        "number_of_pages": "474",
+        "languages": ["/languages/eng"],
+        "covers": [None, -1, True, 5],
+        "subjects": {"a": 1},
+        "description": {"value": " A comedy. "},
+        "identifiers": {"goodreads": 6969, "amazon": ["B0"]},
+        "lccn": [],
+        "oclc_numbers": [1, "2"],
+        "works": "/works/OL66513W",
+    }
+    catalogue = of(AUSTEN, EMMA, line("edition", "/books/OL1M", **odd))
+    assert catalogue.by_isbn(["9780141439587"])["9780141439587"] == Entry(
+        title="Emma",
+        authors=("Jane Austen",),
+        isbn13s=("9780141439587",),
+        publisher="Penguin Classics",
+        pages=474,
+        language="eng",
+        subjects=("Matchmaking",),
+        description="A comedy.",
+        cover_url="https://covers.openlibrary.org/b/id/5-L.jpg",
+        identifiers={"openlibrary": "OL1M", "asin": "B0", "oclc": "2", "openlibraryWork": "OL66513W"},
+    )
+
+
+def test_a_member_that_cannot_be_read_costs_itself_alone(tmp_path: Path) -> None:
+    text = edition(1, "Emma", publishers=["?"], subjects=["#"], publish_date="1815", isbn_13=["9780141439587"])
+    dump = tmp_path / "odd.txt"
+    dump.write_bytes(text.encode().replace(b"?", b"\xff").replace(b'["#"]', b"[" * 500 + b"]" * 500))
+    built(tmp_path / "odd", dump)
+    with Catalogue(tmp_path / "odd") as catalogue:
+        entry = catalogue.by_isbn(["9780141439587"])["9780141439587"]
+    assert (entry.publisher, entry.subjects, entry.published) == (None, (), "1815")
+
+
+def test_of_a_record_of_any_size_a_bounded_one_is_kept(tmp_path: Path) -> None:
+    long: dict[str, Any] = {
+        "subtitle": "s" * 9_000,
+        "description": "d " * 99_000,
+        "subjects": [f"{n} " * 99 for n in range(999)],
+    }
+    dump = write(
+        tmp_path / "dump.txt",
+        edition(1, "E" * 9_000, of=1, publish_date="1" * 9_000, isbn_13=["9780141439587"] * 500, **long),
+        work(1, "W" * 9_000, [1] * 5_000, **long),
+        author(1, "A" * 9_000),
+    )
+    built(tmp_path / "books", dump)
+    assert (tmp_path / "books").stat().st_size < 200_000
+    with Catalogue(tmp_path / "books") as catalogue:
+        entry = catalogue.by_isbn(["9780141439587"])["9780141439587"]
+    assert (entry.title, entry.subtitle, entry.work_title) == ("E" * 1_000, "s" * 200, "W" * 1_000)
+    assert (entry.description, len(entry.subjects), entry.subjects[0]) == (
+        ("d " * 1_000).strip(),
+        12,
+        ("0 " * 99).strip(),
+    )
+    assert (entry.published, entry.authors, entry.isbn13s) == ("1" * 200, ("A" * 200,), ("9780141439587",))
 
 
 def test_of_very_many_bad_lines_the_first_are_named(tmp_path: Path) -> None:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shelfwire.catalogue import Catalogue, CatalogueError, Entry
-from shelfwire.catalogue.entry import pack
+from shelfwire.catalogue import Catalogue, CatalogueError
 
 from .conftest import built
 from .dumps import edition, work, write
@@ -16,19 +15,22 @@ from .dumps import edition, work, write
 @pytest.mark.parametrize(
     ("was", "becomes"),
     [
-        (b"\x9d", b"\x01"),
+        (b"[", b"{"),
+        (b"[", b"\x9d"),
         (b"Emma", b"Em\xff\xff"),
-        (b"\xc0\xc0", b"\x07\xc0"),
+        (b",[97", b",{97"),
+        (b",[97", b", 897"),
+        (b",0,0", b"   ]"),
     ],
 )
 def test_a_book_that_is_damaged_is_told_by_whatever_question_comes_upon_it(
     tmp_path: Path, was: bytes, becomes: bytes
 ) -> None:
-    out, packed = tmp_path / "books", pack(Entry(title="Emma", isbn13s=("9780141439587",)))
+    out, kept = tmp_path / "books", b'["Emma",null,[9780141439587],0,0,0,0,0,0,0,0,0,0]'
     built(out, write(tmp_path / "dump.txt", edition(1, "Emma", isbn_13=["9780141439587"])))
     whole = out.read_bytes()
-    assert whole.count(packed) == 1
-    out.write_bytes(whole.replace(packed, packed.replace(was, becomes, 1)))
+    assert whole.count(kept) == 1
+    out.write_bytes(whole.replace(kept, kept.replace(was, becomes, 1)))
     with Catalogue(out) as catalogue:
         for ask in (
             lambda: catalogue.by_isbn(["9780141439587"]),

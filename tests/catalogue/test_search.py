@@ -250,6 +250,15 @@ def test_a_title_has_the_same_letters_however_it_is_dressed(title: list[str], dr
     assert len({(name.title.replace(" ", ""), name.author) for name in (dressed, plain, joined)}) == 1
 
 
+@given(st.from_regex(r"(?:(?:a|an|the|[A-Za-z0-9]{0,9}) {0,2}){1,70}", fullmatch=True))
+@example("The")
+@example(" the  A ")
+@example("a " * 70)
+def test_the_fast_way_over_plain_titles_is_the_slow_way(title: str) -> None:
+    slow = texts.without_article(texts.words(title))
+    assert texts.title_of(title, None) == (" ".join(slow), "")
+
+
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
 def test_a_score_grows_with_both_likenesses_and_is_sure_only_of_both(title: float, author: float, more: float) -> None:
     assert 0 <= score(title, author) <= 1

@@ -7,10 +7,12 @@ from msgspec.structs import replace
 
 from shelfwire.catalogue.database import LISTED
 from shelfwire.catalogue.entry import Entry, Numbers, unpack
+from shelfwire.catalogue.records import edition_entry, work_entry
 from shelfwire.catalogue.text import words
 
 _BOOK: Final = """
-SELECT book.entry, book.authors, book.id, book.work, work.entry, work.authors
+SELECT book.entry, book.authors, book.id, book.work, work.entry, work.authors,
+    (SELECT name FROM author WHERE id = work.authors)
 FROM book LEFT JOIN work ON work.id = book.work WHERE book.id = ?
 """
 _OF_ISBN: Final = _BOOK.replace("?", "(SELECT book FROM isbn WHERE isbn = ?)")
@@ -50,19 +52,20 @@ def _book(
     work: int | None,
     work_packed: bytes | None,
     work_authors: Numbers,
+    only_author: str | None,
 ) -> Entry:
-    entry = unpack(packed)
     if number >= LISTED:
-        return entry
+        return unpack(packed)
+    entry = edition_entry(packed)
     entry.identifiers["openlibrary"] = f"OL{number}M"
-    names = _names(db, work_authors) or _names(db, authors)
+    names = (only_author,) if only_author else _names(db, work_authors) or _names(db, authors)
     if work is None or work_packed is None:
         return replace(entry, authors=names)
     return _edition(entry, _work(work_packed, work), names)
 
 
 def _work(packed: bytes, number: int) -> Entry:
-    entry = unpack(packed)
+    entry = work_entry(packed)
     entry.identifiers["openlibraryWork"] = f"OL{number}W"
     return entry
 

@@ -11,7 +11,7 @@ APPLICATION_ID: Final = 0x53484C46
 _SQLITE: Final = b"SQLite format 3\0"
 _ID_AT: Final = slice(68, 72)
 """Where the header of an SQLite file has that number; see https://www.sqlite.org/fileformat.html."""
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Raised whenever a catalogue of before can no longer be read."""
 UNFINISHED: Final = ".part"
 STAGE: Final = ".stage"

@@ -42,9 +42,8 @@ class Name(NamedTuple):
 
 def words(text: str) -> list[str]:
     """The words of a text: transliterated to ASCII, case folded, without apostrophes and punctuation."""
-    plain = _plain_words(text)
-    if plain is not None:
-        return plain
+    if _is_plain(text):
+        return text.lower().split()[:MOST_WORDS]
     if not text.isascii():
         text = anyascii(unicodedata.normalize("NFKC", text))
     if "&" not in text and "+" not in text and "#" not in text:
@@ -60,14 +59,20 @@ def name_of(title: str, subtitle: str | None, authors: Sequence[str]) -> Name:
 
 def title_of(title: str, subtitle: str | None) -> tuple[str, str]:
     """The words of the title of a book, and of what stands beside it; see `Name`."""
-    main, rest = title_parts(title)
-    beside = " ".join(without_article(words(f"{rest} {subtitle or ''}"))) if rest or subtitle else ""
-    return " ".join(main), beside
+    if len(title) < 2 * MOST_WORDS and "  " not in title and _is_plain(title):
+        # What most are; cutting it up and putting it together again would take twice as long.
+        plain, rest = title.lower().strip(), ""
+        first, _, more = plain.partition(" ")
+        main = more if more and first in ARTICLES else plain
+    else:
+        parts, rest = title_parts(title)
+        main = " ".join(parts)
+    return main, " ".join(without_article(words(f"{rest} {subtitle or ''}"))) if rest or subtitle else ""
 
 
-def _plain_words(text: str) -> list[str] | None:
-    """The words of a text of ASCII letters, digits and spaces alone, as most are; None for any other."""
-    return text.lower().split()[:MOST_WORDS] if text.isascii() and text.replace(" ", "").isalnum() else None
+def _is_plain(text: str) -> bool:
+    """Whether a text is of ASCII letters, digits and spaces alone, as most are."""
+    return text.isascii() and text.replace(" ", "").isalnum()
 
 
 def title_parts(title: str) -> tuple[list[str], str]:
@@ -75,10 +80,7 @@ def title_parts(title: str) -> tuple[list[str], str]:
 
     Whatever is a title by its letters has a main title: "(Title)" and "The" are one.
     """
-    plain = _plain_words(title)
-    if plain is not None:
-        return without_article(plain), ""
-    if not _IN_PARTS.search(title):
+    if _is_plain(title) or not _IN_PARTS.search(title):
         return without_article(words(title)), ""
     bare = _IN_BRACKETS.sub("", title)
     main, *behind = _SUBTITLE.split(bare, maxsplit=1)

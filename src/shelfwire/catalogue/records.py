@@ -1,0 +1,257 @@
+"""Records of Open Library: what a catalogue keeps of them, and the books they are when somebody asks. Pure.
+
+Records are edited by many people and programs: anything but their key may be missing or have another form. A build
+looks at what a book is found by. The rest is kept as it came until it is asked for, which most of it never is.
+"""
+
+from typing import Any, Final, TypeVar
+
+import msgspec
+from msgspec import Raw
+
+from shelfwire.catalogue.entry import Entry, pack, unpack
+
+MOST_KEPT_BYTES: Final = 4_096
+"""Of a record as it came; larger ones are cut to the bounds below before they are kept."""
+MOST_TITLE: Final = 1_000
+MOST_DESCRIPTION: Final = 2_000
+MOST_SUBJECTS: Final = 12
+MOST_TEXT: Final = 200
+MOST_PAGES: Final = 100_000
+COVER: Final = "https://covers.openlibrary.org/b/id/{}-L.jpg"
+_MOST_DIGITS: Final = 15
+
+_ABSENT: Final = Raw(b"0")
+"""What is kept of a member that is not there: nothing is shorter."""
+_AS_IT_CAME: Final = b"["
+"""How a record begins that was not cut; one that was is a packed entry."""
+
+
+class AuthorRecord(msgspec.Struct, gc=False):
+    """What is looked at of an author."""
+
+    name: Any = None
+    personal_name: Any = None
+
+
+class WorkRecord(msgspec.Struct, gc=False):
+    """What is looked at of a work, and what is kept without a look."""
+
+    title: Any = None
+    title_prefix: Any = None
+    subtitle: Any = None
+    authors: Raw = _ABSENT
+    first_publish_date: Raw = _ABSENT
+    subjects: Raw = _ABSENT
+    description: Raw = _ABSENT
+    covers: Raw = _ABSENT
+
+
+class EditionRecord(msgspec.Struct, gc=False):
+    """What is looked at of an edition, and what is kept without a look."""
+
+    title: Any = None
+    title_prefix: Any = None
+    subtitle: Any = None
+    authors: Raw = _ABSENT
+    works: Raw = _ABSENT
+    isbn_13: Any = None
+    isbn_10: Any = None
+    publishers: Raw = _ABSENT
+    publish_date: Raw = _ABSENT
+    number_of_pages: Raw = _ABSENT
+    languages: Raw = _ABSENT
+    subjects: Raw = _ABSENT
+    description: Raw = _ABSENT
+    covers: Raw = _ABSENT
+    identifiers: Raw = _ABSENT
+    oclc_numbers: Raw = _ABSENT
+    lccn: Raw = _ABSENT
+
+
+class _Work(msgspec.Struct, array_like=True, gc=False):
+    """What is kept of a work. The order is the form on the disk, as that of `Entry` is."""
+
+    title: str
+    subtitle: str | None
+    first_publish_date: Any
+    subjects: Any
+    description: Any
+    covers: Any
+
+
+class _Edition(msgspec.Struct, array_like=True, gc=False):
+    """What is kept of an edition, likewise."""
+
+    title: str
+    subtitle: str | None
+    isbns: list[int]
+    publishers: Any
+    publish_date: Any
+    number_of_pages: Any
+    languages: Any
+    subjects: Any
+    description: Any
+    covers: Any
+    identifiers: Any
+    oclc_numbers: Any
+    lccn: Any
+
+
+R = TypeVar("R", _Work, _Edition)
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_ENCODE: Final = msgspec.json.Encoder().encode
+_WORK: Final = msgspec.json.Decoder(_Work)
+_EDITION: Final = msgspec.json.Decoder(_Edition)
+_MEMBERS: Final = msgspec.json.Decoder(list[Raw])
+
+
+def kept_work(record: WorkRecord, title: str, subtitle: str | None) -> bytes:
+    """What the catalogue keeps of a work; `work_entry` reads it."""
+    kept = _ENCODE(
+        _Work(title, subtitle, record.first_publish_date, record.subjects, record.description, record.covers)
+    )
+    return kept if len(kept) <= MOST_KEPT_BYTES else pack(work_entry(kept))
+
+
+def kept_edition(record: EditionRecord, title: str, subtitle: str | None, isbns: list[int]) -> bytes:
+    """What the catalogue keeps of an edition; `edition_entry` reads it."""
+    kept = _ENCODE(
+        _Edition(
+            title,
+            subtitle,
+            isbns,
+            record.publishers,
+            record.publish_date,
+            record.number_of_pages,
+            record.languages,
+            record.subjects,
+            record.description,
+            record.covers,
+            record.identifiers,
+            record.oclc_numbers,
+            record.lccn,
+        )
+    )
+    return kept if len(kept) <= MOST_KEPT_BYTES else pack(edition_entry(kept))
+
+
+def work_entry(kept: bytes) -> Entry:
+    """A work, of what is kept of it; its authors are not there.
+
+    Raises:
+        msgspec.DecodeError, UnicodeDecodeError: that is damaged.
+    """
+    if not kept.startswith(_AS_IT_CAME):
+        return unpack(kept)
+    work = _decoded(kept, _WORK)
+    # Most records lack most members, and a call for each that is not there would cost more than those that are.
+    return Entry(
+        title=tidy(work.title, MOST_TITLE) or "",
+        subtitle=_text(work.subtitle) if work.subtitle else None,
+        published=_text(work.first_publish_date) if work.first_publish_date else None,
+        subjects=_subjects(work.subjects) if work.subjects else (),
+        description=_description(work.description) if work.description else None,
+        cover_url=_cover(work.covers) if work.covers else None,
+    )
+
+
+def edition_entry(kept: bytes) -> Entry:
+    """An edition, of what is kept of it; what its work and its authors tell is not there.
+
+    Raises:
+        msgspec.DecodeError, UnicodeDecodeError: that is damaged.
+    """
+    if not kept.startswith(_AS_IT_CAME):
+        return unpack(kept)
+    edition = _decoded(kept, _EDITION)
+    return Entry(
+        title=tidy(edition.title, MOST_TITLE) or "",
+        subtitle=_text(edition.subtitle) if edition.subtitle else None,
+        isbn13s=tuple([str(isbn) for isbn in edition.isbns]),
+        publisher=_first(edition.publishers) if edition.publishers else None,
+        published=_text(edition.publish_date) if edition.publish_date else None,
+        pages=_pages(edition.number_of_pages) if edition.number_of_pages else None,
+        language=_language(edition.languages) if edition.languages else None,
+        subjects=_subjects(edition.subjects) if edition.subjects else (),
+        description=_description(edition.description) if edition.description else None,
+        cover_url=_cover(edition.covers) if edition.covers else None,
+        identifiers=_identifiers(edition) if edition.identifiers or edition.oclc_numbers or edition.lccn else {},
+    )
+
+
+def tidy(text: str, most: int = MOST_TEXT) -> str | None:
+    """A text without superfluous spaces and of bounded length; None if nothing is left."""
+    if len(text) > most:
+        text = text[: 2 * most]
+    return " ".join(text.split())[:most].rstrip() or None
+
+
+def _decoded(kept: bytes, decoder: "msgspec.json.Decoder[R]") -> R:
+    try:
+        return decoder.decode(kept)
+    except _UNREADABLE:
+        # Letters that are no UTF-8, and brackets in very many brackets, were kept without a look.
+        return msgspec.convert([_member(raw) for raw in _MEMBERS.decode(kept)], decoder.type)
+
+
+def _member(raw: Raw) -> Any:
+    try:
+        return msgspec.json.decode(raw)
+    except _UNREADABLE:
+        return None
+
+
+def _text(value: Any) -> str | None:
+    return tidy(value) if isinstance(value, str) else None
+
+
+def _first(value: Any) -> str | None:
+    for one in value if isinstance(value, list) else ():
+        if isinstance(one, str):
+            return tidy(one)
+    return None
+
+
+def _subjects(value: Any) -> tuple[str, ...]:
+    texts = [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
+    return tuple(dict.fromkeys([text for one in texts[:MOST_SUBJECTS] if (text := tidy(one))]))
+
+
+def _description(value: Any) -> str | None:
+    text = value.get("value") if isinstance(value, dict) else value
+    return text[:MOST_DESCRIPTION].strip() or None if isinstance(text, str) else None
+
+
+def _pages(value: Any) -> int | None:
+    if isinstance(value, str) and value.isdecimal() and len(value) <= _MOST_DIGITS:
+        value = int(value)
+    return value if type(value) is int and 0 < value <= MOST_PAGES else None
+
+
+def _language(value: Any) -> str | None:
+    """The last part of the first key, which may be bare: `[{"key": "/languages/eng"}]`."""
+    for one in value if isinstance(value, list) else ():
+        key = one.get("key") if isinstance(one, dict) else one
+        if isinstance(key, str):
+            return key.rpartition("/")[2][:MOST_TEXT] or None
+    return None
+
+
+def _cover(value: Any) -> str | None:
+    for number in value if isinstance(value, list) else ():
+        if type(number) is int and number > 0:
+            return COVER.format(number)
+    return None
+
+
+def _identifiers(edition: _Edition) -> dict[str, str]:
+    given = edition.identifiers if isinstance(edition.identifiers, dict) else {}
+    of_system = (
+        ("goodreads", given.get("goodreads")),
+        ("librarything", given.get("librarything")),
+        ("asin", given.get("amazon")),
+        ("oclc", edition.oclc_numbers),
+        ("lccn", edition.lccn),
+    )
+    return {system: number for system, numbers in of_system if numbers and (number := _first(numbers))}
