@@ -3,12 +3,9 @@
 import sqlite3
 from typing import Final
 
-from msgspec.structs import replace
-
 from shelfwire.catalogue.database import LISTED
 from shelfwire.catalogue.entry import Entry, Numbers, unpack
 from shelfwire.catalogue.records import edition_entry, work_entry
-from shelfwire.catalogue.text import words
 
 _BOOK: Final = """
 SELECT book.entry, book.authors, book.id, book.work, work.entry, work.authors,
@@ -40,7 +37,7 @@ def book_of_name(db: sqlite3.Connection, number: int) -> Entry:
         raise sqlite3.DatabaseError(f"book {number} is missing")
     if number < 0:
         packed, authors = row
-        return replace(_work(packed, -number), authors=_names(db, authors))
+        return work_entry(-number, packed, _names(db, authors))
     return _book(db, *row)
 
 
@@ -56,38 +53,11 @@ def _book(
 ) -> Entry:
     if number >= LISTED:
         return unpack(packed)
-    entry = edition_entry(packed)
-    entry.identifiers["openlibrary"] = f"OL{number}M"
     names = (only_author,) if only_author else _names(db, work_authors) or _names(db, authors)
-    if work is None or work_packed is None:
-        return replace(entry, authors=names)
-    return _edition(entry, _work(work_packed, work), names)
-
-
-def _work(packed: bytes, number: int) -> Entry:
-    entry = work_entry(packed)
-    entry.identifiers["openlibraryWork"] = f"OL{number}W"
-    return entry
+    return edition_entry(number, packed, names, work, work_packed)
 
 
 def _names(db: sqlite3.Connection, authors: Numbers) -> tuple[str, ...]:
     if authors is None:
         return ()
     return tuple([name for (name,) in db.execute(_NAME if isinstance(authors, int) else _NAMES, (authors,))])
-
-
-def _edition(edition: Entry, work: Entry, authors: tuple[str, ...]) -> Entry:
-    """An edition, with what only its work tells."""
-    return replace(
-        edition,
-        authors=authors,
-        work_title=None if _same(work.title, edition.title) else work.title,
-        subjects=edition.subjects or work.subjects,
-        description=edition.description or work.description,
-        cover_url=edition.cover_url or work.cover_url,
-        identifiers=edition.identifiers | work.identifiers,
-    )
-
-
-def _same(title: str, other: str) -> bool:
-    return title == other or words(title) == words(other)

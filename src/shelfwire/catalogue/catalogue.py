@@ -1,25 +1,21 @@
 """A finished catalogue, asked: by ISBN, by title and author, and by what stands on a spine."""
 
 import heapq
-import queue
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
-import msgspec
-
 from shelfwire.catalogue import matching
 from shelfwire.catalogue.books import book_of_isbn, book_of_name
-from shelfwire.catalogue.database import COUNTS, connect_to_read
+from shelfwire.catalogue.connections import Borrowed, Connections
+from shelfwire.catalogue.database import COUNTS
 from shelfwire.catalogue.entry import Entry, Found
-from shelfwire.catalogue.problems import CatalogueError
 from shelfwire.catalogue.recognising import Spine
 from shelfwire.catalogue.spelling import terms_for
 from shelfwire.catalogue.text import Name, name_of
-from shelfwire.isbn import parse_isbn
+from shelfwire.isbn import isbn13_of
 
 LEAST: Final = 0.45
 """What fits less is no answer."""
@@ -29,20 +25,11 @@ _MOST_NAMES: Final = 2_000
 """Words that are in so many names together are compared one by one; what is more frequent only narrows down."""
 _MOST_ASKED_WORDS: Final = 24
 _LOOKED_INTO: Final = 5
-_LOOK_AGAIN_SECONDS: Final = 0.1
 
 _MATCHES: Final = """
 SELECT title, rest, author, book FROM name
 WHERE id IN (SELECT rowid FROM names WHERE names MATCH ? ORDER BY rank LIMIT ?)
 """
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """What tells a file from one that has replaced it; None if there is none."""
-    with suppress(OSError):
-        status = path.stat()
-        return status.st_dev, status.st_ino
-    return None
 
 
 class _Candidate(NamedTuple):
@@ -65,10 +52,7 @@ class Catalogue:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._idle: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
-        self._closed = False
-        self._idle.put(connect_to_read(path))
-        self._file = _identity(path)
+        self._connections = Connections(path)
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -82,12 +66,7 @@ class Catalogue:
 
     def close(self) -> None:
         """Close the file; questions that are being answered still are."""
-        self._closed = True
-        while True:
-            try:
-                self._idle.get_nowait().close()
-            except queue.Empty:
-                return
+        self._connections.close()
 
     def by_isbn(self, isbns: Sequence[str]) -> dict[str, Entry]:
         """The books with these ISBNs, by ISBN-13; those that are not known are left out.
@@ -95,9 +74,12 @@ class Catalogue:
         Args:
             isbns: ISBN-10 or ISBN-13, with or without hyphens; what is none of them is not known.
         """
-        wanted = {isbn.isbn13 for text in isbns if (isbn := parse_isbn(text))}
-        with self._connection() as db:
-            return {isbn: book for isbn in wanted if (book := book_of_isbn(db, int(isbn)))}
+        found = {}
+        with Borrowed(self._connections) as db:
+            for isbn in map(isbn13_of, isbns):
+                if isbn and isbn not in found and (book := book_of_isbn(db, int(isbn))):
+                    found[isbn] = book
+        return found
 
     def search(self, title: str, author: str | None = None, limit: int = 5) -> list[Found]:
         """The books that a title, with or without its author, is most likely meant to name, the best first.
@@ -111,14 +93,14 @@ class Catalogue:
             limit: so many at most.
         """
         asked = name_of(title, None, [author] if author else [])
-        with self._connection() as db:
+        with Borrowed(self._connections) as db:
             found = self._candidates(db, [*asked.title.split(), *asked.rest.split(), *asked.author.split()])
             return self._best(db, [(self._score(asked, one.name), one) for one in found], limit)
 
     def find(self, text: str, limit: int = 5) -> list[Found]:
         """The books that a text with a title, an author or both in any order is most likely to mean, the best first."""
         asked, spine = name_of(text, None, []), Spine([text])
-        with self._connection() as db:
+        with Borrowed(self._connections) as db:
             found = self._candidates(db, spine.words)
             scored = [(max(self._score(asked, one.name), spine.score(one.name)), one) for one in found]
             return self._best(db, scored, limit)
@@ -133,7 +115,7 @@ class Catalogue:
             lines: what was read on one spine, line by line and with errors: title, author, publisher in any order.
         """
         spine = Spine(lines)
-        with self._connection() as db:
+        with Borrowed(self._connections) as db:
             found = self._candidates(db, spine.words)
             scored = [(spine.score(candidate.name), candidate) for candidate in found]
             nearest = heapq.nlargest(_LOOKED_INTO, scored, key=lambda one: one[0])
@@ -144,7 +126,7 @@ class Catalogue:
 
     def counts(self) -> dict[str, int]:
         """How many `books`, `isbns` and `names` it has."""
-        with self._connection() as db:
+        with Borrowed(self._connections) as db:
             return dict(zip(("books", "isbns", "names"), db.execute(COUNTS.format("main")).fetchone(), strict=True))
 
     @staticmethod
@@ -163,37 +145,6 @@ class Catalogue:
     def _best(self, db: sqlite3.Connection, scored: Sequence[tuple[float, _Candidate]], limit: int) -> list[Found]:
         best = heapq.nlargest(limit, scored, key=lambda one: one[0])
         return [Found(book_of_name(db, one.book), score) for score, one in best if score >= LEAST]
-
-    def _another(self) -> sqlite3.Connection:
-        """One more connection; or, where another file or none has the name by now, one that is given back."""
-        if self._file is not None and _identity(self.path) == self._file:
-            with suppress(CatalogueError):
-                db = connect_to_read(self.path)
-                if _identity(self.path) == self._file:
-                    return db
-                db.close()
-        while not self._closed:
-            with suppress(queue.Empty):
-                return self._idle.get(timeout=_LOOK_AGAIN_SECONDS)
-        raise CatalogueError(f"{self.path} has been closed")
-
-    @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        if self._closed:
-            raise CatalogueError(f"{self.path} has been closed")
-        try:
-            db = self._idle.get_nowait()
-        except queue.Empty:
-            db = self._another()
-        try:
-            yield db
-        except (sqlite3.Error, msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise CatalogueError(f"{self.path} is damaged: {error}. Build it again") from None
-        finally:
-            if self._closed:
-                db.close()
-            else:
-                self._idle.put(db)
 
 
 def _query(terms: dict[str, int]) -> str | None:

@@ -9,7 +9,8 @@ from typing import Any, Final, TypeVar
 import msgspec
 from msgspec import Raw
 
-from shelfwire.catalogue.entry import Entry, pack, unpack
+from shelfwire.catalogue.entry import Entry
+from shelfwire.catalogue.text import words
 
 MOST_KEPT_BYTES: Final = 4_096
 """Of a record as it came; larger ones are cut to the bounds below before they are kept."""
@@ -18,13 +19,14 @@ MOST_DESCRIPTION: Final = 2_000
 MOST_SUBJECTS: Final = 12
 MOST_TEXT: Final = 200
 MOST_PAGES: Final = 100_000
+MOST_COVER: Final = 10**15
 COVER: Final = "https://covers.openlibrary.org/b/id/{}-L.jpg"
 _MOST_DIGITS: Final = 15
 
 _ABSENT: Final = Raw(b"0")
 """What is kept of a member that is not there: nothing is shorter."""
-_AS_IT_CAME: Final = b"["
-"""How a record begins that was not cut; one that was is a packed entry."""
+_SYSTEMS: Final = {"goodreads": "goodreads", "librarything": "librarything", "amazon": "asin"}
+"""What is kept of an edition's identifiers, and what it is called here."""
 
 
 class AuthorRecord(msgspec.Struct, gc=False):
@@ -98,6 +100,7 @@ class _Edition(msgspec.Struct, array_like=True, gc=False):
     lccn: Any
 
 
+_NO_WORK: Final = _Work("", None, 0, 0, 0, 0)
 R = TypeVar("R", _Work, _Edition)
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _ENCODE: Final = msgspec.json.Encoder().encode
@@ -107,84 +110,95 @@ _MEMBERS: Final = msgspec.json.Decoder(list[Raw])
 
 
 def kept_work(record: WorkRecord, title: str, subtitle: str | None) -> bytes:
-    """What the catalogue keeps of a work; `work_entry` reads it."""
-    kept = _ENCODE(
-        _Work(title, subtitle, record.first_publish_date, record.subjects, record.description, record.covers)
-    )
-    return kept if len(kept) <= MOST_KEPT_BYTES else pack(work_entry(kept))
+    """What the catalogue keeps of a work."""
+    work = _Work(title, subtitle, record.first_publish_date, record.subjects, record.description, record.covers)
+    kept = _ENCODE(work)
+    return kept if len(kept) <= MOST_KEPT_BYTES else _ENCODE(_cut_work(_decoded(kept, _WORK)))
 
 
 def kept_edition(record: EditionRecord, title: str, subtitle: str | None, isbns: list[int]) -> bytes:
-    """What the catalogue keeps of an edition; `edition_entry` reads it."""
-    kept = _ENCODE(
-        _Edition(
-            title,
-            subtitle,
-            isbns,
-            record.publishers,
-            record.publish_date,
-            record.number_of_pages,
-            record.languages,
-            record.subjects,
-            record.description,
-            record.covers,
-            record.identifiers,
-            record.oclc_numbers,
-            record.lccn,
-        )
+    """What the catalogue keeps of an edition."""
+    edition = _Edition(
+        title,
+        subtitle,
+        isbns,
+        record.publishers,
+        record.publish_date,
+        record.number_of_pages,
+        record.languages,
+        record.subjects,
+        record.description,
+        record.covers,
+        record.identifiers,
+        record.oclc_numbers,
+        record.lccn,
     )
-    return kept if len(kept) <= MOST_KEPT_BYTES else pack(edition_entry(kept))
+    kept = _ENCODE(edition)
+    return kept if len(kept) <= MOST_KEPT_BYTES else _ENCODE(_cut_edition(_decoded(kept, _EDITION)))
 
 
-def work_entry(kept: bytes) -> Entry:
-    """A work, of what is kept of it; its authors are not there.
+def work_entry(number: int, kept: bytes, authors: tuple[str, ...]) -> Entry:
+    """A work as a book.
+
+    Args:
+        number: of the work.
+        kept: what is kept of it.
+        authors: their names.
 
     Raises:
-        msgspec.DecodeError, UnicodeDecodeError: that is damaged.
+        msgspec.DecodeError, UnicodeDecodeError: what is kept is damaged.
     """
-    if not kept.startswith(_AS_IT_CAME):
-        return unpack(kept)
     work = _decoded(kept, _WORK)
-    # Most records lack most members, and a call for each that is not there would cost more than those that are.
     return Entry(
         title=tidy(work.title, MOST_TITLE) or "",
-        subtitle=_text(work.subtitle) if work.subtitle else None,
-        published=_text(work.first_publish_date) if work.first_publish_date else None,
-        subjects=_subjects(work.subjects) if work.subjects else (),
-        description=_description(work.description) if work.description else None,
-        cover_url=_cover(work.covers) if work.covers else None,
+        authors=authors,
+        subtitle=_text(work.subtitle),
+        published=_text(work.first_publish_date),
+        subjects=_subjects(work.subjects),
+        description=_description(work.description),
+        cover_url=_cover_url(work.covers),
+        identifiers={"openlibraryWork": f"OL{number}W"},
     )
 
 
-def edition_entry(kept: bytes) -> Entry:
-    """An edition, of what is kept of it; what its work and its authors tell is not there.
+def edition_entry(
+    number: int, kept: bytes, authors: tuple[str, ...], work_number: int | None, work_kept: bytes | None
+) -> Entry:
+    """An edition as a book, with what only its work tells.
+
+    Args:
+        number: of the edition.
+        kept: what is kept of it.
+        authors: their names.
+        work_number: of its work, if it names one.
+        work_kept: what is kept of that, if it is known.
 
     Raises:
-        msgspec.DecodeError, UnicodeDecodeError: that is damaged.
+        msgspec.DecodeError, UnicodeDecodeError: what is kept is damaged.
     """
-    if not kept.startswith(_AS_IT_CAME):
-        return unpack(kept)
     edition = _decoded(kept, _EDITION)
+    work = _NO_WORK if work_kept is None else _decoded(work_kept, _WORK)
+    title, identifiers = tidy(edition.title, MOST_TITLE) or "", {"openlibrary": f"OL{number}M"}
+    # Most records lack most members, and a call for each that is not there would cost more than those that are.
+    if edition.identifiers or edition.oclc_numbers or edition.lccn:
+        identifiers |= _identifiers(edition)
+    if work_kept is not None:
+        identifiers["openlibraryWork"] = f"OL{work_number}W"
     return Entry(
-        title=tidy(edition.title, MOST_TITLE) or "",
+        title=title,
+        authors=authors,
         subtitle=_text(edition.subtitle) if edition.subtitle else None,
+        work_title=None if work.title in ("", edition.title) else _other(work.title, title),
         isbn13s=tuple([str(isbn) for isbn in edition.isbns]),
         publisher=_first(edition.publishers) if edition.publishers else None,
         published=_text(edition.publish_date) if edition.publish_date else None,
         pages=_pages(edition.number_of_pages) if edition.number_of_pages else None,
         language=_language(edition.languages) if edition.languages else None,
-        subjects=_subjects(edition.subjects) if edition.subjects else (),
-        description=_description(edition.description) if edition.description else None,
-        cover_url=_cover(edition.covers) if edition.covers else None,
-        identifiers=_identifiers(edition) if edition.identifiers or edition.oclc_numbers or edition.lccn else {},
+        subjects=_subjects(edition.subjects) or _subjects(work.subjects),
+        description=_description(edition.description) or _description(work.description),
+        cover_url=_cover_url(edition.covers) or _cover_url(work.covers),
+        identifiers=identifiers,
     )
-
-
-def tidy(text: str, most: int = MOST_TEXT) -> str | None:
-    """A text without superfluous spaces and of bounded length; None if nothing is left."""
-    if len(text) > most:
-        text = text[: 2 * most]
-    return " ".join(text.split())[:most].rstrip() or None
 
 
 def _decoded(kept: bytes, decoder: "msgspec.json.Decoder[R]") -> R:
@@ -202,6 +216,43 @@ def _member(raw: Raw) -> Any:
         return None
 
 
+def _cut_work(work: _Work) -> _Work:
+    return _Work(
+        title=work.title,
+        subtitle=work.subtitle,
+        first_publish_date=_text(work.first_publish_date),
+        subjects=_subjects(work.subjects),
+        description=_description(work.description),
+        covers=_covers(work.covers),
+    )
+
+
+def _cut_edition(edition: _Edition) -> _Edition:
+    numbers = _identifiers(edition)
+    return _Edition(
+        title=edition.title,
+        subtitle=edition.subtitle,
+        isbns=edition.isbns,
+        publishers=[_first(edition.publishers)],
+        publish_date=_text(edition.publish_date),
+        number_of_pages=_pages(edition.number_of_pages),
+        languages=[_language(edition.languages)],
+        subjects=_subjects(edition.subjects),
+        description=_description(edition.description),
+        covers=_covers(edition.covers),
+        identifiers={given: [numbers[ours]] for given, ours in _SYSTEMS.items() if ours in numbers},
+        oclc_numbers=[numbers.get("oclc")],
+        lccn=[numbers.get("lccn")],
+    )
+
+
+def tidy(text: str, most: int = MOST_TEXT) -> str | None:
+    """A text without superfluous spaces and of bounded length; None if nothing is left."""
+    if len(text) > most:
+        text = text[: 2 * most]
+    return " ".join(text.split())[:most].rstrip() or None
+
+
 def _text(value: Any) -> str | None:
     return tidy(value) if isinstance(value, str) else None
 
@@ -213,9 +264,15 @@ def _first(value: Any) -> str | None:
     return None
 
 
+def _other(title: str, than: str) -> str | None:
+    """A title, if it is another one."""
+    title = tidy(title, MOST_TITLE) or ""
+    return None if words(title) == words(than) else title
+
+
 def _subjects(value: Any) -> tuple[str, ...]:
-    texts = [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
-    return tuple(dict.fromkeys([text for one in texts[:MOST_SUBJECTS] if (text := tidy(one))]))
+    texts = [one for one in value if isinstance(one, str)] if isinstance(value, list) else ()
+    return tuple(dict.fromkeys([text for one in texts[:MOST_SUBJECTS] if (text := tidy(one))])) if texts else ()
 
 
 def _description(value: Any) -> str | None:
@@ -238,20 +295,16 @@ def _language(value: Any) -> str | None:
     return None
 
 
-def _cover(value: Any) -> str | None:
-    for number in value if isinstance(value, list) else ():
-        if type(number) is int and number > 0:
-            return COVER.format(number)
-    return None
+def _covers(value: Any) -> list[int]:
+    return [one for one in value if type(one) is int and 0 < one <= MOST_COVER][:1] if isinstance(value, list) else []
+
+
+def _cover_url(value: Any) -> str | None:
+    return COVER.format(*found) if value and (found := _covers(value)) else None
 
 
 def _identifiers(edition: _Edition) -> dict[str, str]:
     given = edition.identifiers if isinstance(edition.identifiers, dict) else {}
-    of_system = (
-        ("goodreads", given.get("goodreads")),
-        ("librarything", given.get("librarything")),
-        ("asin", given.get("amazon")),
-        ("oclc", edition.oclc_numbers),
-        ("lccn", edition.lccn),
-    )
-    return {system: number for system, numbers in of_system if numbers and (number := _first(numbers))}
+    found = {ours: given.get(theirs) for theirs, ours in _SYSTEMS.items()}
+    found |= {"oclc": edition.oclc_numbers, "lccn": edition.lccn}
+    return {system: number for system, numbers in found.items() if numbers and (number := _first(numbers))}
