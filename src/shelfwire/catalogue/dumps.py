@@ -89,7 +89,7 @@ def _read(line: bytes, rows: Rows) -> None:
 
 def _add_author(number: int, data: bytes, rows: Rows) -> None:
     record = _decode_author(data)
-    name = _text(record.name) or _text(record.personal_name)
+    name = tidy(_text(record.name) or _text(record.personal_name) or "")
     if name:
         rows.authors.append((number, name, " ".join(words(name))))
 
