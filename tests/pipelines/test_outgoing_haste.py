@@ -3,7 +3,7 @@ import asyncio
 import httpx2
 import pytest
 
-from shelfwire.pipelines.limits import MARGIN, REMEMBERED, Haste, Limits, Pace
+from shelfwire.pipelines.limits import FEWEST_ANSWERS, Haste, Limits, Pace
 from shelfwire.pipelines.outgoing import Lane, TimedOut, Unavailable
 from shelfwire.testing import FakeClock
 from tests.live import until
@@ -25,38 +25,52 @@ def wary(*answers: Answer, then: Answer = None, failures: int = 8) -> World:
 
 def test_without_a_least_time_out_every_attempt_has_the_whole() -> None:
     haste = Haste(None, 30)
-    for _ in range(REMEMBERED):
+    for _ in range(FEWEST_ANSWERS):
         haste.answered(0.1)
     assert haste.timeout(1) == haste.timeout(4) == 30
 
 
 def test_a_service_that_is_not_known_yet_is_given_the_whole_time() -> None:
     haste = Haste(2, 30)
-    for _ in range(REMEMBERED - 1):
+    for _ in range(FEWEST_ANSWERS - 1):
         haste.answered(0.1)
     assert haste.timeout(1) == 30
 
 
 def test_a_quick_service_is_waited_for_briefly_and_longer_with_each_attempt_up_to_the_most() -> None:
     haste = Haste(2, 12)
-    for _ in range(REMEMBERED):
+    for _ in range(FEWEST_ANSWERS):
         haste.answered(0.1)
     assert [haste.timeout(attempt) for attempt in (1, 2, 3, 4)] == [2, 4, 8, 12]
 
 
-def test_a_service_that_becomes_slow_is_given_time_at_once_and_hurried_again_only_when_it_has_been_quick() -> None:
+def test_a_service_that_becomes_slow_is_given_time_at_once_and_hurried_again_when_it_has_been_quick() -> None:
     haste = Haste(2, 30)
-    for _ in range(REMEMBERED):
+    for _ in range(FEWEST_ANSWERS):
         haste.answered(0.1)
     haste.answered(3)
-    assert haste.timeout(1) == 3 * MARGIN
-    for _ in range(REMEMBERED):
+    assert haste.timeout(1) > 3
+    for _ in range(FEWEST_ANSWERS):
+        haste.answered(3)
+    assert 3 < haste.timeout(1) < 6
+    for _ in range(FEWEST_ANSWERS):
         haste.answered(0.1)
     assert haste.timeout(1) == 2
 
 
+def test_one_late_answer_among_quick_ones_hardly_lengthens_the_wait_for_one_that_hangs() -> None:
+    haste = Haste(2, 30)
+    for _ in range(FEWEST_ANSWERS):
+        haste.answered(0.2)
+    haste.answered(1.9)
+    assert haste.timeout(1) < 2.5
+    for _ in range(2):
+        haste.answered(0.2)
+    assert haste.timeout(1) == 2
+
+
 async def test_a_request_that_hangs_at_a_quick_service_costs_no_more_than_it_must() -> None:
-    quick = [ok()] * REMEMBERED
+    quick = [ok()] * FEWEST_ANSWERS
     world = World(*quick, None, ok(), least_timeout=2.0, timeout=30.0)
     for _ in quick:
         await world.done(world.send())
@@ -66,8 +80,8 @@ async def test_a_request_that_hangs_at_a_quick_service_costs_no_more_than_it_mus
 
 
 async def test_a_quick_service_that_falls_silent_is_given_up_all_the_same() -> None:
-    world = World(*[ok()] * REMEMBERED, then=None, least_timeout=2.0, timeout=30.0)
-    for _ in range(REMEMBERED):
+    world = World(*[ok()] * FEWEST_ANSWERS, then=None, least_timeout=2.0, timeout=30.0)
+    for _ in range(FEWEST_ANSWERS):
         await world.done(world.send())
     assert isinstance(await world.failure(), TimedOut)
 

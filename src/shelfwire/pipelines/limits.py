@@ -6,10 +6,13 @@ from typing import Final
 
 CATCHING_UP: Final = 1.25
 """How much faster than evenly requests may follow each other, to make up for timers that were late."""
+FEWEST_ANSWERS: Final = 20
+"""Fewer do not tell yet how quick a service is."""
 MARGIN: Final = 4.0
-"""How much slower than the slowest of the last answers one may be."""
-REMEMBERED: Final = 20
-"""So many are the last answers; fewer tell nothing yet."""
+"""So many times its usual distance from the mean may an answer be late. This and the weights are those of RFC 6298."""
+MEAN_WEIGHT: Final = 1 / 8
+SPREAD_WEIGHT: Final = 1 / 4
+"""Of each answer, so that one which is late on a busy machine does not make all others wait for long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,9 +26,9 @@ class Limits:
         at_once: requests under way at a time.
         attempts: how often a request is sent, at most.
         timeout: seconds for one attempt from the first byte sent to the last one read.
-        least_timeout: seconds for the first attempt, at least. It has `MARGIN` times as long as the slowest of the last
-            answers took, and each further one twice as long as the one before, so that a request which hangs costs no
-            more than it must where a service is quick. None: every attempt has `timeout`.
+        least_timeout: seconds for the first attempt, at least. It has as long as answers have usually taken and
+            `MARGIN` times their spread, and each further one twice as long as the one before, so that a request which
+            hangs costs no more than it must where a service is quick. None: every attempt has `timeout`.
         backoff: seconds before the second attempt, twice as many before each further one; a random half is taken off.
         longest_backoff: seconds between two attempts, at most.
         patience: seconds of a wait that the service asked for; a longer one is not waited for but fails at once.
@@ -105,17 +108,23 @@ class Haste:
     def __init__(self, least: float | None, most: float) -> None:
         self._least = least
         self._most = most
-        self._took: deque[float] = deque(maxlen=REMEMBERED)
+        self._answers = 0
+        self._mean = self._spread = 0.0
 
     def answered(self, seconds: float) -> None:
         """Note how long an answer took."""
-        self._took.append(seconds)
+        self._answers += 1
+        if self._answers == 1:
+            self._mean, self._spread = seconds, seconds / 2
+            return
+        self._spread += SPREAD_WEIGHT * (abs(seconds - self._mean) - self._spread)
+        self._mean += MEAN_WEIGHT * (seconds - self._mean)
 
     def timeout(self, attempt: int) -> float:
         """Seconds that an attempt has, counted from 1."""
-        if self._least is None or len(self._took) < REMEMBERED:
+        if self._least is None or self._answers < FEWEST_ANSWERS:
             return self._most
-        seconds: float = max(self._least, MARGIN * max(self._took)) * 2 ** (attempt - 1)
+        seconds: float = max(self._least, self._mean + MARGIN * self._spread) * 2 ** (attempt - 1)
         return min(seconds, self._most)
 
 
