@@ -35,11 +35,13 @@ class Service:
         self.answers = list(answers)
         self.then = then
         self.asked: list[float] = []
+        self.requests: list[httpx2.Request] = []
         self.under_way = 0
         self.most_under_way = 0
 
-    async def answer(self, _request: httpx2.Request) -> httpx2.Response:
+    async def answer(self, request: httpx2.Request) -> httpx2.Response:
         self.asked.append(self.clock.monotonic())
+        self.requests.append(request)
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
         try:

@@ -27,21 +27,21 @@ def test_without_a_least_time_out_every_attempt_has_the_whole() -> None:
     haste = Haste(None, 30)
     for _ in range(FEWEST_ANSWERS):
         haste.answered(0.1)
-    assert haste.timeout(1) == haste.timeout(4) == 30
+    assert haste.timeout(0) == haste.timeout(3) == 30
 
 
 def test_a_service_that_is_not_known_yet_is_given_the_whole_time() -> None:
     haste = Haste(2, 30)
     for _ in range(FEWEST_ANSWERS - 1):
         haste.answered(0.1)
-    assert haste.timeout(1) == 30
+    assert haste.timeout(0) == 30
 
 
-def test_a_quick_service_is_waited_for_briefly_and_longer_with_each_attempt_up_to_the_most() -> None:
+def test_a_quick_service_is_waited_for_briefly_and_longer_after_each_time_out_up_to_the_most() -> None:
     haste = Haste(2, 12)
     for _ in range(FEWEST_ANSWERS):
         haste.answered(0.1)
-    assert [haste.timeout(attempt) for attempt in (1, 2, 3, 4)] == [2, 4, 8, 12]
+    assert [haste.timeout(timed_out) for timed_out in range(4)] == [2, 4, 8, 12]
 
 
 def test_a_service_that_becomes_slow_is_given_time_at_once_and_hurried_again_when_it_has_been_quick() -> None:
@@ -49,13 +49,13 @@ def test_a_service_that_becomes_slow_is_given_time_at_once_and_hurried_again_whe
     for _ in range(FEWEST_ANSWERS):
         haste.answered(0.1)
     haste.answered(3)
-    assert haste.timeout(1) > 3
+    assert haste.timeout(0) > 3
     for _ in range(FEWEST_ANSWERS):
         haste.answered(3)
-    assert 3 < haste.timeout(1) < 6
+    assert 3 < haste.timeout(0) < 6
     for _ in range(FEWEST_ANSWERS):
         haste.answered(0.1)
-    assert haste.timeout(1) == 2
+    assert haste.timeout(0) == 2
 
 
 def test_one_late_answer_among_quick_ones_hardly_lengthens_the_wait_for_one_that_hangs() -> None:
@@ -63,10 +63,10 @@ def test_one_late_answer_among_quick_ones_hardly_lengthens_the_wait_for_one_that
     for _ in range(FEWEST_ANSWERS):
         haste.answered(0.2)
     haste.answered(1.9)
-    assert haste.timeout(1) < 2.5
+    assert haste.timeout(0) < 2.5
     for _ in range(2):
         haste.answered(0.2)
-    assert haste.timeout(1) == 2
+    assert haste.timeout(0) == 2
 
 
 async def test_a_request_that_hangs_at_a_quick_service_costs_no_more_than_it_must() -> None:
@@ -77,6 +77,24 @@ async def test_a_request_that_hangs_at_a_quick_service_costs_no_more_than_it_mus
     before = world.clock.monotonic()
     await world.done(world.send())
     assert world.clock.monotonic() - before <= 2 + 1 + 0.25, "the time-out, the backoff, and the steps of the clock"
+
+
+async def test_an_error_does_not_lengthen_the_wait_for_a_request_that_hangs_later() -> None:
+    quick = [ok()] * FEWEST_ANSWERS
+    world = World(*quick, httpx2.Response(500), None, ok(), least_timeout=2.0, timeout=30.0)
+    for _ in quick:
+        await world.done(world.send())
+    before = world.clock.monotonic()
+    await world.done(world.send())
+    assert world.clock.monotonic() - before <= 1 + 2 + 2 + 0.25, "a backoff, the time-out, a backoff, and the clock"
+
+
+@pytest.mark.parametrize("at_once", [2, 50])
+async def test_what_is_asked_again_waits_for_its_turn_but_not_for_all_that_was_not_asked_yet(at_once: int) -> None:
+    world = World(httpx2.Response(500), then=ok(), rate=1, at_once=at_once)
+    requests = [httpx2.Request("GET", f"https://books.example/{number}") for number in range(6)]
+    await world.done(*[asyncio.create_task(world.lane.send(request)) for request in requests])
+    assert [request.url.path for request in world.service.requests] == ["/0", "/1", "/0", "/2", "/3", "/4", "/5"]
 
 
 async def test_a_quick_service_that_falls_silent_is_given_up_all_the_same() -> None:

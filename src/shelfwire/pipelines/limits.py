@@ -27,8 +27,8 @@ class Limits:
         attempts: how often a request is sent, at most.
         timeout: seconds for one attempt from the first byte sent to the last one read.
         least_timeout: seconds for the first attempt, at least. It has as long as answers have usually taken and
-            `MARGIN` times their spread, and each further one twice as long as the one before, so that a request which
-            hangs costs no more than it must where a service is quick. None: every attempt has `timeout`.
+            `MARGIN` times their spread, and each one after a time-out twice as long, so that a request which hangs
+            costs no more than it must where a service is quick. None: every attempt has `timeout`.
         backoff: seconds before the second attempt, twice as many before each further one; a random half is taken off.
         longest_backoff: seconds between two attempts, at most.
         patience: seconds of a wait that the service asked for; a longer one is not waited for but fails at once.
@@ -120,11 +120,11 @@ class Haste:
         self._spread += SPREAD_WEIGHT * (abs(seconds - self._mean) - self._spread)
         self._mean += MEAN_WEIGHT * (seconds - self._mean)
 
-    def timeout(self, attempt: int) -> float:
-        """Seconds that an attempt has, counted from 1."""
+    def timeout(self, timed_out: int) -> float:
+        """Seconds that an attempt has, after so many that got no answer in time."""
         if self._least is None or self._answers < FEWEST_ANSWERS:
             return self._most
-        seconds: float = max(self._least, self._mean + MARGIN * self._spread) * 2 ** (attempt - 1)
+        seconds: float = max(self._least, self._mean + MARGIN * self._spread) * 2**timed_out
         return min(seconds, self._most)
 
 

@@ -7,7 +7,8 @@ event loop's clock alone, and neither can be told to hold everybody back because
 import asyncio
 import email.utils
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, nullcontext
 from datetime import UTC
 from typing import Any, Final
 
@@ -104,6 +105,7 @@ class Lane:
         self._wrong = wrong
         self._haste = Haste(limits.least_timeout, limits.timeout)
         self._places = asyncio.Semaphore(limits.at_once)
+        self._line = asyncio.Lock()
         self._gate = asyncio.Lock()
         self._pace = Pace(limits.rate, limits.period, limits.burst)
         self._breaker = Breaker(limits.failures, limits.pause)
@@ -131,20 +133,20 @@ class Lane:
             Unavailable: likewise, it cannot be reached, answers with 5xx, or with more bytes than it may.
             Refused: it answered with another status.
         """
-        limits, attempt = self._limits, 0
+        limits, attempt, timed_out = self._limits, 0, 0
         while True:
             attempt += 1
             self._check()
-            async with self._places:
-                slot, probe = await self._turn()
+            async with self._place(first=attempt == 1) as (slot, probe):
                 request.extensions = {**request.extensions, "trace": self._moving(slot)}
                 try:
-                    return await self._attempt(request, attempt, probe=probe)
+                    return await self._attempt(request, self._haste.timeout(timed_out), probe=probe)
                 except Refused:
                     raise
-                except OutgoingFailure:
+                except OutgoingFailure as failure:
                     if attempt >= limits.attempts or self._shut() is not None:
                         raise
+                    timed_out += isinstance(failure, TimedOut)
             backoff = min(limits.backoff * 2 ** (attempt - 1), limits.longest_backoff)
             await self._sleep(backoff * (1 - self._uniform() / 2))
 
@@ -160,6 +162,21 @@ class Lane:
     def _check(self) -> None:
         if (failure := self._shut()) is not None:
             raise failure
+
+    @asynccontextmanager
+    async def _place(self, *, first: bool) -> AsyncIterator[tuple[Slot, bool]]:
+        """Be one of those under way. Only first attempts wait in line: what is asked again would else be the last."""
+        async with self._line if first else nullcontext():
+            await self._places.acquire()
+            try:
+                turn = await self._turn()
+            except BaseException:
+                self._places.release()
+                raise
+        try:
+            yield turn
+        finally:
+            self._places.release()
 
     async def _turn(self) -> tuple[Slot, bool]:
         """Wait until a request may begin, in the order of asking. Tell whether it tries how things are."""
@@ -179,9 +196,9 @@ class Lane:
 
         return trace
 
-    async def _attempt(self, request: httpx2.Request, attempt: int, *, probe: bool) -> httpx2.Response:
+    async def _attempt(self, request: httpx2.Request, seconds: float, *, probe: bool) -> httpx2.Response:
         try:
-            return await self._judged(request, self._haste.timeout(attempt))
+            return await self._judged(request, seconds)
         except Refused:
             raise
         except OutgoingFailure as failure:
