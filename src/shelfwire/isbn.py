@@ -50,7 +50,7 @@ def isbn13_of(cell: str) -> str | None:
     # python-stdnum takes 30 µs for a number and its conversion, ten times what a whole row may cost.
     if len(cell) == 13 and cell.isascii() and cell.isdigit():  # noqa: PLR2004 - the length of an ISBN-13
         return _from_13_digits(cell)
-    if len(cell) == 10 and cell.isascii() and cell[:9].isdigit():  # noqa: PLR2004 - the length of an ISBN-10
+    if len(cell) == 10 and cell.isascii() and cell[:9].isdigit() and cell[9].isalnum():  # noqa: PLR2004 - of an ISBN-10
         return _from_10_characters(cell.upper())
     return _parse_spelt(cell)
 

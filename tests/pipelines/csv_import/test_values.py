@@ -49,6 +49,11 @@ def test_short_numbers_are_those_of_python_stdnum(number: str) -> None:
     assert parse_isbn(number) == (Isbn(stdnum_isbn.to_isbn13(number.upper())) if valid else None)
 
 
+@pytest.mark.parametrize("end", [" ", "\t", ".", "-", ";", "|"])
+def test_nine_digits_have_lost_their_zero_whatever_stands_behind_them(end: str) -> None:
+    assert parse_isbn(f"140449132{end}") == Isbn("9780140449136")
+
+
 @pytest.mark.parametrize(
     ("cell", "why"),
     [
