@@ -259,6 +259,11 @@ def test_the_fast_way_over_plain_titles_is_the_slow_way(title: str) -> None:
     assert texts.title_of(title, None) == (" ".join(slow), "")
 
 
+def test_a_title_of_very_many_spaces_is_not_looked_at_anew_from_each_of_them() -> None:
+    spaces = " " * 200_000
+    assert texts.title_of(f"Emma{spaces}:{spaces}One{spaces}(A Novel)", None) == ("emma", "one a novel")
+
+
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
 def test_a_score_grows_with_both_likenesses_and_is_sure_only_of_both(title: float, author: float, more: float) -> None:
     assert 0 <= score(title, author) <= 1

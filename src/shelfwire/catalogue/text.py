@@ -82,6 +82,7 @@ def title_parts(title: str) -> tuple[list[str], str]:
     """
     if _is_plain(title) or not _IN_PARTS.search(title):
         return without_article(words(title)), ""
+    title = " ".join(title.split())  # a long run of spaces would be looked at anew from each of them
     bare = _IN_BRACKETS.sub("", title)
     main, *behind = _SUBTITLE.split(bare, maxsplit=1)
     found = words(main)
