@@ -215,6 +215,19 @@ def test_a_member_that_cannot_be_read_costs_itself_alone(tmp_path: Path) -> None
     assert (entry.publisher, entry.subjects, entry.published) == (None, (), "1815")
 
 
+@pytest.mark.parametrize("nested", ["[" * 900 + "]" * 900, '{"a":' * 900 + "0" + "}" * 900])
+def test_however_many_brackets_a_record_has_in_brackets_whoever_asks_is_answered(tmp_path: Path, nested: str) -> None:
+    text = edition(1, "Emma", publishers=["Penguin"], subjects=["#"], isbn_13=["9780141439587"])
+    built(tmp_path / "books", write(tmp_path / "dump.txt", text.replace('["#"]', nested)))
+
+    def ask(catalogue: Catalogue, calls: int) -> Entry:
+        return ask(catalogue, calls - 1) if calls else catalogue.by_isbn(["9780141439587"])["9780141439587"]
+
+    with Catalogue(tmp_path / "books") as catalogue:
+        entry = ask(catalogue, 300)
+    assert (entry.publisher, entry.subjects) == ("Penguin", ())
+
+
 def test_of_a_record_of_any_size_a_bounded_one_is_kept(tmp_path: Path) -> None:
     long: dict[str, Any] = {
         "subtitle": "s" * 9_000,

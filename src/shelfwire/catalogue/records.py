@@ -14,6 +14,10 @@ from shelfwire.catalogue.text import words
 
 MOST_KEPT_BYTES: Final = 4_096
 """Of a record as it came; larger ones are cut to the bounds below before they are kept."""
+MOST_BRACKETS: Final = 128
+"""Likewise: who asks may be so deep in calls that Python has room for few brackets in brackets."""
+_SMALL_BYTES: Final = 512
+"""Most are no larger, and do not hold enough brackets to be worth counting them."""
 MOST_TITLE: Final = 1_000
 MOST_DESCRIPTION: Final = 2_000
 MOST_SUBJECTS: Final = 12
@@ -113,7 +117,7 @@ def kept_work(record: WorkRecord, title: str, subtitle: str | None) -> bytes:
     """What the catalogue keeps of a work."""
     work = _Work(title, subtitle, record.first_publish_date, record.subjects, record.description, record.covers)
     kept = _ENCODE(work)
-    return kept if len(kept) <= MOST_KEPT_BYTES else _ENCODE(_cut_work(_decoded(kept, _WORK)))
+    return kept if len(kept) <= _SMALL_BYTES or _is_bounded(kept) else _ENCODE(_cut_work(_decoded(kept, _WORK)))
 
 
 def kept_edition(record: EditionRecord, title: str, subtitle: str | None, isbns: list[int]) -> bytes:
@@ -134,7 +138,11 @@ def kept_edition(record: EditionRecord, title: str, subtitle: str | None, isbns:
         record.lccn,
     )
     kept = _ENCODE(edition)
-    return kept if len(kept) <= MOST_KEPT_BYTES else _ENCODE(_cut_edition(_decoded(kept, _EDITION)))
+    return kept if len(kept) <= _SMALL_BYTES or _is_bounded(kept) else _ENCODE(_cut_edition(_decoded(kept, _EDITION)))
+
+
+def _is_bounded(kept: bytes) -> bool:
+    return len(kept) <= MOST_KEPT_BYTES and kept.count(b"[") + kept.count(b"{") <= MOST_BRACKETS
 
 
 def work_entry(number: int, kept: bytes, authors: tuple[str, ...]) -> Entry:
