@@ -2,6 +2,7 @@
 
 import sqlite3
 import string
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -232,6 +233,11 @@ def test_words_are_plain_and_made_of_words_stay_as_they_are(text: str) -> None:
     found = words(text)
     assert all(set(word) <= set(string.ascii_lowercase + string.digits + "+#") for word in found)
     assert words(" ".join(found)) == found
+
+
+def test_whatever_is_a_space_parts_words() -> None:
+    spaces = filter(str.isspace, map(chr, range(sys.maxunicode)))
+    assert {tuple(words(f"Où{space}est{space}Emma")) for space in spaces} == {("ou", "est", "emma")}
 
 
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=80))

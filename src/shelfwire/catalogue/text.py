@@ -45,7 +45,8 @@ def words(text: str) -> list[str]:
     if _is_plain(text):
         return text.lower().split()[:MOST_WORDS]
     if not text.isascii():
-        text = anyascii(unicodedata.normalize("NFKC", text))
+        # The one space that is nothing to anyascii ends lines, and is what an ellipsis often has become.
+        text = anyascii(unicodedata.normalize("NFKC", text.replace("\x85", " ")))
     if "&" not in text and "+" not in text and "#" not in text:
         return text.encode().translate(_SPLITTING, _APOSTROPHE).decode().split()[:MOST_WORDS]
     return _WORD.findall(text.casefold().replace("'", "").replace("&", " and "))[:MOST_WORDS]
