@@ -11,6 +11,7 @@ import msgspec
 
 from shelfwire.catalogue.entry import Numbers, numbers_of
 from shelfwire.catalogue.records import (
+    ABSENT,
     MOST_TEXT,
     MOST_TITLE,
     AuthorRecord,
@@ -100,7 +101,7 @@ def _add_work(number: int, data: bytes, rows: Rows) -> None:
     if not title:
         return
     subtitle = _text(record.subtitle)
-    authors = _numbers(_AUTHORS.findall(record.authors))
+    authors = None if record.authors is ABSENT else _numbers(_AUTHORS.findall(record.authors))
     rows.works.append((number, authors, kept_work(record, title, subtitle), *title_of(title, subtitle)))
 
 
@@ -112,7 +113,9 @@ def _add_edition(number: int, data: bytes, rows: Rows) -> None:
     subtitle = _text(record.subtitle)
     isbns = _isbns(record)
     kept = kept_edition(record, title, subtitle, isbns)
-    authors, works = _numbers(_AUTHORS.findall(record.authors)), _WORKS.findall(record.works)
+    # Most editions leave their authors to their work.
+    authors = None if record.authors is ABSENT else _numbers(_AUTHORS.findall(record.authors))
+    works = _WORKS.findall(record.works)
     work = int(works[0]) or None if works else None
     rows.books.append((number, work, authors, None, numbers_of(isbns), kept, *title_of(title, subtitle)))
 

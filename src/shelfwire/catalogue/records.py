@@ -27,7 +27,7 @@ MOST_COVER: Final = 10**15
 COVER: Final = "https://covers.openlibrary.org/b/id/{}-L.jpg"
 _MOST_DIGITS: Final = 15
 
-_ABSENT: Final = Raw(b"0")
+ABSENT: Final = Raw(b"0")
 """What is kept of a member that is not there: nothing is shorter."""
 _SYSTEMS: Final = {"goodreads": "goodreads", "librarything": "librarything", "amazon": "asin"}
 """What is kept of an edition's identifiers, and what it is called here."""
@@ -46,11 +46,11 @@ class WorkRecord(msgspec.Struct, gc=False):
     title: Any = None
     title_prefix: Any = None
     subtitle: Any = None
-    authors: Raw = _ABSENT
-    first_publish_date: Raw = _ABSENT
-    subjects: Raw = _ABSENT
-    description: Raw = _ABSENT
-    covers: Raw = _ABSENT
+    authors: Raw = ABSENT
+    first_publish_date: Raw = ABSENT
+    subjects: Raw = ABSENT
+    description: Raw = ABSENT
+    covers: Raw = ABSENT
 
 
 class EditionRecord(msgspec.Struct, gc=False):
@@ -59,20 +59,20 @@ class EditionRecord(msgspec.Struct, gc=False):
     title: Any = None
     title_prefix: Any = None
     subtitle: Any = None
-    authors: Raw = _ABSENT
-    works: Raw = _ABSENT
+    authors: Raw = ABSENT
+    works: Raw = ABSENT
     isbn_13: Any = None
     isbn_10: Any = None
-    publishers: Raw = _ABSENT
-    publish_date: Raw = _ABSENT
-    number_of_pages: Raw = _ABSENT
-    languages: Raw = _ABSENT
-    subjects: Raw = _ABSENT
-    description: Raw = _ABSENT
-    covers: Raw = _ABSENT
-    identifiers: Raw = _ABSENT
-    oclc_numbers: Raw = _ABSENT
-    lccn: Raw = _ABSENT
+    publishers: Raw = ABSENT
+    publish_date: Raw = ABSENT
+    number_of_pages: Raw = ABSENT
+    languages: Raw = ABSENT
+    subjects: Raw = ABSENT
+    description: Raw = ABSENT
+    covers: Raw = ABSENT
+    identifiers: Raw = ABSENT
+    oclc_numbers: Raw = ABSENT
+    lccn: Raw = ABSENT
 
 
 class _Work(msgspec.Struct, array_like=True, gc=False):
