@@ -11,6 +11,7 @@ import pytest
 
 from shelfwire.catalogue import Catalogue, CatalogueError, Entry
 from shelfwire.catalogue.build import Progress, Step
+from shelfwire.catalogue.dumps import rows_of_block
 from shelfwire.pipelines.csv_import.entries import find_books
 
 from .conftest import Of, built
@@ -257,6 +258,12 @@ def test_of_very_many_bad_lines_the_first_are_named(tmp_path: Path) -> None:
     dump = write(tmp_path / "dump.txt", PENGUIN, *["rubbish\n"] * 500)
     (spoiled,) = built(tmp_path / "books", dump, batch=7).spoiled
     assert (spoiled.bad, len(spoiled.first_bad)) == (500, 20)
+
+
+def test_of_a_block_of_rubbish_no_more_is_kept_than_will_be_told() -> None:
+    rows = rows_of_block(1, b"x\n" * 90_000, "is longer than 9 bytes")
+    assert len(rows.bad) + rows.more_bad == 90_001
+    assert [number for number, _ in rows.bad] == [*range(1, 21), 90_001]
 
 
 def test_a_line_without_end_costs_that_line_and_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

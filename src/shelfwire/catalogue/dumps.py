@@ -21,7 +21,7 @@ from shelfwire.catalogue.records import (
     kept_work,
     tidy,
 )
-from shelfwire.catalogue.rows import BadLine, Rows, no_rows
+from shelfwire.catalogue.rows import MOST_BAD_LINES, BadLine, Rows, no_rows
 from shelfwire.catalogue.text import title_of, words
 from shelfwire.isbn import isbn13_of
 
@@ -49,7 +49,7 @@ def rows_of_block(first: int, block: bytes, why: str = "") -> Rows:
         block: the lines.
         why: what is wrong with one more line behind them, if there is one that cannot be read.
     """
-    rows = no_rows()
+    rows, more_bad = no_rows(), 0
     lines = block.split(b"\n")
     if not lines[-1]:
         lines.pop()
@@ -57,11 +57,15 @@ def rows_of_block(first: int, block: bytes, why: str = "") -> Rows:
         try:
             _read(line, rows)
         except BadLine as bad:
-            if line.strip():
+            if not line.strip():
+                continue
+            if len(rows.bad) < MOST_BAD_LINES:
                 rows.bad.append((number, str(bad)))
+            else:
+                more_bad += 1
     if why:
         rows.bad.append((first + len(lines), why))
-    return rows
+    return rows._replace(more_bad=more_bad)
 
 
 def _read(line: bytes, rows: Rows) -> None:

@@ -14,6 +14,8 @@ WorkRow = tuple[int, Numbers, bytes, str, str]
 BookRow = tuple[int, int | None, Numbers, str | None, Numbers, bytes, str, str]
 """Number, work, authors, or else the words of their names; ISBNs, packed entry; words as a work has them."""
 
+MOST_BAD_LINES: Final = 20
+"""So many are named for each file; all are counted."""
 _FILE_BITS: Final = 40
 
 
@@ -29,12 +31,14 @@ class Rows(NamedTuple):
         works: of a dump.
         books: editions of a dump, or books of a list.
         bad: lines that cannot be read: their numbers, and what is wrong with each.
+        more_bad: how many more of them there are, which nobody will be told of.
     """
 
     authors: list[AuthorRow]
     works: list[WorkRow]
     books: list[BookRow]
     bad: list[tuple[int, str]]
+    more_bad: int = 0
 
     @property
     def kept(self) -> int:

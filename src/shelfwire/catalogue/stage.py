@@ -10,10 +10,8 @@ import apsw
 
 from shelfwire.catalogue.database import FORMAT
 from shelfwire.catalogue.problems import CatalogueError
-from shelfwire.catalogue.rows import Rows
+from shelfwire.catalogue.rows import MOST_BAD_LINES, Rows
 
-MOST_BAD_LINES: Final = 20
-"""So many are named for each file; all are counted."""
 CACHE_BYTES: Final = 32 * 1024 * 1024
 MAPPED_BYTES: Final = 256 * 1024 * 1024
 """Of each file that a build writes, at most."""
@@ -118,9 +116,10 @@ class Stage:
             put("INSERT OR REPLACE INTO book VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows.books)
             first_bad = rows.bad[: max(0, MOST_BAD_LINES - standing.bad)]
             put("INSERT INTO bad VALUES (?, ?, ?)", ((file, *one) for one in first_bad))
+            bad = standing.bad + len(rows.bad) + rows.more_bad
             self.db.execute(
                 "UPDATE file SET lines = ?, after = ?, done = ?, bad = ?, kept = ? WHERE id = ?",
-                (lines, after, is_last, standing.bad + len(rows.bad), standing.kept + rows.kept, file),
+                (lines, after, is_last, bad, standing.kept + rows.kept, file),
             )
 
 
