@@ -29,8 +29,8 @@ class Connections:
         self.path = path
         self._idle: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
         self._closed = False
+        self._file = _identity(path)  # first: what replaces it before it is opened must not be one of two
         self._idle.put(connect_to_read(path))
-        self._file = _identity(path)
 
     def close(self) -> None:
         """Close those that are idle, and each other when it is given back."""
@@ -65,10 +65,9 @@ class Connections:
 
     def give_back(self, db: sqlite3.Connection) -> None:
         """Let others use it."""
+        self._idle.put(db)
         if self._closed:
-            db.close()
-        else:
-            self._idle.put(db)
+            self.close()
 
 
 class Borrowed:
