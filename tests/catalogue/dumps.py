@@ -31,3 +31,19 @@ def write(path: Path, *lines: str) -> Path:
     data = "".join(lines).encode()
     path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
     return path
+
+
+AUSTEN = author(21594, "Jane Austen")
+EMMA = work(66513, "Emma", [21594], subjects=["Matchmaking"], description="A comedy of manners.", covers=[-1, 9278312])
+PENGUIN = edition(
+    7353617,
+    "Emma",
+    of=66513,
+    isbn_13=["978-0-14-143958-7"],
+    isbn_10=["0141439580", "not one"],
+    publishers=["Penguin Classics"],
+    publish_date="May 6, 2003",
+    number_of_pages=474,
+    languages=[{"key": "/languages/eng"}],
+    identifiers={"goodreads": ["6969"]},
+)
