@@ -163,6 +163,7 @@ def test_a_killed_build_goes_on(
     result = built(out, *dumps, batch=BATCH)
     assert result == whole[0]._replace(is_continued=True)
     assert answers(out, BOOKS, LISTED) == whole[1]
+    assert list(tmp_path.glob("books*")) == [out]
 
 
 def test_a_statement_that_takes_long_can_be_interrupted(tmp_path: Path, dumps: list[Path]) -> None:

@@ -20,7 +20,7 @@ from shelfwire.catalogue.indexing import Indexer
 from shelfwire.catalogue.problems import CatalogueError
 from shelfwire.catalogue.processes import processes, understood
 from shelfwire.catalogue.sources import FindBooks, Source
-from shelfwire.catalogue.stage import Stage
+from shelfwire.catalogue.stage import Stage, delete
 
 BATCH: Final = 5_000
 NAMES_BATCH: Final = 20
@@ -129,7 +129,7 @@ def build(
     with _writing(out, beside, made_of) as stage:
         if not all(stage.standing(number).done for number in range(len(files))):
             # It is begun when all is read; what is there is of another build, or not even that.
-            beside[UNFINISHED].unlink(missing_ok=True)
+            delete(beside[UNFINISHED])
         read = _read(files, stage, find_books, report, batch, small)
         if [_identity(path) for path in files] != made_of:
             raise CatalogueError("A file has changed while it was read. Start the build again when all are whole")
@@ -141,7 +141,7 @@ def build(
             books, isbns, names = indexer.finish()
         beside[UNFINISHED].replace(out)
         _sync(out.parent)
-        beside[STAGE].unlink()
+        delete(beside[STAGE])
     lines = sum(file.lines for file in read)
     return Built(books, isbns, names, lines, [file for file in read if file.bad], stage.is_continued)
 
@@ -157,7 +157,7 @@ def _writing(out: Path, beside: Mapping[str, Path], made_of: Sequence[str]) -> I
     try:
         yield stage
     except _NoBooksError:
-        beside[STAGE].unlink()
+        delete(beside[STAGE])
         raise
     except BrokenExecutor:
         raise CatalogueError(
@@ -166,7 +166,7 @@ def _writing(out: Path, beside: Mapping[str, Path], made_of: Sequence[str]) -> I
         ) from None
     except (apsw.CorruptError, apsw.NotADBError):
         for path in beside.values():
-            path.unlink(missing_ok=True)
+            delete(path)
         raise CatalogueError(
             f"What a build had left beside {out} was damaged and is deleted. Start the build again: it begins anew"
         ) from None

@@ -133,6 +133,13 @@ def connect(path: Path) -> apsw.Connection:
     return db
 
 
+def delete(path: Path) -> None:
+    """Delete a file that a build writes, if it is there; and its journal, which a build that is killed leaves."""
+    # The file last: once its name is free, a journal may be that of another build.
+    for one in (path.with_name(path.name + "-journal"), path):
+        one.unlink(missing_ok=True)
+
+
 def uri(path: Path) -> str:
     """The name of a file for SQLite, to which a plain name must be UTF-8."""
     return path.absolute().as_uri()
