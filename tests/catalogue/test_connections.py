@@ -1,11 +1,11 @@
 """Connections that are taken, given back and closed at the worst moments, and the file replaced meanwhile."""
 
 import queue
-import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
+import apsw
 import pytest
 
 from shelfwire.catalogue import CatalogueError, connections
@@ -21,18 +21,18 @@ def test_a_connection_that_comes_back_at_the_moment_of_closing_is_closed_too(
 ) -> None:
     built(tmp_path / "books", write(tmp_path / "dump.txt", edition(1, "Emma")))
 
-    class Late(queue.SimpleQueue[sqlite3.Connection]):
-        def put(self, item: sqlite3.Connection, *_: object) -> None:
+    class Late(queue.SimpleQueue[apsw.Connection]):
+        def put(self, item: apsw.Connection, *_: object) -> None:
             if taken:
                 opened.close()
             super().put(item)
 
-    taken: list[sqlite3.Connection] = []
+    taken: list[apsw.Connection] = []
     monkeypatch.setattr(queue, "SimpleQueue", Late)
     opened = Connections(tmp_path / "books")
     taken.append(opened.take())
     opened.give_back(taken[0])
-    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+    with pytest.raises(apsw.ConnectionClosedError):
         taken[0].execute("SELECT 1")
     with pytest.raises(CatalogueError, match="has been closed"):
         opened.take()
@@ -44,7 +44,7 @@ def test_a_file_that_is_replaced_while_it_is_opened_is_not_mixed_with_the_one_be
     for name in ("old", "new"):
         built(tmp_path / name, write(tmp_path / "dump.txt", edition(1, name)))
 
-    def replaced(path: Path) -> sqlite3.Connection:
+    def replaced(path: Path) -> apsw.Connection:
         db = connect_to_read(path)
         with suppress(FileNotFoundError):
             (tmp_path / "new").replace(path)

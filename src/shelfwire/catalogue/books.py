@@ -1,7 +1,8 @@
 """A book of the catalogue's file, put together of what its edition, its work and their authors tell."""
 
-import sqlite3
 from typing import Final
+
+import apsw
 
 from shelfwire.catalogue.database import LISTED
 from shelfwire.catalogue.entry import Entry, Numbers, unpack
@@ -20,21 +21,21 @@ SELECT name FROM json_each(?) AS one CROSS JOIN author ON author.id = one.value 
 """
 
 
-def book_of_isbn(db: sqlite3.Connection, isbn: int) -> Entry | None:
+def book_of_isbn(db: apsw.Connection, isbn: int) -> Entry | None:
     """The book that has an ISBN-13, or None."""
     row = db.execute(_OF_ISBN, (isbn,)).fetchone()
     return _book(db, *row) if row else None
 
 
-def book_of_name(db: sqlite3.Connection, number: int) -> Entry:
+def book_of_name(db: apsw.Connection, number: int) -> Entry:
     """The book that a row of `name` refers to.
 
     Raises:
-        sqlite3.DatabaseError: there is none, which happens in damaged files only.
+        apsw.CorruptError: there is none, which happens in damaged files only.
     """
     row = db.execute(_WORK if number < 0 else _BOOK, (abs(number),)).fetchone()
     if row is None:
-        raise sqlite3.DatabaseError(f"book {number} is missing")
+        raise apsw.CorruptError(f"book {number} is missing")
     if number < 0:
         packed, authors = row
         return work_entry(-number, packed, _names(db, authors))
@@ -42,7 +43,7 @@ def book_of_name(db: sqlite3.Connection, number: int) -> Entry:
 
 
 def _book(
-    db: sqlite3.Connection,
+    db: apsw.Connection,
     packed: bytes,
     authors: Numbers,
     number: int,
@@ -57,7 +58,7 @@ def _book(
     return edition_entry(number, packed, names, work, work_packed)
 
 
-def _names(db: sqlite3.Connection, authors: Numbers) -> tuple[str, ...]:
+def _names(db: apsw.Connection, authors: Numbers) -> tuple[str, ...]:
     if authors is None:
         return ()
     return tuple([name for (name,) in db.execute(_NAME if isinstance(authors, int) else _NAMES, (authors,))])

@@ -1,11 +1,12 @@
 """A finished catalogue, asked: by ISBN, by title and author, and by what stands on a spine."""
 
 import heapq
-import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple, Self, cast
+
+import apsw
 
 from shelfwire.catalogue import matching
 from shelfwire.catalogue.books import book_of_isbn, book_of_name
@@ -127,7 +128,8 @@ class Catalogue:
     def counts(self) -> dict[str, int]:
         """How many `books`, `isbns` and `names` it has."""
         with Borrowed(self._connections) as db:
-            return dict(zip(("books", "isbns", "names"), db.execute(COUNTS.format("main")).fetchone(), strict=True))
+            (counts,) = db.execute(COUNTS.format("main")).fetchall()
+        return dict(zip(("books", "isbns", "names"), cast("tuple[int, int, int]", counts), strict=True))
 
     @staticmethod
     def _score(asked: Name, known: Name) -> float:
@@ -136,13 +138,13 @@ class Catalogue:
             author = 0.5
         return matching.score(matching.title_likeness(asked, known), author)
 
-    def _candidates(self, db: sqlite3.Connection, asked: Sequence[str]) -> list[_Candidate]:
+    def _candidates(self, db: apsw.Connection, asked: Sequence[str]) -> list[_Candidate]:
         query = _query(terms_for(db, asked[:_MOST_ASKED_WORDS]))
         if query is None:
             return []
         return [_Candidate(Name(*row[:3]), row[3]) for row in db.execute(_MATCHES, (query, _CANDIDATES))]
 
-    def _best(self, db: sqlite3.Connection, scored: Sequence[tuple[float, _Candidate]], limit: int) -> list[Found]:
+    def _best(self, db: apsw.Connection, scored: Sequence[tuple[float, _Candidate]], limit: int) -> list[Found]:
         best = heapq.nlargest(limit, scored, key=lambda one: one[0])
         return [Found(book_of_name(db, one.book), score) for score, one in best if score >= LEAST]
 

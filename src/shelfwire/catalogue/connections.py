@@ -1,12 +1,12 @@
 """Connections to a finished catalogue, for any number of threads."""
 
 import queue
-import sqlite3
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final
 
+import apsw
 import msgspec
 
 from shelfwire.catalogue.database import connect_to_read
@@ -27,7 +27,7 @@ class Connections:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._idle: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
+        self._idle: queue.SimpleQueue[apsw.Connection] = queue.SimpleQueue()
         self._closed = False
         self._file = _identity(path)  # first: what replaces it before it is opened must not be one of two
         self._idle.put(connect_to_read(path))
@@ -41,7 +41,7 @@ class Connections:
             except queue.Empty:
                 return
 
-    def take(self) -> sqlite3.Connection:
+    def take(self) -> apsw.Connection:
         """One that nobody else uses, until it is given back.
 
         Raises:
@@ -63,7 +63,7 @@ class Connections:
                 return self._idle.get(timeout=_LOOK_AGAIN_SECONDS)
         raise CatalogueError(f"{self.path} has been closed")
 
-    def give_back(self, db: sqlite3.Connection) -> None:
+    def give_back(self, db: apsw.Connection) -> None:
         """Let others use it."""
         self._idle.put(db)
         if self._closed:
@@ -85,7 +85,7 @@ class Borrowed:
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
 
-    def __enter__(self) -> sqlite3.Connection:
+    def __enter__(self) -> apsw.Connection:
         """Take it."""
         self._db = self._connections.take()
         return self._db
@@ -95,7 +95,7 @@ class Borrowed:
     ) -> None:
         """Give it back."""
         self._connections.give_back(self._db)
-        if isinstance(error, (sqlite3.Error, msgspec.DecodeError, UnicodeDecodeError)):
+        if isinstance(error, (apsw.Error, msgspec.DecodeError, UnicodeDecodeError)):
             raise CatalogueError(f"{self._connections.path} is damaged: {error}. Build it again") from None
 
 

@@ -1,8 +1,9 @@
 """The catalogue's file: an SQLite database with FTS5, its form, and how it is opened to be read."""
 
-import sqlite3
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
+
+import apsw
 
 from shelfwire.catalogue.problems import CatalogueError
 
@@ -47,7 +48,7 @@ SELECT (SELECT count(*) FROM {0}.book) + (SELECT count(*) FROM {0}.name WHERE bo
 """How many books, works without editions among them, ISBNs and names there are; with the name of the database."""
 
 
-def connect_to_read(path: Path) -> sqlite3.Connection:
+def connect_to_read(path: Path) -> apsw.Connection:
     """Open a finished catalogue, for any thread but one at a time.
 
     Nothing is locked or written, so that the file may be on a read-only disk. It must not be changed in place; a build
@@ -59,17 +60,15 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
     if not path.is_file():
         raise CatalogueError(_missing(path))
     try:
-        connection = sqlite3.connect(
-            f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False
-        )
-    except sqlite3.Error as error:
+        flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+        connection = apsw.Connection(f"{path.resolve().as_uri()}?immutable=1", flags=flags)
+    except apsw.Error as error:
         raise CatalogueError(f"{path} cannot be opened: {error}. May you read it?") from None
     try:
-        (application,) = connection.execute("PRAGMA application_id").fetchone()
-        (form,) = connection.execute("PRAGMA user_version").fetchone()
+        application, form = (cast("int", connection.pragma(name)) for name in ("application_id", "user_version"))
         connection.execute("PRAGMA cache_size = -16384")
         connection.execute("PRAGMA query_only = ON")
-    except (sqlite3.Error, UnicodeDecodeError):  # sqlite3 quotes a damaged schema, which need not be text
+    except (apsw.Error, UnicodeDecodeError):  # it may quote a damaged schema, which need not be text
         connection.close()
         raise CatalogueError(
             f"{path} is not a catalogue. Make one: shelfwire catalogue build DUMP… --out FILE"

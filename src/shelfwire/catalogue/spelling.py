@@ -1,11 +1,11 @@
 """Words as the catalogue spells them, for words that were typed or read wrongly."""
 
 import json
-import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Final
 
+import apsw
 from rapidfuzz.distance import OSA
 
 from shelfwire.catalogue.database import EDGE, SHORTEST_SPELLING
@@ -26,12 +26,12 @@ SELECT word, names FROM word WHERE id IN (SELECT rowid FROM spellings WHERE spel
 """
 
 
-def known(db: sqlite3.Connection, wanted: Iterable[str]) -> dict[str, int]:
+def known(db: apsw.Connection, wanted: Iterable[str]) -> dict[str, int]:
     """Those of the words that the catalogue has, with the number of names they are in."""
     return dict(db.execute(_KNOWN, (json.dumps(list(wanted)),)))
 
 
-def terms_for(db: sqlite3.Connection, asked: Sequence[str]) -> dict[str, int]:
+def terms_for(db: apsw.Connection, asked: Sequence[str]) -> dict[str, int]:
     """The words to look for in the place of those that were asked for, with the number of names they are in.
 
     What the catalogue has is taken as it is. Of what it has not, the likest words are taken, and what it would be if a
@@ -50,7 +50,7 @@ def terms_for(db: sqlite3.Connection, asked: Sequence[str]) -> dict[str, int]:
     return terms
 
 
-def _spellings(db: sqlite3.Connection, word: str) -> dict[str, int]:
+def _spellings(db: apsw.Connection, word: str) -> dict[str, int]:
     """The likest words: one letter wrong in a short word, three in a long one.
 
     An error spoils one part of a word and leaves the others as they are, so that words with a part in common are looked
@@ -74,7 +74,7 @@ def _pieces(edged: str) -> list[str]:
     return pieces if min(map(len, pieces)) >= _TRIPLE else []
 
 
-def _alike(db: sqlite3.Connection, word: str, pieces: Sequence[str]) -> dict[str, int]:
+def _alike(db: apsw.Connection, word: str, pieces: Sequence[str]) -> dict[str, int]:
     query = " OR ".join(f'"{piece}"' for piece in pieces)
     most = 1 if len(word) <= _SHORT else 2 if len(word) <= _MIDDLING else 3
     found = [
@@ -85,7 +85,7 @@ def _alike(db: sqlite3.Connection, word: str, pieces: Sequence[str]) -> dict[str
     return {other: -names for _, names, other in sorted(found)[:MOST_SPELLINGS]}
 
 
-def _parts(db: sqlite3.Connection, word: str) -> dict[str, int]:
+def _parts(db: apsw.Connection, word: str) -> dict[str, int]:
     """The words that a text without spaces is made of: "therussiahouse"."""
     pieces = {
         word[start:stop]
