@@ -34,16 +34,19 @@ def csv_of(items: Iterable[ResultItem], columns: Sequence[str]) -> str:
     own = [column for column in columns if column not in _PLACE]
     table.writerow([*_PLACE, *(own or ["result"])])
     for item in items:
-        table.writerow([_cell(value) for value in _row(item, own)])
+        table.writerow([_cell(value) for value in _row(item, own, tells_title="title" in columns)])
     return text.getvalue()
 
 
-def _row(item: ResultItem, columns: Sequence[str]) -> list[Any]:
+def _row(item: ResultItem, columns: Sequence[str], *, tells_title: bool) -> list[Any]:
     error = {} if item.ok else msgspec.json.decode(item.error)
     place = [item.index, item.source_index, item.ok, item.title, error.get("code"), error.get("userMessage")]
     if not item.ok:
         return [*place, *("" for _ in columns or ["result"])]
     result = msgspec.json.decode(item.result)
+    if tells_title and isinstance(result, dict) and result.get("title"):
+        # What was found, which need not be what was asked for.
+        place[_PLACE.index("title")] = result["title"]
     if not columns:
         return [*place, result]
     return [*place, *(result.get(column) if isinstance(result, dict) else None for column in columns)]

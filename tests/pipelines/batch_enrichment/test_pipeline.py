@@ -1,5 +1,7 @@
 """The pipeline in a running server, which asks a local server that plays the services."""
 
+import csv
+import io
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -137,3 +139,15 @@ async def test_while_a_job_runs_the_newest_book_is_shown(tmp_path: Path) -> None
     assert state["currentTitle"] == BOOKS[0].title
     assert response.text.splitlines()[0].startswith("index,")
     assert BOOKS[0].isbn13 in response.text
+
+
+async def test_a_table_has_the_title_that_was_found_and_of_a_failed_book_the_one_that_was_asked_for(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path, Catalogues({OPEN_LIBRARY: BOOKS, GOOGLE_BOOKS: BOOKS})) as server:
+        typed = BOOKS[0].asked | {"title": BOOKS[0].title.lower()}
+        job = await submit(server, [typed, {"title": "unwritten", "author": "Nobody"}])
+        await server.ended(job)
+        headers = {**bearer(job["token"]), "accept": "text/csv"}
+        response = await server.http.get(f"/api/jobs/{job['jobId']}/results", headers=headers)
+    assert [row["title"] for row in csv.DictReader(io.StringIO(response.text))] == [BOOKS[0].title, "unwritten"]
