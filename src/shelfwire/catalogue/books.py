@@ -37,25 +37,25 @@ def book_of_name(db: apsw.Connection, number: int) -> Entry:
     if row is None:
         raise apsw.CorruptError(f"book {number} is missing")
     if number < 0:
-        packed, authors = row
-        return work_entry(-number, packed, _names(db, authors))
+        kept, authors = row
+        return work_entry(-number, kept, _names(db, authors))
     return _book(db, *row)
 
 
 def _book(
     db: apsw.Connection,
-    packed: bytes,
+    kept: bytes,
     authors: Numbers,
     number: int,
     work: int | None,
-    work_packed: bytes | None,
+    work_kept: bytes | None,
     work_authors: Numbers,
     only_author: str | None,
 ) -> Entry:
     if number >= LISTED:
-        return unpack(packed)
+        return unpack(kept)
     names = (only_author,) if only_author else _names(db, work_authors) or _names(db, authors)
-    return edition_entry(number, packed, names, work, work_packed)
+    return edition_entry(number, kept, names, work, work_kept)
 
 
 def _names(db: apsw.Connection, authors: Numbers) -> tuple[str, ...]:

@@ -10,9 +10,9 @@ from shelfwire.catalogue.text import name_of
 AuthorRow = tuple[int, str, str]
 """Number, name, and its words."""
 WorkRow = tuple[int, Numbers, bytes, str, str]
-"""Number, authors, packed entry; words of the title, and of what stands beside it."""
+"""Number, authors, what is kept of it; words of the title, and of what stands beside it."""
 BookRow = tuple[int, int | None, Numbers, str | None, Numbers, bytes, str, str]
-"""Number, work, authors, or else the words of their names; ISBNs, packed entry; words as a work has them."""
+"""Number, work, authors, or else the words of their names; ISBNs, what is kept of it; words as a work has them."""
 
 MOST_BAD_LINES: Final = 20
 """So many are named for each file; all are counted."""
