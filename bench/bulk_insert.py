@@ -26,8 +26,8 @@ from bench import rig
 
 from shelfwire.stores import schema
 from shelfwire.stores.migrations import upgrade
-from shelfwire.stores.sqlite import DATABASE_NAME, _engine
-from shelfwire.stores.statements import WRITE_ITEMS
+from shelfwire.stores.sqlite.statements import WRITE_ITEMS
+from shelfwire.stores.sqlite.store import DATABASE_NAME, _engine
 
 ROWS: Final = 1_500
 """What a commit of a fast import holds."""

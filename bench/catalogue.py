@@ -22,8 +22,8 @@ from bench import rig
 from bench.made_books import Made, World
 from rapidfuzz import fuzz, process
 
-from shelfwire.catalogue import Catalogue, Entry
-from shelfwire.catalogue.entry import pack
+from shelfwire.books.catalogue import Catalogue, Entry
+from shelfwire.books.catalogue.entry import pack
 
 T = TypeVar("T")
 BOOKS: Final = 300_000

@@ -16,10 +16,10 @@ import httpx2
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import rig
-from tests.catalogues import GOOGLE_BOOKS, OPEN_LIBRARY, SERVICES, Book, Catalogues, dice, library
+from tests.books.fake_services import GOOGLE_BOOKS, OPEN_LIBRARY, SERVICES, Book, Catalogues, dice, library
 from tests.servers import Server
 
-from shelfwire.client import Client, JobRef
+from shelfwire.client import Client, JobHandle
 
 BOOKS: Final = 1000
 RATE: Final = 50
@@ -41,7 +41,7 @@ async def enrich(server: Server, books: list[Book]) -> tuple[float, list[dict[st
         body = {"books": [asked(book) for book in books]}
         response = await http.post(f"{server.url}/api/pipelines/batch_enrichment/jobs", json=body)
         created = response.raise_for_status().json()["data"]
-        job = JobRef(created["jobId"], created["token"])
+        job = JobHandle(created["jobId"], created["token"])
         async for _ in client.follow(job):
             pass
         seconds = time.perf_counter() - since

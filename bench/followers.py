@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench import rig
 from tests.servers import Server
 
-from shelfwire.client import Client, JobRef
+from shelfwire.client import Client, JobHandle
 
 SERVER_CORE: Final = 0
 CLIENT_CORE: Final = 1
@@ -220,7 +220,7 @@ async def shelfwire(folder: Path, jobs: int, deaf: int, seconds: int) -> Figures
     script = Path(__file__).with_name("paced_server.py")
     server = Server(folder / "data", {"workers": jobs}, script=script, cpus=[SERVER_CORE])
     async with server, Client(server.url) as client:
-        refs: list[JobRef] = [await client.import_csv(pace) for _ in range(jobs)]
+        refs: list[JobHandle] = [await client.import_csv(pace) for _ in range(jobs)]
         port = int(server.url.rpartition(":")[2])
         paths = [(f"/ws/progress?jobId={ref.job_id}", ref.token) for ref in refs]
         heard = Heard()

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench import rig
 from tests.servers import Server
 
-from shelfwire.client import Client, JobRef
+from shelfwire.client import Client, JobHandle
 from shelfwire.protocol.messages import JobComplete, JobStarted
 
 SIZES: Final = (1_000, 10_000, 100_000)
@@ -37,7 +37,7 @@ class Run(msgspec.Struct, frozen=True):
         transactions: commits that changed the job in that time, whether or not the follower saw each.
     """
 
-    job: JobRef
+    job: JobHandle
     seconds: float
     running: float
     transactions: int
@@ -74,7 +74,7 @@ def client_url(client: Client) -> str:
     return client._url  # noqa: SLF001 - one handle less to pass along
 
 
-async def results(client: Client, job: JobRef) -> list[tuple[str, int, bool, str | None, str]]:
+async def results(client: Client, job: JobHandle) -> list[tuple[str, int, bool, str | None, str]]:
     """Read an import's results as the rows the peer inserts."""
     rows = []
     async for item in client.results(job):

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.servers import serve
 
-from shelfwire.jobs.context import Job
+from shelfwire.jobs.job import Job
 
 
 class Pace(msgspec.Struct, frozen=True):

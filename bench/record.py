@@ -17,13 +17,13 @@ from bench import rig
 
 from shelfwire.clock import SystemClock
 from shelfwire.jobs.committer import Committer, Draft
-from shelfwire.jobs.context import Job
-from shelfwire.jobs.ending import concluder
+from shelfwire.jobs.job import Job
+from shelfwire.jobs.results import concluder
 from shelfwire.jobs.store import Claimed
-from shelfwire.protocol import attempts
 from shelfwire.protocol import job as jobs
+from shelfwire.protocol import worker_transitions
 from shelfwire.protocol.job import Policy
-from shelfwire.stores.sqlite import SqliteStore
+from shelfwire.stores.sqlite.store import SqliteStore
 
 BATCH: Final = 5_000
 """Outcomes between two commits at most, as `Job.pending` allows."""
@@ -59,7 +59,9 @@ def main() -> None:
     rig.machine()
 
     policy, clock = Policy(), SystemClock()
-    state = attempts.claim(jobs.create("2c7b2a0c-5f2e-4a53-9df0-3ea2f5c1a3de", "csv_import", now=0), policy, now=0)
+    state = worker_transitions.claim(
+        jobs.create("2c7b2a0c-5f2e-4a53-9df0-3ea2f5c1a3de", "csv_import", now=0), policy, now=0
+    )
     store = SqliteStore(Path("never-opened"), conclude=concluder(0, {}), inline_limit=0)
     draft = Draft(state)
     job = Job(store, Committer(store, lambda _: None, policy, clock, 0.05), draft, Claimed(state=state))

@@ -19,9 +19,9 @@ from PIL import Image, ImageOps
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.pipelines.ai_scan.scoring import Book, Score, scored
+from tests.books.ai_scan.scoring import Book, Score, scored
 
-from shelfwire.pipelines.ai_scan.reader import Reader
+from shelfwire.books.ai_scan.reader import Reader
 
 
 def main() -> None:

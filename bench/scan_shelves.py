@@ -12,11 +12,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.pipelines.ai_scan.scoring import Book, Score, scored
-from tests.pipelines.ai_scan.shelves import shelf
+from tests.books.ai_scan.scoring import Book, Score, scored
+from tests.books.ai_scan.shelves import shelf
 
-from shelfwire.pipelines.ai_scan.photos import opened
-from shelfwire.pipelines.ai_scan.reader import Reader
+from shelfwire.books.ai_scan.photos import opened
+from shelfwire.books.ai_scan.reader import Reader
 
 WANTED = 0.95
 

@@ -13,9 +13,9 @@ import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
 from shelfwire.errors import CODES
-from shelfwire.jobs.meter import Standing
+from shelfwire.jobs.telemetry import Stats
 from shelfwire.metrics import Metrics
-from shelfwire.protocol.closes import CLOSES
+from shelfwire.protocol.close_codes import CLOSES
 from shelfwire.settings import VARIABLES, Settings, meanings
 from shelfwire.web.routes import document
 
@@ -65,7 +65,7 @@ def state() -> str:
 
 def metrics() -> str:
     """What `/metrics` tells, the figures of the process itself aside."""
-    nothing = Standing(jobs={}, queue_age=0, followers={}, told_bytes=0, stalled=0)
+    nothing = Stats(jobs={}, queue_age=0, followers={}, sent_bytes=0, stalled=0)
     body, _ = Metrics(()).render(nothing, "text/plain")
     rows = (
         (

@@ -6,10 +6,10 @@ from tempfile import TemporaryDirectory
 
 from shelfwire.app import Shelfwire
 from shelfwire.client import Client
-from shelfwire.client.wire import Upload
+from shelfwire.client.http import Upload
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.jobs.context import Job
-from shelfwire.server import serving
+from shelfwire.jobs.job import Job
+from shelfwire.server.serving import serving
 from shelfwire.settings import Settings
 
 

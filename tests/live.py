@@ -11,12 +11,12 @@ import httpx2
 from websockets.asyncio.client import ClientConnection, connect
 
 from shelfwire.app import Shelfwire
-from shelfwire.jobs.context import Job
+from shelfwire.jobs.job import Job
 from shelfwire.jobs.service import JobService
-from shelfwire.protocol.grants import Grant, digest
 from shelfwire.protocol.job import create
 from shelfwire.protocol.messages import Message, decode
-from shelfwire.server import serving
+from shelfwire.protocol.tokens import Grant, digest
+from shelfwire.server.serving import serving
 from shelfwire.settings import Settings
 
 

@@ -18,9 +18,10 @@ from typing import Any, Final, Self
 import uvloop
 
 from shelfwire.app import Shelfwire
-from shelfwire.jobs.context import Pipeline
-from shelfwire.pipelines.csv_import.pipeline import CsvImport
-from shelfwire.server import quiet_logs, serving
+from shelfwire.books.csv_import.pipeline import CsvImport
+from shelfwire.jobs.pipeline import Pipeline
+from shelfwire.server.logs import quiet_logs
+from shelfwire.server.serving import serving
 from shelfwire.settings import load
 
 ROOT: Final = str(Path(__file__).parents[1])

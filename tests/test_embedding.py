@@ -21,12 +21,12 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from shelfwire.app import Shelfwire
 from shelfwire.client import Client, RefusedError
-from shelfwire.client.wire import Upload
+from shelfwire.client.http import Upload
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.fast_socket import FastSocket
-from shelfwire.jobs.context import Job
-from shelfwire.protocol.follow import Transport
+from shelfwire.jobs.job import Job
 from shelfwire.protocol.messages import JobComplete, decode
+from shelfwire.protocol.reconnect import Transport
+from shelfwire.server.ws_protocol import WebSocketProtocol
 from shelfwire.settings import Secret, Settings
 from tests.hosts import HOSTS, MOUNT, hosting, in_fastapi, in_starlette
 from tests.live import bearer, until
@@ -104,7 +104,7 @@ async def test_a_job_is_made_followed_and_read_below_the_mount(tmp_path: Path, h
 
 
 @_OLD
-@pytest.mark.parametrize("ws", ["websockets", "websockets-sansio", "wsproto", FastSocket])
+@pytest.mark.parametrize("ws", ["websockets", "websockets-sansio", "wsproto", WebSocketProtocol])
 async def test_the_progress_socket_tells_everything_below_the_mount(tmp_path: Path, ws: Any) -> None:
     async with mounted(in_starlette(shelfwire(tmp_path)), ws=ws) as http:
         _, job = await submit(http)

@@ -42,7 +42,7 @@ async def test_the_figures_follow_a_job_from_its_upload_to_its_end(make_server: 
     assert (
         after["shelfwire_items_total", "ok", "csv_import"] == during["shelfwire_items_total", "ok", "csv_import"] == 3
     )
-    told = after["shelfwire_told_bytes_total",] - during["shelfwire_told_bytes_total",]
+    told = after["shelfwire_sent_bytes_total",] - during["shelfwire_sent_bytes_total",]
     assert told == sum(len(str(frame).encode()) for frame in frames)
     assert before["shelfwire_received_bytes_total",] == 0
     assert during["shelfwire_received_bytes_total",] > len(b"Title\nEmma\n")
@@ -89,7 +89,7 @@ async def test_while_the_store_cannot_be_read_the_other_figures_are_still_told(
         monkeypatch.setattr(server.app.service._store, "counts", unavailable)
         found = await figures(server)
     assert not [key for key in found if key[0] == "shelfwire_jobs"]
-    assert ("shelfwire_told_bytes_total",) in found
+    assert ("shelfwire_sent_bytes_total",) in found
 
 
 async def test_two_applications_in_one_process_count_by_themselves(make_server: MakeServer, tmp_path: Path) -> None:

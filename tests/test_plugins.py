@@ -14,9 +14,9 @@ from examples.own_pipeline import WordCount
 
 from shelfwire.app import Shelfwire
 from shelfwire.client import Client
-from shelfwire.client.wire import Upload
-from shelfwire.jobs.context import Job
-from shelfwire.pipelines import PipelineError, installed
+from shelfwire.client.http import Upload
+from shelfwire.jobs.job import Job
+from shelfwire.plugins import PipelineError, installed
 from shelfwire.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -33,7 +33,7 @@ def install(folder: Path, code: str, *points: str, package: str = "acme_words") 
     info.mkdir()
     metadata = f"Metadata-Version: 2.1\nName: {package.replace('_', '-')}\nVersion: 1.2\n"
     (info / "METADATA").write_text(metadata, encoding="utf-8")
-    (info / "entry_points.txt").write_text("\n".join(["[shelfwire.pipelines]", *points, ""]), encoding="utf-8")
+    (info / "entry_points.txt").write_text("\n".join(["[shelfwire.plugins]", *points, ""]), encoding="utf-8")
 
 
 def serve(folder: Path) -> "subprocess.Popen[str]":

@@ -7,15 +7,15 @@ import httpx2
 import pytest
 
 from shelfwire import app as apps
-from shelfwire.address import running_server
 from shelfwire.app import Shelfwire
-from shelfwire.jobs.context import Job
 from shelfwire.jobs.hub import Follower, Frame
+from shelfwire.jobs.job import Job
 from shelfwire.protocol.feed import Due
 from shelfwire.protocol.job import Status
-from shelfwire.server import StartError, serving
+from shelfwire.server.discovery import running_server
+from shelfwire.server.serving import StartError, serving
 from shelfwire.settings import Settings
-from shelfwire.stores.sqlite import DataFolderBusyError
+from shelfwire.stores.sqlite.store import DataFolderBusyError
 from shelfwire.testing import FakeClock
 from tests.live import live_server
 
@@ -88,7 +88,7 @@ async def test_whatever_parsers_are_installed_the_head_of_a_request_is_bounded(
 async def test_a_connection_on_which_no_request_comes_to_the_end_of_its_head_is_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: bytes, sent: bytes
 ) -> None:
-    monkeypatch.setattr("shelfwire.server.KEEP_ALIVE_SECONDS", 0.1)
+    monkeypatch.setattr("shelfwire.server.serving.KEEP_ALIVE_SECONDS", 0.1)
     async with live_server(tmp_path) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rsplit(":", 1)[1]))
         writer.write(before)
@@ -103,7 +103,7 @@ async def test_a_connection_on_which_no_request_comes_to_the_end_of_its_head_is_
 async def test_a_body_and_an_answer_may_take_longer_than_a_head(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shelfwire.server.KEEP_ALIVE_SECONDS", 0.01)
+    monkeypatch.setattr("shelfwire.server.serving.KEEP_ALIVE_SECONDS", 0.01)
     body = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\nTitle\nEmma\n\r\n--b--\r\n'
 
     async def piecemeal() -> AsyncIterator[bytes]:

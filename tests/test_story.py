@@ -2,7 +2,16 @@
 
 import pytest
 
-from shelfwire.protocol.messages import JobComplete, JobError, JobProgress, JobStarted, Message, Payload, Pong, encode
+from shelfwire.protocol.messages import (
+    JobComplete,
+    JobError,
+    JobProgress,
+    JobStarted,
+    Message,
+    Payload,
+    Pong,
+    encode,
+)
 from tests.story import IllegalStoryError, legal_story
 
 STARTED = JobStarted(total_count=5)

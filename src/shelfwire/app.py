@@ -15,30 +15,30 @@ from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.types import Receive, Scope, Send
 
+from shelfwire.books.services import Services
 from shelfwire.clock import Clock, SystemClock
 from shelfwire.errors import ShelfwireError
 from shelfwire.jobs.committer import Committer
-from shelfwire.jobs.context import Pipeline
-from shelfwire.jobs.ending import concluder, fold_of
 from shelfwire.jobs.hub import Hub
-from shelfwire.jobs.meter import Meter
+from shelfwire.jobs.pipeline import Pipeline
+from shelfwire.jobs.results import concluder, fold_of
 from shelfwire.jobs.service import JobService, Token
 from shelfwire.jobs.store import JobStore
+from shelfwire.jobs.telemetry import Telemetry
 from shelfwire.jobs.worker import Worker
 from shelfwire.metrics import Metrics
 from shelfwire.metrics import metrics as metrics_route
-from shelfwire.pipelines import by_name, installed
-from shelfwire.pipelines.outside import Outside
+from shelfwire.plugins import by_name, installed
 from shelfwire.protocol.job import Policy
 from shelfwire.protocol.messages import Metadata
 from shelfwire.settings import Settings
-from shelfwire.stores.sqlite import SqliteStore
+from shelfwire.stores.sqlite.store import SqliteStore
 from shelfwire.tracing import traced_application, traced_pipelines
 from shelfwire.web.access import Access
-from shelfwire.web.answers import refuse, refuse_http, refuse_unexpected
-from shelfwire.web.entry import Entry
-from shelfwire.web.mount import own_scope
-from shelfwire.web.room import Room
+from shelfwire.web.connection_limit import ConnectionLimit
+from shelfwire.web.middleware import RequestMiddleware
+from shelfwire.web.responses import refuse, refuse_http, refuse_unexpected
+from shelfwire.web.root_path import own_scope
 from shelfwire.web.routes import ROUTES, allowing
 from shelfwire.web.socket import ProgressSocket
 
@@ -77,12 +77,12 @@ class Shelfwire:
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self._settings = settings or Settings()
-        self._outside = Outside()
+        self._outside = Services()
         self._pipelines = {**installed(self._outside), **by_name(pipelines)}
         self._work = work
         self._clock = clock or SystemClock()
         self._random_bytes = random_bytes
-        self._room = Room(self._settings.max_followers)
+        self._room = ConnectionLimit(self._settings.max_followers)
         self._metrics = Metrics(self._pipelines)
         self._service: JobService | None = None
         self.litestar = self._build()
@@ -171,7 +171,7 @@ class Shelfwire:
             logging_config=None,
         )
         # Around everything: Litestar's own middleware sees neither what has no route nor what CORS answers.
-        app.asgi_handler = Entry(
+        app.asgi_handler = RequestMiddleware(
             traced_application(app.asgi_handler),
             self._clock,
             new_id=lambda: self._random_bytes(8).hex(),
@@ -191,7 +191,7 @@ async def _engine(
     pipelines: Mapping[str, Pipeline],
     clock: Clock,
     random_bytes: Callable[[int], bytes],
-    meter: Meter,
+    meter: Telemetry,
     *,
     work: bool,
 ) -> AsyncIterator[JobService]:

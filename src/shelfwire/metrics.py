@@ -10,8 +10,8 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from shelfwire.jobs.meter import Standing
 from shelfwire.jobs.service import JobService
+from shelfwire.jobs.telemetry import Stats
 from shelfwire.protocol.job import JobState, Status
 
 COMMIT_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -27,7 +27,7 @@ class Metrics(Collector):
 
     def __init__(self, pipelines: Iterable[str]) -> None:
         self._pipelines = sorted(pipelines)
-        self._standing: Standing | None = None
+        self._standing: Stats | None = None
         self._registry = registry = CollectorRegistry(auto_describe=True)
         ProcessCollector(registry=registry)
         self._commits = Histogram(
@@ -91,7 +91,7 @@ class Metrics(Collector):
             if count:
                 self._tokens.labels(direction).inc(count)
 
-    def render(self, standing: Standing, accept: str) -> tuple[bytes, str]:
+    def render(self, standing: Stats, accept: str) -> tuple[bytes, str]:
         """Return all figures, and their content type.
 
         Args:
@@ -124,7 +124,7 @@ class Metrics(Collector):
             followers.add_metric([transport], count)
         queue_age.add_metric([], standing.queue_age)
         stalled.add_metric([], standing.stalled)
-        told.add_metric([], standing.told_bytes)
+        told.add_metric([], standing.sent_bytes)
         yield from (queue_age, followers, stalled, told)
 
     @staticmethod
@@ -140,7 +140,7 @@ class Metrics(Collector):
             GaugeMetricFamily(
                 "shelfwire_stalled_jobs", "Running jobs of this node that have recorded nothing for long."
             ),
-            CounterMetricFamily("shelfwire_told_bytes", "Bytes of messages that followers of this node were told."),
+            CounterMetricFamily("shelfwire_sent_bytes", "Bytes of messages that followers of this node were told."),
         )
 
 

@@ -12,7 +12,8 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from shelfwire.errors import ShelfwireError
-from shelfwire.jobs.context import Job, Pipeline
+from shelfwire.jobs.job import Job
+from shelfwire.jobs.pipeline import Pipeline
 
 try:
     from opentelemetry import propagate, trace

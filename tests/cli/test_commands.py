@@ -16,8 +16,8 @@ import pytest
 
 from shelfwire import __version__
 from shelfwire.cli import main
+from shelfwire.cli.embedded_server import start as start_server
 from shelfwire.cli.errors import CommandError, Exit
-from shelfwire.cli.inside import start as start_server
 from shelfwire.settings import Settings
 
 from .conftest import EXPORT, ROOT, TIMEOUT, Shelfwire, entries

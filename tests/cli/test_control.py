@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from shelfwire.cli.connect import Place
-from shelfwire.cli.jobs_file import Entry, JobsFile, now
-from shelfwire.cli.visit import Visit
-from shelfwire.client import JobRef
+from shelfwire.cli.job_session import JobSession
+from shelfwire.cli.jobs_file import JobsFile, KnownJob, now
+from shelfwire.client import JobHandle
 from tests.servers import UNMEASURED
 
 from .conftest import EXPORT, MANY, Shelfwire, Start, ended, entries, read_line, read_until
@@ -163,9 +163,9 @@ def test_an_api_key_comes_from_the_environment(start: Start, shelfwire: Shelfwir
 def test_a_token_that_replaces_another_is_kept_with_the_time_of_its_end(tmp_path: Path) -> None:
     told: list[str] = []
     jobs_file = JobsFile(tmp_path / "state", told.append)
-    entry = Entry(job_id="aa11", token="old", file="books.csv", created=now(), server="http://127.0.0.1:1")
+    entry = KnownJob(job_id="aa11", token="old", file="books.csv", created=now(), server="http://127.0.0.1:1")
     jobs_file.put(entry)
-    visit = Visit(Place(entry.server, None), jobs_file, as_json=False)
+    visit = JobSession(Place(entry.server, None), jobs_file, as_json=False)
     visit._entry = entry
-    visit._keep_token(JobRef("aa11", "new", 12345))
-    assert (jobs_file.find("aa11").ref, told) == (JobRef("aa11", "new", 12345), [])
+    visit._keep_token(JobHandle("aa11", "new", 12345))
+    assert (jobs_file.find("aa11").ref, told) == (JobHandle("aa11", "new", 12345), [])

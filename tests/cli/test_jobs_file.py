@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from shelfwire.cli.errors import CommandError, Exit
-from shelfwire.cli.jobs_file import KEPT_MS, Entry, JobsFile, default_folder, now
+from shelfwire.cli.jobs_file import KEPT_MS, JobsFile, KnownJob, default_folder, now
 
 
 class Warnings(list[str]):
@@ -26,8 +26,8 @@ def jobs_file(tmp_path: Path, told: Warnings) -> JobsFile:
     return JobsFile(tmp_path / "state", told.append)
 
 
-def entry(job_id: str, *, age: int = 0, server: str | None = "http://127.0.0.1:1") -> Entry:
-    return Entry(job_id=job_id, token="secret-" + job_id, file="books.csv", created=now() - age, server=server)
+def entry(job_id: str, *, age: int = 0, server: str | None = "http://127.0.0.1:1") -> KnownJob:
+    return KnownJob(job_id=job_id, token="secret-" + job_id, file="books.csv", created=now() - age, server=server)
 
 
 def test_a_jobs_file_is_readable_by_its_owner_only(jobs_file: JobsFile) -> None:

@@ -9,11 +9,19 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from shelfwire.cli.bar import LISTED, Bar
-from shelfwire.cli.jobs_file import Entry
+from shelfwire.cli.jobs_file import KnownJob
 from shelfwire.cli.listing import Known, print_lines, print_table, to_json
+from shelfwire.cli.progress_summary import Ending, Failure, ProgressSummary, clean, failure_of
 from shelfwire.cli.show import JsonLines, Lines
-from shelfwire.cli.tally import Ending, Failure, Tally, clean, failure_of
-from shelfwire.protocol.messages import JobComplete, JobError, JobProgress, JobStarted, Message, Metadata, Payload
+from shelfwire.protocol.messages import (
+    JobComplete,
+    JobError,
+    JobProgress,
+    JobStarted,
+    Message,
+    Metadata,
+    Payload,
+)
 
 ROWS = 50_000
 
@@ -26,8 +34,8 @@ def progress(done: int, at: int, title: str = "Dune", eta: int | None = None) ->
     return message(JobProgress(processed_count=done, total_count=ROWS, current_title=title, eta_seconds=eta), at)
 
 
-def known_entry(job_id: str, *, server: str | None = None, data: str | None = None) -> Entry:
-    return Entry(job_id=job_id, token="secret", file="books.csv", created=0, server=server, data=data)
+def known_entry(job_id: str, *, server: str | None = None, data: str | None = None) -> KnownJob:
+    return KnownJob(job_id=job_id, token="secret", file="books.csv", created=0, server=server, data=data)
 
 
 STARTED = message(JobStarted(total_count=ROWS, metadata=Metadata(file_name="books.csv")))
@@ -191,14 +199,14 @@ def test_json_is_each_message_and_then_the_outcome() -> None:
 
 
 def test_the_rate_is_that_of_the_last_seconds() -> None:
-    tally = Tally()
+    tally = ProgressSummary()
     for second in range(20):
         tally.take(progress(1000 * second if second < 10 else 9000 + (second - 9) * 10, second * 1000))
     assert tally.rate == 10
 
 
 def test_a_job_that_is_resumed_does_not_count_what_was_done_before() -> None:
-    tally = Tally()
+    tally = ProgressSummary()
     tally.take(progress(40_000, 0))
     assert tally.rate is None
     tally.take(progress(41_000, 1000))
@@ -206,7 +214,7 @@ def test_a_job_that_is_resumed_does_not_count_what_was_done_before() -> None:
 
 
 def test_an_error_leaves_the_counts_as_they_were() -> None:
-    tally = Tally()
+    tally = ProgressSummary()
     tally.take(progress(40_000, 0))
     tally.take(message(JobError(code="E_JOB_CANCELED", message="m", user_message="u", retryable=True)))
     assert tally.position == "40,000 of 50,000 rows"

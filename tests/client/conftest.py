@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from shelfwire.client import Client, Following
-from shelfwire.client.testing import InstantClock
-from shelfwire.client.wire import Wire
+from shelfwire.client.http import HttpClient
+from shelfwire.client.testing.server import InstantClock
 from shelfwire.protocol.messages import Message
 
 MakeClient = Callable[..., Client]
@@ -23,7 +23,7 @@ def clock() -> InstantClock:
 def client_to(clock: InstantClock) -> MakeClient:
     """Makes a client of a wire; the delays are the contract's, without jitter."""
 
-    def make(wire: Wire, **options: Any) -> Client:
+    def make(wire: HttpClient, **options: Any) -> Client:
         return Client(wire=wire, **{"clock": clock, "random_fraction": lambda: 0.0, **options})
 
     return make

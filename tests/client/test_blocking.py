@@ -8,7 +8,7 @@ import pytest
 
 from shelfwire.client import Client, ConnectionLostError, Following, RefusedError
 from shelfwire.client.blocking import BlockingClient, BlockingFollowing
-from shelfwire.client.testing import Complete, Cut, FakeServer, InstantClock, Record, Start
+from shelfwire.client.testing.server import Complete, Cut, FakeServer, InstantClock, Record, Start
 from shelfwire.errors import Code
 
 STORY = (Start(2), Record("Dune"), Cut(), Record("Emma", error=Code.DUPLICATE), Complete("Added a book"))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shelfwire.client import Client, ConnectionLostError, JobRef, RefusedError
+from shelfwire.client import Client, ConnectionLostError, JobHandle, RefusedError
 from shelfwire.errors import Code
 from shelfwire.protocol.messages import JobComplete, JobProgress, Message
 from tests.live import MakeServer, Server, live_server
@@ -19,9 +19,9 @@ def client_of(server: Server, delays: tuple[float, ...] = SOON) -> Client:
     return Client(server.url, delays=delays, random_fraction=lambda: 0.0)
 
 
-async def gated_job(server: Server) -> JobRef:
+async def gated_job(server: Server) -> JobHandle:
     created = await server.submit()
-    return JobRef(created["jobId"], created["token"])
+    return JobHandle(created["jobId"], created["token"])
 
 
 async def test_a_file_is_imported_followed_to_its_end_and_its_failures_read(make_server: MakeServer) -> None:
@@ -78,7 +78,7 @@ async def test_a_server_that_comes_back_is_followed_on_without_going_back(tmp_pa
     waits: list[float] = []
     restart = asyncio.Event()
 
-    async def follow(client: Client, job: JobRef) -> None:
+    async def follow(client: Client, job: JobHandle) -> None:
         async for message in client.follow(job, on_wait=waits.append):
             told.append(message)
             if isinstance(message.payload, JobProgress) and message.payload.processed_count == 4:
@@ -120,7 +120,7 @@ async def test_when_every_try_fails_it_says_that_the_job_goes_on(make_server: Ma
 
 async def test_a_refusal_is_final_and_carries_the_servers_words(make_server: MakeServer) -> None:
     async with make_server(gated=True) as server, client_of(server) as client:
-        job = JobRef((await gated_job(server)).job_id, "wrong")
+        job = JobHandle((await gated_job(server)).job_id, "wrong")
         for asking in (client.state(job), anext(client.follow(job)), anext(client.results(job))):
             with pytest.raises(RefusedError) as refused:
                 await asking
@@ -158,11 +158,11 @@ async def test_an_error_that_is_no_problem_document_is_still_an_error(body: byte
     head = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(body)
     async with odd_server(lambda _: head + body) as url, Client(url) as client:
         with pytest.raises(RefusedError, match="502") as refused:
-            await client.state(JobRef("j", "t"))
+            await client.state(JobHandle("j", "t"))
     assert refused.value.code == Code.INTERNAL
 
 
 async def test_a_server_that_hangs_up_during_the_handshake_is_tried_again() -> None:
     async with odd_server(lambda _: b"") as url, Client(url, delays=(0.0, 0.0)) as client:
         with pytest.raises(ConnectionLostError):
-            await anext(client.follow(JobRef("j", "t")))
+            await anext(client.follow(JobHandle("j", "t")))

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from shelfwire.client import ConnectionLostError, JobRef, RefusedError, Upload
-from shelfwire.client.testing import Complete, FakeServer, InstantClock, Record, Start, problem
-from shelfwire.client.wire import Answer, CutError, UnreachableError
+from shelfwire.client import ConnectionLostError, JobHandle, RefusedError, Upload
+from shelfwire.client.http import CutError, Response, UnreachableError
+from shelfwire.client.testing.server import Complete, FakeServer, InstantClock, Record, Start, problem
 from shelfwire.errors import Code, ShelfwireError
 
 from .conftest import MakeClient
@@ -44,7 +44,7 @@ async def test_an_answer_that_stays_lost_is_given_up(client_to: MakeClient) -> N
 
 async def test_a_gateway_that_lost_the_server_counts_as_a_lost_answer(client_to: MakeClient) -> None:
     server = FakeServer()
-    server.will.append(Answer(504, {}, b"<html>Gateway timeout</html>"))
+    server.will.append(Response(504, {}, b"<html>Gateway timeout</html>"))
     await client_to(server).start("csv_import", json={})
     assert len(server.jobs) == 1
 
@@ -77,7 +77,7 @@ async def test_too_many_jobs_say_when_to_come_back(client_to: MakeClient) -> Non
 )
 async def test_a_wild_retry_after_does_no_harm(client_to: MakeClient, header: str, seconds: int | None) -> None:
     server = FakeServer()
-    server.will.append(Answer(429, {"retry-after": header}, b""))
+    server.will.append(Response(429, {"retry-after": header}, b""))
     with pytest.raises(RefusedError) as refused:
         await client_to(server).start("csv_import", json={})
     assert refused.value.retry_after == seconds
@@ -85,7 +85,7 @@ async def test_a_wild_retry_after_does_no_harm(client_to: MakeClient, header: st
 
 async def test_a_moved_server_is_an_error_and_no_answer(client_to: MakeClient) -> None:
     server = FakeServer()
-    server.will.append(Answer(301, {"location": "https://elsewhere"}, b""))
+    server.will.append(Response(301, {"location": "https://elsewhere"}, b""))
     with pytest.raises(RefusedError, match="301"):
         await client_to(server).start("csv_import", json={})
 
@@ -150,7 +150,7 @@ async def test_an_input_that_would_not_arrive_is_refused_before_it_is_sent(clien
 @pytest.mark.parametrize("secret", ["s3cret\n", " s3cret", "s3cret\x00", "s3crét", ""])
 async def test_a_secret_that_cannot_be_one_is_told_of_and_not_told(client_to: MakeClient, secret: str) -> None:
     server = FakeServer()
-    job = JobRef(server.add().job_id, secret)
+    job = JobHandle(server.add().job_id, secret)
     client = client_to(server)
     calls: dict[str, list[Awaitable[Any]]] = {
         "token": [client.state(job), client.follow(job).run(), client.retry(job)],
@@ -168,7 +168,7 @@ async def test_a_secret_that_cannot_be_one_is_told_of_and_not_told(client_to: Ma
 
 async def test_an_id_from_elsewhere_leads_to_no_other_route(client_to: MakeClient) -> None:
     server = FakeServer()
-    job, client = JobRef("../../health/live?a=b", "a-token"), client_to(server)
+    job, client = JobHandle("../../health/live?a=b", "a-token"), client_to(server)
     await client.start("../x?c=d", json={})
     for attempt in (client.state(job), client.retry(job)):
         with pytest.raises(RefusedError):
@@ -193,13 +193,13 @@ async def test_an_id_from_elsewhere_leads_to_no_other_route(client_to: MakeClien
 async def test_an_answer_without_a_job_is_an_error_of_the_clients_own(client_to: MakeClient, data: bytes) -> None:
     server = FakeServer()
     client = client_to(server)
-    server.will.append(Answer(202, {}, b'{"data": %s}' % data))
+    server.will.append(Response(202, {}, b'{"data": %s}' % data))
     with pytest.raises(RefusedError, match="not a shelfwire server") as refused:
         await client.start("csv_import", json={})
     assert "s3cret" not in repr(refused.value)
     job = server.add()
     if b"5" not in data:  # a token is asked for by the job's id, and needs none in the answer
-        server.will.append(Answer(200, {}, b'{"data": %s}' % data))
+        server.will.append(Response(200, {}, b'{"data": %s}' % data))
         with pytest.raises(RefusedError, match="not a shelfwire server"):
             await client.rotate(job)
 
@@ -221,8 +221,8 @@ async def test_an_export_that_is_refused_is_an_error_and_no_file(client_to: Make
     server = FakeServer()
     job = server.add()
     with pytest.raises(RefusedError):
-        await anext(client_to(server).export(JobRef(job.job_id, "wrong")))
+        await anext(client_to(server).export(JobHandle(job.job_id, "wrong")))
 
 
 def test_a_reference_to_a_job_does_not_show_its_token() -> None:
-    assert "secret" not in f"{JobRef('a-job', 'secret')} {JobRef('a-job', 'secret')!r}"
+    assert "secret" not in f"{JobHandle('a-job', 'secret')} {JobHandle('a-job', 'secret')!r}"

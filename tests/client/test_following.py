@@ -9,21 +9,40 @@ from typing import Any
 
 import pytest
 
-from shelfwire.client import Client, ConnectionLostError, JobRef, RefusedError
-from shelfwire.client.testing import Complete, Cut, Fail, FakeServer, InstantClock, Record, Say, Start, Step, problem
-from shelfwire.client.wire import Answer, CutError, Event, Request, Socket, UnreachableError, UntrustedError
+from shelfwire.client import Client, ConnectionLostError, JobHandle, RefusedError
+from shelfwire.client.http import (
+    CutError,
+    Event,
+    Request,
+    Response,
+    Socket,
+    UnreachableError,
+    UntrustedError,
+)
+from shelfwire.client.testing.server import (
+    Complete,
+    Cut,
+    Fail,
+    FakeServer,
+    InstantClock,
+    Record,
+    Say,
+    Start,
+    Step,
+    problem,
+)
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.protocol.follow import Transport
 from shelfwire.protocol.messages import JobComplete, JobError, JobProgress, Message, SyncRequest
+from shelfwire.protocol.reconnect import Transport
 
 from .conftest import MakeClient, begun
 
 STORY: tuple[Step, ...] = (Start(2), Record("Dune"), Record("Emma"), Complete("Added 2 books"))
-BAD_GATEWAY = Answer(502, {}, b"<html>Bad gateway</html>")
+BAD_GATEWAY = Response(502, {}, b"<html>Bad gateway</html>")
 EVERY = [(transport.value,) for transport in Transport]
 
 
-async def told(client: Client, job: JobRef, **options: Any) -> list[Message]:
+async def told(client: Client, job: JobHandle, **options: Any) -> list[Message]:
     return [message async for message in client.follow(job, **options)]
 
 
@@ -163,7 +182,7 @@ async def test_a_refusal_ends_it_at_once(
 
 async def test_a_401_is_final_whoever_says_it(client_to: MakeClient, clock: InstantClock) -> None:
     server = FakeServer()
-    server.will.append(Answer(401, {}, b"who are you?"))
+    server.will.append(Response(401, {}, b"who are you?"))
     with pytest.raises(RefusedError) as refused:
         await told(client_to(server), server.add(*STORY))
     assert (refused.value.status, clock.waits) == (401, [])
@@ -201,16 +220,16 @@ async def test_a_busy_server_is_tried_again_by_the_same_way(
 @pytest.mark.parametrize(
     "answer",
     [
-        Answer(200, {}, b"<html>Log in to the hotel network</html>"),
-        Answer(403, {}, b"Upgrades are not allowed here"),
-        Answer(404, {}, b""),
-        Answer(426, {}, problem(ShelfwireError(Code.INVALID_REQUEST)).body),
+        Response(200, {}, b"<html>Log in to the hotel network</html>"),
+        Response(403, {}, b"Upgrades are not allowed here"),
+        Response(404, {}, b""),
+        Response(426, {}, problem(ShelfwireError(Code.INVALID_REQUEST)).body),
         BAD_GATEWAY,
     ],
     ids=lambda answer: str(answer.status),
 )
 async def test_a_proxy_that_refuses_the_upgrade_is_passed_by_without_a_wait(
-    client_to: MakeClient, clock: InstantClock, answer: Answer
+    client_to: MakeClient, clock: InstantClock, answer: Response
 ) -> None:
     server = FakeServer()
     server.will.append(answer)
@@ -269,20 +288,20 @@ async def test_a_server_that_cannot_wait_is_not_asked_without_pause(client_to: M
     client = client_to(server, transports=("polling",))
     following = client.follow(job)
     await anext(following)
-    state = Answer(200, {}, b'{"data":' + _document(server, job) + b"}")
+    state = Response(200, {}, b'{"data":' + _document(server, job) + b"}")
     server.will.extend([state, state])
     rest = [message async for message in following]
     assert rest[-1].terminal
     assert clock.waits == [2, 2]
 
 
-def _document(server: FakeServer, job: JobRef) -> bytes:
+def _document(server: FakeServer, job: JobHandle) -> bytes:
     return json.dumps(server.jobs[job.job_id].document()).encode()
 
 
 async def test_another_page_in_the_servers_place_is_not_taken_for_a_state(client_to: MakeClient) -> None:
     server = FakeServer()
-    server.will.extend([Answer(200, {}, b"<html>hello</html>")] * 6)
+    server.will.extend([Response(200, {}, b"<html>hello</html>")] * 6)
     with pytest.raises(ConnectionLostError, match="not a shelfwire server"):
         await told(client_to(server, transports=("polling",)), server.add(*STORY))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shelfwire.client import Client, JobRef, RefusedError, Transport
+from shelfwire.client import Client, JobHandle, RefusedError, Transport
 from shelfwire.client.blocking import BlockingClient
 from shelfwire.errors import Code
 from shelfwire.protocol.messages import JobComplete, JobError, JobProgress, Message
@@ -20,12 +20,12 @@ TRANSPORTS = [transport.value for transport in Transport]
 KEY = Secret("a-key-of-sixteen-characters")
 
 
-async def gated_job(server: Server) -> JobRef:
+async def gated_job(server: Server) -> JobHandle:
     created = await server.submit()
-    return JobRef(created["jobId"], created["token"])
+    return JobHandle(created["jobId"], created["token"])
 
 
-async def heard(client: Client, job: JobRef) -> list[Message]:
+async def heard(client: Client, job: JobHandle) -> list[Message]:
     return [message async for message in client.follow(job)]
 
 
@@ -186,7 +186,7 @@ async def test_a_token_that_ends_during_a_follow_is_replaced_in_time(make_server
     async with make_server(gated=True) as server, Client(server.url, transports=(transport,)) as client:
         job = await gated_job(server)
         short = await client.new_token(job, scopes=["watch", "control"], expires_in=1)
-        kept = asyncio.Queue[JobRef]()
+        kept = asyncio.Queue[JobHandle]()
         following = client.follow(short, on_token=kept.put)
         await anext(following)
         new = await kept.get()

@@ -6,8 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfwire.client import Client, Transport
-from shelfwire.client.testing import Complete, Cut, Fail, FakeServer, InstantClock, Record, Say, Start, Step
-from shelfwire.client.wire import Answer, CutError, UnreachableError, WireError
+from shelfwire.client.http import CutError, NetworkError, Response, UnreachableError
+from shelfwire.client.testing.server import (
+    Complete,
+    Cut,
+    Fail,
+    FakeServer,
+    InstantClock,
+    Record,
+    Say,
+    Start,
+    Step,
+)
 from shelfwire.errors import Code
 from shelfwire.protocol.feed import Due
 from shelfwire.protocol.messages import Message, encode
@@ -15,9 +25,9 @@ from tests.story import legal_story
 
 TOTAL = 6
 MIDDLE = [Record("Dune"), Record("?", error=Code.ROW_INVALID), Say("Looking closely…"), Cut()]
-TROUBLE: list[Answer | WireError] = [
-    Answer(502, {}, b"<html>Bad gateway</html>"),
-    Answer(426, {}, b""),
+TROUBLE: list[Response | NetworkError] = [
+    Response(502, {}, b"<html>Bad gateway</html>"),
+    Response(426, {}, b""),
     CutError("reset"),
     UnreachableError("refused"),
 ]
@@ -33,7 +43,7 @@ steps = st.lists(st.sampled_from(MIDDLE), max_size=10).filter(
     trouble=st.dictionaries(st.integers(0, 12), st.sampled_from([*TROUBLE, "other network"]), max_size=4),
 )
 def test_a_follow_through_any_trouble_is_one_legal_story(
-    middle: list[Step], ending: Step, allowed: list[Transport], trouble: dict[int, Answer | WireError | str]
+    middle: list[Step], ending: Step, allowed: list[Transport], trouble: dict[int, Response | NetworkError | str]
 ) -> None:
     async def follow() -> list[Message]:
         client = Client(wire=server, clock=InstantClock(), transports=allowed, random_fraction=lambda: 0.0)

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from shelfwire.client import Client, JobRef, RefusedError, Upload
-from shelfwire.client.testing import Complete, Cut, Fail, FakeServer, InstantClock, Record, Say, Start
-from shelfwire.client.wire import CutError
+from shelfwire.client import Client, JobHandle, RefusedError, Upload
+from shelfwire.client.http import CutError
+from shelfwire.client.testing.server import Complete, Cut, Fail, FakeServer, InstantClock, Record, Say, Start
 from shelfwire.errors import Code
 from shelfwire.protocol.messages import JobError, JobProgress, Metadata
 
@@ -26,7 +26,7 @@ async def outcome(asking: Awaitable[Any]) -> Any:
     match answer:
         case {"status": status}:
             return str(status)
-        case JobRef():
+        case JobHandle():
             return "a token"
         case _:
             return answer
@@ -42,9 +42,9 @@ async def life_after_the_end(client: Client, path: Path) -> list[Any]:
         client.resume(job),
         client.retry(job),
         client.state(job),
-        client.state(JobRef(job.job_id, "wrong")),
-        client.state(JobRef("00000000-0000-0000-0000-000000000009", job.token)),
-        client.follow(JobRef(job.job_id, "wrong")).run(),
+        client.state(JobHandle(job.job_id, "wrong")),
+        client.state(JobHandle("00000000-0000-0000-0000-000000000009", job.token)),
+        client.follow(JobHandle(job.job_id, "wrong")).run(),
         client.new_token(job, scopes=["watch"]),
         client.rotate(job),
         client.delete(job),

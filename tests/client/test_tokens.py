@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from shelfwire.client import JobRef, RefusedError
-from shelfwire.client.testing import Complete, FakeServer, Record, Start, problem
-from shelfwire.client.wire import CutError
+from shelfwire.client import JobHandle, RefusedError
+from shelfwire.client.http import CutError
+from shelfwire.client.testing.server import Complete, FakeServer, Record, Start, problem
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.testing import FakeClock
 
@@ -26,15 +26,15 @@ def hands() -> FakeClock:
     return FakeClock()
 
 
-def expiring(server: FakeServer, clock: FakeClock, seconds: int = HOUR) -> JobRef:
+def expiring(server: FakeServer, clock: FakeClock, seconds: int = HOUR) -> JobHandle:
     job = server.add(Start(1))
-    return JobRef(job.job_id, job.token, clock.now() + seconds * 1000)
+    return JobHandle(job.job_id, job.token, clock.now() + seconds * 1000)
 
 
 async def test_a_token_about_to_end_is_replaced_and_the_caller_told(client_to: MakeClient, hands: FakeClock) -> None:
     server = FakeServer()
     job = expiring(server, hands)
-    told: list[JobRef] = []
+    told: list[JobHandle] = []
     async with client_to(server, clock=hands).follow(job, on_token=told.append) as following:
         await anext(following)
         hands.advance(HOUR - 61)
@@ -54,7 +54,7 @@ async def test_the_callback_may_be_a_coroutine_and_the_next_connection_shows_the
 ) -> None:
     server = FakeServer()
     job = expiring(server, hands)
-    kept = asyncio.Queue[JobRef]()
+    kept = asyncio.Queue[JobHandle]()
     async with client_to(server, clock=hands).follow(job, on_token=kept.put) as following:
         await anext(following)
         hands.advance(HOUR - 60)
@@ -70,7 +70,7 @@ async def test_a_lost_replacement_is_asked_for_again_before_it_is_too_late(
     client_to: MakeClient, hands: FakeClock
 ) -> None:
     server = FakeServer()
-    told: list[JobRef] = []
+    told: list[JobHandle] = []
     job = expiring(server, hands)
     async with client_to(server, clock=hands).follow(job, on_token=told.append) as following:
         await anext(following)
@@ -110,7 +110,7 @@ async def test_a_token_that_has_ended_is_not_replaced(client_to: MakeClient, han
 async def test_what_on_token_raises_reaches_who_iterates(client_to: MakeClient, hands: FakeClock) -> None:
     server = FakeServer()
 
-    def full(_: JobRef) -> None:
+    def full(_: JobHandle) -> None:
         raise OSError("No space left on device")
 
     async with client_to(server, clock=hands).follow(expiring(server, hands), on_token=full) as following:

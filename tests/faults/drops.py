@@ -25,10 +25,10 @@ import msgspec
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from shelfwire.client import Client, JobRef, RefusedError
+from shelfwire.client import Client, JobHandle, RefusedError
 from shelfwire.errors import Code
 from shelfwire.protocol.messages import JobComplete, JobError, Message, decode
-from shelfwire.stores.sqlite import DATABASE_NAME
+from shelfwire.stores.sqlite.store import DATABASE_NAME
 from tests.faults.plans import Fault, Plan, random_plan
 from tests.faults.scripted import Script, Shape
 from tests.faults.seats import NETWORKS, Seat, make_client
@@ -152,7 +152,7 @@ class Lane:
             assert wire.endings <= {ending}, f"another ending on the wire: {wire.endings}"
         self._count(script, seats)
 
-    async def _wish(self, script: Script, follower: Seat, job: JobRef) -> None:
+    async def _wish(self, script: Script, follower: Seat, job: JobHandle) -> None:
         await follower.midway.wait()
         match script.shape:
             case Shape.CANCEL:
@@ -166,14 +166,14 @@ class Lane:
                     if error.code != Code.JOB_STATE:  # it had ended before, while the follower was away
                         raise
 
-    async def _create(self, script: Script) -> JobRef:
+    async def _create(self, script: Script) -> JobHandle:
         path = self._folder / f"{script.name}.json"
         path.write_bytes(msgspec.json.encode(script))
         job = await self._control.import_csv(path)
         path.unlink()
         return job
 
-    def _stored(self, job: JobRef) -> str:
+    def _stored(self, job: JobHandle) -> str:
         with contextlib.closing(sqlite3.connect(self._folder / "data" / DATABASE_NAME)) as connection:
             (ending,) = connection.execute("select message from ending where job_id = ?", [job.job_id]).fetchone()
         return str(ending)
@@ -194,7 +194,7 @@ class Lane:
                     tally.struck[f"{link.plan.fault}, {link.plan.moment}"] += 1
 
 
-async def _attach(seat: Seat, job: JobRef, event: asyncio.Event | None) -> None:
+async def _attach(seat: Seat, job: JobHandle, event: asyncio.Event | None) -> None:
     if event is not None:
         await event.wait()
     await seat.follow(job)

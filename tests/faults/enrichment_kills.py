@@ -19,8 +19,8 @@ import msgspec
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from shelfwire.client import Client, JobRef
-from tests.catalogues import GOOGLE_BOOKS, OPEN_LIBRARY, Catalogues, dice, library
+from shelfwire.client import Client, JobHandle
+from tests.books.fake_services import GOOGLE_BOOKS, OPEN_LIBRARY, Catalogues, dice, library
 from tests.servers import Server
 
 BOOKS: Final = 300
@@ -105,15 +105,15 @@ async def _one_job(server: Server, services: Catalogues, choice: random.Random, 
     _check(services, books, recorded)
 
 
-async def _submit(url: str, books: list[dict[str, str]]) -> JobRef:
+async def _submit(url: str, books: list[dict[str, str]]) -> JobHandle:
     async with httpx2.AsyncClient() as http:
         response = await http.post(f"{url}/api/pipelines/batch_enrichment/jobs", json={"books": books})
     assert response.status_code == 202, response.text
     created = response.json()["data"]
-    return JobRef(created["jobId"], created["token"])
+    return JobHandle(created["jobId"], created["token"])
 
 
-async def _recorded(client: Client, job: JobRef, count: int) -> list[dict[str, Any]]:
+async def _recorded(client: Client, job: JobHandle, count: int) -> list[dict[str, Any]]:
     """The items that a running job shows: those before the first that is missing."""
     found = []
     async with asyncio.timeout(JOB_SECONDS):

@@ -22,7 +22,7 @@ if __name__ == "__main__":
 
 from examples.make_library import write_library
 
-from shelfwire.client import Client, JobRef
+from shelfwire.client import Client, JobHandle
 from shelfwire.protocol.messages import JobComplete, JobError, JobProgress
 from tests.faults.witness import Witness
 from tests.servers import Server
@@ -77,7 +77,7 @@ def make_file(path: Path, seed: int, rows: int = ROWS) -> Path:
     return path
 
 
-async def outcome(client: Client, job: JobRef) -> Truth:
+async def outcome(client: Client, job: JobHandle) -> Truth:
     """Read what an ended import came to, and check that it adds up."""
     state = await client.state(job)
     assert state["status"] == "complete", state
@@ -103,7 +103,7 @@ async def undisturbed(url: str, path: Path) -> Truth:
     return truth
 
 
-async def follow_with_client(client: Client, job: JobRef) -> None:
+async def follow_with_client(client: Client, job: JobHandle) -> None:
     """Follow with the library's own client, which must show the same: nothing taken back, one start, one ending."""
     shown, started, endings = 0, 0, 0
     async for message in client.follow(job):
@@ -166,7 +166,7 @@ class Killer:
         self._tally.frames += witness.frames
         self._tally.most_attempts = max(self._tally.most_attempts, state["attempt"])
 
-    async def _one_kill(self, witness: Witness, client: Client, job: JobRef) -> bool:
+    async def _one_kill(self, witness: Witness, client: Client, job: JobHandle) -> bool:
         goal = witness.processed + self._dice.randint(1, STRIDE)
         await witness.sees(lambda: witness.processed >= goal or witness.ending is not None)
         await asyncio.sleep(self._dice.uniform(0, TICK))

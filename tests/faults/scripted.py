@@ -12,7 +12,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.jobs.context import Job
+from shelfwire.jobs.job import Job
 from tests.servers import serve
 
 FAILS_EVERY: Final = 7

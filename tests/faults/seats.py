@@ -8,11 +8,11 @@ from typing import Final, Self
 
 import msgspec
 
-from shelfwire.client import Client, JobRef
-from shelfwire.client import network as networks
-from shelfwire.protocol.follow import Transport
+from shelfwire.client import Client, JobHandle
+from shelfwire.client import http_client as networks
 from shelfwire.protocol.job import Status
 from shelfwire.protocol.messages import JobProgress, Message
+from shelfwire.protocol.reconnect import Transport
 from tests.faults.pieces import Piece
 from tests.faults.plans import Plan
 from tests.faults.proxy import Link, Proxy
@@ -24,7 +24,7 @@ HANDSHAKE_SECONDS: Final = 1.0
 
 def make_client(url: str, delays: tuple[float, ...], transports: Sequence[Transport] = tuple(Transport)) -> Client:
     """The client under test; it gives up a stream that does not flow as much sooner as it reconnects sooner."""
-    wire = networks.Network(url, handshake=HANDSHAKE_SECONDS)
+    wire = networks.NetworkHttpClient(url, handshake=HANDSHAKE_SECONDS)
     return Client(url, wire=wire, transports=transports, delays=delays, random_fraction=lambda: 0.0)
 
 
@@ -114,7 +114,7 @@ class Seat:
         """The connections since then."""
         return self._proxy.links[self._first :]
 
-    async def follow(self, job: JobRef) -> None:
+    async def follow(self, job: JobHandle) -> None:
         """Follow the job to its ending."""
         async for message in (await self._client()).follow(job):
             self.told.append(message)

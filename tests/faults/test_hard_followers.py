@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from shelfwire.client import Client, JobRef
-from shelfwire.fast_socket import QUEUED_BYTES, FastSocket
+from shelfwire.client import Client, JobHandle
 from shelfwire.jobs.hub import Hub
-from shelfwire.protocol.follow import Transport
 from shelfwire.protocol.messages import JobProgress, Message, encode
+from shelfwire.protocol.reconnect import Transport
+from shelfwire.server.ws_protocol import QUEUED_BYTES, WebSocketProtocol
 from tests.faults.plans import Fault, Moment, Plan
 from tests.faults.proxy import Planner, Proxy
 from tests.live import MakeServer, Server
@@ -35,9 +35,9 @@ def client_at(url: str, transport: Transport = Transport.WEBSOCKET) -> Client:
     return Client(url, transports=[transport], delays=SOON, random_fraction=lambda: 0.0)
 
 
-async def job_at(server: Server) -> JobRef:
+async def job_at(server: Server) -> JobHandle:
     created = await server.submit()
-    return JobRef(created["jobId"], created["token"])
+    return JobHandle(created["jobId"], created["token"])
 
 
 def followers(server: Server) -> int:
@@ -45,9 +45,9 @@ def followers(server: Server) -> int:
     return hub.followers
 
 
-def server_sockets() -> list[FastSocket]:
+def server_sockets() -> list[WebSocketProtocol]:
     """The server's ends of the sockets that are open now."""
-    found = [one for one in gc.get_objects() if type(one) is FastSocket]
+    found = [one for one in gc.get_objects() if type(one) is WebSocketProtocol]
     return [one for one in found if not one.transport.is_closing()]
 
 
@@ -56,11 +56,11 @@ async def until(truth: Callable[[], bool]) -> None:
         await asyncio.sleep(0)
 
 
-async def told(client: Client, job: JobRef) -> list[Message]:
+async def told(client: Client, job: JobHandle) -> list[Message]:
     return [message async for message in client.follow(job)]
 
 
-async def told_step_by_step(server: Server, job: JobRef, steps: int) -> list[Message]:
+async def told_step_by_step(server: Server, job: JobHandle, steps: int) -> list[Message]:
     """Follow directly and let the job take its next step only when the last one was told; then let it end."""
     messages: list[Message] = []
     async with client_at(server.url) as client:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import msgspec
 
-from shelfwire.client import Client, JobRef
+from shelfwire.client import Client, JobHandle
 from shelfwire.protocol.job import JobState
-from shelfwire.stores.sqlite import DATABASE_NAME
+from shelfwire.stores.sqlite.store import DATABASE_NAME
 from tests.faults import kills
 from tests.faults.witness import Witness
 from tests.servers import Server
@@ -41,7 +41,13 @@ async def test_a_server_told_to_stop_closes_with_1012_and_hands_its_job_back_wit
             await witness.sees(lambda: bool(witness.closes))
             assert (status, witness.closes, witness.ending) == (0, [1012], None)
             row = _row(server, tmp_path / "data", job)
-            assert (row.status, row.attempt, row.strikes, row.barren, row.lease_until) == ("queued", 1, 0, 0, 0)
+            assert (row.status, row.attempt, row.error_count, row.fruitless_claims, row.lease_until) == (
+                "queued",
+                1,
+                0,
+                0,
+                0,
+            )
             assert witness.processed <= row.processed < kills.ROWS
             await server.start()
     async with Server(tmp_path / "data") as server, Client(server.url) as client:
@@ -71,7 +77,7 @@ async def test_a_server_frozen_for_longer_than_its_lease_ends_its_job_right_and_
         assert late.ending == witness.ending
 
 
-def _row(server: Server, data: Path, job: JobRef) -> JobState:
+def _row(server: Server, data: Path, job: JobHandle) -> JobState:
     assert server.log.exists()
     connection = sqlite3.connect(data / DATABASE_NAME)
     try:

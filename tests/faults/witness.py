@@ -9,7 +9,7 @@ from typing import Any, Final
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from shelfwire.client import JobRef
+from shelfwire.client import JobHandle
 
 RECONNECT_SECONDS: Final = 0.02
 MAX_FRAME: Final = 1024 * 1024
@@ -38,7 +38,7 @@ class Witness:
         closes: how each connection ended; 1006 without a close frame.
     """
 
-    def __init__(self, url: str, job: JobRef) -> None:
+    def __init__(self, url: str, job: JobHandle) -> None:
         self._url = f"ws{url.removeprefix('http')}/ws/progress?jobId={job.job_id}"
         self._job = job
         self._news = asyncio.Event()

@@ -12,17 +12,17 @@ import msgspec
 import pytest
 
 from shelfwire.jobs.committer import Committer
-from shelfwire.jobs.context import Job
-from shelfwire.jobs.ending import concluder, listed
 from shelfwire.jobs.hub import Frame, Hub
+from shelfwire.jobs.job import Job
+from shelfwire.jobs.results import concluder, listed
 from shelfwire.jobs.service import JobService
 from shelfwire.jobs.worker import Worker
 from shelfwire.protocol.job import JobState, Policy, Status
 from shelfwire.protocol.messages import Message, Metadata, decode
-from shelfwire.stores.sqlite import SqliteStore
+from shelfwire.stores.sqlite.store import SqliteStore
 from shelfwire.testing import FakeClock
 
-POLICY = Policy(max_strikes=3)
+POLICY = Policy(max_errors=3)
 Body = Callable[[Job], Awaitable[str]]
 
 

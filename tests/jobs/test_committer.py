@@ -9,10 +9,10 @@ from structlog.testing import capture_logs
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.committer import RETRY_SECONDS, Committer, Draft
 from shelfwire.jobs.store import Change, Committed
-from shelfwire.protocol import attempts, control
 from shelfwire.protocol import job as jobs
+from shelfwire.protocol import owner_transitions, worker_transitions
 from shelfwire.protocol.job import Policy, Status
-from shelfwire.stores.sqlite import SqliteStore
+from shelfwire.stores.sqlite.store import SqliteStore
 from shelfwire.testing import NOW, POLICY, FakeClock, add_job, claim, conclude, encoded
 from tests.live import until
 
@@ -207,7 +207,7 @@ async def test_a_commit_holds_fifty_jobs_and_sixteen_endings_and_the_rest_follow
     for number, draft in enumerate(drafts):
         note(draft, 0)
         if number < 20:
-            draft.closing = lambda state, now: attempts.complete(state, 1, "Done", POLICY, now=now)
+            draft.closing = lambda state, now: worker_transitions.complete(state, 1, "Done", POLICY, now=now)
         committer.mark(draft)
     running = asyncio.create_task(committer.run())
     while len(told.rows) < 60:
@@ -241,7 +241,7 @@ async def test_an_attempt_hears_of_a_cancel_with_its_next_commit(store: Disk) ->
     committer = Committer(store, Told(), POLICY, FakeClock(NOW), interval=0.05)
     draft = await draft_of(store, "job-1")
     draft.stop = lambda: stopped.append(1)
-    await store.request("job-1", lambda state, now: control.cancel(state, POLICY, now=now), NOW)
+    await store.request("job-1", lambda state, now: owner_transitions.cancel(state, POLICY, now=now), NOW)
     committer.mark(draft)
     await committer.commit()
     assert stopped == [1]

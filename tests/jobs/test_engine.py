@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.jobs.context import Job
+from shelfwire.jobs.job import Job
 from shelfwire.protocol.job import Status
 from shelfwire.protocol.messages import JobComplete, JobError, JobProgress, JobStarted, Metadata, clip
 from tests.jobs.conftest import POLICY, MakeEngine
@@ -120,7 +120,7 @@ async def test_a_retryable_error_of_ours_is_tried_again_too(make_engine: MakeEng
 
     async with make_engine(storage_gone) as engine:
         told = await engine.story(await engine.submit())
-    assert len(tries) == POLICY.max_strikes
+    assert len(tries) == POLICY.max_errors
     assert isinstance(told[-1].payload, JobError)
     assert Code.STORAGE_UNAVAILABLE in told[-1].payload.message
 
@@ -183,7 +183,7 @@ async def test_leaving_hands_jobs_back_and_the_next_process_goes_on_where_they_w
         committed = await engine.store.job(job_id)
     assert committed is not None
     left = committed.state
-    assert (left.status, left.strikes, left.barren) == (Status.QUEUED, 0, 0)
+    assert (left.status, left.error_count, left.fruitless_claims) == (Status.QUEUED, 0, 0)
     assert 0 < left.processed < 30_000
     first_indices.clear()
     async with make_engine(until_the_end) as engine:
@@ -272,7 +272,7 @@ async def test_what_followers_cannot_be_told_ends_the_attempt_that_says_it_and_n
                 await step
         return "Done"
 
-    async with make_engine(wild, max_strikes=1) as engine:
+    async with make_engine(wild, max_errors=1) as engine:
         failed, other = [(await engine.story(await engine.submit(data)))[-1].payload for data in (b"wild", b"")]
     assert isinstance(failed, JobError)
     assert failed.code == Code.ATTEMPTS_EXHAUSTED

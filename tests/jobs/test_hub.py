@@ -5,20 +5,20 @@ import pytest
 from shelfwire.jobs import hub as hubs
 from shelfwire.jobs.hub import Frame, Hub
 from shelfwire.jobs.store import Committed
-from shelfwire.protocol import attempts, control
 from shelfwire.protocol import job as jobs
-from shelfwire.protocol.attempts import Advance
+from shelfwire.protocol import owner_transitions, worker_transitions
 from shelfwire.protocol.feed import Due
 from shelfwire.protocol.job import JobState, Policy
 from shelfwire.protocol.messages import Message, encode
+from shelfwire.protocol.worker_transitions import ProgressDelta
 
 POLICY = Policy()
 QUEUED = jobs.create("j", "csv_import", now=1000)
-CLAIMED = attempts.claim(QUEUED, POLICY, now=1000)
+CLAIMED = worker_transitions.claim(QUEUED, POLICY, now=1000)
 
 
 def progress(state: JobState, count: int = 1) -> JobState:
-    return attempts.advance(state, 1, Advance(total=1000, succeeded=count), POLICY, now=2000)
+    return worker_transitions.advance(state, 1, ProgressDelta(total=1000, succeeded=count), POLICY, now=2000)
 
 
 async def test_a_follower_is_told_what_is_published_and_nothing_of_other_jobs() -> None:
@@ -34,7 +34,7 @@ async def test_a_follower_is_told_what_is_published_and_nothing_of_other_jobs() 
 
 async def test_who_follows_the_new_job_of_an_erased_id_hears_nothing_of_the_old_one() -> None:
     hub = Hub()
-    ended = Committed(state=control.delete(QUEUED, POLICY, now=2000), terminal="{}")
+    ended = Committed(state=owner_transitions.delete(QUEUED, POLICY, now=2000), terminal="{}")
     with hub.follow("j") as (slow, offer_old):
         offer_old(Committed(state=QUEUED))
         hub.publish([ended])
@@ -98,7 +98,7 @@ async def test_waiting_followers_wake_and_the_iteration_ends_with_the_ending() -
 
         listening = asyncio.create_task(listen())
         await asyncio.sleep(0)
-        ended = attempts.complete(progress(CLAIMED), 1, "Done", POLICY, now=3000)
+        ended = worker_transitions.complete(progress(CLAIMED), 1, "Done", POLICY, now=3000)
         hub.publish([Committed(state=ended, terminal="the end")])
         assert await listening == [Due.PROGRESS, Due.STARTED, Due.PROGRESS, Due.ENDING]
 
@@ -111,7 +111,7 @@ async def test_a_sync_answers_with_the_state_now_in_the_contracts_words() -> Non
         follower.sync()
         (frame,) = follower.due()
         assert '"userMessage":"Resuming..."' in frame.text
-        ended = attempts.complete(progress(CLAIMED), 1, "Done", POLICY, now=3000)
+        ended = worker_transitions.complete(progress(CLAIMED), 1, "Done", POLICY, now=3000)
         hub.publish([Committed(state=ended, terminal="the end")])
         follower.sync()
         assert [frame.due for frame in follower.due()] == [Due.PROGRESS, Due.ENDING]
@@ -178,7 +178,7 @@ async def test_the_ending_is_told_by_the_task_which_closes_the_connection() -> N
         await anext(frames)
         waiting = asyncio.ensure_future(anext(frames))
         await asyncio.sleep(0)
-        ended = attempts.complete(progress(CLAIMED), 1, "Done", POLICY, now=3000)
+        ended = worker_transitions.complete(progress(CLAIMED), 1, "Done", POLICY, now=3000)
         hub.publish([Committed(state=ended, terminal="the end")])
         assert pipe.taken == []
         assert [(await waiting).due, (await anext(frames)).due] == [Due.PROGRESS, Due.ENDING]

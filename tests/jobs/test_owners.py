@@ -6,13 +6,13 @@ import warnings
 import pytest
 
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.jobs.context import Job
 from shelfwire.jobs.hub import Dismissal
+from shelfwire.jobs.job import Job
 from shelfwire.jobs.service import Token
 from shelfwire.jobs.store import Committed
-from shelfwire.protocol.grants import Scope, digest
 from shelfwire.protocol.job import IllegalTransitionError, Status
 from shelfwire.protocol.messages import JobComplete, JobError, JobProgress, JobStarted, Metadata
+from shelfwire.protocol.tokens import Scope, digest
 from tests.jobs.conftest import Engine, MakeEngine
 from tests.live import until
 
@@ -111,7 +111,7 @@ async def test_a_pause_taken_back_at_once_costs_the_job_nothing(make_engine: Mak
         told = await engine.story(job_id)
         state = (await engine.service.look(job_id)).state
     assert isinstance(told[-1].payload, JobComplete)
-    assert (state.strikes, state.succeeded, state.failed) == (0, 4, 1)
+    assert (state.error_count, state.succeeded, state.failed) == (0, 4, 1)
 
 
 async def test_a_deleted_job_ends_for_its_followers_and_its_pipeline_stops(make_engine: MakeEngine) -> None:

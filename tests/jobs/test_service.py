@@ -3,9 +3,9 @@ import asyncio
 import pytest
 
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.jobs.context import Job
-from shelfwire.protocol.grants import Scope
+from shelfwire.jobs.job import Job
 from shelfwire.protocol.messages import Metadata
+from shelfwire.protocol.tokens import Scope
 from tests.jobs.conftest import POLICY, MakeEngine
 
 

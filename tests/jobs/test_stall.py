@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shelfwire.jobs.context import Job
 from shelfwire.jobs.hub import Frame
-from shelfwire.jobs.stall import Silence
+from shelfwire.jobs.job import Job
+from shelfwire.jobs.stall import StallDetector
 from shelfwire.protocol.job import JobState, Status
 from tests.jobs.conftest import Body, Engine, MakeEngine
 
@@ -129,7 +129,7 @@ async def test_a_stalled_job_can_be_canceled_and_paused_and_is_not_stalled_then(
 
 
 def test_what_a_person_is_told_changes_by_the_minute_and_later_by_the_hour() -> None:
-    silence = Silence(0.0, 45)
+    silence = StallDetector(0.0, 45)
     looks = {second: silence.look(float(second), 0) for second in range(4 * 3600)}
     told = {second: text for second, text in looks.items() if text is not None}
     assert list(told)[:4] == [45, 60, 120, 180]
@@ -143,7 +143,7 @@ def test_what_a_person_is_told_changes_by_the_minute_and_later_by_the_hour() -> 
 
 @given(st.lists(st.tuples(st.floats(0.001, 30), st.booleans()), max_size=60))
 def test_it_speaks_only_after_so_long_a_silence(steps: list[tuple[float, bool]]) -> None:
-    silence, now, moves, since = Silence(0.0, 20), 0.0, 0, 0.0
+    silence, now, moves, since = StallDetector(0.0, 20), 0.0, 0, 0.0
     for seconds, moved in steps:
         now += seconds
         if moved:

@@ -9,9 +9,9 @@ import pytest
 from jsonschema import Draft7Validator
 
 from shelfwire.protocol.asyncapi import asyncapi
-from shelfwire.protocol.closes import CLOSES, FINAL_CLOSE_CODES, CloseCode
+from shelfwire.protocol.close_codes import CLOSES, FINAL_CLOSE_CODES, CloseCode
+from shelfwire.protocol.json_schema import envelope_name
 from shelfwire.protocol.messages import TYPES
-from shelfwire.protocol.schema import envelope_name
 from tests.wire import VECTORS
 
 OFFICIAL = Path(__file__).parent.parent / "asyncapi" / "3.0.0.json.gz"

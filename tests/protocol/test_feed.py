@@ -4,9 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.protocol import attempts, control
 from shelfwire.protocol import job as jobs
-from shelfwire.protocol.attempts import Advance
+from shelfwire.protocol import owner_transitions, worker_transitions
 from shelfwire.protocol.feed import (
     CLOSE_REASONS,
     Due,
@@ -19,16 +18,19 @@ from shelfwire.protocol.feed import (
 )
 from shelfwire.protocol.job import JobState, Policy, Status
 from shelfwire.protocol.messages import JobComplete, JobError, JobProgress, Metadata, error_of
+from shelfwire.protocol.worker_transitions import ProgressDelta
 
 POLICY = Policy()
 QUEUED = jobs.create("j", "csv_import", now=1000, metadata=Metadata(file_name="a.csv", file_size=9))
-CLAIMED = attempts.claim(QUEUED, POLICY, now=1000)
-STARTED = attempts.advance(CLAIMED, 1, Advance(total=3), POLICY, now=2000)
-HALF = attempts.advance(STARTED, 1, Advance(succeeded=1, title="Emma", author="Austen", isbn="x"), POLICY, now=3000)
-FULL = attempts.advance(HALF, 1, Advance(succeeded=1, failed=1, title="Dune"), POLICY, now=4000)
-COMPLETE = attempts.complete(FULL, 1, "Added 2 books", POLICY, now=5999)
-FAILED = attempts.fail(CLAIMED, 1, error_of(ShelfwireError(Code.CSV_NO_BOOKS)), POLICY, now=2500)
-CANCELED = control.cancel(QUEUED, POLICY, now=1500)
+CLAIMED = worker_transitions.claim(QUEUED, POLICY, now=1000)
+STARTED = worker_transitions.advance(CLAIMED, 1, ProgressDelta(total=3), POLICY, now=2000)
+HALF = worker_transitions.advance(
+    STARTED, 1, ProgressDelta(succeeded=1, title="Emma", author="Austen", isbn="x"), POLICY, now=3000
+)
+FULL = worker_transitions.advance(HALF, 1, ProgressDelta(succeeded=1, failed=1, title="Dune"), POLICY, now=4000)
+COMPLETE = worker_transitions.complete(FULL, 1, "Added 2 books", POLICY, now=5999)
+FAILED = worker_transitions.fail(CLAIMED, 1, error_of(ShelfwireError(Code.CSV_NO_BOOKS)), POLICY, now=2500)
+CANCELED = owner_transitions.cancel(QUEUED, POLICY, now=1500)
 S, P, E = Due.STARTED, Due.PROGRESS, Due.ENDING
 
 

@@ -6,41 +6,41 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.protocol import control
 from shelfwire.protocol import job as jobs
-from shelfwire.protocol.attempts import (
-    MAX_BARREN_CLAIMS,
-    Advance,
+from shelfwire.protocol import owner_transitions
+from shelfwire.protocol.job import IllegalTransitionError, JobState, Policy, Status
+from shelfwire.protocol.messages import Metadata, error_of
+from shelfwire.protocol.worker_transitions import (
+    MAX_FRUITLESS_CLAIMS,
     LeaseLostError,
+    ProgressDelta,
     advance,
     backoff,
     claim,
     claimable,
     complete,
     fail,
-    hand_back,
+    release,
     retry_later,
 )
-from shelfwire.protocol.job import IllegalTransitionError, JobState, Policy, Status
-from shelfwire.protocol.messages import Metadata, error_of
 
 POLICY = Policy()
 NOW = 1_700_000_000_000
 QUEUED = jobs.create("j", "csv_import", now=NOW)
 RUNNING = claim(QUEUED, POLICY, now=NOW)
-STARTED = advance(RUNNING, 1, Advance(total=3), POLICY, now=NOW)
-CANCELING = control.cancel(STARTED, POLICY, now=NOW)
+STARTED = advance(RUNNING, 1, ProgressDelta(total=3), POLICY, now=NOW)
+CANCELING = owner_transitions.cancel(STARTED, POLICY, now=NOW)
 COMPLETE = complete(STARTED, 1, "Done", POLICY, now=NOW)
 FAILED = fail(STARTED, 1, error_of(ShelfwireError(Code.CSV_UNREADABLE)), POLICY, now=NOW)
-CANCELED = hand_back(CANCELING, 1, POLICY, now=NOW)
+CANCELED = release(CANCELING, 1, POLICY, now=NOW)
 ENDED = [COMPLETE, FAILED, CANCELED]
 
 Attempt = Callable[[JobState, int], JobState]
 BY_ATTEMPT: dict[str, Attempt] = {
-    "advance": lambda state, attempt: advance(state, attempt, Advance(succeeded=1), POLICY, now=NOW),
+    "advance": lambda state, attempt: advance(state, attempt, ProgressDelta(succeeded=1), POLICY, now=NOW),
     "complete": lambda state, attempt: complete(state, attempt, "Done", POLICY, now=NOW),
     "fail": lambda state, attempt: fail(state, attempt, error_of(ShelfwireError(Code.INTERNAL)), POLICY, now=NOW),
-    "hand_back": lambda state, attempt: hand_back(state, attempt, POLICY, now=NOW),
+    "release": lambda state, attempt: release(state, attempt, POLICY, now=NOW),
     "retry_later": lambda state, attempt: retry_later(state, attempt, "why", 1000, POLICY, now=NOW),
 }
 
@@ -94,13 +94,13 @@ def test_an_attempt_that_was_overtaken_is_fenced_off(name: str) -> None:
 
 def test_the_start_is_when_the_total_was_first_known() -> None:
     assert (STARTED.total, STARTED.started_at) == (3, NOW)
-    again = advance(STARTED, 1, Advance(total=3), POLICY, now=NOW + 5)
+    again = advance(STARTED, 1, ProgressDelta(total=3), POLICY, now=NOW + 5)
     assert again.started_at == NOW
 
 
 def test_progress_adds_up_and_shows_the_newest_item() -> None:
-    one = advance(STARTED, 1, Advance(succeeded=1, title="Emma", author="A", isbn="1"), POLICY, now=NOW + 1)
-    two = advance(one, 1, Advance(failed=1, title="x" * 999), POLICY, now=NOW + 2)
+    one = advance(STARTED, 1, ProgressDelta(succeeded=1, title="Emma", author="A", isbn="1"), POLICY, now=NOW + 1)
+    two = advance(one, 1, ProgressDelta(failed=1, title="x" * 999), POLICY, now=NOW + 2)
     assert (one.title, one.author, one.isbn, one.user_message) == ("Emma", "A", "1", None)
     assert (two.succeeded, two.failed, two.processed) == (1, 1, 2)
     assert two.title is not None
@@ -109,42 +109,44 @@ def test_progress_adds_up_and_shows_the_newest_item() -> None:
 
 
 def test_a_message_for_its_owner_stays_until_something_is_recorded() -> None:
-    told = advance(STARTED, 1, Advance(user_message="Looking…"), POLICY, now=NOW)
+    told = advance(STARTED, 1, ProgressDelta(user_message="Looking…"), POLICY, now=NOW)
     assert told.user_message == "Looking…"
-    assert advance(told, 1, Advance(total=4), POLICY, now=NOW).user_message == "Looking…"
-    assert advance(told, 1, Advance(succeeded=1), POLICY, now=NOW).user_message is None
-    assert advance(told, 1, Advance(succeeded=1, user_message="Still"), POLICY, now=NOW).user_message == "Still"
+    assert advance(told, 1, ProgressDelta(total=4), POLICY, now=NOW).user_message == "Looking…"
+    assert advance(told, 1, ProgressDelta(succeeded=1), POLICY, now=NOW).user_message is None
+    assert advance(told, 1, ProgressDelta(succeeded=1, user_message="Still"), POLICY, now=NOW).user_message == "Still"
 
 
 def test_metadata_and_eta_stay_until_they_are_replaced() -> None:
-    known = advance(STARTED, 1, Advance(succeeded=1, metadata=Metadata(file_name="a"), eta_seconds=9), POLICY, now=NOW)
-    later = advance(known, 1, Advance(succeeded=1), POLICY, now=NOW)
+    known = advance(
+        STARTED, 1, ProgressDelta(succeeded=1, metadata=Metadata(file_name="a"), eta_seconds=9), POLICY, now=NOW
+    )
+    later = advance(known, 1, ProgressDelta(succeeded=1), POLICY, now=NOW)
     assert later.metadata == Metadata(file_name="a")
     assert later.eta_seconds == 9
 
 
 def test_renewing_the_lease_is_seen_by_nobody() -> None:
-    renewed = advance(STARTED, 1, Advance(eta_seconds=5), POLICY, now=NOW + 900)
+    renewed = advance(STARTED, 1, ProgressDelta(eta_seconds=5), POLICY, now=NOW + 900)
     assert msgspec.structs.replace(renewed, lease_until=STARTED.lease_until) == STARTED
     assert renewed.lease_until == NOW + 900 + POLICY.lease
 
 
 def test_progress_moves_the_expiry_once_an_hour_and_renewing_does_not() -> None:
     later = NOW + jobs.HOUR
-    assert advance(STARTED, 1, Advance(succeeded=1), POLICY, now=later).expires_at == later + jobs.IDLE_TTL
-    assert advance(STARTED, 1, Advance(succeeded=1), POLICY, now=later - 1).expires_at == STARTED.expires_at
-    assert advance(STARTED, 1, Advance(), POLICY, now=later).expires_at == STARTED.expires_at
+    assert advance(STARTED, 1, ProgressDelta(succeeded=1), POLICY, now=later).expires_at == later + jobs.IDLE_TTL
+    assert advance(STARTED, 1, ProgressDelta(succeeded=1), POLICY, now=later - 1).expires_at == STARTED.expires_at
+    assert advance(STARTED, 1, ProgressDelta(), POLICY, now=later).expires_at == STARTED.expires_at
 
 
 def test_time_that_runs_backwards_does_not_move_the_job_back() -> None:
-    assert advance(STARTED, 1, Advance(succeeded=1), POLICY, now=NOW - 60_000).updated_at == NOW
+    assert advance(STARTED, 1, ProgressDelta(succeeded=1), POLICY, now=NOW - 60_000).updated_at == NOW
     assert complete(STARTED, 1, "Done", POLICY, now=NOW - 60_000).duration == 0
 
 
 def test_the_duration_is_in_whole_seconds_and_zero_before_the_end() -> None:
     assert complete(STARTED, 1, "Done", POLICY, now=NOW + 2999).duration == 2
     assert STARTED.duration == 0
-    assert control.cancel(QUEUED, POLICY, now=NOW + 5000).duration == 0
+    assert owner_transitions.cancel(QUEUED, POLICY, now=NOW + 5000).duration == 0
 
 
 def test_a_job_that_ends_without_a_start_has_its_total_and_start_filled_in() -> None:
@@ -160,7 +162,7 @@ def test_an_ended_job_is_kept_for_a_day() -> None:
 
 
 def test_a_queued_job_is_canceled_at_once() -> None:
-    canceled = control.cancel(QUEUED, POLICY, now=NOW)
+    canceled = owner_transitions.cancel(QUEUED, POLICY, now=NOW)
     assert canceled.status is Status.CANCELED
     assert canceled.error is not None
     assert canceled.error.code == Code.JOB_CANCELED
@@ -173,25 +175,25 @@ def test_a_running_job_is_canceling_until_its_worker_confirms() -> None:
 
 
 def test_a_job_whose_worker_is_dead_is_canceled_at_once() -> None:
-    assert control.cancel(STARTED, POLICY, now=STARTED.lease_until).status is Status.CANCELED
+    assert owner_transitions.cancel(STARTED, POLICY, now=STARTED.lease_until).status is Status.CANCELED
 
 
 def test_asking_twice_to_cancel_changes_nothing_while_the_worker_lives() -> None:
-    assert control.cancel(CANCELING, POLICY, now=NOW) == CANCELING
-    assert control.cancel(CANCELING, POLICY, now=CANCELING.lease_until).status is Status.CANCELED
+    assert owner_transitions.cancel(CANCELING, POLICY, now=NOW) == CANCELING
+    assert owner_transitions.cancel(CANCELING, POLICY, now=CANCELING.lease_until).status is Status.CANCELED
 
 
 @pytest.mark.parametrize("state", ENDED, ids=lambda state: str(state.status))
 def test_an_ended_job_cannot_be_canceled(state: JobState) -> None:
     with pytest.raises(IllegalTransitionError, match=f"is {state.status} and cannot be canceled"):
-        control.cancel(state, POLICY, now=NOW)
+        owner_transitions.cancel(state, POLICY, now=NOW)
 
 
 def test_a_cancel_that_came_too_late_leaves_the_job_complete() -> None:
     assert complete(CANCELING, 1, "Done", POLICY, now=NOW).status is Status.COMPLETE
 
 
-@pytest.mark.parametrize("name", ["hand_back", "retry_later"])
+@pytest.mark.parametrize("name", ["release", "retry_later"])
 def test_a_canceling_job_that_its_worker_lets_go_is_canceled(name: str) -> None:
     assert BY_ATTEMPT[name](CANCELING, 1).status is Status.CANCELED
 
@@ -203,17 +205,17 @@ def test_a_canceling_job_whose_worker_died_is_canceled_by_the_next_claim() -> No
 def test_a_job_handed_back_can_be_claimed_at_once_and_nothing_counts_against_it() -> None:
     state = QUEUED
     for _ in range(30):
-        state = hand_back(claim(state, POLICY, now=NOW), state.attempt + 1, POLICY, now=NOW)
-    assert (state.status, state.strikes, state.barren) == (Status.QUEUED, 0, 0)
+        state = release(claim(state, POLICY, now=NOW), state.attempt + 1, POLICY, now=NOW)
+    assert (state.status, state.error_count, state.fruitless_claims) == (Status.QUEUED, 0, 0)
     assert claimable(state, now=NOW)
 
 
 def test_an_exception_is_tried_again_up_to_the_limit() -> None:
     state = QUEUED
-    for attempt in range(1, POLICY.max_strikes + 1):
+    for attempt in range(1, POLICY.max_errors + 1):
         state = claim(state, POLICY, now=NOW + attempt * 1000)
         state = retry_later(state, attempt, "KeyError", 1000, POLICY, now=NOW + attempt * 1000)
-        if attempt < POLICY.max_strikes:
+        if attempt < POLICY.max_errors:
             assert state.status is Status.QUEUED
             assert state.user_message == "Something went wrong. Trying again in 1 s…"
     assert state.status is Status.FAILED
@@ -227,7 +229,7 @@ def test_a_job_that_kills_its_worker_each_time_is_given_up_in_the_end() -> None:
     while not state.ended:
         state = claim(state, POLICY, now=NOW + claims * POLICY.lease)
         claims += 1
-    assert claims == MAX_BARREN_CLAIMS + POLICY.max_strikes - 1
+    assert claims == MAX_FRUITLESS_CLAIMS + POLICY.max_errors - 1
     assert state.error is not None
     assert state.error.code == Code.ATTEMPTS_EXHAUSTED
 
@@ -237,16 +239,16 @@ def test_a_job_that_gets_on_a_little_with_each_claim_is_never_given_up() -> None
     for attempt in range(1, 50):
         now = NOW + attempt * POLICY.lease
         state = claim(state, POLICY, now=now)
-        state = advance(state, attempt, Advance(succeeded=1), POLICY, now=now)
+        state = advance(state, attempt, ProgressDelta(succeeded=1), POLICY, now=now)
     assert state.status is Status.RUNNING
 
 
 @given(st.integers(0, 1000), st.floats(0, 1, exclude_max=True))
-def test_the_backoff_grows_to_a_minute_and_jitter_takes_at_most_half(strikes: int, fraction: float) -> None:
-    full = backoff(strikes, 0.0)
+def test_the_backoff_grows_to_a_minute_and_jitter_takes_at_most_half(error_count: int, fraction: float) -> None:
+    full = backoff(error_count, 0.0)
     assert 1000 <= full <= 60_000
-    assert full <= backoff(strikes + 1, 0.0)
-    assert full / 2 - 1 <= backoff(strikes, fraction) <= full
+    assert full <= backoff(error_count + 1, 0.0)
+    assert full / 2 - 1 <= backoff(error_count, fraction) <= full
 
 
 def test_an_error_keeps_its_affected_items_and_details() -> None:
@@ -257,44 +259,44 @@ def test_an_error_keeps_its_affected_items_and_details() -> None:
 
 
 def test_a_job_is_stalled_until_an_item_comes_and_promises_no_time_meanwhile() -> None:
-    going = advance(STARTED, 1, Advance(succeeded=1, eta_seconds=9), POLICY, now=NOW)
-    stalled = advance(going, 1, Advance(stalled="No progress"), POLICY, now=NOW + 1)
+    going = advance(STARTED, 1, ProgressDelta(succeeded=1, eta_seconds=9), POLICY, now=NOW)
+    stalled = advance(going, 1, ProgressDelta(stalled="No progress"), POLICY, now=NOW + 1)
     assert (stalled.stalled, stalled.user_message, stalled.eta_seconds) == (True, "No progress", None)
     assert stalled.seq == going.seq + 1
-    told = advance(stalled, 1, Advance(user_message="Waiting for the provider", eta_seconds=9), POLICY, now=NOW)
+    told = advance(stalled, 1, ProgressDelta(user_message="Waiting for the provider", eta_seconds=9), POLICY, now=NOW)
     assert (told.stalled, told.user_message, told.eta_seconds) == (True, "Waiting for the provider", None)
-    moved = advance(told, 1, Advance(failed=1, eta_seconds=8), POLICY, now=NOW)
+    moved = advance(told, 1, ProgressDelta(failed=1, eta_seconds=8), POLICY, now=NOW)
     assert (moved.stalled, moved.user_message, moved.eta_seconds) == (False, None, 8)
 
 
 def test_an_item_in_the_same_step_makes_a_stall_untrue() -> None:
-    moved = advance(STARTED, 1, Advance(succeeded=1, stalled="No progress"), POLICY, now=NOW)
+    moved = advance(STARTED, 1, ProgressDelta(succeeded=1, stalled="No progress"), POLICY, now=NOW)
     assert (moved.stalled, moved.user_message) == (False, None)
 
 
 def test_what_is_shown_within_an_item_is_a_sign_of_life_and_counts_nothing() -> None:
-    going = advance(STARTED, 1, Advance(succeeded=1, title="Emma", author="Austen", isbn="1"), POLICY, now=NOW)
-    stalled = advance(going, 1, Advance(stalled="No progress"), POLICY, now=NOW)
-    shown = advance(stalled, 1, Advance(title="Dune", shown=True), POLICY, now=NOW)
+    going = advance(STARTED, 1, ProgressDelta(succeeded=1, title="Emma", author="Austen", isbn="1"), POLICY, now=NOW)
+    stalled = advance(going, 1, ProgressDelta(stalled="No progress"), POLICY, now=NOW)
+    shown = advance(stalled, 1, ProgressDelta(title="Dune", shown=True), POLICY, now=NOW)
     assert (shown.title, shown.author, shown.isbn, shown.processed) == ("Dune", None, None, 1)
     assert (shown.stalled, shown.user_message) == (False, None)
     assert shown.seq == stalled.seq + 1
 
 
-@pytest.mark.parametrize("state", [CANCELING, control.pause(STARTED, now=NOW)], ids=["canceling", "pausing"])
+@pytest.mark.parametrize("state", [CANCELING, owner_transitions.pause(STARTED, now=NOW)], ids=["canceling", "pausing"])
 def test_a_job_that_is_about_to_stop_is_not_called_stalled(state: JobState) -> None:
-    still = advance(state, 1, Advance(stalled="No progress"), POLICY, now=NOW)
+    still = advance(state, 1, ProgressDelta(stalled="No progress"), POLICY, now=NOW)
     assert (still.stalled, still.user_message) == (False, state.user_message)
 
 
 @pytest.mark.parametrize("change", [change for name, change in BY_ATTEMPT.items() if name != "advance"])
 def test_whatever_else_becomes_of_a_stalled_job_it_is_not_stalled_then(change: Attempt) -> None:
-    stalled = advance(STARTED, 1, Advance(stalled="No progress"), POLICY, now=NOW)
+    stalled = advance(STARTED, 1, ProgressDelta(stalled="No progress"), POLICY, now=NOW)
     assert not change(stalled, 1).stalled
     assert not claim(stalled, POLICY, now=stalled.lease_until).stalled
 
 
 def test_silence_does_not_keep_a_job_from_expiring() -> None:
     later = NOW + 2 * jobs.HOUR
-    assert advance(STARTED, 1, Advance(stalled="No progress"), POLICY, now=later).expires_at == STARTED.expires_at
-    assert advance(STARTED, 1, Advance(succeeded=1), POLICY, now=later).expires_at > STARTED.expires_at
+    assert advance(STARTED, 1, ProgressDelta(stalled="No progress"), POLICY, now=later).expires_at == STARTED.expires_at
+    assert advance(STARTED, 1, ProgressDelta(succeeded=1), POLICY, now=later).expires_at > STARTED.expires_at

@@ -14,7 +14,7 @@ from shelfwire.jobs.store import Item, JobStore
 from shelfwire.protocol.job import JobState, Status
 from shelfwire.stores.migrations import upgrade
 from shelfwire.stores.schema import metadata
-from shelfwire.stores.sqlite import DATABASE_NAME, DataFolderBusyError, SqliteStore
+from shelfwire.stores.sqlite.store import DATABASE_NAME, DataFolderBusyError, SqliteStore
 from shelfwire.testing import NOW, POLICY, StoreContract, add_job, claim, conclude, ending
 
 Open = Callable[[], AbstractAsyncContextManager[JobStore]]

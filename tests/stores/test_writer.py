@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import OperationalError
 
-from shelfwire.stores.writer import GroupWriter
+from shelfwire.stores.sqlite.writer import GroupWriter
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
-from shelfwire.protocol import control
+from shelfwire.protocol import owner_transitions
 from shelfwire.protocol.feed import Due, Feed
-from shelfwire.protocol.follow import Shown
 from shelfwire.protocol.messages import JobProgress, JobStarted, Message, decode
+from shelfwire.protocol.reconnect import Deduplicator
 from tests.stories.work import POLICY, Work
 
 
@@ -31,7 +31,7 @@ class Connection:
 class Client:
     """A client over all its connections."""
 
-    shown: Shown = field(default_factory=Shown)
+    shown: Deduplicator = field(default_factory=Deduplicator)
     connection: Connection | None = None
     past: list[Connection] = field(default_factory=list)
     accepted: list[Message] = field(default_factory=list)
@@ -148,7 +148,7 @@ class Story(Work):
             return
         self.now += 10 * POLICY.lease
         if not self.row.ended:
-            state = control.cancel(self.row, POLICY, now=self.now)
+            state = owner_transitions.cancel(self.row, POLICY, now=self.now)
             self.commit(state)
         for client in self.clients:
             if client.connection is None and self.erased:

@@ -14,14 +14,14 @@ from hypothesis.stateful import invariant, rule
 
 from shelfwire.jobs.hub import Frame
 from shelfwire.jobs.store import Committed
-from shelfwire.protocol import attempts, control
+from shelfwire.protocol import owner_transitions, worker_transitions
 from shelfwire.protocol.feed import RESUMING, Due, Feed, progress_message
-from shelfwire.protocol.follow import Shown, Transport
 from shelfwire.protocol.job import JobState
 from shelfwire.protocol.messages import JobProgress, Message, decode, encode
-from shelfwire.protocol.polled import messages_of, read_state
+from shelfwire.protocol.reconnect import Deduplicator, Transport
+from shelfwire.protocol.state import messages_of, read_state
 from shelfwire.web.events import encode as encode_events
-from shelfwire.web.shapes import state_of
+from shelfwire.web.schemas import state_of
 from tests.stories.work import POLICY, Work
 from tests.story import legal_story
 
@@ -58,7 +58,7 @@ class Traveller:
         returning: whether it had a socket before.
     """
 
-    shown: Shown = field(default_factory=Shown)
+    shown: Deduplicator = field(default_factory=Deduplicator)
     told: list[Message] = field(default_factory=list)
     event_id: int = 0
     returning: bool = False
@@ -151,7 +151,7 @@ class Journey(Work):
         """Whoever still listens, or may still return, hears the same ending."""
         if hasattr(self, "row") and not self.row.ended:
             self.now += 10 * POLICY.lease
-            self.commit(control.cancel(self.row, POLICY, now=self.now))
+            self.commit(owner_transitions.cancel(self.row, POLICY, now=self.now))
         for number, traveller in enumerate(self.travellers):
             if traveller.connection is None and not self.erased and not traveller.shown.over:
                 self.connect(traveller, list(Transport)[number % len(Transport)])
@@ -190,10 +190,10 @@ def states() -> list[tuple[JobState, str | None]]:
     work.begin(retried=False, begun=True)
     work.attempt(work.workers[0], lambda state: state)
     running = work.row
-    work.commit(attempts.complete(running, 1, "Done", POLICY, now=work.now))
+    work.commit(worker_transitions.complete(running, 1, "Done", POLICY, now=work.now))
     complete = work.row, work.terminal
     work.row, work.terminal = running, None
-    work.commit(control.cancel(running, POLICY, now=work.now + POLICY.lease))
+    work.commit(owner_transitions.cancel(running, POLICY, now=work.now + POLICY.lease))
     return [(running, None), complete, (work.row, work.terminal)]
 
 

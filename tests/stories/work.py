@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.protocol import attempts, control
 from shelfwire.protocol import job as jobs
-from shelfwire.protocol.attempts import Advance, LeaseLostError
+from shelfwire.protocol import owner_transitions, worker_transitions
 from shelfwire.protocol.feed import Due, ending_message, progress_message, started_message
 from shelfwire.protocol.job import HELD, IllegalTransitionError, JobState, Policy, Status
 from shelfwire.protocol.messages import encode, error_of
+from shelfwire.protocol.worker_transitions import LeaseLostError, ProgressDelta
 
-POLICY = Policy(max_strikes=3)
+POLICY = Policy(max_errors=3)
 TOTAL = 12
 SELDOM = st.integers(0, 5).map(lambda number: number == 5)
 """What ends most stories too early, if it comes as often as all else."""
@@ -42,8 +42,8 @@ class Work(RuleBasedStateMachine):
         self.now = 1_000_000
         self.row = jobs.create("j", "csv_import", now=self.now)
         if retried:
-            source = control.cancel(self.row, POLICY, now=self.now)
-            self.row = control.retry(source, "k", now=self.now)
+            source = owner_transitions.cancel(self.row, POLICY, now=self.now)
+            self.row = owner_transitions.retry(source, "k", now=self.now)
         self.erased = False
         self.log: dict[int, bool] = {}
         self.times_recorded: dict[int, int] = {}
@@ -65,13 +65,13 @@ class Work(RuleBasedStateMachine):
 
     def attempt(self, worker: Worker, change: Callable[[JobState], JobState]) -> bool:
         """One change of a draft and its closing, as one transaction."""
-        step = Advance(
+        step = ProgressDelta(
             total=None if worker.started else TOTAL,
             succeeded=sum(ok for _, ok in worker.draft),
             failed=sum(not ok for _, ok in worker.draft),
         )
         try:
-            state = change(attempts.advance(self.row, worker.attempt, step, POLICY, now=self.now))
+            state = change(worker_transitions.advance(self.row, worker.attempt, step, POLICY, now=self.now))
         except LeaseLostError:
             self.workers.remove(worker)
             return False
@@ -86,10 +86,10 @@ class Work(RuleBasedStateMachine):
     def time_passes(self, milliseconds: int) -> None:
         self.now += milliseconds
 
-    @precondition(lambda self: attempts.claimable(self.row, now=self.now))
+    @precondition(lambda self: worker_transitions.claimable(self.row, now=self.now))
     @rule()
     def a_worker_claims(self) -> None:
-        state = attempts.claim(self.row, POLICY, now=self.now)
+        state = worker_transitions.claim(self.row, POLICY, now=self.now)
         self.commit(state)
         if state.status is Status.RUNNING:
             self.workers.append(Worker(state.attempt, set(self.log)))
@@ -122,11 +122,11 @@ class Work(RuleBasedStateMachine):
         number, now = worker.attempt, self.now
         error = error_of(ShelfwireError(Code.CSV_UNREADABLE))
         endings: dict[str, Callable[[JobState], JobState]] = {
-            "finish": lambda state: attempts.complete(state, number, "Done", POLICY, now=now),
-            "hand back": lambda state: attempts.hand_back(state, number, POLICY, now=now),
-            "exception": lambda state: attempts.retry_later(state, number, "why", 1000, POLICY, now=now),
-            "give up": lambda state: attempts.fail(state, number, error, POLICY, now=now),
-            "confirm": lambda state: attempts.hand_back(state, number, POLICY, now=now),
+            "finish": lambda state: worker_transitions.complete(state, number, "Done", POLICY, now=now),
+            "hand back": lambda state: worker_transitions.release(state, number, POLICY, now=now),
+            "exception": lambda state: worker_transitions.retry_later(state, number, "why", 1000, POLICY, now=now),
+            "give up": lambda state: worker_transitions.fail(state, number, error, POLICY, now=now),
+            "confirm": lambda state: worker_transitions.release(state, number, POLICY, now=now),
         }
         if how == "finish" and len(worker.recorded) < TOTAL:
             return
@@ -139,29 +139,29 @@ class Work(RuleBasedStateMachine):
     @rule(really=SELDOM)
     def the_owner_cancels(self, really: bool) -> None:  # noqa: FBT001
         if really:
-            self.commit(control.cancel(self.row, POLICY, now=self.now))
+            self.commit(owner_transitions.cancel(self.row, POLICY, now=self.now))
 
     @rule()
     def the_owner_pauses(self) -> None:
         if self.row.status in (Status.QUEUED, Status.RUNNING):
-            self.commit(control.pause(self.row, now=self.now))
+            self.commit(owner_transitions.pause(self.row, now=self.now))
         else:
             with pytest.raises(IllegalTransitionError):
-                control.pause(self.row, now=self.now)
+                owner_transitions.pause(self.row, now=self.now)
 
     @rule()
     def the_owner_resumes(self) -> None:
         if self.row.status is Status.PAUSED or self.row.pausing:
-            self.commit(control.resume(self.row, now=self.now))
+            self.commit(owner_transitions.resume(self.row, now=self.now))
         else:
             with pytest.raises(IllegalTransitionError):
-                control.resume(self.row, now=self.now)
+                owner_transitions.resume(self.row, now=self.now)
 
     @precondition(lambda self: not self.erased)
     @rule(really=SELDOM)
     def the_owner_deletes(self, really: bool) -> None:  # noqa: FBT001
         if really:
-            self.commit(control.delete(self.row, POLICY, now=self.now))
+            self.commit(owner_transitions.delete(self.row, POLICY, now=self.now))
             self.erased = True
 
     def frame(self, due: Due) -> str:

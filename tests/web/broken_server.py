@@ -2,9 +2,9 @@
 
 from litestar.exceptions import InternalServerException
 
-from shelfwire.jobs.context import Job
+from shelfwire.books.csv_import.pipeline import CsvImport
+from shelfwire.jobs.job import Job
 from shelfwire.jobs.service import JobService
-from shelfwire.pipelines.csv_import.pipeline import CsvImport
 from tests.servers import serve
 
 DEFECT = "a defect in http://host/path?token=quoted-in-an-exception"

@@ -12,8 +12,8 @@ import pytest
 
 from shelfwire.app import Shelfwire
 from shelfwire.errors import Code
-from shelfwire.jobs.context import Job
-from shelfwire.server import serving
+from shelfwire.jobs.job import Job
+from shelfwire.server.serving import serving
 from shelfwire.settings import Secret, Settings
 from tests.live import MakeServer, Server
 

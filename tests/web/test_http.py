@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from shelfwire.errors import CODES, Code, ShelfwireError
-from shelfwire.protocol.grants import Scope
-from shelfwire.web.answers import problem
+from shelfwire.protocol.tokens import Scope
+from shelfwire.web.responses import problem
 from tests.live import MakeServer, Server, bearer, grant_job
 
 HEADER = b"Title,Author,ISBN13\n"

@@ -122,7 +122,7 @@ async def test_every_line_of_a_jobs_life_names_the_job_and_its_attempt(server: S
         ("job claimed", "1"),
         ("attempt broke off", "1"),
         ("attempt over", "1"),
-        ("change asked", "1"),
+        ("control requested", "1"),
     ]
     assert life[0]["request_id"] == "from-the-app"
     assert "request_id" not in life[1]

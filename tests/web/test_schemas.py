@@ -10,7 +10,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from shelfwire.app import Shelfwire
 from shelfwire.errors import CODES, Code
 from shelfwire.protocol.asyncapi import asyncapi
-from shelfwire.protocol.schema import message_schema
+from shelfwire.protocol.json_schema import message_schema
 from shelfwire.settings import Settings
 from shelfwire.web.routes import ROUTES, document
 from tests.live import MakeServer

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from shelfwire import server as servers
 from shelfwire.errors import Code
-from shelfwire.fast_socket import FastSocket
-from shelfwire.protocol.grants import Scope
 from shelfwire.protocol.messages import JobProgress, Message, Ping, Pong, decode, encode
+from shelfwire.protocol.tokens import Scope
+from shelfwire.server.serving import serving as servers
+from shelfwire.server.ws_protocol import WebSocketProtocol
 from tests.live import MakeServer, Server, bearer, grant_job, next_message, next_of
 
 PING = encode(Message(job_id="x", pipeline="csv_import", timestamp=1, payload=Ping(client_time=1699564820990)))
@@ -274,9 +274,9 @@ async def test_a_handshake_whose_head_is_too_large_is_refused_and_not_left_waiti
     assert b"longer than 8 KiB" in answer
 
 
-def follower_socket(port: int) -> FastSocket:
+def follower_socket(port: int) -> WebSocketProtocol:
     """The server's end of a client's connection."""
-    sockets_ = [one for one in gc.get_objects() if type(one) is FastSocket]
+    sockets_ = [one for one in gc.get_objects() if type(one) is WebSocketProtocol]
     (found,) = [one for one in sockets_ if one.client is not None and one.client[1] == port]
     return found
 

@@ -11,9 +11,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from shelfwire.cli.found import FoundBook
-from shelfwire.cli.tally import Ending, Failure, Tally, clean, counts, headline, line_of
-from shelfwire.cli.words import IMPORT, Words
+from shelfwire.books.cli.found import FoundBook
+from shelfwire.cli.labels import IMPORT, Labels
+from shelfwire.cli.progress_summary import Ending, Failure, ProgressSummary, clean, counts, headline, line_of
 from shelfwire.protocol.messages import Message
 
 LISTED: Final = 200
@@ -37,8 +37,8 @@ class Bar:
         words: for the kind of job.
     """
 
-    def __init__(self, console: Console, file: str, short_id: str, words: Words = IMPORT) -> None:
-        self.tally = Tally(words)
+    def __init__(self, console: Console, file: str, short_id: str, words: Labels = IMPORT) -> None:
+        self.tally = ProgressSummary(words)
         self._words = words
         self._console = console
         self._file = clean(file)

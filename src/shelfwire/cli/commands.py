@@ -9,18 +9,18 @@ from typing import Any, Final, Literal, TypeVar
 
 from rich.console import Console
 
+from shelfwire.books.ai_scan.limits import MAX_PHOTO_BYTES, MAX_PHOTOS
 from shelfwire.cli.connect import Place, Session, choose_place
 from shelfwire.cli.errors import CommandError, Exit
-from shelfwire.cli.jobs_file import Entry, JobsFile, default_folder
+from shelfwire.cli.job_session import JobSession, NewJob, refusal, warn, with_ending
+from shelfwire.cli.jobs_file import JobsFile, KnownJob, default_folder
 from shelfwire.cli.listing import look_up, print_lines, print_table, to_json
+from shelfwire.cli.progress_summary import clean
 from shelfwire.cli.results import Format, save
 from shelfwire.cli.running import run
-from shelfwire.cli.tally import clean
-from shelfwire.cli.visit import Errand, Visit, refusal, warn, with_ending
-from shelfwire.client import Client, JobRef, RefusedError
+from shelfwire.client import Client, JobHandle, RefusedError
 from shelfwire.client.client import GeminiWish
 from shelfwire.errors import Code
-from shelfwire.images import MAX_PHOTO_BYTES, MAX_PHOTOS
 from shelfwire.protocol.job import Status
 from shelfwire.protocol.messages import JobProgress
 
@@ -52,10 +52,10 @@ def import_file(
     size = _check_file(file)
     place = choose_place(server, data, os.environ)
 
-    def send(client: Client, key: str) -> Awaitable[JobRef]:
+    def send(client: Client, key: str) -> Awaitable[JobHandle]:
         return client.import_csv(file, gemini=gemini, enrich=enrich, idempotency_key=key)
 
-    return run(Visit(place, _jobs_file(), as_json=json).start(Errand(clean(file.name), "csv_import", send, size)))
+    return run(JobSession(place, _jobs_file(), as_json=json).start(NewJob(clean(file.name), "csv_import", send, size)))
 
 
 def scan(
@@ -79,15 +79,15 @@ def scan(
     """
     drawn = [] if annotate is None else _drawn(annotate, len(photos))
     size = _check_photos(photos, drawn)
-    visit = Visit(choose_place(server, data, os.environ), _jobs_file(), as_json=json)
+    visit = JobSession(choose_place(server, data, os.environ), _jobs_file(), as_json=json)
     name = clean(photos[0].name) + (f" and {len(photos) - 1} more" if len(photos) > 1 else "")
 
-    def send(client: Client, key: str) -> Awaitable[JobRef]:
+    def send(client: Client, key: str) -> Awaitable[JobHandle]:
         return client.scan(photos, enrich=enrich, idempotency_key=key)
 
-    exit_code = run(visit.start(Errand(name, "ai_scan", send, size)))
+    exit_code = run(visit.start(NewJob(name, "ai_scan", send, size)))
     if drawn and visit.found:
-        from shelfwire.cli.annotate import draw  # noqa: PLC0415 - decoders of images take time to import
+        from shelfwire.books.cli.annotate import draw  # noqa: PLC0415 - decoders of images take time to import
 
         draw(photos, visit.found, drawn)
     return exit_code
@@ -112,14 +112,14 @@ def enrich(
         data: The data folder to work in without a server; or set SHELFWIRE_DATA.
         json: Print each message as a line of JSON, then the outcome with every book that was not found.
     """
-    from shelfwire.cli.book_list import books_in  # noqa: PLC0415 - what reads CSV takes time to import
+    from shelfwire.books.cli.book_list import books_in  # noqa: PLC0415 - what reads CSV takes time to import
 
     _check_file(file, "list of books")
     if output is not None:
         _check_output(output, [file])
     books = books_in(file)
-    visit = Visit(choose_place(server, data, os.environ), _jobs_file(), as_json=json)
-    errand = Errand(clean(file.name), "batch_enrichment", lambda client, key: client.enrich(books, idempotency_key=key))
+    visit = JobSession(choose_place(server, data, os.environ), _jobs_file(), as_json=json)
+    errand = NewJob(clean(file.name), "batch_enrichment", lambda client, key: client.enrich(books, idempotency_key=key))
     exit_code = run(visit.start(errand))
     if output is not None and visit.entry is not None:
         form = FORMATS.get(output.suffix.lower(), "csv")
@@ -136,7 +136,7 @@ def watch(job: str, /, *, json: bool = False) -> int:
     """
     jobs_file = _jobs_file()
     entry = jobs_file.find(job)
-    return run(Visit(_place(entry), jobs_file, as_json=json).watch(entry))
+    return run(JobSession(_place(entry), jobs_file, as_json=json).watch(entry))
 
 
 def resume(job: str, /, *, json: bool = False) -> int:
@@ -148,7 +148,7 @@ def resume(job: str, /, *, json: bool = False) -> int:
     """
     jobs_file = _jobs_file()
     entry = jobs_file.find(job)
-    return run(Visit(_place(entry), jobs_file, as_json=json).resume(entry))
+    return run(JobSession(_place(entry), jobs_file, as_json=json).resume(entry))
 
 
 def retry(job: str, /, *, json: bool = False) -> int:
@@ -160,7 +160,7 @@ def retry(job: str, /, *, json: bool = False) -> int:
     """
     jobs_file = _jobs_file()
     entry = jobs_file.find(job)
-    return run(Visit(_place(entry), jobs_file, as_json=json).retry(entry))
+    return run(JobSession(_place(entry), jobs_file, as_json=json).retry(entry))
 
 
 def jobs(*, json: bool = False) -> int:
@@ -252,13 +252,13 @@ def results(
     return Exit.OK
 
 
-async def _canceled(client: Client, job: JobRef) -> dict[str, Any]:
+async def _canceled(client: Client, job: JobHandle) -> dict[str, Any]:
     await client.cancel(job)
     await client.follow(job).run()
     return await client.state(job)
 
 
-async def _paused(client: Client, job: JobRef) -> dict[str, Any]:
+async def _paused(client: Client, job: JobHandle) -> dict[str, Any]:
     state = await client.pause(job)
     if state["status"] != Status.PAUSED:
         async for message in client.follow(job):
@@ -268,7 +268,7 @@ async def _paused(client: Client, job: JobRef) -> dict[str, Any]:
     return state
 
 
-async def _deleted(client: Client, job: JobRef) -> bool:
+async def _deleted(client: Client, job: JobHandle) -> bool:
     try:
         await client.delete(job)
     except RefusedError as error:
@@ -278,7 +278,7 @@ async def _deleted(client: Client, job: JobRef) -> bool:
     return True
 
 
-async def _ask(entry: Entry, question: Callable[[Client, JobRef], Awaitable[T]]) -> T:
+async def _ask(entry: KnownJob, question: Callable[[Client, JobHandle], Awaitable[T]]) -> T:
     """Ask the job's server, or one that is started for this alone and runs no jobs."""
     try:
         async with Session(_place(entry), work=False) as session:
@@ -291,7 +291,7 @@ def _jobs_file() -> JobsFile:
     return JobsFile(default_folder(os.environ), warn)
 
 
-def _place(entry: Entry) -> Place:
+def _place(entry: KnownJob) -> Place:
     if entry.server is None and entry.data is None:
         raise CommandError(f"Where job {entry.short} runs is not known. {entry.words.again}: {entry.file}")
     return Place(entry.server, None if entry.data is None else Path(entry.data))

@@ -11,11 +11,11 @@ from typing import Final, NamedTuple, Self, TypeVar
 
 import httpx2
 
-from shelfwire.address import running_server
 from shelfwire.cli.errors import CommandError, Exit
 from shelfwire.cli.settings import gather
 from shelfwire.client import Client, ConnectionLostError
-from shelfwire.client.network import checked_url
+from shelfwire.client.http_client import checked_url
+from shelfwire.server.discovery import running_server
 from shelfwire.settings import LOOPBACK
 
 T = TypeVar("T")
@@ -163,8 +163,8 @@ class Session:
                 return url
 
     async def _start(self, data: Path) -> str:
-        from shelfwire.cli.inside import start  # noqa: PLC0415 - the server takes a second to import
-        from shelfwire.server import quiet_logs  # noqa: PLC0415 - likewise
+        from shelfwire.cli.embedded_server import start  # noqa: PLC0415 - the server takes a second to import
+        from shelfwire.server.logs import quiet_logs  # noqa: PLC0415 - likewise
 
         quiet_logs(logging.ERROR)
         own = gather({"data": data, "port": 0, "host": LOOPBACK, "api_keys": (), "create_limit": 0}, os.environ)

@@ -13,8 +13,8 @@ import platformdirs
 from filelock import FileLock, Timeout
 
 from shelfwire.cli.errors import CommandError
-from shelfwire.cli.words import Words, words_of
-from shelfwire.client import JobRef
+from shelfwire.cli.labels import Labels, labels_of
+from shelfwire.client import JobHandle
 from shelfwire.settings import SettingsError, expanded
 
 VARIABLE: Final = "SHELFWIRE_STATE"
@@ -33,7 +33,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     failed: int
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class KnownJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A job and the way back to it. The token is a secret.
 
     Attributes:
@@ -59,9 +59,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     pipeline: str = "csv_import"
 
     @property
-    def words(self) -> Words:
+    def words(self) -> Labels:
         """The words for this kind of job."""
-        return words_of(self.pipeline)
+        return labels_of(self.pipeline)
 
     @property
     def short(self) -> str:
@@ -69,9 +69,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.job_id[:SHORT]
 
     @property
-    def ref(self) -> JobRef:
+    def ref(self) -> JobHandle:
         """The job, for the client."""
-        return JobRef(self.job_id, self.token, self.expires)
+        return JobHandle(self.job_id, self.token, self.expires)
 
     @property
     def where(self) -> str:
@@ -80,7 +80,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class _Contents(msgspec.Struct, frozen=True):
-    jobs: list[Entry]
+    jobs: list[KnownJob]
 
 
 def default_folder(environ: Mapping[str, str]) -> Path:
@@ -114,7 +114,7 @@ class JobsFile:
         self._tell = warn
         self._told: set[str] = set()
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[KnownJob]:
         """Return all known jobs, the newest first; none, with a warning, where the file cannot be read."""
         try:
             return self._entries()
@@ -122,7 +122,7 @@ class JobsFile:
             self._warn(f"{self.path} cannot be read ({error.strerror}); going on without the jobs it holds")
             return []
 
-    def find(self, name: str) -> Entry:
+    def find(self, name: str) -> KnownJob:
         """Return the job that `name` means: the unique beginning of an id, or `last`.
 
         Raises:
@@ -141,15 +141,15 @@ class JobsFile:
             raise CommandError(f"No job is known in {self.path}. Start one: shelfwire import FILE")
         raise CommandError(f"No known job has an id that begins with {name!r}. List them: shelfwire jobs")
 
-    def put(self, entry: Entry) -> None:
+    def put(self, entry: KnownJob) -> None:
         """Keep a job, in place of what was known of it. One that cannot be kept costs a warning, not the job."""
         self._change(entry, [entry])
 
-    def remove(self, entry: Entry) -> None:
+    def remove(self, entry: KnownJob) -> None:
         """Forget a job."""
         self._change(entry, [])
 
-    def _change(self, entry: Entry, successor: list[Entry]) -> None:
+    def _change(self, entry: KnownJob, successor: list[KnownJob]) -> None:
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with FileLock(self.path.with_suffix(".lock"), timeout=LOCK_SECONDS, mode=0o600):
@@ -167,11 +167,11 @@ class JobsFile:
             self._told.add(text)
             self._tell(text)
 
-    def _entries(self) -> list[Entry]:
+    def _entries(self) -> list[KnownJob]:
         oldest = now() - KEPT_MS
         return sorted((e for e in self._read() if e.created >= oldest), key=lambda entry: entry.created, reverse=True)
 
-    def _read(self) -> list[Entry]:
+    def _read(self) -> list[KnownJob]:
         try:
             return msgspec.json.decode(self.path.read_bytes(), type=_Contents).jobs
         except FileNotFoundError:
@@ -183,7 +183,7 @@ class JobsFile:
                 self._warn(f"{self.path} was damaged and is kept as {aside}; the jobs it held are not known any more")
             return []
 
-    def _write(self, entries: list[Entry]) -> None:
+    def _write(self, entries: list[KnownJob]) -> None:
         descriptor, name = tempfile.mkstemp(prefix=NAME + ".", dir=self.path.parent)
         try:
             with os.fdopen(descriptor, "wb") as file:

@@ -12,13 +12,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from shelfwire.address import running_server
 from shelfwire.cli.connect import alive
-from shelfwire.cli.jobs_file import Ended, Entry
-from shelfwire.cli.tally import clean
-from shelfwire.cli.visit import ACCESS
+from shelfwire.cli.job_session import ACCESS
+from shelfwire.cli.jobs_file import Ended, KnownJob
+from shelfwire.cli.progress_summary import clean
 from shelfwire.client import Client, RefusedError
 from shelfwire.protocol.job import ENDED
+from shelfwire.server.discovery import running_server
 
 AT_ONCE: Final = 8
 WIDTH_FOR_TABLE: Final = 60
@@ -32,20 +32,20 @@ STYLES: Final = {"complete": "green", "failed": "red", "canceled": "yellow", WAI
 class Known(NamedTuple):
     """A job, and where it stands now: its status and, if anybody knows them, its counts."""
 
-    entry: Entry
+    entry: KnownJob
     status: str
     total: int | None = None
     succeeded: int | None = None
     failed: int | None = None
 
 
-async def look_up(entries: Sequence[Entry]) -> list[Known]:
+async def look_up(entries: Sequence[KnownJob]) -> list[Known]:
     """Ask the servers of these jobs where each stands."""
     urls = {entry.job_id: entry.server or _holder(entry.data) for entry in entries}
     reachable = {url: await alive(url) for url in set(urls.values()) if url is not None}
     turn = asyncio.Semaphore(AT_ONCE)
 
-    async def ask(entry: Entry) -> Known:
+    async def ask(entry: KnownJob) -> Known:
         url = urls[entry.job_id]
         if url is None or not reachable[url]:
             return _unasked(entry)
@@ -90,17 +90,17 @@ def _holder(data: str | None) -> str | None:
     return None if data is None else running_server(Path(data))
 
 
-def _unasked(entry: Entry) -> Known:
+def _unasked(entry: KnownJob) -> Known:
     if entry.ended is not None:
         return _as_seen(entry, entry.ended)
     return Known(entry, WAITING if entry.server is None else UNREACHABLE)
 
 
-def _as_seen(entry: Entry, ended: Ended) -> Known:
+def _as_seen(entry: KnownJob, ended: Ended) -> Known:
     return Known(entry, ended.status, ended.succeeded + ended.failed, ended.succeeded, ended.failed)
 
 
-async def _ask(entry: Entry, url: str) -> Known:
+async def _ask(entry: KnownJob, url: str) -> Known:
     try:
         async with Client(url) as client:
             state = await client.state(entry.ref)
@@ -126,7 +126,7 @@ def _plain(job: Known) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _when(entry: Entry) -> str:
+def _when(entry: KnownJob) -> str:
     return datetime.fromtimestamp(entry.created / 1000, UTC).astimezone().strftime("%d %b %H:%M")
 
 

@@ -90,11 +90,13 @@ catalogue: Final = App(
     default_parameter=Parameter(negative="", show_default=False),
 )
 catalogue.command(
-    "shelfwire.cli.catalogue:build_catalogue",
+    "shelfwire.books.cli.catalogue:build_catalogue",
     name="build",
     help="Build a catalogue from dumps of Open Library, or from book lists.",
 )
-catalogue.command("shelfwire.cli.catalogue:search", name="search", help="Look for a book by ISBN, title or author.")
+catalogue.command(
+    "shelfwire.books.cli.catalogue:search", name="search", help="Look for a book by ISBN, title or author."
+)
 app.command(catalogue)
 
 
@@ -111,7 +113,7 @@ def main(words: Sequence[str] | None = None) -> int:
         code = int(app(sys.argv[1:] if words is None else words, result_action="return_int_as_exit_code_else_zero"))
         sys.stdout.flush()
     except CommandError as error:
-        from shelfwire.cli.tally import clean  # noqa: PLC0415 - only what failed has to be fit for a terminal
+        from shelfwire.cli.progress_summary import clean  # noqa: PLC0415 - only what failed has to be fit for a terminal
 
         sys.stderr.write(f"shelfwire: {clean(str(error))}\n")
         return error.exit_code

@@ -9,12 +9,12 @@ from typing import BinaryIO, Literal
 import msgspec
 
 from shelfwire.cli.errors import CommandError
-from shelfwire.client import Client, JobRef
+from shelfwire.client import Client, JobHandle
 
 Format = Literal["csv", "ndjson", "json"]
 
 
-async def save(client: Client, job: JobRef, form: Format, status: str | None, output: Path | None) -> None:
+async def save(client: Client, job: JobHandle, form: Format, status: str | None, output: Path | None) -> None:
     """Write the items that are recorded now.
 
     Args:
@@ -44,7 +44,7 @@ async def save(client: Client, job: JobRef, form: Format, status: str | None, ou
             raise CommandError(f"{output} cannot be written: {error.strerror}. Name another file") from None
 
 
-async def _array(client: Client, job: JobRef, status: str | None) -> AsyncGenerator[bytes]:
+async def _array(client: Client, job: JobHandle, status: str | None) -> AsyncGenerator[bytes]:
     before = b"["
     async for item in client.results(job, status=status):
         yield before + msgspec.json.encode(item)

@@ -24,7 +24,7 @@ def schema(document: Literal["openapi", "asyncapi", "messages"], /) -> int:
 
             made = asyncapi()
         case "messages":
-            from shelfwire.protocol.schema import message_schema  # noqa: PLC0415 - likewise
+            from shelfwire.protocol.json_schema import message_schema  # noqa: PLC0415 - likewise
 
             made = message_schema()
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(made)).decode() + "\n")

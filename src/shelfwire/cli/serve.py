@@ -32,8 +32,8 @@ def serve(*, config: Path | None = None, json: bool = False, **flags: str | bool
 
 async def _serve(flags: dict[str, Any], *, as_json: bool) -> int:
     settings = gather(flags, os.environ)
-    from shelfwire.cli.inside import start  # noqa: PLC0415 - the server takes a second to import
-    from shelfwire.server import quiet_logs  # noqa: PLC0415 - likewise
+    from shelfwire.cli.embedded_server import start  # noqa: PLC0415 - the server takes a second to import
+    from shelfwire.server.logs import quiet_logs  # noqa: PLC0415 - likewise
 
     quiet_logs()
     async with start(settings) as url:

@@ -8,10 +8,10 @@ from typing import Final, Protocol, Self, TextIO
 import msgspec
 from rich.console import Console
 
+from shelfwire.books.cli.found import FoundBook
 from shelfwire.cli.bar import Bar
-from shelfwire.cli.found import FoundBook
-from shelfwire.cli.tally import Ending, Tally, clean, counts, headline, line_of
-from shelfwire.cli.words import IMPORT, Words
+from shelfwire.cli.labels import IMPORT, Labels
+from shelfwire.cli.progress_summary import Ending, ProgressSummary, clean, counts, headline, line_of
 from shelfwire.protocol.messages import Message, encode
 
 PARTS: Final = 10
@@ -23,7 +23,7 @@ QUIET_MS: Final = 5000
 class Output(Protocol):
     """Shows one job from its first message to its ending. A context manager: outside it, the screen is at rest."""
 
-    tally: Tally
+    tally: ProgressSummary
 
     def __enter__(self) -> Self:
         """Begin to show progress."""
@@ -52,7 +52,7 @@ class Output(Protocol):
         ...
 
 
-def choose(file: str, short_id: str, words: Words, *, as_json: bool) -> Output:
+def choose(file: str, short_id: str, words: Labels, *, as_json: bool) -> Output:
     """Choose the way that fits the standard output."""
     if as_json:
         return JsonLines(sys.stdout, words)
@@ -71,8 +71,8 @@ class Lines:
         words: for the kind of job.
     """
 
-    def __init__(self, stream: TextIO, file: str, words: Words = IMPORT) -> None:
-        self.tally = Tally(words)
+    def __init__(self, stream: TextIO, file: str, words: Labels = IMPORT) -> None:
+        self.tally = ProgressSummary(words)
         self._words = words
         self._print = _printer(stream)
         self._file = clean(file)
@@ -128,8 +128,8 @@ class JsonLines:
         words: for the kind of job.
     """
 
-    def __init__(self, stream: TextIO, words: Words = IMPORT) -> None:
-        self.tally = Tally(words)
+    def __init__(self, stream: TextIO, words: Labels = IMPORT) -> None:
+        self.tally = ProgressSummary(words)
         self._print = _printer(stream)
 
     def __enter__(self) -> Self:

@@ -3,8 +3,8 @@
 from shelfwire.client.client import Client
 from shelfwire.client.errors import ConnectionLostError, RefusedError
 from shelfwire.client.following import Following
-from shelfwire.client.ref import JobRef
-from shelfwire.client.wire import Upload
-from shelfwire.protocol.follow import Transport
+from shelfwire.client.handle import JobHandle
+from shelfwire.client.http import Upload
+from shelfwire.protocol.reconnect import Transport
 
-__all__ = ["Client", "ConnectionLostError", "Following", "JobRef", "RefusedError", "Transport", "Upload"]
+__all__ = ["Client", "ConnectionLostError", "Following", "JobHandle", "RefusedError", "Transport", "Upload"]

@@ -10,9 +10,9 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from shelfwire.client.client import Client
 from shelfwire.client.following import Following
-from shelfwire.client.ref import JobRef
-from shelfwire.protocol.follow import Transport
+from shelfwire.client.handle import JobHandle
 from shelfwire.protocol.messages import Message
+from shelfwire.protocol.reconnect import Transport
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -90,7 +90,7 @@ class BlockingFollowing(_Face[Following], Iterator[Message]):
         return self._client._portal  # noqa: SLF001 - of our own kind
 
     @property
-    def job(self) -> JobRef:
+    def job(self) -> JobHandle:
         """The job, with the token that is valid now."""
         return self._inner.job
 
@@ -166,10 +166,10 @@ class BlockingClient(_Face[Client]):
 
     def follow(
         self,
-        job: JobRef,
+        job: JobHandle,
         on_wait: Callable[[float], None] = lambda _: None,
         *,
-        on_token: Callable[[JobRef], object] = lambda _: None,
+        on_token: Callable[[JobHandle], object] = lambda _: None,
     ) -> BlockingFollowing:
         """See `Client.follow`."""
         follow = partial(self._inner.follow, job, on_wait, on_token=on_token)

@@ -14,13 +14,13 @@ import msgspec
 
 from shelfwire.client.errors import ConnectionLostError, data_of, problem_in, refusal
 from shelfwire.client.following import Following
-from shelfwire.client.network import Network
-from shelfwire.client.ref import JobRef, created_in, token_in
-from shelfwire.client.story import Means, Story
-from shelfwire.client.wire import Answer, CutError, Request, Upload, Wire, WireError, header_value
+from shelfwire.client.handle import JobHandle, created_in, token_in
+from shelfwire.client.http import CutError, HttpClient, NetworkError, Request, Response, Upload, header_value
+from shelfwire.client.http_client import NetworkHttpClient
+from shelfwire.client.subscription import ClientConfig, Subscription
 from shelfwire.clock import Clock, SystemClock
-from shelfwire.protocol.follow import DELAYS, Backoff, Transport
-from shelfwire.protocol.grants import Scope
+from shelfwire.protocol.reconnect import DELAYS, Backoff, Transport
+from shelfwire.protocol.tokens import Scope
 
 MAX_PAGE: Final = 1000
 CREATE_RETRIES: Final = 3
@@ -43,7 +43,7 @@ class Client:
         url: the server's, such as `http://127.0.0.1:8787`.
         api_key: lets its holder create jobs, where the server asks for one. A secret.
         transports: how to follow jobs, the first that gets through; one name pins it.
-        wire: the way to the server, such as `shelfwire.client.testing.FakeServer`; the network unless given.
+        wire: the way to the server, such as `shelfwire.client.testing.server.FakeServer`; the network unless given.
         clock: where the time comes from.
         delays: seconds before each try to reconnect; the contract's unless a test has less time.
         random_fraction: gives fractions in [0, 1), which shorten the delays.
@@ -58,17 +58,17 @@ class Client:
         *,
         api_key: str | None = None,
         transports: Sequence[str] = tuple(Transport),
-        wire: Wire | None = None,
+        wire: HttpClient | None = None,
         clock: Clock | None = None,
         delays: tuple[float, ...] = DELAYS,
         random_fraction: Callable[[], float] = random.random,
     ) -> None:
         self._url = url.rstrip("/")
         self._key_header = {} if api_key is None else {"X-API-Key": header_value(api_key, "The API key")}
-        self._wire = Network(self._url) if wire is None else wire
+        self._wire = NetworkHttpClient(self._url) if wire is None else wire
         ways = tuple(Transport(name) for name in transports)
-        self._means = Means(self._wire, clock or SystemClock(), random_fraction, delays, ways)
-        self._stories: WeakSet[Story] = WeakSet()
+        self._means = ClientConfig(self._wire, clock or SystemClock(), random_fraction, delays, ways)
+        self._stories: WeakSet[Subscription] = WeakSet()
         self._closed = False
 
     async def __aenter__(self) -> Self:
@@ -94,7 +94,7 @@ class Client:
         enrich: bool = False,
         job_id: str | None = None,
         idempotency_key: str | None = None,
-    ) -> JobRef:
+    ) -> JobHandle:
         """Send a CSV file and start its import. See `start` for the other arguments and errors.
 
         Args:
@@ -119,7 +119,7 @@ class Client:
         enrich: bool = False,
         job_id: str | None = None,
         idempotency_key: str | None = None,
-    ) -> JobRef:
+    ) -> JobHandle:
         """Send photos of bookshelves and start to read them. See `start` for the other arguments and the errors.
 
         Args:
@@ -135,7 +135,7 @@ class Client:
 
     async def enrich(
         self, books: Sequence[Mapping[str, Any]], *, job_id: str | None = None, idempotency_key: str | None = None
-    ) -> JobRef:
+    ) -> JobHandle:
         """Send a list of books and start to look them up. See `start` for the other arguments and the errors.
 
         Args:
@@ -155,7 +155,7 @@ class Client:
         json: Any = None,
         job_id: str | None = None,
         idempotency_key: str | None = None,
-    ) -> JobRef:
+    ) -> JobHandle:
         """Start a job of any pipeline. An answer that is lost is asked for again, and makes no second job.
 
         Args:
@@ -182,7 +182,7 @@ class Client:
         request = Request(method="POST", path=f"/api/pipelines/{quote(pipeline, safe='')}/jobs", files=parts, json=json)
         return await self._create(request, job_id, idempotency_key)
 
-    async def state(self, job: JobRef) -> dict[str, Any]:
+    async def state(self, job: JobHandle) -> dict[str, Any]:
         """Return a job's state, as section 4 of the contract has it.
 
         Raises:
@@ -192,17 +192,17 @@ class Client:
         state: dict[str, Any] = await self._of_job("GET", job)
         return state
 
-    async def pause(self, job: JobRef) -> dict[str, Any]:
+    async def pause(self, job: JobHandle) -> dict[str, Any]:
         """Ask for a job to stop until `resume`, and return its state. Errors as in `cancel`."""
         state: dict[str, Any] = await self._of_job("POST", job, "/pause")
         return state
 
-    async def resume(self, job: JobRef) -> dict[str, Any]:
+    async def resume(self, job: JobHandle) -> dict[str, Any]:
         """Let a paused job go on, and return its state. Errors as in `cancel`."""
         state: dict[str, Any] = await self._of_job("POST", job, "/resume")
         return state
 
-    async def cancel(self, job: JobRef) -> dict[str, Any]:
+    async def cancel(self, job: JobHandle) -> dict[str, Any]:
         """Ask for a job to stop for good, and return its state.
 
         Raises:
@@ -212,7 +212,7 @@ class Client:
         state: dict[str, Any] = await self._of_job("POST", job, "/cancel")
         return state
 
-    async def retry(self, job: JobRef, *, idempotency_key: str | None = None) -> JobRef:
+    async def retry(self, job: JobHandle, *, idempotency_key: str | None = None) -> JobHandle:
         """Start a new job over the failed and unrecorded items of an ended one.
 
         Raises:
@@ -222,11 +222,11 @@ class Client:
         request = Request(method="POST", path=job.path("/retry"), headers=job.bearer)
         return await self._create(request, None, idempotency_key)
 
-    async def delete(self, job: JobRef) -> None:
+    async def delete(self, job: JobHandle) -> None:
         """End a job if it has not ended, and erase all there is of it, its tokens too. Errors as in `cancel`."""
         await self._of_job("DELETE", job)
 
-    async def results(self, job: JobRef, *, status: str | None = None) -> AsyncGenerator[dict[str, Any]]:
+    async def results(self, job: JobHandle, *, status: str | None = None) -> AsyncGenerator[dict[str, Any]]:
         """Iterate over the items that are recorded now, in the order of the input.
 
         Args:
@@ -247,7 +247,7 @@ class Client:
             cursor = page["next"]
 
     async def export(
-        self, job: JobRef, *, kind: Literal["csv", "ndjson"] = "csv", status: str | None = None
+        self, job: JobHandle, *, kind: Literal["csv", "ndjson"] = "csv", status: str | None = None
     ) -> AsyncGenerator[bytes]:
         """Iterate over the parts of one file with the items that are recorded now, in UTF-8.
 
@@ -272,7 +272,7 @@ class Client:
                 return
             cursor = following
 
-    async def new_token(self, job: JobRef, *, scopes: Sequence[str], expires_in: int | None = None) -> JobRef:
+    async def new_token(self, job: JobHandle, *, scopes: Sequence[str], expires_in: int | None = None) -> JobHandle:
         """Make another token for a job, to hand to somebody who may do less.
 
         Args:
@@ -286,20 +286,20 @@ class Client:
         """
         return await self._token(job, {"scopes": [Scope(scope) for scope in scopes]}, expires_in)
 
-    async def rotate(self, job: JobRef, *, expires_in: int | None = None) -> JobRef:
+    async def rotate(self, job: JobHandle, *, expires_in: int | None = None) -> JobHandle:
         """Replace a token by a new one; the old one is valid for another minute. Arguments and errors as above."""
         return await self._token(job, {}, expires_in)
 
-    async def revoke(self, job: JobRef) -> None:
+    async def revoke(self, job: JobHandle) -> None:
         """End a token, and every connection it was let in with. Errors as in `state`."""
         await self._of_job("DELETE", job, "/token")
 
     def follow(
         self,
-        job: JobRef,
+        job: JobHandle,
         on_wait: Callable[[float], None] = lambda _: None,
         *,
-        on_token: Callable[[JobRef], object] = lambda _: None,
+        on_token: Callable[[JobHandle], object] = lambda _: None,
     ) -> Following:
         """Follow a job until its ending, whatever happens to the connection.
 
@@ -316,11 +316,11 @@ class Client:
         """
         if self._closed:
             raise RuntimeError("The client is closed. Make another one")
-        story = Story(self._means, job, self.rotate, on_wait, on_token)
+        story = Subscription(self._means, job, self.rotate, on_wait, on_token)
         self._stories.add(story)
         return Following(story)
 
-    async def _create(self, request: Request, job_id: str | None, key: str | None) -> JobRef:
+    async def _create(self, request: Request, job_id: str | None, key: str | None) -> JobHandle:
         key = header_value(key or secrets.token_urlsafe(), "The idempotency key")
         headers = {**request.headers, **self._key_header, "Idempotency-Key": key}
         named = msgspec.structs.replace(request, headers=headers)
@@ -330,7 +330,7 @@ class Client:
             named = msgspec.structs.replace(named, json={**request.json, "jobId": job_id})
         return created_in(await self._insist(named))
 
-    async def _insist(self, request: Request) -> Answer:
+    async def _insist(self, request: Request) -> Response:
         """Ask again while the answer is lost, with one key, which makes the repetition harmless."""
         means = self._means
         backoff = Backoff(means.delays[:CREATE_RETRIES])
@@ -340,7 +340,7 @@ class Client:
                 answer = await self._wire.request(request)
                 lost = answer.status in GATEWAY and problem_in(answer) is None
                 reason = f"the server answered {answer.status}"
-            except WireError as error:
+            except NetworkError as error:
                 lost = lost or isinstance(error, CutError)
                 reason, answer = f"{self._url} cannot be reached: {error}", None
             if answer is not None and not lost:
@@ -350,26 +350,26 @@ class Client:
                 raise ConnectionLostError(reason)
             await means.clock.wait(asyncio.Event(), delay)
 
-    async def _token(self, job: JobRef, body: dict[str, Any], expires_in: int | None) -> JobRef:
+    async def _token(self, job: JobHandle, body: dict[str, Any], expires_in: int | None) -> JobHandle:
         if expires_in is not None:
             body = {**body, "expiresIn": expires_in}
         request = Request(method="POST", path=job.path("/token"), headers=job.bearer, json=body)
         return token_in(await self._ask(request), job)
 
-    async def _page(self, job: JobRef, status: str | None, cursor: str | None, accept: str) -> Answer:
+    async def _page(self, job: JobHandle, status: str | None, cursor: str | None, accept: str) -> Response:
         wanted = {"limit": str(MAX_PAGE), "status": status, "cursor": cursor}
         params = {name: value for name, value in wanted.items() if value is not None}
         headers = {**job.bearer, "Accept": accept}
         return await self._ask(Request(method="GET", path=job.path("/results"), headers=headers, params=params))
 
-    async def _of_job(self, method: str, job: JobRef, below: str = "", json: Any = None) -> Any:
+    async def _of_job(self, method: str, job: JobHandle, below: str = "", json: Any = None) -> Any:
         request = Request(method=method, path=job.path(below), headers=job.bearer, json=json)
         return data_of(await self._ask(request))
 
-    async def _ask(self, request: Request) -> Answer:
+    async def _ask(self, request: Request) -> Response:
         try:
             return await self._wire.request(request)
-        except WireError as error:
+        except NetworkError as error:
             raise ConnectionLostError(f"{self._url} cannot be reached: {error}") from error
 
 

@@ -4,7 +4,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from shelfwire.client.wire import Answer
+from shelfwire.client.http import Response
 from shelfwire.errors import CODES, Code
 
 T = TypeVar("T")
@@ -58,7 +58,7 @@ class _Problem(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     details: Any = None
 
 
-def problem_in(answer: Answer) -> RefusedError | None:
+def problem_in(answer: Response) -> RefusedError | None:
     """The refusal that an answer of a shelfwire server holds; None where somebody else wrote it."""
     try:
         problem = msgspec.json.decode(answer.body, type=_Problem)
@@ -74,7 +74,7 @@ def problem_in(answer: Answer) -> RefusedError | None:
     )
 
 
-def refusal(answer: Answer) -> RefusedError:
+def refusal(answer: Response) -> RefusedError:
     """The refusal in an answer, whoever wrote it."""
     entry = CODES[Code.INTERNAL]
     stranger = RefusedError(
@@ -87,7 +87,7 @@ def refusal(answer: Answer) -> RefusedError:
     return problem_in(answer) or stranger
 
 
-def data_of(answer: Answer) -> Any:
+def data_of(answer: Response) -> Any:
     """What a good answer holds; None for one without a body.
 
     Raises:
@@ -103,7 +103,7 @@ def data_of(answer: Answer) -> Any:
         raise _not_ours(answer) from None
 
 
-def read(answer: Answer, kind: type[T]) -> T:
+def read(answer: Response, kind: type[T]) -> T:
     """What a good answer holds, as it must be.
 
     Raises:
@@ -115,7 +115,7 @@ def read(answer: Answer, kind: type[T]) -> T:
         raise _not_ours(answer) from None
 
 
-def _not_ours(answer: Answer) -> RefusedError:
+def _not_ours(answer: Response) -> RefusedError:
     return RefusedError(
         Code.INTERNAL,
         f"What answered {answer.status} is not a shelfwire server",
@@ -124,6 +124,6 @@ def _not_ours(answer: Answer) -> RefusedError:
     )
 
 
-def _retry_after(answer: Answer) -> int | None:
+def _retry_after(answer: Response) -> int | None:
     seconds = answer.headers.get("retry-after", "")
     return min(int(seconds), MAX_RETRY_AFTER) if seconds.isascii() and seconds.isdecimal() else None

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Self
 
-from shelfwire.client.ref import JobRef
-from shelfwire.client.story import Story, tell
-from shelfwire.protocol.follow import Transport
+from shelfwire.client.handle import JobHandle
+from shelfwire.client.subscription import Subscription, tell
 from shelfwire.protocol.messages import JobComplete, JobError, JobProgress, JobStarted, Message
+from shelfwire.protocol.reconnect import Transport
 
 Callback = Callable[[Message], object]
 """A function or a coroutine function, which is awaited."""
@@ -19,12 +19,12 @@ class Following(AsyncIterator[Message]):
     Leaving the iteration closes the connection and leaves the job alone; `async with` does so at a known moment.
     """
 
-    def __init__(self, story: Story) -> None:
+    def __init__(self, story: Subscription) -> None:
         self._story = story
         self._messages = story.messages()  # holds no way back to here, so it ends when nobody holds us any more
 
     @property
-    def job(self) -> JobRef:
+    def job(self) -> JobHandle:
         """The job, with the token that is valid now."""
         return self._story.job
 

@@ -5,7 +5,7 @@ import itertools
 from typing import Final
 
 from shelfwire.client.errors import ConnectionLostError
-from shelfwire.client.wire import Request, Socket, Wire, WireError
+from shelfwire.client.http import HttpClient, NetworkError, Request, Socket
 from shelfwire.clock import Clock
 from shelfwire.protocol.messages import Message, Ping, encode
 
@@ -21,7 +21,7 @@ class Pings:
         clock: where the time comes from.
     """
 
-    def __init__(self, wire: Wire, clock: Clock) -> None:
+    def __init__(self, wire: HttpClient, clock: Clock) -> None:
         self._wire = wire
         self._clock = clock
         self._numbers = itertools.count(clock.now())
@@ -46,7 +46,7 @@ class Pings:
         asked_at = self._clock.monotonic()
         try:
             await (self._by_http() if self._socket is None else self._by_socket(self._socket))
-        except WireError as error:
+        except NetworkError as error:
             raise ConnectionLostError(str(error)) from error
         return self._clock.monotonic() - asked_at
 

@@ -11,11 +11,11 @@ import structlog
 from shelfwire.clock import Clock
 from shelfwire.errors import ShelfwireError
 from shelfwire.jobs.eta import Eta
-from shelfwire.jobs.meter import Meter, NoMeter
 from shelfwire.jobs.store import Change, Committed, JobStore
-from shelfwire.protocol.attempts import Advance
+from shelfwire.jobs.telemetry import NoTelemetry, Telemetry
 from shelfwire.protocol.job import JobState, Policy, Status, Transition
 from shelfwire.protocol.messages import Metadata
+from shelfwire.protocol.worker_transitions import ProgressDelta
 
 MAX_JOBS: Final = 50
 """So many jobs share a commit, which all their followers wait for; the others' commit follows at once."""
@@ -90,7 +90,7 @@ class Draft:
             job_id=self.state.id,
             attempt=self.state.attempt,
             created_at=self.state.created_at,
-            step=Advance(
+            step=ProgressDelta(
                 total=self.total,
                 metadata=self.metadata,
                 succeeded=self.succeeded,
@@ -150,14 +150,14 @@ class Committer:
         policy: Policy,
         clock: Clock,
         interval: float,
-        meter: Meter | None = None,
+        meter: Telemetry | None = None,
     ) -> None:
         self._store = store
         self._publish = publish
         self._policy = policy
         self._clock = clock
         self._interval = interval
-        self._meter = meter or NoMeter()
+        self._meter = meter or NoTelemetry()
         self._dirty: dict[Draft, None] = {}
         self._news = asyncio.Event()
         self._urgent = asyncio.Event()

@@ -8,8 +8,8 @@ from enum import Enum, auto
 from typing import Any, Protocol
 
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.jobs.meter import Meter, NoMeter
 from shelfwire.jobs.store import Committed
+from shelfwire.jobs.telemetry import NoTelemetry, Telemetry
 from shelfwire.protocol.feed import RESUMING, Due, Feed, progress_message, started_message
 from shelfwire.protocol.job import JobState
 from shelfwire.protocol.messages import encode
@@ -89,8 +89,8 @@ class Follower:
         news: set when there may be something to tell.
         sink: where progress may be written at once, without waking the task that iterates over `frames`; that task is
             still what tells everything else, and whatever the sink is not ready for.
-        told_frames: how many frames it was handed.
-        told_bytes: the size of these.
+        sent_frames: how many frames it was handed.
+        sent_bytes: the size of these.
         transport: what it is told through, for who counts followers.
     """
 
@@ -100,8 +100,8 @@ class Follower:
         self.news = asyncio.Event()
         self.news.set()
         self.sink: Sink | None = None
-        self.told_frames = 0
-        self.told_bytes = 0
+        self.sent_frames = 0
+        self.sent_bytes = 0
         self.transport = "none"
         self._channel = channel
         self._feed = Feed(after)
@@ -130,8 +130,8 @@ class Follower:
             for due in self._feed.next(newest.state):
                 frame = self._channel.frame(due, newest)
                 sink.write(frame)
-                self.told_frames += 1
-                self.told_bytes += frame.size
+                self.sent_frames += 1
+                self.sent_bytes += frame.size
         else:
             self.news.set()
 
@@ -161,8 +161,8 @@ class Follower:
             if self.dismissal is not None:
                 return
             frames = self.due()
-            self.told_frames += len(frames)
-            self.told_bytes += sum(frame.size for frame in frames)
+            self.sent_frames += len(frames)
+            self.sent_bytes += sum(frame.size for frame in frames)
             yield frames
 
     def due(self) -> list[Frame]:
@@ -186,11 +186,11 @@ class Hub:
         meter: hears of jobs that ended.
     """
 
-    def __init__(self, meter: Meter | None = None) -> None:
+    def __init__(self, meter: Telemetry | None = None) -> None:
         self._channels: dict[str, Channel] = {}
         self._erased: set[Channel] = set()
         self._leaving = False
-        self._meter = meter or NoMeter()
+        self._meter = meter or NoTelemetry()
         self._told_bytes = 0
 
     @property
@@ -199,9 +199,9 @@ class Hub:
         return sum(1 for _ in self._attached())
 
     @property
-    def told_bytes(self) -> int:
+    def sent_bytes(self) -> int:
         """The size of all messages that followers were told, those that have left included."""
-        return self._told_bytes + sum(follower.told_bytes for follower in self._attached())
+        return self._told_bytes + sum(follower.sent_bytes for follower in self._attached())
 
     def transports(self) -> Counter[str]:
         """Count the attached followers by what they are told through."""
@@ -260,7 +260,7 @@ class Hub:
             yield follower, channel.offer
         finally:
             channel.followers.discard(follower)
-            self._told_bytes += follower.told_bytes
+            self._told_bytes += follower.sent_bytes
             if not channel.followers:
                 self._erased.discard(channel)
                 if self._channels.get(job_id) is channel:

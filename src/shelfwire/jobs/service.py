@@ -14,15 +14,15 @@ import structlog
 
 from shelfwire.clock import Clock
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.jobs.context import Pipeline
 from shelfwire.jobs.hub import Dismissal, Follower, Hub
-from shelfwire.jobs.meter import Standing
+from shelfwire.jobs.pipeline import Pipeline
 from shelfwire.jobs.store import Committed, Idempotency, Item, JobStore
+from shelfwire.jobs.telemetry import Stats
 from shelfwire.jobs.worker import Worker
-from shelfwire.protocol import control, grants
-from shelfwire.protocol.grants import Grant, Scope
+from shelfwire.protocol import owner_transitions, tokens
 from shelfwire.protocol.job import JobState, Policy, Transition, create
 from shelfwire.protocol.messages import Metadata
+from shelfwire.protocol.tokens import Grant, Scope
 
 log = structlog.get_logger(__name__)
 
@@ -118,18 +118,18 @@ class JobService:
         await self._store.job("")
         return self._healthy()
 
-    async def standing(self) -> Standing:
+    async def standing(self) -> Stats:
         """Return how things stand now; without the jobs while the store cannot be read."""
         now = self._clock.now()
         counts = None
         with contextlib.suppress(ShelfwireError):
             counts = await self._store.counts(now)
         since = now if counts is None or counts.waiting_since is None else counts.waiting_since
-        return Standing(
+        return Stats(
             jobs=None if counts is None else counts.jobs,
             queue_age=max(0, now - since) / 1000,
             followers=self._hub.transports(),
-            told_bytes=self._hub.told_bytes,
+            sent_bytes=self._hub.sent_bytes,
             stalled=self._worker.stalled,
         )
 
@@ -200,7 +200,7 @@ class JobService:
         state = create(job_id or self._new_id(), pipeline, now=self._clock.now(), metadata=metadata)
         token, grant = self._first_token(state.id)
         made = await self._store.create(state, grant, upload_id=upload.upload_id, idempotency=idempotency)
-        log.info("job created" if made == state.id else "job asked for again", job=made, pipeline=pipeline, attempt=0)
+        log.info("job created" if made == state.id else "idempotent replay", job=made, pipeline=pipeline, attempt=0)
         self._worker.wake()
         return Token(made, token, grant.scopes, grant.expires_at)
 
@@ -234,8 +234,8 @@ class JobService:
         if not token:
             raise ShelfwireError(Code.UNAUTHORIZED)
         now = self._clock.now()
-        grant = await self._store.grant(grants.digest(token), now)
-        return grants.check(grant, token, job_id, scope, now=now)
+        grant = await self._store.grant(tokens.digest(token), now)
+        return tokens.check(grant, token, job_id, scope, now=now)
 
     async def derive_token(
         self, caller: Grant, *, scopes: frozenset[Scope] | None = None, ttl: int | None = None
@@ -252,7 +252,7 @@ class JobService:
         """
         now, token = self._clock.now(), self._mint()
         limits = [limit for limit in (ttl, self._policy.token_ttl) if limit is not None]
-        grant = grants.derive(caller, grants.digest(token), scopes=scopes, ttl=min(limits, default=None), now=now)
+        grant = tokens.derive(caller, tokens.digest(token), scopes=scopes, ttl=min(limits, default=None), now=now)
         replaces = caller.digest if scopes is None else None
         if not await self._store.add_grant(grant, now, asked_with=caller.digest, replaces=replaces):
             raise ShelfwireError(Code.UNAUTHORIZED)
@@ -296,8 +296,8 @@ class JobService:
         Raises:
             ShelfwireError: as `authorize` for the scope `watch`, and as `look`.
         """
-        job_id = grants.canonical(job_id)
-        with self._hub.follow(job_id, after, grants.digest(token or "")) as (follower, offer):
+        job_id = tokens.canonical(job_id)
+        with self._hub.follow(job_id, after, tokens.digest(token or "")) as (follower, offer):
             # Attached first: a token that is revoked from here on lets nobody stay.
             await self.authorize(job_id, token, Scope.WATCH)
             offer(await self.look(job_id))
@@ -324,7 +324,9 @@ class JobService:
         Raises:
             ShelfwireError: `E_JOB_STATE`: it has ended.
         """
-        return await self._request("cancel", job_id, lambda state, now: control.cancel(state, self._policy, now=now))
+        return await self._request(
+            "cancel", job_id, lambda state, now: owner_transitions.cancel(state, self._policy, now=now)
+        )
 
     async def pause(self, job_id: str) -> JobState:
         """Ask for a job to wait until it is resumed; a living worker confirms it.
@@ -332,7 +334,7 @@ class JobService:
         Raises:
             ShelfwireError: `E_JOB_STATE`: it is paused already, is being canceled or has ended.
         """
-        return await self._request("pause", job_id, lambda state, now: control.pause(state, now=now))
+        return await self._request("pause", job_id, lambda state, now: owner_transitions.pause(state, now=now))
 
     async def resume(self, job_id: str) -> JobState:
         """Let a paused job go on.
@@ -340,7 +342,7 @@ class JobService:
         Raises:
             ShelfwireError: `E_JOB_STATE`: it is not paused.
         """
-        state = await self._request("resume", job_id, lambda state, now: control.resume(state, now=now))
+        state = await self._request("resume", job_id, lambda state, now: owner_transitions.resume(state, now=now))
         self._worker.wake()
         return state
 
@@ -360,7 +362,9 @@ class JobService:
         committed = await self._store.request(job_id, wish, self._clock.now())
         if committed is None:
             raise ShelfwireError(Code.UNAUTHORIZED)
-        log.info("change asked", wish=name, job=job_id, attempt=committed.state.attempt, status=committed.state.status)
+        log.info(
+            "control requested", action=name, job=job_id, attempt=committed.state.attempt, status=committed.state.status
+        )
         self._hub.publish([committed])
         self._worker.check(job_id)
         return committed.state
@@ -389,11 +393,11 @@ class JobService:
         return str(uuid.UUID(bytes=self._random_bytes(16), version=4))
 
     def _mint(self) -> str:
-        return grants.mint(self._random_bytes(grants.TOKEN_BYTES))
+        return tokens.mint(self._random_bytes(tokens.TOKEN_BYTES))
 
     def _first_token(self, job_id: str, caller: Grant | None = None) -> tuple[str, Grant]:
         token, now = self._mint(), self._clock.now()
         if caller is None:
-            return token, grants.issue(grants.digest(token), job_id, ttl=self._policy.token_ttl, now=now)
-        grant = grants.derive(caller, grants.digest(token), scopes=None, ttl=self._policy.token_ttl, now=now)
+            return token, tokens.issue(tokens.digest(token), job_id, ttl=self._policy.token_ttl, now=now)
+        grant = tokens.derive(caller, tokens.digest(token), scopes=None, ttl=self._policy.token_ttl, now=now)
         return token, msgspec.structs.replace(grant, job_id=job_id)

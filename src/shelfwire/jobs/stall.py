@@ -6,7 +6,7 @@ MINUTE: Final = 60
 HOUR: Final = 3600
 
 
-class Silence:
+class StallDetector:
     """How long one attempt has recorded nothing.
 
     Args:

@@ -10,9 +10,9 @@ from typing import Protocol
 
 import msgspec
 
-from shelfwire.protocol.attempts import Advance
-from shelfwire.protocol.grants import Grant
 from shelfwire.protocol.job import JobState, Policy, Transition
+from shelfwire.protocol.tokens import Grant
+from shelfwire.protocol.worker_transitions import ProgressDelta
 
 
 class Item(msgspec.Struct, frozen=True, array_like=True):
@@ -47,7 +47,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     job_id: str
     attempt: int
     created_at: int
-    step: Advance
+    step: ProgressDelta
     items: Sequence[msgspec.Raw] = ()
     closing: Transition | None = None
 

@@ -11,10 +11,11 @@ import structlog
 from shelfwire.clock import Clock
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.committer import Committer, Draft
-from shelfwire.jobs.context import Job, Pipeline
-from shelfwire.jobs.stall import Silence
+from shelfwire.jobs.job import Job
+from shelfwire.jobs.pipeline import Pipeline
+from shelfwire.jobs.stall import StallDetector
 from shelfwire.jobs.store import Claimed, Committed, JobStore
-from shelfwire.protocol import attempts
+from shelfwire.protocol import worker_transitions
 from shelfwire.protocol.job import Policy, Status, Transition
 from shelfwire.protocol.messages import error_of
 
@@ -59,7 +60,7 @@ class Worker:
         self._slots = slots
         self._news = asyncio.Event()
         self._runs: dict[asyncio.Task[None], Draft] = {}
-        self._silences: dict[Draft, Silence] = {}
+        self._silences: dict[Draft, StallDetector] = {}
 
     @property
     def stalled(self) -> int:
@@ -110,7 +111,7 @@ class Worker:
         draft = Draft(claimed.state)
         task = asyncio.create_task(self._attempt(claimed, draft))
         self._runs[task] = draft
-        self._silences[draft] = Silence(self._clock.monotonic(), self._policy.stall_after / 1000)
+        self._silences[draft] = StallDetector(self._clock.monotonic(), self._policy.stall_after / 1000)
         task.add_done_callback(self._finished)
         return True
 
@@ -150,13 +151,13 @@ class Worker:
     def _closing(self, running: asyncio.Task[str], draft: Draft, bound: structlog.stdlib.BoundLogger) -> Transition:
         attempt, policy = draft.state.attempt, self._policy
         if running.cancelled() and draft.halted:
-            return lambda state, now: attempts.hand_back(state, attempt, policy, now=now)
+            return lambda state, now: worker_transitions.release(state, attempt, policy, now=now)
         error = RuntimeError("the pipeline cancelled itself") if running.cancelled() else running.exception()
         if error is None:
-            return lambda state, now: attempts.complete(state, attempt, running.result(), policy, now=now)
+            return lambda state, now: worker_transitions.complete(state, attempt, running.result(), policy, now=now)
         if isinstance(error, ShelfwireError) and not error.retryable:
             payload = error_of(error)
-            return lambda state, now: attempts.fail(state, attempt, payload, policy, now=now)
+            return lambda state, now: worker_transitions.fail(state, attempt, payload, policy, now=now)
         return self._broke_off(error, draft, bound)
 
     def _broke_off(self, error: BaseException, draft: Draft, bound: structlog.stdlib.BoundLogger) -> Transition:
@@ -164,8 +165,8 @@ class Worker:
         # Formatted here: whoever mounts us may have a log that shows the values of all variables.
         bound.error("attempt broke off", exception="".join(traceback.format_exception(error)))
         reason = f"{Code.INTERNAL}: {type(error).__name__}" if not isinstance(error, ShelfwireError) else str(error)
-        delay = attempts.backoff(draft.state.strikes, self._random())
-        return lambda state, now: attempts.retry_later(state, attempt, reason, delay, policy, now=now)
+        delay = worker_transitions.backoff(draft.state.error_count, self._random())
+        return lambda state, now: worker_transitions.retry_later(state, attempt, reason, delay, policy, now=now)
 
     async def _renew(self) -> None:
         third = self._policy.lease / 3

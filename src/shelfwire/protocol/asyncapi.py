@@ -2,9 +2,9 @@
 
 from typing import Any, Final
 
-from shelfwire.protocol.closes import CLOSES
+from shelfwire.protocol.close_codes import CLOSES
+from shelfwire.protocol.json_schema import envelope_name, message_components
 from shelfwire.protocol.messages import TYPES, VERSION
-from shelfwire.protocol.schema import envelope_name, message_components
 
 CHANNEL: Final = "progress"
 FROM_CLIENTS: Final = ("ping", "sync_request")

@@ -47,8 +47,8 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         pausing: whether a pause was asked of the worker that holds it, and not confirmed yet.
         seq: the revision; grows by one with every change a follower can see.
         attempt: how often it was claimed; a commit that carries another number is fenced off.
-        strikes: exceptions and barren claims that count against the attempt limit.
-        barren: claims in a row that recorded nothing new.
+        error_count: exceptions and fruitless claims that count against the attempt limit.
+        fruitless_claims: claims in a row that recorded nothing new.
         run_at: not to be claimed before.
         lease_until: the worker that holds it must renew before.
         created_at, started_at, updated_at, ended_at: when it was made, first knew its total, last changed, ended.
@@ -75,8 +75,8 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     run_at: int
     lease_until: int
     attempt: int = 0
-    strikes: int = 0
-    barren: int = 0
+    error_count: int = msgspec.field(default=0, name="strikes")  # the names in stored rows
+    fruitless_claims: int = msgspec.field(default=0, name="barren")
     started_at: int | None = None
     ended_at: int | None = None
     total: int | None = None
@@ -138,14 +138,14 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         ended_ttl: milliseconds an ended job is kept.
         token_ttl: milliseconds a token lasts; None for as long as its job.
         stall_after: milliseconds without an item after which a running job is stalled; 0 is never.
-        max_strikes: so many count against a job before it is given up.
+        max_errors: so many count against a job before it is given up.
     """
 
     lease: int = 1500
     ended_ttl: int = 24 * 3600 * 1000
     token_ttl: int | None = None
     stall_after: int = 60_000
-    max_strikes: int = 5
+    max_errors: int = 5
 
 
 def create(

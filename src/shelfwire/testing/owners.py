@@ -7,11 +7,11 @@ import pytest
 
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.store import Change, Idempotency, JobStore
-from shelfwire.protocol import control
 from shelfwire.protocol import job as jobs
-from shelfwire.protocol.attempts import Advance
-from shelfwire.protocol.grants import GRACE, MAX_GRANTS, Grant, Scope
+from shelfwire.protocol import owner_transitions
 from shelfwire.protocol.job import IllegalTransitionError, JobState, Status
+from shelfwire.protocol.tokens import GRACE, MAX_GRANTS, Grant, Scope
+from shelfwire.protocol.worker_transitions import ProgressDelta
 from shelfwire.testing.stores import NOW, POLICY, MakeStore, add_job, claim, encoded, ending
 
 
@@ -221,7 +221,7 @@ class OwnersContract:
             await _ended_job(store)
             await store.retry("job-1", "retry", Grant(digest=b"r" * 32, job_id="retry"), NOW)
             await claim(store)
-            step = Advance(total=3, succeeded=1)
+            step = ProgressDelta(total=3, succeeded=1)
             items = encoded((1, True, None, {}, 3))
             await store.commit([Change(job_id="retry", attempt=1, created_at=NOW, step=step, items=items)], POLICY, NOW)
             await store.request("retry", _cancel, NOW + POLICY.lease)
@@ -278,7 +278,7 @@ async def _ended_job(store: JobStore) -> None:
     await store.keep("job-1", 1, "answer", b"paid for")
     items = encoded((0, True, None, {}), (2, True, None, {}), (1, False, None, {"code": "E_ROW_INVALID"}))
     change = Change(
-        job_id="job-1", attempt=1, created_at=NOW, step=Advance(total=5, succeeded=2, failed=1), items=items
+        job_id="job-1", attempt=1, created_at=NOW, step=ProgressDelta(total=5, succeeded=2, failed=1), items=items
     )
     await store.commit([change], POLICY, NOW)
     await store.request("job-1", _cancel, NOW + POLICY.lease)
@@ -286,16 +286,16 @@ async def _ended_job(store: JobStore) -> None:
 
 def _recorded(attempt: int, index: int, job_id: str = "job-1", source: int | None = None) -> Change:
     items = encoded((index, True, None, {}) if source is None else (index, True, None, {}, source))
-    return Change(job_id=job_id, attempt=attempt, created_at=NOW, step=Advance(total=5, succeeded=1), items=items)
+    return Change(job_id=job_id, attempt=attempt, created_at=NOW, step=ProgressDelta(total=5, succeeded=1), items=items)
 
 
 def _cancel(state: JobState, now: int) -> JobState:
-    return control.cancel(state, POLICY, now=now)
+    return owner_transitions.cancel(state, POLICY, now=now)
 
 
 def _pause(state: JobState, now: int) -> JobState:
-    return control.pause(state, now=now)
+    return owner_transitions.pause(state, now=now)
 
 
 def _resume(state: JobState, now: int) -> JobState:
-    return control.resume(state, now=now)
+    return owner_transitions.resume(state, now=now)

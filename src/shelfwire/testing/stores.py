@@ -10,12 +10,12 @@ import pytest
 
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.store import Change, Claimed, Item, JobStore, Swept
-from shelfwire.protocol import attempts, control
 from shelfwire.protocol import job as jobs
-from shelfwire.protocol.attempts import Advance
-from shelfwire.protocol.grants import ALL_SCOPES, Grant, Scope
+from shelfwire.protocol import owner_transitions, worker_transitions
 from shelfwire.protocol.job import IllegalTransitionError, JobState, Policy, Status
 from shelfwire.protocol.messages import Metadata
+from shelfwire.protocol.tokens import ALL_SCOPES, Grant, Scope
+from shelfwire.protocol.worker_transitions import ProgressDelta
 
 
 class MakeStore(Protocol):
@@ -185,7 +185,7 @@ class AttemptsContract:
         async with make_store() as store:
             await add_job(store)
             before = (await claim(store)).state
-            renewal = Change(job_id="job-1", attempt=1, created_at=NOW, step=Advance())
+            renewal = Change(job_id="job-1", attempt=1, created_at=NOW, step=ProgressDelta())
             (committed,) = await store.commit([renewal], POLICY, NOW + 1000)
         assert committed is not None
         assert committed.state.seq == before.seq
@@ -256,7 +256,7 @@ class AttemptsContract:
             asked = await store.request("job-1", _cancel, NOW)
             assert asked is not None
             assert asked.state.status is Status.CANCELING
-            confirm = Change(job_id="job-1", attempt=1, created_at=NOW, step=Advance(), closing=_hand_back)
+            confirm = Change(job_id="job-1", attempt=1, created_at=NOW, step=ProgressDelta(), closing=_release)
             (committed,) = await store.commit([confirm], POLICY, NOW)
         assert committed is not None
         assert committed.state.status is Status.CANCELED
@@ -296,7 +296,7 @@ class AttemptsContract:
                 job_id="job-1",
                 attempt=1,
                 created_at=NOW,
-                step=Advance(succeeded=2),
+                step=ProgressDelta(succeeded=2),
                 items=encoded((0, True, 'Ōe "ø"', outcome), (1, True, None, "only text")),
             )
             await store.commit([change], POLICY, NOW)
@@ -362,27 +362,27 @@ def conclude(state: JobState, head: Sequence[Item]) -> str:
 
 def _progress(attempt: int, indices: list[int], job_id: str = "job-1") -> Change:
     items = encoded(*((index, True, f"Book {index}", BOOK) for index in indices))
-    step = Advance(total=5, succeeded=len(indices), title=f"Book {indices[-1]}")
+    step = ProgressDelta(total=5, succeeded=len(indices), title=f"Book {indices[-1]}")
     return Change(job_id=job_id, attempt=attempt, created_at=NOW, step=step, items=items)
 
 
 def _failure(attempt: int, index: int) -> Change:
     items = encoded((index, False, None, {"code": "E_ROW_INVALID"}))
-    return Change(job_id="job-1", attempt=attempt, created_at=NOW, step=Advance(failed=1), items=items)
+    return Change(job_id="job-1", attempt=attempt, created_at=NOW, step=ProgressDelta(failed=1), items=items)
 
 
 def ending(indices: list[int]) -> Change:
     """A change that records these items and completes the job."""
 
     def closing(state: JobState, now: int) -> JobState:
-        return attempts.complete(state, 1, "Done", POLICY, now=now)
+        return worker_transitions.complete(state, 1, "Done", POLICY, now=now)
 
     return msgspec.structs.replace(_progress(1, indices), closing=closing)
 
 
 def _cancel(state: JobState, now: int) -> JobState:
-    return control.cancel(state, POLICY, now=now)
+    return owner_transitions.cancel(state, POLICY, now=now)
 
 
-def _hand_back(state: JobState, now: int) -> JobState:
-    return attempts.hand_back(state, 1, POLICY, now=now)
+def _release(state: JobState, now: int) -> JobState:
+    return worker_transitions.release(state, 1, POLICY, now=now)

@@ -13,9 +13,9 @@ from litestar.config.cors import CORSConfig
 
 from shelfwire.clock import Clock
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.protocol.grants import digest
+from shelfwire.protocol.tokens import digest
 from shelfwire.settings import ANY_ORIGIN, DEFAULT_PORTS, Settings
-from shelfwire.web.answers import REQUEST_ID, RETRY_AFTER
+from shelfwire.web.responses import REQUEST_ID, RETRY_AFTER
 
 API_KEY: Final = "X-API-Key"
 WINDOW_SECONDS: Final = 60

@@ -10,14 +10,14 @@ from litestar.params import FromPath
 
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.service import JobService
-from shelfwire.protocol.grants import Grant, Scope
 from shelfwire.protocol.job import JobState
+from shelfwire.protocol.tokens import Grant, Scope
 from shelfwire.settings import Settings
-from shelfwire.web.answers import Success, success
 from shelfwire.web.credentials import bearer
-from shelfwire.web.describing import ETAG, JSON_TYPE, OWNER, TOKEN, operation, reference, refusals
+from shelfwire.web.openapi_annotations import ETAG, JSON_TYPE, OWNER, TOKEN, operation, reference, refusals
 from shelfwire.web.reading import state_answer
-from shelfwire.web.shapes import NewToken, State, token_of
+from shelfwire.web.responses import Success, success
+from shelfwire.web.schemas import NewToken, State, token_of
 from shelfwire.web.uploads import bounded, parsed
 
 MAX_BODY: Final = 4096

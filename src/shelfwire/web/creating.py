@@ -11,16 +11,23 @@ from litestar.openapi.spec import OpenAPIMediaType, Schema
 from litestar.params import FromPath
 from multipart import parse_options_header
 
+from shelfwire.books.csv_import.options import (
+    ENRICH_INPUT,
+    NO_KEY,
+    NO_KEY_FOR_A_PERSON,
+    WISH_INPUT,
+    WISHED,
+    GeminiUse,
+)
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.service import JobService, Upload
 from shelfwire.jobs.store import Idempotency
-from shelfwire.protocol.grants import Scope
 from shelfwire.protocol.messages import Metadata
+from shelfwire.protocol.tokens import Scope
 from shelfwire.settings import Settings
 from shelfwire.web.access import Access, Caller
-from shelfwire.web.answers import Success, success
 from shelfwire.web.credentials import bearer, job_id_of
-from shelfwire.web.describing import (
+from shelfwire.web.openapi_annotations import (
     API_KEY,
     BINARY,
     CREATING,
@@ -37,10 +44,20 @@ from shelfwire.web.describing import (
     operation,
     refusals,
 )
-from shelfwire.web.mount import root_of
-from shelfwire.web.shapes import CreatedJob, created_of
-from shelfwire.web.uploads import JOB_ID, Form, Intake, Received, Write, bounded, parsed, receive_form, too_large
-from shelfwire.wishes import ENRICH_INPUT, NO_KEY, NO_KEY_FOR_A_PERSON, WISH_INPUT, WISHED, Wish
+from shelfwire.web.responses import Success, success
+from shelfwire.web.root_path import root_of
+from shelfwire.web.schemas import CreatedJob, created_of
+from shelfwire.web.uploads import (
+    JOB_ID,
+    Form,
+    Intake,
+    Received,
+    Write,
+    bounded,
+    parsed,
+    receive_form,
+    too_large,
+)
 
 REQUEST: Final = "request"
 """The name of the input that a JSON body becomes."""
@@ -251,9 +268,11 @@ async def _with_wish(form: Form, settings: Settings, upload: Upload) -> Form:
     text = form.texts.get(WISH_INPUT)
     if text is None:
         return form
-    if text not in list(Wish):
-        raise ShelfwireError(Code.INVALID_REQUEST, f"The form field {WISH_INPUT} must be one of: {', '.join(Wish)}")
-    if text == Wish.ALWAYS and settings.gemini_api_key is None:
+    if text not in list(GeminiUse):
+        raise ShelfwireError(
+            Code.INVALID_REQUEST, f"The form field {WISH_INPUT} must be one of: {', '.join(GeminiUse)}"
+        )
+    if text == GeminiUse.ALWAYS and settings.gemini_api_key is None:
         raise ShelfwireError(Code.INVALID_REQUEST, NO_KEY, user_message=NO_KEY_FOR_A_PERSON)
     return await _with_input(form, upload, WISH_INPUT, text.encode())
 

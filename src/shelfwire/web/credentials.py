@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.protocol.grants import canonical
+from shelfwire.protocol.tokens import canonical
 
 PROTOCOL: Final = "shelfwire.v1"
 """The WebSocket subprotocol that the server selects."""

@@ -13,9 +13,10 @@ from shelfwire.errors import Code
 from shelfwire.jobs.hub import Follower, Frame
 from shelfwire.jobs.service import JobService
 from shelfwire.protocol.feed import type_of
-from shelfwire.web.attendance import attendance, watched
+from shelfwire.web.connection_limit import ConnectionLimit
 from shelfwire.web.credentials import bearer, position
-from shelfwire.web.describing import (
+from shelfwire.web.follower_log import follower_log, watched
+from shelfwire.web.openapi_annotations import (
     EVENTS,
     LAST_EVENT_ID,
     NOTHING_MORE,
@@ -25,7 +26,6 @@ from shelfwire.web.describing import (
     refusals,
 )
 from shelfwire.web.reading import MAX_SEQ
-from shelfwire.web.room import Room
 
 EVENTS_TYPE: Final = "text/event-stream"
 HEARTBEAT_SECONDS: Final = 15.0
@@ -49,7 +49,7 @@ async def events(
     request: HttpRequest,
     job_id: FromPath[str],
     service: NamedDependency[JobService],
-    room: NamedDependency[Room],
+    room: NamedDependency[ConnectionLimit],
     token: Annotated[str | None, QueryParameter(include_in_schema=False)] = None,
     after: Annotated[
         int, QueryParameter(ge=0, le=MAX_SEQ, description="The `seq` that was seen already; 0 for none.")
@@ -72,7 +72,9 @@ class EventStream:
         after: the `seq` it has shown otherwise. It may have been cut off before the ending, which is told in any case.
     """
 
-    def __init__(self, service: JobService, room: Room, token: str | None, job_id: str, last: int, after: int) -> None:
+    def __init__(
+        self, service: JobService, room: ConnectionLimit, token: str | None, job_id: str, last: int, after: int
+    ) -> None:
         self._service = service
         self._room = room
         self._token = token
@@ -95,7 +97,7 @@ class EventStream:
                     await send({"type": "http.response.start", "status": NO_CONTENT, "headers": []})
                     await send({"type": "http.response.body", "body": b"", "more_body": False})
                     return
-                with attendance(follower, self._job_id, "events"), watched(follower, receive):
+                with follower_log(follower, self._job_id, "events"), watched(follower, receive):
                     await _tell(follower, send)
 
 

@@ -10,15 +10,15 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, License, OpenAPIHeader, OpenAPIType, Schema, SecurityScheme, Server
 
+from shelfwire.books.web.enrichment import SentBooks
+from shelfwire.books.web.scanning import SentPhotos
+from shelfwire.protocol.json_schema import DESCRIPTION, branches, components, message_components
 from shelfwire.protocol.messages import VERSION
-from shelfwire.protocol.schema import DESCRIPTION, branches, components, message_components
 from shelfwire.web.access import API_KEY
-from shelfwire.web.answers import REQUEST_ID, Problem, Success
 from shelfwire.web.control import TokenWish
-from shelfwire.web.describing import schema_name
-from shelfwire.web.enriching import SentBooks
-from shelfwire.web.scanning import SentPhotos
-from shelfwire.web.shapes import CreatedJob, Health, NewToken, ResultPage, State
+from shelfwire.web.openapi_annotations import schema_name
+from shelfwire.web.responses import REQUEST_ID, Problem, Success
+from shelfwire.web.schemas import CreatedJob, Health, NewToken, ResultPage, State
 
 ABOUT: Final = """\
 Start long jobs, look at them, control them, read their results. Whoever creates a job is answered with its token, which

@@ -11,12 +11,13 @@ from litestar.params import FromPath, QueryParameter
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.service import JobService
 from shelfwire.jobs.store import Committed
-from shelfwire.protocol.grants import Scope
-from shelfwire.web import tables
-from shelfwire.web.answers import Success, success
-from shelfwire.web.attendance import watched
+from shelfwire.protocol.tokens import Scope
+from shelfwire.web import csv_export
+from shelfwire.web.connection_limit import ConnectionLimit
 from shelfwire.web.credentials import bearer
-from shelfwire.web.describing import (
+from shelfwire.web.csv_export import CSV_TYPE, NDJSON_TYPE
+from shelfwire.web.follower_log import watched
+from shelfwire.web.openapi_annotations import (
     ETAG,
     JSON_TYPE,
     LINES,
@@ -28,9 +29,8 @@ from shelfwire.web.describing import (
     reference,
     refusals,
 )
-from shelfwire.web.room import Room
-from shelfwire.web.shapes import Health, ResultPage, State, page_of, state_of
-from shelfwire.web.tables import CSV_TYPE, NDJSON_TYPE
+from shelfwire.web.responses import Success, success
+from shelfwire.web.schemas import Health, ResultPage, State, page_of, state_of
 
 MAX_INDEX: Final = 2**31
 """No job has so many items; a number beyond 64 bits would be the store's to refuse."""
@@ -51,7 +51,7 @@ async def job_state(
     request: HttpRequest,
     job_id: FromPath[str],
     service: NamedDependency[JobService],
-    room: NamedDependency[Room],
+    room: NamedDependency[ConnectionLimit],
     after: Annotated[
         int, QueryParameter(ge=0, le=MAX_SEQ, description="The `seq` that is known already; 0 for none.")
     ] = 0,
@@ -100,12 +100,12 @@ async def results(
     page = page_of(await service.results(grant.job_id, after=cursor, limit=limit, ok=ok))
     headers = _next_link(limit, status, page)
     match request.accept.best_match([MediaType.JSON, NDJSON_TYPE, CSV_TYPE], MediaType.JSON):
-        case tables.CSV_TYPE:
+        case csv_export.CSV_TYPE:
             pipeline = (await service.look(grant.job_id)).state.pipeline
-            text = tables.csv_of(page.items, columns.get(pipeline, ()))
+            text = csv_export.csv_of(page.items, columns.get(pipeline, ()))
             return Response(text, media_type=f"{CSV_TYPE}; header=present", headers=headers)
-        case tables.NDJSON_TYPE:
-            return Response(tables.ndjson_of(page.items), media_type=NDJSON_TYPE, headers=headers)
+        case csv_export.NDJSON_TYPE:
+            return Response(csv_export.ndjson_of(page.items), media_type=NDJSON_TYPE, headers=headers)
         case _:
             return Response(success(page, service.now()), headers=headers)
 

@@ -9,12 +9,13 @@ import msgspec
 from litestar import Request, Response, get, route
 from litestar.handlers import HTTPRouteHandler
 
+from shelfwire.books.web import enrichment, scanning
 from shelfwire.protocol.asyncapi import asyncapi
-from shelfwire.protocol.schema import message_schema
-from shelfwire.web import control, creating, enriching, events, reading, scanning
-from shelfwire.web.describing import DOCUMENT, JSON_TYPE, SCHEMA_TYPE, operation, refusals
-from shelfwire.web.mount import root_of
+from shelfwire.protocol.json_schema import message_schema
+from shelfwire.web import control, creating, events, reading
 from shelfwire.web.openapi import openapi
+from shelfwire.web.openapi_annotations import DOCUMENT, JSON_TYPE, SCHEMA_TYPE, operation, refusals
+from shelfwire.web.root_path import root_of
 
 
 def document(root: str = "/") -> dict[str, Any]:
@@ -72,7 +73,7 @@ ROUTES: Final[Sequence[HTTPRouteHandler]] = (
     creating.import_csv,
     scanning.scan_photo,
     scanning.scan_photos,
-    enriching.enrich_books,
+    enrichment.enrich_books,
     creating.create_job,
     creating.retry,
     reading.job_state,

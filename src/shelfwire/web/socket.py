@@ -13,14 +13,23 @@ from litestar.types import Receive, Scope, Send, WebSocketScope, WebSocketSendEv
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.hub import Dismissal, Follower
 from shelfwire.jobs.service import JobService
-from shelfwire.protocol.closes import CloseCode
+from shelfwire.protocol.close_codes import CloseCode
 from shelfwire.protocol.feed import CLOSE_REASONS, Due
-from shelfwire.protocol.messages import Message, Ping, Pong, SyncRequest, UndecodableError, Unknown, decode, encode
+from shelfwire.protocol.messages import (
+    Message,
+    Ping,
+    Pong,
+    SyncRequest,
+    UndecodableError,
+    Unknown,
+    decode,
+    encode,
+)
 from shelfwire.web.access import Access
-from shelfwire.web.answers import ERROR_CODE, PROBLEM_TYPE, headers, problem
-from shelfwire.web.attendance import attendance
+from shelfwire.web.connection_limit import ConnectionLimit
 from shelfwire.web.credentials import PROTOCOL, bearer, offered_token, position
-from shelfwire.web.room import Room
+from shelfwire.web.follower_log import follower_log
+from shelfwire.web.responses import ERROR_CODE, PROBLEM_TYPE, headers, problem
 
 MAX_BAD_FRAMES: Final = 20
 MAX_FRAME_BYTES: Final = 64 * 1024
@@ -43,7 +52,7 @@ class ProgressSocket:
         room: where followers are counted.
     """
 
-    def __init__(self, service: JobService, access: Access, room: Room) -> None:
+    def __init__(self, service: JobService, access: Access, room: ConnectionLimit) -> None:
         self._service = service
         self._access = access
         self._room = room
@@ -79,7 +88,7 @@ class ProgressSocket:
             await send({"type": "websocket.accept", "subprotocol": selected, "headers": []})
             extensions: Any = scope.get("extensions") or {}
             follower.sink = extensions.get(SINK_EXTENSION)
-            with attendance(follower, job_id, "websocket") as attending:
+            with follower_log(follower, job_id, "websocket") as attending:
                 attending.code = await self._converse(job_id, follower, receive, send)
 
     async def _converse(self, job_id: str, follower: Follower, receive: Receive, send: Send) -> int | None:

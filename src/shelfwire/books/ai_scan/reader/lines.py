@@ -1,0 +1,197 @@
+"""Lines of text in a photo: found and read in whichever direction they run."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+
+from shelfwire.books.ai_scan.reader.engine import Engine, Reading, Word
+from shelfwire.books.ai_scan.reader.geometry import (
+    Pixels,
+    Quad,
+    cut,
+    overlap,
+    scaled,
+    sides,
+    turned,
+    turned_points,
+    turned_size,
+)
+
+_COARSE: Final = 1024
+"""Pixels of the longer side: enough to see which way the text of a photo runs."""
+_SAMPLES: Final = 6
+"""Lines read in both directions, along each axis, to see which way the text runs."""
+_SIDES: Final = ((15.0, 2560), (28.0, 1600), (math.inf, 1280))
+"""Pixels of the longer side in which text is looked for, by the height in the coarse photo that half of the lines stay
+below: where that is as low as can be found at all, it hides as many that are lower still."""
+_STRIP: Final = 2_600_000
+"""Pixels that are looked at in one go: memory grows with them."""
+_SHARED: Final = 96
+"""Pixels by which strips overlap: no line that matters in a photo of several strips is higher."""
+_RIM: Final = 3
+"""Pixels: text this close to the rim of a strip is cut off, and whole in the next."""
+_MOST: Final = 400
+"""Lines that are read along one axis, the largest: no photo takes for ever."""
+_TOLD_OF: Final = 12
+"""Of so many lines one is told of while they are read: about twice a second."""
+_SURE: Final = 0.8
+"""A line read below this may stand on its head."""
+_LEAST: Final = 0.45
+"""A line read below this says nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """A line of text as it was read.
+
+    Attributes:
+        text: what it says.
+        score: how sure the recogniser is, 0 to 1.
+        quad: where it is, in the pixels of the photo turned as most of its text wants it; corners as it is read.
+        turns: quarters anticlockwise to turn that photo further, for this line to be upright.
+        words: where each word is within the line.
+    """
+
+    text: str
+    score: float
+    quad: Quad
+    turns: int
+    words: tuple[Word, ...] = ()
+
+    @cached_property
+    def letters(self) -> int:
+        """How many letters and digits there are."""
+        return sum(character.isalnum() for character in self.text)
+
+    @cached_property
+    def worth(self) -> float:
+        """How much this reading says: of two readings of one place the better one is kept."""
+        return (self.score - 0.3) * self.letters
+
+
+@dataclass(frozen=True)
+class Page:
+    """A photo turned so that most of its text is upright, and the text in it.
+
+    Attributes:
+        image: the photo, turned.
+        turns: quarters anticlockwise by which it was turned.
+        lines: what could be read.
+    """
+
+    image: Pixels
+    turns: int
+    lines: tuple[Line, ...]
+
+
+def page_of(image: Pixels, engine: Engine, seen: Callable[[str], None]) -> Page:
+    """Find and read the text of a photo, along both axes.
+
+    Args:
+        image: the photo.
+        engine: finds and reads.
+        seen: is told of a text now and then while there is more to read.
+    """
+    scale = min(1.0, _COARSE / max(image.shape))
+    coarse = [quad / np.float32(scale) for quad in engine.detect(scaled(image, scale))]
+    main, cross = _directions(image, coarse, engine)
+    page = turned(image, main)
+    heights = [min(sides(quad)) * scale for quad in coarse if _runs(quad, 0) or _runs(quad, 1)]
+    usual = float(np.median(heights)) if heights else _SIDES[0][0]
+    side = next(side for below, side in _SIDES if usual < below)
+    lines = _lines(page, 0, side, engine, seen)
+    lines += _lines(page, (cross - main) % 4, side, engine, seen)
+    return Page(page, main, tuple(distinct(lines)))
+
+
+def _directions(image: Pixels, found: Sequence[Quad], engine: Engine) -> tuple[int, int]:
+    """By how many quarters to turn a photo for most of its text to be upright, and for most of what crosses that."""
+    votes = [0.0] * 4
+    for axis in (0, 1):
+        long = [quad for quad in found if _runs(quad, axis)]
+        long = sorted(long, key=lambda quad: -max(sides(quad)) / min(sides(quad)))[:_SAMPLES]
+        weight = sum(max(sides(quad)) / min(sides(quad)) for quad in found if _runs(quad, axis))
+        for turns in (axis, axis + 2):
+            read = engine.read([cut(image, quad, turns) for quad in long])
+            votes[turns] = sum(reading.score**2 * len(reading.text) for reading in read) / max(1, len(long)) * weight
+    main = max((0, 1, 2, 3), key=lambda turns: votes[turns])
+    return main, max(((main + 1) % 4, (main + 3) % 4), key=lambda turns: votes[turns])
+
+
+def _runs(quad: Quad, axis: int) -> bool:
+    along, across = sides(quad)
+    return along > 2 * across if axis == 0 else across > 2 * along
+
+
+def _lines(page: Pixels, turns: int, side: int, engine: Engine, seen: Callable[[str], None]) -> list[Line]:
+    """Lines that run along the photo turned by `turns` quarters, in the pixels of the unturned one."""
+    size = page.shape[1], page.shape[0]
+    image = turned(page, turns)
+    scale = side / max(image.shape)
+    quads = [quad / np.float32(scale) for quad in _found(scaled(image, scale), engine)]
+    quads = [quad for quad in quads if sides(quad)[0] > 0.8 * sides(quad)[1]]
+    quads = sorted(quads, key=lambda quad: -sides(quad)[0] * sides(quad)[1])[:_MOST]
+    back = (4 - turns) % 4
+    upright = _read(engine, [cut(image, quad) for quad in quads], seen)
+    doubtful = [index for index, reading in enumerate(upright) if reading.score < _SURE]
+    flipped = engine.read([cut(image, quads[index], 2) for index in doubtful])
+    other = dict(zip(doubtful, flipped, strict=True))
+    lines = []
+    for index, (quad, reading) in enumerate(zip(quads, upright, strict=True)):
+        placed, best = turned_points(quad, back, turned_size(size, turns)), reading
+        if index in other and other[index].score > reading.score + 0.1:
+            placed, best = np.roll(placed, 2, axis=0), other[index]
+        line = Line(best.text, best.score, placed, _turns(placed), best.words)
+        if line.score >= _LEAST and line.letters:
+            lines.append(line)
+    return lines
+
+
+def _read(engine: Engine, crops: Sequence[Pixels], seen: Callable[[str], None]) -> list[Reading]:
+    """Read crops, and tell of the clearest text in every few."""
+    readings: list[Reading] = []
+    for start in range(0, len(crops), _TOLD_OF):
+        some = engine.read(crops[start : start + _TOLD_OF])
+        clearest = max(some, key=lambda reading: reading.score * len(reading.text))
+        if clearest.score >= _SURE:
+            seen(clearest.text)
+        readings += some
+    return readings
+
+
+def _found(image: Pixels, engine: Engine) -> list[Quad]:
+    """Find text that runs from left to right, in strips of the photo's full width."""
+    height, width = image.shape[:2]
+    count = max(1, math.ceil(height * width / _STRIP))
+    quads: list[Quad] = []
+    for index in range(count):
+        top = max(0, height * index // count - _SHARED // 2)
+        bottom = min(height, height * (index + 1) // count + _SHARED // 2)
+        for quad in engine.detect(np.ascontiguousarray(image[top:bottom])):
+            cut_off = (top > 0 and quad[:, 1].min() < _RIM) or (
+                bottom < height and quad[:, 1].max() > bottom - top - _RIM
+            )
+            if not cut_off:
+                quads.append(quad + np.array([0, top], np.float32))
+    return quads
+
+
+def _turns(quad: Quad) -> int:
+    """By how many quarters to turn a photo for the text in this quadrilateral to be upright."""
+    right, down = quad[1] - quad[0]
+    if abs(right) >= abs(down):
+        return 0 if right > 0 else 2
+    return 1 if down > 0 else 3
+
+
+def distinct(lines: list[Line]) -> list[Line]:
+    """Keep the best reading of each place."""
+    kept: list[Line] = []
+    for line in sorted(lines, key=lambda line: -line.worth):
+        if all(overlap(line.quad, other.quad) < 0.5 for other in kept):  # noqa: PLR2004
+            kept.append(line)
+    return kept

@@ -1,0 +1,160 @@
+"""How one book is looked up: which provider is asked what, and when that is enough.
+
+Providers are asked in their order, until nothing is wanting. Each is asked by ISBN first, and by title and author where
+that finds nothing that is surely the book.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from shelfwire.books.batch_enrichment.matching import Match, Way, is_number, ranked
+from shelfwire.books.batch_enrichment.merging import EnrichedBook, is_complete, merged
+from shelfwire.books.batch_enrichment.port import Provider, ProviderDown
+from shelfwire.books.batch_enrichment.request import AskedBook
+from shelfwire.books.csv_import.people import authors_of_any_list
+from shelfwire.errors import Code, ShelfwireError
+
+UNSURE: Final = "Other books were found that may be this one. Choose among them, or add the author or the ISBN."
+MOST_CANDIDATES: Final = 3
+LEAST_LIKELY: Final = 0.3
+"""What is less sure than this is nothing that a person would want to choose from."""
+
+
+class Inquiry(msgspec.Struct):
+    """What is known of one book so far.
+
+    Attributes:
+        asked: the book.
+        isbn13: its ISBN: the one that was asked for, or that of an edition which was found by title.
+        matches: one of each provider that surely knows it, in their order.
+        candidates: what may be it.
+        down: the providers that gave no answer, by name.
+    """
+
+    asked: AskedBook
+    isbn13: str | None
+    matches: list[Match] = msgspec.field(default_factory=list)
+    candidates: list[Match] = msgspec.field(default_factory=list)
+    down: list[str] = msgspec.field(default_factory=list)
+
+
+class Lookups:
+    """Looks books up, any number at once, for all jobs of a node.
+
+    Args:
+        providers: in the order in which they are asked.
+    """
+
+    def __init__(self, providers: Sequence[Provider]) -> None:
+        self._providers = tuple(providers)
+
+    async def find(self, index: int, asked: AskedBook) -> EnrichedBook:
+        """Return what the providers know of a book.
+
+        Args:
+            index: its place in the list that was sent, for the result.
+            asked: the book.
+
+        Raises:
+            ShelfwireError: `E_ENRICHMENT_FAILED`: nobody knows it; `E_PROVIDER_UNAVAILABLE`: nobody knows it of those
+                who answered, and some did not. `details` has the candidates, and who did not answer.
+        """
+        inquiry = Inquiry(asked, asked.isbn13)
+        for provider in self._providers:
+            try:
+                await _consult(provider, inquiry)
+            except ProviderDown:
+                inquiry.down.append(provider.name)
+            if is_complete(inquiry.matches):
+                break
+        if not self._providers:
+            raise ShelfwireError(
+                Code.PROVIDER_UNAVAILABLE, "There is no provider of book data: see the setting providers"
+            )
+        if not inquiry.matches:
+            raise _nothing(inquiry)
+        return merged(index, inquiry.matches, asked.isbn13, _warnings(inquiry))
+
+
+async def _consult(provider: Provider, inquiry: Inquiry) -> None:
+    """Ask one provider, and note what it says."""
+    asked = inquiry.asked
+    if inquiry.isbn13 is not None:
+        found = await provider.by_isbn(inquiry.isbn13)
+        if asked.isbn13 is None:
+            # An ISBN that came with a title says which edition; whether it is the book, only the title can.
+            found = [record for record in found if inquiry.isbn13 in record.isbn13s]
+        if _note(inquiry, ranked(asked, provider.name, found, Way.ISBN if asked.isbn13 else Way.TITLE)):
+            return
+    if not is_number(asked.title):
+        people = authors_of_any_list(asked.author or "")
+        found = await provider.by_title(asked.title, people[0] if people else None)
+        if not found and people:
+            # One letter of a name that is spelt otherwise hides the book; the scores see to it that it is the one.
+            found = await provider.by_title(asked.title, None)
+        _note(inquiry, ranked(asked, provider.name, found, Way.TITLE))
+
+
+def _note(inquiry: Inquiry, matches: Sequence[Match]) -> bool:
+    """Take the best over if it is surely the book, and all as candidates if not. Tell which."""
+    if not matches or not matches[0].is_sure:
+        inquiry.candidates.extend(matches)
+        return False
+    best = matches[0]
+    inquiry.matches.append(best)
+    if inquiry.isbn13 is None and best.record.is_edition and best.record.isbn13s:
+        inquiry.isbn13 = best.record.isbn13s[0]
+    return True
+
+
+def _nothing(inquiry: Inquiry) -> ShelfwireError:
+    details: dict[str, Any] = {}
+    likely = sorted(inquiry.candidates, key=lambda match: -match.score)
+    if candidates := [_shown(match) for match in likely if match.score >= LEAST_LIKELY]:
+        details["candidates"] = candidates[:MOST_CANDIDATES]
+    title = inquiry.asked.title
+    if inquiry.down:
+        details["providers"] = list(inquiry.down)
+        return ShelfwireError(
+            Code.PROVIDER_UNAVAILABLE,
+            f"{title!r}: {', '.join(inquiry.down)} did not answer, and no other provider knows the book",
+            details=details,
+        )
+    if candidates:
+        return ShelfwireError(
+            Code.ENRICHMENT_FAILED,
+            f"{title!r}: nothing that surely is the book was found",
+            user_message=UNSURE,
+            details=details,
+        )
+    return ShelfwireError(Code.ENRICHMENT_FAILED, f"{title!r}: no provider knows the book", details=details)
+
+
+def _shown(match: Match) -> dict[str, Any]:
+    """A candidate as a failed item lists it."""
+    record = match.record
+    known = {
+        "title": record.title,
+        "authors": record.authors,
+        "isbn13": next(iter(record.isbn13s), None),
+        "publishedDate": record.published,
+        "coverUrl": record.cover_url,
+        "by": match.way,
+        "score": match.score,
+        "provider": match.provider,
+    }
+    return {name: value for name, value in known.items() if value}
+
+
+def _warnings(inquiry: Inquiry) -> tuple[str, ...]:
+    """What a person should know of a book that was found."""
+    asked = inquiry.asked
+    warnings = [asked.warning] if asked.warning else []
+    other = next((match.record for match in inquiry.candidates if match.way is Way.ISBN), None)
+    if other and all(match.way is Way.TITLE for match in inquiry.matches):
+        warnings.append(f'The ISBN {asked.isbn13} is that of "{other.title}"; the book was found by its title.')
+    if inquiry.down:
+        warnings.append(f"Could not be asked, so that something may be missing: {', '.join(inquiry.down)}.")
+    return tuple(warnings)

@@ -1,0 +1,189 @@
+"""How the answers of several providers become one result. Pure.
+
+1. The base is the best kind of match: one by ISBN before one by title, an edition before a work; among equals the
+   provider that comes first in the order.
+2. What the base leaves out is filled in from the others, in the same order, field by field.
+3. What belongs to an edition (ISBN, subtitle, publisher, date, pages, language) is taken from another record only if
+   that is the same edition: found by the same ISBN, or with an ISBN in common. The pages of one edition and the
+   publisher of another make a book that nobody can buy.
+4. A date that is known in part is replaced by a fuller one that begins with it, of the same edition.
+5. The identifiers of all the records are kept; one that two of them give is the first one's.
+6. Only matches are merged, never candidates.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from shelfwire.books.batch_enrichment.matching import Match, Way
+from shelfwire.books.batch_enrichment.port import Record
+from shelfwire.books.bibliography.isbn import parse_isbn
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False):
+    """How a result was found.
+
+    Attributes:
+        by: `isbn` or `title`.
+        score: how sure it is that this is the book, from 0 to 1.
+        provider: whose match it is.
+    """
+
+    by: Way
+    score: float
+    provider: str
+
+
+class EnrichedBook(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False):
+    """The result for a book; what no provider tells is left out.
+
+    Attributes:
+        index: the place of the book in the list that was sent, from 0.
+        title: the title of the edition, or of the work where no edition is known.
+        authors: their names, given name first.
+        match: how it was found.
+        work_title: the title of the work, where it is told beside the edition's.
+        subtitle: the subtitle.
+        isbn13: a valid ISBN-13 without hyphens.
+        isbn10: the same number as ISBN-10; those that begin with 979 have none.
+        publisher: the publisher.
+        published_date: `YYYY-MM-DD`, or as much of it as is known.
+        pages: number of pages.
+        language: ISO 639-1 where the language has such a code.
+        subjects: what the book is about.
+        description: plain text.
+        cover_url: an image, by https.
+        identifiers: each provider's own numbers, by system.
+        sources: which provider each of the other members is from, by its name here.
+        warnings: what was wrong with the book that was asked for, for a person.
+    """
+
+    index: int
+    title: str
+    authors: tuple[str, ...]
+    match: Found
+    work_title: str | None = None
+    subtitle: str | None = None
+    isbn13: str | None = None
+    isbn10: str | None = None
+    publisher: str | None = None
+    published_date: str | None = None
+    pages: int | None = None
+    language: str | None = None
+    subjects: tuple[str, ...] = ()
+    description: str | None = None
+    cover_url: str | None = None
+    identifiers: dict[str, str] = msgspec.field(default_factory=dict)
+    sources: dict[str, str] = msgspec.field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+OF_THE_EDITION: Final = ("subtitle", "publisher", "published", "pages", "language")
+OF_THE_WORK: Final = ("title", "work_title", "authors", "subjects", "description", "cover_url")
+WANTED: Final = ("authors", "publisher", "published", "pages", "language", "description", "cover_url")
+"""A book that has all of these is complete: no further provider is asked."""
+_WIRE: Final = {"published": "published_date"}
+
+
+def is_complete(matches: Sequence[Match]) -> bool:
+    """Whether nothing is wanting that a further provider could add."""
+    if not matches:
+        return False
+    fields = {name for name, _, _ in _fields(_in_order(matches))}
+    return fields.issuperset(WANTED) and any(match.record.isbn13s for match in matches)
+
+
+def merged(
+    index: int, matches: Sequence[Match], asked_isbn: str | None = None, warnings: tuple[str, ...] = ()
+) -> EnrichedBook:
+    """Make one result of the matches for one book.
+
+    Args:
+        index: see `EnrichedBook`.
+        matches: one at least, in the order of the providers.
+        asked_isbn: the ISBN that was asked for, if any.
+        warnings: see `EnrichedBook`.
+    """
+    ordered = _in_order(matches)
+    base = ordered[0]
+    members: dict[str, Any] = {"authors": ()}
+    sources: dict[str, str] = {}
+    for name, value, provider in _fields(ordered):
+        members[_WIRE.get(name, name)] = value
+        sources[_on_the_wire(name)] = provider
+    if members.get("work_title") == members["title"]:
+        del members["work_title"], sources["workTitle"]
+    isbn, provider = _isbn(ordered, asked_isbn)
+    if isbn and (numbers := parse_isbn(isbn)):
+        members |= {"isbn13": numbers.isbn13, "isbn10": numbers.isbn10}
+        sources |= {"isbn13": provider} | ({"isbn10": provider} if numbers.isbn10 else {})
+    identifiers: dict[str, str] = {}
+    for match in ordered:
+        identifiers = {**match.record.identifiers, **identifiers}
+    return EnrichedBook(
+        index=index,
+        match=Found(by=base.way, score=base.score, provider=base.provider),
+        identifiers=identifiers,
+        sources=sources,
+        warnings=warnings,
+        **members,
+    )
+
+
+def _in_order(matches: Sequence[Match]) -> list[Match]:
+    return sorted(matches, key=lambda match: (match.way is not Way.ISBN, not match.record.is_edition))
+
+
+def _fields(ordered: Sequence[Match]) -> list[tuple[str, Any, str]]:
+    """Each field that some record may fill in: its name, its value, whose it is."""
+    base = ordered[0]
+    same = [match for match in ordered if match is base or is_same_edition(base, match)]
+    found = [
+        *_first_of(OF_THE_WORK, ordered, getattr),
+        *_first_of(OF_THE_EDITION, same, getattr),
+    ]
+    return [_fuller(*field, same) if field[0] == "published" else field for field in found]
+
+
+def _first_of(
+    names: Sequence[str], matches: Sequence[Match], read: Callable[[Record, str], Any]
+) -> list[tuple[str, Any, str]]:
+    found = []
+    for name in names:
+        for match in matches:
+            if value := read(match.record, name):
+                found.append((name, value, match.provider))
+                break
+    return found
+
+
+def _fuller(name: str, date: str, provider: str, same: Sequence[Match]) -> tuple[str, str, str]:
+    for match in same:
+        other = match.record.published or ""
+        if len(other) > len(date) and other.startswith(date):
+            date, provider = other, match.provider
+    return name, date, provider
+
+
+def is_same_edition(one: Match, other: Match) -> bool:
+    """Whether two matches are surely of one edition."""
+    if not (one.record.is_edition and other.record.is_edition):
+        return False
+    if one.way is Way.ISBN and other.way is Way.ISBN:
+        return True
+    return not set(one.record.isbn13s).isdisjoint(other.record.isbn13s)
+
+
+def _isbn(ordered: Sequence[Match], asked: str | None) -> tuple[str | None, str]:
+    """The ISBN of the result: the one asked for where the base was found by it, else the base's first."""
+    base = ordered[0]
+    if asked and base.way is Way.ISBN:
+        return asked, base.provider
+    # A work's ISBNs are those of all its editions; the first edition that is told has an ISBN that fits the rest.
+    return (base.record.isbn13s[0], base.provider) if base.record.isbn13s else (None, "")
+
+
+def _on_the_wire(name: str) -> str:
+    head, *rest = _WIRE.get(name, name).split("_")
+    return head + "".join(word.capitalize() for word in rest)

@@ -1,0 +1,60 @@
+"""The pipeline `batch_enrichment`: every book of the list is an item, found or not."""
+
+from typing import Final
+
+import msgspec
+
+from shelfwire.books.batch_enrichment.merging import EnrichedBook
+from shelfwire.books.batch_enrichment.request import AskedBook, books_of
+from shelfwire.books.services import Services
+from shelfwire.errors import ShelfwireError
+from shelfwire.jobs.job import Job
+
+INPUT: Final = "request"
+AT_ONCE: Final = 300
+"""Books under way at a time: enough to fill batches of ISBNs while most wait for a slow provider."""
+
+
+class BatchEnrichment:
+    """Reads one input, `request` (see `request.books_of`); its results are the books of `merging.EnrichedBook`.
+
+    Args:
+        outside: what looks books up, once it is there.
+    """
+
+    name = "batch_enrichment"
+    results_name = "books"
+    columns = tuple(field.encode_name for field in msgspec.structs.fields(EnrichedBook))
+
+    def __init__(self, outside: Services) -> None:
+        self._outside = outside
+
+    def check_request(self, body: bytes) -> int:
+        """See `jobs.context.Pipeline`."""
+        return len(books_of(body))
+
+    async def run(self, job: Job) -> str:
+        """See `jobs.context.Pipeline`."""
+        lookups = self._outside.lookups
+        if lookups is None:
+            raise RuntimeError("books are looked up only while the application runs")
+        books = books_of(await job.input(INPUT))
+        await job.start(len(books), job.metadata)
+
+        async def look_up(index: int, asked: AskedBook) -> None:
+            try:
+                found = await lookups.find(index, asked)
+            except ShelfwireError as error:
+                job.fail(index, error, title=asked.title, **(error.details or {}))
+            else:
+                author = asked.author or next(iter(found.authors), None)
+                job.record(index, found, title=asked.title, author=author, isbn=found.isbn13)
+
+        await job.each(books, look_up, AT_ONCE)
+        return summary(job.succeeded, job.failed)
+
+
+def summary(found: int, failed: int) -> str:
+    """What the job came to, for a person."""
+    books = f"Found {found:,} {'book' if found == 1 else 'books'}"
+    return books if not failed else f"{books}; {failed:,} {'was' if failed == 1 else 'were'} not found"

@@ -1,0 +1,1 @@
+"""What makes two books the same: normalised text, titles, people and numbers."""

@@ -1,0 +1,166 @@
+"""A finished catalogue, asked: by ISBN, by title and author, and by what stands on a spine."""
+
+import heapq
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, NamedTuple, Self, cast
+
+import apsw
+
+from shelfwire.books.bibliography.isbn import isbn13_of
+from shelfwire.books.catalogue import matching
+from shelfwire.books.catalogue.books import book_of_isbn, book_of_name
+from shelfwire.books.catalogue.connections import Borrowed, Connections
+from shelfwire.books.catalogue.database import COUNTS
+from shelfwire.books.catalogue.entry import Entry, Found
+from shelfwire.books.catalogue.recognising import Spine
+from shelfwire.books.catalogue.spelling import terms_for
+from shelfwire.books.catalogue.text import Name, name_of
+
+LEAST: Final = 0.45
+"""What fits less is no answer."""
+_CANDIDATES: Final = 60
+_MOST_TERMS: Final = 8
+_MOST_NAMES: Final = 2_000
+"""Words that are in so many names together are compared one by one; what is more frequent only narrows down."""
+_MOST_ASKED_WORDS: Final = 24
+_LOOKED_INTO: Final = 5
+
+_MATCHES: Final = """
+SELECT title, rest, author, book FROM name
+WHERE id IN (SELECT rowid FROM names WHERE names MATCH ? ORDER BY rank LIMIT ?)
+"""
+
+
+class _Candidate(NamedTuple):
+    name: Name
+    book: int
+
+
+class Catalogue:
+    """A catalogue on the disk. Any number of threads may ask it at once; each question blocks its thread meanwhile.
+
+    What is asked is not written anywhere. A file that replaces this one is seen only by a `Catalogue` made after that.
+
+    Args:
+        path: what `shelfwire catalogue build` has made.
+
+    Raises:
+        CatalogueError: there is none, or it is not finished, or of another form. Each question raises it too, where
+            the file turns out to be damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._connections = Connections(path)
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; questions that are being answered still are."""
+        self._connections.close()
+
+    def by_isbn(self, isbns: Sequence[str]) -> dict[str, Entry]:
+        """The books with these ISBNs, by ISBN-13; those that are not known are left out.
+
+        Args:
+            isbns: ISBN-10 or ISBN-13, with or without hyphens; what is none of them is not known.
+        """
+        found = {}
+        with Borrowed(self._connections) as db:
+            for isbn in map(isbn13_of, isbns):
+                if isbn and isbn not in found and (book := book_of_isbn(db, int(isbn))):
+                    found[isbn] = book
+        return found
+
+    def search(self, title: str, author: str | None = None, limit: int = 5) -> list[Found]:
+        """The books that a title, with or without its author, is most likely meant to name, the best first.
+
+        Typing errors, missing and superfluous spaces, accents and the order of words do little harm. Each title of an
+        author is there once, however many editions it has.
+
+        Args:
+            title: as it was typed or read.
+            author: one person or several; None where it is not known.
+            limit: so many at most.
+        """
+        asked = name_of(title, None, [author] if author else [])
+        with Borrowed(self._connections) as db:
+            found = self._candidates(db, [*asked.title.split(), *asked.rest.split(), *asked.author.split()])
+            return self._best(db, [(self._score(asked, one.name), one) for one in found], limit)
+
+    def find(self, text: str, limit: int = 5) -> list[Found]:
+        """The books that a text with a title, an author or both in any order is most likely to mean, the best first."""
+        asked, spine = name_of(text, None, []), Spine([text])
+        with Borrowed(self._connections) as db:
+            found = self._candidates(db, spine.words)
+            scored = [(max(self._score(asked, one.name), spine.score(one.name)), one) for one in found]
+            return self._best(db, scored, limit)
+
+    def recognise(self, lines: Sequence[str]) -> Found | None:
+        """The book whose spine says this, or None if none comes near.
+
+        It is sure only if title and author are both found, in different parts of what was read, and nothing is left
+        that would make it another title.
+
+        Args:
+            lines: what was read on one spine, line by line and with errors: title, author, publisher in any order.
+        """
+        spine = Spine(lines)
+        with Borrowed(self._connections) as db:
+            found = self._candidates(db, spine.words)
+            scored = [(spine.score(candidate.name), candidate) for candidate in found]
+            nearest = heapq.nlargest(_LOOKED_INTO, scored, key=lambda one: one[0])
+            books = [(book_of_name(db, candidate.book), candidate.name) for score, candidate in nearest if score]
+            answers = [Found(entry, spine.score(name, entry.publisher or "")) for entry, name in books]
+            best = max(answers, key=lambda answer: answer.score, default=None)
+            return best if best is not None and best.score >= LEAST else None
+
+    def counts(self) -> dict[str, int]:
+        """How many `books`, `isbns` and `names` it has."""
+        with Borrowed(self._connections) as db:
+            (counts,) = db.execute(COUNTS.format("main")).fetchall()
+        return dict(zip(("books", "isbns", "names"), cast("tuple[int, int, int]", counts), strict=True))
+
+    @staticmethod
+    def _score(asked: Name, known: Name) -> float:
+        author = matching.author_likeness(asked.author, known.author) if asked.author else None
+        if asked.author and author is None:
+            author = 0.5
+        return matching.score(matching.title_likeness(asked, known), author)
+
+    def _candidates(self, db: apsw.Connection, asked: Sequence[str]) -> list[_Candidate]:
+        query = _query(terms_for(db, asked[:_MOST_ASKED_WORDS]))
+        if query is None:
+            return []
+        return [_Candidate(Name(*row[:3]), row[3]) for row in db.execute(_MATCHES, (query, _CANDIDATES))]
+
+    def _best(self, db: apsw.Connection, scored: Sequence[tuple[float, _Candidate]], limit: int) -> list[Found]:
+        best = heapq.nlargest(limit, scored, key=lambda one: one[0])
+        return [Found(book_of_name(db, one.book), score) for score, one in best if score >= LEAST]
+
+
+def _query(terms: dict[str, int]) -> str | None:
+    """The rarest words, any of them; if all are frequent, all of them together."""
+    ranked = sorted(terms, key=lambda term: terms[term])[:_MOST_TERMS]
+    rare: list[str] = []
+    names = 0
+    for term in ranked:
+        names += terms[term]
+        if rare and names > _MOST_NAMES:
+            break
+        rare.append(term)
+    if not rare:
+        return None
+    if names > _MOST_NAMES and len(rare) == 1:
+        return " AND ".join(f'"{term}"' for term in ranked)
+    return " OR ".join(f'"{term}"' for term in rare)

@@ -1,0 +1,319 @@
+"""Records of Open Library: what a catalogue keeps of them, and the books they are when somebody asks. Pure.
+
+Records are edited by many people and programs: anything but their key may be missing or have another form. A build
+looks at what a book is found by. The rest is kept as it came until it is asked for, which most of it never is.
+"""
+
+from typing import Any, Final, TypeVar
+
+import msgspec
+from msgspec import Raw
+
+from shelfwire.books.catalogue.entry import Entry
+from shelfwire.books.catalogue.text import words
+
+MOST_KEPT_BYTES: Final = 4_096
+"""Of a record as it came; larger ones are cut to the bounds below before they are kept."""
+MOST_BRACKETS: Final = 128
+"""Likewise: who asks may be so deep in calls that Python has room for few brackets in brackets."""
+_SMALL_BYTES: Final = 512
+"""Most are no larger, and do not hold enough brackets to be worth counting them."""
+MOST_TITLE: Final = 1_000
+MOST_DESCRIPTION: Final = 2_000
+MOST_SUBJECTS: Final = 12
+MOST_TEXT: Final = 200
+MOST_PAGES: Final = 100_000
+MOST_COVER: Final = 10**15
+COVER: Final = "https://covers.openlibrary.org/b/id/{}-L.jpg"
+_MOST_DIGITS: Final = 15
+
+ABSENT: Final = Raw(b"0")
+"""What is kept of a member that is not there: nothing is shorter."""
+_SYSTEMS: Final = {"goodreads": "goodreads", "librarything": "librarything", "amazon": "asin"}
+"""What is kept of an edition's identifiers, and what it is called here."""
+
+
+class AuthorRecord(msgspec.Struct, gc=False):
+    """What is looked at of an author."""
+
+    name: Any = None
+    personal_name: Any = None
+
+
+class WorkRecord(msgspec.Struct, gc=False):
+    """What is looked at of a work, and what is kept without a look."""
+
+    title: Any = None
+    title_prefix: Any = None
+    subtitle: Any = None
+    authors: Raw = ABSENT
+    first_publish_date: Raw = ABSENT
+    subjects: Raw = ABSENT
+    description: Raw = ABSENT
+    covers: Raw = ABSENT
+
+
+class EditionRecord(msgspec.Struct, gc=False):
+    """What is looked at of an edition, and what is kept without a look."""
+
+    title: Any = None
+    title_prefix: Any = None
+    subtitle: Any = None
+    authors: Raw = ABSENT
+    works: Raw = ABSENT
+    isbn_13: Any = None
+    isbn_10: Any = None
+    publishers: Raw = ABSENT
+    publish_date: Raw = ABSENT
+    number_of_pages: Raw = ABSENT
+    languages: Raw = ABSENT
+    subjects: Raw = ABSENT
+    description: Raw = ABSENT
+    covers: Raw = ABSENT
+    identifiers: Raw = ABSENT
+    oclc_numbers: Raw = ABSENT
+    lccn: Raw = ABSENT
+
+
+class _Work(msgspec.Struct, array_like=True, gc=False):
+    """What is kept of a work. The order is the form on the disk, as that of `Entry` is."""
+
+    title: str
+    subtitle: str | None
+    first_publish_date: Any
+    subjects: Any
+    description: Any
+    covers: Any
+
+
+class _Edition(msgspec.Struct, array_like=True, gc=False):
+    """What is kept of an edition, likewise."""
+
+    title: str
+    subtitle: str | None
+    isbns: list[int]
+    publishers: Any
+    publish_date: Any
+    number_of_pages: Any
+    languages: Any
+    subjects: Any
+    description: Any
+    covers: Any
+    identifiers: Any
+    oclc_numbers: Any
+    lccn: Any
+
+
+_NO_WORK: Final = _Work("", None, 0, 0, 0, 0)
+R = TypeVar("R", _Work, _Edition)
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_ENCODE: Final = msgspec.json.Encoder().encode
+_WORK: Final = msgspec.json.Decoder(_Work)
+_EDITION: Final = msgspec.json.Decoder(_Edition)
+_MEMBERS: Final = msgspec.json.Decoder(list[Raw])
+
+
+def kept_work(record: WorkRecord, title: str, subtitle: str | None) -> bytes:
+    """What the catalogue keeps of a work."""
+    work = _Work(title, subtitle, record.first_publish_date, record.subjects, record.description, record.covers)
+    kept = _ENCODE(work)
+    return kept if len(kept) <= _SMALL_BYTES or _is_bounded(kept) else _ENCODE(_cut_work(_decoded(kept, _WORK)))
+
+
+def kept_edition(record: EditionRecord, title: str, subtitle: str | None, isbns: list[int]) -> bytes:
+    """What the catalogue keeps of an edition."""
+    edition = _Edition(
+        title,
+        subtitle,
+        isbns,
+        record.publishers,
+        record.publish_date,
+        record.number_of_pages,
+        record.languages,
+        record.subjects,
+        record.description,
+        record.covers,
+        record.identifiers,
+        record.oclc_numbers,
+        record.lccn,
+    )
+    kept = _ENCODE(edition)
+    return kept if len(kept) <= _SMALL_BYTES or _is_bounded(kept) else _ENCODE(_cut_edition(_decoded(kept, _EDITION)))
+
+
+def _is_bounded(kept: bytes) -> bool:
+    return len(kept) <= MOST_KEPT_BYTES and kept.count(b"[") + kept.count(b"{") <= MOST_BRACKETS
+
+
+def work_entry(number: int, kept: bytes, authors: tuple[str, ...]) -> Entry:
+    """A work as a book.
+
+    Args:
+        number: of the work.
+        kept: what is kept of it.
+        authors: their names.
+
+    Raises:
+        msgspec.DecodeError, UnicodeDecodeError: what is kept is damaged.
+    """
+    work = _decoded(kept, _WORK)
+    return Entry(
+        title=tidy(work.title, MOST_TITLE) or "",
+        authors=authors,
+        subtitle=_text(work.subtitle),
+        published=_text(work.first_publish_date),
+        subjects=_subjects(work.subjects),
+        description=_description(work.description),
+        cover_url=_cover_url(work.covers),
+        identifiers={"openlibraryWork": f"OL{number}W"},
+    )
+
+
+def edition_entry(
+    number: int, kept: bytes, authors: tuple[str, ...], work_number: int | None, work_kept: bytes | None
+) -> Entry:
+    """An edition as a book, with what only its work tells.
+
+    Args:
+        number: of the edition.
+        kept: what is kept of it.
+        authors: their names.
+        work_number: of its work, if it names one.
+        work_kept: what is kept of that, if it is known.
+
+    Raises:
+        msgspec.DecodeError, UnicodeDecodeError: what is kept is damaged.
+    """
+    edition = _decoded(kept, _EDITION)
+    work = _NO_WORK if work_kept is None else _decoded(work_kept, _WORK)
+    title, identifiers = tidy(edition.title, MOST_TITLE) or "", {"openlibrary": f"OL{number}M"}
+    # Most records lack most members, and a call for each that is not there would cost more than those that are.
+    if edition.identifiers or edition.oclc_numbers or edition.lccn:
+        identifiers |= _identifiers(edition)
+    if work_kept is not None:
+        identifiers["openlibraryWork"] = f"OL{work_number}W"
+    return Entry(
+        title=title,
+        authors=authors,
+        subtitle=_text(edition.subtitle) if edition.subtitle else None,
+        work_title=None if work.title in ("", edition.title) else _other(work.title, title),
+        isbn13s=tuple([str(isbn) for isbn in edition.isbns]),
+        publisher=_first(edition.publishers) if edition.publishers else None,
+        published=_text(edition.publish_date) if edition.publish_date else None,
+        pages=_pages(edition.number_of_pages) if edition.number_of_pages else None,
+        language=_language(edition.languages) if edition.languages else None,
+        subjects=_subjects(edition.subjects) or _subjects(work.subjects),
+        description=_description(edition.description) or _description(work.description),
+        cover_url=_cover_url(edition.covers) or _cover_url(work.covers),
+        identifiers=identifiers,
+    )
+
+
+def _decoded(kept: bytes, decoder: "msgspec.json.Decoder[R]") -> R:
+    try:
+        return decoder.decode(kept)
+    except _UNREADABLE:
+        # Letters that are no UTF-8, and brackets in very many brackets, were kept without a look.
+        read: R = msgspec.convert([_member(raw) for raw in _MEMBERS.decode(kept)], decoder.type)
+        return read
+
+
+def _member(raw: Raw) -> Any:
+    try:
+        return msgspec.json.decode(raw)
+    except _UNREADABLE:
+        return None
+
+
+def _cut_work(work: _Work) -> _Work:
+    return _Work(
+        title=work.title,
+        subtitle=work.subtitle,
+        first_publish_date=_text(work.first_publish_date),
+        subjects=_subjects(work.subjects),
+        description=_description(work.description),
+        covers=_covers(work.covers),
+    )
+
+
+def _cut_edition(edition: _Edition) -> _Edition:
+    numbers = _identifiers(edition)
+    return _Edition(
+        title=edition.title,
+        subtitle=edition.subtitle,
+        isbns=edition.isbns,
+        publishers=[_first(edition.publishers)],
+        publish_date=_text(edition.publish_date),
+        number_of_pages=_pages(edition.number_of_pages),
+        languages=[_language(edition.languages)],
+        subjects=_subjects(edition.subjects),
+        description=_description(edition.description),
+        covers=_covers(edition.covers),
+        identifiers={given: [numbers[ours]] for given, ours in _SYSTEMS.items() if ours in numbers},
+        oclc_numbers=[numbers.get("oclc")],
+        lccn=[numbers.get("lccn")],
+    )
+
+
+def tidy(text: str, most: int = MOST_TEXT) -> str | None:
+    """A text without superfluous spaces and of bounded length; None if nothing is left."""
+    if len(text) > most:
+        text = text[: 2 * most]
+    return " ".join(text.split())[:most].rstrip() or None
+
+
+def _text(value: Any) -> str | None:
+    return tidy(value) if isinstance(value, str) else None
+
+
+def _first(value: Any) -> str | None:
+    for one in value if isinstance(value, list) else ():
+        if isinstance(one, str):
+            return tidy(one)
+    return None
+
+
+def _other(title: str, than: str) -> str | None:
+    """A title, if it is another one."""
+    title = tidy(title, MOST_TITLE) or ""
+    return None if words(title) == words(than) else title
+
+
+def _subjects(value: Any) -> tuple[str, ...]:
+    texts = [one for one in value if isinstance(one, str)] if isinstance(value, list) else ()
+    return tuple(dict.fromkeys([text for one in texts[:MOST_SUBJECTS] if (text := tidy(one))])) if texts else ()
+
+
+def _description(value: Any) -> str | None:
+    text = value.get("value") if isinstance(value, dict) else value
+    return text[:MOST_DESCRIPTION].strip() or None if isinstance(text, str) else None
+
+
+def _pages(value: Any) -> int | None:
+    if isinstance(value, str) and value.isdecimal() and len(value) <= _MOST_DIGITS:
+        value = int(value)
+    return value if type(value) is int and 0 < value <= MOST_PAGES else None
+
+
+def _language(value: Any) -> str | None:
+    """The last part of the first key, which may be bare: `[{"key": "/languages/eng"}]`."""
+    for one in value if isinstance(value, list) else ():
+        key = one.get("key") if isinstance(one, dict) else one
+        if isinstance(key, str):
+            return key.rpartition("/")[2][:MOST_TEXT] or None
+    return None
+
+
+def _covers(value: Any) -> list[int]:
+    return [one for one in value if type(one) is int and 0 < one <= MOST_COVER][:1] if isinstance(value, list) else []
+
+
+def _cover_url(value: Any) -> str | None:
+    return COVER.format(*found) if value and (found := _covers(value)) else None
+
+
+def _identifiers(edition: _Edition) -> dict[str, str]:
+    given = edition.identifiers if isinstance(edition.identifiers, dict) else {}
+    found = {ours: given.get(theirs) for theirs, ours in _SYSTEMS.items()}
+    found |= {"oclc": edition.oclc_numbers, "lccn": edition.lccn}
+    return {system: number for system, numbers in found.items() if numbers and (number := _first(numbers))}

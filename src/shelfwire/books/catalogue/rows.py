@@ -1,0 +1,70 @@
+"""What lines of files hold, as rows of the stage's tables. Pure."""
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from shelfwire.books.catalogue.database import LISTED
+from shelfwire.books.catalogue.entry import Entry, Numbers, numbers_of, pack
+from shelfwire.books.catalogue.text import name_of
+
+AuthorRow = tuple[int, str, str]
+"""Number, name, and its words."""
+WorkRow = tuple[int, Numbers, bytes, str, str]
+"""Number, authors, what is kept of it; words of the title, and of what stands beside it."""
+BookRow = tuple[int, int | None, Numbers, str | None, Numbers, bytes, str, str]
+"""Number, work, authors, or else the words of their names; ISBNs, what is kept of it; words as a work has them."""
+
+MOST_BAD_LINES: Final = 20
+"""So many are named for each file; all are counted."""
+_FILE_BITS: Final = 40
+
+
+class BadLine(ValueError):  # noqa: N818 - one of millions; the build goes on
+    """A line or row cannot be read. The text says what is wrong with it."""
+
+
+class Rows(NamedTuple):
+    """What some lines of a file hold.
+
+    Attributes:
+        authors: of a dump.
+        works: of a dump.
+        books: editions of a dump, or books of a list.
+        bad: lines that cannot be read: their numbers, and what is wrong with each.
+        more_bad: how many more of them there are, which nobody will be told of.
+    """
+
+    authors: list[AuthorRow]
+    works: list[WorkRow]
+    books: list[BookRow]
+    bad: list[tuple[int, str]]
+    more_bad: int = 0
+
+    @property
+    def kept(self) -> int:
+        """How many lines are of use."""
+        return len(self.authors) + len(self.works) + len(self.books)
+
+
+def no_rows() -> Rows:
+    """Nothing."""
+    return Rows([], [], [], [])
+
+
+def rows_of_list(file: int, found: Iterable[tuple[int, Entry | BadLine]]) -> Rows:
+    """Keep books of a list.
+
+    Args:
+        file: the number of the list among the files.
+        found: the number of each row, and its book or what is wrong with it.
+    """
+    rows = no_rows()
+    for number, entry in found:
+        if isinstance(entry, BadLine):
+            rows.bad.append((number, str(entry)))
+            continue
+        title, rest, author = name_of(entry.title, entry.subtitle, entry.authors)
+        book = LISTED + (file << _FILE_BITS) + number
+        isbns = numbers_of([int(isbn) for isbn in entry.isbn13s])
+        rows.books.append((book, None, None, author, isbns, pack(entry), title, rest))
+    return rows

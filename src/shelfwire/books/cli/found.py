@@ -1,0 +1,51 @@
+"""The books that were found on photos, as a table shows them."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from shelfwire.cli.progress_summary import clean
+
+
+class Place(NamedTuple):
+    """Where a book stands: on which photo, from 0, and its outline in the photo's pixels."""
+
+    photo: int
+    polygon: Sequence[tuple[float, float]]
+
+
+class FoundBook(NamedTuple):
+    """A book that was found.
+
+    Attributes:
+        number: its number in the table and on annotated photos, from 1.
+        title: its title.
+        authors: its authors.
+        confidence: how sure the reading is, from 0 to 1.
+        review: whether a person should look.
+        places: wherever it stands.
+    """
+
+    number: int
+    title: str
+    authors: Sequence[str]
+    confidence: float
+    review: bool
+    places: Sequence[Place]
+
+    @property
+    def cells(self) -> tuple[str, str, str, str, str]:
+        """Its row in a table."""
+        photos = ", ".join(str(place.photo + 1) for place in self.places)
+        names = clean(", ".join(self.authors))
+        return str(self.number), clean(self.title), names, f"{self.confidence:.0%}", photos
+
+
+def found_in(results: Any) -> list[FoundBook]:
+    """The books in the results of a job; none where these are no books on photos."""
+    books = results.get("books", ()) if isinstance(results, dict) else ()
+    return [_found(number, book) for number, book in enumerate(books, 1) if "places" in book]
+
+
+def _found(number: int, book: dict[str, Any]) -> FoundBook:
+    places = [Place(place["photo"], [(x, y) for x, y in place["polygon"]]) for place in book["places"]]
+    return FoundBook(number, book["title"], book["authors"], book["confidence"], book["review"], places)

@@ -1,0 +1,97 @@
+"""What the columns' names and cells tell for certain, and where they leave a guess."""
+
+import re
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Final
+
+from shelfwire.books.bibliography.isbn import looks_like_isbn
+from shelfwire.books.csv_import.aliases import OTHER_COLUMNS
+from shelfwire.books.csv_import.dialect import Layout
+from shelfwire.books.csv_import.headers import GENERIC, column_of, generic_field, is_number, mostly
+from shelfwire.books.csv_import.keys import text_key
+
+_AUTHORS: Final = frozenset({"author", "inverted_author"})
+_ISBNS: Final = frozenset({"isbn", "isbn13"})
+_LONG: Final = 120
+_MORE_THAN_A_TITLE: Final = re.compile(
+    r"""
+    \s(?:by|von|par|av|door|di|por)\s+[^\W\d_a-z]   # "Dune by Frank Herbert"
+    | \s[-\u2013\u2014|/]\s                          # "Dune - Frank Herbert"
+    | ,\s*[^\W\d_a-z]                                # "Dune, Frank Herbert", but not "The Lion, the Witch"
+    | [(\[,]\s*(?:1[5-9]|20)\d\d\b                   # "Dune (1965)"
+    | \d[\d\s-]{8,}[\dX]                             # an ISBN beside something
+    | [\t;|]
+    """,
+    re.VERBOSE,
+)
+_ENOUGH: Final = 0.25
+"""So many of the cells of a list of titles say more than a title where it is no list of titles."""
+
+
+class Doubt(StrEnum):
+    """What cannot be told without understanding the words."""
+
+    COLUMNS = "columns"
+    """It is a table, and one of its columns that matter is only guessed."""
+    TEXT = "text"
+    """The rows are free text, with the title somewhere in it."""
+
+
+def doubt_of(layout: Layout) -> Doubt | None:
+    """Say what of a file is not read with confidence; None if all that matters is.
+
+    There is confidence in
+
+    - an export of a kind that is known by its columns;
+    - a table whose header names the title, and names the author too or has no column of words without a meaning;
+    - a table whose header names the ISBN, and has no column that must be guessed to be the title;
+    - one column, with header or without, of ISBNs or of bare titles: three out of four say no more than a title.
+
+    A column of titles that say more is free text, and so are rows that agree on no number of cells. Everything else is
+    a table without confidence.
+    """
+    columns, sample = layout.columns, layout.sample
+    if columns.source != GENERIC or not sample:
+        return None
+    if len(columns.names) <= 1:
+        return _of_one_column(layout)
+    if not layout.header_row:
+        return Doubt.COLUMNS
+    named = named_fields(layout)
+    fields = set(named.values())
+    unexplained = [index for index in _words(sample, len(columns.names)) if _has_no_meaning(layout, index, named)]
+    if "title" in fields:
+        return Doubt.COLUMNS if unexplained and not fields & _AUTHORS else None
+    guessed = "title" in {field for index, field in columns.fields if index not in named}
+    return None if fields & _ISBNS and not guessed else Doubt.COLUMNS
+
+
+def named_fields(layout: Layout) -> dict[int, str]:
+    """The columns, from 0, that a header names with a word that is known, and what they hold."""
+    if not layout.header_row:
+        return {}
+    columns = layout.columns
+    if columns.source != GENERIC:
+        return dict(columns.fields)
+    names = ((index, text_key(name)) for index, name in enumerate(columns.names))
+    told = {index: field for index, key in names if (field := generic_field(key, columns.language))}
+    return {index: field for index, field in columns.fields if told.get(index) == field}
+
+
+def _of_one_column(layout: Layout) -> Doubt | None:
+    rows = [layout.delimiter.join(row).strip() for row in layout.sample]
+    if mostly(iter(rows), looks_like_isbn):
+        return None
+    more = sum(len(row) > _LONG or _MORE_THAN_A_TITLE.search(row) is not None for row in rows)
+    return Doubt.TEXT if more >= _ENOUGH * len(rows) else None
+
+
+def _words(sample: Sequence[Sequence[str]], width: int) -> list[int]:
+    """The columns, from 0, that hold words and not numbers."""
+    columns = {index: list(column_of(sample, index)) for index in range(width)}
+    return [index for index, cells in columns.items() if cells and not mostly(cells, is_number)]
+
+
+def _has_no_meaning(layout: Layout, index: int, named: dict[int, str]) -> bool:
+    return index not in named and text_key(layout.columns.names[index]) not in OTHER_COLUMNS

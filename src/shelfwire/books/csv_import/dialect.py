@@ -1,0 +1,106 @@
+"""How a file is laid out: its delimiter, and where its header is."""
+
+import re
+from collections import Counter
+from itertools import islice
+from typing import Final, NamedTuple
+
+from shelfwire.books.bibliography.isbn import looks_like_isbn
+from shelfwire.books.csv_import.headers import Columns, header_strength, infer_columns, map_columns
+from shelfwire.books.csv_import.rows import RawRow, raw_rows
+
+_DELIMITERS: Final = (",", ";", "\t", "|")
+_SAMPLE_CHARACTERS: Final = 32_768
+_SAMPLE_ROWS: Final = 200
+_MOST_PREAMBLE: Final = 30
+_CERTAIN: Final = 2
+# Excel reads this line as an instruction and does not show it as a row.
+_SEP: Final = re.compile(r'"?sep=([,;\t|:^~])"?[,;\t| ]*(?:\n|$)', re.IGNORECASE)
+_LEAST_CONSISTENT: Final = 0.6
+_SINGLE_COLUMN: Final = 0.01  # any real table is preferred to a list of titles
+
+
+class Layout(NamedTuple):
+    """A file's layout.
+
+    Attributes:
+        delimiter: One character.
+        start: Where the first row begins in the text.
+        header_row: The header's row number, from 1; 0 if there is none.
+        columns: What the columns hold.
+        sample: Rows from below the header.
+    """
+
+    delimiter: str
+    start: int
+    header_row: int
+    columns: Columns
+    sample: list[list[str]]
+
+
+class _Candidate(NamedTuple):
+    delimiter: str
+    rows: list[RawRow]
+    strength: int
+    header: RawRow | None
+    consistency: float
+
+
+def find_layout(text: str) -> Layout:
+    """Find the delimiter and the header from the beginning of a decoded file.
+
+    A header is the row that names most columns of a book list, at least one of them essential; titles and blank
+    lines may stand above it. The delimiter is the one that gives the most complete header, or else the one
+    whose rows have the most consistent number of cells.
+    """
+    sep = _SEP.match(text)
+    start = sep.end() if sep else 0
+    blank_until = text.rfind("\n", start, len(text) - len(text[start:].lstrip())) + 1
+    begin = max(start, blank_until)
+    sample = text[begin : begin + _SAMPLE_CHARACTERS]
+    candidates = [_try(sample, delimiter) for delimiter in ((sep[1],) if sep else _DELIMITERS)]
+    best = max(candidates, key=lambda candidate: (candidate.strength, candidate.consistency))
+    header_row = best.header.row if best.header else 0
+    body = [list(row.cells) for row in best.rows if row.row > header_row]
+    return Layout(
+        delimiter=best.delimiter,
+        start=start,
+        header_row=header_row + text.count("\n", start, begin) if best.header else 0,
+        columns=map_columns(best.header.cells, body) if best.header else infer_columns(body),
+        sample=body,
+    )
+
+
+def _try(sample: str, delimiter: str) -> _Candidate:
+    read = list(islice(raw_rows(sample, delimiter=delimiter, width=0), _SAMPLE_ROWS))
+    if not read:
+        # Nothing but this delimiter, as a sheet's empty rows are written.
+        return _Candidate(delimiter, [], 0, None, consistency=1)
+    rows = [row for row in read if row.problem is None]
+    strength, header = max(
+        ((_strength(row, first=row is rows[0]), row) for row in rows[:_MOST_PREAMBLE]),
+        key=lambda candidate: candidate[0],
+        default=(0, None),
+    )
+    return _Candidate(delimiter, rows, strength, header if strength else None, _consistency(rows))
+
+
+def _strength(row: RawRow, *, first: bool) -> int:
+    strength = header_strength(row.cells)
+    if strength >= _CERTAIN or len(row.cells) == 1:
+        return strength
+    # One known name may stand among names in a language we do not know, but not among a book's own cells.
+    return strength if first and not any(_is_content(cell) for cell in row.cells) else 0
+
+
+def _is_content(cell: str) -> bool:
+    return cell.strip()[:1].isdecimal() or looks_like_isbn(cell)
+
+
+def _consistency(rows: list[RawRow]) -> float:
+    widths = Counter(len(row.cells) for row in rows)
+    single = widths.pop(1, 0)
+    width, count = widths.most_common(1)[0] if widths else (1, 0)
+    if count < _LEAST_CONSISTENT * len(rows) or not count:
+        return _SINGLE_COLUMN * single / max(1, len(rows))
+    return count / len(rows) * (1 - 1 / width)

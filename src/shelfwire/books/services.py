@@ -1,0 +1,60 @@
+"""What pipelines reach beyond this machine."""
+
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import httpx2
+
+from shelfwire import __version__
+from shelfwire.books.batch_enrichment.factory import open_lookups
+from shelfwire.books.batch_enrichment.lookups import Lookups
+from shelfwire.books.catalogue.catalogue import Catalogue
+from shelfwire.books.gemini.adapter import Gemini, GeminiMeter
+from shelfwire.settings import Settings
+
+
+@dataclass
+class Services:
+    """The outside services, each there only while the application runs, and only if it is set up.
+
+    Attributes:
+        gemini: reads photos and lists of unknown layout.
+        gemini_required: whether items fail that Gemini does not answer for, instead of being read without it.
+        lookups: looks books up with the providers of book data.
+        catalogue: the local catalogue, if one is set.
+    """
+
+    gemini: Gemini | None = None
+    gemini_required: bool = False
+    lookups: Lookups | None = None
+    catalogue: Catalogue | None = None
+
+    @asynccontextmanager
+    async def open(self, settings: Settings, meter: GeminiMeter) -> AsyncIterator[None]:
+        """Reach the services until the context ends.
+
+        Args:
+            settings: which there are, and what they stand.
+            meter: hears what requests cost.
+
+        Raises:
+            CatalogueError: the catalogue that is set cannot be used.
+        """
+        self.gemini_required = settings.gemini_required
+        headers = {"user-agent": f"shelfwire/{__version__}"}
+        # How many connections a service stands is its lane's business; few of them are kept while nobody needs them.
+        pool = httpx2.Limits(max_connections=None, max_keepalive_connections=20)
+        with ExitStack() as stack:
+            catalogue = None if settings.catalogue is None else stack.enter_context(Catalogue(settings.catalogue))
+            async with (
+                httpx2.AsyncClient(headers=headers, limits=pool) as client,
+                open_lookups(settings, client, catalogue) as lookups,
+            ):
+                self.lookups, self.catalogue = lookups, catalogue
+                if settings.gemini_api_key is not None:
+                    self.gemini = Gemini(client, settings, settings.gemini_api_key, meter=meter)
+                try:
+                    yield
+                finally:
+                    self.gemini = self.lookups = self.catalogue = None

@@ -1,0 +1,49 @@
+"""The server inside this process. Importing this takes a second: only who starts a server does."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from shelfwire.app import Shelfwire
+from shelfwire.books.catalogue import CatalogueError
+from shelfwire.cli.connect import FolderBusyError
+from shelfwire.cli.errors import CommandError
+from shelfwire.errors import ShelfwireError
+from shelfwire.plugins import PipelineError
+from shelfwire.server.serving import serving
+from shelfwire.settings import Settings
+from shelfwire.stores.sqlite.store import DataFolderBusyError
+
+
+@asynccontextmanager
+async def start(settings: Settings, *, work: bool = True) -> AsyncIterator[str]:
+    """Serve until the context ends, and give the URL.
+
+    Args:
+        settings: how.
+        work: whether to run jobs; without, they only wait.
+
+    Raises:
+        FolderBusyError: another process holds the data folder.
+        CommandError: the server cannot start for another reason.
+    """
+    try:
+        application = Shelfwire(settings, work=work)
+    except PipelineError as error:
+        raise CommandError(f"The server cannot start. {error}") from None
+    async with AsyncExitStack() as stack:
+        try:
+            url = await stack.enter_async_context(serving(application, settings))
+        except DataFolderBusyError:
+            raise FolderBusyError(settings.data) from None
+        except ShelfwireError as error:
+            raise CommandError(f"The server cannot start. {_reason(error, settings)}") from None
+        except (CatalogueError, OSError) as error:
+            raise CommandError(f"The server cannot start. {error}") from None
+        yield url
+
+
+def _reason(error: ShelfwireError, settings: Settings) -> str:
+    if not isinstance(error.__cause__, OSError):
+        return error.message
+    why = error.__cause__.strerror if settings.data.is_dir() or not settings.data.exists() else "it is a file"
+    return f"The data folder {settings.data} cannot be used: {why}. Name another one: --data FOLDER"

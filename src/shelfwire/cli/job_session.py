@@ -1,0 +1,271 @@
+"""Follows one job to its ending: started here or known already, on a server or in this process."""
+
+import asyncio
+import contextlib
+import secrets
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from shelfwire.books.cli.found import FoundBook, found_in
+from shelfwire.cli.connect import KEY_VARIABLE, Place, Session
+from shelfwire.cli.errors import OF_STATUS, CommandError, Exit
+from shelfwire.cli.jobs_file import Ended, JobsFile, KnownJob, now
+from shelfwire.cli.labels import Labels, labels_of
+from shelfwire.cli.progress_summary import Ending, clean, failure_of
+from shelfwire.cli.show import Output, choose
+from shelfwire.client import Client, ConnectionLostError, JobHandle, RefusedError
+from shelfwire.errors import Code
+from shelfwire.protocol.job import Status
+from shelfwire.protocol.messages import JobComplete, JobError, Message
+
+LAST_WORD_SECONDS: Final = 2.0
+"""How long an interrupted upload may take to say which job it has become."""
+LARGE: Final = 64 * 1024 * 1024
+"""Bytes that a server hears out, so that its refusal arrives; after that it may hang up."""
+ACCESS: Final = frozenset({Code.UNAUTHORIZED, Code.TOKEN_EXPIRED, Code.FORBIDDEN})
+
+
+def warn(text: str) -> None:
+    """Tell the person at the terminal, beside the output."""
+    sys.stderr.write(f"shelfwire: {clean(text)}\n")
+    sys.stderr.flush()
+
+
+class NewJob(NamedTuple):
+    """A job that is to be started.
+
+    Attributes:
+        file: what it works on, for a person.
+        pipeline: its kind.
+        send: asks for it, with an idempotency key.
+        size: how many bytes there are to send.
+    """
+
+    file: str
+    pipeline: str
+    send: Callable[[Client, str], Awaitable[JobHandle]]
+    size: int = 0
+
+
+class _MovedError(Exception):
+    """The server has left the data folder: the job is at another one, or waits for us."""
+
+
+class JobSession:
+    """One command's stay with one job.
+
+    Args:
+        place: where the job lives.
+        jobs_file: where it is remembered.
+        as_json: whether to show it as JSON.
+
+    Attributes:
+        found: the books that were found on photos, once the job is complete.
+    """
+
+    def __init__(self, place: Place, jobs_file: JobsFile, *, as_json: bool) -> None:
+        self._session = Session(place)
+        self._jobs_file = jobs_file
+        self._as_json = as_json
+        self._entry: KnownJob | None = None
+        self._position = ""
+        self.found: Sequence[FoundBook] = ()
+
+    @property
+    def entry(self) -> KnownJob | None:
+        """The job, once it is known."""
+        return self._entry
+
+    async def start(self, errand: NewJob) -> Exit:
+        """Start a job and follow it to its ending.
+
+        Raises:
+            CommandError: it cannot be started or followed.
+        """
+        async with self._stay(errand.file, labels_of(errand.pipeline)):
+            return await self._follow(await self._begin(errand))
+
+    async def watch(self, entry: KnownJob) -> Exit:
+        """Follow a known job to its ending.
+
+        Raises:
+            CommandError: it cannot be followed.
+        """
+        self._entry = entry
+        async with self._stay(entry.file, entry.words):
+            return await self._follow(entry)
+
+    async def resume(self, entry: KnownJob) -> Exit:
+        """Let a paused job go on, and follow it to its ending.
+
+        Raises:
+            CommandError: it cannot be resumed or followed.
+        """
+        self._entry = entry
+        async with self._stay(entry.file, entry.words):
+            await self._session.client.resume(entry.ref)
+            return await self._follow(entry)
+
+    async def retry(self, entry: KnownJob) -> Exit:
+        """Start a new job over what an ended one left undone, and follow it to its ending.
+
+        Raises:
+            CommandError: there is nothing to retry, or it cannot be followed.
+        """
+        self._entry = entry
+        key = secrets.token_urlsafe()
+        async with self._stay(entry.file, entry.words):
+            job = await self._session.ask(lambda client: client.retry(entry.ref, idempotency_key=key))
+            return await self._follow(self._remember(job, entry.file, entry.pipeline))
+
+    @contextlib.asynccontextmanager
+    async def _stay(self, file: str, words: Labels) -> AsyncIterator[None]:
+        try:
+            async with self._session:
+                yield
+        except asyncio.CancelledError:
+            self._tell_interrupted(file, words)
+            raise
+        except RefusedError as error:
+            raise refusal(error, file, self._entry, words) from None
+
+    async def _begin(self, errand: NewJob) -> KnownJob:
+        key = secrets.token_urlsafe()  # one for all servers that are asked: an answer may get lost between them
+        sending = self._session.ask(lambda client: errand.send(client, key))
+        creating = asyncio.ensure_future(sending)
+        try:
+            return self._remember(await asyncio.shield(creating), errand.file, errand.pipeline)
+        except asyncio.CancelledError:
+            await asyncio.wait({creating}, timeout=LAST_WORD_SECONDS)
+            if creating.done() and not creating.exception():
+                self._remember(creating.result(), errand.file, errand.pipeline)
+            creating.cancel()
+            raise
+        except ConnectionLostError as error:
+            if errand.size < LARGE:
+                raise
+            raise CommandError(
+                f"{errand.file} could not be sent ({error.message}). These are {errand.size:,} bytes, and a server may "
+                "hang up on what is far beyond its limit. Split it and send the parts one by one",
+                Exit.UNREACHABLE,
+            ) from None
+        except OSError as error:
+            raise CommandError(f"{error.filename or errand.file} cannot be read: {error.strerror}") from None
+
+    def _remember(self, job: JobHandle, file: str, pipeline: str) -> KnownJob:
+        server, data = self._session.place
+        self._entry = KnownJob(
+            job_id=job.job_id,
+            token=job.token,
+            file=file,
+            created=now(),
+            server=server,
+            data=None if data is None else str(data),
+            expires=job.expires_at,
+            pipeline=pipeline,
+        )
+        self._jobs_file.put(self._entry)
+        return self._entry
+
+    def _keep_token(self, job: JobHandle) -> None:
+        if self._entry is not None:
+            self._entry = msgspec.structs.replace(self._entry, token=job.token, expires=job.expires_at)
+            self._jobs_file.put(self._entry)
+
+    async def _follow(self, entry: KnownJob) -> Exit:
+        output = choose(entry.file, entry.short, entry.words, as_json=self._as_json)
+        with output:
+            last = await self._messages(entry, output)
+        entry = self._entry or entry  # with the token that is valid now
+        try:
+            ending = await self._session.ask(lambda client: _ending(client, entry, last))
+        except RefusedError as error:
+            if error.code not in ACCESS:
+                raise
+            raise _deleted(entry, last) from None
+        output.end(ending)
+        if isinstance(last.payload, JobComplete):
+            self.found = found_in(last.payload.results)
+            output.books(self.found)
+        self._jobs_file.put(with_ending(entry, ending.status, ending.success_count, ending.failure_count))
+        return OF_STATUS[Status(ending.status)]
+
+    async def _messages(self, entry: KnownJob, output: Output) -> Message:
+        def wait(seconds: float) -> None:
+            output.waiting(seconds)
+            if self._session.movable:
+                raise _MovedError
+
+        last: Message | None = None
+        while last is None or not last.terminal:
+            with contextlib.suppress(_MovedError):
+                ref = (self._entry or entry).ref
+                async for last in self._session.client.follow(ref, wait, on_token=self._keep_token):
+                    output.message(last)
+                    self._position = output.tally.position
+                continue
+            await self._session.again()
+        return last
+
+    def _tell_interrupted(self, file: str, words: Labels) -> None:
+        entry, at = self._entry, f" at {self._position}" if self._position else ""
+        if entry is None:
+            warn(f"Interrupted before the {words.noun} of {file} had started. Start it again")
+        elif self._session.own:
+            warn(f"Interrupted{at}. Nothing is lost; continue: shelfwire watch {entry.short}")
+        else:
+            warn(f"Stopped watching{at}. The {words.noun} goes on; come back: shelfwire watch {entry.short}")
+
+
+def with_ending(entry: KnownJob, status: str, succeeded: int, failed: int) -> KnownJob:
+    """What is known of a job once its ending was seen."""
+    return msgspec.structs.replace(entry, ended=Ended(status=status, succeeded=succeeded, failed=failed))
+
+
+def refusal(error: RefusedError, file: str, entry: KnownJob | None, words: Labels) -> CommandError:
+    """Put into a person's words, with what to do next, that a server cannot be reached or says no."""
+    back = "" if entry is None else f" Come back later: shelfwire watch {entry.short}"
+    if isinstance(error, ConnectionLostError) and entry is None:
+        text = f"{file} could not be sent: {error.message}. Send it again"
+    elif isinstance(error, ConnectionLostError) and entry is not None:
+        text = f"{file}: the connection to {entry.where} was lost ({error.message}). A started job goes on there.{back}"
+    elif error.code in ACCESS and entry is not None:
+        text = (
+            f"{file}: {entry.where} does not know job {entry.short} any more, or not this way in: it has expired, "
+            f"or another server runs there now. {words.again}"
+        )
+    elif error.code == Code.UNAUTHORIZED:
+        text = f"{file}: {error.user_message} Then set it as {KEY_VARIABLE}"
+    else:
+        text = f"{file}: {error.user_message} ({error.message})"
+    return CommandError(text, Exit.UNREACHABLE)
+
+
+def _deleted(entry: KnownJob, last: Message) -> CommandError:
+    """What to say of a job that ended before our eyes and then let us in no more."""
+    text = (
+        f"{entry.file}: somebody deleted job {entry.short} and all that was kept of it. {entry.words.again}, if need be"
+    )
+    return CommandError(text, Exit.UNREACHABLE if isinstance(last.payload, JobComplete) else Exit.CANCELED)
+
+
+async def _ending(client: Client, entry: KnownJob, last: Message) -> Ending:
+    state = await client.state(entry.ref)
+    payload = last.payload
+    failures = []
+    if state["failureCount"]:
+        failures = [failure_of(item) async for item in client.results(entry.ref, status="failed")]
+    return Ending(
+        job_id=entry.job_id,
+        file=entry.file,
+        status=state["status"],
+        success_count=state["successCount"],
+        failure_count=state["failureCount"],
+        duration=payload.duration if isinstance(payload, JobComplete) else None,
+        summary=payload.user_message if isinstance(payload, JobError) else state.get("summary", ""),
+        code=payload.code if isinstance(payload, JobError) else None,
+        failures=failures,
+    )

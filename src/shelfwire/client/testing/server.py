@@ -1,0 +1,330 @@
+"""For tests of code that uses the client: a server in memory, and a clock that makes no one wait.
+
+    server = FakeServer(Start(2), Record("Dune"), Cut(), Record("Emma"), Complete("Added 2 books"))
+    async with Client(wire=server, clock=InstantClock()) as client:
+        ...
+
+Every job goes through the server's script, one step whenever a follower waits for news. The messages come from the
+same rules as a real server's.
+"""
+
+import asyncio
+import uuid
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from typing import Any, Final
+
+import msgspec
+
+from shelfwire.client.handle import JobHandle
+from shelfwire.client.http import (
+    CutError,
+    Event,
+    NetworkError,
+    Request,
+    Response,
+    Socket,
+    UnexpectedAnswerError,
+    UnreachableError,
+)
+from shelfwire.client.testing.fake_job import (
+    POLICY,
+    Complete,
+    Cut,
+    Fail,
+    FakeJob,
+    Listener,
+    Record,
+    Say,
+    Start,
+    Step,
+)
+from shelfwire.errors import CODES, Code, ShelfwireError
+from shelfwire.protocol import owner_transitions
+from shelfwire.protocol.job import Transition
+from shelfwire.protocol.messages import Message, Ping, Pong, SyncRequest, decode, encode
+from shelfwire.protocol.reconnect import Transport
+
+__all__ = ["Complete", "Cut", "Fail", "FakeServer", "InstantClock", "Record", "Say", "Start", "Step", "problem"]
+
+START_MS: Final = 1_700_000_000_000
+CLOSED_NORMALLY: Final = 1000
+
+
+class InstantClock:
+    """A clock on which every wait is over at once.
+
+    Attributes:
+        waits: the seconds somebody wanted to wait, in order.
+    """
+
+    def __init__(self) -> None:
+        self.waits: list[float] = []
+        self._seconds = 0.0
+
+    def now(self) -> int:
+        """Return milliseconds since the epoch."""
+        return START_MS + round(self._seconds * 1000)
+
+    def monotonic(self) -> float:
+        """Return the seconds that were waited for so far."""
+        return self._seconds
+
+    async def wait(self, event: asyncio.Event, seconds: float) -> None:
+        """Let `seconds` pass, unless `event` is set."""
+        await asyncio.sleep(0)
+        if not event.is_set():
+            self.waits.append(seconds)
+            self._seconds += seconds
+
+
+class FakeServer:
+    """A `Wire` to a server in memory.
+
+    Args:
+        script: what happens to each job that is created.
+        transports: those that get through; the others are refused, as by a proxy.
+
+    Attributes:
+        script: the same; may be changed between two jobs.
+        transports: the same; may be changed at any time.
+        reachable: whether there is a server at all; may be changed at any time.
+        losing: so many answers get lost after the server has done what it was asked.
+        requests: what was asked, in order.
+        sent: what clients said on their sockets, in order.
+        jobs: what was created, by id.
+        will: answers and failures that meet the next requests instead of the server's own, the first of them first.
+    """
+
+    def __init__(self, *script: Step, transports: tuple[str, ...] = tuple(Transport)) -> None:
+        self.script = script
+        self.transports = transports
+        self.reachable = True
+        self.losing = 0
+        self.requests: list[Request] = []
+        self.sent: list[Message] = []
+        self.jobs: dict[str, FakeJob] = {}
+        self.will: deque[Response | NetworkError] = deque()
+        self._keys: dict[str, str] = {}
+        self._tokens = 0
+
+    def add(self, *script: Step, pipeline: str = "csv_import", job_id: str | None = None) -> JobHandle:
+        """Create a job behind the client's back, with a script of its own."""
+        job = FakeJob(job_id or str(uuid.UUID(int=len(self.jobs) + 1)), pipeline, script, START_MS)
+        self.jobs[job.state.id] = job
+        return JobHandle(job.state.id, self._new_token(job))
+
+    def go_on(self, job: JobHandle, *script: Step) -> None:
+        """Add to the script of a job, which wakes those who wait for more."""
+        self.jobs[job.job_id].go_on(*script)
+
+    async def request(self, request: Request) -> Response:
+        """See `Wire.request`."""
+        foreseen = self._arrive(request)
+        if foreseen is not None:
+            return foreseen
+        try:
+            answer = await self._answer(request)
+        except ShelfwireError as error:
+            answer = problem(error)
+        if self.losing:
+            self.losing -= 1
+            raise CutError("The answer was lost")
+        return answer
+
+    @asynccontextmanager
+    async def socket(self, request: Request) -> AsyncIterator[Socket]:
+        """See `Wire.socket`."""
+        job = self._open(request, Transport.WEBSOCKET, request.params["jobId"])
+        yield _FakeSocket(Listener(job, int(request.params.get("after", "0"))), self.sent)
+
+    @asynccontextmanager
+    async def events(self, request: Request) -> AsyncIterator[AsyncIterator[Event]]:
+        """See `Wire.events`."""
+        job = self._open(request, Transport.SSE, request.path.split("/")[3])
+        async with aclosing(_events(Listener(job, int(request.headers.get("Last-Event-ID", "0"))))) as events:
+            yield events
+
+    async def aclose(self) -> None:
+        """See `Wire.aclose`."""
+
+    def _arrive(self, request: Request) -> Response | None:
+        self.requests.append(request)
+        if not self.reachable:
+            raise UnreachableError("No server listens there")
+        foreseen = self.will.popleft() if self.will else None
+        if isinstance(foreseen, NetworkError):
+            raise foreseen
+        return foreseen
+
+    def _open(self, request: Request, transport: Transport, job_id: str) -> FakeJob:
+        foreseen = self._arrive(request)
+        if foreseen is None and transport not in self.transports:
+            foreseen = Response(502, {}, b"<html>Bad gateway</html>")
+        if foreseen is not None:
+            raise UnexpectedAnswerError(foreseen)
+        try:
+            return self._admit(request, job_id)
+        except ShelfwireError as error:
+            raise UnexpectedAnswerError(problem(error)) from None
+
+    def _admit(self, request: Request, job_id: str) -> FakeJob:
+        job = self.jobs.get(job_id)
+        if job is None or request.headers.get("Authorization", "").removeprefix("Bearer ") not in job.tokens:
+            raise ShelfwireError(Code.UNAUTHORIZED)
+        return job
+
+    async def _answer(self, request: Request) -> Response:
+        match request.method, request.path.strip("/").split("/"):
+            case "GET", ["health", "live"]:
+                return Response(200, {}, b'{"status":"ok"}')
+            case "POST", ["api", "import", "csv-gemini"]:
+                return self._create(request, "csv_import", self.script)
+            case "POST", ["api", "scan-bookshelf"] | ["api", "scan-bookshelf", "batch"]:
+                return self._create(request, "ai_scan", self.script)
+            case "POST", ["api", "enrichment", "batch"]:
+                return self._create(request, "batch_enrichment", self.script)
+            case "POST", ["api", "pipelines", pipeline, "jobs"]:
+                return self._create(request, pipeline, self.script)
+            case method, ["api", "jobs", job_id, *below]:
+                return await self._of_job(request, self._admit(request, job_id), (method, *below))
+            case _:
+                raise ShelfwireError(Code.NOT_FOUND)
+
+    async def _of_job(self, request: Request, job: FakeJob, wish: tuple[str, ...]) -> Response:
+        match wish:
+            case ("GET",):
+                return await self._state(request, job)
+            case ("DELETE",):
+                return self._delete(job)
+            case "GET", "results":
+                return _page(request, job)
+            case method, "token":
+                return self._token(request, job, method)
+            case "POST", "retry":
+                return self._retry(request, job)
+            case _:
+                return _control(job, wish)
+
+    def _create(self, request: Request, pipeline: str, script: tuple[Step, ...]) -> Response:
+        key = request.headers["Idempotency-Key"]
+        known = self.jobs.get(self._keys.get(key, ""))
+        if known is not None:
+            ref = JobHandle(known.state.id, self._new_token(known))
+        else:
+            wanted = request.fields.get("jobId") or (request.json or {}).get("jobId")
+            if wanted in self.jobs:
+                raise ShelfwireError(Code.JOB_EXISTS)
+            ref = self.add(*script, pipeline=pipeline, job_id=wanted)
+            self._keys[key] = ref.job_id
+        return _success(202, {"success": True, "jobId": ref.job_id, "token": ref.token, "message": "Started"})
+
+    async def _state(self, request: Request, job: FakeJob) -> Response:
+        after = int(request.params.get("after", "0"))
+        while "wait" in request.params and job.state.seq <= after and not job.state.ended:
+            await job.next()
+        return _success(200, job.document())
+
+    def _delete(self, job: FakeJob) -> Response:
+        if not job.state.ended:
+            job.change(owner_transitions.delete(job.state, POLICY, now=job.later()))
+        del self.jobs[job.state.id]
+        return Response(204, {}, b"")
+
+    def _token(self, request: Request, job: FakeJob, method: str) -> Response:
+        if method == "DELETE":
+            job.tokens.discard(request.headers["Authorization"].removeprefix("Bearer "))
+            return Response(204, {}, b"")
+        body = request.json or {}
+        data: dict[str, Any] = {"token": self._new_token(job), "scopes": body.get("scopes", ["watch"])}
+        if "expiresIn" in body:
+            data["expiresAt"] = START_MS + body["expiresIn"] * 1000
+        return _success(200, data)
+
+    def _retry(self, request: Request, job: FakeJob) -> Response:
+        if not job.state.ended or not (job.state.failed or job.script):
+            raise ShelfwireError(Code.JOB_STATE)
+        return self._create(request, job.state.pipeline, self.script)
+
+    def _new_token(self, job: FakeJob) -> str:
+        self._tokens += 1
+        token = f"token-{self._tokens}"
+        job.tokens.add(token)
+        return token
+
+
+class _FakeSocket:
+    def __init__(self, listener: Listener, sent: list[Message]) -> None:
+        self._listener = listener
+        self._sent = sent
+
+    async def send(self, text: str) -> None:
+        job, message = self._listener.job, decode(text)
+        if not isinstance(message, Message):
+            return
+        self._sent.append(message)
+        match message.payload:
+            case Ping(client_time=client_time):
+                pong, state = Pong(client_time=client_time), job.state
+                self._listener.add(Message(job_id=state.id, pipeline=state.pipeline, timestamp=0, payload=pong))
+                job.go_on()
+            case SyncRequest():
+                self._listener.add(*job.messages(self._listener.feed.sync(job.state)))
+
+    async def receive(self) -> str:
+        message = await self._listener.hear()
+        if message is None:
+            raise CutError("Job ended", CLOSED_NORMALLY)
+        return encode(message)
+
+
+async def _events(listener: Listener) -> AsyncGenerator[Event]:
+    event_id = ""
+    while (message := await listener.hear()) is not None:
+        if listener.next_seq != message.seq:
+            event_id = str(message.seq)
+        yield Event(event_id, encode(message))
+
+
+def problem(error: ShelfwireError, retry_after: int | None = None) -> Response:
+    """The answer that refuses a request, for `FakeServer.will`."""
+    entry = CODES[error.code]
+    document = {"status": entry.status, "code": error.code, "detail": error.message, "userMessage": error.user_message}
+    headers = {} if retry_after is None else {"retry-after": str(retry_after)}
+    return Response(entry.status, headers, msgspec.json.encode(document))
+
+
+def _success(status: int, data: Any) -> Response:
+    return Response(status, {}, msgspec.json.encode({"success": True, "data": data}))
+
+
+def _control(job: FakeJob, wish: tuple[str, ...]) -> Response:
+    if wish not in _WISHES:
+        raise ShelfwireError(Code.NOT_FOUND)
+    job.change(_WISHES[wish](job.state, job.later()))
+    return _success(200, job.document())
+
+
+_WISHES: Final[dict[tuple[str, ...], Transition]] = {
+    ("POST", "cancel"): lambda state, now: owner_transitions.cancel(state, POLICY, now=now),
+    ("POST", "pause"): lambda state, now: owner_transitions.pause(state, now=now),
+    ("POST", "resume"): lambda state, now: owner_transitions.resume(state, now=now),
+}
+
+
+def _page(request: Request, job: FakeJob) -> Response:
+    wanted = request.params.get("status")
+    items = [item for item in job.items if wanted is None or item["ok"] == (wanted == "ok")]
+    first, limit = int(request.params.get("cursor", "0")), int(request.params.get("limit", "100"))
+    more = first + limit < len(items)
+    shown, following = items[first : first + limit], str(first + limit) if more else None
+    headers = {} if following is None else {"link": f'<?cursor={following}>; rel="next"'}
+    match request.headers.get("Accept"):
+        case "application/x-ndjson":
+            return Response(200, headers, msgspec.json.Encoder().encode_lines(shown))
+        case "text/csv":
+            lines = [f"{item['index']},{str(item['ok']).lower()},{item['title']}" for item in shown]
+            return Response(200, headers, "".join(f"{line}\r\n" for line in ["index,ok,title", *lines]).encode())
+        case _:
+            return _success(200, {"items": shown, "next": following, "total": len(items)})

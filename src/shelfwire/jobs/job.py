@@ -1,0 +1,305 @@
+"""What a pipeline sees: its input, its items, and a way to record what became of each."""
+
+import asyncio
+import re
+import time
+import warnings
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from shelfwire.errors import ShelfwireError
+from shelfwire.jobs.committer import Committer, Draft
+from shelfwire.jobs.store import Claimed, Item, JobStore
+from shelfwire.protocol import legacy
+from shelfwire.protocol.messages import JobStarted, Message, Metadata, clip, encode
+
+T = TypeVar("T")
+MAX_UNCOMMITTED: Final = 5000
+MAX_ITEM_BYTES: Final = 256 * 1024
+"""Of an item's result or error as JSON. A page of results has up to a thousand of them."""
+MAX_ITEM_DEPTH: Final = 64
+"""Lists and objects within one another; programs that read them need not be prepared for more."""
+SLICE_SECONDS: Final = 0.002
+"""The event loop gets a turn after so long, that a PING is answered in time however many jobs compute."""
+
+_encoder = msgspec.json.Encoder()
+# Texts, in which brackets mean nothing, and all that is no bracket.
+_NO_MARKS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[^][{}"]+')
+
+
+class Job:
+    """One attempt at a job, as its pipeline sees it."""
+
+    def __init__(self, store: JobStore, committer: Committer, draft: Draft, claimed: Claimed) -> None:
+        self._store = store
+        self._committer = committer
+        self._draft = draft
+        self._retry = claimed.state.retry_of is not None
+        self._selection = claimed.selection
+        self._places = None if claimed.selection is None else {s: place for place, s in enumerate(claimed.selection)}
+        self._recorded = set(claimed.recorded)
+        self._total = 0
+        self.succeeded = draft.state.succeeded
+        self.failed = draft.state.failed
+
+    @property
+    def id(self) -> str:
+        """The job's id."""
+        return self._draft.state.id
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt at the job this is, from 1."""
+        return self._draft.state.attempt
+
+    @property
+    def metadata(self) -> Metadata:
+        """What was said of the input when the job was made."""
+        return self._draft.state.metadata or Metadata()
+
+    async def input(self, name: str) -> bytes:
+        """Return the whole of an input, by the name it was sent under; empty if there is none."""
+        return await self._store.read_input(self._draft.state.id, name)
+
+    async def log(self) -> Sequence[Item]:
+        """Return the items that are committed, in the order of their index: what earlier attempts have done."""
+        return await self._store.items(self.id, after=-1, limit=max(1, len(self._recorded)))
+
+    async def keep(self, name: str, data: bytes) -> None:
+        """Keep an answer that must not be asked for again, such as one that was paid for; durable once this returns.
+
+        It survives crashes, goes into the job's retries, and is erased with the job.
+
+        Args:
+            name: what `kept` finds it by; what was kept under the name before is replaced.
+            data: the answer.
+        """
+        await self._store.keep(self.id, self.attempt, name, data)
+
+    async def kept(self, name: str) -> bytes | None:
+        """Return what this attempt, or one before it, has kept under a name; None if nothing was."""
+        return await self._store.kept(self.id, name)
+
+    def show(self, title: str, *, author: str | None = None) -> None:
+        """Tell followers what is under way within an item that takes long. It records nothing.
+
+        Args:
+            title: becomes the current title, until an item is recorded or something else shown.
+            author: shown beside it.
+
+        Raises:
+            TypeError: one of them is no text.
+        """
+        _check_texts(title, author)
+        draft = self._draft
+        draft.title, draft.author, draft.isbn, draft.shown = title, author, None, True
+        draft.moves += 1
+        self._committer.mark(draft)
+
+    async def start(self, total: int, metadata: Metadata | None = None) -> None:
+        """Say how many items there are; followers hear of it at once. Call it in each attempt, before recording.
+
+        Args:
+            total: items in the whole input; in a retry, followers are told only of those that it is about.
+            metadata: what is known of the input now; a long file name is clipped.
+
+        Raises:
+            ValueError: the total or a number in `metadata` is no whole number from 0.
+        """
+        if metadata is not None and metadata.file_name is not None:
+            metadata = msgspec.structs.replace(metadata, file_name=clip(metadata.file_name))
+        state = self._draft.state
+        payload = JobStarted(total_count=total, metadata=metadata)
+        # What followers cannot be told must not get into a commit, which other jobs share.
+        encode(Message(job_id=state.id, pipeline=state.pipeline, timestamp=state.updated_at, payload=payload))
+        self._draft.total = self._total = total if self._selection is None else len(self._selection)
+        self._draft.metadata = metadata
+        self._committer.mark(self._draft, urgent=True)
+        await asyncio.sleep(0)
+
+    async def paced(self, work: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
+        """Iterate over work that computes, giving the event loop a turn every few milliseconds."""
+        clock = time.perf_counter
+        until = clock() + SLICE_SECONDS
+        if isinstance(work, AsyncIterable):
+            async for element in work:
+                yield element
+                if clock() > until:
+                    await asyncio.sleep(0)
+                    until = clock() + SLICE_SECONDS
+            return
+        for element in work:
+            yield element
+            if clock() > until:
+                await asyncio.sleep(0)
+                until = clock() + SLICE_SECONDS
+
+    async def pending(self, items: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[tuple[int, T]]:
+        """Iterate over the items that are to be done and not in the log yet, each with its index in the input.
+
+        Every item is drawn from `items`, the recorded ones too, so a generator that decides over the whole input comes
+        to the same decisions after a crash; it may wait for others' answers before it does. Waits while more than 5,000
+        outcomes are uncommitted.
+        """
+        draft, recorded = self._draft, {None, *self._recorded}
+        index = -1
+        async for item in self.paced(items):
+            index += 1
+            if self._place(index) in recorded:
+                continue
+            yield index, item
+            while draft.uncommitted >= MAX_UNCOMMITTED:
+                draft.room.clear()
+                await draft.room.wait()
+
+    async def each(
+        self, items: Iterable[T] | AsyncIterable[T], work: Callable[[int, T], Awaitable[None]], at_once: int
+    ) -> None:
+        """Do `work` for every item that `pending` gives, several at a time, and wait for all of it.
+
+        Outcomes are recorded as they come, in any order. The first exception stops what is under way and is raised.
+
+        Args:
+            items: the whole input, as for `pending`.
+            work: is given an item's index and the item, and records its outcome.
+            at_once: how many items are under way at most.
+        """
+        room = asyncio.Semaphore(at_once)
+        try:
+            async with asyncio.TaskGroup() as group:
+                async for index, item in self.pending(items):
+                    await room.acquire()
+                    group.create_task(_awaited(work(index, item))).add_done_callback(lambda _: room.release())
+        except BaseExceptionGroup as errors:
+            # One reason ends an attempt; the worker knows what to do with it, not with a group.
+            raise errors.exceptions[0] from None
+
+    def record(
+        self, index: int, outcome: Any, *, title: str | None = None, author: str | None = None, isbn: str | None = None
+    ) -> None:
+        """Note that an item was done. Memory only: the committer makes it durable within a tick.
+
+        Args:
+            index: the item's place in the input, from 0.
+            outcome: what becomes its result; anything JSON can say in 256 KiB, no more than 64 lists or objects deep.
+            title: what a person calls the item.
+            author: shown beside the title while it is the newest.
+            isbn: likewise.
+
+        Raises:
+            ValueError: the item is recorded already, or beyond the total that `start` was told; or the outcome is too
+                large.
+            TypeError: JSON cannot say the outcome, or the index or a text is something else.
+        """
+        _check_texts(title, author, isbn)
+        self._note(index, True, title, outcome)  # noqa: FBT003 - the order of an Item
+        draft = self._draft
+        draft.succeeded += 1
+        self.succeeded += 1
+        draft.title, draft.author, draft.isbn = title, author, isbn
+
+    def fail(self, index: int, error: ShelfwireError, *, title: str | None = None, **details: Any) -> None:
+        """Note that an item failed, and why; the job goes on.
+
+        Args:
+            index: the item's place in the input, from 0.
+            error: what happened and what to do about it.
+            title: what a person calls the item.
+            details: members to add to the item's error, such as the row it stands in; limited like an outcome.
+
+        Raises:
+            ValueError: the item is recorded already, or beyond the total that `start` was told; or the details are too
+                large.
+            TypeError: JSON cannot say the details, or the index or the title is something else.
+        """
+        _check_texts(title)
+        body = {**error.told(), **details}
+        self._note(index, False, title, body)  # noqa: FBT003 - the order of an Item
+        draft = self._draft
+        draft.failed += 1
+        self.failed += 1
+        draft.title, draft.author, draft.isbn = title, None, None
+
+    def update_progress(self, progress: float, status: str, keep_alive: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - the signature of deployed callers
+        """Report progress by a text, without recording items. For callers from before jobs had item logs.
+
+        `"Enriching (5/10): Dune"` becomes 5 of 10 items and the title; any other text is told to the person as it is.
+        Never lowers what was reported, and records no item.
+
+        Args:
+            progress: the fraction done, from 0 to 1, of the job's own total.
+            status: the text.
+            keep_alive: without effect: leases are renewed by themselves.
+
+        .. deprecated:: 0.1
+            Use `start`, and `record` or `fail` for each item.
+        """
+        warnings.warn(
+            "update_progress is deprecated: call start(total), and record or fail for each item",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        draft = self._draft
+        report = legacy.read(progress, status, draft.state.total if draft.total is None else draft.total)
+        if (report.processed or 0) > max(draft.reported, draft.state.reported):
+            draft.reported = report.processed or 0
+            draft.moves += 1
+        draft.total = draft.total if report.total is None else report.total
+        draft.title = report.title or draft.title
+        draft.user_message = report.user_message or draft.user_message
+        self._committer.mark(draft)
+
+    def _note(self, index: int, ok: bool, title: str | None, body: Any) -> None:  # noqa: FBT001 - the order of an Item
+        if not isinstance(index, int):
+            raise TypeError(f"an item's index is a whole number, not {type(index).__name__}")
+        place = self._place(index)
+        if place is None or not 0 <= place < self._total:
+            raise ValueError(f"item {index} of job {self._draft.state.id} is beyond its total of {self._total}")
+        if place in self._recorded:
+            raise ValueError(f"item {index} of job {self._draft.state.id} is recorded already")
+        item = (place, ok, title, body, index) if self._retry else (place, ok, title, body)
+        encoded = _encoder.encode(item)
+        self._check_size(index, encoded)
+        self._draft.items.append(msgspec.Raw(encoded))
+        self._draft.moves += 1
+        self._recorded.add(place)
+        self._committer.mark(self._draft)
+
+    def _check_size(self, index: int, encoded: bytes) -> None:
+        # Counting costs next to nothing; only what might be too deep is looked at.
+        if len(encoded) > MAX_ITEM_BYTES:
+            trouble = (
+                f"is {len(encoded):,} bytes as JSON, and at most {MAX_ITEM_BYTES:,} are kept: put what is large "
+                "elsewhere, and record where it is"
+            )
+        elif encoded.count(b"[") + encoded.count(b"{") > MAX_ITEM_DEPTH and _depth(encoded) > MAX_ITEM_DEPTH + 1:
+            trouble = f"has more than {MAX_ITEM_DEPTH} lists and objects within one another: flatten it"
+        else:
+            return
+        raise ValueError(f"what is recorded of item {index} of job {self._draft.state.id} {trouble}")
+
+    def _place(self, index: int) -> int | None:
+        """Where an item of the input stands in this job's log; None if this job is not about it."""
+        return index if self._places is None else self._places.get(index)
+
+
+def _depth(encoded: bytes) -> int:
+    """How deep the lists and objects of a JSON text are within one another."""
+    depth = deepest = 0
+    for mark in _NO_MARKS.sub(b"", encoded):
+        depth += 1 if mark in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
+async def _awaited(work: Awaitable[None]) -> None:
+    await work
+
+
+def _check_texts(*texts: str | None) -> None:
+    # A pipeline need not be type-checked, and a commit that breaks on one job's title breaks for all that share it.
+    for text in texts:
+        if text is not None and not isinstance(text, str):
+            raise TypeError(f"a title, author or ISBN is a text or None, not {type(text).__name__}")

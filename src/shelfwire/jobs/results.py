@@ -1,0 +1,86 @@
+"""How a job's terminal message is made of its final state and the first items of its log."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import structlog
+
+from shelfwire.jobs.pipeline import Pipeline
+from shelfwire.jobs.store import Conclude, Item
+from shelfwire.protocol.feed import ending_message, inline_prefix
+from shelfwire.protocol.job import JobState
+from shelfwire.protocol.messages import MAX_INLINE_BYTES, encode
+
+Fold = Callable[[Sequence[Item]], Mapping[str, Any]]
+"""Makes the inline results of a job, without `errors`, of the first items of its log, done and failed.
+
+It is called within a transaction that other jobs share: it must be pure and quick.
+"""
+
+_encoder = msgspec.json.Encoder()
+log = structlog.get_logger(__name__)
+
+
+def results_path(job_id: str) -> str:
+    """Where a job's results are, relative to the server."""
+    return f"/api/jobs/{job_id}/results"
+
+
+def failure(item: Item) -> dict[str, Any]:
+    """A failed item as results list it: its place, its title and what went wrong."""
+    place = {"index": item.index, "title": item.title, "sourceIndex": item.source}
+    known = {name: value for name, value in place.items() if value is not None}
+    return {**known, **msgspec.json.decode(item.body, type=dict[str, Any])}
+
+
+def listed(name: str) -> Fold:
+    """The `Fold` that puts what became of each done item into one list of that name."""
+    return lambda items: {name: [item.body for item in items if item.ok]}
+
+
+def fold_of(pipeline: Pipeline) -> Fold:
+    """How a pipeline makes its results: by its own `fold`, or as a list of its `results_name`."""
+    fold: Fold | None = getattr(pipeline, "fold", None)
+    return fold or listed(getattr(pipeline, "results_name", "items"))
+
+
+def concluder(inline_limit: int, folds: Mapping[str, Fold]) -> Conclude:
+    """The `Conclude` of a server that inlines up to `inline_limit` bytes of results, the first items first.
+
+    Args:
+        inline_limit: see there.
+        folds: how each pipeline makes its results; those of others are a list of `items`.
+    """
+
+    def conclude(state: JobState, head: Sequence[Item]) -> str:
+        failures = [None if item.ok else msgspec.Raw(_encoder.encode(failure(item))) for item in head]
+        sizes = [len(bytes(failed or item.body)) for failed, item in zip(failures, head, strict=True)]
+        fitting = inline_prefix(sizes, inline_limit)
+        errors = [failed for failed in failures[:fitting] if failed is not None]
+        message = ending_message(
+            state,
+            _results(folds.get(state.pipeline, _items), state, head[:fitting], errors),
+            results_url=results_path(state.id),
+            truncated=fitting < state.recorded,
+        )
+        return encode(message)
+
+    return conclude
+
+
+_items = listed("items")
+
+
+def _results(fold: Fold, state: JobState, head: Sequence[Item], errors: list[msgspec.Raw]) -> dict[str, Any]:
+    # What one pipeline's code gets wrong must not break a commit that other jobs share.
+    try:
+        results = {**fold(head), "errors": errors}
+        size = len(_encoder.encode(results))
+    except Exception as error:  # noqa: BLE001 - whatever it is, the plain list is still right
+        log.error("the results could not be folded; they are listed as they are", job=state.id, reason=repr(error))  # noqa: TRY400
+    else:
+        if size <= MAX_INLINE_BYTES:
+            return results
+        log.error("the folded results are too large; they are listed as they are", job=state.id, bytes=size)
+    return {**_items(head), "errors": errors}

@@ -1,0 +1,159 @@
+"""The client's side of following: how to reach the server, when to reconnect, and which messages to show.
+
+Source: sections 2 and 6 of the wire contract.
+"""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Final
+
+from shelfwire.protocol.messages import JobStarted, Message
+
+DELAYS: Final = (2.0, 4.0, 8.0, 16.0, 30.0)
+"""Seconds to wait before each try to reconnect. A successful connection starts them anew."""
+REFRESH_AHEAD: Final = 60_000
+"""Milliseconds before its end at which a token is replaced, or half of its life if that is shorter."""
+
+
+class Transport(StrEnum):
+    """A way to follow a job, the best first."""
+
+    WEBSOCKET = "websocket"
+    SSE = "sse"
+    POLLING = "polling"
+
+
+class Failure(StrEnum):
+    """How a connection came to nothing.
+
+    `LOST`: the server is away or busy; the same way may work later.
+    `MUTE`: it was cut before anything was heard on it, which may be chance or somebody's policy.
+    `BLOCKED`: something between client and server does not let this way through.
+    """
+
+    LOST = "lost"
+    MUTE = "mute"
+    BLOCKED = "blocked"
+
+
+PATIENCE: Final = {Failure.MUTE: 2, Failure.BLOCKED: 1}
+"""So many failures in a row close a way that never worked."""
+PROVEN_PATIENCE: Final = 3
+"""The same for one that has worked: a gateway speaks for a server that is only restarting."""
+
+
+class Backoff:
+    """How long to wait before each try to reconnect.
+
+    Args:
+        delays: seconds before each try; when they are used up the client gives up.
+    """
+
+    def __init__(self, delays: tuple[float, ...] = DELAYS) -> None:
+        self._delays = delays
+        self.tries = 0
+
+    def next(self, fraction: float) -> float | None:
+        """Seconds until the next try, or None to give up.
+
+        Args:
+            fraction: random in [0, 1); takes off up to half, so that clients cut off together do not return together.
+        """
+        if self.tries >= len(self._delays):
+            return None
+        delay = self._delays[self.tries] * (1 - fraction / 2)
+        self.tries += 1
+        return delay
+
+    def connected(self) -> None:
+        """Start anew: a connection succeeded."""
+        self.tries = 0
+
+
+class TransportFallback:
+    """Which way to follow by: the first that gets through, and then that one for good.
+
+    Args:
+        allowed: the ways to try, in this order.
+    """
+
+    def __init__(self, allowed: Sequence[Transport] = tuple(Transport)) -> None:
+        if not allowed:
+            raise ValueError("at least one transport is needed to follow by")
+        self._allowed = tuple(allowed)
+        self._at = 0
+        self._proven = False
+        self._failures = 0
+
+    @property
+    def current(self) -> Transport:
+        """The way to try next."""
+        return self._allowed[self._at]
+
+    def works(self) -> None:
+        """Stay with the current way: something was heard on it."""
+        self._proven = True
+        self._failures = 0
+
+    def failed(self, failure: Failure) -> bool:
+        """Whether there is another way to try at once. Otherwise the caller waits before it tries `current`."""
+        if failure is Failure.LOST:
+            if not self._proven:
+                self.start_over()
+            return False
+        self._failures += 1
+        if self._failures < (PROVEN_PATIENCE if self._proven else PATIENCE[failure]):
+            return False
+        following = self._at + 1
+        self.start_over()
+        self._at = following % len(self._allowed)
+        return self._at > 0
+
+    def start_over(self) -> None:
+        """Forget what worked: the network is another one now."""
+        self._at = 0
+        self._proven = False
+        self._failures = 0
+
+
+def refresh_in(expires_at: int, now: int) -> float:
+    """Seconds until a token should be replaced.
+
+    Args:
+        expires_at: when it ends, in milliseconds since the epoch.
+        now: the time, likewise.
+    """
+    left = max(0, expires_at - now)
+    return (left - min(REFRESH_AHEAD, left // 2)) / 1000
+
+
+class Deduplicator:
+    """What this client has shown, over all its connections.
+
+    Attributes:
+        seq: the newest revision shown.
+        after: the newest revision shown in full, to attach after. The start shares its revision with the progress that
+            follows it, and a cut may come between the two.
+        over: whether the ending was shown.
+    """
+
+    def __init__(self) -> None:
+        self.seq = 0
+        self.after = 0
+        self.over = False
+        self._started = False
+
+    def accept(self, message: Message) -> bool:
+        """Whether to show `message`: not if it is older than what was shown, and each start and ending once."""
+        if self.over or (message.seq is not None and message.seq < self.seq and not message.terminal):
+            return False
+        if isinstance(message.payload, JobStarted):
+            if self._started:
+                return False
+            self._started = True
+        if message.seq is not None:
+            self.seq = max(self.seq, message.seq)
+            if not isinstance(message.payload, JobStarted):
+                self.after = self.seq
+        self.over = message.terminal
+        return True

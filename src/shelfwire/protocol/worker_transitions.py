@@ -1,0 +1,258 @@
+"""What an attempt at a job may do to its row: take it, get on with it, end it or let it go.
+
+Pure, as `protocol.job`. Whatever an attempt asks for is refused once it does not hold the job any more.
+"""
+
+from typing import Final, TypeVar
+
+import msgspec
+
+from shelfwire.errors import CODES, Code, ShelfwireError
+from shelfwire.protocol.job import (
+    HELD,
+    HOUR,
+    IDLE_TTL,
+    IllegalTransitionError,
+    JobState,
+    Policy,
+    Status,
+    canceled,
+    changed,
+    ended,
+    paused,
+)
+from shelfwire.protocol.messages import MAX_TITLE_CHARS, JobError, Metadata, clip, error_of
+
+MAX_FRUITLESS_CLAIMS: Final = 10
+"""From this claim in a row that recorded nothing new, each claim counts against the attempt limit."""
+
+
+T = TypeVar("T")
+
+
+class LeaseLostError(Exception):
+    """The attempt no longer holds the job: another worker took it over, or it has ended. Nothing was written."""
+
+
+class ProgressDelta(msgspec.Struct, frozen=True, kw_only=True):
+    """What an attempt achieved since its last commit. None leaves a field as it is.
+
+    Attributes:
+        total, metadata: set when the pipeline has learned how many items there are.
+        succeeded, failed: newly recorded items.
+        title, author, isbn: the newest of these items.
+        user_message: what to tell a person from now on.
+        eta_seconds: whole seconds left.
+        reported: see `JobState`; never lowers what was reported before.
+        stalled: the attempt has recorded nothing for too long, and this is what to tell a person; an item in the same
+            step makes that untrue.
+        shown: whether `title`, `author` and `isbn` are of an item that is under way, which is a sign of life too.
+    """
+
+    total: int | None = None
+    metadata: Metadata | None = None
+    succeeded: int = 0
+    failed: int = 0
+    reported: int = 0
+    title: str | None = None
+    author: str | None = None
+    isbn: str | None = None
+    user_message: str | None = None
+    eta_seconds: int | None = None
+    stalled: str | None = None
+    shown: bool = False
+
+    @property
+    def active(self) -> bool:
+        """Whether the attempt did something."""
+        changes = self.succeeded, self.failed, self.reported
+        return any(changes) or self.total is not None or self.user_message is not None
+
+    @property
+    def visible(self) -> bool:
+        """Whether a follower can see a difference; false for a mere renewal of the lease."""
+        return self.active or self.shown or self.stalled is not None
+
+
+def claimable(state: JobState, *, now: int) -> bool:
+    """Whether a worker may take the job: it waits and its time has come, or the lease of who held it has ended."""
+    if state.status is Status.QUEUED:
+        return state.run_at <= now
+    return state.status in HELD and state.lease_until <= now
+
+
+def claim(state: JobState, policy: Policy, *, now: int) -> JobState:
+    """Take the job with the next attempt number; the caller has asked `claimable`.
+
+    A job whose cancel was asked for ends here, and so does one whose claims came to nothing too often; one whose pause
+    was asked for is paused. Only a job that is `running` now is the caller's.
+    """
+    if not claimable(state, now=now):
+        raise IllegalTransitionError(state, "be claimed")
+    if state.status is Status.CANCELING:
+        return canceled(state, policy, now=now)
+    if state.pausing:
+        return paused(state, now=now)
+    fruitless_claims = state.fruitless_claims + 1
+    error_count = state.error_count + (fruitless_claims >= MAX_FRUITLESS_CLAIMS)
+    if error_count >= policy.max_errors:
+        reason = f"{fruitless_claims} attempts in a row recorded nothing before they were lost"
+        return _exhausted(state, policy, now, reason)
+    return changed(
+        state,
+        now,
+        status=Status.RUNNING,
+        attempt=state.attempt + 1,
+        fruitless_claims=fruitless_claims,
+        error_count=error_count,
+        lease_until=now + policy.lease,
+        eta_seconds=None,
+        user_message="Starting…" if state.started_at is None else "Continuing…",
+    )
+
+
+def advance(state: JobState, attempt: int, step: ProgressDelta, policy: Policy, *, now: int) -> JobState:
+    """Add what `attempt` achieved, and renew its lease.
+
+    Raises:
+        LeaseLostError: `attempt` does not hold the job any more.
+    """
+    _fence(state, attempt)
+    lease_until = now + policy.lease
+    if not step.visible:
+        return msgspec.structs.replace(state, lease_until=lease_until)
+    recorded = step.succeeded + step.failed or step.reported > state.reported
+    silence = step.stalled if state.status is Status.RUNNING and not state.pausing else None
+    alive = recorded or step.shown
+    stalled = not alive and (state.stalled or silence is not None)
+    kept = None if recorded or (step.shown and state.stalled) else _first(silence, state.user_message)
+    message = _first(_text(step.user_message), kept)
+    idle = now + IDLE_TTL - state.expires_at < HOUR or not step.active
+    return changed(
+        state,
+        now,
+        stalled=stalled,
+        lease_until=lease_until,
+        expires_at=state.expires_at if idle else now + IDLE_TTL,
+        total=_first(step.total, state.total),
+        metadata=_first(step.metadata, state.metadata),
+        started_at=now if step.total is not None and state.started_at is None else state.started_at,
+        succeeded=state.succeeded + step.succeeded,
+        failed=state.failed + step.failed,
+        reported=max(state.reported, step.reported),
+        fruitless_claims=0 if recorded else state.fruitless_claims,
+        title=_text(step.title) if alive or step.title else state.title,
+        author=_text(step.author) if alive else state.author,
+        isbn=_text(step.isbn) if alive else state.isbn,
+        user_message=message,
+        eta_seconds=None if stalled else _first(step.eta_seconds, state.eta_seconds),
+    )
+
+
+def complete(state: JobState, attempt: int, summary: str, policy: Policy, *, now: int) -> JobState:
+    """The attempt did all there was to do, even if a cancel came too late to stop it.
+
+    Raises:
+        LeaseLostError: `attempt` does not hold the job any more.
+    """
+    _fence(state, attempt)
+    started = state.started_at if state.started_at is not None else now
+    total = state.processed if state.total is None else state.total
+    return ended(state, Status.COMPLETE, policy, now, started_at=started, total=total, summary=clip(summary))
+
+
+def fail(state: JobState, attempt: int, error: JobError, policy: Policy, *, now: int) -> JobState:
+    """The attempt found that the job as a whole cannot be done, and trying again would not help.
+
+    Raises:
+        LeaseLostError: `attempt` does not hold the job any more.
+    """
+    _fence(state, attempt)
+    return ended(state, Status.FAILED, policy, now, error=error)
+
+
+def release(state: JobState, attempt: int, policy: Policy, *, now: int) -> JobState:
+    """The worker has stopped, and nothing counts against the job: it is canceled or paused if that was asked for.
+
+    Else the worker leaves, and the job waits for the next one.
+
+    Raises:
+        LeaseLostError: `attempt` does not hold the job any more.
+    """
+    _fence(state, attempt)
+    state = msgspec.structs.replace(state, fruitless_claims=max(0, state.fruitless_claims - 1))
+    if state.status is Status.CANCELING:
+        return canceled(state, policy, now=now)
+    if state.pausing:
+        return paused(state, now=now)
+    return changed(
+        state,
+        now,
+        status=Status.QUEUED,
+        run_at=now,
+        lease_until=0,
+        eta_seconds=None,
+        user_message="Waiting to continue…",
+    )
+
+
+def retry_later(state: JobState, attempt: int, reason: str, delay: int, policy: Policy, *, now: int) -> JobState:
+    """The attempt broke off with an exception: wait `delay` milliseconds and try again, or give up at the limit.
+
+    Args:
+        state: the row as it is stored.
+        attempt: the attempt that broke off.
+        reason: what went wrong, technically.
+        delay: see `backoff`.
+        policy: the operator's limits.
+        now: the time.
+
+    Raises:
+        LeaseLostError: `attempt` does not hold the job any more.
+    """
+    _fence(state, attempt)
+    if state.status is Status.CANCELING:
+        return canceled(state, policy, now=now)
+    error_count = state.error_count + 1
+    if error_count >= policy.max_errors:
+        return _exhausted(state, policy, now, reason)
+    if state.pausing:
+        return paused(msgspec.structs.replace(state, error_count=error_count), now=now)
+    return changed(
+        state,
+        now,
+        status=Status.QUEUED,
+        error_count=error_count,
+        run_at=now + delay,
+        lease_until=0,
+        eta_seconds=None,
+        user_message=f"Something went wrong. Trying again in {max(1, round(delay / 1000))} s…",
+    )
+
+
+def backoff(error_count: int, fraction: float) -> int:
+    """Milliseconds to wait after the exception that follows `error_count` earlier ones.
+
+    Doubles from one second to one minute; `fraction` in [0, 1) takes off up to half of it, so that jobs which failed
+    together do not come back together.
+    """
+    full = min(60_000, 1000 * 2 ** min(error_count, 6))
+    return int(full * (1 - fraction / 2))
+
+
+def _fence(state: JobState, attempt: int) -> None:
+    if state.attempt != attempt or state.status not in HELD:
+        raise LeaseLostError(state.id)
+
+
+def _first(new: T | None, old: T | None) -> T | None:
+    return old if new is None else new
+
+
+def _text(text: str | None) -> str | None:
+    return clip(text, MAX_TITLE_CHARS) if text else None
+
+
+def _exhausted(state: JobState, policy: Policy, now: int, reason: str) -> JobState:
+    message = f"{CODES[Code.ATTEMPTS_EXHAUSTED].message}: {reason}"
+    return ended(state, Status.FAILED, policy, now, error=error_of(ShelfwireError(Code.ATTEMPTS_EXHAUSTED, message)))

@@ -1,0 +1,1 @@
+"""The process: uvicorn on a socket of its own, and how others find it."""

@@ -1,0 +1,136 @@
+"""Runs the application on a socket of its own: uvicorn, with what the contract asks of the transport."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import sys
+from collections.abc import AsyncIterator, Generator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import uvicorn
+
+from shelfwire.app import Shelfwire
+from shelfwire.errors import Code, ShelfwireError
+from shelfwire.server.discovery import announced
+from shelfwire.server.http_protocol import HttpProtocol
+from shelfwire.server.ws_protocol import WebSocketProtocol
+from shelfwire.settings import Settings
+from shelfwire.web.socket import MAX_FRAME_BYTES
+
+HEARTBEAT_SECONDS: Final = 30.0
+HEARTBEAT_TIMEOUT_SECONDS: Final = 60.0
+DEAD_PEER_MS: Final = 90_000
+"""A peer that has not taken a byte for so long is cut off by the kernel, whatever waits to be sent to it."""
+UNSENT_BYTES: Final = 16 * 1024
+"""What the kernel takes of us ahead of the network. More would only grow old there: a slow follower is told less often
+instead, and hears of the ending that much sooner."""
+SWITCH_SECONDS: Final = 0.001
+"""Below `jobs.context.SLICE_SECONDS`: a thread asks for the interpreter's lock only after nobody has let go of it for
+so long. A loop that lets go more often than that, and takes it back first, starves the store's thread for seconds."""
+KEEP_ALIVE_SECONDS: Final = 15
+"""For the head of a request to come. Longer than HTTP clients keep an idle connection, most of them 5 s: a request must
+not meet the close half-way."""
+GRACE_SECONDS: Final = 5
+
+
+class StartError(ShelfwireError):
+    """The server could not start."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(Code.INTERNAL, reason, user_message=reason)
+
+
+def _bind(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_MS)
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        raise StartError(f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}. Try --port 0") from None
+    return listener
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: the command line owns the process's signals."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+@asynccontextmanager
+async def serving(application: Shelfwire, settings: Settings) -> AsyncIterator[str]:
+    """Serve until the context ends, then shut down gracefully: sockets close with 1012 and jobs are handed back.
+
+    Yields:
+        The server's URL.
+
+    Raises:
+        StartError: the port is taken.
+        ShelfwireError: the store could not be opened.
+    """
+    sys.setswitchinterval(SWITCH_SECONDS)
+    with contextlib.closing(_bind(settings)) as listener:
+        server = _Server(_uvicorn_config(application))
+        started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        running = asyncio.create_task(_run(application, server, listener, started))
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        url = f"http://{host}:{listener.getsockname()[1]}"
+        try:
+            await started
+            with announced(settings.data, url):
+                yield url
+        finally:
+            server.should_exit = True
+            if not running.done():
+                # Event streams and polls would hold the shutdown up; sockets get the close that tells them why.
+                application.service.dismiss_followers()
+            await running
+
+
+async def _run(
+    application: Shelfwire, server: uvicorn.Server, listener: socket.socket, started: asyncio.Future[None]
+) -> None:
+    # A task of its own: what goes wrong in the caller's context must not pass through the application's task groups.
+    try:
+        async with application.lifespan():
+            listener.listen(server.config.backlog)
+            started.set_result(None)
+            await server.serve([listener])
+    except Exception as error:
+        if started.done():
+            raise
+        started.set_exception(_innermost(error))
+
+
+def _innermost(error: Exception) -> Exception:
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+def _uvicorn_config(application: Shelfwire) -> uvicorn.Config:
+    return uvicorn.Config(
+        application,
+        http=HttpProtocol,  # over h11, which bounds heads; the faster parser that uvicorn would prefer does not
+        ws=WebSocketProtocol,
+        ws_max_size=MAX_FRAME_BYTES,
+        ws_ping_interval=HEARTBEAT_SECONDS,
+        ws_ping_timeout=HEARTBEAT_TIMEOUT_SECONDS,
+        ws_per_message_deflate=False,
+        log_config=None,
+        log_level=logging.WARNING,  # below, it logs handshakes with their queries
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )

@@ -1,0 +1,62 @@
+"""The fast path of the progress socket: a frame is made once, and written to every follower that can take it now.
+
+An ASGI application can only ask for a message to be sent, one task and one frame anew for each socket. Frames of a
+server are not masked (RFC 6455, section 5.1), so they are the same bytes for all followers. Everything but this short
+cut is uvicorn's.
+"""
+
+from asyncio import BaseTransport
+from typing import Any, Final
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame as WebSocketFrame
+from websockets.frames import Opcode
+
+from shelfwire.jobs.hub import Frame
+from shelfwire.web.socket import SINK_EXTENSION
+
+QUEUED_BYTES: Final = 16 * 1024
+"""When so much waits for a follower, it is told less often."""
+_UNREADABLE_HEAD: Final = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n"
+    b"The head of this request cannot be read: a line of it is longer than 8 KiB, or there are more than 128."
+)
+
+
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    """uvicorn's WebSocket protocol, which also offers itself to the application as a `Sink`."""
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        """Begin, with a buffer that is full early: progress that waits there only grows old."""
+        super().connection_made(transport)
+        self.transport.set_write_buffer_limits(high=QUEUED_BYTES)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; a request whose head cannot be read is told so, where uvicorn would leave it waiting."""
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self.transport.write(_UNREADABLE_HEAD)
+            self.transport.close()
+
+    async def run_asgi(self) -> None:
+        """Run the application, with the sink among its scope's extensions."""
+        extensions: dict[str, Any] = self.scope["extensions"]
+        extensions[SINK_EXTENSION] = self
+        await super().run_asgi()
+
+    def handle_ping(self) -> None:
+        """Answer a PING; a peer that asks and never reads gets no answers once its buffer is full."""
+        if self.writable.is_set():
+            super().handle_ping()
+        else:
+            self.conn.data_to_send()
+
+    def ready(self) -> bool:
+        """Whether the socket is open and its buffer not full."""
+        return self.writable.is_set() and not self.close_sent and not self.transport.is_closing()
+
+    def write(self, frame: Frame) -> None:
+        """Write a text frame."""
+        if frame.wire is None:
+            frame.wire = WebSocketFrame(Opcode.TEXT, frame.text.encode()).serialize(mask=False)
+        self.transport.write(frame.wire)

@@ -1,0 +1,146 @@
+"""How jobs, their tokens and their retries come to be, on one connection in its transaction."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Connection, delete, exists, func, insert, literal, select, update
+
+from shelfwire.errors import Code, ShelfwireError
+from shelfwire.jobs.store import Idempotency
+from shelfwire.protocol import owner_transitions
+from shelfwire.protocol.job import HELD, JobState
+from shelfwire.protocol.tokens import GRACE, MAX_GRANTS, Grant, Scope
+from shelfwire.stores import schema
+from shelfwire.stores.sqlite import statements as sql
+
+SELECTION: Final = "\0selection"
+"""The input part that says which items of the input a retry is about; no upload can have this name."""
+
+KEPT: Final = "\0kept:"
+"""What the names of kept answers begin with, among the input parts; no upload can have such a name either."""
+
+_job, _grant, _part, _key = schema.job, schema.grant, schema.input_part, schema.idempotency
+
+
+def create(
+    connection: Connection, state: JobState, grant: Grant, upload_id: str, idempotency: Idempotency | None
+) -> str:
+    """See `JobStore.create`."""
+    earlier = _repeated(connection, grant, state.created_at, idempotency)
+    if earlier is not None:
+        discard_input(connection, upload_id)
+        return earlier
+    if connection.scalar(select(exists().where(_job.c.id == state.id))):
+        raise ShelfwireError(Code.JOB_EXISTS, f"Job {state.id} exists")
+    if upload_id != state.id:
+        connection.execute(update(_part).where(_part.c.job_id == upload_id).values(job_id=state.id))
+    _insert(connection, state, grant, idempotency)
+    return state.id
+
+
+def retry(
+    connection: Connection, source: JobState, job_id: str, grant: Grant, now: int, idempotency: Idempotency | None
+) -> str:
+    """See `JobStore.retry`."""
+    earlier = _repeated(connection, grant, now, idempotency)
+    if earlier is not None:
+        return earlier
+    state = owner_transitions.retry(source, job_id, now=now)
+    left = owner_transitions.left_undone(source, sql.done_indices(connection, source.id), selection(connection, source))
+    inputs = select(literal(job_id), _part.c.name, _part.c.part, _part.c.data)
+    kept = inputs.where(_part.c.job_id == source.id, _part.c.name != SELECTION)
+    connection.execute(insert(_part).from_select(["job_id", "name", "part", "data"], kept))
+    if left is not None:
+        row = {"job_id": job_id, "name": SELECTION, "part": 0, "data": msgspec.json.encode(left)}
+        connection.execute(insert(_part), row)
+    _insert(connection, state, grant, idempotency)
+    return job_id
+
+
+def selection(connection: Connection, state: JobState) -> Sequence[int] | None:
+    """Which items of the input a job is about; None for all."""
+    if state.retry_of is None:
+        return None
+    query = select(_part.c.data).where(_part.c.job_id == state.id, _part.c.name == SELECTION)
+    data = connection.scalar(query)
+    return None if data is None else msgspec.json.decode(data, type=list[int])
+
+
+def keep(connection: Connection, job_id: str, attempt: int, name: str, data: bytes) -> bool:
+    """See `JobStore.keep`."""
+    if not any(state.attempt == attempt and state.status in HELD for state in sql.read_jobs(connection, [job_id])):
+        return False
+    part = {"job_id": job_id, "name": KEPT + name, "part": 0}
+    connection.execute(delete(_part).filter_by(**part))
+    connection.execute(insert(_part), {**part, "data": data})
+    return True
+
+
+def discard_input(connection: Connection, upload_id: str) -> None:
+    """Erase what was uploaded for a job that does not exist."""
+    connection.execute(delete(_part).where(_part.c.job_id == upload_id, _part.c.job_id.not_in(select(_job.c.id))))
+
+
+def find_grant(connection: Connection, digest: bytes, now: int) -> Grant | None:
+    """See `JobStore.grant`."""
+    of_living = _grant.select().join(_job, _job.c.id == _grant.c.job_id).where(_job.c.expires_at > now)
+    row = connection.execute(of_living.where(_grant.c.digest == digest)).first()
+    if row is None:
+        return None
+    scopes = frozenset(Scope(scope) for scope in row.scopes)
+    return Grant(digest=row.digest, job_id=row.job_id, scopes=scopes, expires_at=row.expires_at, ttl=row.ttl)
+
+
+def add_grant(
+    connection: Connection, grant: Grant, now: int, asked_with: bytes | None = None, replaces: bytes | None = None
+) -> bool:
+    """See `JobStore.add_grant`."""
+    if not connection.scalar(select(exists().where(_job.c.id == grant.job_id))):
+        return False
+    own = _grant.c.job_id == grant.job_id
+    if asked_with is not None and not connection.scalar(select(exists().where(own, _grant.c.digest == asked_with))):
+        return False
+    connection.execute(delete(_grant).where(own, _grant.c.expires_at <= now))
+    if (connection.scalar(select(func.count()).select_from(_grant).where(own)) or 0) >= MAX_GRANTS:
+        raise ShelfwireError(
+            Code.JOB_STATE,
+            f"Job {grant.job_id} has {MAX_GRANTS} tokens. Revoke one, or wait until one expires",
+            user_message="Too many devices have access to this job. Take access away from one of them.",
+        )
+    connection.execute(insert(_grant), _grant_row(grant))
+    if replaces is not None:
+        until = now + GRACE
+        later = _grant.c.expires_at.is_(None) | (_grant.c.expires_at > until)
+        connection.execute(update(_grant).where(_grant.c.digest == replaces, own, later).values(expires_at=until))
+    return True
+
+
+def _repeated(connection: Connection, grant: Grant, now: int, idempotency: Idempotency | None) -> str | None:
+    if idempotency is None:
+        return None
+    earlier = connection.execute(_key.select().filter_by(key=idempotency.key)).first()
+    if earlier is None:
+        return None
+    job_id: str = earlier.job_id
+    if sql.read_jobs(connection, [job_id])[0].expires_at <= now:
+        sql.erase(connection, job_id)
+        return None
+    if earlier.fingerprint != idempotency.fingerprint:
+        raise ShelfwireError(Code.IDEMPOTENCY_MISMATCH)
+    add_grant(connection, msgspec.structs.replace(grant, job_id=job_id), now)
+    return job_id
+
+
+def _insert(connection: Connection, state: JobState, grant: Grant, idempotency: Idempotency | None) -> None:
+    searched = {name: getattr(state, name) for name in ("lease_until", *sql.IN_INDEX)}
+    document = msgspec.json.encode(state).decode()
+    connection.execute(insert(_job), {"id": state.id, "pipeline": state.pipeline, "state": document, **searched})
+    connection.execute(insert(_grant), _grant_row(grant))
+    if idempotency is not None:
+        row = {"key": idempotency.key, "job_id": state.id, "fingerprint": idempotency.fingerprint}
+        connection.execute(insert(_key), row)
+
+
+def _grant_row(grant: Grant) -> dict[str, Any]:
+    return {**msgspec.structs.asdict(grant), "scopes": sorted(grant.scopes)}

@@ -1,0 +1,348 @@
+"""The embedded store: one SQLite file in a data folder that belongs to one process."""
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, Self, TypeVar
+
+import msgspec
+from filelock import FileLock, Timeout
+from sqlalchemy import Connection, Engine, create_engine, delete, event, func, insert, select, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from shelfwire.errors import Code, ShelfwireError
+from shelfwire.jobs.store import Change, Claimed, Committed, Conclude, Counts, Idempotency, Item, Swept
+from shelfwire.protocol import job as jobs
+from shelfwire.protocol import owner_transitions, worker_transitions
+from shelfwire.protocol.job import JobState, Policy, Status, Transition
+from shelfwire.protocol.tokens import Grant
+from shelfwire.protocol.worker_transitions import LeaseLostError
+from shelfwire.stores import schema
+from shelfwire.stores.migrations import upgrade
+from shelfwire.stores.sqlite import creation
+from shelfwire.stores.sqlite import statements as sql
+from shelfwire.stores.sqlite.writer import GroupWriter
+
+T = TypeVar("T")
+DATABASE_NAME: Final = "shelfwire.sqlite3"
+READERS: Final = 2
+CHECKPOINT_PAGES: Final = 8000
+"""Of 4 KiB: pages that many commits write again reach the database file once."""
+
+_job, _item, _ending, _grant, _part = schema.job, schema.item, schema.ending, schema.grant, schema.input_part
+
+
+class DataFolderBusyError(ShelfwireError):
+    """Another process holds the data folder."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            Code.STORAGE_UNAVAILABLE,
+            f"Another shelfwire process is using {folder}",
+            user_message="Another shelfwire runs on this data folder. Use that one, or name another with --data.",
+        )
+
+
+class SqliteStore:
+    """A `JobStore` in one file. Use it as an asynchronous context manager.
+
+    Args:
+        folder: the data folder; made with access for its owner alone.
+        conclude: makes the terminal message when a job ends.
+        inline_limit: bytes of item bodies to hand to `conclude`.
+
+    Raises:
+        DataFolderBusyError: on entering, where another process holds the folder.
+        ShelfwireError: `E_STORAGE_UNAVAILABLE` where the folder or file cannot be used.
+    """
+
+    def __init__(self, folder: Path, *, conclude: Conclude, inline_limit: int) -> None:
+        self._folder = folder
+        self._conclude = conclude
+        self._inline_limit = inline_limit
+        self._lock = FileLock(folder / "lock", timeout=0, mode=0o600)
+
+    async def __aenter__(self) -> Self:
+        """Take the folder, bring the schema up to date and make claimable what a dead process left."""
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock.acquire()
+        except Timeout:
+            raise DataFolderBusyError(self._folder) from None
+        except OSError as error:
+            raise _unavailable(error) from error
+        try:
+            self._writing = _engine(self._folder / DATABASE_NAME, "BEGIN IMMEDIATE")
+            self._reading = _engine(self._folder / DATABASE_NAME, "BEGIN")
+            await asyncio.to_thread(self._prepare)
+        except SQLAlchemyError as error:
+            self._lock.release()
+            raise _unavailable(error) from error
+        except BaseException:
+            self._lock.release()
+            raise
+        self._writer = GroupWriter(self._writing)
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="shelfwire-reader")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Finish what is queued, then let go of the folder."""
+        await self._writer.close()
+        await asyncio.to_thread(self._readers.shutdown)
+        self._reading.dispose()
+        self._writing.dispose()
+        self._lock.release()
+
+    def _prepare(self) -> None:
+        with self._writing.begin() as connection:
+            upgrade(connection)
+            held = [str(status) for status in jobs.HELD]
+            freed = func.json_set(_job.c.state, "$.lease_until", 0)
+            connection.execute(update(_job).where(_job.c.status.in_(held)).values(lease_until=0, state=freed))
+            connection.execute(delete(_part).where(_part.c.job_id.not_in(select(_job.c.id))))
+
+    async def _write(self, work: Callable[[Connection], T]) -> T:
+        try:
+            return await self._writer.run(work)
+        except SQLAlchemyError as error:
+            raise _unavailable(error) from error
+
+    async def _read(self, work: Callable[[Connection], T]) -> T:
+        def transaction() -> T:
+            with self._reading.begin() as connection:
+                return work(connection)
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._readers, transaction)
+        except SQLAlchemyError as error:
+            raise _unavailable(error) from error
+
+    async def write_input(self, job_id: str, name: str, part: int, data: bytes) -> None:
+        """See `JobStore.write_input`."""
+        row = {"job_id": job_id, "name": name, "part": part, "data": data}
+        await self._write(lambda connection: connection.execute(insert(_part), row))
+
+    async def discard_input(self, upload_id: str) -> None:
+        """See `JobStore.discard_input`."""
+        await self._write(lambda connection: creation.discard_input(connection, upload_id))
+
+    async def read_input(self, job_id: str, name: str) -> bytes:
+        """See `JobStore.read_input`."""
+        query = select(_part.c.data).where(_part.c.job_id == job_id, _part.c.name == name).order_by(_part.c.part)
+        return await self._read(lambda connection: b"".join(connection.scalars(query)))
+
+    async def keep(self, job_id: str, attempt: int, name: str, data: bytes) -> bool:
+        """See `JobStore.keep`."""
+        return await self._write(lambda connection: creation.keep(connection, job_id, attempt, name, data))
+
+    async def kept(self, job_id: str, name: str) -> bytes | None:
+        """See `JobStore.kept`."""
+        query = select(_part.c.data).where(_part.c.job_id == job_id, _part.c.name == creation.KEPT + name)
+        return await self._read(lambda connection: connection.scalar(query))
+
+    async def create(
+        self, state: JobState, grant: Grant, *, upload_id: str | None = None, idempotency: Idempotency | None = None
+    ) -> str:
+        """See `JobStore.create`."""
+        return await self._write(
+            lambda connection: creation.create(connection, state, grant, upload_id or state.id, idempotency)
+        )
+
+    async def retry(
+        self, source_id: str, job_id: str, grant: Grant, now: int, idempotency: Idempotency | None = None
+    ) -> str | None:
+        """See `JobStore.retry`."""
+
+        def work(connection: Connection) -> str | None:
+            for source in sql.read_jobs(connection, [source_id]):
+                return creation.retry(connection, source, job_id, grant, now, idempotency)
+            return None
+
+        return await self._write(work)
+
+    async def grant(self, digest: bytes, now: int) -> Grant | None:
+        """See `JobStore.grant`."""
+        return await self._read(lambda connection: creation.find_grant(connection, digest, now))
+
+    async def add_grant(
+        self, grant: Grant, now: int, *, asked_with: bytes | None = None, replaces: bytes | None = None
+    ) -> bool:
+        """See `JobStore.add_grant`."""
+        return await self._write(lambda connection: creation.add_grant(connection, grant, now, asked_with, replaces))
+
+    async def revoke(self, digest: bytes) -> None:
+        """See `JobStore.revoke`."""
+        await self._write(lambda connection: connection.execute(delete(_grant).where(_grant.c.digest == digest)))
+
+    async def job(self, job_id: str) -> Committed | None:
+        """See `JobStore.job`."""
+
+        def work(connection: Connection) -> Committed | None:
+            for state in sql.read_jobs(connection, [job_id]):
+                return Committed(state=state, terminal=sql.terminal(connection, state))
+            return None
+
+        return await self._read(work)
+
+    async def claim(self, pipelines: Sequence[str], policy: Policy, now: int) -> Claimed | None:
+        """See `JobStore.claim`."""
+        waiting = (_job.c.status == "queued") & (_job.c.run_at <= now)
+        lapsed = _job.c.status.in_([str(status) for status in jobs.HELD]) & (_job.c.lease_until <= now)
+        query = (
+            select(_job.c.id).where(_job.c.pipeline.in_(pipelines), waiting | lapsed).order_by(_job.c.run_at).limit(1)
+        )
+
+        def work(connection: Connection) -> Claimed | None:
+            job_id = connection.scalar(query)
+            if job_id is None:
+                return None
+            (state,) = sql.read_jobs(connection, [job_id])
+            claimed = worker_transitions.claim(state, policy, now=now)
+            terminal = self._save(connection, [(state, claimed)]).get(job_id)
+            if claimed.status is not Status.RUNNING:
+                return Claimed(state=claimed, terminal=terminal)
+            recorded = sql.recorded_indices(connection, job_id)
+            return Claimed(state=claimed, recorded=recorded, selection=creation.selection(connection, claimed))
+
+        if not await self._read(lambda connection: connection.scalar(query)):
+            return None
+        return await self._write(work)
+
+    async def commit(self, changes: Sequence[Change], policy: Policy, now: int) -> list[Committed | None]:
+        """See `JobStore.commit`."""
+
+        def work(connection: Connection) -> list[Committed | None]:
+            stored = {state.id: state for state in sql.read_jobs(connection, [change.job_id for change in changes])}
+            states = [_apply(change, stored.get(change.job_id), policy, now) for change in changes]
+            held = [(change, state) for change, state in zip(changes, states, strict=True) if state is not None]
+            rows = [(change.job_id, item) for change, _ in held for item in change.items]
+            if rows:
+                connection.execute(sql.WRITE_ITEMS, {"items": msgspec.json.encode(rows).decode()})
+            terminals = self._save(connection, [(stored[state.id], state) for _, state in held])
+            return [None if row is None else Committed(state=row, terminal=terminals.get(row.id)) for row in states]
+
+        return await self._write(work)
+
+    async def request(self, job_id: str, wish: Transition, now: int) -> Committed | None:
+        """See `JobStore.request`."""
+
+        def work(connection: Connection) -> Committed | None:
+            for before in sql.read_jobs(connection, [job_id]):
+                state = wish(before, now)
+                terminals = self._save(connection, [(before, state)])
+                return Committed(state=state, terminal=terminals.get(job_id))
+            return None
+
+        return await self._write(work)
+
+    async def delete(self, job_id: str, policy: Policy, now: int) -> Committed | None:
+        """See `JobStore.delete`."""
+
+        def work(connection: Connection) -> Committed | None:
+            for before in sql.read_jobs(connection, [job_id]):
+                return self._erase(connection, before, owner_transitions.delete(before, policy, now=now))
+            return None
+
+        return await self._write(work)
+
+    async def items(self, job_id: str, *, after: int, limit: int, ok: bool | None = None) -> list[Item]:
+        """See `JobStore.items`."""
+        rows = sql.log(job_id, after).limit(limit)
+        if ok is not None:
+            rows = rows.where(_item.c.ok == ok)
+        return await self._read(lambda connection: sql.read_items(connection, rows))
+
+    async def sweep(self, policy: Policy, now: int) -> Swept:
+        """See `JobStore.sweep`."""
+        query = select(_job.c.id).where(_job.c.expires_at <= now)
+        endings: list[Committed] = []
+
+        def work(connection: Connection, job_id: str) -> Committed | None:
+            for before in sql.read_jobs(connection, [job_id]):
+                if before.expires_at <= now:  # it may have got on since it was found
+                    erased = self._erase(connection, before, owner_transitions.expire(before, policy, now=now))
+                    return None if before.ended else erased
+            return None
+
+        expired = await self._read(lambda connection: list(connection.scalars(query)))
+        for job_id in expired:
+            ending = await self._write(partial(work, job_id=job_id))
+            endings += [] if ending is None else [ending]
+        return Swept(erased=len(expired), endings=endings)
+
+    async def counts(self, now: int) -> Counts:
+        """See `JobStore.counts`."""
+        return await self._read(lambda connection: sql.counts(connection, now))
+
+    def _save(self, connection: Connection, changes: list[tuple[JobState, JobState]]) -> dict[str, str]:
+        """Write rows back, and the terminal messages of those that have ended; return these by job.
+
+        Args:
+            connection: in its transaction.
+            changes: each row as it was read and as it is now.
+        """
+        turned = [
+            after for before, after in changes if any(getattr(before, c) != getattr(after, c) for c in sql.IN_INDEX)
+        ]
+        turned_ids = {state.id for state in turned}
+        progressed = [after for _, after in changes if after.id not in turned_ids]
+        for statement, states in ((sql.WRITE_TURNS, turned), (sql.WRITE_PROGRESS, progressed)):
+            if states:
+                connection.execute(statement, {"states": msgspec.json.encode(states).decode()})
+        terminals = {state.id: self._conclude(state, self._head(connection, state)) for state in turned if state.ended}
+        if terminals:
+            rows = [{"job_id": job_id, "message": message} for job_id, message in terminals.items()]
+            connection.execute(insert(_ending), rows)
+        return terminals
+
+    def _erase(self, connection: Connection, before: JobState, after: JobState) -> Committed:
+        terminal = sql.terminal(connection, before) if before.ended else self._conclude(after, ())
+        sql.erase(connection, before.id)
+        return Committed(state=after, terminal=terminal)
+
+    def _head(self, connection: Connection, state: JobState) -> list[Item]:
+        if state.status is not Status.COMPLETE:
+            return []
+        return sql.head_of_log(connection, state.id, self._inline_limit)
+
+
+def _apply(change: Change, state: JobState | None, policy: Policy, now: int) -> JobState | None:
+    if state is None or state.created_at != change.created_at:
+        return None
+    try:
+        state = worker_transitions.advance(state, change.attempt, change.step, policy, now=now)
+    except LeaseLostError:
+        return None
+    return state if change.closing is None else change.closing(state, now)
+
+
+def _engine(path: Path, begin: str) -> Engine:
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    # Parameters are tokens' digests and people's books; an error's text goes to the log.
+    engine = create_engine(f"sqlite:///{path}", hide_parameters=True)
+
+    @event.listens_for(engine, "connect")
+    def on_connect(connection: Any, _: object) -> None:
+        connection.isolation_level = None
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "busy_timeout=5000",
+            f"wal_autocheckpoint={CHECKPOINT_PAGES}",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def on_begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _unavailable(error: Exception) -> ShelfwireError:
+    return ShelfwireError(
+        Code.STORAGE_UNAVAILABLE, f"The store cannot be used: {getattr(error, 'orig', None) or error}"
+    )

@@ -1,0 +1,70 @@
+"""Results as lines and as a table that is safe to open in a spreadsheet."""
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from shelfwire.web.schemas import ResultItem
+
+CSV_TYPE: Final = "text/csv"
+NDJSON_TYPE: Final = "application/x-ndjson"
+_PLACE: Final = ("index", "sourceIndex", "ok", "title", "code", "userMessage")
+_FORMULA: Final = re.compile(r"\A[=+\-@\t\r\n]")
+_NUMBER: Final = re.compile(r"\A[+-]?\d+(\.\d+)?\Z")
+
+
+def ndjson_of(items: Iterable[ResultItem]) -> bytes:
+    """One JSON document a line."""
+    return msgspec.json.Encoder().encode_lines(list(items))
+
+
+def csv_of(items: Iterable[ResultItem], columns: Sequence[str]) -> str:
+    """A table with a header; pages of one job have the same columns, so that they can be put one under the other.
+
+    Args:
+        items: the page.
+        columns: the members of a result that get a column of their own; without any, the column `result` has its JSON.
+    """
+    text = io.StringIO()
+    table = csv.writer(text)
+    own = [column for column in columns if column not in _PLACE]
+    table.writerow([*_PLACE, *(own or ["result"])])
+    for item in items:
+        table.writerow([_cell(value) for value in _row(item, own, tells_title="title" in columns)])
+    return text.getvalue()
+
+
+def _row(item: ResultItem, columns: Sequence[str], *, tells_title: bool) -> list[Any]:
+    error = {} if item.ok else msgspec.json.decode(item.error)
+    place = [item.index, item.source_index, item.ok, item.title, error.get("code"), error.get("userMessage")]
+    if not item.ok:
+        return [*place, *("" for _ in columns or ["result"])]
+    result = msgspec.json.decode(item.result)
+    if tells_title and isinstance(result, dict) and result.get("title"):
+        # What was found, which need not be what was asked for.
+        place[_PLACE.index("title")] = result["title"]
+    if not columns:
+        return [*place, result]
+    return [*place, *(result.get(column) if isinstance(result, dict) else None for column in columns)]
+
+
+def _cell(value: Any) -> str:
+    """What a cell holds. A spreadsheet would run what looks like a formula (OWASP, "CSV Injection")."""
+    match value:
+        case None:
+            text = ""
+        case bool():
+            text = str(value).lower()
+        case str():
+            text = value
+        case [*parts] if all(isinstance(part, str) for part in parts):
+            text = "; ".join(parts)
+        case _:
+            text = msgspec.json.encode(value).decode()
+    if _FORMULA.match(text) and not _NUMBER.match(text):
+        return "'" + text
+    return text

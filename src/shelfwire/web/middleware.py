@@ -1,0 +1,127 @@
+"""What every request and every handshake passes first: its id, its line in the log, the rest of a refused body."""
+
+import asyncio
+import contextlib
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+import structlog
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from shelfwire.clock import Clock
+from shelfwire.jobs.telemetry import Telemetry
+from shelfwire.web.responses import ERROR_CODE, REQUEST_ID
+from shelfwire.web.root_path import path_of
+
+SANE_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+SWITCHING: Final = 101
+FIRST_ERROR: Final = 400
+CLOSED_UNANSWERED: Final = 403
+"""What a server makes of a handshake that is closed instead of accepted, as ASGI has it."""
+DRAIN_BYTES: Final = 16 * 1024 * 1024
+"""Of a refused request's body, from its start, which are read: many senders see no answer before all is sent."""
+DRAIN_SECONDS: Final = 30.0
+IDLE_SECONDS: Final = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+class RequestMiddleware:
+    """The application around the application.
+
+    A caller may name its request with `X-Request-Id`, up to 64 letters, digits and `._:-`; other requests get a name.
+    It is in every line that is logged on the way, and in the answer.
+
+    Args:
+        app: what answers.
+        clock: the time.
+        new_id: makes a request's id.
+        meter: hears of errors, and of the bytes that came in.
+        patience: seconds without a byte after which the rest of a refused body is not waited for; a second at most.
+    """
+
+    def __init__(
+        self, app: ASGIApp, clock: Clock, new_id: Callable[[], str], meter: Telemetry, patience: float = IDLE_SECONDS
+    ) -> None:
+        self._app = app
+        self._clock = clock
+        self._new_id = new_id
+        self._meter = meter
+        self._patience = min(patience, IDLE_SECONDS)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, and say in the log how; a socket that was let in says so itself."""
+        sent: dict[bytes, bytes] = dict(scope["headers"])
+        asked = sent.get(REQUEST_ID.lower().encode(), b"").decode("latin-1")
+        request_id = asked if SANE_ID.fullmatch(asked) else self._new_id()
+        exchange = _Exchange(sent, receive, send, request_id, self._patience)
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            began = self._clock.monotonic()
+            try:
+                taking = exchange.receive if scope["type"] == ScopeType.HTTP else receive
+                await self._app(scope, taking, exchange.send)
+            finally:
+                code = scope["state"].get(ERROR_CODE)
+                self._meter.answered(code, exchange.read)
+                if exchange.status != SWITCHING:
+                    log.info(
+                        "request",
+                        method=scope.get("method", "GET"),
+                        path=path_of(scope),
+                        status=exchange.status,
+                        **({} if code is None else {"code": code}),
+                        seconds=round(self._clock.monotonic() - began, 3),
+                    )
+
+
+class _Exchange:
+    """One request and its answer, on their way.
+
+    Attributes:
+        status: the answer's; None while there is none.
+        read: bytes of the body so far.
+    """
+
+    def __init__(
+        self, sent: dict[bytes, bytes], receive: Receive, send: Send, request_id: str, patience: float
+    ) -> None:
+        self._receive = receive
+        self._send = send
+        self._id = (REQUEST_ID.lower().encode(), request_id.encode())
+        self._patience = patience
+        length = sent.get(b"content-length", b"0")
+        self._whole = int(length) if length.isdigit() else 0
+        self._waiting = sent.get(b"expect", b"").lower() == b"100-continue"
+        self.read = 0
+        self._complete = not self._whole and b"transfer-encoding" not in sent
+        self.status: int | None = None
+
+    async def receive(self) -> Any:
+        event: Any = await self._receive()
+        self._waiting = False
+        self.read += len(event.get("body", b""))
+        self._complete = not event.get("more_body", False)
+        return event
+
+    async def send(self, event: Any) -> None:
+        kind = event["type"]
+        if kind in {"http.response.start", "websocket.accept", "websocket.http.response.start"}:
+            self.status = event.get("status", SWITCHING)
+            event = {**event, "headers": [*event.get("headers", ()), self._id]}
+            if kind == "http.response.start" and event["status"] >= FIRST_ERROR:
+                await self._drain()
+        elif kind == "websocket.close" and self.status is None:
+            self.status = CLOSED_UNANSWERED
+        await self._send(event)
+
+    async def _drain(self) -> None:
+        # One that waits to be told to go on has sent nothing; of one that announces too much, the rest is not worth it.
+        if self._waiting or self._whole > DRAIN_BYTES:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while not self._complete and self.read <= DRAIN_BYTES:
+                    async with asyncio.timeout(self._patience):
+                        await self.receive()

@@ -1,0 +1,156 @@
+"""The reader itself, on rendered shelves, and on real photos where there are some.
+
+Set SHELFWIRE_SHELVES to a folder of photos with a truth beside each (`name.jpg`, `name.json`) to read those as well.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+pytest.importorskip("rapidocr", reason="needs the extra: pip install shelfwire[scan]")
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from shelfwire.books.ai_scan.ipc import Spine
+from shelfwire.books.ai_scan.limits import MAX_PIXELS
+from shelfwire.books.ai_scan.photos import opened
+from shelfwire.books.ai_scan.reader import Reader
+from shelfwire.books.ai_scan.reader.geometry import turned
+from tests.books.ai_scan.scoring import Book, scored
+from tests.books.ai_scan.shelves import shelf
+
+PHOTOS = os.environ.get("SHELFWIRE_SHELVES")
+SEED = 5
+
+
+class Read(NamedTuple):
+    """A rendered shelf, what was read on it, and what was told meanwhile."""
+
+    books: list[Book]
+    image: NDArray[np.uint8]
+    spines: list[Spine]
+    told: list[str]
+
+
+@pytest.fixture(scope="module")
+def reader() -> Reader:
+    return Reader(threads=1)  # other tests have the other cores
+
+
+@pytest.fixture(scope="module")
+def upright(reader: Reader) -> Read:
+    rendered = shelf(SEED)
+    image = np.asarray(opened(rendered.jpeg()))
+    told: list[str] = []
+    spines = reader.read(image, told.append)
+    return Read([Book(book.title, book.author) for book in rendered.books], image, spines, told)
+
+
+def titles(spines: list[Spine]) -> set[str]:
+    return {spine.title.casefold() for spine in spines}
+
+
+def nobody(_: str) -> None:
+    pass
+
+
+def test_a_rendered_shelf_is_read_in_every_direction_alike(reader: Reader, upright: Read) -> None:
+    score = scored([Book(spine.title, ", ".join(spine.authors)) for spine in upright.spines], upright.books)
+    assert score.recall >= 0.8
+    assert score.precision >= 0.8
+    assert upright.told[-len(upright.spines) :] == [spine.title for spine in upright.spines]
+    assert len(upright.told) > len(upright.spines), "and of what was read on the way"
+    assert titles(reader.read(turned(upright.image, 2), nobody)) == titles(upright.spines)
+
+
+def test_a_spine_lies_where_it_was_read_whichever_way_the_photo_is_turned(reader: Reader, upright: Read) -> None:
+    height, width = upright.image.shape[:2]
+    known = {spine.title: spine for spine in upright.spines}
+    for spine in reader.read(turned(upright.image, 1), nobody):
+        x, y = np.mean(spine.polygon, axis=0)
+        there = np.mean(known[spine.title].polygon, axis=0)
+        assert np.allclose((width - y, x), there, atol=max(width, height) / 50)
+
+
+def test_a_photo_without_text_has_no_books(reader: Reader) -> None:
+    # Small ones are looked at enlarged, so that the flat one is kept narrow.
+    noise = np.random.default_rng(1).integers(0, 255, (200, 600, 3), np.uint8)
+    assert reader.read(noise, nobody) == []
+    assert reader.read(np.full((60, 300, 3), 200, np.uint8), nobody) == []
+
+
+def test_a_page_of_a_letter_is_no_shelf(reader: Reader) -> None:
+    page = Image.new("RGB", (1000, 1300), "white")
+    font = ImageFont.load_default(28)
+    for number in range(24):
+        ImageDraw.Draw(page).text(
+            (90, 90 + number * 46), "we had hoped to hear from you about it before long", "black", font
+        )
+    assert reader.read(np.asarray(page), nobody) == []
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (4, 4, 4), (0, 4, 3)])
+def test_what_is_no_photo_is_refused(reader: Reader, shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="A photo is height x width x 3 bytes"):
+        reader.read(np.zeros(shape, np.uint8), nobody)
+
+
+def test_a_photo_that_is_too_large_is_refused(reader: Reader) -> None:
+    row = np.zeros((1, 1, 3), np.uint8)
+    huge = np.broadcast_to(row, (MAX_PIXELS // 1000 + 1, 1000, 3))
+    with pytest.raises(ValueError, match="Make it smaller"):
+        reader.read(huge, nobody)
+
+
+def test_the_smallest_photo_is_read_without_a_word(reader: Reader) -> None:
+    assert reader.read(np.zeros((1, 1, 3), np.uint8), nobody) == []
+
+
+OFFLINE = """
+import sys
+
+def refuse(event, arguments):
+    if event.startswith("socket.") and event not in {"socket.gethostname"}:
+        raise RuntimeError("reached for the network: " + event)
+
+sys.addaudithook(refuse)
+try:
+    import socket
+    socket.socket()
+except RuntimeError:
+    print("refused")
+
+import numpy as np
+from PIL import Image
+from shelfwire.books.ai_scan.reader import Reader
+
+print(len(Reader(threads=1).read(np.asarray(Image.open(sys.argv[1]).convert("RGB")), lambda _: None)) > 0)
+"""
+
+
+def test_reading_needs_no_network(tmp_path: Path) -> None:
+    photo = tmp_path / "shelf.jpg"
+    photo.write_bytes(shelf(SEED).jpeg())
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", OFFLINE, str(photo)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.stdout.split(), done.returncode) == (["refused", "True"], 0), done.stderr
+
+
+@pytest.mark.skipif(not PHOTOS, reason="set SHELFWIRE_SHELVES to a folder of photos with truths")
+@pytest.mark.parametrize("path", sorted(Path(PHOTOS or ".").glob("*.jpg")), ids=lambda path: path.stem)
+def test_real_photos_are_read_as_well_as_promised(reader: Reader, path: Path) -> None:
+    with Image.open(path) as photo:
+        image = np.asarray(ImageOps.exif_transpose(photo).convert("RGB"))
+    said = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    true = [Book(book["title"], book.get("author") or "") for book in said["books"]]
+    score = scored([Book(spine.title, ", ".join(spine.authors)) for spine in reader.read(image, nobody)], true)
+    assert score.recall >= 0.75, score
+    assert score.precision >= 0.8, score

@@ -1,0 +1,31 @@
+import pytest
+
+from shelfwire.books.csv_import.books import Book
+from shelfwire.books.csv_import.pipeline import summary, verdicts
+from shelfwire.books.csv_import.problems import RepeatedBook, RowProblem
+from shelfwire.books.csv_import.reader import read
+
+
+@pytest.mark.parametrize(
+    ("added", "failed", "text"),
+    [
+        (0, 0, "Added 0 books to your library"),
+        (1, 0, "Added 1 book to your library"),
+        (145, 1, "Added 145 books to your library; 1 row was not imported"),
+        (49_990, 1000, "Added 49,990 books to your library; 1,000 rows were not imported"),
+    ],
+)
+def test_the_summary_reads_as_a_person_would_say_it(added: int, failed: int, text: str) -> None:
+    assert summary(added, failed) == text
+
+
+def test_every_row_has_its_verdict_and_a_repeated_book_counts_only_once() -> None:
+    rows = b"Title,Author,ISBN13\nEmma,Jane Austen,9780141439587\n,Nobody,\nEMMA,jane  austen,\nOther,,9780141439587\n"
+    found = list(verdicts(read(rows)))
+    assert [type(one[0]) if isinstance(one, tuple) else type(one) for one in found] == [
+        Book,
+        RowProblem,
+        RepeatedBook,
+        RepeatedBook,
+    ]
+    assert next(verdicts(read(rows))) == found[0]
