@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # What takes longest begins first, so that the others fill the time beside it.
 SLOW_FIRST := tests/faults/test_kills.py tests/pipelines/ai_scan/reader tests/cli tests/faults tests/stories
 
-.PHONY: demo demo-scan test lint types layers core rest docs clean
+.PHONY: demo demo-scan test test-newest lint types layers core rest docs lock clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/python examples/demo.py
@@ -42,24 +42,47 @@ rest: $(VENV)/.dev
 docs: $(VENV)/.installed
 	$(BIN)/python docs/tables.py
 
+# Installed is what the locks say, to the byte, and nothing else; the package itself comes from this folder.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+INSTALL_PACKAGE := $(PIP) --no-deps --no-build-isolation --editable .
+
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "shelfwire needs Python 3.11 or newer; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@echo "Setting up $(VENV) (once)…"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
 
-$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+$(VENV)/.installed: pyproject.toml locks/demo.txt | $(VENV)/bin/python
+	@$(PIP) --require-hashes --requirement locks/demo.txt
+	@$(INSTALL_PACKAGE)
 	@touch $@
 
-$(VENV)/.scan: pyproject.toml | $(VENV)/bin/python
+$(VENV)/.scan: pyproject.toml locks/scan.txt | $(VENV)/bin/python
 	@echo "Installing the reader for photos, some 350 MB (once)…"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[scan]"
+	@$(PIP) --require-hashes --requirement locks/scan.txt
+	@$(INSTALL_PACKAGE)
 	@touch $@ $(VENV)/.installed
 
-$(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[scan]" --group dev
+$(VENV)/.dev: pyproject.toml locks/dev.txt | $(VENV)/bin/python
+	@$(PIP) --require-hashes --requirement locks/dev.txt
+	@$(INSTALL_PACKAGE)
 	@touch $@ $(VENV)/.installed $(VENV)/.scan
 
+# Renews every lock with the newest versions that pyproject.toml allows; review and commit what changes.
+LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --no-annotate --custom-compile-command "make lock"
+
+lock: $(VENV)/.dev
+	$(LOCK) --extra scan --group dev --output-file locks/dev.txt
+	$(LOCK) --extra scan --group build --constraint locks/dev.txt --output-file locks/scan.txt
+	$(LOCK) --extra books --group build --constraint locks/dev.txt --output-file locks/demo.txt
+
+# What a stranger gets who installs the package today, whatever the locks say.
+test-newest:
+	@rm -rf .venv-newest && $(PYTHON) -m venv .venv-newest
+	@.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	@.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[scan]" --group dev
+	@touch .venv-newest/.dev .venv-newest/.installed .venv-newest/.scan
+	@$(MAKE) --no-print-directory VENV=.venv-newest test
+
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
+	rm -rf $(VENV) .venv-newest .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
