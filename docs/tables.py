@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
-from shelfwire.errors import CODES
+from shelfwire.errors import known_codes
 from shelfwire.jobs.telemetry import Stats
 from shelfwire.metrics import Metrics
 from shelfwire.protocol.close_codes import CLOSES
@@ -32,8 +32,8 @@ def close_codes() -> str:
 def error_codes() -> str:
     """The one table of error codes."""
     rows = (
-        (f"`{code}`", str(entry.status), _yes(entry.retryable), entry.message, entry.user_message)
-        for code, entry in CODES.items()
+        (f"`{code}`", str(code.entry.status), _yes(code.entry.retryable), code.entry.message, code.entry.user_message)
+        for code in known_codes()
     )
     return _table(("code", "HTTP", "try again", "for a developer", "for a person"), rows)
 

@@ -5,9 +5,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from shelfwire.app import Shelfwire
+from shelfwire.books.codes import BookCode
 from shelfwire.client import Client
 from shelfwire.client.http import Upload
-from shelfwire.errors import Code, ShelfwireError
+from shelfwire.errors import ShelfwireError
 from shelfwire.jobs.job import Job
 from shelfwire.server.serving import serving
 from shelfwire.settings import Settings
@@ -28,7 +29,7 @@ class WordCount:
                 job.record(index, {"line": index + 1, "words": len(line.split())}, title=line)
             else:
                 why = f"Line {index + 1} is empty."
-                job.fail(index, ShelfwireError(Code.ROW_INVALID, why, user_message=why))
+                job.fail(index, ShelfwireError(BookCode.ROW_INVALID, why, user_message=why))
         return f"Counted {job.succeeded} lines"
 
 

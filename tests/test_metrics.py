@@ -5,6 +5,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from websockets.exceptions import InvalidStatus
 
+from shelfwire.books.codes import BookCode
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.settings import Secret
 from tests.live import MakeServer, Server, bearer, live_server, next_of
@@ -60,10 +61,10 @@ async def test_errors_are_counted_by_code_whoever_was_told_them(make_server: Mak
         with pytest.raises(InvalidStatus):
             await server.socket(query=f"jobId={job['jobId']}&token=wrong")
         found = await figures(server)
-    assert state["error"]["code"] == Code.CSV_NO_BOOKS
+    assert state["error"]["code"] == BookCode.CSV_NO_BOOKS
     errors = {key[1:]: value for key, value in found.items() if key[0] == "shelfwire_errors_total"}
     assert errors == {
-        (Code.CSV_NO_BOOKS, "job"): 1,
+        (BookCode.CSV_NO_BOOKS, "job"): 1,
         (Code.UNAUTHORIZED, "answer"): 2,
         (Code.NOT_FOUND, "answer"): 1,
     }

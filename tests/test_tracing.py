@@ -8,7 +8,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from shelfwire.errors import Code
+from shelfwire.books.codes import BookCode
 from tests.live import MakeServer, bearer
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -51,7 +51,7 @@ async def test_an_attempt_at_a_job_is_a_span_with_the_jobs_id(
     expected = {"shelfwire.job.id": job["jobId"], "shelfwire.pipeline": "csv_import", "shelfwire.attempt": 1}
     assert attributes(good) == expected
     assert good.status.status_code is trace.StatusCode.UNSET
-    assert attributes(bad)["error.type"] == Code.CSV_NO_BOOKS
+    assert attributes(bad)["error.type"] == BookCode.CSV_NO_BOOKS
     assert bad.status.status_code is trace.StatusCode.ERROR
 
 

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from shelfwire.books.codes import BookCode
 from shelfwire.client import Client, ConnectionLostError, Following, RefusedError
 from shelfwire.client.blocking import BlockingClient, BlockingFollowing
 from shelfwire.client.testing.server import Complete, Cut, FakeServer, InstantClock, Record, Start
 from shelfwire.errors import Code
 
-STORY = (Start(2), Record("Dune"), Cut(), Record("Emma", error=Code.DUPLICATE), Complete("Added a book"))
+STORY = (Start(2), Record("Dune"), Cut(), Record("Emma", error=BookCode.DUPLICATE), Complete("Added a book"))
 
 
 def client_of(server: FakeServer) -> BlockingClient:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from shelfwire.books.codes import BookCode
 from shelfwire.client import Client, ConnectionLostError, JobHandle, RefusedError
 from shelfwire.errors import Code
 from shelfwire.protocol.messages import JobComplete, JobProgress, Message
@@ -33,7 +34,7 @@ async def test_a_file_is_imported_followed_to_its_end_and_its_failures_read(make
     ending = told[-1].payload
     assert isinstance(ending, JobComplete)
     assert ending.success_count + ending.failure_count == state["totalCount"] == 168
-    assert {item["error"]["code"] for item in failed} == {Code.DUPLICATE, Code.ROW_INVALID}
+    assert {item["error"]["code"] for item in failed} == {BookCode.DUPLICATE, BookCode.ROW_INVALID}
     assert len(failed) == ending.failure_count == 2
     assert [message.type for message in told].count("job_started") == 1
 

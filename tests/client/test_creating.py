@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from shelfwire.books.codes import BookCode
 from shelfwire.client import ConnectionLostError, JobHandle, RefusedError, Upload
 from shelfwire.client.http import CutError, Response, UnreachableError
 from shelfwire.client.testing.server import Complete, FakeServer, InstantClock, Record, Start, problem
@@ -91,7 +92,7 @@ async def test_a_moved_server_is_an_error_and_no_answer(client_to: MakeClient) -
 
 
 async def test_the_api_key_goes_only_where_jobs_are_made(client_to: MakeClient) -> None:
-    server = FakeServer(Start(1), Record("Dune", error=Code.ROW_INVALID), Complete())
+    server = FakeServer(Start(1), Record("Dune", error=BookCode.ROW_INVALID), Complete())
     client = client_to(server, api_key="key")
     job = await client.start("csv_import", json={})
     await client.follow(job).run()

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from shelfwire.books.codes import BookCode
 from shelfwire.client import Client, ConnectionLostError, JobHandle, RefusedError
 from shelfwire.client.http import (
     CutError,
@@ -451,10 +452,10 @@ async def test_callbacks_hear_each_kind_whether_they_are_coroutines_or_not(clien
 async def test_a_failed_job_calls_the_error_callback_and_no_other(client_to: MakeClient) -> None:
     server = FakeServer()
     heard: list[Message] = []
-    following = client_to(server).follow(server.add(Start(1), Fail(Code.CSV_NO_BOOKS)))
+    following = client_to(server).follow(server.add(Start(1), Fail(BookCode.CSV_NO_BOOKS)))
     assert await following.run(on_error=heard.append, on_complete=lambda _: heard.clear()) == heard[0]
     assert isinstance(heard[0].payload, JobError)
-    assert heard[0].payload.code == Code.CSV_NO_BOOKS
+    assert heard[0].payload.code == BookCode.CSV_NO_BOOKS
 
 
 async def test_a_callback_that_raises_ends_the_follow_with_its_own_error(client_to: MakeClient) -> None:

@@ -5,6 +5,7 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shelfwire.books.codes import BookCode
 from shelfwire.client import Client, Transport
 from shelfwire.client.http import CutError, NetworkError, Response, UnreachableError
 from shelfwire.client.testing.server import (
@@ -18,13 +19,12 @@ from shelfwire.client.testing.server import (
     Start,
     Step,
 )
-from shelfwire.errors import Code
 from shelfwire.protocol.feed import Due
 from shelfwire.protocol.messages import Message, encode
 from tests.story import legal_story
 
 TOTAL = 6
-MIDDLE = [Record("Dune"), Record("?", error=Code.ROW_INVALID), Say("Looking closely…"), Cut()]
+MIDDLE = [Record("Dune"), Record("?", error=BookCode.ROW_INVALID), Say("Looking closely…"), Cut()]
 TROUBLE: list[Response | NetworkError] = [
     Response(502, {}, b"<html>Bad gateway</html>"),
     Response(426, {}, b""),
@@ -38,7 +38,7 @@ steps = st.lists(st.sampled_from(MIDDLE), max_size=10).filter(
 
 @given(
     middle=steps,
-    ending=st.sampled_from([Complete("Added books"), Fail(Code.CSV_NO_BOOKS)]),
+    ending=st.sampled_from([Complete("Added books"), Fail(BookCode.CSV_NO_BOOKS)]),
     allowed=st.permutations(list(Transport)),
     trouble=st.dictionaries(st.integers(0, 12), st.sampled_from([*TROUBLE, "other network"]), max_size=4),
 )

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from shelfwire.books.codes import BookCode
 from shelfwire.client import Client, JobHandle, RefusedError, Upload
 from shelfwire.client.http import CutError
 from shelfwire.client.testing.server import Complete, Cut, Fail, FakeServer, InstantClock, Record, Say, Start
@@ -107,7 +108,7 @@ async def test_a_job_is_paused_resumed_and_canceled_as_its_script_goes(client_to
 
 
 async def test_a_failed_job_is_retried_with_the_script_of_the_moment(client_to: MakeClient) -> None:
-    server = FakeServer(Start(1), Fail(Code.CSV_NO_BOOKS))
+    server = FakeServer(Start(1), Fail(BookCode.CSV_NO_BOOKS))
     client = client_to(server)
     job = await client.start("csv_import", json={})
     assert (await client.follow(job).run()).type == "error"

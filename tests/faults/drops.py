@@ -25,6 +25,7 @@ import msgspec
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from shelfwire.books.codes import BookCode
 from shelfwire.client import Client, JobHandle, RefusedError
 from shelfwire.errors import Code
 from shelfwire.protocol.messages import JobComplete, JobError, Message, decode
@@ -208,7 +209,7 @@ def _check_ending(script: Script, ending: str) -> None:
             assert script.shape not in (Shape.FAIL, Shape.CANCEL), ending
             assert (succeeded, failed) == (script.total - script.failures, script.failures), ending
         case JobError(code=code):
-            wanted = {Shape.FAIL: Code.CSV_UNREADABLE, Shape.CANCEL: Code.JOB_CANCELED}
+            wanted = {Shape.FAIL: BookCode.CSV_UNREADABLE, Shape.CANCEL: Code.JOB_CANCELED}
             assert wanted.get(script.shape) == code, ending
         case _:
             raise IllegalStoryError(f"{message.type} is stored as the ending")

@@ -11,7 +11,8 @@ import msgspec
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from shelfwire.errors import Code, ShelfwireError
+from shelfwire.books.codes import BookCode
+from shelfwire.errors import ShelfwireError
 from shelfwire.jobs.job import Job
 from tests.servers import serve
 
@@ -78,7 +79,7 @@ class Scripted:
                 self._turn(script)
             title = f"The Lantern of Tromsø, volume {index}"
             if index % FAILS_EVERY == FAILS_EVERY - 1:
-                job.fail(index, ShelfwireError(Code.ROW_INVALID), title=title)
+                job.fail(index, ShelfwireError(BookCode.ROW_INVALID), title=title)
             else:
                 job.record(index, {"row": index, "notes": "x" * script.padding}, title=title, author="Zofia Sjöberg")
         self._turn(script)
@@ -86,7 +87,7 @@ class Scripted:
 
     def _turn(self, script: Script) -> None:
         if script.shape is Shape.FAIL:
-            raise ShelfwireError(Code.CSV_UNREADABLE)
+            raise ShelfwireError(BookCode.CSV_UNREADABLE)
         if script.shape is Shape.STUMBLE and script.name not in self._stumbled:
             self._stumbled.add(script.name)
             raise RuntimeError("the script says so")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from shelfwire.books.codes import BookCode
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.job import Job
 from shelfwire.protocol.job import Status
@@ -20,7 +21,7 @@ async def three_books(job: Job) -> str:
         if title:
             job.record(index, {"title": title}, title=title, author="Somebody")
         else:
-            job.fail(index, ShelfwireError(Code.ROW_INVALID), row=4)
+            job.fail(index, ShelfwireError(BookCode.ROW_INVALID), row=4)
     return f"Added {job.succeeded} books"
 
 
@@ -35,7 +36,7 @@ async def test_a_job_runs_from_upload_to_ending_and_its_follower_is_told_the_sto
     assert (ending.success_count, ending.failure_count, ending.summary) == (2, 1, "Added 2 books")
     assert ending.results["books"] == [{"title": "Emma"}, {"title": "Dune"}]
     (error,) = ending.results["errors"]
-    assert (error["index"], error["row"], error["code"]) == (2, 4, Code.ROW_INVALID)
+    assert (error["index"], error["row"], error["code"]) == (2, 4, BookCode.ROW_INVALID)
 
 
 async def test_a_follower_attaching_after_the_end_is_told_the_same_ending(make_engine: MakeEngine) -> None:
@@ -58,24 +59,24 @@ async def test_the_input_reaches_the_pipeline_whole(make_engine: MakeEngine) -> 
 
 async def test_a_job_that_cannot_be_done_fails_at_once_with_its_reason(make_engine: MakeEngine) -> None:
     async def unreadable(_: Job) -> str:
-        raise ShelfwireError(Code.CSV_UNREADABLE, "It is a picture")
+        raise ShelfwireError(BookCode.CSV_UNREADABLE, "It is a picture")
 
     async with make_engine(unreadable) as engine:
         told = await engine.story(await engine.submit())
     assert isinstance(told[-1].payload, JobError)
-    assert (told[-1].payload.code, told[-1].payload.message) == (Code.CSV_UNREADABLE, "It is a picture")
+    assert (told[-1].payload.code, told[-1].payload.message) == (BookCode.CSV_UNREADABLE, "It is a picture")
 
 
 async def test_an_error_too_large_for_any_message_ends_its_job_and_no_other(make_engine: MakeEngine) -> None:
     async def talkative(job: Job) -> str:
         if await job.input("file") == b"talk":
-            raise ShelfwireError(Code.CSV_UNREADABLE, details={"page": "x" * 2**20})
+            raise ShelfwireError(BookCode.CSV_UNREADABLE, details={"page": "x" * 2**20})
         return "Done"
 
     async with make_engine(talkative) as engine:
         failed, other = [(await engine.story(await engine.submit(data)))[-1].payload for data in (b"talk", b"")]
     assert isinstance(failed, JobError)
-    assert failed.code == Code.CSV_UNREADABLE
+    assert failed.code == BookCode.CSV_UNREADABLE
     assert isinstance(other, JobComplete)
 
 
@@ -259,7 +260,7 @@ Wrong = Callable[[Any], Any]
         lambda job: job.record(0.5, {}),
         lambda job: job.record(0, {}, title=1984),
         lambda job: job.record(0, {}, title="Dune", author=7),
-        lambda job: job.fail(0, ShelfwireError(Code.ROW_INVALID), title=1984),
+        lambda job: job.fail(0, ShelfwireError(BookCode.ROW_INVALID), title=1984),
     ],
 )
 async def test_what_followers_cannot_be_told_ends_the_attempt_that_says_it_and_nothing_else(

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from shelfwire.books.codes import BookCode
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.job import MAX_ITEM_BYTES, MAX_ITEM_DEPTH, Job
 from shelfwire.jobs.results import concluder
@@ -85,7 +86,7 @@ async def test_the_first_error_stops_what_is_under_way_and_what_was_recorded_is_
 async def test_an_error_that_ends_a_job_ends_it_from_within_many_items_too(make_engine: MakeEngine) -> None:
     async def body(job: Job) -> str:
         async def work(_index: int, _item: int) -> None:
-            raise ShelfwireError(Code.GEMINI_REJECTED)
+            raise ShelfwireError(BookCode.GEMINI_REJECTED)
 
         await job.start(total=2)
         await job.each(range(2), work, 2)

@@ -5,6 +5,7 @@ import warnings
 
 import pytest
 
+from shelfwire.books.codes import BookCode
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.hub import Dismissal
 from shelfwire.jobs.job import Job
@@ -30,7 +31,7 @@ class Steps:
             await self.allowed.acquire()
             self.drawn.append(index)
             if index == 3:
-                job.fail(index, ShelfwireError(Code.ROW_INVALID))
+                job.fail(index, ShelfwireError(BookCode.ROW_INVALID))
             else:
                 job.record(index, {"title": f"Book {index}"}, title=f"Book {index}")
         return "Done"

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shelfwire.errors import Code, ShelfwireError
+from shelfwire.books.codes import BookCode
+from shelfwire.errors import ShelfwireError
 from shelfwire.protocol import job as jobs
 from shelfwire.protocol import owner_transitions, worker_transitions
 from shelfwire.protocol.feed import (
@@ -29,7 +30,7 @@ HALF = worker_transitions.advance(
 )
 FULL = worker_transitions.advance(HALF, 1, ProgressDelta(succeeded=1, failed=1, title="Dune"), POLICY, now=4000)
 COMPLETE = worker_transitions.complete(FULL, 1, "Added 2 books", POLICY, now=5999)
-FAILED = worker_transitions.fail(CLAIMED, 1, error_of(ShelfwireError(Code.CSV_NO_BOOKS)), POLICY, now=2500)
+FAILED = worker_transitions.fail(CLAIMED, 1, error_of(ShelfwireError(BookCode.CSV_NO_BOOKS)), POLICY, now=2500)
 CANCELED = owner_transitions.cancel(QUEUED, POLICY, now=1500)
 S, P, E = Due.STARTED, Due.PROGRESS, Due.ENDING
 

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shelfwire.books.codes import BookCode
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.protocol import job as jobs
 from shelfwire.protocol import owner_transitions
@@ -31,7 +32,7 @@ RUNNING = claim(QUEUED, POLICY, now=NOW)
 STARTED = advance(RUNNING, 1, ProgressDelta(total=3), POLICY, now=NOW)
 CANCELING = owner_transitions.cancel(STARTED, POLICY, now=NOW)
 COMPLETE = complete(STARTED, 1, "Done", POLICY, now=NOW)
-FAILED = fail(STARTED, 1, error_of(ShelfwireError(Code.CSV_UNREADABLE)), POLICY, now=NOW)
+FAILED = fail(STARTED, 1, error_of(ShelfwireError(BookCode.CSV_UNREADABLE)), POLICY, now=NOW)
 CANCELED = release(CANCELING, 1, POLICY, now=NOW)
 ENDED = [COMPLETE, FAILED, CANCELED]
 

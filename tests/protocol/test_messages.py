@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shelfwire.errors import Code, ShelfwireError
+from shelfwire.books.codes import BookCode
+from shelfwire.errors import ShelfwireError
 from shelfwire.protocol.messages import (
     MAX_MESSAGE_BYTES,
     TYPES,
@@ -143,13 +144,13 @@ def test_a_clipped_text_fits_and_can_be_encoded(text: str, limit: int) -> None:
 
 def test_an_error_that_says_too_much_is_told_without_what_does_not_fit() -> None:
     talkative = ShelfwireError(
-        Code.CSV_UNREADABLE, "x" * 2**20, details={"page": "x" * 2**20}, affected=["x" * 2**20] * 2**10
+        BookCode.CSV_UNREADABLE, "x" * 2**20, details={"page": "x" * 2**20}, affected=["x" * 2**20] * 2**10
     )
     told = error_of(talkative)
     assert len(encode(message(told))) < MAX_MESSAGE_BYTES // 8
     assert told.details is None
     assert told.affected_items is not None
-    brief = error_of(ShelfwireError(Code.CSV_UNREADABLE, details={"row": 4}, affected=["Emma"]))
+    brief = error_of(ShelfwireError(BookCode.CSV_UNREADABLE, details={"row": 4}, affected=["Emma"]))
     assert (brief.details, brief.affected_items) == ({"row": 4}, ["Emma"])
 
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shelfwire.books.codes import BookCode
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.protocol import owner_transitions
 from shelfwire.protocol.feed import Due, Feed, ending_message, progress_message, started_message
@@ -53,7 +54,7 @@ def _worked(state: JobState, step: str, now: int) -> JobState:
         case "complete":
             return complete(state, state.attempt, "Added books", POLICY, now=now)
         case "fail":
-            return fail(state, state.attempt, error_of(ShelfwireError(Code.CSV_NO_BOOKS)), POLICY, now=now)
+            return fail(state, state.attempt, error_of(ShelfwireError(BookCode.CSV_NO_BOOKS)), POLICY, now=now)
     steps = {
         "start": ProgressDelta(total=9),
         "done": ProgressDelta(succeeded=1, title="Emma", author="Jane Austen", eta_seconds=3),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shelfwire.errors import Code, ShelfwireError
+from shelfwire.errors import Code, ErrorCode, ShelfwireError
 from shelfwire.protocol.tokens import ALL_SCOPES, Grant, Scope, check, derive, digest, issue, mint
 
 TOKEN = mint(bytes(range(32)))
@@ -14,7 +14,9 @@ def grant(scopes: frozenset[Scope] = ALL_SCOPES, expires_at: int | None = None) 
     return Grant(digest=digest(TOKEN), job_id="mine", scopes=scopes, expires_at=expires_at)
 
 
-def refusal(known: Grant | None, token: str, job_id: str = "mine", scope: Scope = Scope.WATCH, now: int = 0) -> Code:
+def refusal(
+    known: Grant | None, token: str, job_id: str = "mine", scope: Scope = Scope.WATCH, now: int = 0
+) -> ErrorCode:
     with pytest.raises(ShelfwireError) as refused:
         check(known, token, job_id, scope, now=now)
     return refused.value.code

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from shelfwire.errors import Code, ShelfwireError
+from shelfwire.books.codes import BookCode
+from shelfwire.errors import ShelfwireError
 from shelfwire.protocol import job as jobs
 from shelfwire.protocol import owner_transitions, worker_transitions
 from shelfwire.protocol.feed import Due, ending_message, progress_message, started_message
@@ -120,7 +121,7 @@ class Work(RuleBasedStateMachine):
     def an_attempt_ends(self, data: st.DataObject, how: str) -> None:
         worker = data.draw(st.sampled_from(self.workers))
         number, now = worker.attempt, self.now
-        error = error_of(ShelfwireError(Code.CSV_UNREADABLE))
+        error = error_of(ShelfwireError(BookCode.CSV_UNREADABLE))
         endings: dict[str, Callable[[JobState], JobState]] = {
             "finish": lambda state: worker_transitions.complete(state, number, "Done", POLICY, now=now),
             "hand back": lambda state: worker_transitions.release(state, number, POLICY, now=now),

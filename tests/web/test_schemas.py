@@ -8,7 +8,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from shelfwire.app import Shelfwire
-from shelfwire.errors import CODES, Code
+from shelfwire.errors import Code
 from shelfwire.protocol.asyncapi import asyncapi
 from shelfwire.protocol.json_schema import message_schema
 from shelfwire.settings import Settings
@@ -98,7 +98,7 @@ def test_a_member_that_is_left_out_while_unset_is_never_null_and_one_that_is_alw
 def test_a_refusal_is_told_by_its_status_with_all_its_codes(operation: str, codes: set[Code]) -> None:
     responses = OPERATIONS[operation]["responses"]
     for code in codes:
-        assert f"`{code}`: " in responses[str(CODES[code].status)]["description"]
+        assert f"`{code}`: " in responses[str(code.entry.status)]["description"]
 
 
 async def test_options_names_every_method_of_an_address(make_server: MakeServer) -> None:

@@ -5,7 +5,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from shelfwire.client.http import Response
-from shelfwire.errors import CODES, Code
+from shelfwire.errors import Code
 
 T = TypeVar("T")
 MAX_RETRY_AFTER: Final = 24 * 3600
@@ -47,7 +47,7 @@ class ConnectionLostError(RefusedError):
     """The server cannot be reached, or all tries to reconnect failed. The job, if there is one, goes on."""
 
     def __init__(self, reason: str) -> None:
-        entry = CODES[Code.MAX_RETRIES]
+        entry = Code.MAX_RETRIES.entry
         super().__init__(Code.MAX_RETRIES, f"{entry.message}: {reason}", entry.user_message, entry.status)
 
 
@@ -76,7 +76,7 @@ def problem_in(answer: Response) -> RefusedError | None:
 
 def refusal(answer: Response) -> RefusedError:
     """The refusal in an answer, whoever wrote it."""
-    entry = CODES[Code.INTERNAL]
+    entry = Code.INTERNAL.entry
     stranger = RefusedError(
         Code.INTERNAL,
         f"The server answered {answer.status}",

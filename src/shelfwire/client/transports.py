@@ -22,7 +22,7 @@ from shelfwire.client.http import (
     UntrustedError,
 )
 from shelfwire.clock import Clock
-from shelfwire.errors import CODES, Code
+from shelfwire.errors import Code
 from shelfwire.protocol.close_codes import FINAL_CLOSE_CODES
 from shelfwire.protocol.messages import Message, SyncRequest, UndecodableError, decode, encode
 from shelfwire.protocol.reconnect import Deduplicator, Failure
@@ -133,7 +133,7 @@ def judge(error: NetworkError, *, heard: bool) -> Failure:
 
 def _closed(code: int, reason: str) -> RefusedError:
     if code == POLICY_VIOLATION:  # for a client that sends no bad frames, this is about its token
-        return RefusedError(Code.UNAUTHORIZED, reason, CODES[Code.UNAUTHORIZED].user_message, code)
+        return RefusedError(Code.UNAUTHORIZED, reason, Code.UNAUTHORIZED.entry.user_message, code)
     return RefusedError(Code.INVALID_REQUEST, reason, "The server ended the connection.", code)
 
 

@@ -215,7 +215,7 @@ class Job:
             TypeError: JSON cannot say the details, or the index or the title is something else.
         """
         _check_texts(title)
-        body = {**error.told(), **details}
+        body = {**error.to_result(), **details}
         self._note(index, False, title, body)  # noqa: FBT003 - the order of an Item
         draft = self._draft
         draft.failed += 1

@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from shelfwire.errors import CODES, Code, ShelfwireError
+from shelfwire.errors import Code, ShelfwireError
 from shelfwire.protocol.job import (
     HELD,
     HOUR,
@@ -254,5 +254,5 @@ def _text(text: str | None) -> str | None:
 
 
 def _exhausted(state: JobState, policy: Policy, now: int, reason: str) -> JobState:
-    message = f"{CODES[Code.ATTEMPTS_EXHAUSTED].message}: {reason}"
+    message = f"{Code.ATTEMPTS_EXHAUSTED.entry.message}: {reason}"
     return ended(state, Status.FAILED, policy, now, error=error_of(ShelfwireError(Code.ATTEMPTS_EXHAUSTED, message)))

@@ -23,7 +23,7 @@ from litestar.openapi.spec import (
 from litestar.openapi.spec.enums import OpenAPIFormat
 
 from shelfwire.books.csv_import.options import GeminiUse
-from shelfwire.errors import CODES, Code
+from shelfwire.errors import Code, ErrorCode
 from shelfwire.web.responses import PROBLEM_TYPE, Problem
 
 JSON_TYPE: Final = "application/json"
@@ -110,16 +110,16 @@ LINK: Final = ResponseHeader(
 )
 
 
-def refusals(*codes: Code) -> dict[int, ResponseSpec]:
+def refusals(*codes: ErrorCode) -> dict[int, ResponseSpec]:
     """The refusals of a route by their HTTP status, those included that any route has."""
-    by_status: dict[int, list[Code]] = {}
+    by_status: dict[int, list[ErrorCode]] = {}
     for code in (*codes, *ALWAYS):
-        by_status.setdefault(CODES[code].status, []).append(code)
+        by_status.setdefault(code.entry.status, []).append(code)
     return {
         status: ResponseSpec(
             Problem,
             generate_examples=False,
-            description=" ".join(f"`{code}`: {CODES[code].message}." for code in same),
+            description=" ".join(f"`{code}`: {code.entry.message}." for code in same),
             media_type=PROBLEM_TYPE,
         )
         for status, same in sorted(by_status.items())

@@ -70,7 +70,7 @@ class OldError(msgspec.Struct, frozen=True):
         message: what happened, for a developer.
     """
 
-    code: Code
+    code: str
     message: str
 
 
@@ -94,7 +94,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_de
     title: str
     status: Annotated[int, msgspec.Meta(ge=400, le=599)]
     detail: str
-    code: Code
+    code: str
     user_message: str
     retryable: bool
     success: Literal[False]

@@ -15,7 +15,8 @@ from shelfwire.app import Shelfwire
 from shelfwire.books.ai_scan.pipeline import AiScan
 from shelfwire.books.ai_scan.process import Opener
 from shelfwire.books.ai_scan.readers import BestReader, OfflineReader
-from shelfwire.errors import Code, ShelfwireError
+from shelfwire.books.codes import BookCode
+from shelfwire.errors import ShelfwireError
 from shelfwire.server.serving import serving
 from shelfwire.settings import Secret, Settings
 from tests.books import fake_gemini as gemini
@@ -37,7 +38,7 @@ class NotInstalled(OfflineReader):
 
     def ready(self) -> None:
         """It never can."""
-        raise ShelfwireError(Code.SCAN_UNAVAILABLE)
+        raise ShelfwireError(BookCode.SCAN_UNAVAILABLE)
 
 
 @pytest.fixture(autouse=True)

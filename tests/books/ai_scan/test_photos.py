@@ -14,7 +14,8 @@ from PIL import Image, ImageOps
 
 from shelfwire.books.ai_scan.limits import MAX_PIXELS, kind_of
 from shelfwire.books.ai_scan.photos import MAX_SENT_SIDE, as_jpeg, opened
-from shelfwire.errors import Code, ShelfwireError
+from shelfwire.books.codes import BookCode
+from shelfwire.errors import ShelfwireError
 
 ORIENTATION, MAKE, GPS = 0x0112, 0x010F, 0x8825
 
@@ -158,7 +159,7 @@ def test_what_leaves_this_machine_is_not_larger_than_is_of_use() -> None:
 def test_what_cannot_be_read_is_refused_with_the_reason(data: bytes, why: str) -> None:
     with pytest.raises(ShelfwireError, match=why) as refused:
         opened(data)
-    assert refused.value.code is Code.IMAGE_UNREADABLE
+    assert refused.value.code is BookCode.IMAGE_UNREADABLE
     assert not refused.value.retryable
 
 

@@ -19,7 +19,8 @@ from shelfwire.books.ai_scan.limits import MAX_PHOTO_BYTES, MAX_PHOTOS
 from shelfwire.books.ai_scan.pipeline import AiScan, Catalogue
 from shelfwire.books.ai_scan.process import Opener
 from shelfwire.books.ai_scan.readers import OfflineReader
-from shelfwire.errors import Code, ShelfwireError
+from shelfwire.books.codes import BookCode
+from shelfwire.errors import ShelfwireError
 from shelfwire.protocol.messages import JobProgress
 from shelfwire.server.serving import serving
 from shelfwire.settings import Settings
@@ -38,7 +39,7 @@ class Missing(OfflineReader):
 
     def ready(self) -> None:
         """It never can."""
-        raise ShelfwireError(Code.SCAN_UNAVAILABLE)
+        raise ShelfwireError(BookCode.SCAN_UNAVAILABLE)
 
 
 class Shelves:

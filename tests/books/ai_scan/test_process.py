@@ -11,7 +11,8 @@ import psutil
 import pytest
 
 from shelfwire.books.ai_scan.process import Opener
-from shelfwire.errors import Code, ShelfwireError
+from shelfwire.books.codes import BookCode
+from shelfwire.errors import ShelfwireError
 from tests.books.ai_scan.scripted import BLUE, COMMAND, GREEN, RED, photo
 from tests.live import until
 
@@ -74,7 +75,7 @@ async def test_what_is_no_photo_is_refused_and_the_process_goes_on() -> None:
     async with opening() as opener:
         with pytest.raises(ShelfwireError, match="no JPEG") as refused:
             await opener.books(b"<svg/>", ignored)
-        assert refused.value.code is Code.IMAGE_UNREADABLE
+        assert refused.value.code is BookCode.IMAGE_UNREADABLE
         before = children()
         assert (await opener.books(photo(DUNE), ignored)).spines
         assert children() == before
@@ -84,7 +85,7 @@ async def test_a_photo_that_breaks_the_process_twice_is_given_up_and_the_next_on
     async with opening() as opener:
         with pytest.raises(ShelfwireError, match="broke off, twice") as refused:
             await opener.books(photo(RED), ignored)
-        assert refused.value.code is Code.IMAGE_UNREADABLE
+        assert refused.value.code is BookCode.IMAGE_UNREADABLE
         assert (await opener.books(photo(DUNE), ignored)).spines
 
 

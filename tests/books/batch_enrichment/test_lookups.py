@@ -11,7 +11,8 @@ from shelfwire.books.batch_enrichment.lookups import Lookups
 from shelfwire.books.batch_enrichment.merging import EnrichedBook
 from shelfwire.books.batch_enrichment.request import AskedBook
 from shelfwire.books.catalogue import CatalogueError, Entry, Found
-from shelfwire.errors import Code, ShelfwireError
+from shelfwire.books.codes import BookCode
+from shelfwire.errors import ShelfwireError
 from shelfwire.settings import Secret
 from tests.books.batch_enrichment.conftest import OpenLookups
 from tests.books.fake_services import (
@@ -143,7 +144,7 @@ async def test_a_local_catalogue_that_breaks_is_like_any_provider_that_is_down(l
         book = await find(opened, asked(BOOKS[3]))
         error = await failure(opened, AskedBook("A Book Nobody Wrote"))
     assert (book.match.provider, "catalogue" in book.warnings[0]) == (OPEN_LIBRARY, True)
-    assert (error.code, error.details) == (Code.PROVIDER_UNAVAILABLE, {"providers": ["catalogue"]})
+    assert (error.code, error.details) == (BookCode.PROVIDER_UNAVAILABLE, {"providers": ["catalogue"]})
 
 
 async def test_an_isbn_that_is_another_books_leads_to_a_search_and_a_warning(lookups: OpenLookups) -> None:
@@ -166,8 +167,8 @@ async def test_a_book_that_nobody_knows_fails_with_the_candidates_that_are_not_s
     async with Catalogues(BOTH).serving() as services, lookups(services) as opened:
         unknown = await failure(opened, AskedBook("A Book Nobody Wrote"))
         unsure = await failure(opened, AskedBook(BOOKS[3].title, "Somebody Else"))
-    assert (unknown.code, unknown.details) == (Code.ENRICHMENT_FAILED, {})
-    assert unsure.code is Code.ENRICHMENT_FAILED
+    assert (unknown.code, unknown.details) == (BookCode.ENRICHMENT_FAILED, {})
+    assert unsure.code is BookCode.ENRICHMENT_FAILED
     assert unsure.details is not None
     assert "Choose among them" in unsure.user_message
     candidate = unsure.details["candidates"][0]
@@ -267,7 +268,7 @@ async def test_a_dead_provider_costs_few_requests_and_the_others_go_on(lookups: 
         errors = [error for error in found if isinstance(error, ShelfwireError)]
     assert [book.title for book in others] == [book.title for book in books[:30]]
     assert all("google_books" in book.warnings[0] for book in others)
-    assert [error.code for error in errors] == [Code.PROVIDER_UNAVAILABLE] * 30
+    assert [error.code for error in errors] == [BookCode.PROVIDER_UNAVAILABLE] * 30
     assert {tuple((error.details or {})["providers"]) for error in errors} == {(GOOGLE_BOOKS,)}
     # At most those that were under way when it was given up, which is as many as may be at once.
     assert Counter(ask.service for ask in services.asks)[GOOGLE_BOOKS] <= 60 + 8
@@ -291,7 +292,7 @@ async def test_without_a_network_every_book_fails_at_once_and_may_be_retried(loo
         services.url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
         async with lookups(services) as opened:
             errors = await asyncio.gather(*(failure(opened, asked(book)) for book in library(300)))
-    assert {error.code for error in errors} == {Code.PROVIDER_UNAVAILABLE}
+    assert {error.code for error in errors} == {BookCode.PROVIDER_UNAVAILABLE}
     assert all(error.retryable for error in errors)
     assert errors[0].details == {"providers": [OPEN_LIBRARY, GOOGLE_BOOKS]}
 
@@ -329,12 +330,12 @@ async def test_a_title_that_is_the_isbn_is_not_searched_for(lookups: OpenLookups
         found = await find(opened, AskedBook(BOOKS[3].isbn13, None, BOOKS[3].isbn13))
         error = await failure(opened, AskedBook("9780441172719", None, "9780441172719"))
     assert found.title == BOOKS[3].title
-    assert error.code is Code.ENRICHMENT_FAILED
+    assert error.code is BookCode.ENRICHMENT_FAILED
     assert services.keys(OPEN_LIBRARY, "title") == services.keys(GOOGLE_BOOKS, "title") == []
 
 
 async def test_without_any_provider_nobody_is_said_not_to_know_the_book(lookups: OpenLookups) -> None:
     async with Catalogues(BOTH).serving() as services, lookups(services, providers=("catalogue",)) as opened:
         error = await failure(opened, asked(BOOKS[3]))
-    assert error.code is Code.PROVIDER_UNAVAILABLE
+    assert error.code is BookCode.PROVIDER_UNAVAILABLE
     assert "no provider" in error.message

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from shelfwire.books.batch_enrichment.limits import MOST_BOOKS
 from shelfwire.books.batch_enrichment.request import AskedBook, books_of
-from shelfwire.errors import Code, ShelfwireError
+from shelfwire.errors import Code, ErrorCode, ShelfwireError
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats(allow_nan=False) | st.text(),
@@ -92,7 +92,7 @@ def test_what_is_no_list_of_books_is_refused(content: bytes) -> None:
 
 @given(JSON)
 def test_whatever_json_is_sent_it_is_read_or_refused(content: Any) -> None:
-    code: Code | None = None
+    code: ErrorCode | None = None
     books: list[AskedBook] = []
     try:
         books = books_of(msgspec.json.encode(content))

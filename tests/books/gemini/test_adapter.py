@@ -6,6 +6,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from shelfwire.books.codes import BookCode
 from shelfwire.books.gemini.adapter import Gemini, limits_of
 from shelfwire.books.gemini.answers import GeminiError, Usage, retry_delay
 from shelfwire.books.gemini.rows import RowText
@@ -151,29 +152,29 @@ async def test_an_empty_shelf_is_an_answer_too(gemini: Gemini, fake: FakeGemini)
 @pytest.mark.parametrize(
     ("reply", "code", "words"),
     [
-        (OVERLOADED, Code.GEMINI_UNAVAILABLE, "status 503"),
-        (HTML, Code.GEMINI_UNAVAILABLE, "status 502"),
-        (Reply(200, b'{"candidates": []}', short=True), Code.GEMINI_UNAVAILABLE, "RemoteProtocolError"),
-        (error(504, "DEADLINE_EXCEEDED"), Code.GEMINI_TIMEOUT, "status 504"),
-        (error(429, "RESOURCE_EXHAUSTED"), Code.GEMINI_RATE_LIMITED, "status 429"),
-        (BAD_KEY, Code.GEMINI_REJECTED, "status 400 API_KEY_INVALID INVALID_ARGUMENT"),
-        (error(403, "PERMISSION_DENIED"), Code.GEMINI_REJECTED, "status 403 PERMISSION_DENIED"),
-        (error(404, "NOT_FOUND"), Code.GEMINI_REJECTED, "gemini_model"),
-        (error(400, "INVALID_ARGUMENT", f"see {KEY}"), Code.GEMINI_REJECTED, "status 400 INVALID_ARGUMENT"),
-        (Reply(400, b"[" * 100_000), Code.GEMINI_REJECTED, "status 400"),
-        (Reply(302, b"", {"location": "http://127.0.0.1:1/"}), Code.GEMINI_REJECTED, "status 302"),
-        (blocked(), Code.GEMINI_REJECTED, "SAFETY"),
-        (blocked(f"because of {KEY}"), Code.GEMINI_REJECTED, "a reason without a name"),
-        (says("", finish="SAFETY"), Code.GEMINI_REJECTED, "SAFETY"),
-        (says('[{"title": "Du', finish="MAX_TOKENS"), Code.GEMINI_BAD_OUTPUT, "MAX_TOKENS"),
-        (says('[{"title": "Du'), Code.GEMINI_BAD_OUTPUT, "not of the form"),
-        (says("Here are your books: Dune"), Code.GEMINI_BAD_OUTPUT, "not of the form"),
-        (says({"books": []}), Code.GEMINI_BAD_OUTPUT, "not of the form"),
-        (says([1, 2]), Code.GEMINI_BAD_OUTPUT, "Nothing in"),
-        (says("[" * 100_000), Code.GEMINI_BAD_OUTPUT, "not of the form"),
-        (says(""), Code.GEMINI_BAD_OUTPUT, "empty"),
-        (Reply(200, b'{"candidates": []}'), Code.GEMINI_BAD_OUTPUT, "empty"),
-        (Reply(200, b"<html>welcome to the wifi</html>"), Code.GEMINI_BAD_OUTPUT, "not of the form"),
+        (OVERLOADED, BookCode.GEMINI_UNAVAILABLE, "status 503"),
+        (HTML, BookCode.GEMINI_UNAVAILABLE, "status 502"),
+        (Reply(200, b'{"candidates": []}', short=True), BookCode.GEMINI_UNAVAILABLE, "RemoteProtocolError"),
+        (error(504, "DEADLINE_EXCEEDED"), BookCode.GEMINI_TIMEOUT, "status 504"),
+        (error(429, "RESOURCE_EXHAUSTED"), BookCode.GEMINI_RATE_LIMITED, "status 429"),
+        (BAD_KEY, BookCode.GEMINI_REJECTED, "status 400 API_KEY_INVALID INVALID_ARGUMENT"),
+        (error(403, "PERMISSION_DENIED"), BookCode.GEMINI_REJECTED, "status 403 PERMISSION_DENIED"),
+        (error(404, "NOT_FOUND"), BookCode.GEMINI_REJECTED, "gemini_model"),
+        (error(400, "INVALID_ARGUMENT", f"see {KEY}"), BookCode.GEMINI_REJECTED, "status 400 INVALID_ARGUMENT"),
+        (Reply(400, b"[" * 100_000), BookCode.GEMINI_REJECTED, "status 400"),
+        (Reply(302, b"", {"location": "http://127.0.0.1:1/"}), BookCode.GEMINI_REJECTED, "status 302"),
+        (blocked(), BookCode.GEMINI_REJECTED, "SAFETY"),
+        (blocked(f"because of {KEY}"), BookCode.GEMINI_REJECTED, "a reason without a name"),
+        (says("", finish="SAFETY"), BookCode.GEMINI_REJECTED, "SAFETY"),
+        (says('[{"title": "Du', finish="MAX_TOKENS"), BookCode.GEMINI_BAD_OUTPUT, "MAX_TOKENS"),
+        (says('[{"title": "Du'), BookCode.GEMINI_BAD_OUTPUT, "not of the form"),
+        (says("Here are your books: Dune"), BookCode.GEMINI_BAD_OUTPUT, "not of the form"),
+        (says({"books": []}), BookCode.GEMINI_BAD_OUTPUT, "not of the form"),
+        (says([1, 2]), BookCode.GEMINI_BAD_OUTPUT, "Nothing in"),
+        (says("[" * 100_000), BookCode.GEMINI_BAD_OUTPUT, "not of the form"),
+        (says(""), BookCode.GEMINI_BAD_OUTPUT, "empty"),
+        (Reply(200, b'{"candidates": []}'), BookCode.GEMINI_BAD_OUTPUT, "empty"),
+        (Reply(200, b"<html>welcome to the wifi</html>"), BookCode.GEMINI_BAD_OUTPUT, "not of the form"),
     ],
 )
 async def test_every_way_to_fail_has_its_code_and_the_key_is_in_none(
@@ -193,7 +194,7 @@ async def test_every_way_to_fail_has_its_code_and_the_key_is_in_none(
 
 async def test_a_gemini_that_says_nothing_is_given_up(make: MakeGemini, fake: FakeGemini) -> None:
     fake.usual = None
-    assert (await failure(make(timeout=0.1).read_photo(JPEG, 10, 10))).code is Code.GEMINI_TIMEOUT
+    assert (await failure(make(timeout=0.1).read_photo(JPEG, 10, 10))).code is BookCode.GEMINI_TIMEOUT
     assert len(fake.calls) == 2
 
 
@@ -217,7 +218,7 @@ async def test_a_rest_that_is_asked_for_is_kept_however_it_is_said(
 ) -> None:
     fake.script(error(429, "RESOURCE_EXHAUSTED", **told))
     for _ in range(3):
-        assert (await failure(gemini.read_photo(JPEG, 10, 10))).code is Code.GEMINI_RATE_LIMITED
+        assert (await failure(gemini.read_photo(JPEG, 10, 10))).code is BookCode.GEMINI_RATE_LIMITED
     assert len(fake.calls) == 1
 
 
@@ -269,7 +270,7 @@ async def test_two_answers_about_one_row_are_none(gemini: Gemini, fake: FakeGemi
 
 async def test_an_answer_for_which_nothing_stands_in_the_rows_is_none(gemini: Gemini, fake: FakeGemini) -> None:
     fake.usual = says([row(1, "The Hobbit"), row(2, "War and Peace")])
-    assert (await failure(gemini.read_rows(ROWS))).code is Code.GEMINI_BAD_OUTPUT
+    assert (await failure(gemini.read_rows(ROWS))).code is BookCode.GEMINI_BAD_OUTPUT
 
 
 @pytest.mark.parametrize(
@@ -354,7 +355,7 @@ async def test_columns_are_believed_if_they_exist_and_hold_what_there_is_a_name_
 @pytest.mark.parametrize("answer", [table("author", "something_else"), table(), {"columns": "title"}, []])
 async def test_a_table_without_titles_is_no_answer(gemini: Gemini, fake: FakeGemini, answer: Any) -> None:
     fake.script(says(answer))
-    assert (await failure(gemini.read_columns([["a", "b"]], 2))).code is Code.GEMINI_BAD_OUTPUT
+    assert (await failure(gemini.read_columns([["a", "b"]], 2))).code is BookCode.GEMINI_BAD_OUTPUT
 
 
 async def test_a_model_may_be_written_with_its_folder(make: MakeGemini, fake: FakeGemini) -> None:

@@ -8,7 +8,8 @@ import pi_heif
 from PIL import Image
 
 from shelfwire.books.ai_scan.limits import HEAD_BYTES, KINDS, MAX_PIXELS, kind_of
-from shelfwire.errors import Code, ShelfwireError
+from shelfwire.books.codes import BookCode
+from shelfwire.errors import ShelfwireError
 
 MIN_SIDE: Final = 32
 """Nothing can be read in less."""
@@ -104,11 +105,11 @@ def _flattened(image: Image.Image) -> Image.Image:
 
 def _too_large(size: str) -> ShelfwireError:
     return ShelfwireError(
-        Code.IMAGE_UNREADABLE,
+        BookCode.IMAGE_UNREADABLE,
         f"The photo has {size}; {MAX_PIXELS // 1_000_000} million are taken",
         user_message="This photo has too many pixels. Send it in a smaller size.",
     )
 
 
 def _unreadable(why: str) -> ShelfwireError:
-    return ShelfwireError(Code.IMAGE_UNREADABLE, f"The photo cannot be read. {why}")
+    return ShelfwireError(BookCode.IMAGE_UNREADABLE, f"The photo cannot be read. {why}")

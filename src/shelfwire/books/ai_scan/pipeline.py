@@ -13,6 +13,7 @@ from shelfwire.books.ai_scan.ipc import Spine
 from shelfwire.books.ai_scan.limits import MAX_PHOTOS, photo_input
 from shelfwire.books.ai_scan.readers import OfflineReader, PhotoReader, Reading
 from shelfwire.books.batch_enrichment.enricher import Enriching, counted, enriching_of
+from shelfwire.books.codes import BookCode
 from shelfwire.books.services import Services
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.job import Job
@@ -103,7 +104,7 @@ class AiScan:
             return msgspec.json.decode(kept, type=Reading)
         reading = await self._reader.read(photo, job.show)
         if not reading.spines:
-            raise ShelfwireError(Code.NO_BOOKS_FOUND)
+            raise ShelfwireError(BookCode.NO_BOOKS_FOUND)
         await job.keep(name, msgspec.json.encode(reading))
         return reading
 

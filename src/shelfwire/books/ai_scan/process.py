@@ -21,7 +21,8 @@ from shelfwire.books.ai_scan.ipc import (
     answer_decoder,
     framed,
 )
-from shelfwire.errors import Code, ShelfwireError
+from shelfwire.books.codes import BookCode
+from shelfwire.errors import ShelfwireError
 
 COMMAND: Final = (sys.executable, "-m", "shelfwire.books.ai_scan.image_worker")
 PASSED_ON: Final = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "TMPDIR", "HOME", "SYSTEMROOT", "COVERAGE_PROCESS_START")
@@ -102,7 +103,7 @@ class Opener:
             case None:
                 raise _given_up("The process that read the photo broke off, twice")
             case Refused(message, user_message):
-                raise ShelfwireError(Code.IMAGE_UNREADABLE, message, user_message=user_message)
+                raise ShelfwireError(BookCode.IMAGE_UNREADABLE, message, user_message=user_message)
             case _:
                 return answer
 
@@ -173,7 +174,7 @@ async def _talk(process: asyncio.subprocess.Process, ask: Ask, spotted: Callable
 
 def _given_up(why: str) -> ShelfwireError:
     return ShelfwireError(
-        Code.IMAGE_UNREADABLE,
+        BookCode.IMAGE_UNREADABLE,
         why,
         user_message="Reading this photo took too much. Send it in a smaller size, or take it again from closer.",
     )

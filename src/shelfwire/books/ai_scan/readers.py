@@ -9,6 +9,7 @@ import msgspec
 
 from shelfwire.books.ai_scan.ipc import Jpeg, Spine
 from shelfwire.books.ai_scan.process import Opener
+from shelfwire.books.codes import BookCode
 from shelfwire.books.gemini.answers import GeminiError
 from shelfwire.books.gemini.photos import PhotoBook
 from shelfwire.books.services import Services
@@ -84,7 +85,7 @@ class OfflineReader:
     def ready(self) -> None:
         """See `PhotoReader`."""
         if not _installed():
-            raise ShelfwireError(Code.SCAN_UNAVAILABLE)
+            raise ShelfwireError(BookCode.SCAN_UNAVAILABLE)
 
     async def read(self, photo: bytes, spotted: Callable[[str], None]) -> Reading:
         """See `PhotoReader`."""

@@ -58,7 +58,7 @@ class Enriching:
             book = await self._outside.lookups.find(index, asked)
         except ShelfwireError as error:
             self.missed += 1
-            return {"enrichmentError": {**error.told(), **(error.details or {})}}
+            return {"enrichmentError": {**error.to_result(), **(error.details or {})}}
         self.found += 1
         return {"enriched": msgspec.to_builtins(book)}
 

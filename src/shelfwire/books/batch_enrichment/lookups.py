@@ -13,8 +13,9 @@ from shelfwire.books.batch_enrichment.matching import Match, Way, is_number, ran
 from shelfwire.books.batch_enrichment.merging import EnrichedBook, is_complete, merged
 from shelfwire.books.batch_enrichment.port import Provider, ProviderDown
 from shelfwire.books.batch_enrichment.request import AskedBook
+from shelfwire.books.codes import BookCode
 from shelfwire.books.csv_import.people import authors_of_any_list
-from shelfwire.errors import Code, ShelfwireError
+from shelfwire.errors import ShelfwireError
 
 UNSURE: Final = "Other books were found that may be this one. Choose among them, or add the author or the ISBN."
 MOST_CANDIDATES: Final = 3
@@ -71,7 +72,7 @@ class Lookups:
                 break
         if not self._providers:
             raise ShelfwireError(
-                Code.PROVIDER_UNAVAILABLE, "There is no provider of book data: see the setting providers"
+                BookCode.PROVIDER_UNAVAILABLE, "There is no provider of book data: see the setting providers"
             )
         if not inquiry.matches:
             raise _nothing(inquiry)
@@ -118,18 +119,18 @@ def _nothing(inquiry: Inquiry) -> ShelfwireError:
     if inquiry.down:
         details["providers"] = list(inquiry.down)
         return ShelfwireError(
-            Code.PROVIDER_UNAVAILABLE,
+            BookCode.PROVIDER_UNAVAILABLE,
             f"{title!r}: {', '.join(inquiry.down)} did not answer, and no other provider knows the book",
             details=details,
         )
     if candidates:
         return ShelfwireError(
-            Code.ENRICHMENT_FAILED,
+            BookCode.ENRICHMENT_FAILED,
             f"{title!r}: nothing that surely is the book was found",
             user_message=UNSURE,
             details=details,
         )
-    return ShelfwireError(Code.ENRICHMENT_FAILED, f"{title!r}: no provider knows the book", details=details)
+    return ShelfwireError(BookCode.ENRICHMENT_FAILED, f"{title!r}: no provider knows the book", details=details)
 
 
 def _shown(match: Match) -> dict[str, Any]:

@@ -13,12 +13,13 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from shelfwire.books.codes import BookCode
 from shelfwire.books.csv_import.reader import BookFile
 from shelfwire.books.csv_import.rows import RawRow
 from shelfwire.books.gemini.adapter import Gemini
 from shelfwire.books.gemini.answers import GeminiError, Usage
 from shelfwire.books.gemini.rows import MOST_ROW, ColumnsAnswer, RowBook, RowText, text_of_row
-from shelfwire.errors import Code, ShelfwireError
+from shelfwire.errors import ShelfwireError
 from shelfwire.jobs.job import Job
 
 CHUNK_ROWS: Final = 40
@@ -29,7 +30,7 @@ MOST_BARREN: Final = 3
 """After so many chunks in a row that came to nothing, the rest of the list is not asked about."""
 MOST_SHOWN: Final = 200
 """Characters of a row that is under way."""
-_SPOILT: Final = frozenset({Code.GEMINI_BAD_OUTPUT, Code.GEMINI_REJECTED})
+_SPOILT: Final = frozenset({BookCode.GEMINI_BAD_OUTPUT, BookCode.GEMINI_REJECTED})
 
 
 class _Kept(msgspec.Struct, omit_defaults=True):
@@ -48,7 +49,7 @@ class _Kept(msgspec.Struct, omit_defaults=True):
     usage: Usage
     columns: ColumnsAnswer | None = None
     books: dict[int, RowBook | None] = {}
-    code: Code | None = None
+    code: str | None = None
     message: str = ""
 
 
@@ -187,7 +188,7 @@ class Asking:
 
     def _asked(self) -> Gemini:
         if self._gemini is None:
-            raise GeminiError(Code.GEMINI_UNAVAILABLE, "The server has no key for Gemini any more", hopeless=True)
+            raise GeminiError(BookCode.GEMINI_UNAVAILABLE, "The server has no key for Gemini any more", hopeless=True)
         return self._gemini
 
     async def _in_halves(self, asked: Sequence[RowText], error: GeminiError) -> _Kept:

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from shelfwire.books.batch_enrichment.enricher import AT_ONCE, Enriching, enriching_of
+from shelfwire.books.codes import BookCode
 from shelfwire.books.csv_import.books import Book
 from shelfwire.books.csv_import.confidence import Doubt
 from shelfwire.books.csv_import.duplicates import SeenBooks
@@ -59,7 +60,7 @@ class CsvImport:
         try:
             file = await asyncio.to_thread(read, await job.input("file"))
         except UnreadableCsv as error:
-            raise ShelfwireError(Code.CSV_UNREADABLE, str(error), user_message=str(error)) from None
+            raise ShelfwireError(BookCode.CSV_UNREADABLE, str(error), user_message=str(error)) from None
         enriching = await enriching_of(job, self._outside)
         doubt = await self._to_ask(job, wish, file)
         if doubt is None:
@@ -119,10 +120,10 @@ def _record(job: Job, index: int, verdict: Verdict, more: Mapping[str, Any] | No
             book = verdict if more is None else {**msgspec.to_builtins(verdict), **more}
             job.record(index, book, title=title, author=authors[0] if authors else None, isbn=isbn)
         case (RepeatedBook() as repeated, Book(title=title, row=row)):
-            why = ShelfwireError(Code.DUPLICATE, str(repeated), user_message=str(repeated))
+            why = ShelfwireError(BookCode.DUPLICATE, str(repeated), user_message=str(repeated))
             job.fail(index, why, title=title, row=row, earlierRow=repeated.earlier_row)
         case RowProblem(row=row, title=title):
-            why = ShelfwireError(Code.ROW_INVALID, str(verdict), user_message=str(verdict))
+            why = ShelfwireError(BookCode.ROW_INVALID, str(verdict), user_message=str(verdict))
             job.fail(index, why, title=title or None, row=row)
         case Unanswered(row=row, error=why):
             job.fail(index, why, row=row)
@@ -156,7 +157,7 @@ async def told(file: BookFile, readings: AsyncIterator[Reading], *, required: bo
     async for reading in readings:
         raw = reading.raw
         if required and reading.asked and not reading.answered:
-            yield Unanswered(raw.row, reading.error or ShelfwireError(Code.GEMINI_BAD_OUTPUT, LEFT_OUT))
+            yield Unanswered(raw.row, reading.error or ShelfwireError(BookCode.GEMINI_BAD_OUTPUT, LEFT_OUT))
             continue
         try:
             book = _book_of(file, reading)
@@ -230,10 +231,10 @@ async def _count(job: Job, file: BookFile) -> int:
         count += 1
         if count > MAX_ROWS:
             message = f"This file has more than {MAX_ROWS:,} rows. Split it and import the parts one by one."
-            raise ShelfwireError(Code.CSV_UNREADABLE, message, user_message=message)
+            raise ShelfwireError(BookCode.CSV_UNREADABLE, message, user_message=message)
     if count == 0:
         raise ShelfwireError(
-            Code.CSV_NO_BOOKS,
+            BookCode.CSV_NO_BOOKS,
             user_message="There are no books in this file, at most a header. Check that it is the right one.",
         )
     return count

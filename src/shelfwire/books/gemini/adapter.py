@@ -7,13 +7,13 @@ from urllib.parse import quote
 import httpx2
 import msgspec
 
+from shelfwire.books.codes import BookCode
 from shelfwire.books.gemini import photos, rows
 from shelfwire.books.gemini.answers import GeminiError, Usage, refusal, retry_delay, text_of
 from shelfwire.books.gemini.photos import GeminiAnswer
 from shelfwire.books.gemini.rows import ColumnsAnswer, RowsAnswer, RowText
 from shelfwire.books.upstream.client import Limited, OutgoingFailure, Refused, TimedOut, UpstreamClient
 from shelfwire.books.upstream.limits import Limits
-from shelfwire.errors import Code
 from shelfwire.settings import Secret, Settings
 
 T = TypeVar("T")
@@ -133,11 +133,11 @@ class Gemini:
         except Refused as refused:
             raise refusal(refused.status, refused.body) from None
         except TimedOut as failure:
-            raise GeminiError(Code.GEMINI_TIMEOUT, str(failure)) from None
+            raise GeminiError(BookCode.GEMINI_TIMEOUT, str(failure)) from None
         except Limited as failure:
-            raise GeminiError(Code.GEMINI_RATE_LIMITED, str(failure)) from None
+            raise GeminiError(BookCode.GEMINI_RATE_LIMITED, str(failure)) from None
         except OutgoingFailure as failure:
-            raise GeminiError(Code.GEMINI_UNAVAILABLE, str(failure)) from None
+            raise GeminiError(BookCode.GEMINI_UNAVAILABLE, str(failure)) from None
         return answer.content
 
 

@@ -11,7 +11,8 @@ from typing import Any, Final, Self, TypeVar
 import httpx2
 import msgspec
 
-from shelfwire.errors import Code, ShelfwireError
+from shelfwire.books.codes import BookCode
+from shelfwire.errors import ShelfwireError
 
 T = TypeVar("T")
 MOST_TOKENS: Final = 100_000_000
@@ -54,7 +55,7 @@ class GeminiError(ShelfwireError):
         hopeless: whether every other request would be refused likewise, as with a wrong key.
     """
 
-    def __init__(self, code: Code, message: str, usage: Usage = Usage(), *, hopeless: bool = False) -> None:  # noqa: B008 - it is frozen
+    def __init__(self, code: BookCode, message: str, usage: Usage = Usage(), *, hopeless: bool = False) -> None:  # noqa: B008 - it is frozen
         super().__init__(code, message)
         self.usage = usage
         self.hopeless = hopeless
@@ -198,8 +199,8 @@ def _sane(tokens: int) -> int:
 
 
 def _bad(message: str, usage: Usage) -> GeminiError:
-    return GeminiError(Code.GEMINI_BAD_OUTPUT, message, usage)
+    return GeminiError(BookCode.GEMINI_BAD_OUTPUT, message, usage)
 
 
 def _rejected(message: str, usage: Usage = Usage(), *, hopeless: bool = False) -> GeminiError:  # noqa: B008 - as above
-    return GeminiError(Code.GEMINI_REJECTED, message, usage, hopeless=hopeless)
+    return GeminiError(BookCode.GEMINI_REJECTED, message, usage, hopeless=hopeless)

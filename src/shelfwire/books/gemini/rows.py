@@ -11,10 +11,10 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from shelfwire.books.codes import BookCode
 from shelfwire.books.csv_import.keys import text_key
 from shelfwire.books.gemini.answers import GeminiError, Usage, decoded, entries
 from shelfwire.books.gemini.photos import MOST_AUTHOR, MOST_TITLE, cleaned, names_of
-from shelfwire.errors import Code
 
 MOST_SAMPLE_ROWS: Final = 15
 MOST_SAMPLE_CELL: Final = 120
@@ -200,7 +200,7 @@ def columns_of(text: str, width: int, usage: Usage) -> ColumnsAnswer:
     if "title" not in found and any(holds == FREE_TEXT for _, holds in told):
         found = {}
     elif "title" not in found and "isbn" not in found:
-        raise GeminiError(Code.GEMINI_BAD_OUTPUT, "Gemini finds neither titles nor ISBNs in the table", usage)
+        raise GeminiError(BookCode.GEMINI_BAD_OUTPUT, "Gemini finds neither titles nor ISBNs in the table", usage)
     fields = tuple((column, field) for field, column in found.items())
     return ColumnsAnswer(answer.first_row_is_header, fields, usage)
 
@@ -240,7 +240,7 @@ def books_of_rows(text: str, rows: Sequence[RowText], usage: Usage) -> RowsAnswe
     for row in contradicted & books.keys():  # two books for one row: neither
         del books[row]
     if asked and not books:
-        raise GeminiError(Code.GEMINI_BAD_OUTPUT, "Nothing in Gemini's answer is found in the rows", usage)
+        raise GeminiError(BookCode.GEMINI_BAD_OUTPUT, "Nothing in Gemini's answer is found in the rows", usage)
     return RowsAnswer(books, usage)
 
 

@@ -20,6 +20,7 @@ from shelfwire.books.ai_scan.limits import (
     kind_of,
     photo_input,
 )
+from shelfwire.books.codes import BookCode
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.service import JobService
 from shelfwire.protocol.messages import Uuid
@@ -88,7 +89,7 @@ class SentPhotos(msgspec.Struct, frozen=True, rename="camel"):
     status_code=202,
     request_max_body_size=None,
     security=API_KEY,
-    responses=refusals(*CREATING, Code.NOT_FOUND, Code.SCAN_UNAVAILABLE),
+    responses=refusals(*CREATING, Code.NOT_FOUND, BookCode.SCAN_UNAVAILABLE),
     response_headers=[LOCATION],
     operation_class=operation(
         body={
@@ -128,7 +129,7 @@ async def scan_photo(
     status_code=202,
     request_max_body_size=None,
     security=API_KEY,
-    responses=refusals(*CREATING, Code.NOT_FOUND, Code.SCAN_UNAVAILABLE),
+    responses=refusals(*CREATING, Code.NOT_FOUND, BookCode.SCAN_UNAVAILABLE),
     response_headers=[LOCATION],
     operation_class=operation(
         body={FORM_TYPE: form(images=BINARIES, jobId=OWN_ID), JSON_TYPE: reference(SentPhotos)},

@@ -178,7 +178,7 @@ class FakeJob:
                     state, attempt, ProgressDelta(succeeded=1, title=title), POLICY, now=now
                 )
             case Record(title=title, error=str(code)):
-                error = msgspec.to_builtins(error_of(ShelfwireError(Code(code))))
+                error = msgspec.to_builtins(error_of(ShelfwireError(code)))
                 self._record({"ok": False, "title": title, "error": error})
                 return worker_transitions.advance(state, attempt, ProgressDelta(failed=1, title=title), POLICY, now=now)
             case Say(user_message=text):
@@ -186,7 +186,7 @@ class FakeJob:
             case Complete(summary=summary):
                 return worker_transitions.complete(state, attempt, summary, POLICY, now=now)
             case Fail(code=code):
-                return worker_transitions.fail(state, attempt, error_of(ShelfwireError(Code(code))), POLICY, now=now)
+                return worker_transitions.fail(state, attempt, error_of(ShelfwireError(code)), POLICY, now=now)
             case _:
                 raise AssertionError("a cut happens to a connection, not to a job")
 

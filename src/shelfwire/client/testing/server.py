@@ -40,7 +40,7 @@ from shelfwire.client.testing.fake_job import (
     Start,
     Step,
 )
-from shelfwire.errors import CODES, Code, ShelfwireError
+from shelfwire.errors import Code, ShelfwireError
 from shelfwire.protocol import owner_transitions
 from shelfwire.protocol.job import Transition
 from shelfwire.protocol.messages import Message, Ping, Pong, SyncRequest, decode, encode
@@ -289,7 +289,7 @@ async def _events(listener: Listener) -> AsyncGenerator[Event]:
 
 def problem(error: ShelfwireError, retry_after: int | None = None) -> Response:
     """The answer that refuses a request, for `FakeServer.will`."""
-    entry = CODES[error.code]
+    entry = error.code.entry
     document = {"status": entry.status, "code": error.code, "detail": error.message, "userMessage": error.user_message}
     headers = {} if retry_after is None else {"retry-after": str(retry_after)}
     return Response(entry.status, headers, msgspec.json.encode(document))
