@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tests.servers import serve
 
 from shelfwire.jobs.job import Job
+from shelfwire.jobs.pipeline import Pipeline
 
 
 class Pace(msgspec.Struct, frozen=True):
@@ -27,7 +28,7 @@ class Pace(msgspec.Struct, frozen=True):
     seconds: int
 
 
-class Paced:
+class Paced(Pipeline):
     """Stands in for `csv_import`, the pipeline that can be started over HTTP."""
 
     name = "csv_import"

@@ -7,16 +7,16 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
 from shelfwire.errors import known_codes
 from shelfwire.jobs.telemetry import Stats
 from shelfwire.metrics import Metrics
+from shelfwire.plugins import installed
 from shelfwire.protocol.close_codes import CLOSES
-from shelfwire.settings import VARIABLES, Settings, meanings
+from shelfwire.settings import Field, fields
 from shelfwire.web.routes import document
 
 PROTOCOL: Final = Path(__file__).with_name("protocol.md")
@@ -40,15 +40,15 @@ def error_codes() -> str:
 
 def settings() -> str:
     """Every setting: its flag, which also tells the key of the file, its variable, default and meaning."""
-    told = meanings()
+    sections = [plugin.settings for plugin in installed() if plugin.settings is not None]
     rows = (
         (
-            f"`--{field.encode_name.replace('_', '-')}`",
-            " or ".join(f"`{variable}`" for variable in VARIABLES[field.name]),
+            f"`{field.flag}`",
+            " or ".join(f"`{variable}`" for variable in field.variables),
             _default(field),
-            told[field.name],
+            field.description.removesuffix("."),
         )
-        for field in msgspec.structs.fields(Settings)
+        for field in fields(sections)
     )
     return _table(("flag", "environment", "default", "meaning"), rows)
 
@@ -66,7 +66,8 @@ def state() -> str:
 def metrics() -> str:
     """What `/metrics` tells, the figures of the process itself aside."""
     nothing = Stats(jobs={}, queue_age=0, followers={}, sent_bytes=0, stalled=0)
-    body, _ = Metrics(()).render(nothing, "text/plain")
+    counters = [counter for plugin in installed() for counter in plugin.counters]
+    body, _ = Metrics((), counters).render(nothing, "text/plain")
     rows = (
         (
             f"`{family.name}{'_total' if family.type == 'counter' else ''}`",
@@ -99,8 +100,8 @@ def rewritten(text: str) -> str:
     return _PLACE.sub(lambda place: f"{place[1]}\n{TABLES[place[2]]()}\n{place[3]}", text)
 
 
-def _default(field: Any) -> str:
-    if field.default_factory is not msgspec.NODEFAULT:
+def _default(field: Field) -> str:
+    if field.name == "data":
         return "the platform's folder for a user's data"
     match field.default:
         case None | ():

@@ -4,21 +4,34 @@ import asyncio
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from shelfwire.app import Shelfwire
-from shelfwire.books.codes import BookCode
-from shelfwire.client import Client
-from shelfwire.client.http import Upload
-from shelfwire.errors import ShelfwireError
-from shelfwire.jobs.job import Job
+import msgspec
+
+from shelfwire import Client, CodeEntry, ErrorCode, Job, Pipeline, Settings, Shelfwire, ShelfwireError, Upload
 from shelfwire.server.serving import serving
-from shelfwire.settings import Settings
 
 
-class WordCount:
+class WordCode(ErrorCode):
+    """What can go wrong with a line."""
+
+    LINE_EMPTY = (
+        "E_LINE_EMPTY",
+        CodeEntry(422, retryable=False, message="The line is empty", user_message="This line is empty."),
+    )
+
+
+class Line(msgspec.Struct):
+    """What comes of a line."""
+
+    line: int
+    words: int
+
+
+class WordCount(Pipeline):
     """Each line of the input `file` is an item: counted, or failed where it is empty."""
 
     name = "word_count"
-    columns = ("line", "words")
+    result = Line
+    codes = WordCode
 
     async def run(self, job: Job) -> str:
         """Count what is left to count."""
@@ -26,10 +39,10 @@ class WordCount:
         await job.start(len(lines), job.metadata)
         async for index, line in job.pending(lines):
             if line.strip():
-                job.record(index, {"line": index + 1, "words": len(line.split())}, title=line)
+                job.record(index, Line(index + 1, len(line.split())), title=line)
             else:
                 why = f"Line {index + 1} is empty."
-                job.fail(index, ShelfwireError(BookCode.ROW_INVALID, why, user_message=why))
+                job.fail(index, ShelfwireError("E_LINE_EMPTY", why, user_message=why))
         return f"Counted {job.succeeded} lines"
 
 

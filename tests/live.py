@@ -12,15 +12,16 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from shelfwire.app import Shelfwire
 from shelfwire.jobs.job import Job
+from shelfwire.jobs.pipeline import Pipeline
 from shelfwire.jobs.service import JobService
 from shelfwire.protocol.job import create
 from shelfwire.protocol.messages import Message, decode
 from shelfwire.protocol.tokens import Grant, digest
 from shelfwire.server.serving import serving
-from shelfwire.settings import Settings
+from tests.books.applications import settings_with
 
 
-class Gated:
+class Gated(Pipeline):
     """A stand-in for the import that records a book whenever the test lets it."""
 
     name = "csv_import"
@@ -119,7 +120,7 @@ class MakeServer(Protocol):
 @asynccontextmanager
 async def live_server(folder: Path, *, gated: bool = False, port: int = 0, **options: Any) -> AsyncIterator[Server]:
     """Run a server on a data folder within a test."""
-    settings = Settings(data=folder, port=port, **{"create_limit": 0, **options})
+    settings = settings_with(data=folder, port=port, **{"create_limit": 0, **options})
     gate = Gated()
     app = Shelfwire(settings, pipelines=[gate] if gated else [])
     async with serving(app, settings) as url, httpx2.AsyncClient(base_url=url) as http:

@@ -19,6 +19,7 @@ import uvloop
 
 from shelfwire.app import Shelfwire
 from shelfwire.books.csv_import.pipeline import CsvImport
+from shelfwire.books.settings import BookSettings
 from shelfwire.jobs.pipeline import Pipeline
 from shelfwire.server.logs import quiet_logs
 from shelfwire.server.serving import serving
@@ -133,7 +134,7 @@ class Server:
 
 def serve(*pipelines: Pipeline) -> None:
     """Be a server until SIGTERM, or until the parent is gone. Prints the URL once it listens."""
-    settings = load(json.loads(sys.argv[1]), {})
+    settings = load(json.loads(sys.argv[1]), {}, [BookSettings])
     quiet_logs()
 
     async def until_told() -> None:

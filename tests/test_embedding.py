@@ -24,6 +24,7 @@ from shelfwire.client import Client, RefusedError
 from shelfwire.client.http import Upload
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.job import Job
+from shelfwire.jobs.pipeline import Pipeline
 from shelfwire.protocol.messages import JobComplete, decode
 from shelfwire.protocol.reconnect import Transport
 from shelfwire.server.ws_protocol import WebSocketProtocol
@@ -41,7 +42,7 @@ _OLD = pytest.mark.filterwarnings("ignore:.*deprecated", "ignore:remove second a
 """One of uvicorn's sockets is on its way out, and hosts use it still."""
 
 
-class Waiting:
+class Waiting(Pipeline):
     """Starts, and goes on until it is told to stop."""
 
     name = "word_count"
@@ -96,7 +97,7 @@ async def test_a_job_is_made_followed_and_read_below_the_mount(tmp_path: Path, h
     assert table.text.splitlines() == [
         "index,sourceIndex,ok,title,code,userMessage,line,words",
         "0,,true,one two,,,1,2",
-        "1,,false,,E_ROW_INVALID,Line 2 is empty.,,",
+        "1,,false,,E_LINE_EMPTY,Line 2 is empty.,,",
         "2,,true,three,,,3,1",
     ]
     assert len(lines.text.splitlines()) == 1
@@ -295,7 +296,7 @@ async def test_the_same_object_starts_again_where_it_stopped(tmp_path: Path) -> 
 
 
 async def test_a_host_that_stops_ends_open_streams_and_hands_the_job_back(tmp_path: Path) -> None:
-    class Once:
+    class Once(Pipeline):
         """Waits for ever in its first attempt, and is done in the second."""
 
         name = "word_count"
@@ -324,7 +325,7 @@ async def test_a_host_that_stops_ends_open_streams_and_hands_the_job_back(tmp_pa
 async def test_a_middleware_of_the_host_lets_progress_through_as_it_goes(tmp_path: Path) -> None:
     gate = asyncio.Event()
 
-    class Gated:
+    class Gated(Pipeline):
         name = "word_count"
 
         async def run(self, job: Job) -> str:

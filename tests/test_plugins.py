@@ -16,11 +16,13 @@ from shelfwire.app import Shelfwire
 from shelfwire.client import Client
 from shelfwire.client.http import Upload
 from shelfwire.jobs.job import Job
-from shelfwire.plugins import PipelineError, installed
+from shelfwire.jobs.pipeline import Pipeline
+from shelfwire.plugins import PluginError, compose
 from shelfwire.settings import Settings
 
 ROOT = Path(__file__).parents[1]
-HEAD = "class WordCount:\n    name = 'word_count'\n"
+BASE = "from shelfwire import Pipeline\n\nclass WordCount(Pipeline):\n"
+HEAD = f"{BASE}    name = 'word_count'\n"
 RUN = "    async def run(self, job):\n        await job.start(0)\n        return 'Done'\n"
 POINT = "word_count = acme_words:WordCount"
 EXAMPLE = ROOT / "examples" / "own_pipeline.py"
@@ -33,7 +35,7 @@ def install(folder: Path, code: str, *points: str, package: str = "acme_words") 
     info.mkdir()
     metadata = f"Metadata-Version: 2.1\nName: {package.replace('_', '-')}\nVersion: 1.2\n"
     (info / "METADATA").write_text(metadata, encoding="utf-8")
-    (info / "entry_points.txt").write_text("\n".join(["[shelfwire.plugins]", *points, ""]), encoding="utf-8")
+    (info / "entry_points.txt").write_text("\n".join(["[shelfwire.pipelines]", *points, ""]), encoding="utf-8")
 
 
 def serve(folder: Path) -> "subprocess.Popen[str]":
@@ -98,18 +100,20 @@ def test_a_broken_one_stops_the_server_with_one_line_and_exit_code_2(tmp_path: P
             r"without arguments: .*'key'\. Give them defaults, or",
         ),
         (HEAD + RUN + "    def __init__(self): 1 / 0", POINT, r"cannot be made: ZeroDivisionError: .*\. Set up"),
-        ("class WordCount:\n" + RUN, POINT, r"has no name\. Give its class one, such as: name = \"word_count\""),
-        ("class WordCount:\n    name = 'Word count'\n" + RUN, POINT, r"has the name 'Word count'\. Names are made of"),
-        ("class WordCount:\n    name = 'a' * 65\n" + RUN, POINT, r"has the name 'a+'\. Names are made of up to 64"),
-        ("class WordCount:\n    name = 'wörter'\n" + RUN, POINT, r"has the name 'wörter'"),
-        ("class WordCount:\n    name = 'words\\n'\n" + RUN, POINT, r"has the name 'words\\n'"),
-        ("class WordCount:\n    name = 7\n" + RUN, POINT, r"has the name 7"),
+        (BASE + RUN, POINT, r"has no name\. Give its class one, such as: name = \"word_count\""),
+        (BASE + "    name = 'Word count'\n" + RUN, POINT, r"has the name 'Word count'\. Names are made of"),
+        (BASE + "    name = 'a' * 65\n" + RUN, POINT, r"has the name 'a+'\. Names are made of up to 64"),
+        (BASE + "    name = 'wörter'\n" + RUN, POINT, r"has the name 'wörter'"),
+        (BASE + "    name = 'words\\n'\n" + RUN, POINT, r"has the name 'words\\n'"),
+        (BASE + "    name = 7\n" + RUN, POINT, r"has the name 7"),
         (HEAD, POINT, r"has no coroutine that runs a job\. .*: async def run\(self, job\) -> str"),
         (HEAD + "    def run(self, job): ...", POINT, r"has no coroutine that runs a job"),
         (HEAD + "    async def run(self, job): yield", POINT, r"has no coroutine that runs a job"),
         (HEAD + "    async def run(self): ...", POINT, r"does not take a job alone \(too many .*\)\. Write: async def"),
         (HEAD + RUN + "    results_name = 'errors'", POINT, r"the results_name 'errors'\. Choose a text other than"),
-        (HEAD + RUN + "    columns = 'words'", POINT, r"the columns 'words'\. Write a tuple of texts"),
+        (HEAD + RUN + "    options = int", POINT, r"has the options int\. Name a msgspec\.Struct"),
+        (HEAD + RUN + "    codes = {'E_MINE'}", POINT, r"has the codes {'E_MINE'}\. Name a class that inherits"),
+        ("class WordCount:\n    name = 'word_count'\n" + RUN, POINT, r"does not inherit Pipeline\. Write: class Word"),
     ],
 )
 def test_a_broken_entry_point_is_named_with_what_to_do(
@@ -118,8 +122,8 @@ def test_a_broken_entry_point_is_named_with_what_to_do(
     install(tmp_path, textwrap.dedent(code), point)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "acme_words", raising=False)
-    with pytest.raises(PipelineError, match=reason) as refused:
-        installed()
+    with pytest.raises(PluginError, match=reason) as refused:
+        compose([])
     assert str(refused.value).startswith(f"The entry point {point} of the package acme-words 1.2 ")
     assert "\n" not in str(refused.value)
 
@@ -133,8 +137,8 @@ def test_two_packages_with_pipelines_of_one_name_are_both_named(
         install(folder, HEAD + RUN, f"w{number} = {package}:WordCount", package=package)
         monkeypatch.syspath_prepend(folder)
         monkeypatch.delitem(sys.modules, package, raising=False)
-    with pytest.raises(PipelineError, match=r"same name, 'word_count'\. Rename one") as refused:
-        installed()
+    with pytest.raises(PluginError, match=r"same name, 'word_count'\. Rename one") as refused:
+        compose([])
     assert "acme-words 1.2" in str(refused.value)
     assert "other-words 1.2" in str(refused.value)
 
@@ -146,11 +150,11 @@ def test_what_is_handed_over_takes_the_place_of_what_is_installed(
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "acme_words", raising=False)
     mine = WordCount()
-    assert type(installed()["word_count"]).__module__ == "acme_words"
+    assert type(compose([])["word_count"]).__module__ == "acme_words"
     assert Shelfwire(Settings(data=tmp_path), pipelines=[mine])._pipelines["word_count"] is mine
 
 
-class Unnamed:
+class Unnamed(Pipeline):
     async def run(self, job: Job) -> str:
         await job.start(0)
         return "Done"
@@ -161,20 +165,20 @@ class Unnamed:
     [
         ([WordCount], r"WordCount in pipelines= is a class where an instance is needed\. Write WordCount\(\)"),
         (WordCount(), r"pipelines= is WordCount where a list of pipelines is needed\. Put it into \[ \]"),
-        (["word_count"], r"The pipeline 'word_count' in pipelines= has no name"),
-        ([None], r"The pipeline None in pipelines= has no name"),
+        (["word_count"], r"The pipeline 'word_count' in pipelines= does not inherit Pipeline"),
+        ([None], r"The pipeline None in pipelines= does not inherit Pipeline"),
         ([Unnamed()], r"The pipeline Unnamed in pipelines= has no name\. Give its class one"),
         ([WordCount(), WordCount()], r"two pipelines named 'word_count'\. Rename one"),
     ],
 )
 def test_what_is_handed_over_and_is_no_pipeline_is_refused_at_once(tmp_path: Path, pipelines: Any, reason: str) -> None:
-    with pytest.raises(PipelineError, match=reason):
+    with pytest.raises(PluginError, match=reason):
         Shelfwire(Settings(data=tmp_path), pipelines=pipelines)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_name_at_the_bounds_of_what_is_legal_is_taken(tmp_path: Path) -> None:
-    class Bounds:
+    class Bounds(Pipeline):
         def __init__(self, name: str) -> None:
             self.name = name
 

@@ -10,6 +10,7 @@ from shelfwire import app as apps
 from shelfwire.app import Shelfwire
 from shelfwire.jobs.hub import Follower, Frame
 from shelfwire.jobs.job import Job
+from shelfwire.jobs.pipeline import Pipeline
 from shelfwire.protocol.feed import Due
 from shelfwire.protocol.job import Status
 from shelfwire.server.discovery import running_server
@@ -133,7 +134,7 @@ async def test_a_pipeline_that_will_not_let_go_does_not_keep_the_server_from_sto
     monkeypatch.setattr(apps, "GRACE_SECONDS", 0.05)
     entered, release = asyncio.Event(), asyncio.Event()
 
-    class Stubborn:
+    class Stubborn(Pipeline):
         name = "csv_import"
 
         async def run(self, _: Job) -> str:

@@ -49,22 +49,6 @@ def test_a_file_named_by_flag_goes_before_one_named_by_the_environment(tmp_path:
         ({}, {"SHELFWIRE_API_KEYS": "long-enough-to-be-one,secret"}, "SHELFWIRE_API_KEYS: API key 2 has 6 characters"),
         ({}, {"SHELFWIRE_API_KEYS": "secret-with-an-ü-in-it"}, "SHELFWIRE_API_KEYS: API key 1 has a space or a letter"),
         ({"host": "example.org"}, {}, "not a loopback address"),
-        ({}, {"GEMINI_API_KEY": "secret key"}, "GEMINI_API_KEY: the key has a space"),
-        ({"gemini_url": "http://gemini.example"}, {}, "--gemini-url: gemini.example is not this machine"),
-        ({"gemini_url": "https://u:secret@gemini.example"}, {}, "--gemini-url: this is no address"),
-        ({"gemini_url": "https://gemini.example/?key=secret"}, {}, "--gemini-url: this is no address"),
-        ({"gemini_url": "gemini.example"}, {}, "--gemini-url: this is no address"),
-        ({"gemini_url": "https://[::1"}, {}, "--gemini-url: this is no address"),
-        ({"gemini_model": "../files"}, {}, "--gemini-model: '../files' is no name of a model"),
-        ({"gemini_rate": 0}, {}, "--gemini-rate: Expected `int` >= 1"),
-        ({"providers": "amazon"}, {}, "--providers: 'amazon' is no provider of book data. There are: catalogue, "),
-        ({"providers": "catalogue catalogue"}, {}, "--providers: a provider is named twice"),
-        ({"contact": "Jane (at home)"}, {}, "--contact: the contact is to be a mail address or website"),
-        ({"contact": "jane@example.com\r\nX-Evil: 1"}, {}, "--contact: the contact is to be"),
-        ({"open_library_url": "openlibrary.org"}, {}, "--open-library-url: this is no address"),
-        ({"open_library_rate": 0}, {}, "--open-library-rate: Expected `float` > 0.0"),
-        ({"google_books_url": "http://books.example"}, {}, "--google-books-url: books.example is not this machine"),
-        ({"google_books_api_key": "a key"}, {}, "--google-books-api-key: the key has a space"),
         ({}, {"SHELFWIRE_DATABASE": "postgresql://u:secret@h/d"}, "postgresql://… is not supported yet"),
         ({"config": "/nowhere.toml"}, {}, "/nowhere.toml cannot be read: No such file"),
     ],
@@ -158,29 +142,6 @@ def test_a_settings_file_with_a_mistake_is_named_with_it(tmp_path: Path, text: s
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
 def test_every_loopback_address_may_be_listened_on(host: str) -> None:
     assert load({"host": host}, {}).host == host
-
-
-def test_geminis_key_may_come_under_the_name_that_google_gives_it_and_is_shown_by_no_way_of_printing() -> None:
-    assert load({}, {"GEMINI_API_KEY": f" {KEY}\n"}).gemini_api_key == Secret(KEY)
-    both = {"GEMINI_API_KEY": OTHER_KEY, "SHELFWIRE_GEMINI_API_KEY": KEY}
-    assert load({}, both).gemini_api_key == Secret(KEY)
-    assert load({"gemini_api_key": OTHER_KEY}, both).gemini_api_key == Secret(OTHER_KEY)
-    assert load({}, {"GEMINI_API_KEY": ""}).gemini_api_key is None
-    settings = load({}, both)
-    assert KEY not in f"{settings} {settings!r} {settings.gemini_api_key} {msgspec.structs.asdict(settings)}"
-
-
-def test_the_address_of_gemini_may_be_this_machine_without_https() -> None:
-    assert load({"gemini_url": "http://127.0.0.1:8000/"}, {}).gemini_url == "http://127.0.0.1:8000"
-    assert load({"gemini_url": "https://gemini.example/proxy/"}, {}).gemini_url == "https://gemini.example/proxy"
-
-
-def test_providers_are_asked_in_the_order_in_which_they_are_named() -> None:
-    assert load({}, {"SHELFWIRE_PROVIDERS": "google_books, catalogue"}).providers == ("google_books", "catalogue")
-
-
-def test_open_library_gets_no_key_and_may_be_anywhere() -> None:
-    assert load({"open_library_url": "http://mirror.example/ol/"}, {}).open_library_url == "http://mirror.example/ol"
 
 
 def test_settings_cannot_be_changed_once_they_are_made() -> None:

@@ -1,3 +1,60 @@
-"""Durable, authenticated live progress of long jobs: server, client and command line."""
+"""Durable, authenticated live progress of long jobs: server, client and command line.
+
+What is named in `__all__` here, `shelfwire.plugins`, `shelfwire.testing` and `shelfwire.client.testing` is public and
+documented; everything else may change with any version. Names are loaded when they are used: who imports the client
+loads no server.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from shelfwire.app import Shelfwire
+    from shelfwire.client import Client, ConnectionLostError, JobHandle, RefusedError, Upload
+    from shelfwire.client.blocking import BlockingClient
+    from shelfwire.errors import CodeEntry, ErrorCode, ShelfwireError
+    from shelfwire.jobs.job import Job
+    from shelfwire.jobs.pipeline import Pipeline
+    from shelfwire.plugins import Plugin
+    from shelfwire.settings import Settings
 
 __version__ = "0.1.0"
+__all__ = [
+    "BlockingClient",
+    "Client",
+    "CodeEntry",
+    "ConnectionLostError",
+    "ErrorCode",
+    "Job",
+    "JobHandle",
+    "Pipeline",
+    "Plugin",
+    "RefusedError",
+    "Settings",
+    "Shelfwire",
+    "ShelfwireError",
+    "Upload",
+]
+
+_MODULES: Final = {
+    "BlockingClient": "client.blocking",
+    "Client": "client",
+    "CodeEntry": "errors",
+    "ConnectionLostError": "client",
+    "ErrorCode": "errors",
+    "Job": "jobs.job",
+    "JobHandle": "client",
+    "Pipeline": "jobs.pipeline",
+    "Plugin": "plugins",
+    "RefusedError": "client",
+    "Settings": "settings",
+    "Shelfwire": "app",
+    "ShelfwireError": "errors",
+    "Upload": "client",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'shelfwire' has no attribute {name!r}")
+    return getattr(import_module(f"shelfwire.{_MODULES[name]}"), name)

@@ -5,7 +5,7 @@ import contextlib
 import os
 import random
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
 
@@ -15,20 +15,19 @@ from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.types import Receive, Scope, Send
 
-from shelfwire.books.services import Services
 from shelfwire.clock import Clock, SystemClock
 from shelfwire.errors import ShelfwireError
 from shelfwire.jobs.committer import Committer
 from shelfwire.jobs.hub import Hub
-from shelfwire.jobs.pipeline import Pipeline
-from shelfwire.jobs.results import concluder, fold_of
+from shelfwire.jobs.pipeline import Pipeline, UnavailablePipeline, columns_of
+from shelfwire.jobs.results import concluder
 from shelfwire.jobs.service import JobService, Token
 from shelfwire.jobs.store import JobStore
 from shelfwire.jobs.telemetry import Telemetry
 from shelfwire.jobs.worker import Worker
 from shelfwire.metrics import Metrics
 from shelfwire.metrics import metrics as metrics_route
-from shelfwire.plugins import by_name, installed
+from shelfwire.plugins import Plugin, PluginContext, checked, compose, installed
 from shelfwire.protocol.job import Policy
 from shelfwire.protocol.messages import Metadata
 from shelfwire.settings import Settings
@@ -54,14 +53,15 @@ class Shelfwire:
 
     Args:
         settings: see `Settings`.
-        pipelines: kinds of jobs beside those that come with shelfwire and those that are installed; one with a known
-            name takes its place. See `jobs.context.Pipeline`.
+        pipelines: kinds of jobs beside those that are installed; one takes the place of an installed one of its name.
+            See `Pipeline`.
+        plugins: the plug-ins to use; those that are installed unless given.
         work: whether to run jobs; without, they only wait.
         clock: the time; the machine's unless a test turns another.
         random_bytes: a cryptographic source of so many bytes.
 
     Raises:
-        PipelineError: something among the pipelines, given or installed, cannot run jobs.
+        PluginError: something among the pipelines and plug-ins, given or installed, is misdeclared.
 
     Attributes:
         litestar: the application inside.
@@ -72,18 +72,20 @@ class Shelfwire:
         settings: Settings | None = None,
         *,
         pipelines: Iterable[Pipeline] = (),
+        plugins: Iterable[Plugin] | None = None,
         work: bool = True,
         clock: Clock | None = None,
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self._settings = settings or Settings()
-        self._outside = Services()
-        self._pipelines = {**installed(self._outside), **by_name(pipelines)}
+        self._plugins = installed() if plugins is None else list(plugins)
+        checked(self._plugins)
+        self._pipelines = compose(self._plugins, pipelines)
         self._work = work
         self._clock = clock or SystemClock()
         self._random_bytes = random_bytes
         self._room = ConnectionLimit(self._settings.max_followers)
-        self._metrics = Metrics(self._pipelines)
+        self._metrics = Metrics(self._pipelines, [own for plugin in self._plugins for own in plugin.counters])
         self._service: JobService | None = None
         self.litestar = self._build()
 
@@ -130,13 +132,14 @@ class Shelfwire:
 
     @asynccontextmanager
     async def _running(self, _app: Litestar) -> AsyncIterator[None]:
-        async with (
-            self._outside.open(self._settings, self._metrics),
-            _engine(
+        context = PluginContext(self._settings, self._clock, self._metrics.count)
+        async with contextlib.AsyncExitStack() as stack:
+            for plugin in self._plugins:
+                await stack.enter_async_context(plugin.running(context))
+            engine = _engine(
                 self._settings, self._pipelines, self._clock, self._random_bytes, self._metrics, work=self._work
-            ) as service,
-        ):
-            self._service = service
+            )
+            self._service = await stack.enter_async_context(engine)
             try:
                 yield
             finally:
@@ -149,8 +152,8 @@ class Shelfwire:
 
         access = Access(self._settings, self._clock)
 
-        routes = (*ROUTES, metrics_route)
-        columns = {name: tuple(getattr(pipeline, "columns", ())) for name, pipeline in self._pipelines.items()}
+        routes = (*ROUTES, *(route for plugin in self._plugins for route in plugin.routes()), metrics_route)
+        columns = {name: columns_of(pipeline) for name, pipeline in self._pipelines.items()}
         given = {
             "settings": self._settings,
             "access": access,
@@ -197,11 +200,12 @@ async def _engine(
 ) -> AsyncIterator[JobService]:
     policy = _policy(settings)
     inline = settings.inline_results
-    folds = {name: fold_of(pipeline) for name, pipeline in pipelines.items()}
+    folds = {name: pipeline.fold for name, pipeline in pipelines.items()}
+    able = {name: own for name, own in pipelines.items() if not isinstance(own, UnavailablePipeline)}
     async with SqliteStore(settings.data, conclude=concluder(inline, folds), inline_limit=inline) as store:
         hub = Hub(meter)
         committer = Committer(store, hub.publish, policy, clock, settings.flush_interval, meter)
-        run = traced_pipelines(pipelines) if work else {}
+        run = traced_pipelines(able) if work else {}
         worker = Worker(store, committer, hub.publish, run, policy, clock, random.random, settings.workers)
         tasks = [
             asyncio.create_task(work, name=name)
@@ -230,9 +234,7 @@ async def _engine(
             await worker.leave(GRACE_SECONDS)
             await _cancel(committing)
             for pipeline in pipelines.values():
-                close: Callable[[], Awaitable[None]] | None = getattr(pipeline, "close", None)
-                if close is not None:
-                    await close()
+                await pipeline.close()
 
 
 def _policy(settings: Settings) -> Policy:

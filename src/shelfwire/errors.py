@@ -158,6 +158,15 @@ class Code(ErrorCode):
             user_message="This was sent before with other content. Start it again from the beginning.",
         ),
     )
+    PIPELINE_UNAVAILABLE = (
+        "E_PIPELINE_UNAVAILABLE",
+        CodeEntry(
+            501,
+            retryable=False,
+            message="The server lacks what this pipeline needs",
+            user_message="This service cannot do this yet. Its operator has to set that up first.",
+        ),
+    )
     RATE_LIMITED = (
         "E_RATE_LIMITED",
         CodeEntry(

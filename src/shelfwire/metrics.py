@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 
 from shelfwire.jobs.service import JobService
 from shelfwire.jobs.telemetry import Stats
+from shelfwire.plugins import Counter as PluginCounter
 from shelfwire.protocol.job import JobState, Status
 
 COMMIT_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -23,9 +24,10 @@ class Metrics(Collector):
 
     Args:
         pipelines: the names of what this application runs; these have a figure for every status, others as they come.
+        counters: what plug-ins count.
     """
 
-    def __init__(self, pipelines: Iterable[str]) -> None:
+    def __init__(self, pipelines: Iterable[str], counters: Iterable[PluginCounter] = ()) -> None:
         self._pipelines = sorted(pipelines)
         self._standing: Stats | None = None
         self._registry = registry = CollectorRegistry(auto_describe=True)
@@ -48,18 +50,10 @@ class Metrics(Collector):
         self._received = Counter(
             "shelfwire_received_bytes", "Bytes of request bodies that were read.", registry=registry
         )
-        self._gemini = Counter(
-            "shelfwire_gemini_requests",
-            "Requests to Gemini, retries within them left out, by how they ended: ok, canceled or an error code.",
-            ["outcome"],
-            registry=registry,
-        )
-        self._tokens = Counter(
-            "shelfwire_gemini_tokens",
-            "Tokens that Gemini says it has used, by direction: in or out.",
-            ["direction"],
-            registry=registry,
-        )
+        self._counters = {
+            own.name: Counter(f"shelfwire_{own.name}", own.description, own.labels, registry=registry)
+            for own in counters
+        }
         registry.register(self)
 
     def committed(self, seconds: float) -> None:
@@ -84,12 +78,10 @@ class Metrics(Collector):
         if received:
             self._received.inc(received)
 
-    def gemini(self, outcome: str, tokens_in: int, tokens_out: int) -> None:
-        """See `pipelines.gemini.adapter.GeminiMeter.gemini`."""
-        self._gemini.labels(outcome).inc()
-        for direction, count in (("in", tokens_in), ("out", tokens_out)):
-            if count:
-                self._tokens.labels(direction).inc(count)
+    def count(self, name: str, amount: float = 1, **labels: str) -> None:
+        """See `plugins.PluginContext.count`."""
+        counter = self._counters[name]
+        (counter.labels(**labels) if labels else counter).inc(amount)
 
     def render(self, standing: Stats, accept: str) -> tuple[bytes, str]:
         """Return all figures, and their content type.

@@ -1,17 +1,17 @@
 """Every setting, once: its name, default and meaning. The environment is read here and nowhere else.
 
 A setting may come as a flag, as an environment variable (`SHELFWIRE_` and the name in capitals) or as a key of a TOML
-file; the first of these that gives it wins.
+file; the first of these that gives it wins. Plug-ins add sections: structs of their own, whose fields are settings in
+the same three ways.
 """
 
-import inspect
 import ipaddress
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, get_origin
+from typing import Annotated, Any, Final, NamedTuple, TypeVar, get_origin
 from urllib.parse import urlsplit
 
 import msgspec
@@ -26,13 +26,10 @@ MIN_KEY_CHARS: Final = 16
 ANY_ORIGIN: Final = "*"
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 LOOPBACK: Final = "127.0.0.1"
+SECTIONS: Final = "sections"
+"""The member of `Settings` that is no setting itself."""
 
-PROVIDERS: Final = ("catalogue", "open_library", "google_books")
-"""Who may be asked for book data."""
-MAX_CONTACT_CHARS: Final = 200
-
-Rate = Annotated[float, msgspec.Meta(gt=0, le=1000)]
-Positive = Annotated[int, msgspec.Meta(ge=1)]
+T = TypeVar("T", bound=msgspec.Struct)
 
 
 class SettingsError(ValueError):
@@ -40,7 +37,7 @@ class SettingsError(ValueError):
 
 
 class Secret:
-    """A text that shows itself to nobody: not printed, not formatted, not logged."""
+    """A text that is never printed, formatted or logged."""
 
     __slots__ = ("_text",)
 
@@ -70,129 +67,222 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How a server runs.
 
     Attributes:
-        host: the address to listen on; any but a loopback address needs an API key.
-        port: the port; 0 takes a free one.
-        data: the data folder.
-        database: a database URL; unset keeps SQLite in the data folder.
-        flush_interval: seconds between two commits of progress; 0 commits every change.
-        lease: seconds a worker holds a job without renewing.
-        token_ttl: seconds a token lasts; unset for as long as its job.
-        job_ttl: seconds an ended job is kept.
-        workers: jobs at once on this node.
-        api_keys: who may create jobs, separated by commas or spaces, 16 characters or more each; unset for everyone.
-        allow_keyless: listen beyond loopback without an API key, as behind a proxy that checks its callers.
-        create_limit: jobs a minute that each caller may create; 0 is no limit.
-        origins: websites whose scripts may come in, such as https://app.example.com, or * for all.
-        stall_after: seconds without an item after which a running job is shown as stalled; 0 is never.
-        max_followers: followers at once on this node, whatever their transport.
-        max_upload: bytes of all inputs of a job.
-        upload_timeout: seconds without a byte after which an upload is given up.
-        catalogue: the file of a local catalogue, which knows books by ISBN, title and author.
-        gemini_api_key: the key for Gemini, which reads photos and lists of unknown layout; unset to read without it.
-        gemini_url: where Gemini is; https, or a loopback address.
-        gemini_model: the model to ask.
-        gemini_required: let items fail that Gemini does not answer for, instead of reading them without it.
-        gemini_rate: requests to Gemini within any minute.
-        gemini_at_once: requests to Gemini at a time.
-        gemini_timeout: seconds for an answer of Gemini.
-        inline_results: bytes of results in a terminal message; the rest is paged.
-        providers: who is asked for book data, in this order: catalogue, open_library, google_books.
-        contact: a mail address or website that Open Library and Google Books are told of, as they ask for.
-        open_library_url: where Open Library is.
-        open_library_rate: requests a second to Open Library; unset for 1, or 3 with a contact.
-        google_books_url: where the volumes of Google Books are.
-        google_books_rate: requests a second to Google Books; unset for 2.
-        google_books_api_key: a key for Google Books; without one, all the world shares a quota that is often spent.
+        sections: the settings of plug-ins, a struct each; what is not here has its defaults.
     """
 
-    host: str = LOOPBACK
-    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8787
-    data: Path = msgspec.field(default_factory=default_data)
-    database: str | None = None
-    flush_interval: Annotated[float, msgspec.Meta(ge=0, le=10)] = 0.05
-    lease: Annotated[float, msgspec.Meta(ge=0.1, le=3600)] = 1.5
-    token_ttl: Positive | None = None
-    job_ttl: Positive = 86400
-    workers: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 4
-    api_keys: tuple[Secret, ...] = ()
-    allow_keyless: bool = False
-    create_limit: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 10
-    origins: tuple[str, ...] = ()
-    stall_after: Annotated[float, msgspec.Meta(ge=0)] = 60.0
-    max_followers: Positive = 10_000
-    max_upload: Positive = 10 * 1024 * 1024
-    upload_timeout: Annotated[float, msgspec.Meta(gt=0)] = 30.0
-    catalogue: Path | None = None
-    gemini_api_key: Secret | None = None
-    gemini_url: str = "https://generativelanguage.googleapis.com"
-    gemini_model: str = "gemini-flash-latest"
-    gemini_required: bool = False
-    gemini_rate: Positive = 60
-    gemini_at_once: Annotated[int, msgspec.Meta(ge=1, le=100)] = 4
-    gemini_timeout: Annotated[float, msgspec.Meta(ge=1, le=600)] = 60.0
-    inline_results: Annotated[int, msgspec.Meta(ge=1024, le=MAX_INLINE_BYTES)] = 768 * 1024
-    providers: tuple[str, ...] = PROVIDERS
-    contact: str | None = None
-    open_library_url: str = "https://openlibrary.org"
-    open_library_rate: Rate | None = None
-    google_books_url: str = "https://www.googleapis.com/books/v1"
-    google_books_rate: Rate | None = None
-    google_books_api_key: Secret | None = None
+    host: Annotated[
+        str,
+        msgspec.Meta(description=("The address to listen on; any but a loopback address needs an API key.")),
+    ] = LOOPBACK
+    port: Annotated[
+        int,
+        msgspec.Meta(ge=0, le=65535, description="The port; 0 takes a free one."),
+    ] = 8787
+    data: Annotated[
+        Path,
+        msgspec.Meta(description="The data folder."),
+    ] = msgspec.field(default_factory=default_data)
+    database: Annotated[
+        str | None,
+        msgspec.Meta(description="A database URL; unset keeps SQLite in the data folder."),
+    ] = None
+    flush_interval: Annotated[
+        float,
+        msgspec.Meta(ge=0, le=10, description="Seconds between two commits of progress; 0 commits every change."),
+    ] = 0.05
+    lease: Annotated[
+        float,
+        msgspec.Meta(ge=0.1, le=3600, description="Seconds a worker holds a job without renewing."),
+    ] = 1.5
+    token_ttl: Annotated[
+        Annotated[int, msgspec.Meta(ge=1)] | None,
+        msgspec.Meta(description="Seconds a token lasts; unset for as long as its job."),
+    ] = None
+    job_ttl: Annotated[
+        int,
+        msgspec.Meta(ge=1, description="Seconds an ended job is kept."),
+    ] = 86400
+    workers: Annotated[
+        int,
+        msgspec.Meta(ge=1, le=1000, description="Jobs at once on this node."),
+    ] = 4
+    api_keys: Annotated[
+        tuple[Secret, ...],
+        msgspec.Meta(
+            description=(
+                "API keys that authorize creating jobs, separated by commas or spaces, 16 characters or "
+                "more each; unset for everyone."
+            )
+        ),
+    ] = ()
+    allow_keyless: Annotated[
+        bool,
+        msgspec.Meta(
+            description=("Listen beyond loopback without an API key, as behind a proxy that checks its callers.")
+        ),
+    ] = False
+    create_limit: Annotated[
+        int,
+        msgspec.Meta(ge=0, le=1000, description="Jobs a minute that each caller may create; 0 is no limit."),
+    ] = 10
+    origins: Annotated[
+        tuple[str, ...],
+        msgspec.Meta(
+            description=("Websites whose scripts may use the server, such as https://app.example.com, or * for all.")
+        ),
+    ] = ()
+    stall_after: Annotated[
+        float,
+        msgspec.Meta(
+            ge=0, description=("Seconds without an item after which a running job is shown as stalled; 0 is never.")
+        ),
+    ] = 60.0
+    max_followers: Annotated[
+        int,
+        msgspec.Meta(ge=1, description="Followers at once on this node, whatever their transport."),
+    ] = 10_000
+    max_upload: Annotated[
+        int,
+        msgspec.Meta(ge=1, description="Bytes of all inputs of a job."),
+    ] = 10 * 1024 * 1024
+    upload_timeout: Annotated[
+        float,
+        msgspec.Meta(gt=0, description="Seconds without a byte after which an upload is given up."),
+    ] = 30.0
+    inline_results: Annotated[
+        int,
+        msgspec.Meta(
+            ge=1024, le=MAX_INLINE_BYTES, description="Bytes of results in a terminal message; the rest is paged."
+        ),
+    ] = 768 * 1024
+    sections: tuple[Any, ...] = ()
+
+    def section(self, kind: type[T]) -> T:
+        """Return the settings of a plug-in.
+
+        Args:
+            kind: the struct that it declares.
+        """
+        return next((section for section in self.sections if isinstance(section, kind)), None) or kind()
 
 
-def meanings() -> dict[str, str]:
-    """What each setting means, by its name: the text of `Settings`, as a sentence without its full stop."""
-    lines = re.findall(r"^ +(\w+): (.+?)\.?$", inspect.getdoc(Settings) or "", re.MULTILINE)
-    return {name: f"{meaning[:1].upper()}{meaning[1:]}" for name, meaning in lines}
+class Field(NamedTuple):
+    """One setting.
+
+    Attributes:
+        name: its name.
+        kind: its type, without what is said about it.
+        description: what it means, as a sentence.
+        default: its value unless it is given; None where that is not a constant.
+        variables: the environment variables it may come as; the first that is there wins.
+        struct: where it is declared.
+    """
+
+    name: str
+    kind: Any
+    description: str
+    default: Any
+    variables: Sequence[str]
+    struct: type[msgspec.Struct]
+
+    @property
+    def flag(self) -> str:
+        """The flag of the command line."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it holds several values; as one text these are separated by commas or spaces."""
+        return get_origin(self.kind) is tuple
 
 
-LISTS: Final = frozenset(field.name for field in msgspec.structs.fields(Settings) if get_origin(field.type) is tuple)
-"""The settings that hold several values; as one text these are separated by commas or spaces."""
+def fields(sections: Iterable[type[msgspec.Struct]] = ()) -> list[Field]:
+    """List all settings: the server's own, then those of the sections."""
+    return [_field(struct, one) for struct in _structs(sections) for one in _own_fields(struct)]
 
 
-VARIABLES: Final[Mapping[str, tuple[str, ...]]] = {
-    field.name: (PREFIX + field.name.upper(),) for field in msgspec.structs.fields(Settings)
-} | {"gemini_api_key": (f"{PREFIX}GEMINI_API_KEY", "GEMINI_API_KEY")}
-"""The environment variables of each setting, by its name; the first that is there wins."""
+def check_sections(sections: Iterable[type[msgspec.Struct]]) -> None:
+    """Check what plug-ins declare as their settings.
+
+    Raises:
+        SettingsError: a setting has no default or no description, or its name is taken.
+    """
+    owners: dict[str, str] = {}
+    for struct in _structs(sections):
+        for one in _own_fields(struct):
+            what = f"The setting {one.name!r} of {struct.__name__}"
+            if one.required:
+                raise SettingsError(f"{what} has no default. Give it one: every setting may be left out")
+            if not _meta(one.type).description:
+                raise SettingsError(f"{what} has no description. Write: Annotated[…, msgspec.Meta(description=…)]")
+            if one.name in owners:
+                raise SettingsError(f"{what} has the name of one of {owners[one.name]}. Rename it")
+            owners[one.name] = struct.__name__
 
 
-def load(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
+def load(
+    flags: Mapping[str, Any], environ: Mapping[str, str], sections: Sequence[type[msgspec.Struct]] = ()
+) -> Settings:
     """Gather the settings of a process.
 
     Args:
         flags: by setting; None where a flag was not given. `config` names a TOML file.
         environ: the environment.
+        sections: the settings of plug-ins, see `check_sections`.
 
     Raises:
         SettingsError: a value cannot be used, a file cannot be read or holds an unknown key.
     """
     given = {name: value for name, value in flags.items() if value is not None}
     path = given.pop("config", None) or environ.get(CONFIG_VARIABLE)
-    names = {field.name for field in msgspec.structs.fields(Settings)}
+    known = {field.name: field for field in fields(sections)}
     values: dict[str, Any] = {}
     if path is not None:
         for key, value in _read_toml(Path(path)).items():
-            _take(values, key.replace("-", "_"), value, f"{path}: {key}", names)
-    for name in sorted(names):
-        for variable in reversed(VARIABLES[name]):
+            _take(values, key.replace("-", "_"), value, f"{path}: {key}", known)
+    for name, field in sorted(known.items()):
+        for variable in reversed(field.variables):
             if variable in environ:
-                _take(values, name, environ[variable], variable, names)
+                _take(values, name, environ[variable], variable, known)
     for name, value in given.items():
-        _take(values, name, value, "--" + name.replace("_", "-"), names)
-    settings = Settings(**values)
+        _take(values, name, value, "--" + name.replace("_", "-"), known)
+    own = {name: value for name, value in values.items() if known[name].struct is Settings}
+    made = [kind(**{name: value for name, value in values.items() if known[name].struct is kind}) for kind in sections]
+    settings = Settings(**own, sections=tuple(made))
     _check_reach(settings)
     _check_database(settings.database)
     return settings
 
 
-def _take(values: dict[str, Any], name: str, value: Any, source: str, names: set[str]) -> None:
-    if name not in names:
-        raise SettingsError(f"{source} is not a setting. The settings are: {', '.join(sorted(names))}")
-    if name in LISTS and isinstance(value, str):
+def _structs(sections: Iterable[type[msgspec.Struct]]) -> list[type[msgspec.Struct]]:
+    return [Settings, *sections]
+
+
+def _own_fields(struct: type[msgspec.Struct]) -> list[msgspec.structs.FieldInfo]:
+    return [field for field in msgspec.structs.fields(struct) if field.name != SECTIONS]
+
+
+def _field(struct: type[msgspec.Struct], field: msgspec.structs.FieldInfo) -> Field:
+    meta = _meta(field.type)
+    kind = field.type.__origin__ if get_origin(field.type) is Annotated else field.type
+    variables = PREFIX + field.name.upper(), *(meta.extra or {}).get("variables", ())
+    default = None if field.default is msgspec.NODEFAULT else field.default
+    return Field(field.name, kind, meta.description or "", default, variables, struct)
+
+
+def _meta(kind: Any) -> msgspec.Meta:
+    found: msgspec.Meta = next(iter(getattr(kind, "__metadata__", ())), msgspec.Meta())
+    return found
+
+
+def _take(values: dict[str, Any], name: str, value: Any, source: str, known: Mapping[str, Field]) -> None:
+    if name not in known:
+        raise SettingsError(f"{source} is not a setting. The settings are: {', '.join(sorted(known))}")
+    if known[name].is_list and isinstance(value, str):
         value = [element for element in re.split(r"[,\s]+", value) if element]
     try:
-        settings = msgspec.convert({name: value}, Settings, strict=False, dec_hook=_custom)
-        values[name] = _checked(name, getattr(settings, name))
+        made = msgspec.convert({name: value}, known[name].struct, strict=False, dec_hook=_custom)
+        values[name] = _checked(name, getattr(made, name))
     except (msgspec.ValidationError, SettingsError) as error:
         raise SettingsError(f"{source}: {str(error).split(' - at')[0]}") from None
 
@@ -232,18 +322,6 @@ def _checked(name: str, value: Any) -> Any:
                 _check_key(number, key.reveal())
         case "origins":
             return tuple(_origin(origin) for origin in value)
-        case "gemini_api_key" | "google_books_api_key":
-            return _outside_key(value)
-        case "gemini_url" | "google_books_url":
-            return _outside_url(value)
-        case "open_library_url":
-            return _outside_url(value, secret=False)
-        case "gemini_model":
-            return _model(value)
-        case "providers":
-            _check_providers(value)
-        case "contact":
-            _check_contact(value)
     return value
 
 
@@ -255,63 +333,6 @@ def _check_key(number: int, key: str) -> None:
         )
     if not re.fullmatch(r"[!-~]+", key):
         raise SettingsError(f"API key {number} has a space or a letter beyond ASCII in it, which no header can carry")
-
-
-def _outside_key(key: Secret | None) -> Secret | None:
-    text = "" if key is None else key.reveal().strip()
-    if not text:
-        return None
-    if not re.fullmatch(r"[!-~]+", text):
-        raise SettingsError("the key has a space or a letter beyond ASCII in it, which no header can carry")
-    return Secret(text)
-
-
-def _outside_url(text: str, *, secret: bool = True) -> str:
-    """Check the address of an outside service, and take the slash off its end.
-
-    Args:
-        text: the address.
-        secret: whether a key goes there.
-    """
-    try:
-        parts = urlsplit(text)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        parts, host, port = urlsplit(""), "", None
-    if (
-        not host
-        or port == 0
-        or parts.scheme not in DEFAULT_PORTS
-        or parts.query
-        or parts.fragment
-        or "@" in parts.netloc
-    ):
-        raise SettingsError("this is no address of a service. One looks like https://service.example.com")
-    if secret and parts.scheme == "http" and not _is_loopback(host):
-        raise SettingsError(f"{host} is not this machine, and without https everybody on the way could read the key")
-    return text.rstrip("/")
-
-
-def _model(text: str) -> str:
-    if not re.fullmatch(r"(models/)?[A-Za-z0-9][A-Za-z0-9._-]{0,99}", text):
-        raise SettingsError(f"{text!r} is no name of a model. One looks like gemini-flash-latest")
-    return text
-
-
-def _check_providers(names: tuple[str, ...]) -> None:
-    for name in names:
-        if name not in PROVIDERS:
-            raise SettingsError(f"{name!r} is no provider of book data. There are: {', '.join(PROVIDERS)}")
-    if len(set(names)) < len(names):
-        raise SettingsError("a provider is named twice; the order says who is asked first")
-
-
-def _check_contact(contact: str) -> None:
-    if len(contact) > MAX_CONTACT_CHARS or not re.fullmatch(r"[ -'*-~]+", contact):
-        raise SettingsError(
-            f"the contact is to be a mail address or website, of at most {MAX_CONTACT_CHARS} ASCII characters without "
-            "brackets"
-        )
 
 
 def _origin(text: str) -> str:
@@ -339,7 +360,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path} is not TOML: {error}") from None
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine by its name or address."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -347,7 +369,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _check_reach(settings: Settings) -> None:
-    if not (_is_loopback(settings.host) or settings.api_keys or settings.allow_keyless):
+    if not (is_loopback(settings.host) or settings.api_keys or settings.allow_keyless):
         raise SettingsError(
             f"host {settings.host} is not a loopback address, and there is no API key: everybody who reaches it could "
             "create jobs. Set api_keys (better as SHELFWIRE_API_KEYS than as a flag, which other users can see), use "

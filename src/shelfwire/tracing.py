@@ -38,14 +38,12 @@ def traced_application(application: ASGIApp) -> ASGIApp:
     return _TracedApplication(application) if installed else application
 
 
-class _TracedPipeline:
+class _TracedPipeline(Pipeline):
     def __init__(self, pipeline: Pipeline) -> None:
+        self.name = pipeline.name
+        self.options = pipeline.options
         self._pipeline = pipeline
         self._tracer = trace.get_tracer(NAME)
-
-    @property
-    def name(self) -> str:
-        return self._pipeline.name
 
     async def run(self, job: Job) -> str:
         attributes: dict[str, str | int] = {

@@ -11,14 +11,14 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from shelfwire import __version__
+from shelfwire.books.settings import BookSettings
 from shelfwire.cli import main
 from shelfwire.cli.embedded_server import start as start_server
 from shelfwire.cli.errors import CommandError, Exit
-from shelfwire.settings import Settings
+from shelfwire.settings import Settings, fields
 
 from .conftest import EXPORT, ROOT, TIMEOUT, Shelfwire, entries
 
@@ -83,7 +83,7 @@ def test_the_version_is_one_line(here: Here) -> None:
 
 def test_every_setting_is_a_flag_with_its_meaning(here: Here) -> None:
     _, out, _ = here("serve", "--help")
-    flags = ["--" + field.name.replace("_", "-") for field in msgspec.structs.fields(Settings)]
+    flags = ["--" + field.name.replace("_", "-") for field in fields([BookSettings])]
     assert [flag for flag in flags if f" {flag} " not in out] == []
     assert "Seconds between two commits of progress" in out
 

@@ -163,7 +163,9 @@ def test_an_api_key_comes_from_the_environment(start: Start, shelfwire: Shelfwir
 def test_a_token_that_replaces_another_is_kept_with_the_time_of_its_end(tmp_path: Path) -> None:
     told: list[str] = []
     jobs_file = JobsFile(tmp_path / "state", told.append)
-    entry = KnownJob(job_id="aa11", token="old", file="books.csv", created=now(), server="http://127.0.0.1:1")
+    entry = KnownJob(
+        pipeline="csv_import", job_id="aa11", token="old", file="books.csv", created=now(), server="http://127.0.0.1:1"
+    )
     jobs_file.put(entry)
     visit = JobSession(Place(entry.server, None), jobs_file, as_json=False)
     visit._entry = entry

@@ -27,7 +27,14 @@ def jobs_file(tmp_path: Path, told: Warnings) -> JobsFile:
 
 
 def entry(job_id: str, *, age: int = 0, server: str | None = "http://127.0.0.1:1") -> KnownJob:
-    return KnownJob(job_id=job_id, token="secret-" + job_id, file="books.csv", created=now() - age, server=server)
+    return KnownJob(
+        pipeline="csv_import",
+        job_id=job_id,
+        token="secret-" + job_id,
+        file="books.csv",
+        created=now() - age,
+        server=server,
+    )
 
 
 def test_a_jobs_file_is_readable_by_its_owner_only(jobs_file: JobsFile) -> None:

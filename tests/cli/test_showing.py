@@ -13,6 +13,7 @@ from shelfwire.cli.jobs_file import KnownJob
 from shelfwire.cli.listing import Known, print_lines, print_table, to_json
 from shelfwire.cli.progress_summary import Ending, Failure, ProgressSummary, clean, failure_of
 from shelfwire.cli.show import JsonLines, Lines
+from shelfwire.plugins import Labels
 from shelfwire.protocol.messages import (
     JobComplete,
     JobError,
@@ -22,6 +23,8 @@ from shelfwire.protocol.messages import (
     Metadata,
     Payload,
 )
+
+IMPORT = Labels("Importing", "import", "row", "imported", "Import the file again")
 
 ROWS = 50_000
 
@@ -35,7 +38,9 @@ def progress(done: int, at: int, title: str = "Dune", eta: int | None = None) ->
 
 
 def known_entry(job_id: str, *, server: str | None = None, data: str | None = None) -> KnownJob:
-    return KnownJob(job_id=job_id, token="secret", file="books.csv", created=0, server=server, data=data)
+    return KnownJob(
+        pipeline="csv_import", job_id=job_id, token="secret", file="books.csv", created=0, server=server, data=data
+    )
 
 
 STARTED = message(JobStarted(total_count=ROWS, metadata=Metadata(file_name="books.csv")))
@@ -60,7 +65,7 @@ def ending(failures: int = 0, status: str = "complete", summary: str = "Added bo
 def seen(width: int, show: Callable[[Bar], None]) -> str:
     screen = StringIO()
     console = Console(file=screen, force_terminal=True, width=width, color_system=None, legacy_windows=False)
-    show(Bar(console, "books.csv", "aa11bb22"))
+    show(Bar(console, "books.csv", "aa11bb22", IMPORT))
     return screen.getvalue()
 
 
@@ -68,7 +73,7 @@ def frame(width: int, *messages: Message) -> list[str]:
     """The bar and the line below it, as they stand after these messages."""
     screen = StringIO()
     console = Console(file=screen, width=width)
-    bar = Bar(console, "books.csv", "aa11bb22")
+    bar = Bar(console, "books.csv", "aa11bb22", IMPORT)
     for one in messages:
         bar.message(one)
     console.print(bar._render())
@@ -163,7 +168,7 @@ def test_a_failed_job_says_why() -> None:
 
 def test_in_a_pipe_a_line_comes_for_each_tenth() -> None:
     stream = StringIO()
-    lines = Lines(stream, "books.csv")
+    lines = Lines(stream, "books.csv", IMPORT)
     for one in (STARTED, *(progress(done, done // 10) for done in range(500, ROWS, 500)), COMPLETE):
         lines.message(one)
     said = stream.getvalue().splitlines()
@@ -173,7 +178,7 @@ def test_in_a_pipe_a_line_comes_for_each_tenth() -> None:
 
 def test_in_a_pipe_a_slow_job_still_gives_signs_of_life() -> None:
     stream = StringIO()
-    lines = Lines(stream, "books.csv")
+    lines = Lines(stream, "books.csv", IMPORT)
     for one in (STARTED, *(progress(second, second * 1000) for second in range(1, 31))):
         lines.message(one)
     assert len(stream.getvalue().splitlines()) == 1 + 6
@@ -181,7 +186,7 @@ def test_in_a_pipe_a_slow_job_still_gives_signs_of_life() -> None:
 
 def test_in_a_pipe_every_failure_is_a_line() -> None:
     stream = StringIO()
-    Lines(stream, "books.csv").end(ending(LISTED + 100))
+    Lines(stream, "books.csv", IMPORT).end(ending(LISTED + 100))
     assert [line for line in stream.getvalue().splitlines() if line.startswith("row ")][-1] == (
         "row 301: Title 299: Reason 299"
     )
@@ -189,7 +194,7 @@ def test_in_a_pipe_every_failure_is_a_line() -> None:
 
 def test_json_is_each_message_and_then_the_outcome() -> None:
     stream = StringIO()
-    lines = JsonLines(stream)
+    lines = JsonLines(stream, IMPORT)
     for one in (STARTED, progress(1, 1), COMPLETE):
         lines.message(one)
     lines.end(ending(2))
@@ -199,14 +204,14 @@ def test_json_is_each_message_and_then_the_outcome() -> None:
 
 
 def test_the_rate_is_that_of_the_last_seconds() -> None:
-    tally = ProgressSummary()
+    tally = ProgressSummary(IMPORT)
     for second in range(20):
         tally.take(progress(1000 * second if second < 10 else 9000 + (second - 9) * 10, second * 1000))
     assert tally.rate == 10
 
 
 def test_a_job_that_is_resumed_does_not_count_what_was_done_before() -> None:
-    tally = ProgressSummary()
+    tally = ProgressSummary(IMPORT)
     tally.take(progress(40_000, 0))
     assert tally.rate is None
     tally.take(progress(41_000, 1000))
@@ -214,7 +219,7 @@ def test_a_job_that_is_resumed_does_not_count_what_was_done_before() -> None:
 
 
 def test_an_error_leaves_the_counts_as_they_were() -> None:
-    tally = ProgressSummary()
+    tally = ProgressSummary(IMPORT)
     tally.take(progress(40_000, 0))
     tally.take(message(JobError(code="E_JOB_CANCELED", message="m", user_message="u", retryable=True)))
     assert tally.position == "40,000 of 50,000 rows"

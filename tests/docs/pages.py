@@ -31,6 +31,7 @@ from sybil import Document, Example, Region, Sybil
 from sybil.parsers.markdown import SkipParser
 from sybil.parsers.markdown.lexers import DirectiveInHTMLCommentLexer, FencedCodeBlockLexer
 
+from shelfwire.books.settings import BookSettings
 from shelfwire.settings import load
 from tests.docs.proxies import try_caddy, try_nginx
 from tests.docs.shell import Shell
@@ -155,7 +156,7 @@ def _read_toml(page: Page, source: str, name: str | None) -> None:
         return
     path = page.folder / (name or "settings.toml")
     path.write_text(source, encoding="utf-8")
-    load({"config": str(path)}, {})
+    load({"config": str(path)}, {}, [BookSettings])
 
 
 def _read_ini(_: Page, source: str, __: str | None) -> None:

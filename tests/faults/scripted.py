@@ -14,6 +14,7 @@ if __name__ == "__main__":
 from shelfwire.books.codes import BookCode
 from shelfwire.errors import ShelfwireError
 from shelfwire.jobs.job import Job
+from shelfwire.jobs.pipeline import Pipeline
 from tests.servers import serve
 
 FAILS_EVERY: Final = 7
@@ -59,7 +60,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
         return len(range(FAILS_EVERY - 1, self.total, FAILS_EVERY))
 
 
-class Scripted:
+class Scripted(Pipeline):
     """Stands in for `csv_import`, the pipeline that can be started over HTTP."""
 
     name = "csv_import"

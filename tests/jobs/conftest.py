@@ -14,6 +14,7 @@ import pytest
 from shelfwire.jobs.committer import Committer
 from shelfwire.jobs.hub import Frame, Hub
 from shelfwire.jobs.job import Job
+from shelfwire.jobs.pipeline import Pipeline
 from shelfwire.jobs.results import concluder, listed
 from shelfwire.jobs.service import JobService
 from shelfwire.jobs.worker import Worker
@@ -26,7 +27,7 @@ POLICY = Policy(max_errors=3)
 Body = Callable[[Job], Awaitable[str]]
 
 
-class Scripted:
+class Scripted(Pipeline):
     """A pipeline whose body is a test's function."""
 
     name = "csv_import"

@@ -13,6 +13,7 @@ import pytest
 from shelfwire.app import Shelfwire
 from shelfwire.errors import Code
 from shelfwire.jobs.job import Job
+from shelfwire.jobs.pipeline import Pipeline
 from shelfwire.server.serving import serving
 from shelfwire.settings import Secret, Settings
 from tests.live import MakeServer, Server
@@ -114,7 +115,7 @@ async def test_an_id_that_is_no_uuid_is_refused(make_server: MakeServer, wanted:
     assert (refused.status_code, refused.json()["code"]) == (400, Code.INVALID_REQUEST)
 
 
-class Echo:
+class Echo(Pipeline):
     """A pipeline of somebody's own: tells what it was given."""
 
     name = "echo"

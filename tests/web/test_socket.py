@@ -9,7 +9,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from shelfwire.errors import Code
 from shelfwire.protocol.messages import JobProgress, Message, Ping, Pong, decode, encode
 from shelfwire.protocol.tokens import Scope
-from shelfwire.server.serving import serving as servers
+from shelfwire.server import serving as servers
 from shelfwire.server.ws_protocol import WebSocketProtocol
 from tests.live import MakeServer, Server, bearer, grant_job, next_message, next_of
 

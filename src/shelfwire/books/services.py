@@ -10,8 +10,9 @@ from shelfwire import __version__
 from shelfwire.books.batch_enrichment.factory import open_lookups
 from shelfwire.books.batch_enrichment.lookups import Lookups
 from shelfwire.books.catalogue.catalogue import Catalogue
-from shelfwire.books.gemini.adapter import Gemini, GeminiMeter
-from shelfwire.settings import Settings
+from shelfwire.books.gemini.adapter import Gemini
+from shelfwire.books.settings import BookSettings
+from shelfwire.plugins import PluginContext
 
 
 @dataclass
@@ -31,30 +32,41 @@ class Services:
     catalogue: Catalogue | None = None
 
     @asynccontextmanager
-    async def open(self, settings: Settings, meter: GeminiMeter) -> AsyncIterator[None]:
+    async def open(self, context: PluginContext) -> AsyncIterator[None]:
         """Reach the services until the context ends.
 
         Args:
-            settings: which there are, and what they stand.
-            meter: hears what requests cost.
+            context: the settings say which there are, and the limits of each; requests to Gemini are counted.
 
         Raises:
-            CatalogueError: the catalogue that is set cannot be used.
+            OSError: the catalogue that is set cannot be used.
         """
+        settings = context.settings.section(BookSettings)
         self.gemini_required = settings.gemini_required
         headers = {"user-agent": f"shelfwire/{__version__}"}
-        # How many connections a service stands is its lane's business; few of them are kept while nobody needs them.
+        # The limits of each service bound its connections; few of them are kept while they are not needed.
         pool = httpx2.Limits(max_connections=None, max_keepalive_connections=20)
         with ExitStack() as stack:
             catalogue = None if settings.catalogue is None else stack.enter_context(Catalogue(settings.catalogue))
             async with (
                 httpx2.AsyncClient(headers=headers, limits=pool) as client,
-                open_lookups(settings, client, catalogue) as lookups,
+                open_lookups(settings, context.settings.data, client, catalogue) as lookups,
             ):
                 self.lookups, self.catalogue = lookups, catalogue
                 if settings.gemini_api_key is not None:
-                    self.gemini = Gemini(client, settings, settings.gemini_api_key, meter=meter)
+                    self.gemini = Gemini(client, settings, settings.gemini_api_key, meter=_GeminiCounter(context))
                 try:
                     yield
                 finally:
                     self.gemini = self.lookups = self.catalogue = None
+
+
+class _GeminiCounter:
+    def __init__(self, context: PluginContext) -> None:
+        self._count = context.count
+
+    def gemini(self, outcome: str, tokens_in: int, tokens_out: int) -> None:
+        self._count("gemini_requests", outcome=outcome)
+        for direction, tokens in (("in", tokens_in), ("out", tokens_out)):
+            if tokens:
+                self._count("gemini_tokens", tokens, direction=direction)

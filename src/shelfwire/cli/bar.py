@@ -1,6 +1,5 @@
 """The live bar on a terminal, and the table of failures under it."""
 
-from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, Self
 
@@ -11,9 +10,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from shelfwire.books.cli.found import FoundBook
-from shelfwire.cli.labels import IMPORT, Labels
 from shelfwire.cli.progress_summary import Ending, Failure, ProgressSummary, clean, counts, headline, line_of
+from shelfwire.plugins import Labels, ResultTable
 from shelfwire.protocol.messages import Message
 
 LISTED: Final = 200
@@ -37,7 +35,7 @@ class Bar:
         words: for the kind of job.
     """
 
-    def __init__(self, console: Console, file: str, short_id: str, words: Labels = IMPORT) -> None:
+    def __init__(self, console: Console, file: str, short_id: str, words: Labels) -> None:
         self.tally = ProgressSummary(words)
         self._words = words
         self._console = console
@@ -90,22 +88,16 @@ class Bar:
             )
             say(Text(more, "yellow"))
 
-    def books(self, found: Sequence[FoundBook]) -> None:
+    def results(self, results: ResultTable) -> None:
         """See `show.Output`."""
         if self._console.width < WIDTH_FOR_TABLE:
-            for book in found:
-                self._console.print(Text(" ".join(book.cells)))
+            for row in results.rows:
+                self._console.print(Text(" ".join(map(str, row))))
             return
-        table = Table(box=box.SIMPLE_HEAD, width=min(self._console.width, MAX_WIDTH), pad_edge=False)
-        table.add_column("#", justify="right", style="cyan", no_wrap=True)
-        table.add_column("Title", ratio=3, overflow="fold")
-        table.add_column("Author", ratio=2, overflow="fold")
-        table.add_column("Sure", justify="right", no_wrap=True)
-        table.add_column("Photo", justify="right", style="dim", no_wrap=True)
-        for book in found:
-            number, title, authors, sure, photos = book.cells
-            table.add_row(number, Text(title), Text(authors), Text(sure, "" if book.review else "green"), photos)
-        if found:
+        table = Table(*results.columns, box=box.SIMPLE_HEAD, width=min(self._console.width, MAX_WIDTH), pad_edge=False)
+        for row in results.rows:
+            table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+        if results.rows:
             self._console.print(table)
 
     def _render(self) -> RenderableType:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, Self, TypeVar
 import httpx2
 
 from shelfwire.cli.errors import CommandError, Exit
-from shelfwire.cli.settings import gather
+from shelfwire.cli.extensions import gather
 from shelfwire.client import Client, ConnectionLostError
 from shelfwire.client.http_client import checked_url
 from shelfwire.server.discovery import running_server

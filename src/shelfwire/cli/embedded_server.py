@@ -4,11 +4,10 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from shelfwire.app import Shelfwire
-from shelfwire.books.catalogue import CatalogueError
 from shelfwire.cli.connect import FolderBusyError
 from shelfwire.cli.errors import CommandError
 from shelfwire.errors import ShelfwireError
-from shelfwire.plugins import PipelineError
+from shelfwire.plugins import PluginError, ServiceError
 from shelfwire.server.serving import serving
 from shelfwire.settings import Settings
 from shelfwire.stores.sqlite.store import DataFolderBusyError
@@ -28,7 +27,7 @@ async def start(settings: Settings, *, work: bool = True) -> AsyncIterator[str]:
     """
     try:
         application = Shelfwire(settings, work=work)
-    except PipelineError as error:
+    except PluginError as error:
         raise CommandError(f"The server cannot start. {error}") from None
     async with AsyncExitStack() as stack:
         try:
@@ -37,7 +36,7 @@ async def start(settings: Settings, *, work: bool = True) -> AsyncIterator[str]:
             raise FolderBusyError(settings.data) from None
         except ShelfwireError as error:
             raise CommandError(f"The server cannot start. {_reason(error, settings)}") from None
-        except (CatalogueError, OSError) as error:
+        except (ServiceError, OSError) as error:
             raise CommandError(f"The server cannot start. {error}") from None
         yield url
 

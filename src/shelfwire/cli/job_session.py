@@ -4,20 +4,20 @@ import asyncio
 import contextlib
 import secrets
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Final, NamedTuple
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from shelfwire.books.cli.found import FoundBook, found_in
 from shelfwire.cli.connect import KEY_VARIABLE, Place, Session
 from shelfwire.cli.errors import OF_STATUS, CommandError, Exit
+from shelfwire.cli.extensions import labels_of, table_of
 from shelfwire.cli.jobs_file import Ended, JobsFile, KnownJob, now
-from shelfwire.cli.labels import Labels, labels_of
 from shelfwire.cli.progress_summary import Ending, clean, failure_of
 from shelfwire.cli.show import Output, choose
 from shelfwire.client import Client, ConnectionLostError, JobHandle, RefusedError
 from shelfwire.errors import Code
+from shelfwire.plugins import Labels
 from shelfwire.protocol.job import Status
 from shelfwire.protocol.messages import JobComplete, JobError, Message
 
@@ -63,7 +63,7 @@ class JobSession:
         as_json: whether to show it as JSON.
 
     Attributes:
-        found: the books that were found on photos, once the job is complete.
+        results: the inline results, once the job is complete.
     """
 
     def __init__(self, place: Place, jobs_file: JobsFile, *, as_json: bool) -> None:
@@ -72,7 +72,7 @@ class JobSession:
         self._as_json = as_json
         self._entry: KnownJob | None = None
         self._position = ""
-        self.found: Sequence[FoundBook] = ()
+        self.results: Any = None
 
     @property
     def entry(self) -> KnownJob | None:
@@ -188,8 +188,10 @@ class JobSession:
             raise _deleted(entry, last) from None
         output.end(ending)
         if isinstance(last.payload, JobComplete):
-            self.found = found_in(last.payload.results)
-            output.books(self.found)
+            self.results = last.payload.results
+            table = table_of(entry.pipeline, self.results)
+            if table is not None:
+                output.results(table)
         self._jobs_file.put(with_ending(entry, ending.status, ending.success_count, ending.failure_count))
         return OF_STATUS[Status(ending.status)]
 

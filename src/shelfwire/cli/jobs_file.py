@@ -13,8 +13,9 @@ import platformdirs
 from filelock import FileLock, Timeout
 
 from shelfwire.cli.errors import CommandError
-from shelfwire.cli.labels import Labels, labels_of
+from shelfwire.cli.extensions import labels_of
 from shelfwire.client import JobHandle
+from shelfwire.plugins import Labels
 from shelfwire.settings import SettingsError, expanded
 
 VARIABLE: Final = "SHELFWIRE_STATE"
@@ -56,7 +57,7 @@ class KnownJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     data: str | None = None
     ended: Ended | None = None
     expires: int | None = None
-    pipeline: str = "csv_import"
+    pipeline: str = ""
 
     @property
     def words(self) -> Labels:

@@ -13,7 +13,9 @@ from rich.text import Text
 
 from shelfwire import __version__
 from shelfwire.cli.errors import CommandError, Exit
+from shelfwire.cli.extensions import plugins
 from shelfwire.cli.running import Interrupted
+from shelfwire.plugins import Command, CommandGroup
 
 BROKEN_PIPE: Final = 141
 INTERRUPTED: Final = 130
@@ -22,27 +24,13 @@ FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 STARTED: Final = "Make room, or send it elsewhere. A job that was started is kept; see: shelfwire jobs"
 EPILOGUE: Final = """\
 Exit codes:
-  0    the job is complete; rows or photos that failed are listed
+  0    the job is complete; items that failed are listed
   1    the job failed
   2    usage or input: no such file, a bad setting, an unknown job,
        a server that cannot start
   3    the job was canceled
   4    the server cannot be reached, or refused
   130  interrupted by Ctrl-C, 143 by SIGTERM; nothing is lost, see watch"""
-WITHOUT_SERVER: Final = """\
-Import a book list from a CSV file, and show how it goes.
-
-Without --server it uses the server that holds the data folder; if there is none, it does all the work by itself."""
-WITHOUT_SERVER_TOO: Final = """\
-Find the books on photos of bookshelves, and show how it goes.
-
-Without --server it uses the server that holds the data folder; if there is none, it does all the work by itself. That
-needs the reader for photos: pip install 'shelfwire[scan]'"""
-WITHOUT_SERVER_ALIKE: Final = """\
-Look up the books of a list, and show how it goes.
-
-They are looked up in the local catalogue, with Open Library and with Google Books, as far as the settings say. Without
---server it uses the server that holds the data folder; if there is none, it does all the work by itself."""
 SETTINGS: Final = """\
 Run a server until it is told to stop.
 
@@ -54,50 +42,46 @@ def _one_line(error: CycloptsError) -> Text:
     return Text(f"shelfwire: {error} See: shelfwire --help")
 
 
-app: Final = App(
-    name="shelfwire",
-    version=f"shelfwire {__version__}",
-    help="Import book lists and scan bookshelves, with live progress that survives crashes and lost connections.",
-    help_epilogue=EPILOGUE,
-    help_format="plaintext",
-    error_formatter=_one_line,
-    error_console=Console(stderr=True, soft_wrap=True),
-    default_parameter=Parameter(negative="", show_default=False),
-)
+DEFAULT: Final = Parameter(negative="", show_default=False)
 _COMMANDS: Final = {
-    "import": ("commands:import_file", WITHOUT_SERVER),
-    "scan": ("commands:scan", WITHOUT_SERVER_TOO),
-    "enrich": ("commands:enrich", WITHOUT_SERVER_ALIKE),
-    "watch": ("commands:watch", "Come back to a job: show how it goes, and go on with it if nobody else does."),
-    "jobs": ("commands:jobs", "List the jobs of the last 30 days, and where each stands."),
-    "pause": ("commands:pause", "Pause a job until it is resumed, over restarts too."),
-    "resume": ("commands:resume", "Let a paused job go on, and show how it goes."),
-    "cancel": ("commands:cancel", "Cancel a job. The rows imported until then are kept."),
-    "retry": ("commands:retry", "Try the rows of an ended job that failed again, as a new job."),
-    "results": ("commands:results", "Print what came of each row, as CSV or JSON."),
-    "delete": ("commands:delete", "Delete a job with its input and results."),
-    "serve": ("serve:serve", SETTINGS),
-    "schema": ("schema:schema", "Print a description of the server for programs, as JSON."),
+    "watch": Command(
+        "shelfwire.cli.commands:watch", "Come back to a job: show how it goes, and go on with it if nobody else does."
+    ),
+    "jobs": Command("shelfwire.cli.commands:jobs", "List the jobs of the last 30 days, and the state of each."),
+    "pause": Command("shelfwire.cli.commands:pause", "Pause a job until it is resumed, over restarts too."),
+    "resume": Command("shelfwire.cli.commands:resume", "Let a paused job go on, and show how it goes."),
+    "cancel": Command("shelfwire.cli.commands:cancel", "Cancel a job. What was done until then is kept."),
+    "retry": Command("shelfwire.cli.commands:retry", "Try the items of an ended job that failed again, as a new job."),
+    "results": Command("shelfwire.cli.commands:results", "Print what came of each item, as CSV or JSON."),
+    "delete": Command("shelfwire.cli.commands:delete", "Delete a job with its input and results."),
+    "serve": Command("shelfwire.cli.serve:serve", SETTINGS),
+    "schema": Command("shelfwire.cli.schema:schema", "Print a description of the server for programs, as JSON."),
 }
-# Named, not imported: a command that is not asked for costs no time.
-for _order, (_name, (_function, _help)) in enumerate(_COMMANDS.items()):
-    app.command(f"shelfwire.cli.{_function}", name=_name, help=_help, sort_key=_order)
 
-catalogue: Final = App(
-    name="catalogue",
-    help="Build a local catalogue of books, and look into it.",
-    sort_key=len(_COMMANDS),
-    default_parameter=Parameter(negative="", show_default=False),
-)
-catalogue.command(
-    "shelfwire.books.cli.catalogue:build_catalogue",
-    name="build",
-    help="Build a catalogue from dumps of Open Library, or from book lists.",
-)
-catalogue.command(
-    "shelfwire.books.cli.catalogue:search", name="search", help="Look for a book by ISBN, title or author."
-)
-app.command(catalogue)
+
+def _command_line() -> App:
+    """The verbs of plug-ins, then ours, then groups. They are named, not imported: only what is called costs time."""
+    app = App(
+        name="shelfwire",
+        version=f"shelfwire {__version__}",
+        help="Run long jobs with live progress that survives crashes and lost connections.",
+        help_epilogue=EPILOGUE,
+        help_format="plaintext",
+        error_formatter=_one_line,
+        error_console=Console(stderr=True, soft_wrap=True),
+        default_parameter=DEFAULT,
+    )
+    added = [verb for plugin in plugins() for verb in plugin.commands.items()]
+    verbs = sorted([*added, *_COMMANDS.items()], key=lambda verb: isinstance(verb[1], CommandGroup))
+    for order, (name, command) in enumerate(verbs):
+        if isinstance(command, Command):
+            app.command(command.target, name=name, help=command.help, sort_key=order)
+            continue
+        group = App(name=name, help=command.help, sort_key=order, default_parameter=DEFAULT)
+        for part, own in command.commands.items():
+            group.command(own.target, name=part, help=own.help)
+        app.command(group)
+    return app
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -110,7 +94,9 @@ def main(words: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     try:
-        code = int(app(sys.argv[1:] if words is None else words, result_action="return_int_as_exit_code_else_zero"))
+        code = int(
+            _command_line()(sys.argv[1:] if words is None else words, result_action="return_int_as_exit_code_else_zero")
+        )
         sys.stdout.flush()
     except CommandError as error:
         from shelfwire.cli.progress_summary import clean  # noqa: PLC0415 - only what failed has to be fit for a terminal

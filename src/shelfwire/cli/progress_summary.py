@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from shelfwire.cli.labels import IMPORT, Labels
+from shelfwire.plugins import Labels
 from shelfwire.protocol.job import Status
 from shelfwire.protocol.messages import JobComplete, JobProgress, JobStarted, Message
 
@@ -35,7 +35,7 @@ class ProgressSummary:
         eta: seconds left; None while there is no telling.
     """
 
-    def __init__(self, words: Labels = IMPORT) -> None:
+    def __init__(self, words: Labels) -> None:
         self.words = words
         self.total: int | None = None
         self.done = 0

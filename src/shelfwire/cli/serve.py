@@ -11,9 +11,9 @@ import msgspec
 from cyclopts import Parameter
 
 from shelfwire.cli.errors import Exit
+from shelfwire.cli.extensions import gather, plugins
 from shelfwire.cli.running import Interrupted, run
-from shelfwire.cli.settings import gather
-from shelfwire.settings import Settings, meanings
+from shelfwire.settings import fields
 
 
 def serve(*, config: Path | None = None, json: bool = False, **flags: str | bool | None) -> int:
@@ -52,22 +52,18 @@ def _shown(default: object) -> str | bool:
 
 def _signature() -> inspect.Signature:
     own = inspect.signature(serve).parameters
-    told = meanings()
+    sections = [plugin.settings for plugin in plugins() if plugin.settings is not None]
     parameters = [
         inspect.Parameter(
             field.name,
             inspect.Parameter.KEYWORD_ONLY,
             default=None,
             annotation=Annotated[
-                bool | None if field.type is bool else str | None,
-                Parameter(
-                    help=f"{told[field.name]}.",
-                    metavar="",
-                    show_default=_shown(field.default),
-                ),
+                bool | None if field.kind is bool else str | None,
+                Parameter(help=field.description, metavar="", show_default=_shown(field.default)),
             ],
         )
-        for field in msgspec.structs.fields(Settings)
+        for field in fields(sections)
     ]
     return inspect.Signature([*parameters, own["config"], own["json"]])
 

@@ -1,17 +1,16 @@
 """The three ways to show a job: a live bar on a terminal, plain lines in a pipe, JSON for programs."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Protocol, Self, TextIO
 
 import msgspec
 from rich.console import Console
 
-from shelfwire.books.cli.found import FoundBook
 from shelfwire.cli.bar import Bar
-from shelfwire.cli.labels import IMPORT, Labels
 from shelfwire.cli.progress_summary import Ending, ProgressSummary, clean, counts, headline, line_of
+from shelfwire.plugins import Labels, ResultTable
 from shelfwire.protocol.messages import Message, encode
 
 PARTS: Final = 10
@@ -47,8 +46,8 @@ class Output(Protocol):
         """Show how it ended, with every item that failed."""
         ...
 
-    def books(self, found: Sequence[FoundBook]) -> None:
-        """Show the books that were found on photos."""
+    def results(self, results: ResultTable) -> None:
+        """Show the results of a complete job, where they are a table."""
         ...
 
 
@@ -71,7 +70,7 @@ class Lines:
         words: for the kind of job.
     """
 
-    def __init__(self, stream: TextIO, file: str, words: Labels = IMPORT) -> None:
+    def __init__(self, stream: TextIO, file: str, words: Labels) -> None:
         self.tally = ProgressSummary(words)
         self._words = words
         self._print = _printer(stream)
@@ -114,10 +113,10 @@ class Lines:
         for failure in ending.failures:
             self._print(line_of(failure, self._words))
 
-    def books(self, found: Sequence[FoundBook]) -> None:
+    def results(self, results: ResultTable) -> None:
         """See `Output`."""
-        for book in found:
-            self._print("\t".join(book.cells))
+        for row in results.rows:
+            self._print("\t".join(map(str, row)))
 
 
 class JsonLines:
@@ -128,7 +127,7 @@ class JsonLines:
         words: for the kind of job.
     """
 
-    def __init__(self, stream: TextIO, words: Labels = IMPORT) -> None:
+    def __init__(self, stream: TextIO, words: Labels) -> None:
         self.tally = ProgressSummary(words)
         self._print = _printer(stream)
 
@@ -151,7 +150,7 @@ class JsonLines:
         """See `Output`."""
         self._print(msgspec.json.encode({"type": "outcome", **msgspec.to_builtins(ending)}).decode())
 
-    def books(self, found: Sequence[FoundBook]) -> None:
+    def results(self, results: ResultTable) -> None:
         """See `Output`; the last message has them."""
 
 

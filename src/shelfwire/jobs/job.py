@@ -30,9 +30,17 @@ _NO_MARKS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[^][{}"]+')
 
 
 class Job:
-    """One attempt at a job, as its pipeline sees it."""
+    """One attempt at a job, as its pipeline sees it.
 
-    def __init__(self, store: JobStore, committer: Committer, draft: Draft, claimed: Claimed) -> None:
+    Attributes:
+        options: how the job was asked to work: an instance of its pipeline's `options`.
+        succeeded, failed: how many items are recorded, by outcome, those of earlier attempts included.
+    """
+
+    def __init__(
+        self, store: JobStore, committer: Committer, draft: Draft, claimed: Claimed, options: Any = None
+    ) -> None:
+        self.options = options
         self._store = store
         self._committer = committer
         self._draft = draft

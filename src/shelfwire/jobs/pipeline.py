@@ -1,26 +1,46 @@
-"""What a pipeline declares: the kind of job that it does."""
+"""What a pipeline declares: the class that every kind of job inherits."""
 
-from typing import Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
+import msgspec
+
+from shelfwire.errors import Code, ErrorCode, ShelfwireError
 from shelfwire.jobs.job import Job
+from shelfwire.jobs.store import Item
+
+OPTIONS: Final = "options"
+"""The name of the input that holds a job's options, as JSON."""
 
 
-class Pipeline(Protocol):
-    """A kind of job.
+class NoOptions(msgspec.Struct, frozen=True):
+    """The options of a pipeline that takes none."""
 
-    It may also have `results_name`, what the list of done items is called in the inline results, beside `errors`
-    (`items` if not); or `fold`, which makes those results where they are more than a list (see `jobs.ending.Fold`); and
-    `columns`, the members of an item's result that get a column each where results are asked for as CSV; `ready`, which
-    raises `ShelfwireError` where its jobs cannot be done here, so that they are refused at the door; `check_request`,
-    which does so for a body of JSON that a job is to be made of, and returns how many items it has; and `close`, a
-    coroutine that is awaited when the server stops.
+
+class Pipeline(ABC):
+    """A kind of job. Inherit it, declare what is below, and write `run`; only `name` and `run` are needed.
+
+    Attributes:
+        name: the name on the wire: up to 64 of a-z, 0-9 and _, beginning with a letter.
+        options: how a job may be asked to work: a struct whose fields all have defaults. Each is a form field or a
+            query parameter of the request that makes the job, is checked there, and is described in the OpenAPI
+            document.
+        result: the type of what `Job.record` is given. A struct describes the results in the OpenAPI document, and each
+            of its fields is a column where results are asked for as CSV.
+        failure: the members that `Job.fail` is given beside the error, as a struct; None for none.
+        results_name: what the list of done items is called in the inline results, beside `errors`.
+        codes: the error codes that are its own; None for none.
     """
 
-    @property
-    def name(self) -> str:
-        """The pipeline's name on the wire: up to 64 of a-z, 0-9 and _, beginning with a letter."""
-        ...
+    name: str
+    options: type[msgspec.Struct] = NoOptions
+    result: Any = Any
+    failure: type[msgspec.Struct] | None = None
+    results_name: str = "items"
+    codes: type[ErrorCode] | None = None
 
+    @abstractmethod
     async def run(self, job: Job) -> str:
         """Do the job, or what is left of it, and return a summary for a person.
 
@@ -31,4 +51,73 @@ class Pipeline(Protocol):
             ShelfwireError: the job as a whole cannot be done, and trying again would not help.
             Exception: anything else ends the attempt, and the job is tried again.
         """
-        ...
+
+    def ready(self) -> None:  # noqa: B027 - optional
+        """Check that jobs of this kind can be done here; called before one is made.
+
+        Raises:
+            ShelfwireError: they cannot; the request is refused with it.
+        """
+
+    def check_options(self, options: Any) -> None:  # noqa: B027 - optional
+        """Check options that have the right form; called before a job is made with them.
+
+        Args:
+            options: an instance of `options`.
+
+        Raises:
+            ShelfwireError: they cannot be used; the request is refused with it.
+        """
+
+    def check_request(self, body: bytes) -> int | None:
+        """Check a body of JSON that a job is to be made of, and return the number of its items if that is known.
+
+        Raises:
+            ShelfwireError: it cannot be used; the request is refused with it.
+        """
+        del body
+        return None
+
+    def fold(self, items: Sequence[Item]) -> Mapping[str, Any]:
+        """Make the inline results, without `errors`, of the first items of a job's log, done and failed.
+
+        It is called within a transaction that other jobs share: it must be pure and quick.
+        """
+        return {self.results_name: [item.body for item in items if item.ok]}
+
+    async def close(self) -> None:  # noqa: B027 - optional
+        """Release what the pipeline holds; awaited once, when the server stops."""
+
+
+class UnavailablePipeline(Pipeline):
+    """Stands for a pipeline that cannot be loaded here, and says what is missing. Its jobs wait.
+
+    Args:
+        name: the name of the pipeline.
+        reason: what is missing, and the command that installs it.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name = name
+        self._reason = reason
+
+    def ready(self) -> None:
+        """Refuse.
+
+        Raises:
+            ShelfwireError: `E_PIPELINE_UNAVAILABLE`.
+        """
+        raise ShelfwireError(Code.PIPELINE_UNAVAILABLE, f"The pipeline {self.name} cannot run here: {self._reason}")
+
+    async def run(self, job: Job) -> str:
+        """Refuse. See `ready`."""
+        del job
+        self.ready()
+        return ""
+
+
+def columns_of(pipeline: Pipeline) -> Sequence[str]:
+    """The names of the members of a pipeline's result, as they are on the wire; none where it is no struct."""
+    kind = pipeline.result
+    is_struct = isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+    return tuple(field.encode_name for field in msgspec.structs.fields(kind)) if is_struct else ()

@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 import structlog
 
-from shelfwire.jobs.pipeline import Pipeline
 from shelfwire.jobs.store import Conclude, Item
 from shelfwire.protocol.feed import ending_message, inline_prefix
 from shelfwire.protocol.job import JobState
@@ -37,12 +36,6 @@ def failure(item: Item) -> dict[str, Any]:
 def listed(name: str) -> Fold:
     """The `Fold` that puts what became of each done item into one list of that name."""
     return lambda items: {name: [item.body for item in items if item.ok]}
-
-
-def fold_of(pipeline: Pipeline) -> Fold:
-    """How a pipeline makes its results: by its own `fold`, or as a list of its `results_name`."""
-    fold: Fold | None = getattr(pipeline, "fold", None)
-    return fold or listed(getattr(pipeline, "results_name", "items"))
 
 
 def concluder(inline_limit: int, folds: Mapping[str, Fold]) -> Conclude:

@@ -158,9 +158,7 @@ class JobService:
         if pipeline not in self._pipelines:
             known = ", ".join(sorted(self._pipelines))
             raise ShelfwireError(Code.NOT_FOUND, f"There is no pipeline of this name. This server has: {known}")
-        ready: Callable[[], None] | None = getattr(self._pipelines[pipeline], "ready", None)
-        if ready is not None:
-            ready()
+        self._pipelines[pipeline].ready()
 
     def check_request(self, pipeline: str, body: bytes) -> int | None:
         """See that a pipeline, which `check_pipeline` has found, can make something of a body of JSON.
@@ -171,8 +169,7 @@ class JobService:
         Raises:
             ShelfwireError: what the pipeline says of it.
         """
-        check: Callable[[bytes], int] | None = getattr(self._pipelines[pipeline], "check_request", None)
-        return None if check is None else check(body)
+        return self._pipelines[pipeline].check_request(body)
 
     async def create(
         self,

@@ -12,7 +12,7 @@ from shelfwire.clock import Clock
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.committer import Committer, Draft
 from shelfwire.jobs.job import Job
-from shelfwire.jobs.pipeline import Pipeline
+from shelfwire.jobs.pipeline import OPTIONS, NoOptions, Pipeline
 from shelfwire.jobs.stall import StallDetector
 from shelfwire.jobs.store import Claimed, Committed, JobStore
 from shelfwire.protocol import worker_transitions
@@ -125,8 +125,7 @@ class Worker:
         structlog.contextvars.bind_contextvars(job=state.id, attempt=state.attempt)
         bound = log.bind(job=state.id, pipeline=state.pipeline, attempt=state.attempt)
         bound.info("job claimed", recorded=state.processed)
-        job = Job(self._store, self._committer, draft, claimed)
-        running = asyncio.create_task(self._pipelines[state.pipeline].run(job))
+        running = asyncio.create_task(self._run(claimed, draft))
         draft.stop = running.cancel
         try:
             await asyncio.wait({running})
@@ -138,6 +137,12 @@ class Worker:
         final = await self._committer.settle(draft, self._rehearsed(running, draft, bound))
         if final is not None:
             bound.info("attempt over", status=final.status, succeeded=final.succeeded, failed=final.failed)
+
+    async def _run(self, claimed: Claimed, draft: Draft) -> str:
+        pipeline = self._pipelines[claimed.state.pipeline]
+        sent = b"" if pipeline.options is NoOptions else await self._store.read_input(claimed.state.id, OPTIONS)
+        options = msgspec.json.decode(sent, type=pipeline.options) if sent else pipeline.options()
+        return await pipeline.run(Job(self._store, self._committer, draft, claimed, options))
 
     def _rehearsed(self, running: asyncio.Task[str], draft: Draft, bound: structlog.stdlib.BoundLogger) -> Transition:
         """Decide how the attempt ends, and try it: what cannot be stored must not break a commit that others share."""

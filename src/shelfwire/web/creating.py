@@ -19,6 +19,7 @@ from shelfwire.books.csv_import.options import (
     WISHED,
     GeminiUse,
 )
+from shelfwire.books.settings import BookSettings
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.service import JobService, Upload
 from shelfwire.jobs.store import Idempotency
@@ -272,7 +273,7 @@ async def _with_wish(form: Form, settings: Settings, upload: Upload) -> Form:
         raise ShelfwireError(
             Code.INVALID_REQUEST, f"The form field {WISH_INPUT} must be one of: {', '.join(GeminiUse)}"
         )
-    if text == GeminiUse.ALWAYS and settings.gemini_api_key is None:
+    if text == GeminiUse.ALWAYS and settings.section(BookSettings).gemini_api_key is None:
         raise ShelfwireError(Code.INVALID_REQUEST, NO_KEY, user_message=NO_KEY_FOR_A_PERSON)
     return await _with_input(form, upload, WISH_INPUT, text.encode())
 

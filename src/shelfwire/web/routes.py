@@ -9,7 +9,7 @@ import msgspec
 from litestar import Request, Response, get, route
 from litestar.handlers import HTTPRouteHandler
 
-from shelfwire.books.web import enrichment, scanning
+from shelfwire.plugins import installed
 from shelfwire.protocol.asyncapi import asyncapi
 from shelfwire.protocol.json_schema import message_schema
 from shelfwire.web import control, creating, events, reading
@@ -24,7 +24,7 @@ def document(root: str = "/") -> dict[str, Any]:
     Args:
         root: where they are mounted on their server.
     """
-    return openapi(ROUTES, root)
+    return openapi([*ROUTES, *(route for plugin in installed() for route in plugin.routes())], root)
 
 
 # Made in a thread: the first one takes a quarter of a second, in which sockets must be answered.
@@ -71,9 +71,6 @@ def messages_json() -> bytes:
 
 ROUTES: Final[Sequence[HTTPRouteHandler]] = (
     creating.import_csv,
-    scanning.scan_photo,
-    scanning.scan_photos,
-    enrichment.enrich_books,
     creating.create_job,
     creating.retry,
     reading.job_state,

@@ -11,18 +11,18 @@ import httpx2
 import pytest
 from PIL import Image
 
-from shelfwire.app import Shelfwire
 from shelfwire.books.ai_scan.pipeline import AiScan
 from shelfwire.books.ai_scan.process import Opener
 from shelfwire.books.ai_scan.readers import BestReader, OfflineReader
 from shelfwire.books.codes import BookCode
 from shelfwire.errors import ShelfwireError
 from shelfwire.server.serving import serving
-from shelfwire.settings import Secret, Settings
+from shelfwire.settings import Secret
 from tests.books import fake_gemini as gemini
 from tests.books.ai_scan.scan_server import AnyReader
 from tests.books.ai_scan.scripted import COMMAND, photo
 from tests.books.ai_scan.test_pipeline import BATCH, DUNE, EMMA, ONE, images, made
+from tests.books.applications import application, settings_with
 from tests.books.fake_gemini import KEY, fake_gemini
 from tests.live import Server
 
@@ -51,10 +51,10 @@ async def scanning(
     folder: Path, url: str, offline: OfflineReader | None = None, **options: Any
 ) -> AsyncIterator[Server]:
     options = {**FAST, "gemini_api_key": Secret(KEY), "gemini_url": url, **options}
-    settings = Settings(data=folder / "data", port=0, create_limit=0, **options)
-    app = Shelfwire(settings)
+    settings = settings_with(data=folder / "data", port=0, create_limit=0, **options)
+    app, shared = application(settings)
     offline = offline or AnyReader(Opener(COMMAND))
-    app._pipelines["ai_scan"] = AiScan(BestReader(app._outside, offline, Opener(COMMAND)))
+    app._pipelines["ai_scan"] = AiScan(BestReader(shared, offline, Opener(COMMAND)))
     async with serving(app, settings) as at, httpx2.AsyncClient(base_url=at, timeout=60) as http:
         yield Server(at, app, http)
 

@@ -13,8 +13,8 @@ import pytest
 from shelfwire.books.batch_enrichment.factory import limits_for, open_lookups
 from shelfwire.books.batch_enrichment.local import LocalCatalogue
 from shelfwire.books.batch_enrichment.lookups import Lookups
+from shelfwire.books.settings import BookSettings
 from shelfwire.books.upstream.limits import Limits
-from shelfwire.settings import Settings
 from tests.books.fake_services import Catalogues
 
 
@@ -37,10 +37,11 @@ def lookups(tmp_path: Path) -> OpenLookups:
     async def opened(
         services: Catalogues, catalogue: LocalCatalogue | None = None, *, seconds: float = 30.0, **settings: Any
     ) -> AsyncIterator[Lookups]:
-        given = Settings(data=tmp_path / "data", **{**services.settings, **settings})
+        given, folder = BookSettings(**{**services.settings, **settings}), tmp_path / "data"
+        limits = partial(hasty, timeout=seconds)
         async with (
             httpx2.AsyncClient() as client,
-            open_lookups(given, client, catalogue, limits=partial(hasty, timeout=seconds), grace=0.0) as found,
+            open_lookups(given, folder, client, catalogue, limits=limits, grace=0.0) as found,
         ):
             yield found
 

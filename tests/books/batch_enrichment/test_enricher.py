@@ -8,7 +8,6 @@ from typing import Any
 import httpx2
 import pytest
 
-from shelfwire.app import Shelfwire
 from shelfwire.books.ai_scan.confirming import LocalBooks
 from shelfwire.books.ai_scan.pipeline import AiScan
 from shelfwire.books.ai_scan.process import Opener
@@ -16,9 +15,9 @@ from shelfwire.books.catalogue.build import build
 from shelfwire.books.csv_import.catalogue_source import find_books
 from shelfwire.jobs.pipeline import Pipeline
 from shelfwire.server.serving import serving
-from shelfwire.settings import Settings
 from tests.books.ai_scan.scan_server import AnyReader
 from tests.books.ai_scan.scripted import COMMAND, photo
+from tests.books.applications import application, settings_with
 from tests.live import Server
 
 KNOWN = """\
@@ -42,9 +41,9 @@ async def knowing(folder: Path, **options: Any) -> AsyncIterator[Server]:
     (folder / "known.csv").write_text(KNOWN)
     build([folder / "known.csv"], folder / "books.sqlite3", find_books=find_books)
     known = {"catalogue": folder / "books.sqlite3", "providers": ("catalogue",), "create_limit": 0}
-    settings = Settings(data=folder / "data", port=0, **{**known, **options})
-    app = Shelfwire(settings)
-    scan: Pipeline = AiScan(AnyReader(Opener(COMMAND)), LocalBooks(app._outside), app._outside)
+    settings = settings_with(data=folder / "data", port=0, **{**known, **options})
+    app, shared = application(settings)
+    scan: Pipeline = AiScan(AnyReader(Opener(COMMAND)), LocalBooks(shared), shared)
     app._pipelines["ai_scan"] = scan
     async with serving(app, settings) as url, httpx2.AsyncClient(base_url=url, timeout=30) as http:
         yield Server(url, app, http)

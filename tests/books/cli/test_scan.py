@@ -7,7 +7,7 @@ from PIL import Image
 
 from shelfwire.books.ai_scan.limits import MAX_PHOTO_BYTES
 from shelfwire.books.cli.annotate import draw
-from shelfwire.books.cli.found import found_in
+from shelfwire.books.cli.found import found_in, table
 from shelfwire.cli.errors import CommandError
 from tests.books.ai_scan.scripted import photo
 from tests.cli.conftest import Shelfwire
@@ -96,5 +96,5 @@ def test_a_photo_is_not_drawn_over_though_the_number_in_the_name_makes_it_the_sa
 def test_only_books_on_photos_are_found_in_results() -> None:
     assert found_in({"books": [{"title": "Emma"}], "errors": []}) == []
     assert found_in(None) == []
-    [book] = found_in(RESULTS)
-    assert book.cells == ("1", "Dune", "Frank Herbert", "90%", "1, 2")
+    assert len(found_in(RESULTS)) == 1
+    assert [tuple(map(str, row)) for row in table(RESULTS).rows] == [("1", "Dune", "Frank Herbert", "90%", "1, 2")]

@@ -15,10 +15,12 @@ from shelfwire.books.csv_import.pipeline import CsvImport
 from shelfwire.books.gemini.adapter import Gemini
 from shelfwire.books.gemini.answers import retry_delay
 from shelfwire.books.services import Services
+from shelfwire.books.settings import BookSettings
 from shelfwire.books.upstream.client import UpstreamClient
 from shelfwire.books.upstream.limits import Limits
 from shelfwire.server.serving import serving
-from shelfwire.settings import Secret, Settings
+from shelfwire.settings import Secret
+from tests.books.applications import settings_with
 from tests.books.fake_gemini import (
     BAD_KEY,
     KEY,
@@ -60,12 +62,12 @@ async def importing(
     """A server whose Gemini fails quickly."""
     quick = Limits(**{"rate": 1000, "attempts": 1, "at_once": at_once, "failures": 1000, "timeout": 30.0, **limits})
     # No attempt is to be lost to a busy machine, where attempts are counted.
-    settings = Settings(
+    settings = settings_with(
         data=folder / "data", port=0, create_limit=0, lease=60, gemini_url=fake.url, gemini_at_once=at_once
     )
     async with httpx2.AsyncClient(trust_env=False) as client:
         lane = UpstreamClient(client, name="Gemini", limits=quick, asked=retry_delay)
-        gemini = Gemini(client, settings, Secret(KEY), lane=lane)
+        gemini = Gemini(client, settings.section(BookSettings), Secret(KEY), lane=lane)
         app = Shelfwire(settings, pipelines=[CsvImport(Services(gemini, required))])
         async with serving(app, settings) as url, httpx2.AsyncClient(base_url=url, timeout=30) as http:
             yield Server(url, app, http)

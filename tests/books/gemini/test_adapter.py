@@ -10,11 +10,12 @@ from shelfwire.books.codes import BookCode
 from shelfwire.books.gemini.adapter import Gemini, limits_of
 from shelfwire.books.gemini.answers import GeminiError, Usage, retry_delay
 from shelfwire.books.gemini.rows import RowText
+from shelfwire.books.settings import BookSettings
 from shelfwire.books.upstream.client import UpstreamClient
 from shelfwire.books.upstream.limits import Limits
 from shelfwire.clock import SystemClock
 from shelfwire.errors import Code
-from shelfwire.settings import Secret, Settings
+from shelfwire.settings import Secret
 from tests.books.fake_gemini import (
     BAD_KEY,
     HTML,
@@ -61,7 +62,7 @@ async def make(fake: FakeGemini, heard: Heard) -> AsyncIterator[MakeGemini]:
     async with httpx2.AsyncClient(trust_env=False) as client:
 
         def make(model: str = "gemini-flash-latest", **limits: Any) -> Gemini:
-            settings = Settings(gemini_url=fake.url, gemini_model=model)
+            settings = BookSettings(gemini_url=fake.url, gemini_model=model)
             quick = Limits(**{"rate": 1000, "attempts": 2, "backoff": 0.01, "timeout": 5.0, "failures": 100, **limits})
             lane = UpstreamClient(client, name="Gemini", limits=quick, clock=SystemClock(), asked=retry_delay)
             return Gemini(client, settings, Secret(KEY), meter=heard, lane=lane)
@@ -364,5 +365,5 @@ async def test_a_model_may_be_written_with_its_folder(make: MakeGemini, fake: Fa
 
 
 def test_the_limits_come_from_the_settings() -> None:
-    limits = limits_of(Settings(gemini_rate=7, gemini_at_once=3, gemini_timeout=9.0))
+    limits = limits_of(BookSettings(gemini_rate=7, gemini_at_once=3, gemini_timeout=9.0))
     assert (limits.rate, limits.period, limits.at_once, limits.timeout) == (7, 60.0, 3, 9.0)

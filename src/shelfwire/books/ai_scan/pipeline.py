@@ -17,6 +17,7 @@ from shelfwire.books.codes import BookCode
 from shelfwire.books.services import Services
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.job import Job
+from shelfwire.jobs.pipeline import Pipeline
 from shelfwire.jobs.store import Item
 
 
@@ -28,7 +29,7 @@ class Catalogue(Protocol):
         ...
 
 
-class AiScan:
+class AiScan(Pipeline):
     """Photos of bookshelves: an item is a photo, its result the books on it.
 
     Args:
@@ -38,7 +39,8 @@ class AiScan:
     """
 
     name = "ai_scan"
-    columns = ("bookCount", "reader", "width", "height")
+    result = msgspec.defstruct("Photo", [("bookCount", int), ("reader", str), ("width", int), ("height", int)])
+    codes = BookCode
 
     def __init__(
         self,

@@ -3,6 +3,7 @@
 import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from types import ModuleType
 from typing import Final
 
@@ -17,10 +18,10 @@ from shelfwire.books.batch_enrichment.local import Local, LocalCatalogue
 from shelfwire.books.batch_enrichment.lookups import Lookups
 from shelfwire.books.batch_enrichment.open_library import OpenLibrary
 from shelfwire.books.batch_enrichment.port import Provider
+from shelfwire.books.settings import BookSettings
 from shelfwire.books.upstream.client import UpstreamClient
 from shelfwire.books.upstream.limits import Limits
 from shelfwire.clock import Clock, SystemClock
-from shelfwire.settings import Settings
 
 CACHE_FILE: Final = ("cache", "answers-1.db")
 """Where the answers are, in the data folder; the number is raised when they take another form."""
@@ -60,7 +61,8 @@ def limits_for(rate: float) -> Limits:
 
 @asynccontextmanager
 async def open_lookups(
-    settings: Settings,
+    settings: BookSettings,
+    folder: Path,
     client: httpx2.AsyncClient,
     catalogue: LocalCatalogue | None = None,
     clock: Clock | None = None,
@@ -71,6 +73,7 @@ async def open_lookups(
 
     Args:
         settings: the providers, where they are and how often they may be asked.
+        folder: the data folder, for the cache.
         client: what sends; the lanes see to it that no more of its connections are open than a service stands.
         catalogue: the local catalogue, if there is one.
         clock: the time; the machine's unless a test turns another.
@@ -78,7 +81,7 @@ async def open_lookups(
         grace: see `answers.GRACE_SECONDS`.
     """
     clock = clock or SystemClock()
-    async with Cache(settings.data.joinpath(*CACHE_FILE), KNOWN_SECONDS) as cache:
+    async with Cache(folder.joinpath(*CACHE_FILE), KNOWN_SECONDS) as cache:
 
         def answers(name: str, url: str, rate: float, service: ModuleType, **secret: str) -> Answers:
             lane = UpstreamClient(client, name=name, limits=limits(rate), clock=clock, wrong=service.wrong)

@@ -2,20 +2,20 @@
 
 from typing import Final
 
-import msgspec
-
 from shelfwire.books.batch_enrichment.merging import EnrichedBook
 from shelfwire.books.batch_enrichment.request import AskedBook, books_of
+from shelfwire.books.codes import BookCode
 from shelfwire.books.services import Services
 from shelfwire.errors import ShelfwireError
 from shelfwire.jobs.job import Job
+from shelfwire.jobs.pipeline import Pipeline
 
 INPUT: Final = "request"
 AT_ONCE: Final = 300
 """Books under way at a time: enough to fill batches of ISBNs while most wait for a slow provider."""
 
 
-class BatchEnrichment:
+class BatchEnrichment(Pipeline):
     """Reads one input, `request` (see `request.books_of`); its results are the books of `merging.EnrichedBook`.
 
     Args:
@@ -24,17 +24,18 @@ class BatchEnrichment:
 
     name = "batch_enrichment"
     results_name = "books"
-    columns = tuple(field.encode_name for field in msgspec.structs.fields(EnrichedBook))
+    result = EnrichedBook
+    codes = BookCode
 
-    def __init__(self, outside: Services) -> None:
-        self._outside = outside
+    def __init__(self, outside: Services | None = None) -> None:
+        self._outside = outside or Services()
 
     def check_request(self, body: bytes) -> int:
-        """See `jobs.context.Pipeline`."""
+        """See `Pipeline.check_request`."""
         return len(books_of(body))
 
     async def run(self, job: Job) -> str:
-        """See `jobs.context.Pipeline`."""
+        """See `Pipeline.run`."""
         lookups = self._outside.lookups
         if lookups is None:
             raise RuntimeError("books are looked up only while the application runs")

@@ -21,9 +21,10 @@ from rich.text import Text
 from shelfwire.books.bibliography.isbn import parse_isbn
 from shelfwire.books.catalogue import Catalogue, CatalogueError, Entry, Found
 from shelfwire.books.catalogue.build import Built, Progress, Step, build
+from shelfwire.books.settings import BookSettings
 from shelfwire.cli.errors import CommandError, Exit
+from shelfwire.cli.extensions import gather
 from shelfwire.cli.progress_summary import clean
-from shelfwire.cli.settings import gather
 
 INTERRUPTED: Final = 130
 SHOWN_BAD_LINES: Final = 5
@@ -70,7 +71,7 @@ def search(
         limit: So many books at most.
         json: Print them as one JSON array, with all that is known of each.
     """
-    path = gather({"catalogue": catalogue}, os.environ).catalogue
+    path = gather({"catalogue": catalogue}, os.environ).section(BookSettings).catalogue
     if path is None:
         raise CommandError("Which catalogue? Name its file: --catalogue FILE, or set SHELFWIRE_CATALOGUE")
     try:

@@ -3,7 +3,11 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from rich.table import Column
+from rich.text import Text
+
 from shelfwire.cli.progress_summary import clean
+from shelfwire.plugins import ResultTable
 
 
 class Place(NamedTuple):
@@ -32,12 +36,23 @@ class FoundBook(NamedTuple):
     review: bool
     places: Sequence[Place]
 
-    @property
-    def cells(self) -> tuple[str, str, str, str, str]:
-        """Its row in a table."""
-        photos = ", ".join(str(place.photo + 1) for place in self.places)
-        names = clean(", ".join(self.authors))
-        return str(self.number), clean(self.title), names, f"{self.confidence:.0%}", photos
+
+def table(results: Any) -> ResultTable:
+    """Show the results of a scan. See `Plugin.tables`."""
+    columns = (
+        Column("#", justify="right", style="cyan", no_wrap=True),
+        Column("Title", ratio=3, overflow="fold"),
+        Column("Author", ratio=2, overflow="fold"),
+        Column("Sure", justify="right", no_wrap=True),
+        Column("Photo", justify="right", style="dim", no_wrap=True),
+    )
+    return ResultTable(columns, [_row(book) for book in found_in(results)])
+
+
+def _row(book: FoundBook) -> tuple[str, str, str, Text, str]:
+    photos = ", ".join(str(place.photo + 1) for place in book.places)
+    sure = Text(f"{book.confidence:.0%}", "" if book.review else "green")
+    return str(book.number), clean(book.title), clean(", ".join(book.authors)), sure, photos
 
 
 def found_in(results: Any) -> list[FoundBook]:

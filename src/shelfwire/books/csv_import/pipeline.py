@@ -18,6 +18,7 @@ from shelfwire.books.csv_import.reader import BookFile, read
 from shelfwire.books.services import Services
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.job import Job
+from shelfwire.jobs.pipeline import Pipeline
 
 MAX_ROWS: Final = 100_000
 DECISION: Final = "gemini"
@@ -36,7 +37,7 @@ class Unanswered(NamedTuple):
 Verdict = Book | tuple[RepeatedBook, Book] | RowProblem | Unanswered
 
 
-class CsvImport:
+class CsvImport(Pipeline):
     """Reads one input, `file`; its results are the books of `books.Book`.
 
     Another input, `gemini`, may hold a `GeminiUse`. By itself it asks Gemini, if there is one, about what `doubt_of`
@@ -49,13 +50,14 @@ class CsvImport:
 
     name = "csv_import"
     results_name = "books"
-    columns = tuple(field.encode_name for field in msgspec.structs.fields(Book))
+    result = Book
+    codes = BookCode
 
     def __init__(self, outside: Services | None = None) -> None:
         self._outside = outside or Services()
 
     async def run(self, job: Job) -> str:
-        """See `jobs.context.Pipeline`."""
+        """See `Pipeline.run`."""
         wish = _wish_of(await job.input(WISH_INPUT))
         try:
             file = await asyncio.to_thread(read, await job.input("file"))

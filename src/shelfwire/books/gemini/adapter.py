@@ -12,9 +12,10 @@ from shelfwire.books.gemini import photos, rows
 from shelfwire.books.gemini.answers import GeminiError, Usage, refusal, retry_delay, text_of
 from shelfwire.books.gemini.photos import GeminiAnswer
 from shelfwire.books.gemini.rows import ColumnsAnswer, RowsAnswer, RowText
+from shelfwire.books.settings import BookSettings
 from shelfwire.books.upstream.client import Limited, OutgoingFailure, Refused, TimedOut, UpstreamClient
 from shelfwire.books.upstream.limits import Limits
-from shelfwire.settings import Secret, Settings
+from shelfwire.settings import Secret
 
 T = TypeVar("T")
 NAME: Final = "Gemini"
@@ -40,7 +41,7 @@ class NoGeminiMeter:
         """See `GeminiMeter.gemini`."""
 
 
-def limits_of(settings: Settings) -> Limits:
+def limits_of(settings: BookSettings) -> Limits:
     """What Gemini stands, by the settings."""
     return Limits(
         rate=settings.gemini_rate,
@@ -71,7 +72,7 @@ class Gemini:
     def __init__(
         self,
         client: httpx2.AsyncClient,
-        settings: Settings,
+        settings: BookSettings,
         key: Secret,
         *,
         meter: GeminiMeter | None = None,
