@@ -131,6 +131,7 @@ class Plugin:
 
     Attributes:
         name: what it is called where something is wrong with it.
+        install: the command that installs the libraries it needs; empty where there is nothing to install.
         settings: a struct whose fields are flags of `shelfwire serve`, environment variables and keys of the file; each
             has a default and a `msgspec.Meta(description=…)`. Read them with `Settings.section`.
         codes: its error codes; None for none.
@@ -142,6 +143,7 @@ class Plugin:
     """
 
     name: ClassVar[str]
+    install: ClassVar[str] = ""
     settings: ClassVar[type[msgspec.Struct] | None] = None
     codes: ClassVar[type[ErrorCode] | None] = None
     labels: ClassVar[Mapping[str, Labels]] = {}

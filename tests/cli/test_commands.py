@@ -255,3 +255,16 @@ def test_a_server_whose_catalogue_is_not_there_says_so_in_one_line(shelfwire: Sh
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("shelfwire: The server cannot start. There is no catalogue ")
     assert "Traceback" not in done.stderr
+
+
+def test_a_command_whose_library_is_missing_says_what_installs_it(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("shelfwire.books.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "anyascii", None)
+    monkeypatch.setitem(sys.modules, "apsw", None)
+    for words in (("enrich", str(EXPORT)), ("catalogue", "search", "Dune")):
+        code, out, err = here(*words)
+        assert (code, out) == (2, "")
+        assert re.fullmatch(
+            r"shelfwire: This command needs the library \w+\. Install it: pip install 'shelfwire\[books\]'\n", err
+        )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from shelfwire.books.codes import BookCode
 from shelfwire.books.settings import BookSettings
@@ -12,13 +12,12 @@ if TYPE_CHECKING:
     from shelfwire.books.services import Services
     from shelfwire.jobs.pipeline import Pipeline
 
-INSTALL: Final = "pip install 'shelfwire[books]'"
-
 
 class Books(Plugin):
     """Imports of book lists, scans of bookshelves, lookups of books."""
 
     name = "books"
+    install = "pip install 'shelfwire[books]'"
     settings = BookSettings
     codes = BookCode
     labels: ClassVar[Mapping[str, Labels]] = {
@@ -78,7 +77,7 @@ They are looked up in the local catalogue, with Open Library and with Google Boo
         except ImportError as error:
             from shelfwire.jobs.pipeline import UnavailablePipeline  # noqa: PLC0415 - likewise
 
-            reason = f"the library {error.name} is not installed. Install it on the server: {INSTALL}"
+            reason = f"the library {error.name} is not installed. Install it on the server: {self.install}"
             return [UnavailablePipeline(name, reason) for name in self.labels]
         self._services, pipelines = make_pipelines()
         return pipelines

@@ -93,10 +93,9 @@ def main(words: Sequence[str] | None = None) -> int:
     _open_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
+    typed = list(sys.argv[1:] if words is None else words)
     try:
-        code = int(
-            _command_line()(sys.argv[1:] if words is None else words, result_action="return_int_as_exit_code_else_zero")
-        )
+        code = _run(typed)
         sys.stdout.flush()
     except CommandError as error:
         from shelfwire.cli.progress_summary import clean  # noqa: PLC0415 - only what failed has to be fit for a terminal
@@ -117,6 +116,26 @@ def main(words: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"shelfwire: The output cannot be written: {error.strerror}. {STARTED}\n")
         return Exit.USAGE
     return code
+
+
+def _run(typed: Sequence[str]) -> int:
+    try:
+        return int(_command_line()(typed, result_action="return_int_as_exit_code_else_zero"))
+    except ImportError as error:
+        missing = _missing_library(error)
+        if missing is None:
+            raise
+        install = next((plugin.install for plugin in plugins() if typed and typed[0] in plugin.commands), "")
+        raise CommandError(f"This command needs the library {missing}. Install it: {install or missing}") from None
+
+
+def _missing_library(error: BaseException | None) -> str | None:
+    """The library that is not installed, if that is the reason; None for a module of our own, which is a defect."""
+    while error is not None:
+        if isinstance(error, ModuleNotFoundError) and error.name and error.name.partition(".")[0] != "shelfwire":
+            return error.name
+        error = error.__cause__
+    return None
 
 
 def _open_closed_streams() -> None:
