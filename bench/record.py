@@ -18,7 +18,7 @@ from bench import rig
 from shelfwire.clock import SystemClock
 from shelfwire.jobs.committer import Committer, Draft
 from shelfwire.jobs.job import Job
-from shelfwire.jobs.results import concluder
+from shelfwire.jobs.results import terminal_encoder
 from shelfwire.jobs.store import Claimed
 from shelfwire.protocol import job as jobs
 from shelfwire.protocol import worker_transitions
@@ -62,7 +62,7 @@ def main() -> None:
     state = worker_transitions.claim(
         jobs.create("2c7b2a0c-5f2e-4a53-9df0-3ea2f5c1a3de", "csv_import", now=0), policy, now=0
     )
-    store = SqliteStore(Path("never-opened"), conclude=concluder(0, {}), inline_limit=0)
+    store = SqliteStore(Path("never-opened"), encode_terminal=terminal_encoder(0, {}), inline_limit=0)
     draft = Draft(state)
     job = Job(store, Committer(store, lambda _: None, policy, clock, 0.05), draft, Claimed(state=state))
     asyncio.run(job.start(total=batches * BATCH))

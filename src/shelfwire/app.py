@@ -20,7 +20,7 @@ from shelfwire.errors import ShelfwireError
 from shelfwire.jobs.committer import Committer
 from shelfwire.jobs.hub import Hub
 from shelfwire.jobs.pipeline import Pipeline, UnavailablePipeline, columns_of
-from shelfwire.jobs.results import concluder
+from shelfwire.jobs.results import terminal_encoder
 from shelfwire.jobs.service import JobService, Token
 from shelfwire.jobs.store import JobStore
 from shelfwire.jobs.telemetry import Telemetry
@@ -178,7 +178,7 @@ class Shelfwire:
             traced_application(app.asgi_handler),
             self._clock,
             new_id=lambda: self._random_bytes(8).hex(),
-            meter=self._metrics,
+            telemetry=self._metrics,
             patience=self._settings.upload_timeout,
         )
         return app
@@ -194,7 +194,7 @@ async def _engine(
     pipelines: Mapping[str, Pipeline],
     clock: Clock,
     random_bytes: Callable[[int], bytes],
-    meter: Telemetry,
+    telemetry: Telemetry,
     *,
     work: bool,
 ) -> AsyncIterator[JobService]:
@@ -202,9 +202,11 @@ async def _engine(
     inline = settings.inline_results
     folds = {name: pipeline.fold for name, pipeline in pipelines.items()}
     able = {name: own for name, own in pipelines.items() if not isinstance(own, UnavailablePipeline)}
-    async with SqliteStore(settings.data, conclude=concluder(inline, folds), inline_limit=inline) as store:
-        hub = Hub(meter)
-        committer = Committer(store, hub.publish, policy, clock, settings.flush_interval, meter)
+    async with SqliteStore(
+        settings.data, encode_terminal=terminal_encoder(inline, folds), inline_limit=inline
+    ) as store:
+        hub = Hub(telemetry)
+        committer = Committer(store, hub.publish, policy, clock, settings.flush_interval, telemetry)
         run = traced_pipelines(able) if work else {}
         worker = Worker(store, committer, hub.publish, run, policy, clock, random.random, settings.workers)
         tasks = [
@@ -231,7 +233,7 @@ async def _engine(
         finally:
             *others, committing = tasks
             await _cancel(*others)
-            await worker.leave(GRACE_SECONDS)
+            await worker.shut_down(GRACE_SECONDS)
             await _cancel(committing)
             for pipeline in pipelines.values():
                 await pipeline.close()

@@ -20,7 +20,7 @@ COMMIT_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5
 
 
 class Metrics(Collector):
-    """A `Meter` with a registry of its own, so that several applications can live in one process.
+    """A `Telemetry` with a registry of its own, so that several applications can live in one process.
 
     Args:
         pipelines: the names of what this application runs; these have a figure for every status, others as they come.
@@ -29,7 +29,7 @@ class Metrics(Collector):
 
     def __init__(self, pipelines: Iterable[str], counters: Iterable[PluginCounter] = ()) -> None:
         self._pipelines = sorted(pipelines)
-        self._standing: Stats | None = None
+        self._stats: Stats | None = None
         self._registry = registry = CollectorRegistry(auto_describe=True)
         ProcessCollector(registry=registry)
         self._commits = Histogram(
@@ -57,22 +57,22 @@ class Metrics(Collector):
         registry.register(self)
 
     def committed(self, seconds: float) -> None:
-        """See `Meter.committed`."""
+        """See `Telemetry.committed`."""
         self._commits.observe(seconds)
 
     def recorded(self, pipeline: str, succeeded: int, failed: int) -> None:
-        """See `Meter.recorded`."""
+        """See `Telemetry.recorded`."""
         for outcome, count in (("ok", succeeded), ("failed", failed)):
             if count:
                 self._items.labels(pipeline, outcome).inc(count)
 
     def ended(self, state: JobState) -> None:
-        """See `Meter.ended`."""
+        """See `Telemetry.ended`."""
         if state.error is not None:
             self._errors.labels("job", state.error.code).inc()
 
     def answered(self, code: str | None, received: int) -> None:
-        """See `Meter.answered`."""
+        """See `Telemetry.answered`."""
         if code is not None:
             self._errors.labels("answer", code).inc()
         if received:
@@ -83,19 +83,19 @@ class Metrics(Collector):
         counter = self._counters[name]
         (counter.labels(**labels) if labels else counter).inc(amount)
 
-    def render(self, standing: Stats, accept: str) -> tuple[bytes, str]:
+    def render(self, stats: Stats, accept: str) -> tuple[bytes, str]:
         """Return all figures, and their content type.
 
         Args:
-            standing: how things stand now.
+            stats: how things stand now.
             accept: the header `Accept` of who asks, which decides between the text formats.
         """
         encode, content_type = choose_encoder(accept)
-        self._standing = standing
+        self._stats = stats
         try:
             return encode(self._registry), content_type
         finally:
-            self._standing = None
+            self._stats = None
 
     def describe(self) -> Iterator[Metric]:
         """Name what `collect` gives, for the registry."""
@@ -103,20 +103,20 @@ class Metrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Give the figures that are asked for and not counted, for the registry."""
-        standing = self._standing
-        if standing is None:
+        stats = self._stats
+        if stats is None:
             return
         jobs, queue_age, followers, stalled, told = self._families()
-        if standing.jobs is not None:
+        if stats.jobs is not None:
             zeros = {(pipeline, str(status)): 0 for pipeline in self._pipelines for status in Status}
-            for (pipeline, status), count in sorted({**zeros, **standing.jobs}.items()):
+            for (pipeline, status), count in sorted({**zeros, **stats.jobs}.items()):
                 jobs.add_metric([pipeline, status], count)
             yield jobs
-        for transport, count in sorted(standing.followers.items()):
+        for transport, count in sorted(stats.followers.items()):
             followers.add_metric([transport], count)
-        queue_age.add_metric([], standing.queue_age)
-        stalled.add_metric([], standing.stalled)
-        told.add_metric([], standing.sent_bytes)
+        queue_age.add_metric([], stats.queue_age)
+        stalled.add_metric([], stats.stalled)
+        told.add_metric([], stats.sent_bytes)
         yield from (queue_age, followers, stalled, told)
 
     @staticmethod
@@ -141,5 +141,5 @@ async def metrics(
     request: Request[Any, Any, Any], service: NamedDependency[JobService], metrics: NamedDependency[Metrics]
 ) -> Response[bytes]:
     """Return the figures in a text format of Prometheus."""
-    body, content_type = metrics.render(await service.standing(), request.headers.get("accept", ""))
+    body, content_type = metrics.render(await service.stats(), request.headers.get("accept", ""))
     return Response(body, media_type=content_type)

@@ -15,7 +15,7 @@ from shelfwire.jobs.committer import Committer
 from shelfwire.jobs.hub import Frame, Hub
 from shelfwire.jobs.job import Job
 from shelfwire.jobs.pipeline import Pipeline
-from shelfwire.jobs.results import concluder, listed
+from shelfwire.jobs.results import listed, terminal_encoder
 from shelfwire.jobs.service import JobService
 from shelfwire.jobs.worker import Worker
 from shelfwire.protocol.job import JobState, Policy, Status
@@ -90,7 +90,7 @@ class Engine:
         for task in self.tasks[:1]:
             task.cancel()
         await asyncio.gather(*self.tasks[:1], return_exceptions=True)
-        await self.worker.leave(grace=5)
+        await self.worker.shut_down(grace=5)
         for task in self.tasks[1:]:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
@@ -112,7 +112,9 @@ def make_engine(tmp_path: Path) -> MakeEngine:
         policy = msgspec.structs.replace(POLICY, **options)
         clock, hub = FakeClock(), Hub()
         async with SqliteStore(
-            tmp_path / "data", conclude=concluder(700_000, {"csv_import": listed("books")}), inline_limit=700_000
+            tmp_path / "data",
+            encode_terminal=terminal_encoder(700_000, {"csv_import": listed("books")}),
+            inline_limit=700_000,
         ) as store:
             committer = Committer(store, hub.publish, policy, clock, interval=0.05)
             pipelines = {"csv_import": Scripted(body)}

@@ -13,7 +13,7 @@ from shelfwire.protocol import job as jobs
 from shelfwire.protocol import owner_transitions, worker_transitions
 from shelfwire.protocol.job import Policy, Status
 from shelfwire.stores.sqlite.store import SqliteStore
-from shelfwire.testing import NOW, POLICY, FakeClock, add_job, claim, conclude, encoded
+from shelfwire.testing import NOW, POLICY, FakeClock, add_job, claim, encode_terminal, encoded
 from tests.live import until
 
 
@@ -36,7 +36,7 @@ class Disk(SqliteStore):
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Disk]:
-    async with Disk(tmp_path / "data", conclude=conclude, inline_limit=1000) as store:
+    async with Disk(tmp_path / "data", encode_terminal=encode_terminal, inline_limit=1000) as store:
         yield store
 
 

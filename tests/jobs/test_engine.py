@@ -243,7 +243,7 @@ async def test_an_attempt_that_another_worker_overtook_is_stopped_and_writes_not
         engine.clock.advance(POLICY.lease / 1000)
         await stopped.wait()
         items = await engine.service.results(job_id, after=-1, limit=9, ok=None)
-        after = (await engine.service.look(job_id)).state
+        after = (await engine.service.get(job_id)).state
     assert items.items == []
     assert (after.attempt, after.status) == (2, Status.RUNNING)
 

@@ -10,7 +10,7 @@ import pytest
 from shelfwire.books.codes import BookCode
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.job import MAX_ITEM_BYTES, MAX_ITEM_DEPTH, Job
-from shelfwire.jobs.results import concluder
+from shelfwire.jobs.results import terminal_encoder
 from shelfwire.jobs.store import Item
 from shelfwire.protocol import job, worker_transitions
 from shelfwire.protocol.job import Status
@@ -220,7 +220,7 @@ def _concluded(fold: Any) -> Any:
     state = worker_transitions.advance(state, 1, ProgressDelta(total=2, succeeded=1, failed=1), POLICY, now=0)
     state = worker_transitions.complete(state, 1, "done", POLICY, now=0)
     head = [Item(0, True, None, msgspec.Raw(b"1234")), Item(1, False, None, msgspec.Raw(b'{"code":"E_SOMETHING"}'))]  # noqa: FBT003
-    message = decode(concluder(700_000, {"ai_scan": fold})(state, head))
+    message = decode(terminal_encoder(700_000, {"ai_scan": fold})(state, head))
     assert isinstance(message, Message)
     assert isinstance(message.payload, JobComplete)
     return message.payload.results

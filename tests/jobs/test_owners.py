@@ -73,8 +73,8 @@ async def test_a_paused_job_lets_go_of_its_worker_and_goes_on_where_it_was(make_
         steps.let(5)
         other = await engine.submit()
         await recorded(engine, other, 5)
-        look = await engine.service.look(job_id)
-        assert look.state == paused, "the slot was free for another job, and the paused one did not move"
+        found = await engine.service.get(job_id)
+        assert found.state == paused, "the slot was free for another job, and the paused one did not move"
 
         steps.let(3)
         await engine.service.resume(job_id)
@@ -93,7 +93,7 @@ async def test_a_paused_job_stays_paused_when_the_server_restarts(make_engine: M
     async with make_engine(steps) as engine:
         steps.let(10)
         await engine.story(await engine.submit())
-        assert (await engine.service.look(job_id)).state.status is Status.PAUSED
+        assert (await engine.service.get(job_id)).state.status is Status.PAUSED
         await engine.service.resume(job_id)
         steps.let(10)
         assert isinstance((await engine.story(job_id))[-1].payload, JobComplete)
@@ -110,7 +110,7 @@ async def test_a_pause_taken_back_at_once_costs_the_job_nothing(make_engine: Mak
         assert not resumed.pausing
         steps.let(4)
         told = await engine.story(job_id)
-        state = (await engine.service.look(job_id)).state
+        state = (await engine.service.get(job_id)).state
     assert isinstance(told[-1].payload, JobComplete)
     assert (state.error_count, state.succeeded, state.failed) == (0, 4, 1)
 
@@ -135,7 +135,7 @@ async def test_a_deleted_job_ends_for_its_followers_and_its_pipeline_stops(make_
             await stopped.wait()
         assert states[-1].status is Status.CANCELED
         with pytest.raises(ShelfwireError) as refused:
-            await engine.service.look(job_id)
+            await engine.service.get(job_id)
     assert refused.value.code is Code.UNAUTHORIZED
 
 
@@ -246,13 +246,13 @@ async def test_a_token_revoked_while_its_holder_comes_in_lets_it_not_stay(
         async with engine.service.upload() as upload:
             token = await engine.service.create(upload, "csv_import", Metadata())
         grant = await engine.service.authorize(token.job_id, token.token, Scope.CONTROL)
-        look = engine.service.look
+        get = engine.service.get
 
         async def revoked_meanwhile(job_id: str) -> object:
             await engine.service.revoke(grant)
-            return await look(job_id)
+            return await get(job_id)
 
-        monkeypatch.setattr(engine.service, "look", revoked_meanwhile)
+        monkeypatch.setattr(engine.service, "get", revoked_meanwhile)
         async with engine.service.follow_with(token.token, token.job_id) as follower:
             assert [frame async for frame in follower.frames()] == []
     assert grant.digest == digest(token.token)
@@ -352,7 +352,7 @@ async def test_what_the_state_forbids_is_refused_and_changes_nothing(make_engine
         for wish in (engine.service.resume, engine.service.retry):
             with pytest.raises(IllegalTransitionError):
                 await wish(job_id)
-        assert (await engine.service.look(job_id)).state.seq == 1
+        assert (await engine.service.get(job_id)).state.seq == 1
 
 
 async def test_a_canceled_job_tells_its_owner_what_is_kept(make_engine: MakeEngine) -> None:

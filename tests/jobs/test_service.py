@@ -66,7 +66,7 @@ async def test_a_job_that_expired_meanwhile_is_like_no_job_at_all(make_engine: M
     async with make_engine(nothing, running=False) as engine:
         job_id = await engine.submit()
         await engine.store.sweep(POLICY, engine.clock.now() + 10**12)
-        for asking in (engine.service.look(job_id), engine.service.cancel(job_id)):
+        for asking in (engine.service.get(job_id), engine.service.cancel(job_id)):
             with pytest.raises(ShelfwireError) as refused:
                 await asking
             assert refused.value.code is Code.UNAUTHORIZED

@@ -45,13 +45,13 @@ async def test_a_job_without_an_item_for_so_long_is_stalled_until_the_next_one(m
             began = engine.clock.monotonic()
             assert state.user_message == "No progress for some seconds. Still trying…"
             assert (state.status, state.processed, state.eta_seconds) == (Status.RUNNING, 0, None)
-            assert (await engine.service.standing()).stalled == 1
+            assert (await engine.service.stats()).stalled == 1
             go_on.put_nowait(None)
             async for after in told:
                 if after.processed:
                     break
             assert (after.stalled, after.user_message, after.seq) == (False, None, state.seq + 1)
-            assert (await engine.service.standing()).stalled == 0
+            assert (await engine.service.stats()).stalled == 0
             async for again in told:
                 if again.stalled:
                     break
@@ -130,7 +130,7 @@ async def test_a_stalled_job_can_be_canceled_and_paused_and_is_not_stalled_then(
 
 def test_what_a_person_is_told_changes_by_the_minute_and_later_by_the_hour() -> None:
     silence = StallDetector(0.0, 45)
-    looks = {second: silence.look(float(second), 0) for second in range(4 * 3600)}
+    looks = {second: silence.check(float(second), 0) for second in range(4 * 3600)}
     told = {second: text for second, text in looks.items() if text is not None}
     assert list(told)[:4] == [45, 60, 120, 180]
     assert told[45] == "No progress for some seconds. Still trying…"
@@ -148,5 +148,5 @@ def test_it_speaks_only_after_so_long_a_silence(steps: list[tuple[float, bool]])
         now += seconds
         if moved:
             moves, since = moves + 1, now
-        text = silence.look(now, moves)
+        text = silence.check(now, moves)
         assert text is None or now - since >= 20

@@ -15,14 +15,14 @@ from shelfwire.protocol.job import JobState, Status
 from shelfwire.stores.migrations import upgrade
 from shelfwire.stores.schema import metadata
 from shelfwire.stores.sqlite.store import DATABASE_NAME, DataFolderBusyError, SqliteStore
-from shelfwire.testing import NOW, POLICY, StoreContract, add_job, claim, conclude, ending
+from shelfwire.testing import NOW, POLICY, StoreContract, add_job, claim, encode_terminal, ending
 
 Open = Callable[[], AbstractAsyncContextManager[JobStore]]
 
 
 @pytest.fixture
 def make_store(tmp_path: Path) -> Open:
-    return lambda: SqliteStore(tmp_path / "data", conclude=conclude, inline_limit=10_000)
+    return lambda: SqliteStore(tmp_path / "data", encode_terminal=encode_terminal, inline_limit=10_000)
 
 
 class TestSqliteStore(StoreContract):
@@ -92,7 +92,7 @@ async def test_a_file_that_is_no_database_is_refused_and_the_folder_let_go(tmp_p
 async def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ShelfwireError, match=str(tmp_path / "file")):
-        await SqliteStore(tmp_path / "file" / "data", conclude=conclude, inline_limit=1).__aenter__()
+        await SqliteStore(tmp_path / "file" / "data", encode_terminal=encode_terminal, inline_limit=1).__aenter__()
 
 
 async def test_a_commit_the_disk_cannot_take_changes_nothing_and_says_so(tmp_path: Path, make_store: Open) -> None:
@@ -118,7 +118,7 @@ async def test_the_head_of_a_long_log_stays_within_the_inline_limit(tmp_path: Pa
         heads.append(sum(len(bytes(item.body)) for item in head))
         return "{}"
 
-    async with SqliteStore(tmp_path / "data", conclude=counting, inline_limit=1000) as store:
+    async with SqliteStore(tmp_path / "data", encode_terminal=counting, inline_limit=1000) as store:
         await add_job(store)
         await claim(store)
         await store.commit([ending(list(range(500)))], POLICY, NOW)

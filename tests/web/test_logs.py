@@ -77,7 +77,7 @@ async def test_no_token_key_query_or_book_is_in_the_log_whatever_is_asked(server
         await http.get(f"/nowhere?token={token}")
         await http.post("/api/import/csv-gemini", headers={"X-API-Key": "a-key-of-nobody"}, content=b"x")
         exploding = await create(http, b"Title\nExplode\n")
-        await line(server, event="attempt broke off", job=exploding["jobId"])
+        await line(server, event="attempt failed", job=exploding["jobId"])
     await raw(
         server, f"GET /api/jobs/x?token={token} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\nX\r\n\r\n"
     )
@@ -120,7 +120,7 @@ async def test_every_line_of_a_jobs_life_names_the_job_and_its_attempt(server: S
     assert [(found["event"], found["attempt"]) for found in life] == [
         ("job created", "0"),
         ("job claimed", "1"),
-        ("attempt broke off", "1"),
+        ("attempt failed", "1"),
         ("attempt over", "1"),
         ("control requested", "1"),
     ]

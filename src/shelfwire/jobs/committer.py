@@ -1,4 +1,4 @@
-"""Commit, then tell: one transaction a tick gathers what the jobs changed; only then do followers hear of it."""
+"""Commit, then publish: one transaction a tick writes the changes of all jobs; only then are followers notified."""
 
 import asyncio
 import traceback
@@ -18,28 +18,28 @@ from shelfwire.protocol.messages import Metadata
 from shelfwire.protocol.worker_transitions import ProgressDelta
 
 MAX_JOBS: Final = 50
-"""So many jobs share a commit, which all their followers wait for; the others' commit follows at once."""
+"""The most jobs that share a commit, which all their followers wait for; the others' commit follows at once."""
 MAX_ENDINGS: Final = 16
-"""So many of them may end: an ending reads the head of its log."""
+"""The most of them that may end in one commit: each ending reads the head of its log."""
 RETRY_SECONDS: Final = 1.0
-"""How long to wait after a commit that the store could not take."""
+"""Pause before a failed commit is tried again."""
 
 log = structlog.get_logger(__name__)
 
 
 class Draft:
-    """What one attempt has not committed yet. Only memory: the pipeline writes here, the committer takes it away.
+    """The uncommitted changes of one attempt, in memory: the pipeline adds to them, the committer takes them.
 
     Attributes:
         state: the row as of the last commit.
-        lost: whether the attempt has lost its job; nothing is taken from it any more.
-        halted: whether the pipeline was told to stop: the job is lost, its cancel or pause was asked for, or the worker
-            leaves.
+        lost: whether the attempt has lost its job, so that nothing of it is committed any more.
+        halted: whether the pipeline was stopped: the job is lost, a cancel or pause was requested, or the worker shuts
+            down.
         stop: interrupts the pipeline.
         settled: set when the ending is committed, or the job is lost.
-        room: set while fewer outcomes wait than `Job.pending` allows.
+        below_limit: set while fewer outcomes are uncommitted than `Job.pending` allows.
         items: the encoded items recorded since the last commit began.
-        in_flight: how many are in the commit that is under way.
+        in_flight: number of items in the commit under way.
         moves: how many items were recorded so far, or reported.
     """
 
@@ -48,12 +48,12 @@ class Draft:
         self.stop: Callable[[], object] = bool
         self.lost = False
         self.halted = False
-        self.settled = asyncio.Event()
-        self.room = asyncio.Event()
-        self.room.set()
+        self.finished = asyncio.Event()
+        self.below_limit = asyncio.Event()
+        self.below_limit.set()
         self.items: list[msgspec.Raw] = []
         self.in_flight = 0
-        self.moves = 0
+        self.activity = 0
         self.stalled: str | None = None
         self.succeeded = 0
         self.failed = 0
@@ -69,17 +69,17 @@ class Draft:
         self._eta = Eta()
 
     def halt(self) -> None:
-        """Tell the pipeline to stop; how the attempt ends then is decided on the row as it is stored by that time."""
+        """Stop the pipeline; how the attempt ends is then decided by the row as it is stored at that time."""
         self.halted = True
         self.stop()
 
     @property
     def uncommitted(self) -> int:
-        """Outcomes that would be lost if the process died now."""
+        """Number of outcomes that would be lost if the process died now."""
         return len(self.items) + self.in_flight
 
     def take(self, now: float) -> Change:
-        """Take what there is for a commit; the caller puts it back if the commit fails.
+        """Take the changes for a commit; the caller puts them back if the commit fails.
 
         Args:
             now: monotonic seconds, for the rate.
@@ -90,7 +90,7 @@ class Draft:
             job_id=self.state.id,
             attempt=self.state.attempt,
             created_at=self.state.created_at,
-            step=ProgressDelta(
+            delta=ProgressDelta(
                 total=self.total,
                 metadata=self.metadata,
                 succeeded=self.succeeded,
@@ -114,33 +114,33 @@ class Draft:
         return change
 
     def put_back(self, change: Change) -> None:
-        """Undo `take`: nothing recorded in the meantime is lost either."""
+        """Undo `take`, keeping what was recorded in the meantime."""
         self.in_flight = 0
         self.items = [*change.items, *self.items]
-        self.succeeded += change.step.succeeded
-        self.failed += change.step.failed
-        self.reported = max(self.reported, change.step.reported)
-        self.total = change.step.total if self.total is None else self.total
-        self.metadata = self.metadata or change.step.metadata
-        self.user_message = self.user_message or change.step.user_message
-        self.stalled = self.stalled or change.step.stalled
-        self.shown = self.shown or change.step.shown
+        self.succeeded += change.delta.succeeded
+        self.failed += change.delta.failed
+        self.reported = max(self.reported, change.delta.reported)
+        self.total = change.delta.total if self.total is None else self.total
+        self.metadata = self.metadata or change.delta.metadata
+        self.user_message = self.user_message or change.delta.user_message
+        self.stalled = self.stalled or change.delta.stalled
+        self.shown = self.shown or change.delta.shown
 
 
 class Committer:
-    """Writes what is drafted in one transaction a tick, or several in a row where many jobs run.
+    """Writes the drafts in one transaction a tick, or in several in a row where many jobs run.
 
     Args:
-        store: where to.
-        publish: hears of the new rows after each commit.
-        policy: handed to the store.
-        clock: the time.
+        store: where they are written.
+        publish: receives the new rows after each commit.
+        policy: passed to the store.
+        clock: source of the time.
         interval: seconds from one commit to the next; the first change after a quiet time is committed at once, and
             so are the start and the end of a job.
-        meter: hears of commits and of what they held.
+        telemetry: is notified of commits and of the items in them.
 
     Attributes:
-        commits: transactions made so far.
+        commits: number of transactions so far.
     """
 
     def __init__(
@@ -150,14 +150,14 @@ class Committer:
         policy: Policy,
         clock: Clock,
         interval: float,
-        meter: Telemetry | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self._store = store
         self._publish = publish
         self._policy = policy
         self._clock = clock
         self._interval = interval
-        self._meter = meter or NoTelemetry()
+        self._telemetry = telemetry or NoTelemetry()
         self._dirty: dict[Draft, None] = {}
         self._news = asyncio.Event()
         self._urgent = asyncio.Event()
@@ -165,21 +165,21 @@ class Committer:
         self.commits = 0
 
     def mark(self, draft: Draft, *, urgent: bool = False) -> None:
-        """The draft has changed; `urgent` does not wait for the tick."""
+        """Schedule a changed draft for the next commit; `urgent` does not wait for the tick."""
         self._dirty[draft] = None
         self._news.set()
         if urgent:
             self._urgent.set()
 
-    async def settle(self, draft: Draft, closing: Transition) -> JobState | None:
+    async def finish(self, draft: Draft, closing: Transition) -> JobState | None:
         """Commit the attempt's ending with everything before it; return the final row, or None if the job was lost."""
         draft.closing = closing
         self.mark(draft, urgent=True)
-        await draft.settled.wait()
+        await draft.finished.wait()
         return None if draft.lost else draft.state
 
     async def run(self) -> None:
-        """Commit until cancelled. A store that cannot be written is tried again; meanwhile nobody is told anything."""
+        """Commit until cancelled. While the store cannot be written, commits are retried and nothing is published."""
         last = self._clock.monotonic() - self._interval
         while True:
             await self._news.wait()
@@ -187,21 +187,21 @@ class Committer:
             if due > 0:
                 await self._clock.wait(self._urgent, due)
             failed = await self._try_commit()
-            # From the end of one commit, so that a busy server tells less often instead of doing nothing else.
+            # From the end of one commit, so that a busy server commits less often instead of doing nothing else.
             last = self._clock.monotonic()
             if failed:
                 await self._clock.wait(asyncio.Event(), RETRY_SECONDS)
 
     def _next(self) -> list[Draft]:
-        """Take the drafts of the next commit, and leave the surplus to the one after it, which does not wait."""
+        """Take the drafts of the next commit; the surplus is left to another one, which follows at once."""
         drafts: list[Draft] = []
         endings = 0
-        for draft in [draft for draft in self._dirty if not draft.settled.is_set()]:
+        for draft in [draft for draft in self._dirty if not draft.finished.is_set()]:
             if len(drafts) < MAX_JOBS and (draft.closing is None or endings < MAX_ENDINGS):
                 endings += draft.closing is not None
                 drafts.append(draft)
         taken = set(drafts)
-        self._dirty = {draft: None for draft in self._dirty if draft not in taken and not draft.settled.is_set()}
+        self._dirty = {draft: None for draft in self._dirty if draft not in taken and not draft.finished.is_set()}
         if self._dirty:
             self._news.set()
             self._urgent.set()
@@ -211,9 +211,9 @@ class Committer:
         try:
             await self.commit()
         except ShelfwireError as error:
-            # The first is what somebody must see, even in a terminal that is kept quiet; the others repeat it.
-            tell = log.warning if self._is_failing else log.error
-            tell("commit failed, trying again", code=error.code, reason=error.message)
+            # Only the first is an error, which quiet terminals show too; the others repeat it.
+            report = log.warning if self._is_failing else log.error
+            report("commit failed, trying again", code=error.code, reason=error.message)
             self._is_failing = True
             return True
         if self._is_failing:
@@ -222,7 +222,7 @@ class Committer:
         return False
 
     async def commit(self) -> None:
-        """Make one transaction of what is drafted, then tell.
+        """Write the drafts in one transaction, then publish the new rows.
 
         Raises:
             ShelfwireError: the store could not be written; the drafts are as before.
@@ -246,9 +246,9 @@ class Committer:
             if len(taken) > 1:
                 await self._write_apart(taken)
                 return
-            # Nobody foresaw that this cannot be stored. Its attempt ends as one that was overtaken: nothing more is
-            # taken from it, and once its lease is over the job is tried again, which is bounded.
-            # Formatted here: whoever mounts us may have a log that shows the values of all variables.
+            # A bug: this cannot be stored. The attempt ends as if it had lost its lease; when the lease has expired the
+            # job is tried again, which is bounded by the error limit.
+            # Formatted here: the log of a host application may show the values of all local variables.
             trace = "".join(traceback.format_exception(error))
             log.error("a job cannot be committed; its attempt is given up", job=taken[0][1].job_id, exception=trace)  # noqa: TRY400
             answers = [None]
@@ -256,15 +256,15 @@ class Committer:
             self._put_back(taken)
             raise
         self.commits += 1
-        self._meter.committed(self._clock.monotonic() - began)
+        self._telemetry.committed(self._clock.monotonic() - began)
         for (draft, change), answer in zip(taken, answers, strict=True):
             if answer is not None:
-                self._meter.recorded(answer.state.pipeline, change.step.succeeded, change.step.failed)
-            _settle(draft, change, answer)
+                self._telemetry.recorded(answer.state.pipeline, change.delta.succeeded, change.delta.failed)
+            _confirm(draft, change, answer)
         self._publish([answer for answer in answers if answer is not None])
 
     async def _write_apart(self, taken: Sequence[tuple[Draft, Change]]) -> None:
-        """Write each alone: one of them breaks the commit that they share, and the others must not suffer for it."""
+        """Write each change alone, so that the one which breaks the shared commit fails alone."""
         failure = None
         for pair in taken:
             try:
@@ -280,17 +280,17 @@ class Committer:
             self.mark(draft)
 
 
-def _settle(draft: Draft, change: Change, answer: Committed | None) -> None:
+def _confirm(draft: Draft, change: Change, answer: Committed | None) -> None:
     was_stopping = _stopping(draft.state)
     draft.lost = answer is None
     draft.in_flight = 0
     if answer is not None:
         draft.state = answer.state
     if draft.lost or change.closing is not None:
-        draft.settled.set()
+        draft.finished.set()
     if draft.lost or (_stopping(draft.state) and not was_stopping):
         draft.halt()
-    draft.room.set()
+    draft.below_limit.set()
 
 
 def _stopping(state: JobState) -> bool:

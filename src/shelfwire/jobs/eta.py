@@ -1,4 +1,4 @@
-"""How long a job has left.
+"""Estimated time to completion.
 
 The rate is the slope between two moments at which items were recorded: the newest one, and the newest of those that
 are both `WINDOW_SECONDS` and `MIN_MOMENTS` - 1 moments older, or else the first one of this attempt. It is the moving
@@ -34,7 +34,7 @@ class Eta:
 
         Args:
             now: monotonic seconds.
-            processed: items done so far, those of earlier attempts included; the first call tells where this one began.
+            processed: items done so far, those of earlier attempts included, which alone the first call gives.
             total: items in all, if known.
         """
         if self._before is not None and processed > self._before:

@@ -1,4 +1,4 @@
-"""Followers by job: each committed state is encoded once, and every follower takes what is due to it."""
+"""Followers by job: each committed state is encoded once, and every follower takes the messages due to it."""
 
 import asyncio
 from collections import Counter
@@ -16,14 +16,14 @@ from shelfwire.protocol.messages import encode
 
 
 class Frame:
-    """One encoded message, shared by all followers that are told it.
+    """One encoded message, shared by all followers that receive it.
 
     Attributes:
         due: which message this is; nothing follows `Due.ENDING`.
         text: the message.
         size: bytes of the text.
         state: the state it shows.
-        wire: what a shell made of the text for the first follower, kept for the next.
+        wire: the transport's framing of the text, made for the first follower and reused for the next.
     """
 
     __slots__ = ("due", "size", "state", "text", "wire")
@@ -37,19 +37,19 @@ class Frame:
 
 
 class Sink(Protocol):
-    """A follower's connection, where it can be written to without waiting."""
+    """A follower's connection that can be written to without waiting."""
 
     def ready(self) -> bool:
         """Whether a frame written now goes out now."""
         ...
 
     def write(self, frame: Frame) -> None:
-        """Send a frame; the caller has asked `ready`."""
+        """Send a frame; the caller has checked `ready`."""
         ...
 
 
 class Channel:
-    """The newest committed state of one followed job, its messages, and who waits for them."""
+    """The newest committed state of one followed job, its messages and its followers."""
 
     def __init__(self) -> None:
         self.newest: Committed | None = None
@@ -57,16 +57,16 @@ class Channel:
         self._frames: dict[Due, Frame] = {}
 
     def offer(self, committed: Committed) -> None:
-        """Take a state that is newer than what is here, and wake the followers."""
+        """Take a state if it is newer than the present one, and notify the followers."""
         if self.newest is not None and committed.state.seq <= self.newest.state.seq:
             return
         self.newest = committed
         self._frames.clear()
         for follower in self.followers:
-            follower.tell(committed)
+            follower.notify(committed)
 
     def frame(self, due: Due, newest: Committed) -> Frame:
-        """Return the message of the newest state, encoded the first time it is asked for."""
+        """Return a message of the newest state, encoded on first use."""
         frame = self._frames.get(due)
         if frame is None:
             frame = self._frames[due] = Frame(due, _encode(due, newest), newest.state)
@@ -74,24 +74,24 @@ class Channel:
 
 
 class Dismissal(Enum):
-    """Why a follower is told nothing more, although the job has not ended."""
+    """Why a follower receives nothing more although the job has not ended."""
 
     REVOKED = auto()
     LEAVING = auto()
 
 
 class Follower:
-    """One follower's place in a channel. It holds no messages: a slow one is simply told less often.
+    """One follower's position in a channel. It queues no messages: a slow one receives fewer, newer ones.
 
     Attributes:
-        digest: of the token that let it in; empty for one of our own.
-        dismissal: why nothing more is told to it; None while it may stay.
-        news: set when there may be something to tell.
-        sink: where progress may be written at once, without waking the task that iterates over `frames`; that task is
-            still what tells everything else, and whatever the sink is not ready for.
-        sent_frames: how many frames it was handed.
-        sent_bytes: the size of these.
-        transport: what it is told through, for who counts followers.
+        digest: of the token that authorized it; empty for one inside the process.
+        dismissal: why it receives nothing more; None while it is attached.
+        news: set when messages may be due.
+        sink: where progress may be written at once, without waking the task that iterates over `frames`; that task
+            still sends everything else, and whatever the sink is not ready for.
+        sent_frames: number of frames handed over.
+        sent_bytes: their size.
+        transport: the name of its transport, for the statistics.
     """
 
     def __init__(self, channel: Channel, after: int, digest: bytes) -> None:
@@ -112,7 +112,7 @@ class Follower:
     def newest(self) -> Committed:
         """The job as it is committed now."""
         newest = self._channel.newest
-        assert newest is not None  # noqa: S101 - who attaches a follower hands it the job's row first
+        assert newest is not None  # noqa: S101 - whoever attaches a follower offers the job's row first
         return newest
 
     @property
@@ -121,8 +121,8 @@ class Follower:
         newest = self._channel.newest
         return newest.state.pipeline if newest else ""
 
-    def tell(self, newest: Committed) -> None:
-        """There is something new: write it if that can be done at once, or wake who iterates."""
+    def notify(self, newest: Committed) -> None:
+        """Write a new state to the sink if it is ready, else wake the task that iterates over `frames`."""
         if self.dismissal is not None:
             return
         sink = self.sink
@@ -136,23 +136,23 @@ class Follower:
             self.news.set()
 
     def sync(self) -> None:
-        """Answer a `sync_request`: tell the state now, even if it was told."""
+        """Answer a `sync_request`: send the state now, even if it was sent before."""
         self._sync = True
         self.news.set()
 
-    def dismiss(self, why: Dismissal) -> None:
-        """Tell it nothing more."""
-        self.dismissal = self.dismissal or why
+    def dismiss(self, reason: Dismissal) -> None:
+        """Send it nothing more."""
+        self.dismissal = self.dismissal or reason
         self.news.set()
 
     async def frames(self) -> AsyncIterator[Frame]:
-        """Yield what is due, in order, until the ending or a dismissal; waits while there is nothing."""
+        """Yield the frames as they become due, in order, until the ending or a dismissal."""
         async for frames in self.batches():
             for frame in frames:
                 yield frame
 
     async def batches(self) -> AsyncIterator[list[Frame]]:
-        """Yield the same, each time all that is due now."""
+        """Yield lists of frames, each time all that are due, until the ending or a dismissal."""
         while not self._feed.over:
             self._idle = True
             await self.news.wait()
@@ -166,7 +166,7 @@ class Follower:
             yield frames
 
     def due(self) -> list[Frame]:
-        """Take what is due now."""
+        """Take the frames that are due now."""
         newest = self.newest
         sync, self._sync = self._sync, False
         if not sync:
@@ -180,31 +180,31 @@ class Follower:
 
 
 class Hub:
-    """Tells the followers in this process of what was committed. It keeps nothing of jobs that nobody follows.
+    """Publishes committed rows to the followers in this process. It keeps nothing of jobs without followers.
 
     Args:
-        meter: hears of jobs that ended.
+        telemetry: is notified of ended jobs.
     """
 
-    def __init__(self, meter: Telemetry | None = None) -> None:
+    def __init__(self, telemetry: Telemetry | None = None) -> None:
         self._channels: dict[str, Channel] = {}
         self._erased: set[Channel] = set()
         self._leaving = False
-        self._meter = meter or NoTelemetry()
-        self._told_bytes = 0
+        self._telemetry = telemetry or NoTelemetry()
+        self._departed_bytes = 0
 
     @property
     def followers(self) -> int:
-        """How many are attached."""
+        """Number of attached followers."""
         return sum(1 for _ in self._attached())
 
     @property
     def sent_bytes(self) -> int:
-        """The size of all messages that followers were told, those that have left included."""
-        return self._told_bytes + sum(follower.sent_bytes for follower in self._attached())
+        """Size of all messages sent to followers, those that have left included."""
+        return self._departed_bytes + sum(follower.sent_bytes for follower in self._attached())
 
     def transports(self) -> Counter[str]:
-        """Count the attached followers by what they are told through."""
+        """Count the attached followers by transport."""
         return Counter(follower.transport for follower in self._attached())
 
     def _attached(self) -> Iterator[Follower]:
@@ -212,29 +212,29 @@ class Hub:
             yield from channel.followers
 
     def publish(self, committed: Iterable[Committed]) -> None:
-        """Tell of rows that are durable now; the caller has committed them."""
+        """Notify the followers of rows that are durable; the caller has committed them."""
         for one in committed:
             if one.state.ended:
-                self._meter.ended(one.state)
+                self._telemetry.ended(one.state)
             channel = self._channels.get(one.state.id)
             if channel is not None:
                 channel.offer(one)
 
     def erased(self, job_id: str) -> None:
-        """A job is gone, and its ending published: whoever follows this id from now on means another job."""
+        """Detach the channel of an erased job, its ending published: the id may be given to another job."""
         channel = self._channels.pop(job_id, None)
         if channel is not None:
             self._erased.add(channel)
 
     def revoke(self, job_id: str, digest: bytes) -> None:
-        """Let go of the followers of a job that a token let in, which is worth nothing any more."""
+        """Dismiss the followers of a job that were authorized by a token, now revoked."""
         channel = self._channels.get(job_id)
         for follower in channel.followers if channel is not None else ():
             if follower.digest == digest:
                 follower.dismiss(Dismissal.REVOKED)
 
     def dismiss_all(self) -> None:
-        """Let go of all followers, and take no more: the server leaves."""
+        """Dismiss all followers and admit no more, because the server shuts down."""
         self._leaving = True
         for follower in self._attached():
             follower.dismiss(Dismissal.LEAVING)
@@ -243,13 +243,13 @@ class Hub:
     def follow(
         self, job_id: str, after: int = 0, digest: bytes = b""
     ) -> Iterator[tuple[Follower, Callable[[Committed], None]]]:
-        """Attach a follower; from now on it misses nothing.
+        """Attach a follower, which receives every commit from now on.
 
-        The caller then reads the job's row and hands it to the second value, before it asks for frames: read before
-        attaching, a commit in between would be lost.
+        The caller then reads the job's row and passes it to the second value before it takes frames: with a row that
+        was read before attaching, a commit in between would be lost.
 
         Raises:
-            ShelfwireError: `E_OVERLOADED`: the server leaves.
+            ShelfwireError: `E_OVERLOADED`: the server shuts down.
         """
         if self._leaving:
             raise ShelfwireError(Code.OVERLOADED, "The server is shutting down. Connect again in a moment")
@@ -260,7 +260,7 @@ class Hub:
             yield follower, channel.offer
         finally:
             channel.followers.discard(follower)
-            self._told_bytes += follower.sent_bytes
+            self._departed_bytes += follower.sent_bytes
             if not channel.followers:
                 self._erased.discard(channel)
                 if self._channels.get(job_id) is channel:

@@ -1,4 +1,4 @@
-"""What a pipeline sees: its input, its items, and a way to record what became of each."""
+"""A pipeline's view of its job: the input, the items, and how to record the outcome of each."""
 
 import asyncio
 import re
@@ -18,14 +18,14 @@ from shelfwire.protocol.messages import JobStarted, Message, Metadata, clip, enc
 T = TypeVar("T")
 MAX_UNCOMMITTED: Final = 5000
 MAX_ITEM_BYTES: Final = 256 * 1024
-"""Of an item's result or error as JSON. A page of results has up to a thousand of them."""
+"""Size limit of an item's result or error as JSON. A page of results has up to a thousand of them."""
 MAX_ITEM_DEPTH: Final = 64
-"""Lists and objects within one another; programs that read them need not be prepared for more."""
+"""Nesting limit of an item's lists and objects; programs that read them need not be prepared for more."""
 SLICE_SECONDS: Final = 0.002
-"""The event loop gets a turn after so long, that a PING is answered in time however many jobs compute."""
+"""The longest computation between two turns of the event loop, so that a PING is answered in time."""
 
 _encoder = msgspec.json.Encoder()
-# Texts, in which brackets mean nothing, and all that is no bracket.
+# Strings, within which brackets do not count, and all characters that are no bracket.
 _NO_MARKS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[^][{}"]+')
 
 
@@ -64,7 +64,7 @@ class Job:
 
     @property
     def metadata(self) -> Metadata:
-        """What was said of the input when the job was made."""
+        """The metadata given when the job was made."""
         return self._draft.state.metadata or Metadata()
 
     async def input(self, name: str) -> bytes:
@@ -76,22 +76,22 @@ class Job:
         return await self._store.items(self.id, after=-1, limit=max(1, len(self._recorded)))
 
     async def keep(self, name: str, data: bytes) -> None:
-        """Keep an answer that must not be asked for again, such as one that was paid for; durable once this returns.
+        """Keep data that must not be fetched again, such as a paid answer; durable once this returns.
 
         It survives crashes, goes into the job's retries, and is erased with the job.
 
         Args:
-            name: what `kept` finds it by; what was kept under the name before is replaced.
-            data: the answer.
+            name: the key for `kept`; data kept under it before are replaced.
+            data: the data.
         """
         await self._store.keep(self.id, self.attempt, name, data)
 
     async def kept(self, name: str) -> bytes | None:
-        """Return what this attempt, or one before it, has kept under a name; None if nothing was."""
+        """Return the data that this or an earlier attempt kept under a name; None if there are none."""
         return await self._store.kept(self.id, name)
 
     def show(self, title: str, *, author: str | None = None) -> None:
-        """Tell followers what is under way within an item that takes long. It records nothing.
+        """Show followers what is under way within an item that takes long. It records nothing.
 
         Args:
             title: becomes the current title, until an item is recorded or something else shown.
@@ -103,15 +103,15 @@ class Job:
         _check_texts(title, author)
         draft = self._draft
         draft.title, draft.author, draft.isbn, draft.shown = title, author, None, True
-        draft.moves += 1
+        draft.activity += 1
         self._committer.mark(draft)
 
     async def start(self, total: int, metadata: Metadata | None = None) -> None:
-        """Say how many items there are; followers hear of it at once. Call it in each attempt, before recording.
+        """Declare the number of items; followers are notified at once. Call it in each attempt, before recording.
 
         Args:
-            total: items in the whole input; in a retry, followers are told only of those that it is about.
-            metadata: what is known of the input now; a long file name is clipped.
+            total: items in the whole input; in a retry, followers see only the number of those it covers.
+            metadata: describes the input; a long file name is clipped.
 
         Raises:
             ValueError: the total or a number in `metadata` is no whole number from 0.
@@ -120,7 +120,7 @@ class Job:
             metadata = msgspec.structs.replace(metadata, file_name=clip(metadata.file_name))
         state = self._draft.state
         payload = JobStarted(total_count=total, metadata=metadata)
-        # What followers cannot be told must not get into a commit, which other jobs share.
+        # A message that cannot be encoded must not get into a commit, which other jobs share.
         encode(Message(job_id=state.id, pipeline=state.pipeline, timestamp=state.updated_at, payload=payload))
         self._draft.total = self._total = total if self._selection is None else len(self._selection)
         self._draft.metadata = metadata
@@ -159,8 +159,8 @@ class Job:
                 continue
             yield index, item
             while draft.uncommitted >= MAX_UNCOMMITTED:
-                draft.room.clear()
-                await draft.room.wait()
+                draft.below_limit.clear()
+                await draft.below_limit.wait()
 
     async def each(
         self, items: Iterable[T] | AsyncIterable[T], work: Callable[[int, T], Awaitable[None]], at_once: int
@@ -172,34 +172,33 @@ class Job:
         Args:
             items: the whole input, as for `pending`.
             work: is given an item's index and the item, and records its outcome.
-            at_once: how many items are under way at most.
+            at_once: maximum number of items under way.
         """
-        room = asyncio.Semaphore(at_once)
+        slots = asyncio.Semaphore(at_once)
         try:
             async with asyncio.TaskGroup() as group:
                 async for index, item in self.pending(items):
-                    await room.acquire()
-                    group.create_task(_awaited(work(index, item))).add_done_callback(lambda _: room.release())
+                    await slots.acquire()
+                    group.create_task(_awaited(work(index, item))).add_done_callback(lambda _: slots.release())
         except BaseExceptionGroup as errors:
-            # One reason ends an attempt; the worker knows what to do with it, not with a group.
+            # The worker decides by the one exception that ends an attempt, not by a group.
             raise errors.exceptions[0] from None
 
     def record(
         self, index: int, outcome: Any, *, title: str | None = None, author: str | None = None, isbn: str | None = None
     ) -> None:
-        """Note that an item was done. Memory only: the committer makes it durable within a tick.
+        """Record an item as done. In memory only: the committer makes it durable within a tick.
 
         Args:
             index: the item's place in the input, from 0.
-            outcome: what becomes its result; anything JSON can say in 256 KiB, no more than 64 lists or objects deep.
-            title: what a person calls the item.
+            outcome: the item's result; anything that JSON can express in 256 KiB, nested at most 64 deep.
+            title: a name for people.
             author: shown beside the title while it is the newest.
             isbn: likewise.
 
         Raises:
-            ValueError: the item is recorded already, or beyond the total that `start` was told; or the outcome is too
-                large.
-            TypeError: JSON cannot say the outcome, or the index or a text is something else.
+            ValueError: the item is recorded already, or beyond the total given to `start`; or the outcome is too large.
+            TypeError: JSON cannot express the outcome, or the index or a text is something else.
         """
         _check_texts(title, author, isbn)
         self._note(index, True, title, outcome)  # noqa: FBT003 - the order of an Item
@@ -209,18 +208,18 @@ class Job:
         draft.title, draft.author, draft.isbn = title, author, isbn
 
     def fail(self, index: int, error: ShelfwireError, *, title: str | None = None, **details: Any) -> None:
-        """Note that an item failed, and why; the job goes on.
+        """Record an item as failed, with the reason; the job goes on.
 
         Args:
             index: the item's place in the input, from 0.
             error: what happened and what to do about it.
-            title: what a person calls the item.
-            details: members to add to the item's error, such as the row it stands in; limited like an outcome.
+            title: a name for people.
+            details: members to add to the item's error, such as its row number; limited like an outcome.
 
         Raises:
-            ValueError: the item is recorded already, or beyond the total that `start` was told; or the details are too
+            ValueError: the item is recorded already, or beyond the total given to `start`; or the details are too
                 large.
-            TypeError: JSON cannot say the details, or the index or the title is something else.
+            TypeError: JSON cannot express the details, or the index or the title is something else.
         """
         _check_texts(title)
         body = {**error.to_result(), **details}
@@ -233,7 +232,7 @@ class Job:
     def update_progress(self, progress: float, status: str, keep_alive: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - the signature of deployed callers
         """Report progress by a text, without recording items. For callers from before jobs had item logs.
 
-        `"Enriching (5/10): Dune"` becomes 5 of 10 items and the title; any other text is told to the person as it is.
+        `"Enriching (5/10): Dune"` becomes 5 of 10 items and the title; any other text is shown as it is.
         Never lowers what was reported, and records no item.
 
         Args:
@@ -253,7 +252,7 @@ class Job:
         report = legacy.read(progress, status, draft.state.total if draft.total is None else draft.total)
         if (report.processed or 0) > max(draft.reported, draft.state.reported):
             draft.reported = report.processed or 0
-            draft.moves += 1
+            draft.activity += 1
         draft.total = draft.total if report.total is None else report.total
         draft.title = report.title or draft.title
         draft.user_message = report.user_message or draft.user_message
@@ -271,12 +270,12 @@ class Job:
         encoded = _encoder.encode(item)
         self._check_size(index, encoded)
         self._draft.items.append(msgspec.Raw(encoded))
-        self._draft.moves += 1
+        self._draft.activity += 1
         self._recorded.add(place)
         self._committer.mark(self._draft)
 
     def _check_size(self, index: int, encoded: bytes) -> None:
-        # Counting costs next to nothing; only what might be too deep is looked at.
+        # Counting brackets is cheap; the depth is computed only where it might be too large.
         if len(encoded) > MAX_ITEM_BYTES:
             trouble = (
                 f"is {len(encoded):,} bytes as JSON, and at most {MAX_ITEM_BYTES:,} are kept: put what is large "
@@ -289,7 +288,7 @@ class Job:
         raise ValueError(f"what is recorded of item {index} of job {self._draft.state.id} {trouble}")
 
     def _place(self, index: int) -> int | None:
-        """Where an item of the input stands in this job's log; None if this job is not about it."""
+        """The index in this job's log of an item of the input; None if the job does not cover it."""
         return index if self._places is None else self._places.get(index)
 
 
@@ -307,7 +306,7 @@ async def _awaited(work: Awaitable[None]) -> None:
 
 
 def _check_texts(*texts: str | None) -> None:
-    # A pipeline need not be type-checked, and a commit that breaks on one job's title breaks for all that share it.
+    # A pipeline need not be type-checked, and a title that breaks a commit breaks it for all jobs that share it.
     for text in texts:
         if text is not None and not isinstance(text, str):
             raise TypeError(f"a title, author or ISBN is a text or None, not {type(text).__name__}")

@@ -1,4 +1,4 @@
-"""How a job's terminal message is made of its final state and the first items of its log."""
+"""Results of jobs: their inline form in the terminal message, and how failed items are listed."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -6,15 +6,15 @@ from typing import Any
 import msgspec
 import structlog
 
-from shelfwire.jobs.store import Conclude, Item
+from shelfwire.jobs.store import EncodeTerminal, Item
 from shelfwire.protocol.feed import ending_message, inline_prefix
 from shelfwire.protocol.job import JobState
 from shelfwire.protocol.messages import MAX_INLINE_BYTES, encode
 
 Fold = Callable[[Sequence[Item]], Mapping[str, Any]]
-"""Makes the inline results of a job, without `errors`, of the first items of its log, done and failed.
+"""Makes the inline results of a job, without `errors`, from the first items of its log, done and failed.
 
-It is called within a transaction that other jobs share: it must be pure and quick.
+It is called within a transaction that other jobs share, so it must be pure and quick.
 """
 
 _encoder = msgspec.json.Encoder()
@@ -22,31 +22,31 @@ log = structlog.get_logger(__name__)
 
 
 def results_path(job_id: str) -> str:
-    """Where a job's results are, relative to the server."""
+    """The path of a job's results on the server."""
     return f"/api/jobs/{job_id}/results"
 
 
 def failure(item: Item) -> dict[str, Any]:
-    """A failed item as results list it: its place, its title and what went wrong."""
+    """A failed item as results list it: index, title and error."""
     place = {"index": item.index, "title": item.title, "sourceIndex": item.source}
     known = {name: value for name, value in place.items() if value is not None}
     return {**known, **msgspec.json.decode(item.body, type=dict[str, Any])}
 
 
 def listed(name: str) -> Fold:
-    """The `Fold` that puts what became of each done item into one list of that name."""
+    """The `Fold` that lists the results of the done items under `name`."""
     return lambda items: {name: [item.body for item in items if item.ok]}
 
 
-def concluder(inline_limit: int, folds: Mapping[str, Fold]) -> Conclude:
-    """The `Conclude` of a server that inlines up to `inline_limit` bytes of results, the first items first.
+def terminal_encoder(inline_limit: int, folds: Mapping[str, Fold]) -> EncodeTerminal:
+    """Make the function that encodes terminal messages.
 
     Args:
-        inline_limit: see there.
-        folds: how each pipeline makes its results; those of others are a list of `items`.
+        inline_limit: bytes of item bodies to inline at most, the first items first.
+        folds: by pipeline; the results of others are a list named `items`.
     """
 
-    def conclude(state: JobState, head: Sequence[Item]) -> str:
+    def encode_terminal(state: JobState, head: Sequence[Item]) -> str:
         failures = [None if item.ok else msgspec.Raw(_encoder.encode(failure(item))) for item in head]
         sizes = [len(bytes(failed or item.body)) for failed, item in zip(failures, head, strict=True)]
         fitting = inline_prefix(sizes, inline_limit)
@@ -59,18 +59,18 @@ def concluder(inline_limit: int, folds: Mapping[str, Fold]) -> Conclude:
         )
         return encode(message)
 
-    return conclude
+    return encode_terminal
 
 
 _items = listed("items")
 
 
 def _results(fold: Fold, state: JobState, head: Sequence[Item], errors: list[msgspec.Raw]) -> dict[str, Any]:
-    # What one pipeline's code gets wrong must not break a commit that other jobs share.
+    # An error in one pipeline's code must not break a commit that other jobs share.
     try:
         results = {**fold(head), "errors": errors}
         size = len(_encoder.encode(results))
-    except Exception as error:  # noqa: BLE001 - whatever it is, the plain list is still right
+    except Exception as error:  # noqa: BLE001 - whatever it is, the plain list is still correct
         log.error("the results could not be folded; they are listed as they are", job=state.id, reason=repr(error))  # noqa: TRY400
     else:
         if size <= MAX_INLINE_BYTES:

@@ -1,6 +1,6 @@
-"""What can be done with jobs, whatever protocol is spoken: make, look, follow, control, read results, hand out tokens.
+"""Operations on jobs, independent of the transport: create, read, follow, control, page results, issue tokens.
 
-It trusts its caller, who has asked `authorize` unless a method takes a token itself.
+It trusts its caller, which has called `authorize` unless a method takes a token itself.
 """
 
 import contextlib
@@ -28,12 +28,12 @@ log = structlog.get_logger(__name__)
 
 
 class Token(NamedTuple):
-    """A token, which is shown only now.
+    """A new token, whose secret is known only now.
 
     Attributes:
-        job_id: the only job it is good for.
+        job_id: the only job it is valid for.
         token: the secret.
-        scopes: what it allows there.
+        scopes: the operations it allows.
         expires_at: milliseconds since the epoch; None lasts as long as the job.
     """
 
@@ -44,12 +44,12 @@ class Token(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Some results in the order of the input.
+    """A page of results in the order of the input.
 
     Attributes:
         items: the page.
-        next: the index to ask after for the next page; None if the job has ended and this is the last.
-        total: how many match so far.
+        next: the cursor of the next page; None if the job has ended and this is the last.
+        total: number of matching items so far.
     """
 
     items: list[Item]
@@ -66,22 +66,22 @@ class Upload:
         self._parts = 0
 
     async def write(self, name: str, data: bytes) -> None:
-        """Keep the next part of the input `name`."""
+        """Store the next part of the input `name`."""
         await self._store.write_input(self.upload_id, name, self._parts, data)
         self._parts += 1
 
 
 class JobService:
-    """The engine's face to the shells.
+    """The interface of the engine to its transports.
 
     Args:
-        store: where jobs live.
-        hub: tells followers.
-        worker: hears of new jobs and of their owners' wishes without delay.
+        store: where jobs are kept.
+        hub: notifies followers.
+        worker: is notified of new jobs and control requests without delay.
         policy: lease, lifetimes and limits.
-        clock: the time.
-        random_bytes: as many bytes of a cryptographic source as asked for.
-        healthy: whether everything that runs beside the shells is alive.
+        clock: source of the time.
+        random_bytes: returns n bytes from a cryptographic source.
+        healthy: whether all background tasks are alive.
         pipelines: the pipelines that jobs can be made for, by name.
     """
 
@@ -106,7 +106,7 @@ class JobService:
         self._pipelines = pipelines
 
     def now(self) -> int:
-        """Return milliseconds since the epoch, for what callers are told."""
+        """Return milliseconds since the epoch, for answers to callers."""
         return self._clock.now()
 
     async def ready(self) -> bool:
@@ -118,8 +118,8 @@ class JobService:
         await self._store.job("")
         return self._healthy()
 
-    async def standing(self) -> Stats:
-        """Return how things stand now; without the jobs while the store cannot be read."""
+    async def stats(self) -> Stats:
+        """Return the current figures; without those of jobs while the store cannot be read."""
         now = self._clock.now()
         counts = None
         with contextlib.suppress(ShelfwireError):
@@ -134,7 +134,7 @@ class JobService:
         )
 
     def dismiss_followers(self) -> None:
-        """Let all followers go, because the server leaves; they come back to its successor."""
+        """Dismiss all followers because the server shuts down; they reconnect to its successor."""
         self._hub.dismiss_all()
 
     @asynccontextmanager
@@ -144,16 +144,16 @@ class JobService:
         try:
             yield upload
         except BaseException:
-            # What went wrong first is what the caller hears of; leftovers are swept when the store opens next.
+            # The first error is raised; leftovers are swept when the store opens next.
             with contextlib.suppress(ShelfwireError):
                 await self._store.discard_input(upload.upload_id)
             raise
 
     def check_pipeline(self, pipeline: str) -> None:
-        """See that jobs of this pipeline can be made.
+        """Check that jobs of this pipeline can be made.
 
         Raises:
-            ShelfwireError: `E_NOT_FOUND`: there is none of this name; or whatever it says itself.
+            ShelfwireError: `E_NOT_FOUND`: there is none of this name; or an error of the pipeline itself.
         """
         if pipeline not in self._pipelines:
             known = ", ".join(sorted(self._pipelines))
@@ -161,13 +161,13 @@ class JobService:
         self._pipelines[pipeline].ready()
 
     def check_request(self, pipeline: str, body: bytes) -> int | None:
-        """See that a pipeline, which `check_pipeline` has found, can make something of a body of JSON.
+        """Let a pipeline, which `check_pipeline` has found, check a body of JSON.
 
         Returns:
-            How many items there are, if the pipeline says so.
+            The number of items, if the pipeline counts them.
 
         Raises:
-            ShelfwireError: what the pipeline says of it.
+            ShelfwireError: the pipeline refuses the body.
         """
         return self._pipelines[pipeline].check_request(body)
 
@@ -180,12 +180,12 @@ class JobService:
         job_id: str | None = None,
         idempotency: Idempotency | None = None,
     ) -> Token:
-        """Make the job over an uploaded input exist, durably, and let a worker know.
+        """Create a job over an uploaded input, durably, and notify the worker.
 
         Args:
             upload: the input, complete.
-            pipeline: who runs it.
-            metadata: what is known of the input.
+            pipeline: the name of its pipeline.
+            metadata: describes the input.
             job_id: the caller's choice of a UUID.
             idempotency: recognises a repeated request, which is answered with a token for the job it has made before.
 
@@ -206,8 +206,8 @@ class JobService:
 
         Args:
             job_id: the ended one.
-            caller: what the token that is shown is worth; the new job's allows no more and lasts no longer. None for
-                a caller of our own.
+            caller: the caller's grant; the new job's token allows no more and lasts no longer. None for a caller inside
+                the process.
             idempotency: see `create`.
 
         Raises:
@@ -223,7 +223,7 @@ class JobService:
         return Token(made, token, grant.scopes, grant.expires_at)
 
     async def authorize(self, job_id: str, token: str | None, scope: Scope) -> Grant:
-        """Let a caller pass, and return what its token is worth.
+        """Return the grant of a token if it authorizes `scope` on the job; raise otherwise.
 
         Raises:
             ShelfwireError: `E_UNAUTHORIZED`, `E_TOKEN_EXPIRED` or `E_FORBIDDEN`.
@@ -237,12 +237,12 @@ class JobService:
     async def derive_token(
         self, caller: Grant, *, scopes: frozenset[Scope] | None = None, ttl: int | None = None
     ) -> Token:
-        """Hand out one more token for a job. Without `scopes` it replaces the caller's, which outlives it for a minute.
+        """Issue one more token for a job. Without `scopes` it replaces the caller's, which expires a minute later.
 
         Args:
-            caller: what the token that is shown is worth; see `authorize`.
-            scopes: what the new one shall allow.
-            ttl: milliseconds it shall last; no longer than the caller's, nor than the server allows.
+            caller: the caller's grant; see `authorize`.
+            scopes: the scopes of the new token.
+            ttl: lifetime in milliseconds; limited by the caller's token and by the server's policy.
 
         Raises:
             ShelfwireError: `E_FORBIDDEN`: more scopes than the caller has; `E_JOB_STATE`: too many tokens.
@@ -251,20 +251,20 @@ class JobService:
         limits = [limit for limit in (ttl, self._policy.token_ttl) if limit is not None]
         grant = tokens.derive(caller, tokens.digest(token), scopes=scopes, ttl=min(limits, default=None), now=now)
         replaces = caller.digest if scopes is None else None
-        if not await self._store.add_grant(grant, now, asked_with=caller.digest, replaces=replaces):
+        if not await self._store.add_grant(grant, now, authorized_by=caller.digest, replaces=replaces):
             raise ShelfwireError(Code.UNAUTHORIZED)
         return Token(grant.job_id, token, grant.scopes, grant.expires_at)
 
     async def revoke(self, grant: Grant) -> None:
-        """Make a token worthless, and let go of the followers that it let in."""
+        """Revoke a token, and dismiss the followers that it authorized."""
         await self._store.revoke(grant.digest)
         self._hub.revoke(grant.job_id, grant.digest)
 
-    async def look(self, job_id: str) -> Committed:
+    async def get(self, job_id: str) -> Committed:
         """Return a job's committed state, and its terminal message if it has ended.
 
         Raises:
-            ShelfwireError: `E_UNAUTHORIZED`: it is gone or has expired since the caller was let in.
+            ShelfwireError: `E_UNAUTHORIZED`: it was erased or has expired since the caller was authorized.
         """
         committed = await self._store.job(job_id)
         if committed is None or committed.state.expires_at <= self._clock.now():
@@ -277,13 +277,13 @@ class JobService:
 
         Args:
             job_id: the job; the caller is authorized for it.
-            after: the `seq` the follower has shown already.
+            after: the newest `seq` the follower has already.
 
         Raises:
-            ShelfwireError: as `look`.
+            ShelfwireError: as `get`.
         """
         with self._hub.follow(job_id, after) as (follower, offer):
-            offer(await self.look(job_id))
+            offer(await self.get(job_id))
             yield follower
 
     @asynccontextmanager
@@ -291,17 +291,17 @@ class JobService:
         """Attach a follower by its token; it is dismissed when the token is revoked.
 
         Raises:
-            ShelfwireError: as `authorize` for the scope `watch`, and as `look`.
+            ShelfwireError: as `authorize` for the scope `watch`, and as `get`.
         """
         job_id = tokens.canonical(job_id)
         with self._hub.follow(job_id, after, tokens.digest(token or "")) as (follower, offer):
-            # Attached first: a token that is revoked from here on lets nobody stay.
+            # Attached first, so that a revocation from here on dismisses the follower.
             await self.authorize(job_id, token, Scope.WATCH)
-            offer(await self.look(job_id))
+            offer(await self.get(job_id))
             yield follower
 
     async def wait(self, follower: Follower, after: int, seconds: float) -> Committed:
-        """Return a job's state once it is newer than `after`, has ended, `seconds` have passed or the follower may go.
+        """Return a job's state once it is newer than `after` or final, or after `seconds`, or on dismissal.
 
         Raises:
             ShelfwireError: `E_UNAUTHORIZED`: the token was revoked meanwhile.
@@ -344,19 +344,19 @@ class JobService:
         return state
 
     async def delete(self, job_id: str) -> None:
-        """End a job if it has not ended, tell its followers, and erase all that is its own. Waits for no worker."""
+        """End a job if it has not ended, notify its followers, and erase all its data. Waits for no worker."""
         now = self._clock.now()
         ended = await self._store.delete(job_id, self._policy, now)
         if ended is None:
             raise ShelfwireError(Code.UNAUTHORIZED)
         log.info("job deleted", job=job_id, attempt=ended.state.attempt, status=ended.state.status)
-        if ended.state.ended_at == now:  # else its ending was told long ago
+        if ended.state.ended_at == now:  # else its ending was published before
             self._hub.publish([ended])
             self._worker.check(job_id)
         self._hub.erased(job_id)
 
-    async def _request(self, name: str, job_id: str, wish: Transition) -> JobState:
-        committed = await self._store.request(job_id, wish, self._clock.now())
+    async def _request(self, name: str, job_id: str, transition: Transition) -> JobState:
+        committed = await self._store.request(job_id, transition, self._clock.now())
         if committed is None:
             raise ShelfwireError(Code.UNAUTHORIZED)
         log.info(
@@ -372,10 +372,10 @@ class JobService:
         Args:
             job_id: the job.
             after: the last index the caller has; -1 for none.
-            limit: items at most.
+            limit: maximum number of items.
             ok: only the done ones, or only the failed ones; None for all.
         """
-        state = (await self.look(job_id)).state
+        state = (await self.get(job_id)).state
         total = {None: state.recorded, True: state.succeeded, False: state.failed}[ok]
         if state.ended:
             items = await self._store.items(job_id, after=after, limit=limit + 1, ok=ok)

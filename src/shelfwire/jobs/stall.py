@@ -1,4 +1,4 @@
-"""When a running job counts as stalled, and what a person is told of it meanwhile."""
+"""Detects running jobs that make no progress, and words the message that their owner sees meanwhile."""
 
 from typing import Final
 
@@ -7,39 +7,39 @@ HOUR: Final = 3600
 
 
 class StallDetector:
-    """How long one attempt has recorded nothing.
+    """Measures how long one attempt has recorded nothing.
 
     Args:
-        now: monotonic seconds; the attempt begins.
-        limit: seconds after which it counts as stalled; 0 is never.
+        now: monotonic seconds at which the attempt begins.
+        limit: seconds after which it counts as stalled; 0 disables the detection.
     """
 
     def __init__(self, now: float, limit: float) -> None:
         self._limit = limit
         self._since = now
-        self._moves = 0
-        self._told: str | None = None
+        self._activity = 0
+        self._reported: str | None = None
 
-    def look(self, now: float, moves: int) -> str | None:
-        """Return what a person is to be told from now on; None where there is nothing new to tell.
+    def check(self, now: float, activity: int) -> str | None:
+        """Return the message to show from now on; None if it is unchanged or the attempt is not stalled.
 
         Args:
             now: monotonic seconds.
-            moves: how many items the attempt has recorded so far.
+            activity: number of items the attempt has recorded so far.
         """
-        if moves != self._moves:
-            self._moves, self._since, self._told = moves, now, None
+        if activity != self._activity:
+            self._activity, self._since, self._reported = activity, now, None
         if not self._limit or now - self._since < self._limit:
             return None
         text = f"No progress for {_span(int(now - self._since))}. Still trying…"
-        if text == self._told:
+        if text == self._reported:
             return None
-        self._told = text
+        self._reported = text
         return text
 
 
 def _span(seconds: int) -> str:
-    """A time as a person says it, in steps so wide that it changes once a minute at most, or once an hour."""
+    """Format a duration coarsely, so that it changes at most once a minute, and after an hour once an hour."""
     if seconds < MINUTE:
         return "some seconds"
     count, unit = (seconds // MINUTE, "minute") if seconds < HOUR else (seconds // HOUR, "hour")

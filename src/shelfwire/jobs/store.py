@@ -1,4 +1,4 @@
-"""What any store must do, with its duties.
+"""The port to the store, with the duties of every implementation.
 
 Every method is one transaction, atomic and durable before it returns; a store may put several into one commit. Times
 are milliseconds since the epoch and come from the caller. All methods raise `ShelfwireError` with
@@ -21,7 +21,7 @@ class Item(msgspec.Struct, frozen=True, array_like=True):
     Attributes:
         index: the item's place in the input, from 0.
         ok: whether it was done; else it failed.
-        title: what a person calls it.
+        title: a name for people.
         body: JSON of the outcome: the result if it was done, else `{"code", "message", "userMessage", "retryable"}`.
         source: in a retry, the item's place in the input of the first job.
     """
@@ -34,46 +34,46 @@ class Item(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """What one attempt wants committed.
+    """One attempt's changes for a commit.
 
     Attributes:
-        job_id, attempt: who asks; an attempt that does not hold the job is fenced off.
-        created_at: when its job was made, which tells it from a later one that was given the id of an erased one.
-        step: its progress.
-        items: the newly recorded items, each the JSON of an `Item`, as many as `step` counts.
-        closing: how the attempt ends, applied after `step`; None while it goes on.
+        job_id, attempt: the author of the change; an attempt that does not hold the job is fenced off.
+        created_at: when the job was made, to distinguish it from a later one with the id of an erased one.
+        delta: its progress.
+        items: the newly recorded items, each the JSON of an `Item`, as many as `delta` counts.
+        closing: how the attempt ends, applied after `delta`; None while it goes on.
     """
 
     job_id: str
     attempt: int
     created_at: int
-    step: ProgressDelta
+    delta: ProgressDelta
     items: Sequence[msgspec.Raw] = ()
     closing: Transition | None = None
 
 
-Conclude = Callable[[JobState, Sequence[Item]], str]
-"""Makes the terminal message of an ended job from its final state and the first items of its log.
+EncodeTerminal = Callable[[JobState, Sequence[Item]], str]
+"""Encodes the terminal message of an ended job from its final state and the first items of its log.
 
-A store is given one, and calls it within the transaction that ends a job; it must be pure.
+A store calls it within the transaction that ends a job; it must be pure.
 """
 
 
 class Committed(msgspec.Struct, frozen=True, kw_only=True):
-    """A job's row as it stands after a commit, with the terminal message if the job has ended."""
+    """A committed row, with the terminal message if the job has ended."""
 
     state: JobState
     terminal: str | None = None
 
 
 class Claimed(msgspec.Struct, frozen=True, kw_only=True):
-    """A job a worker has taken, if its status is `running`; else the claim has ended or paused it.
+    """The outcome of a claim: the worker holds the job if its status is `running`; else the claim ended or paused it.
 
     Attributes:
         state: the row.
         recorded: the indices of the items that are in its log already.
         selection: in a retry, which items of the input it is about, ascending; None for all.
-        terminal: its last message, if the claim has ended it.
+        terminal: the terminal message, if the claim ended the job.
     """
 
     state: JobState
@@ -83,11 +83,11 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Idempotency(msgspec.Struct, frozen=True, kw_only=True):
-    """What makes a request the repetition of an earlier one.
+    """Identifies a request, so that its repetition is recognised.
 
     Attributes:
         key: digest of the caller and the key it sent.
-        fingerprint: digest of what it asks for; the same key with another one is refused.
+        fingerprint: digest of the request; the same key with another fingerprint is refused.
     """
 
     key: bytes
@@ -95,11 +95,11 @@ class Idempotency(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Swept(msgspec.Struct, frozen=True, kw_only=True):
-    """What a sweep did.
+    """The result of a sweep.
 
     Attributes:
-        erased: how many jobs are gone.
-        endings: of those among them that had not ended before, for who still listens.
+        erased: number of erased jobs.
+        endings: the endings of those that had not ended before, for their followers.
     """
 
     erased: int
@@ -107,11 +107,11 @@ class Swept(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
-    """What there is in a store.
+    """Figures of a store.
 
     Attributes:
-        jobs: how many jobs, by pipeline and status.
-        waiting_since: since when the queued job could have been claimed that has waited for longest; None if none has.
+        jobs: number of jobs, by pipeline and status.
+        waiting_since: when the oldest waiting job became claimable; None if none waits.
     """
 
     jobs: Mapping[tuple[str, str], int]
@@ -119,10 +119,10 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobStore(Protocol):
-    """The rows, the item logs, the inputs and the tokens' digests."""
+    """Job rows, item logs, inputs and token digests."""
 
     async def write_input(self, job_id: str, name: str, part: int, data: bytes) -> None:
-        """Keep part number `part` (from 0) of an input. The job's row need not exist yet."""
+        """Store part number `part` (from 0) of an input. The job's row need not exist yet."""
         ...
 
     async def discard_input(self, job_id: str) -> None:
@@ -134,29 +134,32 @@ class JobStore(Protocol):
         ...
 
     async def keep(self, job_id: str, attempt: int, name: str, data: bytes) -> bool:
-        """Keep what an attempt must not have to ask for again; it goes into the job's retries too.
+        """Keep data that a later attempt must not fetch again, such as a paid answer; retries of the job inherit it.
 
         Args:
             job_id: the job.
-            attempt: who asks; False, and nothing kept, where it does not hold the job any more.
-            name: what it is found by; what was kept under it before is replaced.
-            data: anything.
+            attempt: the author.
+            name: the key; data kept under it before are replaced.
+            data: any bytes.
+
+        Returns:
+            False, and nothing is kept, if the attempt does not hold the job any more.
         """
         ...
 
     async def kept(self, job_id: str, name: str) -> bytes | None:
-        """Return what was kept under a name; None if nothing was."""
+        """Return the data kept under a name; None if there are none."""
         ...
 
     async def create(
         self, state: JobState, grant: Grant, *, upload_id: str | None = None, idempotency: Idempotency | None = None
     ) -> str:
-        """Make the job exist, with its first token; or give the token to the job that the same request has made.
+        """Insert a job with its first token; or give the token to the job that the same request has made before.
 
         Args:
             state: the new row.
             grant: the token.
-            upload_id: what its inputs were written under; they become the job's. None for the job's own id.
+            upload_id: the id under which its inputs were written; they become the job's. None for the job's own id.
             idempotency: recognises a repeated request; the key lives as long as the job.
 
         Returns:
@@ -171,7 +174,7 @@ class JobStore(Protocol):
     async def retry(
         self, source_id: str, job_id: str, grant: Grant, now: int, idempotency: Idempotency | None = None
     ) -> str | None:
-        """Make a new job over a copy of an ended job's input, by `protocol.control.retry` and `left_undone`.
+        """Make a new job over a copy of an ended job's input, by `owner_transitions.retry` and `left_undone`.
 
         Returns:
             As `create`; None where there is no such job.
@@ -183,22 +186,25 @@ class JobStore(Protocol):
         ...
 
     async def grant(self, digest: bytes, now: int) -> Grant | None:
-        """Return what is known of the token with this digest; None too if its job has expired, swept or not."""
+        """Return the grant of the token with this digest; None too if its job has expired, swept or not."""
         ...
 
     async def add_grant(
-        self, grant: Grant, now: int, *, asked_with: bytes | None = None, replaces: bytes | None = None
+        self, grant: Grant, now: int, *, authorized_by: bytes | None = None, replaces: bytes | None = None
     ) -> bool:
-        """Give an existing job one more token; False where there is no such job, or not the token it is asked for with.
+        """Give an existing job one more token.
 
         Args:
             grant: the token.
             now: the time; tokens of the job that have expired are erased.
-            asked_with: digest of the token it is asked for with, which may have been revoked since it was checked.
-            replaces: digest of a token that expires `protocol.grants.GRACE` from now, if not before.
+            authorized_by: digest of the token that the request was made with; it may have been revoked meanwhile.
+            replaces: digest of a token that expires `protocol.tokens.GRACE` from now, if not before.
+
+        Returns:
+            False if the job or the token `authorized_by` does not exist.
 
         Raises:
-            ShelfwireError: `E_JOB_STATE`: the job has `protocol.grants.MAX_GRANTS` tokens.
+            ShelfwireError: `E_JOB_STATE`: the job has `protocol.tokens.MAX_GRANTS` tokens.
         """
         ...
 
@@ -211,7 +217,7 @@ class JobStore(Protocol):
         ...
 
     async def claim(self, pipelines: Sequence[str], policy: Policy, now: int) -> Claimed | None:
-        """Take the job of these pipelines that has been claimable for longest, by `protocol.attempts.claim`.
+        """Take the job of these pipelines that has been claimable for longest, by `worker_transitions.claim`.
 
         Two workers never get the same attempt of a job.
         """
@@ -220,25 +226,25 @@ class JobStore(Protocol):
     async def commit(self, changes: Sequence[Change], policy: Policy, now: int) -> list[Committed | None]:
         """Write all `changes` in one transaction: items, progress, renewed leases, endings.
 
-        Each change is applied to the row as it is stored then, by `protocol.attempts.advance` and the closing's
+        Each change is applied to the row as it is stored then, by `worker_transitions.advance` and the closing
         transition. A change whose attempt does not hold its job any more, or whose job was erased and its id given to
-        another, writes nothing and answers None, without harm to the others. Answers come in the order of the changes.
+        another, writes nothing and yields None; the others are written. Results are in the order of the changes.
         """
         ...
 
-    async def request(self, job_id: str, wish: Transition, now: int) -> Committed | None:
-        """Change a row as its owner wishes, by one of `protocol.control`; None where there is no such job.
+    async def request(self, job_id: str, transition: Transition, now: int) -> Committed | None:
+        """Apply one of `owner_transitions` to a row; None where there is no such job.
 
         Raises:
-            IllegalTransitionError: the wish is not possible in the job's state.
+            IllegalTransitionError: the job's state does not allow it.
         """
         ...
 
     async def delete(self, job_id: str, policy: Policy, now: int) -> Committed | None:
-        """End a job by `protocol.control.delete` and erase all that is its own; None where there is no such job.
+        """End a job by `owner_transitions.delete` and erase all its data.
 
         Returns:
-            The ending, for those who still listen.
+            The ending, for the job's followers; None where there is no such job.
         """
         ...
 
@@ -248,15 +254,15 @@ class JobStore(Protocol):
         Args:
             job_id: the job.
             after: the last index the caller has; -1 for none.
-            limit: how many at most.
+            limit: maximum number of items.
             ok: only the done ones, or only the failed ones; None for all.
         """
         ...
 
     async def sweep(self, policy: Policy, now: int) -> Swept:
-        """Erase every job that has expired, with its input, items and tokens; end it by `protocol.control.expire`."""
+        """Erase every job that has expired, with its input, items and tokens; end it by `owner_transitions.expire`."""
         ...
 
     async def counts(self, now: int) -> Counts:
-        """Count the jobs, for who watches the server; cheap enough to be asked every few seconds."""
+        """Count the jobs, for monitoring; cheap enough to be called every few seconds."""
         ...

@@ -1,4 +1,4 @@
-"""What the engine tells whoever measures it. It knows no metrics library, and by default nobody listens."""
+"""The events and figures that the engine reports for monitoring, independent of any metrics library."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -9,14 +9,14 @@ from shelfwire.protocol.job import JobState
 
 
 class Telemetry(Protocol):
-    """Hears of what happens, as it happens; must return at once and never raise."""
+    """Receives events as they happen; every method must return at once and never raise."""
 
     def committed(self, seconds: float) -> None:
-        """A transaction with what the jobs recorded was made, in so many seconds."""
+        """A transaction with the jobs' progress was committed; it took `seconds`."""
         ...
 
     def recorded(self, pipeline: str, succeeded: int, failed: int) -> None:
-        """So many items of a job of this pipeline were committed."""
+        """Items of a job of this pipeline were committed."""
         ...
 
     def ended(self, state: JobState) -> None:
@@ -24,12 +24,12 @@ class Telemetry(Protocol):
         ...
 
     def answered(self, code: str | None, received: int) -> None:
-        """A request was answered: with this error, if with one; so many bytes of its body were read."""
+        """A request was answered, with the error `code` if any; `received` bytes of its body were read."""
         ...
 
 
 class NoTelemetry:
-    """Listens to nothing."""
+    """Ignores every event."""
 
     def committed(self, seconds: float) -> None:
         """See `Telemetry.committed`."""
@@ -45,13 +45,13 @@ class NoTelemetry:
 
 
 class Stats(msgspec.Struct, frozen=True, kw_only=True):
-    """How things stand now.
+    """The engine's current figures.
 
     Attributes:
-        jobs: how many there are, by pipeline and status; None while the store cannot be read.
-        queue_age: seconds that the job has waited which could have been claimed first; 0 where none waits.
-        followers: how many are attached to this node, by transport.
-        sent_bytes: the size of all messages that followers of this node were told.
+        jobs: number of jobs by pipeline and status; None while the store cannot be read.
+        queue_age: seconds since the oldest waiting job became claimable; 0 where none waits.
+        followers: followers attached to this node, by transport.
+        sent_bytes: size of all messages sent to followers of this node.
         stalled: jobs on this node that have recorded nothing for too long.
     """
 

@@ -20,7 +20,7 @@ from shelfwire.protocol.job import Policy, Status, Transition
 from shelfwire.protocol.messages import error_of
 
 POLL_SECONDS: Final = 1.0
-"""How often to look for jobs whose time has come, and that nobody announced."""
+"""How often to look for claimable jobs of which no notification came."""
 
 log = structlog.get_logger(__name__)
 
@@ -30,13 +30,13 @@ class Worker:
 
     Args:
         store: where jobs are claimed.
-        committer: makes what they record durable.
-        publish: hears of jobs that were claimed.
+        committer: makes their progress durable.
+        publish: receives the rows of claimed jobs.
         pipelines: by name; jobs of other pipelines are left alone.
         policy: lease and limits.
-        clock: the time.
+        clock: source of the time.
         random: gives fractions in [0, 1), for the backoff.
-        slots: jobs at once.
+        slots: maximum number of jobs at once.
     """
 
     def __init__(
@@ -60,44 +60,44 @@ class Worker:
         self._slots = slots
         self._news = asyncio.Event()
         self._runs: dict[asyncio.Task[None], Draft] = {}
-        self._silences: dict[Draft, StallDetector] = {}
+        self._stall_detectors: dict[Draft, StallDetector] = {}
 
     @property
     def stalled(self) -> int:
-        """How many of the jobs that run here have recorded nothing for too long."""
+        """Number of jobs running here that have recorded nothing for too long."""
         return sum(draft.state.stalled for draft in self._runs.values())
 
     def wake(self) -> None:
-        """There is a new job to claim."""
+        """Look for a claimable job at once, because one was added."""
         self._news.set()
 
     def check(self, job_id: str) -> None:
-        """Look at once what was asked of this job, if it runs here, and not only at the next renewal."""
+        """Apply a control request for this job at once if it runs here, not only at the next lease renewal."""
         for draft in self._runs.values():
             if draft.state.id == job_id:
                 self._committer.mark(draft, urgent=True)
 
     async def run(self) -> None:
-        """Claim and run jobs until cancelled; the caller then waits for `leave`."""
+        """Claim and run jobs until cancelled; the caller then waits for `shut_down`."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._renew())
             while True:
                 self._news.clear()
-                if len(self._runs) >= self._slots or not await self._take_one():
+                if len(self._runs) >= self._slots or not await self._claim_one():
                     await self._clock.wait(self._news, POLL_SECONDS)
 
-    async def leave(self, grace: float) -> None:
-        """Hand all running jobs back, once `run` was cancelled; waits up to `grace` seconds for them to let go."""
+    async def shut_down(self, grace: float) -> None:
+        """Release all running jobs after `run` was cancelled; waits up to `grace` seconds for them to stop."""
         for draft in self._runs.values():
             draft.halt()
         if self._runs:
             _, late = await asyncio.wait(self._runs, timeout=grace)
             for task in late:
                 state = self._runs[task].state
-                log.warning("a job did not let go in time; its lease will end", job=state.id, attempt=state.attempt)
+                log.warning("a job did not stop in time; its lease will expire", job=state.id, attempt=state.attempt)
                 task.cancel()
 
-    async def _take_one(self) -> bool:
+    async def _claim_one(self) -> bool:
         try:
             claimed = await self._store.claim(tuple(self._pipelines), self._policy, self._clock.now())
         except ShelfwireError as error:
@@ -111,17 +111,17 @@ class Worker:
         draft = Draft(claimed.state)
         task = asyncio.create_task(self._attempt(claimed, draft))
         self._runs[task] = draft
-        self._silences[draft] = StallDetector(self._clock.monotonic(), self._policy.stall_after / 1000)
+        self._stall_detectors[draft] = StallDetector(self._clock.monotonic(), self._policy.stall_after / 1000)
         task.add_done_callback(self._finished)
         return True
 
     def _finished(self, task: asyncio.Task[None]) -> None:
-        del self._silences[self._runs.pop(task)]
+        del self._stall_detectors[self._runs.pop(task)]
         self._news.set()
 
     async def _attempt(self, claimed: Claimed, draft: Draft) -> None:
         state = claimed.state
-        # For whatever else is logged by what the pipeline calls.
+        # For log lines of the pipeline and of what it calls.
         structlog.contextvars.bind_contextvars(job=state.id, attempt=state.attempt)
         bound = log.bind(job=state.id, pipeline=state.pipeline, attempt=state.attempt)
         bound.info("job claimed", recorded=state.processed)
@@ -134,7 +134,7 @@ class Worker:
         if draft.lost:
             bound.warning("job lost to another attempt")
             return
-        final = await self._committer.settle(draft, self._rehearsed(running, draft, bound))
+        final = await self._committer.finish(draft, self._validated_closing(running, draft, bound))
         if final is not None:
             bound.info("attempt over", status=final.status, succeeded=final.succeeded, failed=final.failed)
 
@@ -144,13 +144,15 @@ class Worker:
         options = msgspec.json.decode(sent, type=pipeline.options) if sent else pipeline.options()
         return await pipeline.run(Job(self._store, self._committer, draft, claimed, options))
 
-    def _rehearsed(self, running: asyncio.Task[str], draft: Draft, bound: structlog.stdlib.BoundLogger) -> Transition:
-        """Decide how the attempt ends, and try it: what cannot be stored must not break a commit that others share."""
+    def _validated_closing(
+        self, running: asyncio.Task[str], draft: Draft, bound: structlog.stdlib.BoundLogger
+    ) -> Transition:
+        """Choose the closing transition, and try it: an ending that cannot be stored must not break a shared commit."""
         try:
             closing = self._closing(running, draft, bound)
             msgspec.json.encode(closing(draft.state, self._clock.now()))
-        except Exception as error:  # noqa: BLE001 - whatever the pipeline handed over, it ends this attempt alone
-            return self._broke_off(error, draft, bound)
+        except Exception as error:  # noqa: BLE001 - whatever the pipeline returned, only this attempt ends
+            return self._after_failure(error, draft, bound)
         return closing
 
     def _closing(self, running: asyncio.Task[str], draft: Draft, bound: structlog.stdlib.BoundLogger) -> Transition:
@@ -163,12 +165,12 @@ class Worker:
         if isinstance(error, ShelfwireError) and not error.retryable:
             payload = error_of(error)
             return lambda state, now: worker_transitions.fail(state, attempt, payload, policy, now=now)
-        return self._broke_off(error, draft, bound)
+        return self._after_failure(error, draft, bound)
 
-    def _broke_off(self, error: BaseException, draft: Draft, bound: structlog.stdlib.BoundLogger) -> Transition:
+    def _after_failure(self, error: BaseException, draft: Draft, bound: structlog.stdlib.BoundLogger) -> Transition:
         attempt, policy = draft.state.attempt, self._policy
-        # Formatted here: whoever mounts us may have a log that shows the values of all variables.
-        bound.error("attempt broke off", exception="".join(traceback.format_exception(error)))
+        # Formatted here: the log of a host application may show the values of all local variables.
+        bound.error("attempt failed", exception="".join(traceback.format_exception(error)))
         reason = f"{Code.INTERNAL}: {type(error).__name__}" if not isinstance(error, ShelfwireError) else str(error)
         delay = worker_transitions.backoff(draft.state.error_count, self._random())
         return lambda state, now: worker_transitions.retry_later(state, attempt, reason, delay, policy, now=now)
@@ -178,9 +180,11 @@ class Worker:
         while True:
             await self._clock.wait(asyncio.Event(), third / 1000)
             for draft in self._runs.values():
-                if not draft.halted and (text := self._silences[draft].look(self._clock.monotonic(), draft.moves)):
+                if not draft.halted and (
+                    text := self._stall_detectors[draft].check(self._clock.monotonic(), draft.activity)
+                ):
                     draft.stalled = text
                     self._committer.mark(draft)
                 if draft.state.lease_until - self._clock.now() <= 2 * third:
-                    # A lease does not wait for a tick that an operator may have made longer than it.
+                    # An operator may have made the commit interval longer than the lease.
                     self._committer.mark(draft, urgent=True)

@@ -1,1 +1,1 @@
-"""Stores: where jobs live. One schema for all of them."""
+"""Implementations of the store, and the schema that they share."""

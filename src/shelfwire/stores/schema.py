@@ -17,7 +17,7 @@ job = Table(
     Index("job_by_turn", "status", "pipeline", "run_at"),
     sqlite_with_rowid=False,
 )
-"""One row a job: `state` is the JSON of `protocol.job.JobState`, the columns before it are what is searched by."""
+"""One row per job: `state` is the JSON of `protocol.job.JobState`; queries use the columns before it."""
 
 item = Table(
     "item",
@@ -30,7 +30,7 @@ item = Table(
     Column("source", Integer),
     sqlite_with_rowid=False,
 )
-"""The item logs. The primary key is what records an item once."""
+"""The item logs. The primary key ensures that an item is recorded once."""
 
 ending = Table(
     "ending",
@@ -38,7 +38,7 @@ ending = Table(
     Column("job_id", Text, primary_key=True),
     Column("message", Text, nullable=False),
 )
-"""The terminal messages, to the byte."""
+"""The terminal messages, byte for byte."""
 
 grant = Table(
     "grant",
@@ -49,7 +49,7 @@ grant = Table(
     Column("expires_at", BigInteger),
     Column("ttl", BigInteger),
 )
-"""What is kept of the tokens."""
+"""The tokens, by digest."""
 
 input_part = Table(
     "input_part",
@@ -59,7 +59,7 @@ input_part = Table(
     Column("part", Integer, primary_key=True, autoincrement=False),
     Column("data", LargeBinary, nullable=False),
 )
-"""The inputs, in parts; parts whose job has no row are leftovers of an upload that broke off."""
+"""The inputs, in parts; parts whose job has no row are leftovers of an interrupted upload."""
 
 idempotency = Table(
     "idempotency",
@@ -68,7 +68,7 @@ idempotency = Table(
     Column("job_id", Text, nullable=False, index=True),
     Column("fingerprint", LargeBinary, nullable=False),
 )
-"""Which job a caller's idempotency key has made, and of what."""
+"""The job created under each idempotency key, and the fingerprint of its request."""
 
 OWNED = (item, ending, grant, input_part, idempotency)
-"""The tables whose rows go with their job."""
+"""The tables whose rows are erased with their job."""

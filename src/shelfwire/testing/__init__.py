@@ -1,4 +1,4 @@
-"""For tests, ours and yours: a clock to turn by hand, and the contract that every store must pass."""
+"""Helpers for tests, also of plug-ins: a clock turned by hand, and the contract of every store."""
 
 from shelfwire.testing.clock import FakeClock
 from shelfwire.testing.owners import OwnersContract
@@ -9,14 +9,14 @@ from shelfwire.testing.stores import (
     MakeStore,
     add_job,
     claim,
-    conclude,
+    encode_terminal,
     encoded,
     ending,
 )
 
 
 class StoreContract(AttemptsContract, OwnersContract):
-    """What `JobStore` promises, as tests. Subclass it with a fixture `make_store` that gives a `MakeStore`."""
+    """The contract of `JobStore` as tests. Subclass it with a fixture `make_store` that returns a `MakeStore`."""
 
 
 __all__ = [
@@ -27,7 +27,7 @@ __all__ = [
     "StoreContract",
     "add_job",
     "claim",
-    "conclude",
+    "encode_terminal",
     "encoded",
     "ending",
 ]

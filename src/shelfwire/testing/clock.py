@@ -6,10 +6,10 @@ import itertools
 
 
 class FakeClock:
-    """A `Clock` that moves only when it is told to.
+    """A `Clock` that moves only by `advance`.
 
     Args:
-        now: milliseconds since the epoch to begin with.
+        now: milliseconds since the epoch at the start.
     """
 
     def __init__(self, now: int = 1_700_000_000_000) -> None:
@@ -27,7 +27,7 @@ class FakeClock:
         return self._elapsed
 
     async def wait(self, event: asyncio.Event, seconds: float) -> None:
-        """Return when `event` is set or the clock was turned `seconds` further."""
+        """Return when `event` is set or the clock has advanced `seconds`."""
         timer = asyncio.Event()
         heapq.heappush(self._timers, (self._elapsed + seconds, next(self._order), timer))
         waits = {asyncio.create_task(event.wait()), asyncio.create_task(timer.wait())}
@@ -38,7 +38,7 @@ class FakeClock:
                 task.cancel()
 
     def advance(self, seconds: float) -> None:
-        """Turn the clock, and wake whoever waits for the time it shows now."""
+        """Move the clock forward, and wake the waits that are over."""
         self._elapsed += seconds
         while self._timers and self._timers[0][0] <= self._elapsed:
             heapq.heappop(self._timers)[2].set()

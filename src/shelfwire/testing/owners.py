@@ -1,4 +1,4 @@
-"""The contract that every store must pass: what the owners of jobs may ask of it."""
+"""The contract of every store, as tests to inherit: the operations of job owners."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ from shelfwire.testing.stores import NOW, POLICY, MakeStore, add_job, claim, enc
 
 
 class OwnersContract:
-    """What `JobStore` promises to owners: control, tokens, repeated requests, retries."""
+    """The duties of `JobStore` to owners: control, tokens, idempotency, retries."""
 
     async def test_a_queued_job_is_paused_at_once_and_stays_so_over_reopening(self, make_store: MakeStore) -> None:
         async with make_store() as store:
@@ -40,7 +40,7 @@ class OwnersContract:
             assert await store.claim(("csv_import",), POLICY, NOW + 2 * POLICY.lease) is None
         assert (claimed.state.status, claimed.state.attempt, claimed.terminal) == (Status.PAUSED, 1, None)
 
-    async def test_a_wish_the_state_forbids_changes_nothing(self, make_store: MakeStore) -> None:
+    async def test_a_request_the_state_forbids_changes_nothing(self, make_store: MakeStore) -> None:
         async with make_store() as store:
             made = await add_job(store)
             with pytest.raises(IllegalTransitionError):
@@ -50,7 +50,7 @@ class OwnersContract:
             assert found.state == made
             assert await store.request("job-2", _pause, NOW) is None
 
-    async def test_a_deleted_job_leaves_its_ending_to_those_who_listen_and_nothing_else(
+    async def test_a_deleted_job_leaves_its_ending_to_its_followers_and_nothing_else(
         self, make_store: MakeStore
     ) -> None:
         async with make_store() as store:
@@ -69,7 +69,7 @@ class OwnersContract:
             assert await store.items("job-1", after=-1, limit=1) == []
             assert await store.delete("job-1", POLICY, NOW) is None
 
-    async def test_deleting_an_ended_job_tells_the_ending_it_had(self, make_store: MakeStore) -> None:
+    async def test_deleting_an_ended_job_returns_the_ending_it_had(self, make_store: MakeStore) -> None:
         async with make_store() as store:
             await add_job(store)
             await claim(store)
@@ -87,19 +87,17 @@ class OwnersContract:
             assert await store.grant(b"job-1".ljust(32), NOW) is not None
             assert not await store.add_grant(msgspec.structs.replace(narrow, job_id="job-2"), NOW)
 
-    async def test_a_token_that_was_revoked_while_it_asked_for_another_gets_none(self, make_store: MakeStore) -> None:
+    async def test_a_token_that_was_revoked_meanwhile_obtains_no_other(self, make_store: MakeStore) -> None:
         wanted = Grant(digest=b"n" * 32, job_id="job-1")
         async with make_store() as store:
             await add_job(store)
             asking = Grant(digest=b"a" * 32, job_id="job-1")
             assert await store.add_grant(asking, NOW)
             await store.revoke(asking.digest)
-            assert not await store.add_grant(wanted, NOW, asked_with=asking.digest)
+            assert not await store.add_grant(wanted, NOW, authorized_by=asking.digest)
             assert await store.grant(wanted.digest, NOW) is None
 
-    async def test_a_replaced_token_outlives_its_successors_birth_by_the_grace_at_most(
-        self, make_store: MakeStore
-    ) -> None:
+    async def test_a_replaced_token_expires_after_the_grace_period(self, make_store: MakeStore) -> None:
         old = b"job-1".ljust(32)
         async with make_store() as store:
             await add_job(store)
@@ -112,7 +110,7 @@ class OwnersContract:
             assert again is not None
             assert again.expires_at == NOW + GRACE, "asking again must not prolong it"
 
-    async def test_a_job_has_so_many_tokens_at_most_and_expired_ones_make_room(self, make_store: MakeStore) -> None:
+    async def test_the_number_of_tokens_is_limited_and_expired_ones_do_not_count(self, make_store: MakeStore) -> None:
         async with make_store() as store:
             await add_job(store)
             for number in range(MAX_GRANTS - 1):
@@ -183,9 +181,7 @@ class OwnersContract:
             assert await _create(store, 2, _key(fingerprint=b"other"), now=now) == "job-2"
             assert await store.job("job-1") is None
 
-    async def test_what_an_erased_job_had_under_way_never_reaches_a_later_one_with_its_id(
-        self, make_store: MakeStore
-    ) -> None:
+    async def test_a_change_of_an_erased_job_never_reaches_a_later_one_with_its_id(self, make_store: MakeStore) -> None:
         async with make_store() as store:
             await add_job(store)
             await claim(store)
@@ -199,7 +195,7 @@ class OwnersContract:
             assert found is not None
             assert found.state == later
 
-    async def test_a_retry_is_about_what_failed_and_what_was_never_recorded(self, make_store: MakeStore) -> None:
+    async def test_a_retry_covers_the_failed_and_the_unrecorded_items(self, make_store: MakeStore) -> None:
         async with make_store() as store:
             await store.write_input("job-1", "file", 0, b"data")
             await _ended_job(store)
@@ -216,14 +212,16 @@ class OwnersContract:
             (item,) = await store.items("retry", after=-1, limit=9)
             assert (item.index, item.source) == (0, 1)
 
-    async def test_a_retry_of_a_retry_is_about_what_that_one_left(self, make_store: MakeStore) -> None:
+    async def test_a_retry_of_a_retry_covers_the_items_that_one_left(self, make_store: MakeStore) -> None:
         async with make_store() as store:
             await _ended_job(store)
             await store.retry("job-1", "retry", Grant(digest=b"r" * 32, job_id="retry"), NOW)
             await claim(store)
-            step = ProgressDelta(total=3, succeeded=1)
+            delta = ProgressDelta(total=3, succeeded=1)
             items = encoded((1, True, None, {}, 3))
-            await store.commit([Change(job_id="retry", attempt=1, created_at=NOW, step=step, items=items)], POLICY, NOW)
+            await store.commit(
+                [Change(job_id="retry", attempt=1, created_at=NOW, delta=delta, items=items)], POLICY, NOW
+            )
             await store.request("retry", _cancel, NOW + POLICY.lease)
             await store.retry("retry", "again", Grant(digest=b"s" * 32, job_id="again"), NOW)
             assert (await claim(store)).selection == [1, 4]
@@ -278,7 +276,7 @@ async def _ended_job(store: JobStore) -> None:
     await store.keep("job-1", 1, "answer", b"paid for")
     items = encoded((0, True, None, {}), (2, True, None, {}), (1, False, None, {"code": "E_ROW_INVALID"}))
     change = Change(
-        job_id="job-1", attempt=1, created_at=NOW, step=ProgressDelta(total=5, succeeded=2, failed=1), items=items
+        job_id="job-1", attempt=1, created_at=NOW, delta=ProgressDelta(total=5, succeeded=2, failed=1), items=items
     )
     await store.commit([change], POLICY, NOW)
     await store.request("job-1", _cancel, NOW + POLICY.lease)
@@ -286,7 +284,9 @@ async def _ended_job(store: JobStore) -> None:
 
 def _recorded(attempt: int, index: int, job_id: str = "job-1", source: int | None = None) -> Change:
     items = encoded((index, True, None, {}) if source is None else (index, True, None, {}, source))
-    return Change(job_id=job_id, attempt=attempt, created_at=NOW, step=ProgressDelta(total=5, succeeded=1), items=items)
+    return Change(
+        job_id=job_id, attempt=attempt, created_at=NOW, delta=ProgressDelta(total=5, succeeded=1), items=items
+    )
 
 
 def _cancel(state: JobState, now: int) -> JobState:

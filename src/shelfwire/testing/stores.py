@@ -1,4 +1,4 @@
-"""The contract that every store must pass, as tests to inherit: how jobs are run, and what of them is kept."""
+"""The contract of every store, as tests to inherit: jobs, attempts and item logs."""
 
 import asyncio
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from shelfwire.protocol.worker_transitions import ProgressDelta
 
 
 class MakeStore(Protocol):
-    """Opens the store under test; what was written survives from one opening to the next."""
+    """Opens the store under test; its data survive from one opening to the next."""
 
     def __call__(self) -> AbstractAsyncContextManager[JobStore]:
         """Open it."""
@@ -37,7 +37,7 @@ def encoded(*items: tuple[Any, ...]) -> list[msgspec.Raw]:
 
 
 async def add_job(store: JobStore, job_id: str = "job-1", *, now: int = NOW, pipeline: str = "csv_import") -> JobState:
-    """Put a queued job into a store, with a token whose digest is made of its id."""
+    """Add a queued job, with a token whose digest is derived from its id."""
     state = jobs.create(job_id, pipeline, now=now, metadata=Metadata(file_name="books.csv", file_size=12))
     await store.create(state, Grant(digest=job_id.encode().ljust(32), job_id=job_id))
     return state
@@ -51,7 +51,7 @@ async def claim(store: JobStore, *, now: int = NOW) -> Claimed:
 
 
 class AttemptsContract:
-    """What `JobStore` promises of jobs, their attempts and their item logs."""
+    """The duties of `JobStore` to workers and readers: jobs, attempts, item logs."""
 
     async def test_a_created_job_is_found_as_it_was_made(self, make_store: MakeStore) -> None:
         async with make_store() as store:
@@ -181,11 +181,11 @@ class AttemptsContract:
         assert found.state.updated_at == NOW + 7
         assert [item.index for item in items] == [0, 1, 2]
 
-    async def test_a_commit_that_tells_nothing_renews_the_lease_and_keeps_seq(self, make_store: MakeStore) -> None:
+    async def test_a_commit_without_changes_renews_the_lease_and_keeps_seq(self, make_store: MakeStore) -> None:
         async with make_store() as store:
             await add_job(store)
             before = (await claim(store)).state
-            renewal = Change(job_id="job-1", attempt=1, created_at=NOW, step=ProgressDelta())
+            renewal = Change(job_id="job-1", attempt=1, created_at=NOW, delta=ProgressDelta())
             (committed,) = await store.commit([renewal], POLICY, NOW + 1000)
         assert committed is not None
         assert committed.state.seq == before.seq
@@ -256,7 +256,7 @@ class AttemptsContract:
             asked = await store.request("job-1", _cancel, NOW)
             assert asked is not None
             assert asked.state.status is Status.CANCELING
-            confirm = Change(job_id="job-1", attempt=1, created_at=NOW, step=ProgressDelta(), closing=_release)
+            confirm = Change(job_id="job-1", attempt=1, created_at=NOW, delta=ProgressDelta(), closing=_release)
             (committed,) = await store.commit([confirm], POLICY, NOW)
         assert committed is not None
         assert committed.state.status is Status.CANCELED
@@ -296,7 +296,7 @@ class AttemptsContract:
                 job_id="job-1",
                 attempt=1,
                 created_at=NOW,
-                step=ProgressDelta(succeeded=2),
+                delta=ProgressDelta(succeeded=2),
                 items=encoded((0, True, 'Ōe "ø"', outcome), (1, True, None, "only text")),
             )
             await store.commit([change], POLICY, NOW)
@@ -305,7 +305,7 @@ class AttemptsContract:
         assert first.title == 'Ōe "ø"'
         assert msgspec.json.decode(second.body) == "only text"
 
-    async def test_an_expired_job_goes_with_all_that_is_its_own(self, make_store: MakeStore) -> None:
+    async def test_an_expired_job_is_erased_with_all_its_data(self, make_store: MakeStore) -> None:
         async with make_store() as store:
             await store.write_input("job-1", "file", 0, b"data")
             await add_job(store)
@@ -323,7 +323,7 @@ class AttemptsContract:
             assert await store.items("job-1", after=-1, limit=1) == []
             assert await store.job("job-2") is not None
 
-    async def test_a_job_that_expires_before_it_has_ended_is_ended_for_who_still_listens(
+    async def test_a_job_that_expires_before_it_has_ended_is_ended_for_its_followers(
         self, make_store: MakeStore
     ) -> None:
         async with make_store() as store:
@@ -355,20 +355,20 @@ class AttemptsContract:
         assert (full.waiting_since, early.waiting_since) == (NOW + 3, None)
 
 
-def conclude(state: JobState, head: Sequence[Item]) -> str:
-    """A terminal message for tests: what the real one is made of, in plain sight."""
+def encode_terminal(state: JobState, head: Sequence[Item]) -> str:
+    """A terminal message for tests, which shows its ingredients."""
     return msgspec.json.encode({"status": state.status, "titles": [item.title for item in head]}).decode()
 
 
 def _progress(attempt: int, indices: list[int], job_id: str = "job-1") -> Change:
     items = encoded(*((index, True, f"Book {index}", BOOK) for index in indices))
-    step = ProgressDelta(total=5, succeeded=len(indices), title=f"Book {indices[-1]}")
-    return Change(job_id=job_id, attempt=attempt, created_at=NOW, step=step, items=items)
+    delta = ProgressDelta(total=5, succeeded=len(indices), title=f"Book {indices[-1]}")
+    return Change(job_id=job_id, attempt=attempt, created_at=NOW, delta=delta, items=items)
 
 
 def _failure(attempt: int, index: int) -> Change:
     items = encoded((index, False, None, {"code": "E_ROW_INVALID"}))
-    return Change(job_id="job-1", attempt=attempt, created_at=NOW, step=ProgressDelta(failed=1), items=items)
+    return Change(job_id="job-1", attempt=attempt, created_at=NOW, delta=ProgressDelta(failed=1), items=items)
 
 
 def ending(indices: list[int]) -> Change:

@@ -126,7 +126,7 @@ async def _control(
 ) -> Response[Success[State]]:
     owner = await _owner(request, service, job_id)
     await wish(owner.job_id)
-    return state_answer(await service.look(owner.job_id), service.now())
+    return state_answer(await service.get(owner.job_id), service.now())
 
 
 async def _wish(request: HttpRequest, patience: float) -> TokenWish:

@@ -38,17 +38,22 @@ class RequestMiddleware:
         app: what answers.
         clock: the time.
         new_id: makes a request's id.
-        meter: hears of errors, and of the bytes that came in.
+        telemetry: hears of errors, and of the bytes that came in.
         patience: seconds without a byte after which the rest of a refused body is not waited for; a second at most.
     """
 
     def __init__(
-        self, app: ASGIApp, clock: Clock, new_id: Callable[[], str], meter: Telemetry, patience: float = IDLE_SECONDS
+        self,
+        app: ASGIApp,
+        clock: Clock,
+        new_id: Callable[[], str],
+        telemetry: Telemetry,
+        patience: float = IDLE_SECONDS,
     ) -> None:
         self._app = app
         self._clock = clock
         self._new_id = new_id
-        self._meter = meter
+        self._telemetry = telemetry
         self._patience = min(patience, IDLE_SECONDS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,7 +69,7 @@ class RequestMiddleware:
                 await self._app(scope, taking, exchange.send)
             finally:
                 code = scope["state"].get(ERROR_CODE)
-                self._meter.answered(code, exchange.read)
+                self._telemetry.answered(code, exchange.read)
                 if exchange.status != SWITCHING:
                     log.info(
                         "request",

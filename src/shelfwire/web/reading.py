@@ -63,7 +63,7 @@ async def job_state(
     token = bearer(request.headers)
     if after == 0 or wait == 0:
         grant = await service.authorize(job_id, token, Scope.WATCH)
-        committed = await service.look(grant.job_id)
+        committed = await service.get(grant.job_id)
     else:
         with room.enter():
             async with service.follow_with(token, job_id, after) as follower:
@@ -101,7 +101,7 @@ async def results(
     headers = _next_link(limit, status, page)
     match request.accept.best_match([MediaType.JSON, NDJSON_TYPE, CSV_TYPE], MediaType.JSON):
         case csv_export.CSV_TYPE:
-            pipeline = (await service.look(grant.job_id)).state.pipeline
+            pipeline = (await service.get(grant.job_id)).state.pipeline
             text = csv_export.csv_of(page.items, columns.get(pipeline, ()))
             return Response(text, media_type=f"{CSV_TYPE}; header=present", headers=headers)
         case csv_export.NDJSON_TYPE:

@@ -1,4 +1,4 @@
-"""How jobs, their tokens and their retries come to be, on one connection in its transaction."""
+"""Creation of jobs, tokens and retries, on one connection in its transaction."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -15,10 +15,10 @@ from shelfwire.stores import schema
 from shelfwire.stores.sqlite import statements as sql
 
 SELECTION: Final = "\0selection"
-"""The input part that says which items of the input a retry is about; no upload can have this name."""
+"""The input part with the indices that a retry covers; no upload can have this name."""
 
 KEPT: Final = "\0kept:"
-"""What the names of kept answers begin with, among the input parts; no upload can have such a name either."""
+"""Prefix of the names of kept data among the input parts; no upload can have such a name either."""
 
 _job, _grant, _part, _key = schema.job, schema.grant, schema.input_part, schema.idempotency
 
@@ -27,7 +27,7 @@ def create(
     connection: Connection, state: JobState, grant: Grant, upload_id: str, idempotency: Idempotency | None
 ) -> str:
     """See `JobStore.create`."""
-    earlier = _repeated(connection, grant, state.created_at, idempotency)
+    earlier = _replayed(connection, grant, state.created_at, idempotency)
     if earlier is not None:
         discard_input(connection, upload_id)
         return earlier
@@ -43,7 +43,7 @@ def retry(
     connection: Connection, source: JobState, job_id: str, grant: Grant, now: int, idempotency: Idempotency | None
 ) -> str:
     """See `JobStore.retry`."""
-    earlier = _repeated(connection, grant, now, idempotency)
+    earlier = _replayed(connection, grant, now, idempotency)
     if earlier is not None:
         return earlier
     state = owner_transitions.retry(source, job_id, now=now)
@@ -59,7 +59,7 @@ def retry(
 
 
 def selection(connection: Connection, state: JobState) -> Sequence[int] | None:
-    """Which items of the input a job is about; None for all."""
+    """The indices of the input that a job covers; None for all."""
     if state.retry_of is None:
         return None
     query = select(_part.c.data).where(_part.c.job_id == state.id, _part.c.name == SELECTION)
@@ -78,7 +78,7 @@ def keep(connection: Connection, job_id: str, attempt: int, name: str, data: byt
 
 
 def discard_input(connection: Connection, upload_id: str) -> None:
-    """Erase what was uploaded for a job that does not exist."""
+    """Erase the upload of a job that does not exist."""
     connection.execute(delete(_part).where(_part.c.job_id == upload_id, _part.c.job_id.not_in(select(_job.c.id))))
 
 
@@ -93,13 +93,15 @@ def find_grant(connection: Connection, digest: bytes, now: int) -> Grant | None:
 
 
 def add_grant(
-    connection: Connection, grant: Grant, now: int, asked_with: bytes | None = None, replaces: bytes | None = None
+    connection: Connection, grant: Grant, now: int, authorized_by: bytes | None = None, replaces: bytes | None = None
 ) -> bool:
     """See `JobStore.add_grant`."""
     if not connection.scalar(select(exists().where(_job.c.id == grant.job_id))):
         return False
     own = _grant.c.job_id == grant.job_id
-    if asked_with is not None and not connection.scalar(select(exists().where(own, _grant.c.digest == asked_with))):
+    if authorized_by is not None and not connection.scalar(
+        select(exists().where(own, _grant.c.digest == authorized_by))
+    ):
         return False
     connection.execute(delete(_grant).where(own, _grant.c.expires_at <= now))
     if (connection.scalar(select(func.count()).select_from(_grant).where(own)) or 0) >= MAX_GRANTS:
@@ -116,7 +118,7 @@ def add_grant(
     return True
 
 
-def _repeated(connection: Connection, grant: Grant, now: int, idempotency: Idempotency | None) -> str | None:
+def _replayed(connection: Connection, grant: Grant, now: int, idempotency: Idempotency | None) -> str | None:
     if idempotency is None:
         return None
     earlier = connection.execute(_key.select().filter_by(key=idempotency.key)).first()

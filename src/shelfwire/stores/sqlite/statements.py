@@ -1,8 +1,8 @@
-"""The statements, and what is done with them on one connection in its transaction.
+"""SQL statements, and functions that run them on one connection in its transaction.
 
-What is written or read in bulk crosses into SQLite as one JSON value in one statement, and comes out as one. Python's
-driver takes the interpreter's lock again for every row it steps over. Beside a busy event loop each of these may have
-to wait for its turn, and a row-by-row insert then takes tens of times as long (`bench/bulk_insert.py`).
+Bulk data is passed into SQLite as one JSON value in one statement, and returned as one. Python's driver takes the
+interpreter's lock again for every row it steps over. Beside a busy event loop each of these may have to wait, and a
+row-by-row insert then takes tens of times as long (`bench/bulk_insert.py`).
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from shelfwire.protocol.job import JobState
 from shelfwire.stores import schema
 
 MIN_ITEM_BYTES: Final = 2
-"""No item's JSON is smaller, with its comma; bounds how many rows the head of a log can have."""
+"""Lower bound of an item's JSON with its comma; bounds the number of rows in the head of a log."""
 
 _job, _item, _ending = schema.job, schema.item, schema.ending
 
@@ -44,8 +44,8 @@ def _write_jobs(*columns: str) -> Any:
 
 
 WRITE_PROGRESS: Final = _write_jobs("lease_until")
-"""SQLite writes an index anew for every column that is set, changed or not; progress changes none of those."""
-WRITE_TURNS: Final = _write_jobs("lease_until", *IN_INDEX)
+"""Leaves out the indexed columns: SQLite rewrites an index for every column that is set, changed or not."""
+WRITE_INDEXED: Final = _write_jobs("lease_until", *IN_INDEX)
 WRITE_ITEMS: Final = insert(_item).from_select(
     ["job_id", "index", "ok", "title", "body", "source"],
     select(
@@ -61,30 +61,30 @@ _ITEM_TEXT: Final[Any] = literal_column(
     """'[' || "index" || iif(ok, ',true,', ',false,') || json_quote(title) || ',' || body || ','
     || json_quote(source) || ']'"""
 )
-"""An `Item` as JSON; a function that makes arrays would parse every body again."""
+"""An `Item` as JSON, concatenated: SQLite's JSON functions would parse every body again."""
 _BODY_BYTES: Final = func.sum(func.length(_item.c.body))
 _decode_items: Final = msgspec.json.Decoder(list[Item]).decode
 
 
 def read_jobs(connection: Connection, ids: Sequence[str]) -> list[JobState]:
-    """The rows of those of these jobs that exist."""
+    """Return the rows of these jobs, as far as they exist."""
     rows = connection.scalar(READ_JOBS, {"ids": msgspec.json.encode(ids).decode()})
     return _decode_states(f"[{rows or ''}]")
 
 
 def read_items(connection: Connection, rows: Select[Any]) -> list[Item]:
-    """The items that `rows` selects, which is `log` or narrower."""
+    """Return the items selected by `rows`, which is `log` or narrower."""
     text = connection.scalar(select(func.group_concat(_ITEM_TEXT, literal_column("','"))).select_from(rows.subquery()))
     return _decode_items(f"[{text or ''}]")
 
 
 def log(job_id: str, after: int = -1) -> Select[Any]:
-    """A job's items with an index above `after`, in the order of their index."""
+    """Select a job's items with an index above `after`, in the order of their index."""
     return select(_item).where(_item.c.job_id == job_id, _item.c.index > after).order_by(_item.c.index)
 
 
 def head_of_log(connection: Connection, job_id: str, within: int) -> list[Item]:
-    """The first items whose bodies have `within` bytes together."""
+    """Return the first items, as many as fit into `within` bytes of bodies."""
     if (connection.scalar(select(_BODY_BYTES).where(_item.c.job_id == job_id)) or 0) <= within:
         return read_items(connection, log(job_id))
     rows = log(job_id).limit(within // MIN_ITEM_BYTES).subquery()
@@ -94,33 +94,33 @@ def head_of_log(connection: Connection, job_id: str, within: int) -> list[Item]:
 
 
 def terminal(connection: Connection, state: JobState) -> str | None:
-    """The terminal message of a job that has ended."""
+    """Return the terminal message of a job that has ended."""
     if not state.ended:
         return None
     return connection.scalar(select(_ending.c.message).where(_ending.c.job_id == state.id))
 
 
 def done_indices(connection: Connection, job_id: str) -> frozenset[int]:
-    """The indices of the items that were done."""
+    """Return the indices of the items that were done."""
     indices = select(func.json_group_array(_item.c.index)).where(_item.c.job_id == job_id, _item.c.ok)
     return frozenset(msgspec.json.decode(connection.scalar(indices) or "[]", type=list[int]))
 
 
 def recorded_indices(connection: Connection, job_id: str) -> list[int]:
-    """The indices of the items that are in the log."""
+    """Return the indices of the items in the log."""
     indices = select(func.json_group_array(_item.c.index)).where(_item.c.job_id == job_id)
     return msgspec.json.decode(connection.scalar(indices) or "[]", type=list[int])
 
 
 def erase(connection: Connection, job_id: str) -> None:
-    """Erase a job and all that is its own."""
+    """Erase a job and all its data."""
     connection.execute(delete(_job).where(_job.c.id == job_id))
     for table in schema.OWNED:
         connection.execute(delete(table).where(table.c.job_id == job_id))
 
 
 def counts(connection: Connection, now: int) -> Counts:
-    """How many jobs there are, and how long the queue is."""
+    """Count the jobs, and find the oldest that waits."""
     kinds = (_job.c.status, _job.c.pipeline)
     rows = connection.execute(select(*kinds, func.count()).group_by(*kinds))
     oldest = select(func.min(_job.c.run_at)).where(_job.c.status == "queued", _job.c.run_at <= now)

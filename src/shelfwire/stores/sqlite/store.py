@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, create_engine, delete, event, func, i
 from sqlalchemy.exc import SQLAlchemyError
 
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.jobs.store import Change, Claimed, Committed, Conclude, Counts, Idempotency, Item, Swept
+from shelfwire.jobs.store import Change, Claimed, Committed, Counts, EncodeTerminal, Idempotency, Item, Swept
 from shelfwire.protocol import job as jobs
 from shelfwire.protocol import owner_transitions, worker_transitions
 from shelfwire.protocol.job import JobState, Policy, Status, Transition
@@ -30,7 +30,7 @@ T = TypeVar("T")
 DATABASE_NAME: Final = "shelfwire.sqlite3"
 READERS: Final = 2
 CHECKPOINT_PAGES: Final = 8000
-"""Of 4 KiB: pages that many commits write again reach the database file once."""
+"""Pages of 4 KiB in the log before a checkpoint: pages that many commits rewrite reach the database file once."""
 
 _job, _item, _ending, _grant, _part = schema.job, schema.item, schema.ending, schema.grant, schema.input_part
 
@@ -51,22 +51,22 @@ class SqliteStore:
 
     Args:
         folder: the data folder; made with access for its owner alone.
-        conclude: makes the terminal message when a job ends.
-        inline_limit: bytes of item bodies to hand to `conclude`.
+        encode_terminal: encodes the terminal message when a job ends.
+        inline_limit: bytes of item bodies to pass to `encode_terminal`.
 
     Raises:
         DataFolderBusyError: on entering, where another process holds the folder.
         ShelfwireError: `E_STORAGE_UNAVAILABLE` where the folder or file cannot be used.
     """
 
-    def __init__(self, folder: Path, *, conclude: Conclude, inline_limit: int) -> None:
+    def __init__(self, folder: Path, *, encode_terminal: EncodeTerminal, inline_limit: int) -> None:
         self._folder = folder
-        self._conclude = conclude
+        self._encode_terminal = encode_terminal
         self._inline_limit = inline_limit
         self._lock = FileLock(folder / "lock", timeout=0, mode=0o600)
 
     async def __aenter__(self) -> Self:
-        """Take the folder, bring the schema up to date and make claimable what a dead process left."""
+        """Lock the folder, bring the schema up to date and make the jobs of a dead process claimable."""
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock.acquire()
@@ -89,7 +89,7 @@ class SqliteStore:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Finish what is queued, then let go of the folder."""
+        """Finish queued work, then unlock the folder."""
         await self._writer.close()
         await asyncio.to_thread(self._readers.shutdown)
         self._reading.dispose()
@@ -168,10 +168,10 @@ class SqliteStore:
         return await self._read(lambda connection: creation.find_grant(connection, digest, now))
 
     async def add_grant(
-        self, grant: Grant, now: int, *, asked_with: bytes | None = None, replaces: bytes | None = None
+        self, grant: Grant, now: int, *, authorized_by: bytes | None = None, replaces: bytes | None = None
     ) -> bool:
         """See `JobStore.add_grant`."""
-        return await self._write(lambda connection: creation.add_grant(connection, grant, now, asked_with, replaces))
+        return await self._write(lambda connection: creation.add_grant(connection, grant, now, authorized_by, replaces))
 
     async def revoke(self, digest: bytes) -> None:
         """See `JobStore.revoke`."""
@@ -226,12 +226,12 @@ class SqliteStore:
 
         return await self._write(work)
 
-    async def request(self, job_id: str, wish: Transition, now: int) -> Committed | None:
+    async def request(self, job_id: str, transition: Transition, now: int) -> Committed | None:
         """See `JobStore.request`."""
 
         def work(connection: Connection) -> Committed | None:
             for before in sql.read_jobs(connection, [job_id]):
-                state = wish(before, now)
+                state = transition(before, now)
                 terminals = self._save(connection, [(before, state)])
                 return Committed(state=state, terminal=terminals.get(job_id))
             return None
@@ -262,7 +262,7 @@ class SqliteStore:
 
         def work(connection: Connection, job_id: str) -> Committed | None:
             for before in sql.read_jobs(connection, [job_id]):
-                if before.expires_at <= now:  # it may have got on since it was found
+                if before.expires_at <= now:  # it may have made progress meanwhile
                     erased = self._erase(connection, before, owner_transitions.expire(before, policy, now=now))
                     return None if before.ended else erased
             return None
@@ -278,28 +278,30 @@ class SqliteStore:
         return await self._read(lambda connection: sql.counts(connection, now))
 
     def _save(self, connection: Connection, changes: list[tuple[JobState, JobState]]) -> dict[str, str]:
-        """Write rows back, and the terminal messages of those that have ended; return these by job.
+        """Write changed rows, and the terminal messages of those that have ended; return these by job.
 
         Args:
-            connection: in its transaction.
+            connection: a connection in a transaction.
             changes: each row as it was read and as it is now.
         """
-        turned = [
+        indexed = [
             after for before, after in changes if any(getattr(before, c) != getattr(after, c) for c in sql.IN_INDEX)
         ]
-        turned_ids = {state.id for state in turned}
-        progressed = [after for _, after in changes if after.id not in turned_ids]
-        for statement, states in ((sql.WRITE_TURNS, turned), (sql.WRITE_PROGRESS, progressed)):
+        indexed_ids = {state.id for state in indexed}
+        progressed = [after for _, after in changes if after.id not in indexed_ids]
+        for statement, states in ((sql.WRITE_INDEXED, indexed), (sql.WRITE_PROGRESS, progressed)):
             if states:
                 connection.execute(statement, {"states": msgspec.json.encode(states).decode()})
-        terminals = {state.id: self._conclude(state, self._head(connection, state)) for state in turned if state.ended}
+        terminals = {
+            state.id: self._encode_terminal(state, self._head(connection, state)) for state in indexed if state.ended
+        }
         if terminals:
             rows = [{"job_id": job_id, "message": message} for job_id, message in terminals.items()]
             connection.execute(insert(_ending), rows)
         return terminals
 
     def _erase(self, connection: Connection, before: JobState, after: JobState) -> Committed:
-        terminal = sql.terminal(connection, before) if before.ended else self._conclude(after, ())
+        terminal = sql.terminal(connection, before) if before.ended else self._encode_terminal(after, ())
         sql.erase(connection, before.id)
         return Committed(state=after, terminal=terminal)
 
@@ -313,7 +315,7 @@ def _apply(change: Change, state: JobState | None, policy: Policy, now: int) -> 
     if state is None or state.created_at != change.created_at:
         return None
     try:
-        state = worker_transitions.advance(state, change.attempt, change.step, policy, now=now)
+        state = worker_transitions.advance(state, change.attempt, change.delta, policy, now=now)
     except LeaseLostError:
         return None
     return state if change.closing is None else change.closing(state, now)
@@ -321,7 +323,7 @@ def _apply(change: Change, state: JobState | None, policy: Policy, now: int) -> 
 
 def _engine(path: Path, begin: str) -> Engine:
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    # Parameters are tokens' digests and people's books; an error's text goes to the log.
+    # Parameters are token digests and personal data; the text of an error goes to the log.
     engine = create_engine(f"sqlite:///{path}", hide_parameters=True)
 
     @event.listens_for(engine, "connect")

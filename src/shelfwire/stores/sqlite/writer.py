@@ -1,4 +1,4 @@
-"""Group commit: one thread that owns the writing connection and puts what waits into one transaction."""
+"""Group commit: one thread owns the writing connection and puts all waiting work into one transaction."""
 
 import asyncio
 import threading
@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine
 
 T = TypeVar("T")
 MAX_GROUP: Final = 64
-"""So many pieces of work share a transaction at most."""
+"""The most pieces of work that share a transaction."""
 
 _Outcome = tuple[asyncio.Future[Any], Any, BaseException | None]
 
@@ -18,8 +18,8 @@ _Outcome = tuple[asyncio.Future[Any], Any, BaseException | None]
 class GroupWriter:
     """Runs pieces of work on one connection, in one thread, in the order they came.
 
-    Whatever has queued up while the last transaction was being synced to disk goes into the next one together. A piece
-    that raises is rolled back to its savepoint and fails alone; a commit that fails fails them all.
+    Work that was queued while the last transaction was synced to disk shares the next one. A piece that raises is
+    rolled back to its savepoint and fails alone; a failed commit fails them all.
 
     Args:
         engine: makes connections whose `BEGIN` takes the write lock.
@@ -39,7 +39,7 @@ class GroupWriter:
         return await future
 
     async def close(self) -> None:
-        """Finish what is queued, then end the thread. The caller queues nothing more."""
+        """Finish queued work, then end the thread. The caller queues nothing more."""
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
 
@@ -73,13 +73,13 @@ def _transact(
                     savepoint.commit()
                 except Exception as error:
                     if not connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]
-                        # A full disk makes SQLite roll back everything; what came before is gone with it.
+                        # A full disk makes SQLite roll back everything, the earlier pieces included.
                         raise
                     savepoint.rollback()
                     outcomes.append((future, None, error))
                 else:
                     outcomes.append((future, result, None))
-    except Exception as error:  # noqa: BLE001 - handed over likewise
+    except Exception as error:  # noqa: BLE001 - raised by `run`
         return [(future, None, error) for _, future in works]
     return outcomes
 

@@ -1,4 +1,4 @@
-"""How long a token was made to last, idempotency keys, and where a retried item stood in the input."""
+"""Token lifetimes, idempotency keys, and the source index of retried items."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Add what tokens, repeated requests and retries need."""
+    """Add the columns and the table."""
     op.add_column("item", sa.Column("source", sa.Integer))
     op.add_column("grant", sa.Column("ttl", sa.BigInteger))
     op.create_table(

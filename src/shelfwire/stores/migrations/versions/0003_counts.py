@@ -1,4 +1,4 @@
-"""The pipeline in the index of whose turn it is, so that jobs are counted without reading their rows."""
+"""Add the pipeline to the index `job_by_turn`, so that jobs are counted without reading their rows."""
 
 from alembic import op
 
@@ -7,6 +7,6 @@ down_revision = "0002"
 
 
 def upgrade() -> None:
-    """Make the index anew, one column wider."""
+    """Replace the index by one with a further column."""
     op.drop_index("job_by_turn", "job")
     op.create_index("job_by_turn", "job", ["status", "pipeline", "run_at"])

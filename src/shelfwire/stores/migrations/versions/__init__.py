@@ -1,1 +1,1 @@
-"""The migrations, one file a number."""
+"""The migrations, one file each."""
