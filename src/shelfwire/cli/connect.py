@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, Self, TypeVar
 
 import httpx2
 
-from shelfwire.cli.errors import CommandError, Exit
+from shelfwire.cli.errors import CommandError, Exit, FolderBusyError
 from shelfwire.cli.extensions import gather
 from shelfwire.client import Client, ConnectionLostError
 from shelfwire.client.http_client import checked_url
@@ -27,15 +27,6 @@ ANSWER_SECONDS: Final = 3.0
 BUSY_SECONDS: Final = 15.0
 """How long a process may hold a data folder without listening yet, or any more."""
 POLL_SECONDS: Final = 0.05
-
-
-class FolderBusyError(CommandError):
-    """Another process holds the data folder."""
-
-    def __init__(self, data: Path) -> None:
-        super().__init__(
-            f"Another shelfwire process holds the data folder {data}. Use its server, or name another folder: --data"
-        )
 
 
 class Place(NamedTuple):

@@ -4,8 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from shelfwire.app import Shelfwire
-from shelfwire.cli.connect import FolderBusyError
-from shelfwire.cli.errors import CommandError
+from shelfwire.cli.errors import CommandError, FolderBusyError
 from shelfwire.errors import ShelfwireError
 from shelfwire.plugins import PluginError, ServiceError
 from shelfwire.server.serving import serving

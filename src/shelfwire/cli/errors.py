@@ -1,6 +1,7 @@
 """How a command ends: its exit codes, and the one exception that ends it with a line for a person."""
 
 from enum import IntEnum
+from pathlib import Path
 from typing import Final
 
 from shelfwire.protocol.job import Status
@@ -30,3 +31,12 @@ class CommandError(Exception):
     def __init__(self, text: str, exit_code: Exit = Exit.USAGE) -> None:
         super().__init__(text)
         self.exit_code = exit_code
+
+
+class FolderBusyError(CommandError):
+    """Another process holds the data folder."""
+
+    def __init__(self, data: Path) -> None:
+        super().__init__(
+            f"Another shelfwire process holds the data folder {data}. Use its server, or name another folder: --data"
+        )
