@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import random
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -15,7 +14,7 @@ from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.types import Receive, Scope, Send
 
-from shelfwire.clock import Clock, SystemClock
+from shelfwire.clock import Clock, SystemClock, sleep
 from shelfwire.errors import ShelfwireError
 from shelfwire.jobs.committer import Committer
 from shelfwire.jobs.hub import Hub
@@ -208,7 +207,7 @@ async def _engine(
         hub = Hub(telemetry)
         committer = Committer(store, hub.publish, policy, clock, settings.flush_interval, telemetry)
         run = traced_pipelines(able) if work else {}
-        worker = Worker(store, committer, hub.publish, run, policy, clock, random.random, settings.workers)
+        worker = Worker(store, committer, hub.publish, run, policy, clock, settings.workers)
         tasks = [
             asyncio.create_task(work, name=name)
             for name, work in {
@@ -259,7 +258,7 @@ async def _sweep(store: JobStore, hub: Hub, policy: Policy, clock: Clock) -> Non
                 log.info("expired jobs erased", jobs=swept.erased)
         except ShelfwireError as error:
             log.warning("sweeping failed, trying again", code=error.code, reason=error.message)
-        await clock.wait(asyncio.Event(), SWEEP_SECONDS)
+        await sleep(clock, SWEEP_SECONDS)
 
 
 async def _cancel(*tasks: asyncio.Task[None]) -> None:

@@ -1,13 +1,14 @@
-"""Time, an argument to whatever needs it, so that tests can turn it."""
+"""Time and chance. Only this module takes them from the machine; others are given them, so that tests decide."""
 
 import asyncio
 import contextlib
+import random
 import time
 from typing import Protocol
 
 
 class Clock(Protocol):
-    """Where the time comes from, and how to wait for it."""
+    """A source of time, and how to wait for it."""
 
     def now(self) -> int:
         """Return milliseconds since the epoch."""
@@ -38,3 +39,18 @@ class SystemClock:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await event.wait()
+
+
+async def sleep(clock: Clock, seconds: float) -> None:
+    """Return after `seconds` of a clock."""
+    await clock.wait(asyncio.Event(), seconds)
+
+
+async def yield_to_loop() -> None:
+    """Give other tasks of the event loop a turn."""
+    await asyncio.sleep(0)
+
+
+def uniform() -> float:
+    """Return a random number in [0, 1), fit to spread retries, not to keep secrets."""
+    return random.random()  # noqa: S311 - see above

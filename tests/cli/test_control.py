@@ -11,8 +11,9 @@ import pytest
 
 from shelfwire.cli.connect import Place
 from shelfwire.cli.job_session import JobSession
-from shelfwire.cli.jobs_file import JobsFile, KnownJob, now
+from shelfwire.cli.jobs_file import JobsFile, KnownJob
 from shelfwire.client import JobHandle
+from shelfwire.clock import SystemClock
 from tests.servers import UNMEASURED
 
 from .conftest import EXPORT, MANY, Shelfwire, Start, ended, entries, read_line, read_until
@@ -164,7 +165,12 @@ def test_a_token_that_replaces_another_is_kept_with_the_time_of_its_end(tmp_path
     told: list[str] = []
     jobs_file = JobsFile(tmp_path / "state", told.append)
     entry = KnownJob(
-        pipeline="csv_import", job_id="aa11", token="old", file="books.csv", created=now(), server="http://127.0.0.1:1"
+        pipeline="csv_import",
+        job_id="aa11",
+        token="old",
+        file="books.csv",
+        created=SystemClock().now(),
+        server="http://127.0.0.1:1",
     )
     jobs_file.put(entry)
     visit = JobSession(Place(entry.server, None), jobs_file, as_json=False)

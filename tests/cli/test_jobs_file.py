@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from shelfwire.cli.errors import CommandError, Exit
-from shelfwire.cli.jobs_file import KEPT_MS, JobsFile, KnownJob, default_folder, now
+from shelfwire.cli.jobs_file import KEPT_MS, JobsFile, KnownJob, default_folder
+from shelfwire.clock import SystemClock
 
 
 class Warnings(list[str]):
@@ -32,7 +33,7 @@ def entry(job_id: str, *, age: int = 0, server: str | None = "http://127.0.0.1:1
         job_id=job_id,
         token="secret-" + job_id,
         file="books.csv",
-        created=now() - age,
+        created=SystemClock().now() - age,
         server=server,
     )
 

@@ -118,7 +118,7 @@ def make_engine(tmp_path: Path) -> MakeEngine:
         ) as store:
             committer = Committer(store, hub.publish, policy, clock, interval=0.05)
             pipelines = {"csv_import": Scripted(body)}
-            worker = Worker(store, committer, hub.publish, pipelines, policy, clock, lambda: 0.0, slots)
+            worker = Worker(store, committer, hub.publish, pipelines, policy, clock, slots, lambda: 0.0)
             service = JobService(
                 store,
                 hub,

@@ -15,6 +15,7 @@ from shelfwire.cli.errors import CommandError, Exit, FolderBusyError
 from shelfwire.cli.extensions import gather
 from shelfwire.client import Client, ConnectionLostError
 from shelfwire.client.http_client import checked_url
+from shelfwire.clock import SystemClock, sleep
 from shelfwire.server.discovery import running_server
 from shelfwire.settings import LOOPBACK
 
@@ -148,7 +149,7 @@ class Session:
                         "Stop it, or name another folder: --data",
                         Exit.UNREACHABLE,
                     ) from None
-                await asyncio.sleep(POLL_SECONDS)
+                await sleep(SystemClock(), POLL_SECONDS)
             else:
                 self.own = True
                 return url

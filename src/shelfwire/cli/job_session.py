@@ -12,10 +12,11 @@ import msgspec
 from shelfwire.cli.connect import KEY_VARIABLE, Place, Session
 from shelfwire.cli.errors import OF_STATUS, CommandError, Exit
 from shelfwire.cli.extensions import labels_of, table_of
-from shelfwire.cli.jobs_file import Ended, JobsFile, KnownJob, now
+from shelfwire.cli.jobs_file import Ended, JobsFile, KnownJob
 from shelfwire.cli.progress_summary import Ending, clean, failure_of
 from shelfwire.cli.show import Output, choose
 from shelfwire.client import Client, ConnectionLostError, JobHandle, RefusedError
+from shelfwire.clock import SystemClock
 from shelfwire.errors import Code
 from shelfwire.plugins import Labels
 from shelfwire.protocol.job import Status
@@ -161,7 +162,7 @@ class JobSession:
             job_id=job.job_id,
             token=job.token,
             file=file,
-            created=now(),
+            created=SystemClock().now(),
             server=server,
             data=None if data is None else str(data),
             expires=job.expires_at,

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import tempfile
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
@@ -15,6 +14,7 @@ from filelock import FileLock, Timeout
 from shelfwire.cli.errors import CommandError
 from shelfwire.cli.extensions import labels_of
 from shelfwire.client import JobHandle
+from shelfwire.clock import SystemClock
 from shelfwire.plugins import Labels
 from shelfwire.settings import SettingsError, expanded
 
@@ -97,11 +97,6 @@ def default_folder(environ: Mapping[str, str]) -> Path:
         raise CommandError(f"Bad setting: {VARIABLE}: {error}") from None
 
 
-def now() -> int:
-    """Milliseconds since the epoch."""
-    return time.time_ns() // 1_000_000
-
-
 class JobsFile:
     """The file, written atomically and by one process at a time.
 
@@ -169,7 +164,7 @@ class JobsFile:
             self._tell(text)
 
     def _entries(self) -> list[KnownJob]:
-        oldest = now() - KEPT_MS
+        oldest = SystemClock().now() - KEPT_MS
         return sorted((e for e in self._read() if e.created >= oldest), key=lambda entry: entry.created, reverse=True)
 
     def _read(self) -> list[KnownJob]:

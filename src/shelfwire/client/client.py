@@ -1,7 +1,6 @@
 """One client for all that a server offers."""
 
 import asyncio
-import random
 import secrets
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from shelfwire.client.handle import JobHandle, created_in, token_in
 from shelfwire.client.http import CutError, HttpClient, NetworkError, Request, Response, Upload, header_value
 from shelfwire.client.http_client import NetworkHttpClient
 from shelfwire.client.subscription import ClientConfig, Subscription
-from shelfwire.clock import Clock, SystemClock
+from shelfwire.clock import Clock, SystemClock, uniform
 from shelfwire.protocol.reconnect import DELAYS, Backoff, Transport
 from shelfwire.protocol.tokens import Scope
 
@@ -61,7 +60,7 @@ class Client:
         wire: HttpClient | None = None,
         clock: Clock | None = None,
         delays: tuple[float, ...] = DELAYS,
-        random_fraction: Callable[[], float] = random.random,
+        random_fraction: Callable[[], float] = uniform,
     ) -> None:
         self._url = url.rstrip("/")
         self._key_header = {} if api_key is None else {"X-API-Key": header_value(api_key, "The API key")}

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from shelfwire.clock import Clock
+from shelfwire.clock import Clock, sleep
 from shelfwire.errors import ShelfwireError
 from shelfwire.jobs.eta import Eta
 from shelfwire.jobs.store import Change, Committed, JobStore
@@ -190,7 +190,7 @@ class Committer:
             # From the end of one commit, so that a busy server commits less often instead of doing nothing else.
             last = self._clock.monotonic()
             if failed:
-                await self._clock.wait(asyncio.Event(), RETRY_SECONDS)
+                await sleep(self._clock, RETRY_SECONDS)
 
     def _next(self) -> list[Draft]:
         """Take the drafts of the next commit; the surplus is left to another one, which follows at once."""

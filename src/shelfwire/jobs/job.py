@@ -2,13 +2,13 @@
 
 import asyncio
 import re
-import time
 import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
 
+from shelfwire.clock import SystemClock, yield_to_loop
 from shelfwire.errors import ShelfwireError
 from shelfwire.jobs.committer import Committer, Draft
 from shelfwire.jobs.store import Claimed, Item, JobStore
@@ -125,23 +125,23 @@ class Job:
         self._draft.total = self._total = total if self._selection is None else len(self._selection)
         self._draft.metadata = metadata
         self._committer.mark(self._draft, urgent=True)
-        await asyncio.sleep(0)
+        await yield_to_loop()
 
     async def paced(self, work: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
         """Iterate over work that computes, giving the event loop a turn every few milliseconds."""
-        clock = time.perf_counter
+        clock = SystemClock().monotonic  # computing takes real time, whatever the clock of a test shows
         until = clock() + SLICE_SECONDS
         if isinstance(work, AsyncIterable):
             async for element in work:
                 yield element
                 if clock() > until:
-                    await asyncio.sleep(0)
+                    await yield_to_loop()
                     until = clock() + SLICE_SECONDS
             return
         for element in work:
             yield element
             if clock() > until:
-                await asyncio.sleep(0)
+                await yield_to_loop()
                 until = clock() + SLICE_SECONDS
 
     async def pending(self, items: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[tuple[int, T]]:

@@ -83,6 +83,9 @@ class JobService:
         random_bytes: returns n bytes from a cryptographic source.
         healthy: whether all background tasks are alive.
         pipelines: the pipelines that jobs can be made for, by name.
+
+    Attributes:
+        clock: source of the time.
     """
 
     def __init__(
@@ -99,7 +102,7 @@ class JobService:
         self._store = store
         self._hub = hub
         self._policy = policy
-        self._clock = clock
+        self.clock = clock
         self._random_bytes = random_bytes
         self._worker = worker
         self._healthy = healthy
@@ -107,7 +110,7 @@ class JobService:
 
     def now(self) -> int:
         """Return milliseconds since the epoch, for answers to callers."""
-        return self._clock.now()
+        return self.clock.now()
 
     async def ready(self) -> bool:
         """Whether jobs can be taken and run.
@@ -120,7 +123,7 @@ class JobService:
 
     async def stats(self) -> Stats:
         """Return the current figures; without those of jobs while the store cannot be read."""
-        now = self._clock.now()
+        now = self.clock.now()
         counts = None
         with contextlib.suppress(ShelfwireError):
             counts = await self._store.counts(now)
@@ -194,7 +197,7 @@ class JobService:
                 `JobStore.create`.
         """
         self.check_pipeline(pipeline)
-        state = create(job_id or self._new_id(), pipeline, now=self._clock.now(), metadata=metadata)
+        state = create(job_id or self._new_id(), pipeline, now=self.clock.now(), metadata=metadata)
         token, grant = self._first_token(state.id)
         made = await self._store.create(state, grant, upload_id=upload.upload_id, idempotency=idempotency)
         log.info("job created" if made == state.id else "idempotent replay", job=made, pipeline=pipeline, attempt=0)
@@ -215,7 +218,7 @@ class JobService:
         """
         retry_id = self._new_id()
         token, grant = self._first_token(retry_id, caller)
-        made = await self._store.retry(job_id, retry_id, grant, self._clock.now(), idempotency)
+        made = await self._store.retry(job_id, retry_id, grant, self.clock.now(), idempotency)
         if made is None:
             raise ShelfwireError(Code.UNAUTHORIZED)
         log.info("job created", job=made, retry_of=job_id, attempt=0)
@@ -230,7 +233,7 @@ class JobService:
         """
         if not token:
             raise ShelfwireError(Code.UNAUTHORIZED)
-        now = self._clock.now()
+        now = self.clock.now()
         grant = await self._store.grant(tokens.digest(token), now)
         return tokens.check(grant, token, job_id, scope, now=now)
 
@@ -247,7 +250,7 @@ class JobService:
         Raises:
             ShelfwireError: `E_FORBIDDEN`: more scopes than the caller has; `E_JOB_STATE`: too many tokens.
         """
-        now, token = self._clock.now(), self._mint()
+        now, token = self.clock.now(), self._mint()
         limits = [limit for limit in (ttl, self._policy.token_ttl) if limit is not None]
         grant = tokens.derive(caller, tokens.digest(token), scopes=scopes, ttl=min(limits, default=None), now=now)
         replaces = caller.digest if scopes is None else None
@@ -267,7 +270,7 @@ class JobService:
             ShelfwireError: `E_UNAUTHORIZED`: it was erased or has expired since the caller was authorized.
         """
         committed = await self._store.job(job_id)
-        if committed is None or committed.state.expires_at <= self._clock.now():
+        if committed is None or committed.state.expires_at <= self.clock.now():
             raise ShelfwireError(Code.UNAUTHORIZED)
         return committed
 
@@ -310,7 +313,7 @@ class JobService:
         state = follower.newest.state
         if state.seq == after and not state.ended and follower.dismissal is None:
             follower.news.clear()
-            await self._clock.wait(follower.news, seconds)
+            await self.clock.wait(follower.news, seconds)
         if follower.dismissal is Dismissal.REVOKED:
             raise ShelfwireError(Code.UNAUTHORIZED)
         return follower.newest
@@ -345,7 +348,7 @@ class JobService:
 
     async def delete(self, job_id: str) -> None:
         """End a job if it has not ended, notify its followers, and erase all its data. Waits for no worker."""
-        now = self._clock.now()
+        now = self.clock.now()
         ended = await self._store.delete(job_id, self._policy, now)
         if ended is None:
             raise ShelfwireError(Code.UNAUTHORIZED)
@@ -356,7 +359,7 @@ class JobService:
         self._hub.erased(job_id)
 
     async def _request(self, name: str, job_id: str, transition: Transition) -> JobState:
-        committed = await self._store.request(job_id, transition, self._clock.now())
+        committed = await self._store.request(job_id, transition, self.clock.now())
         if committed is None:
             raise ShelfwireError(Code.UNAUTHORIZED)
         log.info(
@@ -393,7 +396,7 @@ class JobService:
         return tokens.mint(self._random_bytes(tokens.TOKEN_BYTES))
 
     def _first_token(self, job_id: str, caller: Grant | None = None) -> tuple[str, Grant]:
-        token, now = self._mint(), self._clock.now()
+        token, now = self._mint(), self.clock.now()
         if caller is None:
             return token, tokens.issue(tokens.digest(token), job_id, ttl=self._policy.token_ttl, now=now)
         grant = tokens.derive(caller, tokens.digest(token), scopes=None, ttl=self._policy.token_ttl, now=now)

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from shelfwire.clock import Clock
+from shelfwire.clock import Clock, sleep, uniform
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.committer import Committer, Draft
 from shelfwire.jobs.job import Job
@@ -35,8 +35,8 @@ class Worker:
         pipelines: by name; jobs of other pipelines are left alone.
         policy: lease and limits.
         clock: source of the time.
-        random: gives fractions in [0, 1), for the backoff.
         slots: maximum number of jobs at once.
+        uniform: returns random numbers in [0, 1), for the backoff.
     """
 
     def __init__(
@@ -47,8 +47,8 @@ class Worker:
         pipelines: Mapping[str, Pipeline],
         policy: Policy,
         clock: Clock,
-        random: Callable[[], float],
         slots: int,
+        uniform: Callable[[], float] = uniform,
     ) -> None:
         self._store = store
         self._committer = committer
@@ -56,8 +56,8 @@ class Worker:
         self._pipelines = pipelines
         self._policy = policy
         self._clock = clock
-        self._random = random
         self._slots = slots
+        self._uniform = uniform
         self._news = asyncio.Event()
         self._runs: dict[asyncio.Task[None], Draft] = {}
         self._stall_detectors: dict[Draft, StallDetector] = {}
@@ -172,13 +172,13 @@ class Worker:
         # Formatted here: the log of a host application may show the values of all local variables.
         bound.error("attempt failed", exception="".join(traceback.format_exception(error)))
         reason = f"{Code.INTERNAL}: {type(error).__name__}" if not isinstance(error, ShelfwireError) else str(error)
-        delay = worker_transitions.backoff(draft.state.error_count, self._random())
+        delay = worker_transitions.backoff(draft.state.error_count, self._uniform())
         return lambda state, now: worker_transitions.retry_later(state, attempt, reason, delay, policy, now=now)
 
     async def _renew(self) -> None:
         third = self._policy.lease / 3
         while True:
-            await self._clock.wait(asyncio.Event(), third / 1000)
+            await sleep(self._clock, third / 1000)
             for draft in self._runs.values():
                 if not draft.halted and (
                     text := self._stall_detectors[draft].check(self._clock.monotonic(), draft.activity)

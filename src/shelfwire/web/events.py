@@ -97,7 +97,7 @@ class EventStream:
                     await send({"type": "http.response.start", "status": NO_CONTENT, "headers": []})
                     await send({"type": "http.response.body", "body": b"", "more_body": False})
                     return
-                with follower_log(follower, self._job_id, "events"), watched(follower, receive):
+                with follower_log(follower, self._job_id, "events", self._service.clock), watched(follower, receive):
                     await _tell(follower, send)
 
 

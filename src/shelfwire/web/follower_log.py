@@ -1,13 +1,13 @@
 """What the log says of a follower: when it came, when it went, and what it was told; and how its leaving is noticed."""
 
 import asyncio
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import structlog
 from litestar.types import Receive
 
+from shelfwire.clock import Clock
 from shelfwire.jobs.hub import Dismissal, Follower
 
 log = structlog.get_logger(__name__)
@@ -25,12 +25,12 @@ class FollowerLog:
 
 
 @contextmanager
-def follower_log(follower: Follower, job_id: str, transport: str) -> Iterator[FollowerLog]:
+def follower_log(follower: Follower, job_id: str, transport: str, clock: Clock) -> Iterator[FollowerLog]:
     """Log that a follower has attached, and how it left when the context ends; until then it counts by `transport`."""
     bound = log.bind(job=job_id, transport=transport)
     bound.info("follower attached")
     follower.transport = transport
-    attending, began = FollowerLog(), time.monotonic()
+    attending, began = FollowerLog(), clock.monotonic()
     try:
         yield attending
     finally:
@@ -39,7 +39,7 @@ def follower_log(follower: Follower, job_id: str, transport: str) -> Iterator[Fo
             "follower left",
             code=None if attending.code is None else int(attending.code),
             **told,
-            seconds=round(time.monotonic() - began, 3),
+            seconds=round(clock.monotonic() - began, 3),
         )
 
 

@@ -88,7 +88,7 @@ class ProgressSocket:
             await send({"type": "websocket.accept", "subprotocol": selected, "headers": []})
             extensions: Any = scope.get("extensions") or {}
             follower.sink = extensions.get(SINK_EXTENSION)
-            with follower_log(follower, job_id, "websocket") as attending:
+            with follower_log(follower, job_id, "websocket", self._service.clock) as attending:
                 attending.code = await self._converse(job_id, follower, receive, send)
 
     async def _converse(self, job_id: str, follower: Follower, receive: Receive, send: Send) -> int | None:

@@ -6,7 +6,6 @@ event loop's clock alone, and neither can be told to hold everybody back because
 
 import asyncio
 import email.utils
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
 from datetime import UTC
@@ -16,7 +15,7 @@ import httpx2
 import structlog
 
 from shelfwire.books.upstream.limits import AdaptiveTimeout, Breaker, Limits, RateLimiter, Slot
-from shelfwire.clock import Clock, SystemClock
+from shelfwire.clock import Clock, SystemClock, uniform
 
 OK: Final = range(200, 300)
 TIMEOUTS: Final = frozenset({408, 504})
@@ -92,7 +91,7 @@ class UpstreamClient:
         name: str,
         limits: Limits,
         clock: Clock | None = None,
-        uniform: Callable[[], float] = random.random,
+        uniform: Callable[[], float] = uniform,
         asked: Callable[[httpx2.Response], float | None] = lambda _: None,
         wrong: Callable[[httpx2.Response], str | None] = lambda _: None,
     ) -> None:

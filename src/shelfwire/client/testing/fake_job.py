@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from shelfwire.client.http import CutError
+from shelfwire.clock import yield_to_loop
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.protocol import job as jobs
 from shelfwire.protocol import worker_transitions
@@ -111,7 +112,7 @@ class FakeJob:
             CutError: the script says so.
         """
         state = self.state
-        await asyncio.sleep(0)  # who heard of the last thing may act on it first
+        await yield_to_loop()  # who heard of the last thing may act on it first
         if self.state is not state:
             return
         now = self.later()

@@ -40,6 +40,7 @@ from shelfwire.client.testing.fake_job import (
     Start,
     Step,
 )
+from shelfwire.clock import yield_to_loop
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.protocol import owner_transitions
 from shelfwire.protocol.job import Transition
@@ -73,7 +74,7 @@ class InstantClock:
 
     async def wait(self, event: asyncio.Event, seconds: float) -> None:
         """Let `seconds` pass, unless `event` is set."""
-        await asyncio.sleep(0)
+        await yield_to_loop()
         if not event.is_set():
             self.waits.append(seconds)
             self._seconds += seconds
