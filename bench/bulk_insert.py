@@ -50,7 +50,7 @@ def items(job_id: str, rows: int) -> Items:
 
 def row_by_row(connection: sqlite3.Connection, rows: Items) -> None:
     """Step over the rows in Python's driver."""
-    flat = [(*row[:4], msgspec.json.encode(row[4]).decode()) for row in rows]
+    flat = [(*row[:4], msgspec.json.encode(row[4]).decode(), None) for row in rows]
     connection.executemany(BY_ROW, flat)
 
 

@@ -5,15 +5,10 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.runtime.migration import MigrationContext
-from sqlalchemy import create_engine
 
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.store import Item, JobStore
 from shelfwire.protocol.job import JobState, Status
-from shelfwire.stores.migrations import upgrade
-from shelfwire.stores.schema import metadata
 from shelfwire.stores.sqlite.store import DATABASE_NAME, DataFolderBusyError, SqliteStore
 from shelfwire.testing import NOW, POLICY, StoreContract, add_job, claim, encode_terminal, ending
 
@@ -123,11 +118,3 @@ async def test_the_head_of_a_long_log_stays_within_the_inline_limit(tmp_path: Pa
         await claim(store)
         await store.commit([ending(list(range(500)))], POLICY, NOW)
     assert 900 <= heads[0] <= 1000
-
-
-def test_the_newest_migration_and_the_schema_agree(tmp_path: Path) -> None:
-    engine = create_engine(f"sqlite:///{tmp_path / 'fresh.sqlite3'}")
-    with engine.begin() as connection:
-        upgrade(connection)
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
-    engine.dispose()

@@ -1,18 +1,27 @@
-"""Numbered migrations of the schema, run by Alembic when a store opens.
+"""Numbered migrations of the schema, applied when a store opens.
 
 To change the schema: add the next number under `versions`, change `schema.py` to match, and never touch a number that
-was released.
+was released. A new database is created from `schema.py` directly; Alembic runs the migrations of older ones.
 """
 
 from pathlib import Path
+from typing import Final
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, insert, inspect, select
 
 from shelfwire.errors import Code, ShelfwireError
+from shelfwire.stores import schema
+
+FOLDER: Final = Path(__file__).parent
+REVISIONS: Final = tuple(sorted(path.name.partition("_")[0] for path in FOLDER.glob("versions/[0-9]*.py")))
+"""The known revisions, the newest last."""
+VERSION: Final = Table(
+    "alembic_version",
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
+"""Where Alembic keeps the revision of a database."""
 
 
 def upgrade(connection: Connection) -> None:
@@ -21,14 +30,18 @@ def upgrade(connection: Connection) -> None:
     Raises:
         ShelfwireError: `E_STORAGE_UNAVAILABLE` where a newer shelfwire has written it.
     """
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
-    config.attributes["connection"] = connection
-    current = MigrationContext.configure(connection).get_current_revision()
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    if current is not None and current not in known:
+    if not inspect(connection).has_table(VERSION.name):
+        schema.metadata.create_all(connection, checkfirst=False)
+        VERSION.create(connection)
+        connection.execute(insert(VERSION), {"version_num": REVISIONS[-1]})
+        return
+    current = connection.scalar(select(VERSION.c.version_num))
+    if current is not None and current not in REVISIONS:
         raise ShelfwireError(
             Code.STORAGE_UNAVAILABLE,
             f"The data was written by a newer shelfwire (schema {current}). Update this one, or name another folder",
         )
-    command.upgrade(config, "head")
+    if current != REVISIONS[-1]:
+        from shelfwire.stores.migrations.stepwise import upgrade_stepwise  # noqa: PLC0415 - Alembic is slow to import
+
+        upgrade_stepwise(connection)

@@ -1,0 +1,92 @@
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine, text
+
+from shelfwire.errors import ShelfwireError
+from shelfwire.stores.migrations import FOLDER, REVISIONS, VERSION, upgrade
+from shelfwire.stores.migrations.stepwise import upgrade_stepwise
+from shelfwire.stores.sqlite.store import DATABASE_NAME, SqliteStore
+from shelfwire.testing import encode_terminal
+
+OPEN_STORE = """
+import asyncio, pathlib, sys
+from shelfwire.stores.sqlite.store import SqliteStore
+
+async def main():
+    async with SqliteStore(pathlib.Path(sys.argv[1]), encode_terminal=None, inline_limit=0):
+        print(*sorted({name.partition(".")[0] for name in sys.modules} & {"alembic", "sqlalchemy"}))
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def connection() -> Iterator[Connection]:
+    engine = create_engine("sqlite://")
+    with engine.begin() as connection:
+        yield connection
+    engine.dispose()
+
+
+def schema_of(connection: Connection) -> dict[str, str]:
+    rows = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
+    return {name: " ".join(sql.split()) for name, sql in rows}
+
+
+def new_schema() -> dict[str, str]:
+    engine = create_engine("sqlite://")
+    with engine.begin() as connection:
+        upgrade(connection)
+        schema = schema_of(connection)
+    engine.dispose()
+    return schema
+
+
+@pytest.mark.parametrize("revision", ["base", *REVISIONS])
+def test_a_database_of_any_revision_becomes_as_a_new_one_is(connection: Connection, revision: str) -> None:
+    upgrade_stepwise(connection, revision)
+    upgrade(connection)
+    assert schema_of(connection) == new_schema()
+    assert connection.execute(VERSION.select()).all() == [(REVISIONS[-1],)]
+
+
+def test_a_new_database_is_of_the_newest_revision_and_stays_so(connection: Connection) -> None:
+    for _ in range(2):
+        upgrade(connection)
+        assert connection.execute(VERSION.select()).all() == [(REVISIONS[-1],)]
+
+
+def test_the_revisions_are_those_that_alembic_finds_in_their_order() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(FOLDER))
+    found = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+    assert tuple(reversed(found)) == REVISIONS
+
+
+def test_alembic_is_imported_only_where_there_is_something_to_migrate(tmp_path: Path) -> None:
+    def imported() -> str:
+        command = [sys.executable, "-c", OPEN_STORE, str(tmp_path)]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603
+
+    assert [imported(), imported()] == ["sqlalchemy", "sqlalchemy"]
+    with sqlite3.connect(tmp_path / DATABASE_NAME) as database:
+        database.executescript("DROP INDEX job_by_turn; CREATE INDEX job_by_turn ON job (status, run_at)")
+        database.execute("UPDATE alembic_version SET version_num = '0002'")
+    database.close()
+    assert imported() == "alembic sqlalchemy"
+
+
+async def test_tables_of_somebody_else_are_left_alone(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / DATABASE_NAME) as database:
+        database.execute("CREATE TABLE job (theirs TEXT)")
+    with pytest.raises(ShelfwireError, match="job already exists"):
+        await SqliteStore(tmp_path, encode_terminal=encode_terminal, inline_limit=0).__aenter__()
+    assert database.execute("SELECT sql FROM sqlite_master").fetchall() == [("CREATE TABLE job (theirs TEXT)",)]
+    database.close()
