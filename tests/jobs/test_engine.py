@@ -142,7 +142,7 @@ async def test_a_running_job_that_is_canceled_keeps_what_it_had_done(make_engine
                 told.append(frame)
                 if frame.state.processed and not asked:
                     asked = True
-                    assert (await engine.service.cancel(job_id)).status is Status.CANCELING
+                    assert (await engine.service.cancel(job_id)).state.status is Status.CANCELING
         assert told[-1].state.status is Status.CANCELED
         items = await engine.service.results(job_id, after=-1, limit=1, ok=None)
         assert items.total == told[-1].state.processed > 0
@@ -374,7 +374,7 @@ async def test_a_cancel_whose_worker_died_takes_effect_when_the_next_process_sta
         job_id = await engine.submit()
         claimed = await engine.store.claim(("csv_import",), POLICY, engine.clock.now())
         assert claimed is not None
-        assert (await engine.service.cancel(job_id)).status is Status.CANCELING
+        assert (await engine.service.cancel(job_id)).state.status is Status.CANCELING
     async with make_engine(three_books) as engine:
         told = await engine.story(job_id)
     assert isinstance(told[-1].payload, JobError)

@@ -66,7 +66,7 @@ async def test_a_paused_job_lets_go_of_its_worker_and_goes_on_where_it_was(make_
         job_id = await engine.submit()
         steps.let(2)
         await recorded(engine, job_id, 2)
-        assert (await engine.service.pause(job_id)).pausing
+        assert (await engine.service.pause(job_id)).state.pausing
         paused = await engine.until(job_id, Status.PAUSED)
         assert (paused.processed, paused.user_message) == (2, "Paused")
 
@@ -107,7 +107,7 @@ async def test_a_pause_taken_back_at_once_costs_the_job_nothing(make_engine: Mak
         await recorded(engine, job_id, 1)
         await engine.service.pause(job_id)
         resumed = await engine.service.resume(job_id)
-        assert not resumed.pausing
+        assert not resumed.state.pausing
         steps.let(4)
         told = await engine.story(job_id)
         state = (await engine.service.get(job_id)).state
@@ -363,3 +363,19 @@ async def test_a_canceled_job_tells_its_owner_what_is_kept(make_engine: MakeEngi
         ending = (await engine.story(job_id))[-1].payload
     assert isinstance(ending, JobError)
     assert ending.code == Code.JOB_CANCELED
+
+
+async def test_control_answers_with_the_row_it_committed_without_reading_it_again(
+    make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with make_engine(Steps(), running=False) as engine:
+        job_id = await engine.submit()
+        with monkeypatch.context() as unreadable:
+            unreadable.delattr(engine.service._store.__class__, "job")
+            answers = [
+                await control(job_id)
+                for control in (engine.service.pause, engine.service.resume, engine.service.cancel)
+            ]
+        assert [answer.state.status for answer in answers] == [Status.PAUSED, Status.QUEUED, Status.CANCELED]
+        assert answers[-1] == await engine.service.get(job_id)
+        assert answers[-1].terminal is not None

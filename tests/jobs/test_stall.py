@@ -121,7 +121,7 @@ async def test_a_stalled_job_can_be_canceled_and_paused_and_is_not_stalled_then(
                 async for state in told:
                     if state.stalled:
                         break
-                assert not (await ask(job_id)).stalled
+                assert not (await ask(job_id)).state.stalled
                 async for state in told:
                     if state.status is status:
                         break
@@ -129,9 +129,9 @@ async def test_a_stalled_job_can_be_canceled_and_paused_and_is_not_stalled_then(
 
 
 def test_what_a_person_is_told_changes_by_the_minute_and_later_by_the_hour() -> None:
-    silence = StallDetector(0.0, 45)
-    looks = {second: silence.check(float(second), 0) for second in range(4 * 3600)}
-    told = {second: text for second, text in looks.items() if text is not None}
+    detector = StallDetector(0.0, 45)
+    texts = {second: detector.check(float(second), 0) for second in range(4 * 3600)}
+    told = {second: text for second, text in texts.items() if text is not None}
     assert list(told)[:4] == [45, 60, 120, 180]
     assert told[45] == "No progress for some seconds. Still trying…"
     assert told[60] == "No progress for a minute. Still trying…"
@@ -142,11 +142,11 @@ def test_what_a_person_is_told_changes_by_the_minute_and_later_by_the_hour() -> 
 
 
 @given(st.lists(st.tuples(st.floats(0.001, 30), st.booleans()), max_size=60))
-def test_it_speaks_only_after_so_long_a_silence(steps: list[tuple[float, bool]]) -> None:
-    silence, now, moves, since = StallDetector(0.0, 20), 0.0, 0, 0.0
+def test_a_stall_is_reported_only_after_the_limit(steps: list[tuple[float, bool]]) -> None:
+    detector, now, moves, since = StallDetector(0.0, 20), 0.0, 0, 0.0
     for seconds, moved in steps:
         now += seconds
         if moved:
             moves, since = moves + 1, now
-        text = silence.check(now, moves)
+        text = detector.check(now, moves)
         assert text is None or now - since >= 20

@@ -20,7 +20,7 @@ from shelfwire.jobs.store import Committed, Idempotency, Item, JobStore
 from shelfwire.jobs.telemetry import Stats
 from shelfwire.jobs.worker import Worker
 from shelfwire.protocol import owner_transitions, tokens
-from shelfwire.protocol.job import JobState, Policy, Transition, create
+from shelfwire.protocol.job import Policy, Transition, create
 from shelfwire.protocol.messages import Metadata
 from shelfwire.protocol.tokens import Grant, Scope
 
@@ -50,11 +50,13 @@ class Page(NamedTuple):
         items: the page.
         next: the cursor of the next page; None if the job has ended and this is the last.
         total: number of matching items so far.
+        pipeline: the job's pipeline.
     """
 
     items: list[Item]
     next: int | None
     total: int
+    pipeline: str
 
 
 class Upload:
@@ -318,8 +320,8 @@ class JobService:
             raise ShelfwireError(Code.UNAUTHORIZED)
         return follower.newest
 
-    async def cancel(self, job_id: str) -> JobState:
-        """Ask for a job to stop for good; a living worker confirms it.
+    async def cancel(self, job_id: str) -> Committed:
+        """Request that a job stop for good, and return the committed row; a living worker confirms it.
 
         Raises:
             ShelfwireError: `E_JOB_STATE`: it has ended.
@@ -328,23 +330,23 @@ class JobService:
             "cancel", job_id, lambda state, now: owner_transitions.cancel(state, self._policy, now=now)
         )
 
-    async def pause(self, job_id: str) -> JobState:
-        """Ask for a job to wait until it is resumed; a living worker confirms it.
+    async def pause(self, job_id: str) -> Committed:
+        """Request that a job wait until it is resumed, and return the committed row; a living worker confirms it.
 
         Raises:
             ShelfwireError: `E_JOB_STATE`: it is paused already, is being canceled or has ended.
         """
         return await self._request("pause", job_id, lambda state, now: owner_transitions.pause(state, now=now))
 
-    async def resume(self, job_id: str) -> JobState:
-        """Let a paused job go on.
+    async def resume(self, job_id: str) -> Committed:
+        """Let a paused job go on, and return the committed row.
 
         Raises:
             ShelfwireError: `E_JOB_STATE`: it is not paused.
         """
-        state = await self._request("resume", job_id, lambda state, now: owner_transitions.resume(state, now=now))
+        committed = await self._request("resume", job_id, lambda state, now: owner_transitions.resume(state, now=now))
         self._worker.wake()
-        return state
+        return committed
 
     async def delete(self, job_id: str) -> None:
         """End a job if it has not ended, notify its followers, and erase all its data. Waits for no worker."""
@@ -358,7 +360,7 @@ class JobService:
             self._worker.check(job_id)
         self._hub.erased(job_id)
 
-    async def _request(self, name: str, job_id: str, transition: Transition) -> JobState:
+    async def _request(self, name: str, job_id: str, transition: Transition) -> Committed:
         committed = await self._store.request(job_id, transition, self.clock.now())
         if committed is None:
             raise ShelfwireError(Code.UNAUTHORIZED)
@@ -367,7 +369,7 @@ class JobService:
         )
         self._hub.publish([committed])
         self._worker.check(job_id)
-        return committed.state
+        return committed
 
     async def results(self, job_id: str, *, after: int, limit: int, ok: bool | None) -> Page:
         """Return a page of results; while the job runs it stops before the first index not yet recorded.
@@ -383,11 +385,11 @@ class JobService:
         if state.ended:
             items = await self._store.items(job_id, after=after, limit=limit + 1, ok=ok)
             more = len(items) > limit
-            return Page(items[:limit], items[limit - 1].index if more else None, total)
+            return Page(items[:limit], items[limit - 1].index if more else None, total, state.pipeline)
         items = await self._store.items(job_id, after=after, limit=limit)
-        solid = [item for place, item in enumerate(items, after + 1) if item.index == place]
-        seen = solid[-1].index if solid else after
-        return Page([item for item in solid if ok is None or item.ok == ok], seen, total)
+        contiguous = [item for index, item in enumerate(items, after + 1) if item.index == index]
+        matching = [item for item in contiguous if ok is None or item.ok == ok]
+        return Page(matching, after + len(contiguous), total, state.pipeline)
 
     def _new_id(self) -> str:
         return str(uuid.UUID(bytes=self._random_bytes(16), version=4))

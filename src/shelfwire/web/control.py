@@ -10,7 +10,7 @@ from litestar.params import FromPath
 
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.service import JobService
-from shelfwire.protocol.job import JobState
+from shelfwire.jobs.store import Committed
 from shelfwire.protocol.tokens import Grant, Scope
 from shelfwire.settings import Settings
 from shelfwire.web.credentials import bearer
@@ -122,11 +122,10 @@ async def _owner(request: HttpRequest, service: JobService, job_id: str) -> Gran
 
 
 async def _control(
-    request: HttpRequest, service: JobService, job_id: str, wish: Callable[[str], Awaitable[JobState]]
+    request: HttpRequest, service: JobService, job_id: str, request_control: Callable[[str], Awaitable[Committed]]
 ) -> Response[Success[State]]:
     owner = await _owner(request, service, job_id)
-    await wish(owner.job_id)
-    return state_answer(await service.get(owner.job_id), service.now())
+    return state_answer(await request_control(owner.job_id), service.now())
 
 
 async def _wish(request: HttpRequest, patience: float) -> TokenWish:

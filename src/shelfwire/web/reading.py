@@ -97,12 +97,12 @@ async def results(
     """Return a page of a job's results, in the order of the input, as JSON, NDJSON or CSV."""
     grant = await service.authorize(job_id, bearer(request.headers), Scope.RESULTS)
     ok = None if status == "all" else status == "ok"
-    page = page_of(await service.results(grant.job_id, after=cursor, limit=limit, ok=ok))
+    found = await service.results(grant.job_id, after=cursor, limit=limit, ok=ok)
+    page = page_of(found)
     headers = _next_link(limit, status, page)
     match request.accept.best_match([MediaType.JSON, NDJSON_TYPE, CSV_TYPE], MediaType.JSON):
         case csv_export.CSV_TYPE:
-            pipeline = (await service.get(grant.job_id)).state.pipeline
-            text = csv_export.csv_of(page.items, columns.get(pipeline, ()))
+            text = csv_export.csv_of(page.items, columns.get(found.pipeline, ()))
             return Response(text, media_type=f"{CSV_TYPE}; header=present", headers=headers)
         case csv_export.NDJSON_TYPE:
             return Response(csv_export.ndjson_of(page.items), media_type=NDJSON_TYPE, headers=headers)

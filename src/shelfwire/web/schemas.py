@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from shelfwire.jobs.results import results_path
+from shelfwire.jobs.results import InlineResults, inline_results, results_path
 from shelfwire.jobs.service import Page, Token
 from shelfwire.jobs.store import Committed, Item
 from shelfwire.protocol.feed import current_item
@@ -13,14 +13,11 @@ from shelfwire.protocol.messages import (
     Address,
     Count,
     CurrentItem,
-    JobComplete,
     JobError,
-    Message,
     Metadata,
     Millis,
     Seconds,
     Uuid,
-    decode,
 )
 from shelfwire.protocol.tokens import Scope
 
@@ -266,7 +263,7 @@ def token_of(token: Token) -> NewToken:
 def state_of(committed: Committed) -> State:
     """Where a job stands, for who watches it."""
     state = committed.state
-    complete = _complete(committed.terminal)
+    ending = InlineResults() if committed.terminal is None else inline_results(committed.terminal)
     return State(
         job_id=state.id,
         pipeline=state.pipeline,
@@ -292,9 +289,9 @@ def state_of(committed: Committed) -> State:
         summary=state.summary,
         duration=state.duration if state.ended else None,
         error=state.error,
-        results=complete.results if complete else None,
-        results_url=complete.results_url if complete else None,
-        truncated=complete.truncated if complete else None,
+        results=ending.results or None,
+        results_url=ending.results_url,
+        truncated=ending.truncated,
     )
 
 
@@ -308,11 +305,3 @@ def item_of(item: Item) -> ResultItem:
     """One entry of a page."""
     outcome: dict[str, Any] = {"result" if item.ok else "error": item.body}
     return ResultItem(index=item.index, ok=item.ok, title=item.title, source_index=item.source, **outcome)
-
-
-def _complete(terminal: str | None) -> JobComplete | None:
-    match None if terminal is None else decode(terminal):
-        case Message(payload=JobComplete() as complete):
-            return complete
-        case _:
-            return None
