@@ -85,7 +85,7 @@ async def test_nothing_to_commit_is_no_transaction(store: Disk) -> None:
     assert store.commits == 0
 
 
-async def test_a_commit_that_fails_tells_nobody_and_loses_nothing(store: Disk) -> None:
+async def test_a_failed_commit_publishes_nothing_and_loses_nothing(store: Disk) -> None:
     told = Told()
     committer = Committer(store, told, POLICY, FakeClock(NOW), interval=0.05)
     draft = await draft_of(store, "job-1")
@@ -236,7 +236,7 @@ async def test_a_lost_job_is_stopped_and_settled_without_an_ending(store: Disk) 
     assert store.commits == 1, "a settled draft is not committed again"
 
 
-async def test_an_attempt_hears_of_a_cancel_with_its_next_commit(store: Disk) -> None:
+async def test_an_attempt_is_notified_of_a_cancel_with_its_next_commit(store: Disk) -> None:
     stopped: list[int] = []
     committer = Committer(store, Told(), POLICY, FakeClock(NOW), interval=0.05)
     draft = await draft_of(store, "job-1")
@@ -248,7 +248,7 @@ async def test_an_attempt_hears_of_a_cancel_with_its_next_commit(store: Disk) ->
     assert draft.state.status is Status.CANCELING
 
 
-async def test_what_is_left_is_estimated_from_the_rate_between_commits(store: Disk) -> None:
+async def test_the_remaining_time_is_estimated_from_the_rate_between_commits(store: Disk) -> None:
     clock = FakeClock(NOW)
     committer = Committer(store, Told(), POLICY, clock, interval=0.05)
     draft = await draft_of(store, "job-1")

@@ -25,7 +25,7 @@ async def three_books(job: Job) -> str:
     return f"Added {job.succeeded} books"
 
 
-async def test_a_job_runs_from_upload_to_ending_and_its_follower_is_told_the_story(make_engine: MakeEngine) -> None:
+async def test_a_job_runs_from_upload_to_ending_and_its_follower_receives_all_messages(make_engine: MakeEngine) -> None:
     async with make_engine(three_books) as engine:
         told = await engine.story(await engine.submit())
     kinds = [message.type for message in told]
@@ -39,7 +39,7 @@ async def test_a_job_runs_from_upload_to_ending_and_its_follower_is_told_the_sto
     assert (error["index"], error["row"], error["code"]) == (2, 4, BookCode.ROW_INVALID)
 
 
-async def test_a_follower_attaching_after_the_end_is_told_the_same_ending(make_engine: MakeEngine) -> None:
+async def test_a_follower_attaching_after_the_end_receives_the_same_ending(make_engine: MakeEngine) -> None:
     async with make_engine(three_books) as engine:
         job_id = await engine.submit()
         first, late = await engine.story(job_id), await engine.story(job_id)
@@ -263,7 +263,7 @@ Wrong = Callable[[Any], Any]
         lambda job: job.fail(0, ShelfwireError(BookCode.ROW_INVALID), title=1984),
     ],
 )
-async def test_what_followers_cannot_be_told_ends_the_attempt_that_says_it_and_nothing_else(
+async def test_a_message_that_cannot_be_encoded_ends_its_attempt_and_nothing_else(
     make_engine: MakeEngine, wrong: Wrong
 ) -> None:
     async def wild(job: Job) -> str:
@@ -280,7 +280,7 @@ async def test_what_followers_cannot_be_told_ends_the_attempt_that_says_it_and_n
     assert isinstance(other, JobComplete)
 
 
-async def test_the_name_of_a_file_is_clipped_before_anybody_is_told(make_engine: MakeEngine) -> None:
+async def test_a_file_name_is_clipped_before_it_is_sent(make_engine: MakeEngine) -> None:
     async def named(job: Job) -> str:
         await job.start(total=0, metadata=Metadata(file_name="x" * 2**20))
         return "Done"

@@ -22,7 +22,7 @@ def test_without_a_total_or_two_moments_with_progress_nothing_is_promised() -> N
     assert eta.update(4.0, 8, 10) == 2
 
 
-def test_a_steady_rate_gives_the_time_that_is_left() -> None:
+def test_a_steady_rate_gives_the_remaining_time() -> None:
     assert told(Eta(), [(float(second), second * 10) for second in range(6)], total=100) == [None, None, 8, 7, 6, 5]
 
 

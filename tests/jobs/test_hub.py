@@ -21,7 +21,7 @@ def progress(state: JobState, count: int = 1) -> JobState:
     return worker_transitions.advance(state, 1, ProgressDelta(total=1000, succeeded=count), POLICY, now=2000)
 
 
-async def test_a_follower_is_told_what_is_published_and_nothing_of_other_jobs() -> None:
+async def test_a_follower_receives_what_is_published_and_nothing_of_other_jobs() -> None:
     hub = Hub()
     with hub.follow("j") as (follower, offer):
         offer(Committed(state=QUEUED))
@@ -32,7 +32,7 @@ async def test_a_follower_is_told_what_is_published_and_nothing_of_other_jobs() 
         assert [frame.due for frame in follower.due()] == [Due.STARTED, Due.PROGRESS]
 
 
-async def test_who_follows_the_new_job_of_an_erased_id_hears_nothing_of_the_old_one() -> None:
+async def test_a_follower_of_the_new_job_of_an_erased_id_receives_nothing_of_the_old_one() -> None:
     hub = Hub()
     ended = Committed(state=owner_transitions.delete(QUEUED, POLICY, now=2000), terminal="{}")
     with hub.follow("j") as (slow, offer_old):
@@ -58,7 +58,7 @@ async def test_a_commit_between_attaching_and_reading_the_row_is_not_lost() -> N
     assert {frame.state.seq for frame in frames} == {newer.seq}
 
 
-async def test_however_long_a_follower_sleeps_it_holds_nothing_and_is_told_the_newest() -> None:
+async def test_a_follower_that_sleeps_holds_no_messages_and_then_receives_the_newest() -> None:
     hub = Hub()
     with hub.follow("j") as (sleeper, offer), hub.follow("j") as (reader, _):
         offer(Committed(state=CLAIMED))
@@ -146,7 +146,7 @@ async def test_a_connection_that_can_take_progress_gets_it_without_a_turn_of_the
         waiting.cancel()
 
 
-async def test_what_a_full_connection_missed_is_told_later_and_in_order() -> None:
+async def test_messages_that_a_full_connection_missed_are_sent_later_and_in_order() -> None:
     hub, pipe = Hub(), Pipe()
     with hub.follow("j") as (follower, offer):
         offer(Committed(state=CLAIMED))
@@ -168,7 +168,7 @@ async def test_what_a_full_connection_missed_is_told_later_and_in_order() -> Non
     assert seqs == sorted(seqs)
 
 
-async def test_the_ending_is_told_by_the_task_which_closes_the_connection() -> None:
+async def test_the_ending_is_sent_by_the_task_which_closes_the_connection() -> None:
     hub, pipe = Hub(), Pipe()
     with hub.follow("j") as (follower, offer):
         offer(Committed(state=progress(CLAIMED)))
@@ -184,7 +184,7 @@ async def test_the_ending_is_told_by_the_task_which_closes_the_connection() -> N
         assert [(await waiting).due, (await anext(frames)).due] == [Due.PROGRESS, Due.ENDING]
 
 
-async def test_nothing_is_kept_of_a_job_that_nobody_follows() -> None:
+async def test_nothing_is_kept_of_a_job_without_followers() -> None:
     hub = Hub()
     with hub.follow("j") as (_, offer):
         offer(Committed(state=QUEUED))

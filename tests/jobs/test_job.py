@@ -211,7 +211,7 @@ def test_a_pipeline_folds_its_own_results_and_the_errors_stay_beside_them() -> N
 
 
 @pytest.mark.parametrize("fold", [_broken, _bloated, _unspeakable])
-def test_a_fold_that_fails_or_is_too_large_costs_nobody_the_results(fold: Any) -> None:
+def test_results_are_listed_plainly_where_a_fold_fails_or_is_too_large(fold: Any) -> None:
     assert _concluded(fold) == {"items": [1234], "errors": [{"index": 1, "code": "E_SOMETHING"}]}
 
 

@@ -60,7 +60,7 @@ async def recorded(engine: Engine, job_id: str, count: int) -> None:
                 return
 
 
-async def test_a_paused_job_lets_go_of_its_worker_and_goes_on_where_it_was(make_engine: MakeEngine) -> None:
+async def test_a_paused_job_releases_its_worker_and_continues_where_it_was(make_engine: MakeEngine) -> None:
     steps = Steps()
     async with make_engine(steps, slots=1) as engine:
         job_id = await engine.submit()
@@ -139,7 +139,7 @@ async def test_a_deleted_job_ends_for_its_followers_and_its_pipeline_stops(make_
     assert refused.value.code is Code.UNAUTHORIZED
 
 
-async def test_a_deleted_id_can_be_another_job_while_somebody_has_not_read_the_ending_of_the_old_one(
+async def test_a_deleted_id_can_be_another_job_while_a_follower_has_not_read_the_ending_of_the_old_one(
     make_engine: MakeEngine,
 ) -> None:
     async def submit() -> str:
@@ -158,7 +158,9 @@ async def test_a_deleted_id_can_be_another_job_while_somebody_has_not_read_the_e
     assert ending.state.status is Status.CANCELED
 
 
-async def test_a_retry_does_only_what_failed_and_was_left_and_says_where_that_stood(make_engine: MakeEngine) -> None:
+async def test_a_retry_does_only_failed_and_unrecorded_items_and_keeps_their_index(
+    make_engine: MakeEngine,
+) -> None:
     steps = Steps()
     async with make_engine(steps) as engine:
         job_id = await engine.submit()
@@ -239,7 +241,7 @@ async def test_revoking_a_token_dismisses_the_followers_that_it_let_in_and_no_ot
     assert refused.value.code is Code.UNAUTHORIZED
 
 
-async def test_a_token_revoked_while_its_holder_comes_in_lets_it_not_stay(
+async def test_a_follower_whose_token_is_revoked_while_it_attaches_is_dismissed(
     make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with make_engine(Steps(), running=False) as engine:
@@ -307,7 +309,7 @@ async def test_waiting_returns_with_the_news_or_when_the_time_is_over(make_engin
         assert ended.terminal is not None, "no news will ever come"
 
 
-async def test_who_waits_with_a_token_that_is_revoked_is_told_so(make_engine: MakeEngine) -> None:
+async def test_a_wait_ends_with_an_error_when_its_token_is_revoked(make_engine: MakeEngine) -> None:
     async with make_engine(Steps(), running=False) as engine:
         async with engine.service.upload() as upload:
             token = await engine.service.create(upload, "csv_import", Metadata())
@@ -355,7 +357,7 @@ async def test_what_the_state_forbids_is_refused_and_changes_nothing(make_engine
         assert (await engine.service.get(job_id)).state.seq == 1
 
 
-async def test_a_canceled_job_tells_its_owner_what_is_kept(make_engine: MakeEngine) -> None:
+async def test_a_canceled_job_reports_which_items_are_kept(make_engine: MakeEngine) -> None:
     async with make_engine(Steps(), running=False) as engine:
         job_id = await engine.submit()
         await engine.service.pause(job_id)

@@ -13,7 +13,7 @@ async def nothing(_: Job) -> str:
     return "Done"
 
 
-async def test_an_upload_that_breaks_off_leaves_nothing_behind(make_engine: MakeEngine) -> None:
+async def test_an_interrupted_upload_leaves_nothing_behind(make_engine: MakeEngine) -> None:
     async with make_engine(nothing, running=False) as engine:
         job_ids: list[str] = []
 
@@ -42,7 +42,7 @@ async def test_every_job_has_an_id_and_a_token_of_its_own(make_engine: MakeEngin
 
 
 @pytest.mark.parametrize("token", [None, "", "nonsense"])
-async def test_without_the_right_token_nobody_passes(make_engine: MakeEngine, token: str | None) -> None:
+async def test_a_wrong_token_is_refused(make_engine: MakeEngine, token: str | None) -> None:
     async with make_engine(nothing, running=False) as engine:
         job_id = await engine.submit()
         with pytest.raises(ShelfwireError) as refused:
@@ -72,7 +72,7 @@ async def test_a_job_that_expired_meanwhile_is_like_no_job_at_all(make_engine: M
             assert refused.value.code is Code.UNAUTHORIZED
 
 
-async def test_a_worker_hears_of_a_new_job_without_waiting_for_its_poll(make_engine: MakeEngine) -> None:
+async def test_a_worker_is_notified_of_a_new_job_without_waiting_for_its_poll(make_engine: MakeEngine) -> None:
     ran = asyncio.Event()
 
     async def noted(_: Job) -> str:

@@ -33,7 +33,7 @@ def stepping(go_on: asyncio.Queue[None], **said: str) -> Body:
     return body
 
 
-async def test_a_job_without_an_item_for_so_long_is_stalled_until_the_next_one(make_engine: MakeEngine) -> None:
+async def test_a_job_without_items_for_the_limit_is_stalled_until_the_next_one(make_engine: MakeEngine) -> None:
     go_on: asyncio.Queue[None] = asyncio.Queue()
     async with make_engine(stepping(go_on), stall_after=STALL_MS) as engine:
         job_id = await engine.submit()
@@ -128,7 +128,7 @@ async def test_a_stalled_job_can_be_canceled_and_paused_and_is_not_stalled_then(
             assert not state.stalled
 
 
-def test_what_a_person_is_told_changes_by_the_minute_and_later_by_the_hour() -> None:
+def test_the_stall_message_changes_by_the_minute_and_later_by_the_hour() -> None:
     detector = StallDetector(0.0, 45)
     texts = {second: detector.check(float(second), 0) for second in range(4 * 3600)}
     told = {second: text for second, text in texts.items() if text is not None}

@@ -83,7 +83,7 @@ def test_alembic_is_imported_only_where_there_is_something_to_migrate(tmp_path: 
     assert imported() == "alembic sqlalchemy"
 
 
-async def test_tables_of_somebody_else_are_left_alone(tmp_path: Path) -> None:
+async def test_tables_of_another_program_are_not_touched(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / DATABASE_NAME) as database:
         database.execute("CREATE TABLE job (theirs TEXT)")
     with pytest.raises(ShelfwireError, match="job already exists"):

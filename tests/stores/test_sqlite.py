@@ -24,13 +24,13 @@ class TestSqliteStore(StoreContract):
     pass
 
 
-async def test_a_second_process_on_the_data_folder_is_told_so(tmp_path: Path, make_store: Open) -> None:
+async def test_a_second_process_on_the_data_folder_is_refused(tmp_path: Path, make_store: Open) -> None:
     async with make_store():
         with pytest.raises(DataFolderBusyError, match=str(tmp_path / "data")):
             await make_store().__aenter__()
 
 
-async def test_what_a_dead_process_left_is_claimable_at_once(make_store: Open) -> None:
+async def test_jobs_of_a_dead_process_are_claimable_at_once(make_store: Open) -> None:
     async with make_store() as store:
         await add_job(store)
         await claim(store)

@@ -105,7 +105,7 @@ async def test_a_disk_that_fills_up_within_a_group_fails_all_of_it(engine: Engin
     assert words(engine) == ["later"]
 
 
-async def test_who_stopped_waiting_does_not_stop_the_others(engine: Engine) -> None:
+async def test_a_cancelled_caller_does_not_stop_the_others(engine: Engine) -> None:
     writer = GroupWriter(engine)
     busy, release = threading.Event(), threading.Event()
 
