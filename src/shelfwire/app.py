@@ -57,7 +57,7 @@ class Shelfwire:
         plugins: the plug-ins to use; those that are installed unless given.
         work: whether to run jobs; without, they only wait.
         clock: the time; the machine's unless a test turns another.
-        random_bytes: a cryptographic source of so many bytes.
+        random_bytes: a cryptographic source that returns the given number of bytes.
 
     Raises:
         PluginError: something among the pipelines and plug-ins, given or installed, is misdeclared.

@@ -88,7 +88,7 @@ class Metrics(Collector):
 
         Args:
             stats: how things stand now.
-            accept: the header `Accept` of who asks, which decides between the text formats.
+            accept: the request's header `Accept`, which decides between the text formats.
         """
         encode, content_type = choose_encoder(accept)
         self._stats = stats
@@ -106,7 +106,7 @@ class Metrics(Collector):
         stats = self._stats
         if stats is None:
             return
-        jobs, queue_age, followers, stalled, told = self._families()
+        jobs, queue_age, followers, stalled, sent = self._families()
         if stats.jobs is not None:
             zeros = {(pipeline, str(status)): 0 for pipeline in self._pipelines for status in Status}
             for (pipeline, status), count in sorted({**zeros, **stats.jobs}.items()):
@@ -116,8 +116,8 @@ class Metrics(Collector):
             followers.add_metric([transport], count)
         queue_age.add_metric([], stats.queue_age)
         stalled.add_metric([], stats.stalled)
-        told.add_metric([], stats.sent_bytes)
-        yield from (queue_age, followers, stalled, told)
+        sent.add_metric([], stats.sent_bytes)
+        yield from (queue_age, followers, stalled, sent)
 
     @staticmethod
     def _families() -> tuple[
@@ -132,7 +132,7 @@ class Metrics(Collector):
             GaugeMetricFamily(
                 "shelfwire_stalled_jobs", "Running jobs of this node that have recorded nothing for long."
             ),
-            CounterMetricFamily("shelfwire_sent_bytes", "Bytes of messages that followers of this node were told."),
+            CounterMetricFamily("shelfwire_sent_bytes", "Bytes of messages that were sent to followers of this node."),
         )
 
 

@@ -136,7 +136,7 @@ def test_who_follows_a_job_that_is_deleted_is_told_so(
     read_until(following, "job_progress")
     assert shelfwire("delete", "last").returncode == 0
     done = ended(following)
-    assert (done.returncode, "somebody deleted job" in done.stderr) == (3, True)
+    assert (done.returncode, "was deleted with all" in done.stderr) == (3, True)
 
 
 @pytest.mark.parametrize("key", ["s3cret-but-with-an-end\n", "s3crét-not-in-ascii"])

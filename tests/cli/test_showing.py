@@ -204,25 +204,25 @@ def test_json_is_each_message_and_then_the_outcome() -> None:
 
 
 def test_the_rate_is_that_of_the_last_seconds() -> None:
-    tally = ProgressSummary(IMPORT)
+    summary = ProgressSummary(IMPORT)
     for second in range(20):
-        tally.take(progress(1000 * second if second < 10 else 9000 + (second - 9) * 10, second * 1000))
-    assert tally.rate == 10
+        summary.take(progress(1000 * second if second < 10 else 9000 + (second - 9) * 10, second * 1000))
+    assert summary.rate == 10
 
 
 def test_a_job_that_is_resumed_does_not_count_what_was_done_before() -> None:
-    tally = ProgressSummary(IMPORT)
-    tally.take(progress(40_000, 0))
-    assert tally.rate is None
-    tally.take(progress(41_000, 1000))
-    assert tally.rate == 1000
+    summary = ProgressSummary(IMPORT)
+    summary.take(progress(40_000, 0))
+    assert summary.rate is None
+    summary.take(progress(41_000, 1000))
+    assert summary.rate == 1000
 
 
 def test_an_error_leaves_the_counts_as_they_were() -> None:
-    tally = ProgressSummary(IMPORT)
-    tally.take(progress(40_000, 0))
-    tally.take(message(JobError(code="E_JOB_CANCELED", message="m", user_message="u", retryable=True)))
-    assert tally.position == "40,000 of 50,000 rows"
+    summary = ProgressSummary(IMPORT)
+    summary.take(progress(40_000, 0))
+    summary.take(message(JobError(code="E_JOB_CANCELED", message="m", user_message="u", retryable=True)))
+    assert summary.position == "40,000 of 50,000 rows"
 
 
 STANDINGS = {

@@ -32,12 +32,12 @@ class Bar:
         console: the terminal.
         file: the name of the file.
         short_id: what the job is called in a command.
-        words: for the kind of job.
+        labels: the words for its pipeline.
     """
 
-    def __init__(self, console: Console, file: str, short_id: str, words: Labels) -> None:
-        self.tally = ProgressSummary(words)
-        self._words = words
+    def __init__(self, console: Console, file: str, short_id: str, labels: Labels) -> None:
+        self.summary = ProgressSummary(labels)
+        self._labels = labels
         self._console = console
         self._file = clean(file)
         self._short_id = short_id
@@ -47,7 +47,7 @@ class Bar:
 
     def __enter__(self) -> Self:
         """See `show.Output`."""
-        name = Text.assemble(f"{self._words.doing} ", (self._file, "bold"), "  ", (self._short_id, "dim"))
+        name = Text.assemble(f"{self._labels.doing} ", (self._file, "bold"), "  ", (self._short_id, "dim"))
         self._console.print(name, no_wrap=True, overflow="ellipsis")
         self._live.start(refresh=True)
         return self
@@ -57,12 +57,12 @@ class Bar:
     ) -> None:
         """See `show.Output`."""
         self._left = True
-        self.tally.title = self.tally.note = self._trouble = ""
+        self.summary.title = self.summary.note = self._trouble = ""
         self._live.stop()
 
     def message(self, message: Message) -> None:
         """See `show.Output`."""
-        self.tally.take(message)
+        self.summary.take(message)
         self._trouble = ""
 
     def waiting(self, seconds: float) -> None:
@@ -73,15 +73,15 @@ class Bar:
     def end(self, ending: Ending) -> None:
         """See `show.Output`."""
         say = self._console.print
-        say(Text(headline(ending, self._words), STYLES.get(ending.status, "")))
+        say(Text(headline(ending, self._labels), STYLES.get(ending.status, "")))
         if ending.counted:
-            say(Text(counts(ending, self._words)))
+            say(Text(counts(ending, self._labels)))
         failures = ending.failures[:LISTED]
         if failures and self._console.width >= WIDTH_FOR_TABLE:
             say(self._table(failures))
         else:
             for failure in failures:
-                say(Text(line_of(failure, self._words)))
+                say(Text(line_of(failure, self._labels)))
         if len(ending.failures) > LISTED:
             more = (
                 f"These are the first {LISTED}. All {len(ending.failures):,}: shelfwire watch {self._short_id} --json"
@@ -101,27 +101,27 @@ class Bar:
             self._console.print(table)
 
     def _render(self) -> RenderableType:
-        tally, width = self.tally, min(self._console.width, MAX_WIDTH)
-        known, whole = bool(tally.total), f"{tally.total or 0:,}"
+        summary, width = self.summary, min(self._console.width, MAX_WIDTH)
+        known, whole = bool(summary.total), f"{summary.total or 0:,}"
         grid = Table.grid(padding=(0, 1, 0, 0))
         if self._left and not known:
             return ""
-        cells = [f"{tally.share:4.0%}", f"{tally.done:{len(whole)},}/{whole}"] if known else []
-        if width >= WIDTH_FOR_RATE and tally.rate is not None:
-            cells.append(f"{tally.rate:7,.0f} {self._words.item}s/s")
-        if width >= WIDTH_FOR_ETA and tally.eta is not None:
-            cells.append(f"{_clock(tally.eta):>5} left")
+        cells = [f"{summary.share:4.0%}", f"{summary.done:{len(whole)},}/{whole}"] if known else []
+        if width >= WIDTH_FOR_RATE and summary.rate is not None:
+            cells.append(f"{summary.rate:7,.0f} {self._labels.item}s/s")
+        if width >= WIDTH_FOR_ETA and summary.eta is not None:
+            cells.append(f"{_clock(summary.eta):>5} left")
         texts = [Text(cell, no_wrap=True) for cell in cells]
         taken = sum(text.cell_len + 1 for text in texts)
-        bar = ProgressBar(tally.total or None, tally.done, width=max(width - taken - 1, 4), pulse=not known)
+        bar = ProgressBar(summary.total or None, summary.done, width=max(width - taken - 1, 4), pulse=not known)
         grid.add_row(bar, *texts)
-        line = self._trouble or tally.title or tally.note
+        line = self._trouble or summary.title or summary.note
         below = Text(line, "yellow" if self._trouble else "dim", no_wrap=True, overflow="ellipsis")
         return Group(grid, below) if line else grid
 
     def _table(self, failures: list[Failure]) -> Table:
         table = Table(box=box.SIMPLE_HEAD, width=min(self._console.width, MAX_WIDTH), pad_edge=False)
-        table.add_column(self._words.item.capitalize(), justify="right", style="cyan", no_wrap=True)
+        table.add_column(self._labels.item.capitalize(), justify="right", style="cyan", no_wrap=True)
         table.add_column("Title", ratio=2, no_wrap=True, overflow="ellipsis")
         table.add_column("Why", ratio=3, overflow="fold")
         for failure in failures:

@@ -91,8 +91,8 @@ def cancel(job: str, /) -> int:
     if state["status"] != Status.CANCELED:
         raise CommandError(f"{entry.file}: too late to cancel, the job is {state['status']}", Exit.UNREACHABLE)
     total, done = state["totalCount"], state["processedCount"]
-    moment = f"after {done:,} of {entry.words.counted(total)}, which are kept" if total else "before it had begun"
-    sys.stdout.write(f"Canceled the {entry.words.noun} of {clean(entry.file)} {moment}\n")
+    moment = f"after {done:,} of {entry.labels.counted(total)}, which are kept" if total else "before it had begun"
+    sys.stdout.write(f"Canceled the {entry.labels.noun} of {clean(entry.file)} {moment}\n")
     return Exit.OK
 
 
@@ -107,8 +107,8 @@ def pause(job: str, /) -> int:
     if state["status"] != Status.PAUSED:
         raise CommandError(f"{entry.file}: too late to pause, the job is {state['status']}", Exit.UNREACHABLE)
     total, done = state["totalCount"], state["processedCount"]
-    moment = f"after {done:,} of {entry.words.counted(total)}" if total else "before it had begun"
-    what = f"the {entry.words.noun} of {clean(entry.file)}"
+    moment = f"after {done:,} of {entry.labels.counted(total)}" if total else "before it had begun"
+    what = f"the {entry.labels.noun} of {clean(entry.file)}"
     sys.stdout.write(f"Paused {what} {moment}. Go on: shelfwire resume {entry.short}\n")
     return Exit.OK
 
@@ -124,7 +124,7 @@ def delete(job: str, /) -> int:
     found = run(ask(entry, _deleted))
     jobs_file.remove(entry)
     what = "and everything that was kept of it" if found else "from the list; its server knew nothing of it any more"
-    sys.stdout.write(f"Deleted the {entry.words.noun} of {clean(entry.file)} {what}\n")
+    sys.stdout.write(f"Deleted the {entry.labels.noun} of {clean(entry.file)} {what}\n")
     return Exit.OK
 
 
@@ -185,7 +185,7 @@ async def ask(entry: KnownJob, question: Callable[[Client, JobHandle], Awaitable
         async with Session(_place(entry), work=False) as session:
             return await question(session.client, entry.ref)
     except RefusedError as error:
-        raise refusal(error, entry.file, entry, entry.words) from None
+        raise refusal(error, entry.file, entry, entry.labels) from None
 
 
 def known_jobs() -> JobsFile:
@@ -195,5 +195,5 @@ def known_jobs() -> JobsFile:
 
 def _place(entry: KnownJob) -> Place:
     if entry.server is None and entry.data is None:
-        raise CommandError(f"Where job {entry.short} runs is not known. {entry.words.again}: {entry.file}")
+        raise CommandError(f"Where job {entry.short} runs is not known. {entry.labels.again}: {entry.file}")
     return Place(entry.server, None if entry.data is None else Path(entry.data))

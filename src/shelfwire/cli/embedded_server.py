@@ -1,4 +1,4 @@
-"""The server inside this process. Importing this takes a second: only who starts a server does."""
+"""The server inside this process. Only commands that start a server import this: it takes time."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager

@@ -25,7 +25,7 @@ from shelfwire.protocol.messages import JobComplete, JobError, Message
 LAST_WORD_SECONDS: Final = 2.0
 """How long an interrupted upload may take to say which job it has become."""
 LARGE: Final = 64 * 1024 * 1024
-"""Bytes that a server hears out, so that its refusal arrives; after that it may hang up."""
+"""Bytes that a server reads before it refuses, so that its answer arrives; after that it may hang up."""
 ACCESS: Final = frozenset({Code.UNAUTHORIZED, Code.TOKEN_EXPIRED, Code.FORBIDDEN})
 
 
@@ -80,14 +80,14 @@ class JobSession:
         """The job, once it is known."""
         return self._entry
 
-    async def start(self, errand: NewJob) -> Exit:
+    async def start(self, new_job: NewJob) -> Exit:
         """Start a job and follow it to its ending.
 
         Raises:
             CommandError: it cannot be started or followed.
         """
-        async with self._stay(errand.file, labels_of(errand.pipeline)):
-            return await self._follow(await self._begin(errand))
+        async with self._stay(new_job.file, labels_of(new_job.pipeline)):
+            return await self._follow(await self._begin(new_job))
 
     async def watch(self, entry: KnownJob) -> Exit:
         """Follow a known job to its ending.
@@ -96,7 +96,7 @@ class JobSession:
             CommandError: it cannot be followed.
         """
         self._entry = entry
-        async with self._stay(entry.file, entry.words):
+        async with self._stay(entry.file, entry.labels):
             return await self._follow(entry)
 
     async def resume(self, entry: KnownJob) -> Exit:
@@ -106,7 +106,7 @@ class JobSession:
             CommandError: it cannot be resumed or followed.
         """
         self._entry = entry
-        async with self._stay(entry.file, entry.words):
+        async with self._stay(entry.file, entry.labels):
             await self._session.client.resume(entry.ref)
             return await self._follow(entry)
 
@@ -118,43 +118,43 @@ class JobSession:
         """
         self._entry = entry
         key = secrets.token_urlsafe()
-        async with self._stay(entry.file, entry.words):
+        async with self._stay(entry.file, entry.labels):
             job = await self._session.ask(lambda client: client.retry(entry.ref, idempotency_key=key))
             return await self._follow(self._remember(job, entry.file, entry.pipeline))
 
     @contextlib.asynccontextmanager
-    async def _stay(self, file: str, words: Labels) -> AsyncIterator[None]:
+    async def _stay(self, file: str, labels: Labels) -> AsyncIterator[None]:
         try:
             async with self._session:
                 yield
         except asyncio.CancelledError:
-            self._tell_interrupted(file, words)
+            self._report_interrupted(file, labels)
             raise
         except RefusedError as error:
-            raise refusal(error, file, self._entry, words) from None
+            raise refusal(error, file, self._entry, labels) from None
 
-    async def _begin(self, errand: NewJob) -> KnownJob:
+    async def _begin(self, new_job: NewJob) -> KnownJob:
         key = secrets.token_urlsafe()  # one for all servers that are asked: an answer may get lost between them
-        sending = self._session.ask(lambda client: errand.send(client, key))
+        sending = self._session.ask(lambda client: new_job.send(client, key))
         creating = asyncio.ensure_future(sending)
         try:
-            return self._remember(await asyncio.shield(creating), errand.file, errand.pipeline)
+            return self._remember(await asyncio.shield(creating), new_job.file, new_job.pipeline)
         except asyncio.CancelledError:
             await asyncio.wait({creating}, timeout=LAST_WORD_SECONDS)
             if creating.done() and not creating.exception():
-                self._remember(creating.result(), errand.file, errand.pipeline)
+                self._remember(creating.result(), new_job.file, new_job.pipeline)
             creating.cancel()
             raise
         except ConnectionLostError as error:
-            if errand.size < LARGE:
+            if new_job.size < LARGE:
                 raise
             raise CommandError(
-                f"{errand.file} could not be sent ({error.message}). These are {errand.size:,} bytes, and a server may "
-                "hang up on what is far beyond its limit. Split it and send the parts one by one",
+                f"{new_job.file} could not be sent ({error.message}). These are {new_job.size:,} bytes, and a server "
+                "may hang up on what is far beyond its limit. Split it and send the parts one by one",
                 Exit.UNREACHABLE,
             ) from None
         except OSError as error:
-            raise CommandError(f"{error.filename or errand.file} cannot be read: {error.strerror}") from None
+            raise CommandError(f"{error.filename or new_job.file} cannot be read: {error.strerror}") from None
 
     def _remember(self, job: JobHandle, file: str, pipeline: str) -> KnownJob:
         server, data = self._session.place
@@ -177,7 +177,7 @@ class JobSession:
             self._jobs_file.put(self._entry)
 
     async def _follow(self, entry: KnownJob) -> Exit:
-        output = choose(entry.file, entry.short, entry.words, as_json=self._as_json)
+        output = choose(entry.file, entry.short, entry.labels, as_json=self._as_json)
         with output:
             last = await self._messages(entry, output)
         entry = self._entry or entry  # with the token that is valid now
@@ -208,19 +208,19 @@ class JobSession:
                 ref = (self._entry or entry).ref
                 async for last in self._session.client.follow(ref, wait, on_token=self._keep_token):
                     output.message(last)
-                    self._position = output.tally.position
+                    self._position = output.summary.position
                 continue
             await self._session.again()
         return last
 
-    def _tell_interrupted(self, file: str, words: Labels) -> None:
+    def _report_interrupted(self, file: str, labels: Labels) -> None:
         entry, at = self._entry, f" at {self._position}" if self._position else ""
         if entry is None:
-            warn(f"Interrupted before the {words.noun} of {file} had started. Start it again")
+            warn(f"Interrupted before the {labels.noun} of {file} had started. Start it again")
         elif self._session.own:
             warn(f"Interrupted{at}. Nothing is lost; continue: shelfwire watch {entry.short}")
         else:
-            warn(f"Stopped watching{at}. The {words.noun} goes on; come back: shelfwire watch {entry.short}")
+            warn(f"Stopped watching{at}. The {labels.noun} goes on; come back: shelfwire watch {entry.short}")
 
 
 def with_ending(entry: KnownJob, status: str, succeeded: int, failed: int) -> KnownJob:
@@ -228,8 +228,8 @@ def with_ending(entry: KnownJob, status: str, succeeded: int, failed: int) -> Kn
     return msgspec.structs.replace(entry, ended=Ended(status=status, succeeded=succeeded, failed=failed))
 
 
-def refusal(error: RefusedError, file: str, entry: KnownJob | None, words: Labels) -> CommandError:
-    """Put into a person's words, with what to do next, that a server cannot be reached or says no."""
+def refusal(error: RefusedError, file: str, entry: KnownJob | None, labels: Labels) -> CommandError:
+    """Return the error that tells a person why a server refused or cannot be reached, and what to do next."""
     back = "" if entry is None else f" Come back later: shelfwire watch {entry.short}"
     if isinstance(error, ConnectionLostError) and entry is None:
         text = f"{file} could not be sent: {error.message}. Send it again"
@@ -238,7 +238,7 @@ def refusal(error: RefusedError, file: str, entry: KnownJob | None, words: Label
     elif error.code in ACCESS and entry is not None:
         text = (
             f"{file}: {entry.where} does not know job {entry.short} any more, or not this way in: it has expired, "
-            f"or another server runs there now. {words.again}"
+            f"or another server runs there now. {labels.again}"
         )
     elif error.code == Code.UNAUTHORIZED:
         text = f"{file}: {error.user_message} Then set it as {KEY_VARIABLE}"
@@ -249,9 +249,7 @@ def refusal(error: RefusedError, file: str, entry: KnownJob | None, words: Label
 
 def _deleted(entry: KnownJob, last: Message) -> CommandError:
     """What to say of a job that ended before our eyes and then let us in no more."""
-    text = (
-        f"{entry.file}: somebody deleted job {entry.short} and all that was kept of it. {entry.words.again}, if need be"
-    )
+    text = f"{entry.file}: job {entry.short} was deleted with all that was kept of it. {entry.labels.again}, if need be"
     return CommandError(text, Exit.UNREACHABLE if isinstance(last.payload, JobComplete) else Exit.CANCELED)
 
 

@@ -60,8 +60,8 @@ class KnownJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     pipeline: str = ""
 
     @property
-    def words(self) -> Labels:
-        """The words for this kind of job."""
+    def labels(self) -> Labels:
+        """The words for jobs of its pipeline."""
         return labels_of(self.pipeline)
 
     @property
@@ -102,7 +102,7 @@ class JobsFile:
 
     Args:
         folder: where it is; made, for its owner alone, when there is something to keep.
-        warn: hears what a person should know.
+        warn: is called with what a person should know.
     """
 
     def __init__(self, folder: Path, warn: Callable[[str], None]) -> None:

@@ -137,15 +137,15 @@ def _standing(job: Known) -> str:
             return (
                 f"{status}, {job.failed:,} of {done:,} failed"
                 if job.failed
-                else f"{status}, {job.entry.words.counted(done)}"
+                else f"{status}, {job.entry.labels.counted(done)}"
             )
         case status if status == WAITING:
             return f"waiting: shelfwire watch {job.entry.short} continues it"
         case status if status == UNREACHABLE:
             return "its server does not answer"
         case status if status == EXPIRED:
-            return f"expired; {job.entry.words.again[:1].lower()}{job.entry.words.again[1:]}"
+            return f"expired; {job.entry.labels.again[:1].lower()}{job.entry.labels.again[1:]}"
         case status if job.total:
-            return f"{status}, {(job.succeeded or 0) + (job.failed or 0):,} of {job.entry.words.counted(job.total)}"
+            return f"{status}, {(job.succeeded or 0) + (job.failed or 0):,} of {job.entry.labels.counted(job.total)}"
         case status:
             return status

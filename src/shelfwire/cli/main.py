@@ -32,7 +32,7 @@ Exit codes:
   4    the server cannot be reached, or refused
   130  interrupted by Ctrl-C, 143 by SIGTERM; nothing is lost, see watch"""
 SETTINGS: Final = """\
-Run a server until it is told to stop.
+Run a server until it is stopped.
 
 Each setting can also come as an environment variable, such as SHELFWIRE_JOB_TTL, or as a key of the file that --config
 or SHELFWIRE_CONFIG names. A flag wins over the environment, the environment over the file."""
@@ -84,16 +84,16 @@ def _command_line() -> App:
     return app
 
 
-def main(words: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
     Args:
-        words: what was typed after `shelfwire`; the process's own arguments unless given.
+        arguments: what was typed after `shelfwire`; the process's own unless given.
     """
     _open_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
-    typed = list(sys.argv[1:] if words is None else words)
+    typed = list(sys.argv[1:] if arguments is None else arguments)
     try:
         code = _run(typed)
         sys.stdout.flush()

@@ -25,18 +25,18 @@ class ProgressSummary:
     """The newest progress of a job.
 
     Args:
-        words: for its kind.
+        labels: the words for its pipeline.
 
     Attributes:
         total: how many items there are; None until that is known.
         done: how many of them are recorded.
         title: what was recorded last, or is under way.
         note: what the server says beside the counts.
-        eta: seconds left; None while there is no telling.
+        eta: seconds left; None while it is unknown.
     """
 
-    def __init__(self, words: Labels) -> None:
-        self.words = words
+    def __init__(self, labels: Labels) -> None:
+        self.labels = labels
         self.total: int | None = None
         self.done = 0
         self.title = ""
@@ -64,7 +64,7 @@ class ProgressSummary:
 
     @property
     def rate(self) -> float | None:
-        """Items a second, by the server's clock; None while there is no telling."""
+        """Items a second, by the server's clock; None while it is unknown."""
         if len(self._seen) < 2:  # noqa: PLR2004 - it takes two points to measure
             return None
         (began, first), (ended, last) = self._seen[0], self._seen[-1]
@@ -72,10 +72,10 @@ class ProgressSummary:
 
     @property
     def position(self) -> str:
-        """Where it stands, in words; empty before the first item."""
+        """How many items are done, in words; empty before the first."""
         if not self.done:
             return ""
-        return f"{self.done:,} of {self.words.counted(self.total)}" if self.total else self.words.counted(self.done)
+        return f"{self.done:,} of {self.labels.counted(self.total)}" if self.total else self.labels.counted(self.done)
 
     def _progress(self, progress: JobProgress, timestamp: int) -> None:
         self.done = progress.processed_count
@@ -141,20 +141,20 @@ def failure_of(item: dict[str, Any]) -> Failure:
     return Failure(error.get("row", place), item.get("title", ""), error["code"], error["userMessage"])
 
 
-def line_of(failure: Failure, words: Labels) -> str:
+def line_of(failure: Failure, labels: Labels) -> str:
     """A failed item in one line."""
-    return f"{words.item} {failure.row}: {clean(failure.title) or '(no title)'}: {clean(failure.reason)}"
+    return f"{labels.item} {failure.row}: {clean(failure.title) or '(no title)'}: {clean(failure.reason)}"
 
 
-def headline(ending: Ending, words: Labels) -> str:
+def headline(ending: Ending, labels: Labels) -> str:
     """What the job came to, for a person."""
     summary = clean(ending.summary)
-    return f"{words.noun.capitalize()} failed: {summary}" if ending.status == Status.FAILED else summary
+    return f"{labels.noun.capitalize()} failed: {summary}" if ending.status == Status.FAILED else summary
 
 
-def counts(ending: Ending, words: Labels) -> str:
+def counts(ending: Ending, labels: Labels) -> str:
     """How many items were done and how many were not, in words."""
     items = ending.success_count + ending.failure_count
     took = "" if ending.duration is None else f" in {ending.duration:,} s" if ending.duration else " in under a second"
     failed = f"{ending.failure_count:,} failed:" if ending.failure_count else "none failed"
-    return f"{words.counted(items)}{took}: {ending.success_count:,} {words.done}, {failed}"
+    return f"{labels.counted(items)}{took}: {ending.success_count:,} {labels.done}, {failed}"

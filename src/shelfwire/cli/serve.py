@@ -17,7 +17,7 @@ from shelfwire.settings import fields
 
 
 def serve(*, config: Path | None = None, json: bool = False, **flags: str | bool | None) -> int:
-    """Run a server until it is told to stop.
+    """Run a server until it is stopped.
 
     Args:
         config: A TOML file with settings.

@@ -22,7 +22,7 @@ QUIET_MS: Final = 5000
 class Output(Protocol):
     """Shows one job from its first message to its ending. A context manager: outside it, the screen is at rest."""
 
-    tally: ProgressSummary
+    summary: ProgressSummary
 
     def __enter__(self) -> Self:
         """Begin to show progress."""
@@ -51,14 +51,14 @@ class Output(Protocol):
         ...
 
 
-def choose(file: str, short_id: str, words: Labels, *, as_json: bool) -> Output:
+def choose(file: str, short_id: str, labels: Labels, *, as_json: bool) -> Output:
     """Choose the way that fits the standard output."""
     if as_json:
-        return JsonLines(sys.stdout, words)
+        return JsonLines(sys.stdout, labels)
     console = Console(highlight=False)
     if sys.stdout.isatty() and console.is_terminal and not console.is_dumb_terminal:
-        return Bar(console, file, short_id, words)
-    return Lines(sys.stdout, file, words)
+        return Bar(console, file, short_id, labels)
+    return Lines(sys.stdout, file, labels)
 
 
 class Lines:
@@ -67,12 +67,12 @@ class Lines:
     Args:
         stream: where they go.
         file: the name of the file.
-        words: for the kind of job.
+        labels: the words for its pipeline.
     """
 
-    def __init__(self, stream: TextIO, file: str, words: Labels) -> None:
-        self.tally = ProgressSummary(words)
-        self._words = words
+    def __init__(self, stream: TextIO, file: str, labels: Labels) -> None:
+        self.summary = ProgressSummary(labels)
+        self._labels = labels
         self._print = _printer(stream)
         self._file = clean(file)
         self._said_total = False
@@ -88,18 +88,18 @@ class Lines:
 
     def message(self, message: Message) -> None:
         """See `Output`."""
-        tally = self.tally
-        tally.take(message)
-        if tally.total is not None and not self._said_total:
+        summary = self.summary
+        summary.take(message)
+        if summary.total is not None and not self._said_total:
             self._said_total, self._last = True, message.timestamp
-            self._print(f"{self._words.doing} {self._file}: {self._words.counted(tally.total)}")
-        if message.terminal or not tally.done:
+            self._print(f"{self._labels.doing} {self._file}: {self._labels.counted(summary.total)}")
+        if message.terminal or not summary.done:
             return
-        part = int(tally.done * PARTS // tally.total) if tally.total else 0
+        part = int(summary.done * PARTS // summary.total) if summary.total else 0
         if part > self._part or message.timestamp - self._last >= QUIET_MS:
             self._part, self._last = part, message.timestamp
-            pace = "" if tally.rate is None else f", {tally.rate:,.0f} {self._words.item}s/s"
-            self._print(f"{tally.share:4.0%}  {tally.position}{pace}")
+            pace = "" if summary.rate is None else f", {summary.rate:,.0f} {self._labels.item}s/s"
+            self._print(f"{summary.share:4.0%}  {summary.position}{pace}")
 
     def waiting(self, seconds: float) -> None:
         """See `Output`."""
@@ -107,11 +107,11 @@ class Lines:
 
     def end(self, ending: Ending) -> None:
         """See `Output`."""
-        self._print(headline(ending, self._words))
+        self._print(headline(ending, self._labels))
         if ending.counted:
-            self._print(counts(ending, self._words))
+            self._print(counts(ending, self._labels))
         for failure in ending.failures:
-            self._print(line_of(failure, self._words))
+            self._print(line_of(failure, self._labels))
 
     def results(self, results: ResultTable) -> None:
         """See `Output`."""
@@ -124,11 +124,11 @@ class JsonLines:
 
     Args:
         stream: where they go.
-        words: for the kind of job.
+        labels: the words for its pipeline.
     """
 
-    def __init__(self, stream: TextIO, words: Labels) -> None:
-        self.tally = ProgressSummary(words)
+    def __init__(self, stream: TextIO, labels: Labels) -> None:
+        self.summary = ProgressSummary(labels)
         self._print = _printer(stream)
 
     def __enter__(self) -> Self:
@@ -140,7 +140,7 @@ class JsonLines:
 
     def message(self, message: Message) -> None:
         """See `Output`."""
-        self.tally.take(message)
+        self.summary.take(message)
         self._print(encode(message))
 
     def waiting(self, seconds: float) -> None:

@@ -14,9 +14,9 @@ from shelfwire.errors import ShelfwireError
 
 COLOURS: Final = ("#e6194b", "#3cb44b", "#ffe119", "#4363d8", "#f58231", "#911eb4", "#46f0f0", "#f032e6")
 LINES_PER_SIDE: Final = 400
-"""The outline is so many times thinner than the photo's longer side,"""
+"""The photo's longer side as a multiple of an outline's width,"""
 LABELS_PER_SIDE: Final = 55
-"""and a number so many times smaller."""
+"""and of a number's height."""
 QUALITY: Final = 90
 
 

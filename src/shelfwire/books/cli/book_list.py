@@ -20,7 +20,7 @@ FORM: Final = '[{"title": "Emma", "author": "Jane Austen", "isbn": "…"}, …]'
 
 
 def books_in(path: Path) -> list[dict[str, Any]]:
-    """Read the books of a file; a row that holds none is told of and left out.
+    """Read the books of a file; a row without a book is reported and left out.
 
     Raises:
         CommandError: it cannot be read, or has no books, or too many.
@@ -61,10 +61,10 @@ def _of_csv(path: Path, data: bytes) -> list[dict[str, Any]]:
             warn(f"{path.name}: {problem}")
             continue
         isbn = book.isbn13 or book.isbn_as_given or ""
-        told = {
+        known = {
             "title": book.title[:MOST_TITLE_CHARS],
             "author": book.authors[0][:MOST_AUTHOR_CHARS] if book.authors else None,
             "isbn": isbn if len(isbn) <= MOST_ISBN_CHARS else None,
         }
-        books.append({name: value for name, value in told.items() if value})
+        books.append({name: value for name, value in known.items() if value})
     return books

@@ -67,7 +67,7 @@ def search(
     Args:
         text: An ISBN, a title, or title and author in any order.
         catalogue: The catalogue; or set SHELFWIRE_CATALOGUE.
-        author: The author, where it is to be told from the title.
+        author: The author, where it should not be taken for a part of the title.
         limit: So many books at most.
         json: Print them as one JSON array, with all that is known of each.
     """

@@ -72,14 +72,14 @@ def scan(
     """
     drawn = [] if annotate is None else _drawn(annotate, len(photos))
     size = _check_photos(photos, drawn)
-    visit = JobSession(choose_place(server, data, os.environ), known_jobs(), as_json=json)
+    session = JobSession(choose_place(server, data, os.environ), known_jobs(), as_json=json)
     name = clean(photos[0].name) + (f" and {len(photos) - 1} more" if len(photos) > 1 else "")
 
     def send(client: Client, key: str) -> Awaitable[JobHandle]:
         return client.scan(photos, enrich=enrich, idempotency_key=key)
 
-    exit_code = run(visit.start(NewJob(name, "ai_scan", send, size)))
-    found = found_in(visit.results)
+    exit_code = run(session.start(NewJob(name, "ai_scan", send, size)))
+    found = found_in(session.results)
     if drawn and found:
         from shelfwire.books.cli.annotate import draw  # noqa: PLC0415 - decoders of images take time to import
 
@@ -112,17 +112,19 @@ def enrich(
     if output is not None:
         check_output(output, [file])
     books = books_in(file)
-    visit = JobSession(choose_place(server, data, os.environ), known_jobs(), as_json=json)
-    errand = NewJob(clean(file.name), "batch_enrichment", lambda client, key: client.enrich(books, idempotency_key=key))
-    exit_code = run(visit.start(errand))
-    if output is not None and visit.entry is not None:
+    session = JobSession(choose_place(server, data, os.environ), known_jobs(), as_json=json)
+    new_job = NewJob(
+        clean(file.name), "batch_enrichment", lambda client, key: client.enrich(books, idempotency_key=key)
+    )
+    exit_code = run(session.start(new_job))
+    if output is not None and session.entry is not None:
         form = FORMATS.get(output.suffix.lower(), "csv")
-        run(ask(visit.entry, lambda client, ref: save(client, ref, form, None, output)))
+        run(ask(session.entry, lambda client, ref: save(client, ref, form, None, output)))
     return exit_code
 
 
 def _drawn(path: Path, count: int) -> list[Path]:
-    """Where each of so many photos is drawn: of several, each has its number in its name."""
+    """Return where each photo is drawn: of several, each has its number in its name."""
     if path.suffix.lower() not in {".jpg", ".jpeg", ".png"}:
         raise CommandError(f"{path} is to be written as JPEG or PNG. Give it a name that ends in .jpg or .png")
     return [path] if count == 1 else [path.with_stem(f"{path.stem}-{number}") for number in range(1, count + 1)]
