@@ -11,13 +11,13 @@ from typing import Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from shelfwire.app import Shelfwire
 from shelfwire.errors import known_codes
 from shelfwire.jobs.telemetry import Stats
 from shelfwire.metrics import Metrics
 from shelfwire.plugins import installed
 from shelfwire.protocol.close_codes import CLOSES
 from shelfwire.settings import Field, fields
-from shelfwire.web.routes import document
 
 PROTOCOL: Final = Path(__file__).with_name("protocol.md")
 _PLACE: Final = re.compile(r"(<!-- made by docs/tables\.py: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -55,7 +55,7 @@ def settings() -> str:
 
 def state() -> str:
     """The members of a job's state."""
-    schema = document()["components"]["schemas"]["State"]
+    schema = Shelfwire().openapi()["components"]["schemas"]["State"]
     rows = (
         (f"`{name}`", "always" if name in schema["required"] else "", member["description"].removesuffix("."))
         for name, member in schema["properties"].items()

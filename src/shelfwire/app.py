@@ -4,41 +4,37 @@ import asyncio
 import contextlib
 import os
 import traceback
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
 
+import msgspec
 import structlog
-from litestar import Litestar, asgi
-from litestar.di import Provide
-from litestar.exceptions import HTTPException
-from litestar.types import Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from shelfwire.clock import Clock, SystemClock, sleep
 from shelfwire.errors import ShelfwireError
 from shelfwire.jobs.committer import Committer
 from shelfwire.jobs.hub import Hub
-from shelfwire.jobs.pipeline import Pipeline, UnavailablePipeline, columns_of
+from shelfwire.jobs.pipeline import OPTIONS, Pipeline, UnavailablePipeline, stored_options
 from shelfwire.jobs.results import terminal_encoder
 from shelfwire.jobs.service import JobService, Token
 from shelfwire.jobs.store import JobStore
 from shelfwire.jobs.telemetry import Telemetry
 from shelfwire.jobs.worker import Worker
 from shelfwire.metrics import Metrics
-from shelfwire.metrics import metrics as metrics_route
 from shelfwire.plugins import Plugin, PluginContext, checked, compose, installed
 from shelfwire.protocol.job import Policy
 from shelfwire.protocol.messages import Metadata
 from shelfwire.settings import Settings
 from shelfwire.stores.sqlite.store import SqliteStore
-from shelfwire.tracing import traced_application, traced_pipelines
+from shelfwire.tracing import traced_pipelines
 from shelfwire.web.access import Access
+from shelfwire.web.application import Application
 from shelfwire.web.connection_limit import ConnectionLimit
-from shelfwire.web.middleware import RequestMiddleware
-from shelfwire.web.responses import refuse, refuse_http, refuse_unexpected
-from shelfwire.web.root_path import own_scope
-from shelfwire.web.routes import ROUTES, allowing
-from shelfwire.web.socket import ProgressSocket
+from shelfwire.web.openapi import openapi
+from shelfwire.web.route import Context, Route
+from shelfwire.web.routes import ROUTES
 
 SWEEP_SECONDS: Final = 60.0
 GRACE_SECONDS: Final = 5.0
@@ -61,9 +57,6 @@ class Shelfwire:
 
     Raises:
         PluginError: something among the pipelines and plug-ins, given or installed, is misdeclared.
-
-    Attributes:
-        litestar: the application inside.
     """
 
     def __init__(
@@ -83,14 +76,33 @@ class Shelfwire:
         self._work = work
         self._clock = clock or SystemClock()
         self._random_bytes = random_bytes
-        self._room = ConnectionLimit(self._settings.max_followers)
         self._metrics = Metrics(self._pipelines, [own for plugin in self._plugins for own in plugin.counters])
         self._service: JobService | None = None
-        self.litestar = self._build()
+        self._context = Context(
+            running=lambda: self.service,
+            settings=self._settings,
+            access=Access(self._settings, self._clock),
+            connections=ConnectionLimit(self._settings.max_followers),
+            metrics=self._metrics,
+            pipelines=self._pipelines,
+            routes=(*ROUTES, *(route for plugin in self._plugins for route in plugin.routes())),
+        )
+        self._application = Application(
+            self._context, self.lifespan, self._clock, new_id=lambda: self._random_bytes(8).hex()
+        )
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, as ASGI has it."""
-        await self.litestar(own_scope(scope), receive, send)
+        await self._application(scope, receive, send)
+
+    @property
+    def routes(self) -> Sequence[Route]:
+        """Every HTTP route, those of plug-ins included."""
+        return self._context.routes
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document of the routes, as JSON values."""
+        return openapi(self._context.routes, self._pipelines)
 
     def lifespan(self, _host: object = None) -> AbstractAsyncContextManager[None]:
         """Open the store and run the jobs until the context ends.
@@ -101,7 +113,7 @@ class Shelfwire:
         Servers wait for open answers before they end the lifespan. Give them a limit, such as uvicorn's
         `timeout_graceful_shutdown`, or an event stream keeps them from stopping until its job ends.
         """
-        return self.litestar.lifespan()
+        return self._running()
 
     @property
     def service(self) -> JobService:
@@ -114,12 +126,13 @@ class Shelfwire:
             raise RuntimeError("shelfwire is not running: hand its lifespan to the application it is mounted into")
         return self._service
 
-    async def start(self, pipeline: str, inputs: Mapping[str, bytes]) -> Token:
+    async def start(self, pipeline: str, inputs: Mapping[str, bytes], options: msgspec.Struct | None = None) -> Token:
         """Start a job from inside the process.
 
         Args:
             pipeline: the name of the pipeline.
             inputs: what it reads, by name.
+            options: an instance of the pipeline's options; their defaults unless given.
 
         Raises:
             ShelfwireError: `E_NOT_FOUND`: there is no such pipeline; `E_STORAGE_UNAVAILABLE`.
@@ -127,10 +140,12 @@ class Shelfwire:
         async with self.service.upload() as upload:
             for name, data in inputs.items():
                 await upload.write(name, data)
+            if options is not None and (stored := stored_options(options)) is not None:
+                await upload.write(OPTIONS, stored)
             return await self.service.create(upload, pipeline, Metadata(file_size=sum(map(len, inputs.values()))))
 
     @asynccontextmanager
-    async def _running(self, _app: Litestar) -> AsyncIterator[None]:
+    async def _running(self) -> AsyncIterator[None]:
         context = PluginContext(self._settings, self._clock, self._metrics.count)
         async with contextlib.AsyncExitStack() as stack:
             for plugin in self._plugins:
@@ -143,48 +158,6 @@ class Shelfwire:
                 yield
             finally:
                 self._service = None
-
-    def _build(self) -> Litestar:
-        @asgi("/ws/progress", copy_scope=False)
-        async def progress(scope: Scope, receive: Receive, send: Send) -> None:
-            await ProgressSocket(self.service, access, self._room)(scope, receive, send)
-
-        access = Access(self._settings, self._clock)
-
-        routes = (*ROUTES, *(route for plugin in self._plugins for route in plugin.routes()), metrics_route)
-        columns = {name: columns_of(pipeline) for name, pipeline in self._pipelines.items()}
-        given = {
-            "settings": self._settings,
-            "access": access,
-            "room": self._room,
-            "metrics": self._metrics,
-            "columns": columns,
-        }
-        app = Litestar(
-            [*allowing(routes), *routes, progress],
-            lifespan=[self._running],
-            dependencies={
-                "service": Provide(lambda: self.service, sync_to_thread=False),
-                **{name: Provide(_giving(value), sync_to_thread=False) for name, value in given.items()},
-            },
-            cors_config=access.cors(),
-            exception_handlers={ShelfwireError: refuse, HTTPException: refuse_http, Exception: refuse_unexpected},
-            openapi_config=None,
-            logging_config=None,
-        )
-        # Around everything: Litestar's own middleware sees neither what has no route nor what CORS answers.
-        app.asgi_handler = RequestMiddleware(
-            traced_application(app.asgi_handler),
-            self._clock,
-            new_id=lambda: self._random_bytes(8).hex(),
-            telemetry=self._metrics,
-            patience=self._settings.upload_timeout,
-        )
-        return app
-
-
-def _giving(value: Any) -> Callable[[], Any]:
-    return lambda: value
 
 
 @asynccontextmanager

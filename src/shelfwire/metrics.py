@@ -1,16 +1,13 @@
 """The engine's figures for Prometheus. Labels are names that the code knows: never an id, a token or anybody's text."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import Final
 
-from litestar import Request, Response, get
-from litestar.di import NamedDependency
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from shelfwire.jobs.service import JobService
 from shelfwire.jobs.telemetry import Stats
 from shelfwire.plugins import Counter as PluginCounter
 from shelfwire.protocol.job import JobState, Status
@@ -134,12 +131,3 @@ class Metrics(Collector):
             ),
             CounterMetricFamily("shelfwire_sent_bytes", "Bytes of messages that were sent to followers of this node."),
         )
-
-
-@get("/metrics")
-async def metrics(
-    request: Request[Any, Any, Any], service: NamedDependency[JobService], metrics: NamedDependency[Metrics]
-) -> Response[bytes]:
-    """Return the figures in a text format of Prometheus."""
-    body, content_type = metrics.render(await service.stats(), request.headers.get("accept", ""))
-    return Response(body, media_type=content_type)

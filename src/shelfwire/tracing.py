@@ -6,10 +6,8 @@ span holds a query, a token, an exception's text or anybody's data.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
-from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shelfwire.errors import ShelfwireError
 from shelfwire.jobs.job import Job
@@ -69,7 +67,7 @@ class _TracedApplication:
         self._tracer = trace.get_tracer(NAME)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != ScopeType.HTTP:
+        if scope["type"] != "http":
             await self._application(scope, receive, send)
             return
         method = str(scope["method"])
@@ -86,7 +84,7 @@ class _TracedApplication:
             set_status_on_exception=False,
         ) as span:
 
-            async def sending(event: Any) -> None:
+            async def sending(event: Message) -> None:
                 if event["type"] == "http.response.start":
                     span.set_attribute("http.response.status_code", event["status"])
                     if event["status"] >= FIRST_SERVER_ERROR:

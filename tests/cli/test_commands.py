@@ -74,7 +74,7 @@ def test_help_does_not_load_a_server(shelfwire: Shelfwire) -> None:
     done = shelfwire("--help", PYTHONPROFILEIMPORTTIME="1")
     assert done.returncode == 0
     loaded = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines() if "import time" in line}
-    assert loaded & {"cyclopts", "litestar", "sqlalchemy", "uvicorn", "httpx2"} == {"cyclopts"}
+    assert loaded & {"cyclopts", "starlette", "sqlalchemy", "uvicorn", "httpx2"} == {"cyclopts"}
 
 
 def test_the_version_is_one_line(here: Here) -> None:

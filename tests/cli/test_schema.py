@@ -20,7 +20,7 @@ def test_a_document_is_printed_the_same_each_time(shelfwire: Shelfwire, document
 def test_the_messages_are_printed_without_loading_a_server(shelfwire: Shelfwire) -> None:
     done = shelfwire("schema", "messages", PYTHONPROFILEIMPORTTIME="1")
     loaded = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines() if "import time" in line}
-    assert loaded & {"msgspec", "litestar", "sqlalchemy", "uvicorn", "httpx2"} == {"msgspec"}
+    assert loaded & {"msgspec", "starlette", "sqlalchemy", "uvicorn", "httpx2"} == {"msgspec"}
 
 
 def test_a_document_that_does_not_exist_is_refused_with_those_that_do(shelfwire: Shelfwire) -> None:

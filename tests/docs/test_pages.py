@@ -8,8 +8,8 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from shelfwire.app import Shelfwire
 from shelfwire.protocol.job import Status
-from shelfwire.web.routes import document
 from tests.docs.pages import LANGUAGES, ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -57,7 +57,7 @@ def test_every_page_can_be_found_from_the_index() -> None:
 
 
 def test_the_contract_has_every_route() -> None:
-    paths = document()["paths"]
+    paths = Shelfwire().openapi()["paths"]
     rows = re.findall(r"^\| (GET|POST|DELETE) (`.+?) \|", PROTOCOL, re.MULTILINE)
     told = {(method.lower(), path) for method, cell in rows for path in re.findall(r"`(.+?)`", cell)}
     assert told - {("get", "/metrics")} == {(method, path) for path, methods in paths.items() for method in methods}

@@ -1,6 +1,6 @@
 """A server with two defects: asking for results breaks it, and so does a file that holds the word Explode."""
 
-from litestar.exceptions import InternalServerException
+from starlette.exceptions import HTTPException
 
 from shelfwire.books.csv_import.pipeline import CsvImport
 from shelfwire.jobs.job import Job
@@ -21,7 +21,7 @@ class Explosive(CsvImport):
 
 
 async def _broken(*_: object, **__: object) -> None:
-    raise InternalServerException(DEFECT)
+    raise HTTPException(500, DEFECT)
 
 
 if __name__ == "__main__":

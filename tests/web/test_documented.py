@@ -12,7 +12,7 @@ import pytest
 import schemathesis
 from schemathesis.config import SchemathesisConfig
 
-from shelfwire.web.routes import document
+from shelfwire.app import Shelfwire
 from tests import servers
 
 SECONDS = 30
@@ -32,7 +32,7 @@ CONFIG = {
 LIBRARY = b"Title,Author\nEmma,Jane Austen\nEmma,Jane Austen\n,\n"
 """One book, one that fails, so that there is something to retry."""
 
-api = schemathesis.openapi.from_dict(document(), config=SchemathesisConfig.from_dict(CONFIG))
+api = schemathesis.openapi.from_dict(Shelfwire().openapi(), config=SchemathesisConfig.from_dict(CONFIG))
 Case = schemathesis.Case[Any]
 
 
@@ -76,8 +76,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     # Nor is anybody asked about the books that a program makes up.
     nobody = dict.fromkeys(["open_library_url", "google_books_url"], "http://127.0.0.1:9")
     flags = {"data": str(tmp_path_factory.mktemp("documented")), "port": 0, "create_limit": 0, **gemini, **nobody}
-    command = [sys.executable, servers.__file__, json.dumps(flags)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+    command = [sys.executable, "-c", "from tests.servers import serve; serve()", json.dumps(flags)]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=servers.ROOT, text=True, **pipes) as process:  # noqa: S603
         assert process.stdout is not None
         url = process.stdout.readline().strip()
         with httpx2.Client(base_url=url, timeout=SECONDS) as http:

@@ -150,7 +150,7 @@ async def test_a_stream_that_is_left_gives_its_place_back(make_server: MakeServe
             stream = told(server, job)
             assert await anext(stream) == {"retry": "2000"}
             await stream.aclose()  # type: ignore[attr-defined]
-            await until(lambda: not server.app._room.inside)
+            await until(lambda: not server.app._context.connections.attached)
 
 
 async def test_a_poll_that_is_left_gives_its_place_back(make_server: MakeServer) -> None:
@@ -158,12 +158,12 @@ async def test_a_poll_that_is_left_gives_its_place_back(make_server: MakeServer)
         job = await server.submit()
         async with server.socket(job) as socket:
             await next_of(socket, "job_started")
-        await until(lambda: not server.app._room.inside)
+        await until(lambda: not server.app._context.connections.attached)
         seq = (await server.state(job))["seq"]
         poll = asyncio.create_task(server.ask("GET", job, params={"after": seq, "wait": 30}))
-        await until(lambda: server.app._room.inside == 1)
+        await until(lambda: server.app._context.connections.attached == 1)
         poll.cancel()
-        await until(lambda: not server.app._room.inside)
+        await until(lambda: not server.app._context.connections.attached)
 
 
 async def test_a_silent_stream_shows_that_it_lives(make_server: MakeServer, monkeypatch: pytest.MonkeyPatch) -> None:

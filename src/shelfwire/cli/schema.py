@@ -16,9 +16,9 @@ def schema(document: Literal["openapi", "asyncapi", "messages"], /) -> int:
     """
     match document:
         case "openapi":
-            from shelfwire.web.routes import document as openapi  # noqa: PLC0415 - the server takes a second to import
+            from shelfwire.app import Shelfwire  # noqa: PLC0415 - the server takes a moment to import
 
-            made = openapi()
+            made = Shelfwire().openapi()
         case "asyncapi":
             from shelfwire.protocol.asyncapi import asyncapi  # noqa: PLC0415 - likewise
 

@@ -11,7 +11,7 @@ from shelfwire.jobs.job import Job
 from shelfwire.jobs.store import Item
 
 OPTIONS: Final = "options"
-"""The name of the input that holds a job's options, as JSON."""
+"""The name of the input that holds a job's options, as JSON; there is none where all are at their defaults."""
 
 
 class NoOptions(msgspec.Struct, frozen=True):
@@ -69,13 +69,16 @@ class Pipeline(ABC):
             ShelfwireError: they cannot be used; the request is refused with it.
         """
 
-    def check_request(self, body: bytes) -> int | None:
+    def check_request(self, content: Any) -> int | None:
         """Check a body of JSON that a job is to be made of, and return the number of its items if that is known.
+
+        Args:
+            content: the body, parsed. The job's input `request` is the body as it came.
 
         Raises:
             ShelfwireError: it cannot be used; the request is refused with it.
         """
-        del body
+        del content
         return None
 
     def fold(self, items: Sequence[Item]) -> Mapping[str, Any]:
@@ -114,6 +117,11 @@ class UnavailablePipeline(Pipeline):
         del job
         self.ready()
         return ""
+
+
+def stored_options(options: msgspec.Struct) -> bytes | None:
+    """Return the content of the input `OPTIONS`; None where there is none."""
+    return None if options == type(options)() else msgspec.json.encode(options)
 
 
 def columns_of(pipeline: Pipeline) -> Sequence[str]:

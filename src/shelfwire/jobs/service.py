@@ -165,17 +165,6 @@ class JobService:
             raise ShelfwireError(Code.NOT_FOUND, f"There is no pipeline of this name. This server has: {known}")
         self._pipelines[pipeline].ready()
 
-    def check_request(self, pipeline: str, body: bytes) -> int | None:
-        """Let a pipeline, which `check_pipeline` has found, check a body of JSON.
-
-        Returns:
-            The number of items, if the pipeline counts them.
-
-        Raises:
-            ShelfwireError: the pipeline refuses the body.
-        """
-        return self._pipelines[pipeline].check_request(body)
-
     async def create(
         self,
         upload: Upload,

@@ -1,15 +1,18 @@
-"""Who may come in: API keys, the limit of new jobs for each caller, and the websites whose scripts may call."""
+"""Authorization of callers: API keys, the limit of new jobs for each, and the websites whose scripts may call."""
 
 import hmac
 import ipaddress
 import math
 from collections import deque
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from cachetools import TTLCache
-from litestar import Request
-from litestar.config.cors import CORSConfig
+from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
 
 from shelfwire.clock import Clock
 from shelfwire.errors import Code, ShelfwireError
@@ -20,19 +23,22 @@ from shelfwire.web.responses import REQUEST_ID, RETRY_AFTER
 API_KEY: Final = "X-API-Key"
 WINDOW_SECONDS: Final = 60
 MAX_CALLERS: Final = 10_000
-"""So many callers are counted at once; beyond, the one that has created nothing for longest begins anew."""
+"""The number of callers that are counted at once; beyond it, the one that is idle for longest is forgotten."""
 NETWORK_BITS: Final = 64
 """Of an IPv6 address: its holder is usually given all that begin with these."""
 PREFLIGHT_SECONDS: Final = 600
+_OK: Final = 200
+_NO_CONTENT: Final = 204
+_OF_BODY: Final = frozenset({"content-length", "content-type"})
 
 
 class Caller(NamedTuple):
-    """Who creates a job.
+    """The caller that creates a job.
 
     Attributes:
-        identity: what the limit is counted by: the digest of the API key, else the network address.
-        key: the digest of the API key, in hexadecimal; None where no key is asked for. Callers without a key cannot
-            be told apart for more than a limit: an address may be that of a whole office.
+        identity: the key of its rate limit: the digest of the API key, else the network address.
+        key: the digest of the API key, in hexadecimal; None where the server has no keys. An address identifies a
+            caller well enough for a limit and for nothing else: it may be that of a whole office.
     """
 
     identity: str
@@ -40,10 +46,10 @@ class Caller(NamedTuple):
 
 
 class RateLimit:
-    """At most so many admissions of one caller within any minute.
+    """At most `limit` admissions of one caller within any minute.
 
-    Own code, for want of a library that takes both our clock and a bound on how many callers it remembers; the memory
-    is cachetools'.
+    Own code, for want of a library that takes both our clock and a bound on the number of callers; the memory is
+    cachetools'.
 
     Args:
         limit: admissions a minute; 0 admits everything.
@@ -56,7 +62,7 @@ class RateLimit:
         self._admitted: TTLCache[str, deque[float]] = TTLCache(MAX_CALLERS, WINDOW_SECONDS, clock.monotonic)
 
     def admit(self, identity: str) -> int:
-        """Admit a caller and return 0, or return in how many whole seconds to come back, and count nothing."""
+        """Admit a caller and return 0, or return the whole seconds until it may come back, and count nothing."""
         if not self._limit:
             return 0
         now = self._clock.monotonic()
@@ -69,7 +75,7 @@ class RateLimit:
 
 
 class Access:
-    """What the operator decided about callers.
+    """The operator's rules for callers.
 
     Args:
         settings: the API keys, the limit and the origins.
@@ -82,8 +88,8 @@ class Access:
         self._limit = settings.create_limit
         self._rate = RateLimit(settings.create_limit, clock)
 
-    def caller(self, request: Request[Any, Any, Any]) -> Caller:
-        """Return who calls.
+    def caller(self, request: Request) -> Caller:
+        """Return the caller.
 
         Raises:
             ShelfwireError: `E_UNAUTHORIZED`: the server has API keys and the request shows none of them.
@@ -91,7 +97,7 @@ class Access:
         if not self._digests:
             return Caller(_address(request), None)
         shown = digest(request.headers.get(API_KEY, ""))
-        # Every key is compared, so that the time tells nothing.
+        # Every key is compared, so that the time reveals nothing.
         matches = [hmac.compare_digest(known, shown) for known in self._digests]
         if True not in matches:
             raise ShelfwireError(
@@ -102,8 +108,8 @@ class Access:
             )
         return Caller(shown.hex(), shown.hex())
 
-    def admit_creation(self, request: Request[Any, Any, Any]) -> Caller:
-        """Let a caller create one job, and return who it is. Call it before the request's body is read.
+    def admit_creation(self, request: Request) -> Caller:
+        """Admit the caller of a request that creates a job. Call it before the request's body is read.
 
         Raises:
             ShelfwireError: `E_UNAUTHORIZED`, `E_FORBIDDEN` (a website that is not allowed) or `E_RATE_LIMITED`.
@@ -113,8 +119,8 @@ class Access:
         self._count(caller)
         return caller
 
-    def admit_retry(self, request: Request[Any, Any, Any]) -> Caller:
-        """Let the owner of a job create another one from it: its token stands for the API key.
+    def admit_retry(self, request: Request) -> Caller:
+        """Admit the owner of a job, who creates another one from it: the job's token serves as the API key.
 
         Raises:
             ShelfwireError: `E_RATE_LIMITED`.
@@ -124,7 +130,7 @@ class Access:
         return caller
 
     def check_origin(self, origin: str | None, host: str | None) -> None:
-        """Refuse the script of a website that is not allowed; whatever is no browser sends no origin and passes.
+        """Refuse the script of a website that is not allowed. Programs that are no browsers send no origin and pass.
 
         CORS keeps such a script from reading answers, but neither from sending a form nor from opening a WebSocket.
 
@@ -153,11 +159,12 @@ class Access:
                 details={"limit": self._limit, RETRY_AFTER: wait},
             )
 
-    def cors(self) -> CORSConfig | None:
-        """What browsers are told; None where no foreign website is allowed."""
+    def cors(self, app: ASGIApp) -> ASGIApp:
+        """Return an application that answers the browsers of allowed websites; `app` itself where there are none."""
         if not self._origins:
-            return None
-        return CORSConfig(
+            return app
+        return _Cors(
+            app,
             allow_origins=sorted(self._origins),
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["Authorization", API_KEY, "Idempotency-Key", "Last-Event-ID", "Content-Type", REQUEST_ID],
@@ -166,7 +173,17 @@ class Access:
         )
 
 
-def _address(request: Request[Any, Any, Any]) -> str:
+class _Cors(CORSMiddleware):
+    """Starlette's, which answers a preflight without a body."""
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        answer = super().preflight_response(request_headers)
+        if answer.status_code != _OK:
+            return answer
+        return Response(status_code=_NO_CONTENT, headers={k: v for k, v in answer.headers.items() if k not in _OF_BODY})
+
+
+def _address(request: Request) -> str:
     return _network(request.client.host if request.client else "")
 
 

@@ -1,4 +1,4 @@
-"""How many followers there is room for, over all the ways to follow."""
+"""The limit of followers, over all transports."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,29 +7,32 @@ from shelfwire.errors import Code, ShelfwireError
 
 
 class ConnectionLimit:
-    """Counts those who are inside.
+    """Counts the followers that are attached.
 
     Args:
-        most: so many at once.
+        limit: the greatest number at once.
+
+    Attributes:
+        attached: the number now.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self.inside = 0
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self.attached = 0
 
     @contextmanager
     def enter(self) -> Iterator[None]:
-        """Take a place until the context ends.
+        """Count one follower until the context ends.
 
-        Count before anything is awaited: after a restart followers come in bursts.
+        It is counted before anything is awaited: after a restart followers come in bursts.
 
         Raises:
-            ShelfwireError: `E_OVERLOADED`: there is none left.
+            ShelfwireError: `E_OVERLOADED`: the limit is reached.
         """
-        self.inside += 1
+        self.attached += 1
         try:
-            if self.inside > self._most:
+            if self.attached > self._limit:
                 raise ShelfwireError(Code.OVERLOADED)
             yield
         finally:
-            self.inside -= 1
+            self.attached -= 1

@@ -1,4 +1,4 @@
-"""What a caller shows: the token of a job, the id it wants for one, and how far it has followed."""
+"""Reads what a caller presents: the token of a job, the id it chooses for one, and the `seq` it has shown."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -11,24 +11,24 @@ PROTOCOL: Final = "shelfwire.v1"
 """The WebSocket subprotocol that the server selects."""
 _BEARER: Final = "shelfwire.bearer."
 _UUID: Final = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
-"""As RFC 9562 writes it. What else could be read as one would not be found again by who sent it."""
+"""As RFC 9562 writes it. Other spellings are refused: the caller would not recognise its id in ours."""
 MAX_SEQ_DIGITS: Final = 18
-"""Whatever has more digits is no revision of a job."""
+"""A number with more digits is no revision of a job."""
 
 
 def bearer(headers: Mapping[str, str]) -> str | None:
-    """The token in the `Authorization` header, if there is one."""
+    """Return the token in the `Authorization` header, if there is one."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
     return token.strip() or None if scheme.lower() == "bearer" else None
 
 
 def offered_token(protocols: Iterable[str]) -> str | None:
-    """The token among the WebSocket subprotocols that a client offers: a browser's way to keep it out of the URL."""
+    """Return the token among the WebSocket subprotocols offered: a browser's way to keep it out of the URL."""
     return next((name.removeprefix(_BEARER) for name in protocols if name.startswith(_BEARER)), None)
 
 
 def job_id_of(text: str) -> str:
-    """A caller's own choice of a job's id, in the form in which ids are compared.
+    """Return a caller's own choice of a job's id, in the form in which ids are compared.
 
     Raises:
         ShelfwireError: `E_INVALID_REQUEST`: it is no UUID.
@@ -39,5 +39,5 @@ def job_id_of(text: str) -> str:
 
 
 def position(text: str) -> int:
-    """The `seq` that a follower says it has shown; what is no such number counts as none shown, which is 0."""
+    """Return the `seq` that a follower says it has shown; 0, which is none, for what is no such number."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= MAX_SEQ_DIGITS else 0

@@ -1,4 +1,4 @@
-"""Results as lines and as a table that is safe to open in a spreadsheet."""
+"""Results as lines of JSON, and as a table that is safe to open in a spreadsheet."""
 
 import csv
 import io
@@ -12,18 +12,18 @@ from shelfwire.web.schemas import ResultItem
 
 CSV_TYPE: Final = "text/csv"
 NDJSON_TYPE: Final = "application/x-ndjson"
-_PLACE: Final = ("index", "sourceIndex", "ok", "title", "code", "userMessage")
+_FIXED_COLUMNS: Final = ("index", "sourceIndex", "ok", "title", "code", "userMessage")
 _FORMULA: Final = re.compile(r"\A[=+\-@\t\r\n]")
 _NUMBER: Final = re.compile(r"\A[+-]?\d+(\.\d+)?\Z")
 
 
 def ndjson_of(items: Iterable[ResultItem]) -> bytes:
-    """One JSON document a line."""
+    """Return one line of JSON for each item."""
     return msgspec.json.Encoder().encode_lines(list(items))
 
 
 def csv_of(items: Iterable[ResultItem], columns: Sequence[str]) -> str:
-    """A table with a header; pages of one job have the same columns, so that they can be put one under the other.
+    """Return a table with a header; pages of one job have the same columns, so that they can be joined.
 
     Args:
         items: the page.
@@ -31,29 +31,29 @@ def csv_of(items: Iterable[ResultItem], columns: Sequence[str]) -> str:
     """
     text = io.StringIO()
     table = csv.writer(text)
-    own = [column for column in columns if column not in _PLACE]
-    table.writerow([*_PLACE, *(own or ["result"])])
+    own = [column for column in columns if column not in _FIXED_COLUMNS]
+    table.writerow([*_FIXED_COLUMNS, *(own or ["result"])])
     for item in items:
-        table.writerow([_cell(value) for value in _row(item, own, tells_title="title" in columns)])
+        table.writerow([_cell(value) for value in _row(item, own, has_title="title" in columns)])
     return text.getvalue()
 
 
-def _row(item: ResultItem, columns: Sequence[str], *, tells_title: bool) -> list[Any]:
+def _row(item: ResultItem, columns: Sequence[str], *, has_title: bool) -> list[Any]:
     error = {} if item.ok else msgspec.json.decode(item.error)
-    place = [item.index, item.source_index, item.ok, item.title, error.get("code"), error.get("userMessage")]
+    fixed = [item.index, item.source_index, item.ok, item.title, error.get("code"), error.get("userMessage")]
     if not item.ok:
-        return [*place, *("" for _ in columns or ["result"])]
+        return [*fixed, *("" for _ in columns or ["result"])]
     result = msgspec.json.decode(item.result)
-    if tells_title and isinstance(result, dict) and result.get("title"):
-        # What was found, which need not be what was asked for.
-        place[_PLACE.index("title")] = result["title"]
+    if has_title and isinstance(result, dict) and result.get("title"):
+        # The title that was found need not be the one that was asked for.
+        fixed[_FIXED_COLUMNS.index("title")] = result["title"]
     if not columns:
-        return [*place, result]
-    return [*place, *(result.get(column) if isinstance(result, dict) else None for column in columns)]
+        return [*fixed, result]
+    return [*fixed, *(result.get(column) if isinstance(result, dict) else None for column in columns)]
 
 
 def _cell(value: Any) -> str:
-    """What a cell holds. A spreadsheet would run what looks like a formula (OWASP, "CSV Injection")."""
+    """Return the text of a cell. A spreadsheet would run what looks like a formula (OWASP, "CSV Injection")."""
     match value:
         case None:
             text = ""

@@ -2,109 +2,87 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
-from litestar import Request, get
-from litestar.di import NamedDependency
-from litestar.params import FromPath, QueryParameter
-from litestar.types import ASGIApp, Receive, Scope, Send
+import msgspec
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shelfwire.errors import Code
 from shelfwire.jobs.hub import Follower, Frame
-from shelfwire.jobs.service import JobService
 from shelfwire.protocol.feed import type_of
-from shelfwire.web.connection_limit import ConnectionLimit
 from shelfwire.web.credentials import bearer, position
 from shelfwire.web.follower_log import follower_log, watched
-from shelfwire.web.openapi_annotations import (
-    EVENTS,
-    LAST_EVENT_ID,
-    NOTHING_MORE,
-    OWNER,
-    TOKEN_OR_QUERY,
-    operation,
-    refusals,
-)
-from shelfwire.web.reading import MAX_SEQ
+from shelfwire.web.jobs import Seq
+from shelfwire.web.parameters import query_of
+from shelfwire.web.responses import JSON_TYPE
+from shelfwire.web.route import TOKEN_OR_QUERY, Answer, Context, Header, job_route
 
 EVENTS_TYPE: Final = "text/event-stream"
 HEARTBEAT_SECONDS: Final = 15.0
-"""A comment so often keeps proxies from taking a silent stream for a dead one."""
+"""The interval of comments, which keep proxies from taking a silent stream for a dead one."""
 RETRY_MS: Final = 2000
 """How long a browser waits before it comes back: the first step of the contract's schedule."""
 NO_CONTENT: Final = 204
 OK: Final = 200
 
-HttpRequest = Request[Any, Any, Any]
+
+class EventsQuery(msgspec.Struct, frozen=True):
+    """The query of a stream of events, without the token."""
+
+    after: Annotated[Seq, msgspec.Meta(description="The `seq` that was seen already; 0 for none.")] = 0
 
 
-@get(
-    "/api/jobs/{job_id:str}/events",
-    media_type=EVENTS_TYPE,
-    security=TOKEN_OR_QUERY,
-    responses={**refusals(*OWNER, Code.OVERLOADED), NO_CONTENT: NOTHING_MORE},
-    operation_class=operation(headers=[LAST_EVENT_ID], answers={EVENTS_TYPE: EVENTS}),
-)
-async def events(
-    request: HttpRequest,
-    job_id: FromPath[str],
-    service: NamedDependency[JobService],
-    room: NamedDependency[ConnectionLimit],
-    token: Annotated[str | None, QueryParameter(include_in_schema=False)] = None,
-    after: Annotated[
-        int, QueryParameter(ge=0, le=MAX_SEQ, description="The `seq` that was seen already; 0 for none.")
-    ] = 0,
-) -> ASGIApp:
-    """Tell a job's progress as it goes, up to its ending. `Last-Event-ID` resumes, as `after` does."""
+async def events(request: Request, context: Context) -> ASGIApp:
+    """Send a job's progress as it goes, up to its ending. `Last-Event-ID` resumes, as `after` does."""
+    after = query_of(request, EventsQuery).after
     last = position(request.headers.get("last-event-id", ""))
-    return EventStream(service, room, bearer(request.headers) or token, job_id, last, after)
+    token = bearer(request.headers) or request.query_params.get("token")
+    return EventStream(context, token, request.path_params["job_id"], last, after)
 
 
 class EventStream:
-    """The answer to one follower, as an ASGI application: it attaches only while it can be told.
+    """The answer to one follower, as an ASGI application: it attaches only once there is somewhere to send to.
 
     Args:
-        service: the engine.
-        room: where followers are counted.
-        token: what the follower shows.
-        job_id: the job it means.
-        last: the id of the last event that it was told; 0 for none. If that was the ending, there is nothing to tell.
-        after: the `seq` it has shown otherwise. It may have been cut off before the ending, which is told in any case.
+        context: the application.
+        token: the token of the follower.
+        job_id: the job.
+        last: the id of the last event that the follower has seen; 0 for none. If that was the ending, nothing follows.
+        after: the `seq` that it has seen otherwise. It may have been cut off before the ending, which is always sent.
     """
 
-    def __init__(
-        self, service: JobService, room: ConnectionLimit, token: str | None, job_id: str, last: int, after: int
-    ) -> None:
-        self._service = service
-        self._room = room
+    def __init__(self, context: Context, token: str | None, job_id: str, last: int, after: int) -> None:
+        self._context = context
         self._token = token
         self._job_id = job_id
         self._last = last
         self._after = after
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Tell everything until the end, or until the follower leaves.
+        """Send everything until the end, or until the follower leaves.
 
         Raises:
-            ShelfwireError: it is not let in.
+            ShelfwireError: it is not admitted.
         """
         del scope
-        with self._room.enter():
-            async with self._service.follow_with(self._token, self._job_id, self._last or self._after) as follower:
+        with self._context.connections.enter():
+            service, seen = self._context.service, self._last or self._after
+            async with service.follow_with(self._token, self._job_id, seen) as follower:
                 state = follower.newest.state
                 if state.ended and state.seq == self._last:
-                    # A browser comes back after every end of a stream, unless it is told that there is nothing more.
+                    # A browser comes back after every end of a stream, unless the answer is that nothing more follows.
                     await send({"type": "http.response.start", "status": NO_CONTENT, "headers": []})
                     await send({"type": "http.response.body", "body": b"", "more_body": False})
                     return
-                with follower_log(follower, self._job_id, "events", self._service.clock), watched(follower, receive):
-                    await _tell(follower, send)
+                with follower_log(follower, self._job_id, "events", service.clock), watched(follower, receive):
+                    await _stream(follower, send)
 
 
 def encode(frames: Sequence[Frame]) -> bytes:
-    """Frames as events. Where several show one revision only the last has its number as `id`.
+    """Return frames as events. Of several that show one revision only the last has its number as `id`.
 
-    Who is cut off between them comes back with an earlier number, and is told the rest.
+    A client that is cut off between them comes back with an earlier number, and receives the rest.
     """
     events = []
     for frame, following in zip(frames, [*frames[1:], None], strict=True):
@@ -114,7 +92,7 @@ def encode(frames: Sequence[Frame]) -> bytes:
     return "".join(events).encode()
 
 
-async def _tell(follower: Follower, send: Send) -> None:
+async def _stream(follower: Follower, send: Send) -> None:
     headers = {"content-type": EVENTS_TYPE, "cache-control": "no-store", "x-accel-buffering": "no"}
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": OK, "headers": raw})
@@ -145,3 +123,40 @@ async def _with_heartbeats(follower: Follower) -> AsyncIterator[list[Frame]]:
 
 async def _chunk(send: Send, body: bytes) -> None:
     await send({"type": "http.response.body", "body": body, "more_body": True})
+
+
+_EVENT: Final = {
+    "type": "object",
+    "description": "One event. The stream ends after the one with the terminal message.",
+    "required": ["event", "data"],
+    "properties": {
+        "event": {"type": "string", "description": "The message's type."},
+        "id": {"type": "string", "description": "The message's `seq`; left out where the next event has the same."},
+        "data": {
+            "type": "string",
+            "description": "The message.",
+            "contentMediaType": JSON_TYPE,
+            "contentSchema": {"$ref": "#/components/schemas/Message"},
+        },
+    },
+}
+_LAST_EVENT_ID: Final = Header(
+    name="Last-Event-ID",
+    description="The `id` of the last event that was seen; browsers send it when they come back. It wins over `after`.",
+)
+
+ROUTES: Final = (
+    job_route(
+        "GET",
+        "/events",
+        events,
+        {
+            200: Answer(content={EVENTS_TYPE: _EVENT}),
+            204: Answer(description="The job's ending was seen already; do not come back."),
+        },
+        security=TOKEN_OR_QUERY,
+        query=EventsQuery,
+        headers=[_LAST_EVENT_ID],
+        refusals=[Code.OVERLOADED],
+    ),
+)

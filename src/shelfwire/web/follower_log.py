@@ -1,11 +1,11 @@
-"""What the log says of a follower: when it came, when it went, and what it was told; and how its leaving is noticed."""
+"""Logs when a follower comes and leaves and what it was sent, and notices when one over HTTP is gone."""
 
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import structlog
-from litestar.types import Receive
+from starlette.types import Receive
 
 from shelfwire.clock import Clock
 from shelfwire.jobs.hub import Dismissal, Follower
@@ -14,10 +14,10 @@ log = structlog.get_logger(__name__)
 
 
 class FollowerLog:
-    """One follower's stay.
+    """What the log is to say of a follower when it leaves.
 
     Attributes:
-        code: the close code it left with, where its transport has such a thing.
+        code: the close code, where its transport has one.
     """
 
     def __init__(self) -> None:
@@ -26,26 +26,26 @@ class FollowerLog:
 
 @contextmanager
 def follower_log(follower: Follower, job_id: str, transport: str, clock: Clock) -> Iterator[FollowerLog]:
-    """Log that a follower has attached, and how it left when the context ends; until then it counts by `transport`."""
+    """Log that a follower has attached and, when the context ends, how it left; until then count it by `transport`."""
     bound = log.bind(job=job_id, transport=transport)
     bound.info("follower attached")
     follower.transport = transport
-    attending, began = FollowerLog(), clock.monotonic()
+    entry, began = FollowerLog(), clock.monotonic()
     try:
-        yield attending
+        yield entry
     finally:
-        told = {"frames": follower.sent_frames, "bytes": follower.sent_bytes}
         bound.info(
             "follower left",
-            code=None if attending.code is None else int(attending.code),
-            **told,
+            code=None if entry.code is None else int(entry.code),
+            frames=follower.sent_frames,
+            bytes=follower.sent_bytes,
             seconds=round(clock.monotonic() - began, 3),
         )
 
 
 @contextmanager
 def watched(follower: Follower, receive: Receive) -> Iterator[None]:
-    """Dismiss a follower over HTTP once its client is gone, that its place is free and nobody waits for it."""
+    """Dismiss a follower over HTTP once its client is gone, so that it counts no longer and nothing waits for it."""
     leaving = asyncio.create_task(_dismiss(follower, receive))
     try:
         yield

@@ -1,4 +1,4 @@
-"""What every request and every handshake passes first: its id, its line in the log, the rest of a refused body."""
+"""ASGI middleware around everything: request id, access log, draining of refused bodies."""
 
 import asyncio
 import contextlib
@@ -7,8 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import structlog
-from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shelfwire.clock import Clock
 from shelfwire.jobs.telemetry import Telemetry
@@ -19,9 +18,9 @@ SANE_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 SWITCHING: Final = 101
 FIRST_ERROR: Final = 400
 CLOSED_UNANSWERED: Final = 403
-"""What a server makes of a handshake that is closed instead of accepted, as ASGI has it."""
-DRAIN_BYTES: Final = 16 * 1024 * 1024
-"""Of a refused request's body, from its start, which are read: many senders see no answer before all is sent."""
+"""The status that a server answers with when a handshake is closed instead of accepted, as ASGI has it."""
+DRAIN_BYTES: Final = 128 * 1024 * 1024
+"""The bytes of a refused request's body that are read and dropped: many senders see no answer before all is sent."""
 DRAIN_SECONDS: Final = 30.0
 IDLE_SECONDS: Final = 1.0
 
@@ -29,17 +28,17 @@ log = structlog.get_logger(__name__)
 
 
 class RequestMiddleware:
-    """The application around the application.
+    """Names, logs and counts every request and handshake, and drains the body of what is refused.
 
     A caller may name its request with `X-Request-Id`, up to 64 letters, digits and `._:-`; other requests get a name.
     It is in every line that is logged on the way, and in the answer.
 
     Args:
-        app: what answers.
+        app: the application inside.
         clock: the time.
         new_id: makes a request's id.
-        telemetry: hears of errors, and of the bytes that came in.
-        patience: seconds without a byte after which the rest of a refused body is not waited for; a second at most.
+        telemetry: is notified of errors, and of the bytes that were received.
+        patience: seconds without a byte after which the rest of a refused body is not waited for; at most one.
     """
 
     def __init__(
@@ -57,19 +56,19 @@ class RequestMiddleware:
         self._patience = min(patience, IDLE_SECONDS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, and say in the log how; a socket that was let in says so itself."""
+        """Pass a request on, and log how it was answered; a socket that was accepted logs for itself."""
         sent: dict[bytes, bytes] = dict(scope["headers"])
-        asked = sent.get(REQUEST_ID.lower().encode(), b"").decode("latin-1")
-        request_id = asked if SANE_ID.fullmatch(asked) else self._new_id()
+        given = sent.get(REQUEST_ID.lower().encode(), b"").decode("latin-1")
+        request_id = given if SANE_ID.fullmatch(given) else self._new_id()
         exchange = _Exchange(sent, receive, send, request_id, self._patience)
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             began = self._clock.monotonic()
             try:
-                taking = exchange.receive if scope["type"] == ScopeType.HTTP else receive
-                await self._app(scope, taking, exchange.send)
+                receiving = exchange.receive if scope["type"] == "http" else receive
+                await self._app(scope, receiving, exchange.send)
             finally:
                 code = scope["state"].get(ERROR_CODE)
-                self._telemetry.answered(code, exchange.read)
+                self._telemetry.answered(code, exchange.received)
                 if exchange.status != SWITCHING:
                     log.info(
                         "request",
@@ -82,11 +81,11 @@ class RequestMiddleware:
 
 
 class _Exchange:
-    """One request and its answer, on their way.
+    """One request and its answer.
 
     Attributes:
-        status: the answer's; None while there is none.
-        read: bytes of the body so far.
+        status: the status of the answer; None while there is none.
+        received: bytes of the body so far.
     """
 
     def __init__(
@@ -97,16 +96,16 @@ class _Exchange:
         self._id = (REQUEST_ID.lower().encode(), request_id.encode())
         self._patience = patience
         length = sent.get(b"content-length", b"0")
-        self._whole = int(length) if length.isdigit() else 0
+        self._length = int(length) if length.isdigit() else 0
         self._waiting = sent.get(b"expect", b"").lower() == b"100-continue"
-        self.read = 0
-        self._complete = not self._whole and b"transfer-encoding" not in sent
+        self.received = 0
+        self._complete = not self._length and b"transfer-encoding" not in sent
         self.status: int | None = None
 
     async def receive(self) -> Any:
         event: Any = await self._receive()
         self._waiting = False
-        self.read += len(event.get("body", b""))
+        self.received += len(event.get("body", b""))
         self._complete = not event.get("more_body", False)
         return event
 
@@ -122,11 +121,12 @@ class _Exchange:
         await self._send(event)
 
     async def _drain(self) -> None:
-        # One that waits to be told to go on has sent nothing; of one that announces too much, the rest is not worth it.
-        if self._waiting or self._whole > DRAIN_BYTES:
+        # A sender that waits for "100 Continue" has sent nothing; of more than the limit, nothing is read.
+        limit = self.received + DRAIN_BYTES
+        if self._waiting or self._length > limit:
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_SECONDS):
-                while not self._complete and self.read <= DRAIN_BYTES:
+                while not self._complete and self.received <= limit:
                     async with asyncio.timeout(self._patience):
                         await self.receive()

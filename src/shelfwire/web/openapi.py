@@ -1,156 +1,245 @@
-"""The OpenAPI 3.1 document of the HTTP routes, made by Litestar from the handlers, and put right where it errs."""
+"""The OpenAPI 3.1 document of the HTTP routes, made from the table of routes and the types that they name."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final, get_args, get_origin
 
-from litestar import Litestar
-from litestar.di import Provide
-from litestar.handlers import HTTPRouteHandler
-from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.openapi.spec import Components, License, OpenAPIHeader, OpenAPIType, Schema, SecurityScheme, Server
+import msgspec
 
-from shelfwire.books.web.enrichment import SentBooks
-from shelfwire.books.web.scanning import SentPhotos
+from shelfwire.errors import ErrorCode
+from shelfwire.jobs.pipeline import Pipeline
 from shelfwire.protocol.json_schema import DESCRIPTION, branches, components, message_components
 from shelfwire.protocol.messages import VERSION
-from shelfwire.web.access import API_KEY
-from shelfwire.web.control import TokenWish
-from shelfwire.web.openapi_annotations import schema_name
-from shelfwire.web.responses import REQUEST_ID, Problem, Success
-from shelfwire.web.schemas import CreatedJob, Health, NewToken, ResultPage, State
+from shelfwire.web import access
+from shelfwire.web.intakes import FORM_TYPE
+from shelfwire.web.responses import PROBLEM_TYPE, REQUEST_ID, Problem
+from shelfwire.web.route import ALWAYS, Content, Header, Route
+from shelfwire.web.schemas import ItemError, ResultItem
 
 ABOUT: Final = """\
 Start long jobs, look at them, control them, read their results. Whoever creates a job is answered with its token, which
 everything else about the job asks for. Live progress comes over the progress socket, which `/schema/asyncapi.json`
 describes, or as server-sent events."""
 SCHEMAS: Final = "#/components/schemas/{name}"
-ANSWERS: Final = (
-    Success[CreatedJob],
-    Success[State],
-    Success[ResultPage],
-    Success[NewToken],
-    Health,
-    Problem,
-)
-"""Every struct that an answer is made of."""
-BODIES: Final = (TokenWish, SentPhotos, SentBooks)
-"""Every struct that a body is read into."""
 SECURITY_SCHEMES: Final = {
-    "token": SecurityScheme(type="http", scheme="bearer", description="The job's token."),
-    "tokenInQuery": SecurityScheme(
-        type="apiKey",
-        name="token",
-        security_scheme_in="query",
-        description="The job's token in the URL, for browsers, whose EventSource cannot send headers.",
-    ),
-    "apiKey": SecurityScheme(
-        type="apiKey", name=API_KEY, security_scheme_in="header", description="Asked for where the server has API keys."
-    ),
+    "token": {"type": "http", "scheme": "bearer", "description": "The job's token."},
+    "tokenInQuery": {
+        "type": "apiKey",
+        "name": "token",
+        "in": "query",
+        "description": "The job's token in the URL, for browsers, whose EventSource cannot send headers.",
+    },
+    "apiKey": {
+        "type": "apiKey",
+        "name": access.API_KEY,
+        "in": "header",
+        "description": "Asked for where the server has API keys.",
+    },
 }
-_TEXT: Final = Schema(type=OpenAPIType.STRING)
-HEADERS: Final = {
-    REQUEST_ID: OpenAPIHeader(
-        schema=_TEXT, required=True, description="Names the request in the server's log; as it came, if it came."
+HEADERS: Final = (
+    Header(
+        name=REQUEST_ID, description="Names the request in the server's log; as it came, if it came.", required=True
     ),
-    "WWW-Authenticate": OpenAPIHeader(schema=_TEXT, required=True, description="What is to be shown."),
-    "Retry-After": OpenAPIHeader(
-        schema=Schema(type=OpenAPIType.INTEGER, minimum=0),
-        required=True,
+    Header(name="WWW-Authenticate", description="How to authenticate.", required=True),
+    Header(
+        name="Retry-After",
         description="Seconds to wait before another try.",
+        schema={"type": "integer", "minimum": 0},
+        required=True,
     ),
-}
-OF_STATUS: Final[Mapping[str, tuple[str, ...]]] = {
-    "401": ("WWW-Authenticate",),
-    "429": ("Retry-After",),
-    "503": ("Retry-After",),
+)
+OF_STATUS: Final[Mapping[int, Sequence[str]]] = {
+    401: ("WWW-Authenticate",),
+    429: ("Retry-After",),
+    503: ("Retry-After",),
 }
 """The headers of a refusal beside the request's id."""
-PATH_PARAMETERS: Final[Mapping[str, dict[str, str]]] = {
-    "job_id": {"name": "jobId", "description": "The job."},
-    "pipeline": {"description": "The name of a pipeline that the server has."},
-}
-_UNSAID: Final = frozenset({"deprecated", "allowEmptyValue", "allowReserved"})
-"""What is false unless it is said."""
+
+Json = dict[str, Any]
 
 
-def openapi(routes: Iterable[HTTPRouteHandler], root: str) -> dict[str, Any]:
-    """The document, as JSON values.
+def openapi(routes: Iterable[Route], pipelines: Mapping[str, Pipeline], root: str = "/") -> Json:
+    """Make the document, as JSON values.
 
     Args:
-        routes: all handlers.
-        root: where they are mounted on their server.
+        routes: all routes.
+        pipelines: the pipelines that jobs can be made for, by name.
+        root: where the routes are mounted on their server.
     """
-    config = OpenAPIConfig(
-        title="shelfwire",
-        version=VERSION,
-        description=ABOUT,
-        license=License(name="MIT", identifier="MIT"),
-        servers=[Server(url=root)],
-        components=Components(security_schemes=dict(SECURITY_SCHEMES), headers=dict(HEADERS)),
-        operation_id_creator=lambda handler, *_: handler.handler_name,
-        use_handler_docstrings=True,
-        path="/unserved",
-        render_plugins=[JsonRenderPlugin()],
+    documented = [route for route in routes if route.documented]
+    paths: dict[str, Json] = {}
+    schemas: Json = {}
+    for route in documented:
+        pipeline = pipelines.get(route.pipeline or "")
+        options, used = _fields(pipeline.options if pipeline else None)
+        query, used_by_query = _fields(route.query)
+        schemas |= used | used_by_query
+        item = paths.setdefault(_camel(route.path), {})
+        item[route.method.lower()] = _operation(route, query, options)
+    document: Json = _plain(
+        {
+            "openapi": "3.1.0",
+            "info": {
+                "title": "shelfwire",
+                "version": VERSION,
+                "description": ABOUT,
+                "license": {"name": "MIT", "identifier": "MIT"},
+            },
+            "servers": [{"url": root}],
+            "paths": paths,
+            "components": {
+                "schemas": schemas | _schemas(documented, list(pipelines.values())),
+                "securitySchemes": SECURITY_SCHEMES,
+                "headers": {header.name: _header(header) for header in HEADERS},
+            },
+        }
     )
-    handlers = list(routes)
-    injected = {
-        name: _stand_in()
-        for handler in handlers
-        for name, parameter in handler.parsed_fn_signature.parameters.items()
-        if parameter.is_di_field
+    return document
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it: without tuples and the like."""
+    return msgspec.json.decode(msgspec.json.encode(value))
+
+
+def _operation(route: Route, query: Json, options: Json) -> Json:
+    operation = {
+        "operationId": route.operation_id,
+        "summary": route.summary,
+        "parameters": [*_parameters(route), *_query(query), *_query(options)],
+        "responses": {str(status): answer for status, answer in sorted(_responses(route).items())},
+        "security": list(route.security),
     }
-    # An application of its own: the one that serves has its own way to say that there is no such route.
-    app = Litestar(handlers, dependencies=injected, openapi_config=config, logging_config=None)
-    return _tidied(app.openapi_schema.to_schema())
+    if route.body is not None:
+        content = _content(route.body.content)
+        if options and FORM_TYPE in content:
+            form = content[FORM_TYPE]["schema"]
+            content[FORM_TYPE] = {"schema": form | {"properties": {**form["properties"], **options}}}
+        operation["requestBody"] = {"content": content, "required": route.body.required}
+    return {name: value for name, value in operation.items() if value != []}
 
 
-def _stand_in() -> Provide:
-    return Provide(lambda: None, sync_to_thread=False)
+def _parameters(route: Route) -> list[Json]:
+    in_path = [
+        {"name": _camel(name), "in": "path", "required": True, "description": text, "schema": {"type": "string"}}
+        for name, text in route.path_parameters.items()
+    ]
+    return in_path + [{"name": header.name, "in": "header", **_header(header)} for header in route.headers]
 
 
-def _tidied(document: dict[str, Any]) -> dict[str, Any]:
-    made = document["components"]["schemas"]
-    names = {name: schema_name(schema["title"]) for name, schema in made.items()}
-    # Our own schemas of the structs know that a member which is left out is not null, and what each member means.
-    own = components(ANSWERS, SCHEMAS) | message_components(SCHEMAS) | components(BODIES, SCHEMAS, take_null=True)
-    document["components"]["schemas"] = {schema_name(schema["title"]): schema for schema in own.values()} | {
-        "Message": {"description": DESCRIPTION, "oneOf": branches(SCHEMAS)}
+def _query(fields: Json) -> list[Json]:
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "description": schema.get("description", ""),
+            "schema": {key: value for key, value in schema.items() if key != "description"},
+        }
+        for name, schema in fields.items()
+    ]
+
+
+def _responses(route: Route) -> dict[int, Json]:
+    answers = {
+        status: {
+            "description": answer.description or HTTPStatus(status).description,
+            "headers": {header.name: _header(header) for header in answer.headers} | _shared_headers(REQUEST_ID),
+            **({"content": _content(answer.content)} if answer.content else {}),
+        }
+        for status, answer in route.answers.items()
     }
-    paths = document["paths"] = {path.replace("{job_id}", "{jobId}"): item for path, item in document["paths"].items()}
-    for operations in paths.values():
-        for operation in operations.values():
-            _tidy_operation(operation)
-    tidied: dict[str, Any] = _plain(document, names)
-    return tidied
+    by_status: dict[int, list[ErrorCode]] = {}
+    for code in (*route.refusals, *ALWAYS):
+        by_status.setdefault(code.entry.status, []).append(code)
+    refusals = {
+        status: {
+            "description": " ".join(f"`{code}`: {code.entry.message}." for code in codes),
+            "headers": _shared_headers(REQUEST_ID, *OF_STATUS.get(status, ())),
+            "content": _content({PROBLEM_TYPE: Problem}),
+        }
+        for status, codes in by_status.items()
+    }
+    return answers | refusals
 
 
-def _tidy_operation(operation: dict[str, Any]) -> None:
-    operation["summary"] = operation.pop("description")
-    for parameter in operation.get("parameters", ()):
-        parameter["schema"].pop("description", None)
-        if parameter["in"] == "path":
-            parameter.update(PATH_PARAMETERS[parameter["name"]])
-    for status, response in operation["responses"].items():
-        named = (REQUEST_ID, *OF_STATUS.get(status, ()))
-        shared = {name: {"$ref": f"#/components/headers/{name}"} for name in named}
-        response["headers"] = response.get("headers", {}) | shared
-    operation["responses"] = dict(sorted(operation["responses"].items()))
+def _shared_headers(*names: str) -> Json:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
-def _plain(node: Any, names: Mapping[str, str]) -> Any:
-    """The document with its schemas under their short names, whole numbers whole, and without what goes unsaid."""
-    match node:
-        case {"$ref": str(target)}:
-            start, _, name = target.rpartition("/")
-            short = names.get(name, schema_name(name)) if start.endswith("/schemas") else name
-            return node | {"$ref": f"{start}/{short}"}
-        case dict():
-            said = {key: value for key, value in node.items() if key not in _UNSAID or value}
-            return {key: _plain(value, names) for key, value in said.items()}
-        case list():
-            return [_plain(value, names) for value in node]
-        case float() if node.is_integer():
-            return int(node)
-        case _:
-            return node
+def _header(header: Header) -> Json:
+    return {"description": header.description, "required": header.required, "schema": header.schema}
+
+
+def _content(content: Content) -> Json:
+    return {media_type: {"schema": _schema_of(kind)} for media_type, kind in content.items()}
+
+
+def _schema_of(kind: Any) -> Json:
+    return dict(kind) if isinstance(kind, Mapping) else {"$ref": SCHEMAS.format(name=_name(kind))}
+
+
+def _name(kind: Any) -> str:
+    """Return the name of a type's schema in the document: `Success[State]` becomes `SuccessState`."""
+    return "".join(part.__name__ for part in (get_origin(kind) or kind, *get_args(kind)))
+
+
+def _camel(text: str) -> str:
+    """Return a path or a name of a path parameter with its names as they are written in JSON."""
+    return re.sub(r"_(\w)", lambda match: match[1].upper(), text)
+
+
+def _fields(kind: type[msgspec.Struct] | None, *, take_null: bool = True) -> tuple[Json, Json]:
+    """Return the schemas of a struct's fields, by name, and the schemas that these refer to."""
+    if kind is None:
+        return {}, {}
+    parts = _components([kind], take_null=take_null)
+    own = parts.pop(_name(kind))
+    return own.get("properties", {}), parts
+
+
+def _schemas(routes: Sequence[Route], pipelines: Sequence[Pipeline]) -> Json:
+    bodies = [route.body.content for route in routes if route.body is not None]
+    answers = [answer.content for route in routes for answer in route.answers.values()]
+    schemas = (
+        _components(_types(bodies), take_null=True)
+        | message_components(SCHEMAS)
+        | _components([*_types(answers), Problem, ItemError])
+    )
+    result, used = _result(pipelines)
+    members, used_by_members = _error_members(pipelines)
+    schemas[ResultItem.__name__]["properties"]["result"] |= result
+    schemas[ItemError.__name__]["properties"] |= members
+    message = {"description": DESCRIPTION, "oneOf": branches(SCHEMAS)}
+    return used | used_by_members | schemas | {"Message": message}
+
+
+def _result(pipelines: Iterable[Pipeline]) -> tuple[Json, Json]:
+    """Return the schema of what any of the pipelines makes of an item, and the schemas that it refers to."""
+    kinds = dict.fromkeys(pipeline.result for pipeline in pipelines)
+    made = [msgspec.json.schema_components([kind], ref_template=SCHEMAS)[0][0] for kind in kinds]
+    used = _components([kind for kind in kinds if kind is not Any])
+    return ({"anyOf": made} if made else {}), used
+
+
+def _error_members(pipelines: Iterable[Pipeline]) -> tuple[Json, Json]:
+    """Return the members that the pipelines add to the error of an item, and the schemas that these refer to."""
+    members: Json = {}
+    used: Json = {}
+    for kind in dict.fromkeys(pipeline.failure for pipeline in pipelines):
+        own, parts = _fields(kind, take_null=False)
+        members |= own
+        used |= parts
+    return members, used
+
+
+def _types(contents: Iterable[Content]) -> list[Any]:
+    """Return the types among some contents, each once."""
+    kinds = (kind for content in contents for kind in content.values() if not isinstance(kind, Mapping))
+    return list(dict.fromkeys(kinds))
+
+
+def _components(kinds: Iterable[Any], *, take_null: bool = False) -> Json:
+    made = components(kinds, SCHEMAS, take_null=take_null)
+    return {re.sub(r"\W+", "", schema["title"]): schema for schema in made.values()}

@@ -1,22 +1,25 @@
-"""How answers look: the success envelope that deployed decoders know, and problem documents (RFC 9457)."""
+"""The form of answers: the success envelope that deployed decoders know, and problem documents (RFC 9457)."""
 
 import traceback
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
 import msgspec
 import structlog
-from litestar import Request, Response
-from litestar.exceptions import HTTPException, ValidationException
-from litestar.status_codes import HTTP_404_NOT_FOUND, HTTP_405_METHOD_NOT_ALLOWED, HTTP_500_INTERNAL_SERVER_ERROR
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.web.root_path import path_of
 
+JSON_TYPE: Final = "application/json"
 PROBLEM_TYPE: Final = "application/problem+json"
 REQUEST_ID: Final = "X-Request-Id"
 ERROR_CODE: Final = "shelfwire.code"
-"""The member of a request's state that tells the code it was refused with, for the log and the metrics."""
+"""The member of a request's state with the code that it was refused with, for the log and the metrics."""
 RETRY_AFTER: Final = "retryAfter"
 """The member of an error's details that says after how many whole seconds to try again."""
 RETRY_AFTER_SECONDS: Final = 2
@@ -26,84 +29,65 @@ log = structlog.get_logger(__name__)
 
 
 class Stamp(msgspec.Struct, frozen=True):
-    """When an answer was given.
+    """When an answer was given."""
 
-    Attributes:
-        timestamp: in ISO 8601, UTC.
-    """
-
-    timestamp: Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
+    timestamp: Annotated[str, msgspec.Meta(description="ISO 8601, UTC.", extra_json_schema={"format": "date-time"})]
 
 
 class Success(msgspec.Struct, Generic[T], frozen=True):
-    """The envelope of every good answer.
+    """The envelope of every good answer."""
 
-    Attributes:
-        success: for old decoders.
-        data: what was asked for.
-        metadata: when it was answered.
-        meta: the same, for another generation of decoders.
-    """
+    success: Annotated[Literal[True], msgspec.Meta(description="For old decoders.")]
+    data: Annotated[T, msgspec.Meta(description="The content of the answer.")]
+    metadata: Annotated[Stamp, msgspec.Meta(description="When it was answered.")]
+    meta: Annotated[Stamp, msgspec.Meta(description="The same, for another generation of decoders.")]
 
-    success: Literal[True]
-    data: T
-    metadata: Stamp
-    meta: Stamp
+
+class OldError(msgspec.Struct, frozen=True):
+    """The members of an error that old decoders read."""
+
+    code: Annotated[str, msgspec.Meta(description="The code.")]
+    message: Annotated[str, msgspec.Meta(description="What happened, for a developer.")]
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """A refusal, as RFC 9457 has it, with the members that old decoders read."""
+
+    type: Annotated[str, msgspec.Meta(description="A URN that ends in the code.")]
+    title: Annotated[str, msgspec.Meta(description="What happened, for a person.")]
+    status: Annotated[int, msgspec.Meta(ge=400, le=599, description="The HTTP status.")]
+    detail: Annotated[str, msgspec.Meta(description="What happened, for a developer.")]
+    code: Annotated[str, msgspec.Meta(description="An entry of the table of error codes.")]
+    user_message: Annotated[str, msgspec.Meta(description="What happened and what to do next, for a person.")]
+    retryable: Annotated[bool, msgspec.Meta(description="Whether the same request may succeed later.")]
+    success: Annotated[Literal[False], msgspec.Meta(description="For old decoders.")]
+    error: Annotated[OldError, msgspec.Meta(description="For old decoders.")]
+    details: Annotated[Any, msgspec.Meta(description="Values that help a program.")] = None
 
 
 def success(data: T, now: int) -> Success[T]:
-    """Put what was asked for into its envelope.
+    """Put the content of an answer into its envelope.
 
     Args:
-        data: what was asked for.
+        data: the content.
         now: milliseconds since the epoch.
     """
     stamp = Stamp(datetime.fromtimestamp(now / 1000, UTC).isoformat(timespec="milliseconds"))
     return Success(success=True, data=data, metadata=stamp, meta=stamp)
 
 
-class OldError(msgspec.Struct, frozen=True):
-    """What old decoders read of an error.
-
-    Attributes:
-        code: the code.
-        message: what happened, for a developer.
-    """
-
-    code: str
-    message: str
+def json_response(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Answer with JSON."""
+    return Response(msgspec.json.encode(content), status, headers, media_type=JSON_TYPE)
 
 
-class Problem(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """A refusal, as RFC 9457 has it, with the members that old decoders read.
-
-    Attributes:
-        type: a URN that ends in the code.
-        title: what happened, for a person.
-        status: the HTTP status.
-        detail: what happened, for a developer.
-        code: an entry of the table of error codes.
-        user_message: what happened and what to do next, for a person.
-        retryable: whether the same request may succeed later.
-        success: for old decoders.
-        error: for old decoders.
-        details: values that help a program.
-    """
-
-    type: str
-    title: str
-    status: Annotated[int, msgspec.Meta(ge=400, le=599)]
-    detail: str
-    code: str
-    user_message: str
-    retryable: bool
-    success: Literal[False]
-    error: OldError
-    details: Any = None
+def success_response(data: Any, now: int, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Answer with the success envelope; see `success`."""
+    return json_response(success(data, now), status, headers)
 
 
 def problem(error: ShelfwireError, status: int | None = None) -> Problem:
-    """The problem document of an error, with the status of its code unless another is given."""
+    """Return the problem document of an error, with the status of its code unless another is given."""
     return Problem(
         type=f"urn:shelfwire:error:{error.code}",
         title=error.user_message,
@@ -119,7 +103,7 @@ def problem(error: ShelfwireError, status: int | None = None) -> Problem:
 
 
 def headers(error: ShelfwireError) -> dict[str, str]:
-    """The headers that go with a problem document."""
+    """Return the headers that go with a problem document."""
     details = error.details or {}
     match error.status:
         case 401:
@@ -131,43 +115,34 @@ def headers(error: ShelfwireError) -> dict[str, str]:
             return {}
 
 
-def refuse(request: Request[Any, Any, Any], error: ShelfwireError) -> Response[Problem]:
-    """Litestar's handler for our errors."""
+def refusal(request: Request, error: ShelfwireError, extra: Mapping[str, str] | None = None) -> Response:
+    """Return the answer to a request that is refused, and note its code for the log and the metrics.
+
+    Args:
+        request: the request.
+        error: why it is refused.
+        extra: headers beside those that go with the error.
+    """
     request.scope["state"][ERROR_CODE] = str(error.code)
-    extra = headers(error)
+    fields = {**headers(error), **(extra or {})}
     if request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers:
         # The rest of the request's body may still be on its way, and nobody is going to read it.
-        extra["Connection"] = "close"
-    return Response(problem(error), status_code=error.status, headers=extra, media_type=PROBLEM_TYPE)
+        fields["Connection"] = "close"
+    return Response(msgspec.json.encode(problem(error)), error.status, fields, media_type=PROBLEM_TYPE)
 
 
-def refuse_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
-    """Litestar's handler for what its router and validation raise."""
-    extra = error.headers or {}
-    match error.status_code:
-        case code if code == HTTP_404_NOT_FOUND:
-            ours = ShelfwireError(Code.NOT_FOUND, f"No such route: {path_of(request.scope)}")
-        case code if code == HTTP_405_METHOD_NOT_ALLOWED:
-            ours = ShelfwireError(Code.METHOD_NOT_ALLOWED, f"{path_of(request.scope)} does not take {request.method}")
-        case code if code >= HTTP_500_INTERNAL_SERVER_ERROR:
-            return refuse_unexpected(request, error)
-        case _:
-            ours = ShelfwireError(Code.INVALID_REQUEST, _reason(error))
-    response = refuse(request, ours)
-    response.headers.update({name: value for name, value in extra.items() if name.lower() == "allow"})
-    return response
-
-
-def _reason(error: HTTPException) -> str:
-    if isinstance(error, ValidationException) and isinstance(error.extra, list):
-        # Litestar's own text repeats the URL, and with it any token in the query.
-        return "; ".join(f"{reason.get('key')}: {reason.get('message')}" for reason in error.extra)
-    return error.detail
-
-
-def refuse_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
-    """Litestar's handler for defects: the log has the cause, the caller has our apology."""
+def refusal_of(request: Request, error: Exception) -> Response:
+    """Return the answer to a request whose handler failed. Of a defect the log has the cause and the caller nothing."""
+    match error:
+        case ShelfwireError():
+            return refusal(request, error)
+        case ClientDisconnect():
+            return refusal(request, ShelfwireError(Code.INVALID_REQUEST, "The client hung up"))
+        case HTTPException(status_code=HTTPStatus.NOT_FOUND):
+            return refusal(request, ShelfwireError(Code.NOT_FOUND, error.detail))
+        case HTTPException(status_code=status) if status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            return refusal(request, ShelfwireError(Code.INVALID_REQUEST, error.detail))
     # Formatted here: whoever mounts us may have a log that shows the values of all variables.
     trace = "".join(traceback.format_exception(error))
-    log.error("request broke", method=request.method, path=path_of(request.scope), exception=trace)
-    return refuse(request, ShelfwireError(Code.INTERNAL))
+    log.error("request failed", method=request.method, path=path_of(request.scope), exception=trace)
+    return refusal(request, ShelfwireError(Code.INTERNAL))

@@ -1,16 +1,16 @@
-"""Where shelfwire is mounted in the application around it, as ASGI's `root_path` tells."""
+"""The place where shelfwire is mounted in the application around it, as ASGI's `root_path` has it."""
 
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
-from litestar.types import Scope
+from starlette.types import Scope
 
 MAX_PATH_CHARS: Final = 200
 _KEPT: Final = "/~!$&'()*+,;=:@"
 
 
-def own_scope(scope: Any) -> Any:
-    """A copy for the application inside, which writes into it; the host around it reads its own afterwards."""
+def own_scope(scope: Scope) -> Scope:
+    """Return a copy for the application inside, which writes into it; the host around it reads its own afterwards."""
     own = {**scope, "state": dict(scope.get("state") or {})}
     if "path" in own:
         own["root_path"] = root = own.get("root_path", "").rstrip("/")
@@ -20,7 +20,7 @@ def own_scope(scope: Any) -> Any:
 
 
 def root_of(scope: Scope) -> str:
-    """What stands before our own paths in a URL, empty where nothing does.
+    """Return what comes before our own paths in a URL, empty where nothing does.
 
     Encoded: a host may mount us below a pattern, which lets callers write there what they like.
     """
@@ -28,6 +28,6 @@ def root_of(scope: Scope) -> str:
 
 
 def path_of(scope: Scope) -> str:
-    """The path as it came, still encoded, so that it is one word; never the query, which may hold a token."""
+    """Return the path as it came, still encoded, so that it is one word; never the query, which may hold a token."""
     raw: bytes = scope.get("raw_path") or scope["path"].encode("ascii", "backslashreplace")
     return raw.partition(b"?")[0].decode("latin-1")[:MAX_PATH_CHARS]

@@ -1,4 +1,4 @@
-"""The documents that HTTP answers hold, as types. Section 4 of the contract."""
+"""The content of HTTP answers, as types. Section 4 of the contract."""
 
 from typing import Annotated, Any, Literal
 
@@ -20,23 +20,6 @@ from shelfwire.protocol.messages import (
     Uuid,
 )
 from shelfwire.protocol.tokens import Scope
-
-Failure = Annotated[
-    Any,
-    msgspec.Meta(
-        extra_json_schema={
-            "type": "object",
-            "required": ["code", "message", "userMessage", "retryable"],
-            "properties": {
-                "code": {"type": "string"},
-                "message": {"type": "string"},
-                "userMessage": {"type": "string"},
-                "retryable": {"type": "boolean"},
-            },
-        }
-    ),
-]
-"""Why an item failed; it goes from the store to the wire as it is, with whatever else the pipeline says of it."""
 
 
 class _Document(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -70,45 +53,44 @@ class Links(_Document, frozen=True, kw_only=True):
 
 
 class CreatedJob(_Document, frozen=True, kw_only=True):
-    """A new job.
+    """A new job."""
 
-    Attributes:
-        success: for old decoders.
-        job_id: the job.
-        token: the secret that everything else about the job asks for; it is shown only now.
-        message: what to do next.
-        links: where everything about the job is.
-        token_expires_at: when the token stops working, in milliseconds since the epoch; it lasts as long as the job
-            unless this is there.
-        retry_of: the job whose items this one takes up again.
-        total_photos: how many photos there are, if that is what it works on.
-        total_count: how many items there are, where that is known already.
-    """
-
-    success: Literal[True]
-    job_id: Uuid
-    token: str
-    message: str
-    links: Links
-    token_expires_at: Millis | None = None
-    retry_of: Uuid | None = None
-    total_photos: Count | None = None
-    total_count: Count | None = None
+    success: Annotated[Literal[True], msgspec.Meta(description="For old decoders.")]
+    job_id: Annotated[Uuid, msgspec.Meta(description="The job.")]
+    token: Annotated[
+        str,
+        msgspec.Meta(description="The secret that everything else about the job asks for; it is shown only now."),
+    ]
+    message: Annotated[str, msgspec.Meta(description="What to do next.")]
+    links: Annotated[Links, msgspec.Meta(description="Where everything about the job is.")]
+    token_expires_at: Annotated[
+        Millis | None,
+        msgspec.Meta(
+            description="When the token stops working, in milliseconds since the epoch; it lasts as long as the job "
+            "unless this is there."
+        ),
+    ] = None
+    retry_of: Annotated[Uuid | None, msgspec.Meta(description="The job whose items this one takes up again.")] = None
+    total_photos: Annotated[
+        Count | None, msgspec.Meta(description="The number of photos, if that is what it works on.")
+    ] = None
+    total_count: Annotated[
+        Count | None, msgspec.Meta(description="The number of items, where it is known already.")
+    ] = None
 
 
 class NewToken(_Document, frozen=True, kw_only=True):
-    """One more token for a job.
+    """One more token for a job."""
 
-    Attributes:
-        token: the secret; it is shown only now.
-        scopes: what it allows.
-        expires_at: when it stops working, in milliseconds since the epoch; it lasts as long as the job unless this is
-            there.
-    """
-
-    token: str
-    scopes: list[Scope]
-    expires_at: Millis | None = None
+    token: Annotated[str, msgspec.Meta(description="The secret; it is shown only now.")]
+    scopes: Annotated[list[Scope], msgspec.Meta(description="What it allows.")]
+    expires_at: Annotated[
+        Millis | None,
+        msgspec.Meta(
+            description="When it stops working, in milliseconds since the epoch; it lasts as long as the job unless "
+            "this is there."
+        ),
+    ] = None
 
 
 class State(_Document, frozen=True, kw_only=True):
@@ -173,48 +155,51 @@ class State(_Document, frozen=True, kw_only=True):
     truncated: bool | None = None
 
 
+class ItemError(_Document, frozen=True, kw_only=True):
+    """Why an item failed. It goes from the store to the wire as it is, with the members that its pipeline adds."""
+
+    code: Annotated[str, msgspec.Meta(description="An entry of the table of error codes.")]
+    message: Annotated[str, msgspec.Meta(description="What happened, for a developer.")]
+    user_message: Annotated[str, msgspec.Meta(description="What happened and what to do next, for a person.")]
+    retryable: Annotated[bool, msgspec.Meta(description="Whether the item may succeed in another job.")]
+
+
 class ResultItem(_Document, frozen=True, kw_only=True):
-    """One item: `result` if it was done, `error` if it failed.
+    """One item: `result` if it was done, `error` if it failed."""
 
-    Attributes:
-        index: its place in the input, from 0.
-        ok: whether it was done.
-        title: what a person knows it by.
-        source_index: its place in the input of the job that this one is a retry of.
-        result: what the pipeline made of it.
-        error: why it failed.
-    """
-
-    index: Count
-    ok: bool
-    title: str | None = None
-    source_index: Count | None = None
-    result: Any = msgspec.UNSET
-    error: Failure = msgspec.UNSET
+    index: Annotated[Count, msgspec.Meta(description="Its place in the input, from 0.")]
+    ok: Annotated[bool, msgspec.Meta(description="Whether it was done.")]
+    title: Annotated[str | None, msgspec.Meta(description="What a person knows it by.")] = None
+    source_index: Annotated[
+        Count | None, msgspec.Meta(description="Its place in the input of the job that this one is a retry of.")
+    ] = None
+    result: Annotated[Any, msgspec.Meta(description="What the pipeline made of it.")] = msgspec.UNSET
+    error: Annotated[
+        Any,
+        msgspec.Meta(
+            description="Why it failed.", extra_json_schema={"$ref": f"#/components/schemas/{ItemError.__name__}"}
+        ),
+    ] = msgspec.UNSET
 
 
 class ResultPage(_Document, frozen=True, kw_only=True, omit_defaults=False):
-    """Some results, in the order of the input.
+    """Some results, in the order of the input."""
 
-    Attributes:
-        items: the page; while the job runs it stops before the first item not yet recorded.
-        next: the cursor of the next page; null only once the job has ended and there is no more.
-        total: how many items match so far.
-    """
-
-    items: list[ResultItem]
-    next: str | None
-    total: Count
+    items: Annotated[
+        list[ResultItem],
+        msgspec.Meta(description="The page; while the job runs it stops before the first item not yet recorded."),
+    ]
+    next: Annotated[
+        str | None,
+        msgspec.Meta(description="The cursor of the next page; null only once the job has ended and there is no more."),
+    ]
+    total: Annotated[Count, msgspec.Meta(description="The number of items that match so far.")]
 
 
 class Health(_Document, frozen=True, kw_only=True):
-    """A sign of life.
+    """A sign of life."""
 
-    Attributes:
-        status: it is well.
-    """
-
-    status: Literal["ok"]
+    status: Annotated[Literal["ok"], msgspec.Meta(description="It is well.")]
 
 
 def links_of(job_id: str) -> Links:
@@ -234,19 +219,14 @@ def links_of(job_id: str) -> Links:
 
 
 def created_of(
-    token: Token,
-    message: str,
-    *,
-    retry_of: str | None = None,
-    total_photos: int | None = None,
-    total_count: int | None = None,
+    token: Token, *, retry_of: str | None = None, total_photos: int | None = None, total_count: int | None = None
 ) -> CreatedJob:
-    """What the maker of a job is told."""
+    """Describe a job to the caller that has created it."""
     return CreatedJob(
         success=True,
         job_id=token.job_id,
         token=token.token,
-        message=message,
+        message="The job has started. Follow it with the token.",
         links=links_of(token.job_id),
         token_expires_at=token.expires_at,
         retry_of=retry_of,
@@ -255,8 +235,8 @@ def created_of(
     )
 
 
-def token_of(token: Token) -> NewToken:
-    """What the holder of a new token is told."""
+def new_token_of(token: Token) -> NewToken:
+    """Describe a new token to the caller that it is issued to."""
     return NewToken(token=token.token, scopes=sorted(token.scopes), expires_at=token.expires_at)
 
 
@@ -296,12 +276,12 @@ def state_of(committed: Committed) -> State:
 
 
 def page_of(page: Page) -> ResultPage:
-    """A page of results, in the order of the input."""
+    """Return a page of results, in the order of the input."""
     following = None if page.next is None else str(page.next)
     return ResultPage(items=[item_of(item) for item in page.items], next=following, total=page.total)
 
 
 def item_of(item: Item) -> ResultItem:
-    """One entry of a page."""
+    """Return one entry of a page."""
     outcome: dict[str, Any] = {"result" if item.ok else "error": item.body}
     return ResultItem(index=item.index, ok=item.ok, title=item.title, source_index=item.source, **outcome)

@@ -6,13 +6,12 @@ from typing import Any, Final
 from urllib.parse import parse_qs
 
 import msgspec
-from litestar.datastructures import Headers
-from litestar.enums import ScopeType
-from litestar.types import Receive, Scope, Send, WebSocketScope, WebSocketSendEvent
+from starlette.datastructures import Headers
+from starlette.types import Message as Event
+from starlette.types import Receive, Scope, Send
 
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.hub import Dismissal, Follower
-from shelfwire.jobs.service import JobService
 from shelfwire.protocol.close_codes import CloseCode
 from shelfwire.protocol.feed import CLOSE_REASONS, Due
 from shelfwire.protocol.messages import (
@@ -25,18 +24,17 @@ from shelfwire.protocol.messages import (
     decode,
     encode,
 )
-from shelfwire.web.access import Access
-from shelfwire.web.connection_limit import ConnectionLimit
 from shelfwire.web.credentials import PROTOCOL, bearer, offered_token, position
 from shelfwire.web.follower_log import follower_log
 from shelfwire.web.responses import ERROR_CODE, PROBLEM_TYPE, headers, problem
+from shelfwire.web.route import Context
 
 MAX_BAD_FRAMES: Final = 20
 MAX_FRAME_BYTES: Final = 64 * 1024
 SINK_EXTENSION: Final = "shelfwire.sink"
 """The scope's extension by which a server offers a `jobs.hub.Sink`; without it every frame goes through ASGI."""
 ANSWER_EXTENSION: Final = "websocket.http.response"
-"""The extension by which a server lets a handshake be answered in HTTP; not all have it."""
+"""The extension by which a server takes an HTTP answer to a handshake; not all have it."""
 UPGRADE_REQUIRED: Final = 426
 
 
@@ -47,26 +45,22 @@ class ProgressSocket:
     frames has them refused here.
 
     Args:
-        service: the engine.
-        access: knows the websites whose scripts may attach.
-        room: where followers are counted.
+        context: the application.
     """
 
-    def __init__(self, service: JobService, access: Access, room: ConnectionLimit) -> None:
-        self._service = service
-        self._access = access
-        self._room = room
+    def __init__(self, context: Context) -> None:
+        self._context = context
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the follower in or answer why not, then tell it everything until the end or until it leaves."""
-        if scope["type"] != ScopeType.WEBSOCKET:
+        """Admit the follower or answer why not, then send it everything until the end or until it leaves."""
+        if scope["type"] != "websocket":
             error = ShelfwireError(Code.INVALID_REQUEST, "This address takes only WebSocket upgrades")
             scope["state"][ERROR_CODE] = str(error.code)
             await _refuse(send, "http.response", error, UPGRADE_REQUIRED, {"Upgrade": "websocket"})
             return
         await receive()
         try:
-            with self._room.enter():
+            with self._context.connections.enter():
                 await self._serve(scope, receive, send)
         except ShelfwireError as error:
             scope["state"][ERROR_CODE] = str(error.code)
@@ -75,29 +69,29 @@ class ProgressSocket:
             else:
                 await _close(send, CloseCode.MISUSE, str(error.code))  # the server makes it a 403 without a body
 
-    async def _serve(self, scope: WebSocketScope, receive: Receive, send: Send) -> None:
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         query = parse_qs(scope["query_string"].decode("latin-1"))
         job_id, after = query.get("jobId", [""])[0], position(query.get("after", ["0"])[0])
         if not job_id:
             raise ShelfwireError(Code.INVALID_REQUEST, "The query parameter jobId is missing")
-        sent, protocols = Headers(scope["headers"]), scope["subprotocols"]
-        self._access.check_origin(sent.get("origin"), sent.get("host"))
+        sent, protocols = Headers(scope=scope), scope["subprotocols"]
+        self._context.access.check_origin(sent.get("origin"), sent.get("host"))
         token = bearer(sent) or offered_token(protocols) or query.get("token", [None])[0]
-        async with self._service.follow_with(token, job_id, after) as follower:
+        async with self._context.service.follow_with(token, job_id, after) as follower:
             selected = PROTOCOL if PROTOCOL in protocols else None
             await send({"type": "websocket.accept", "subprotocol": selected, "headers": []})
             extensions: Any = scope.get("extensions") or {}
             follower.sink = extensions.get(SINK_EXTENSION)
-            with follower_log(follower, job_id, "websocket", self._service.clock) as attending:
-                attending.code = await self._converse(job_id, follower, receive, send)
+            with follower_log(follower, job_id, "websocket", self._context.service.clock) as entry:
+                entry.code = await self._converse(job_id, follower, receive, send)
 
     async def _converse(self, job_id: str, follower: Follower, receive: Receive, send: Send) -> int | None:
-        """Tell and listen until one of both is over; return the close code."""
-        # In one group: a follower that cannot be told any more must not look alive to its client.
+        """Send and receive until one of both is over; return the close code."""
+        # In one group: a follower that nothing can be sent to any more must not look alive to its client.
         async with asyncio.TaskGroup() as tasks:
-            telling = tasks.create_task(_tell(follower, send))
+            sending = tasks.create_task(_send_frames(follower, send))
             code = await self._listen(job_id, follower, receive, send)
-            telling.cancel()
+            sending.cancel()
         return code
 
     async def _listen(self, job_id: str, follower: Follower, receive: Receive, send: Send) -> int | None:
@@ -126,11 +120,11 @@ class ProgressSocket:
     def _pong(self, job_id: str, follower: Follower, client_time: int | None) -> str:
         payload = Pong(client_time=client_time)
         return encode(
-            Message(job_id=job_id, pipeline=follower.pipeline, timestamp=self._service.now(), payload=payload)
+            Message(job_id=job_id, pipeline=follower.pipeline, timestamp=self._context.service.now(), payload=payload)
         )
 
 
-async def _tell(follower: Follower, send: Send) -> None:
+async def _send_frames(follower: Follower, send: Send) -> None:
     async for frame in follower.frames():
         try:
             await send(_message(frame.text))
@@ -151,7 +145,7 @@ async def _close(send: Send, code: CloseCode, reason: str) -> None:
         await send({"type": "websocket.close", "code": code, "reason": reason})
 
 
-def _message(text: str) -> WebSocketSendEvent:
+def _message(text: str) -> Event:
     return {"type": "websocket.send", "text": text, "bytes": None}
 
 

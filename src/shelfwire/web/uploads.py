@@ -1,66 +1,28 @@
-"""What a form or a JSON body brings, bounded while it streams: of files, no more than one part is ever in memory."""
+"""Receives the body of a request, and keeps what it holds as the inputs of a job while it streams.
+
+A body is bounded here, in bytes and in time, and nowhere else; the rest of one that is refused is drained by
+`middleware`. Of a file, no more than one part of 1 MiB is ever in memory.
+"""
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
-from litestar.exceptions import InternalServerException
-from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
+from multipart import parse_options_header
+from starlette.requests import Request
 
 from shelfwire.errors import Code, ShelfwireError
+from shelfwire.jobs.pipeline import OPTIONS
 from shelfwire.protocol.messages import clip
 
 PART_BYTES: Final = 1024 * 1024
-FORM_BYTES: Final = 64 * 1024
-"""What the form around the files may take."""
-FIELD_BYTES: Final = 1024
-DRAIN_BYTES: Final = 64 * 1024 * 1024
-"""An upload that is too large is read to its end up to here, so that its sender gets to see the answer."""
+HEAD_BYTES: Final = 64
+"""The bytes at the start of an input that are kept in memory, to recognise its format."""
 MAX_NAME_CHARS: Final = 255
 MAX_INPUT_NAME: Final = 64
 MAX_INPUTS: Final = 20
-JOB_ID: Final = "jobId"
-"""The form field with the caller's own choice of an id; it is no input."""
-
-
-class Received(NamedTuple):
-    """One input: the name its file was sent under, if it had one, its size in bytes and its SHA-256."""
-
-    file_name: str | None
-    size: int
-    digest: bytes
-
-
-class Form(NamedTuple):
-    """What was sent: its inputs by the field they came in, the id the caller wants for the job, and other short texts.
-
-    `total` tells how many items it has, where that is known already.
-    """
-
-    inputs: dict[str, Received]
-    job_id: str | None
-    texts: Mapping[str, str] = {}
-    total: int | None = None
-
-
-class Intake(NamedTuple):
-    """Which fields of a form become inputs, and how much of them is taken.
-
-    Attributes:
-        limit: bytes of all inputs together.
-        field: the only form field that is an input; others are passed over. None takes them all, under their names.
-        names: the inputs that the field becomes where it may come several times, in order; the field's own name else.
-        each: bytes of one input, where that is less.
-        texts: fields that hold a short text and are no inputs by themselves.
-    """
-
-    limit: int
-    field: str | None = None
-    names: Sequence[str] = ()
-    each: int | None = None
-    texts: Sequence[str] = ()
 
 
 T = TypeVar("T")
@@ -68,216 +30,168 @@ Write = Callable[[str, bytes], Awaitable[None]]
 """Keeps one part of the input of this name; the next is read after it returns."""
 
 
-def mebibytes(size: int) -> str:
-    """A size as a person reads it."""
-    return f"{size / 1024 / 1024:.4g} MiB"
-
-
-async def receive_form(
-    body: AsyncIterator[bytes],
-    *,
-    content_type: str,
-    content_length: int | None,
-    intake: Intake,
-    timeout: float,  # noqa: ASYNC109 - it bounds each chunk, not the call
-    write: Write,
-) -> Form:
-    """Hand the inputs in a form to `write`, in parts of 1 MiB.
-
-    Args:
-        body: the request's body.
-        content_type: must be `multipart/form-data`.
-        content_length: as announced, if it was.
-        intake: which fields are inputs.
-        timeout: seconds to wait for each chunk.
-        write: see there.
-
-    Raises:
-        ShelfwireError: `E_UNSUPPORTED_MEDIA`, `E_FILE_TOO_LARGE` or `E_INVALID_REQUEST`.
-    """
-    kind, options = parse_options_header(content_type)
-    if kind != "multipart/form-data" or not options.get("boundary"):
-        raise ShelfwireError(
-            Code.UNSUPPORTED_MEDIA,
-            f"Content-Type is {kind or 'missing'}; send multipart/form-data with the file in the field "
-            f"'{intake.field or 'file'}'",
-        )
-    chunks = bounded(body, content_length, intake.limit, timeout)
-    reader = _Reader(intake, write)
-    try:
-        with PushMultipartParser(options["boundary"], max_segment_count=100) as parser:
-            async for chunk in chunks:
-                for event in parser.parse(chunk):
-                    reader.take(event)
-                await reader.flush(PART_BYTES)
-    except MultipartError as error:
-        raise ShelfwireError(Code.INVALID_REQUEST, f"The form cannot be read: {error}. Was it cut off?") from None
-    if reader.over is not None:
-        raise too_large(reader.over)
-    await reader.flush(1)
-    texts = reader.texts
-    return _checked(Form(reader.inputs, texts.pop(JOB_ID, None), texts), intake.field or "file")
-
-
-class _Reader:
-    """Collects what a form brings; the parser's events go in, parts of inputs come out.
-
-    Args:
-        intake, write: see `receive_form`.
+class Received(NamedTuple):
+    """An input that was received.
 
     Attributes:
-        inputs, texts: what has come; see `Form`. The id is among the texts.
-        over: the limit that it has exceeded, if any. The rest is read all the same, that its sender gets to see the
-            answer.
+        file_name: the name that the file was sent under, if it had one.
+        size: bytes.
+        digest: the SHA-256 of its content.
+        head: its first bytes, up to `HEAD_BYTES`.
     """
 
-    def __init__(self, intake: Intake, write: Write) -> None:
+    file_name: str | None
+    size: int
+    digest: bytes
+    head: bytes
+
+
+class Body:
+    """The body of a request.
+
+    Args:
+        request: the request.
+        timeout: seconds to wait for each chunk.
+
+    Attributes:
+        media_type: its type without parameters; empty if it has none.
+        parameters: the parameters of its type.
+    """
+
+    def __init__(self, request: Request, timeout: float) -> None:
+        self.media_type: str
+        self.parameters: dict[str, str]
+        self.media_type, self.parameters = parse_options_header(request.headers.get("content-type", ""))
+        self._receive = request.receive
+        self._timeout = timeout
+        length = request.headers.get("content-length", "")
+        self._length = int(length) if length.isascii() and length.isdecimal() else 0
+
+    async def chunks(self, limit: int, overhead: int = 0) -> AsyncIterator[bytes]:
+        """Iterate over its bytes.
+
+        Args:
+            limit: the greatest size of the content.
+            overhead: the greatest size of the form around it.
+
+        Raises:
+            ShelfwireError: `E_FILE_TOO_LARGE`, before anything is read where that is announced; `E_INVALID_REQUEST`: no
+                byte came for the time that the server waits, or the client is gone.
+        """
+        if self._length > limit + overhead:
+            raise too_large(limit)
+        size, more = 0, True
+        while more:
+            try:
+                async with asyncio.timeout(self._timeout):
+                    event = await self._receive()
+            except TimeoutError:
+                raise ShelfwireError(
+                    Code.INVALID_REQUEST,
+                    f"No byte came for {self._timeout:g} s; the upload was given up after {size} bytes",
+                    user_message="The upload stopped half-way. Check your connection and send the file again.",
+                ) from None
+            if event["type"] == "http.disconnect":
+                raise ShelfwireError(Code.INVALID_REQUEST, f"The client hung up after {size} bytes")
+            chunk: bytes = event.get("body", b"")
+            more = event.get("more_body", False)
+            size += len(chunk)
+            if size > limit + overhead:
+                raise too_large(limit)
+            if chunk:
+                yield chunk
+
+    async def read(self, limit: int) -> bytes:
+        """Return all of it.
+
+        Raises:
+            ShelfwireError: see `chunks`.
+        """
+        return b"".join([chunk async for chunk in self.chunks(limit)])
+
+
+class Submission:
+    """The content of a request that creates a job, as it is received.
+
+    Args:
+        write: keeps a part of an input.
+        limit: bytes that are taken where an intake has no limit of its own.
+        text_fields: the form fields that are options of the job, and no inputs.
+        check: checks the JSON value of a request for the pipeline, and returns the number of items if that is known.
+
+    Attributes:
+        inputs: the complete inputs, by name.
+        job_id: the id that the caller chose for the job.
+        texts: the options that came as form fields.
+        total: the number of items, where it is known already.
+    """
+
+    def __init__(
+        self, write: Write, *, limit: int, text_fields: Collection[str], check: Callable[[Any], int | None]
+    ) -> None:
+        self.limit = limit
+        self.text_fields = text_fields
+        self.check = check
         self.inputs: dict[str, Received] = {}
+        self.job_id: str | None = None
         self.texts: dict[str, str] = {}
-        self.over: int | None = None
-        self._intake = intake
-        self._texts = {JOB_ID, *intake.texts}
+        self.total: int | None = None
         self._write = write
-        self._size = self._own_size = 0
-        self._segment: MultipartSegment | None = None
-        self._hash = hashlib.sha256()
-        self._parts: list[tuple[str, bytearray]] = []
 
-    def take(self, event: MultipartSegment | bytearray | None) -> None:
-        """Take what the parser found: a field's head, some of its bytes, or its end."""
-        if isinstance(event, MultipartSegment):
-            self._begin(event)
-        elif self._segment is None:
-            return
-        elif event is None:
-            self._end(self._segment)
-        elif (name := self._segment.name) in self._texts:
-            self.texts[name] += event.decode("utf-8", "replace")
-            if len(self.texts[name]) > FIELD_BYTES:
-                raise ShelfwireError(Code.INVALID_REQUEST, f"The form field {name} is too long")
-        else:
-            self._size += len(event)
-            self._own_size += len(event)
-            limits = (self._intake.limit, self._size), (self._intake.each or self._own_size, self._own_size)
-            self.over = next((limit for limit, size in limits if size > limit), None)
-            if self.over is not None:
-                self._segment = None
-                return
-            self._hash.update(event)
-            self._parts[-1][1].extend(event)
+    def begin(self, name: str, file_name: str | None = None) -> None:
+        """Begin an input.
 
-    async def flush(self, least: int) -> None:
-        """Write what has come, in parts of at most 1 MiB; `least` bytes or more of the input that is being read."""
-        for name, buffer in self._parts:
-            while len(buffer) >= (least if buffer is self._parts[-1][1] else 1):
-                await self._write(name, bytes(buffer[:PART_BYTES]))
-                del buffer[:PART_BYTES]
-        del self._parts[:-1]
-
-    def _begin(self, segment: MultipartSegment) -> None:
-        name = segment.name or ""
-        if self.over is not None:
-            return
-        if name in self._texts and name not in self.texts:
-            self._segment, self.texts[name] = segment, ""
-            return
-        name = self._input_of(name)
-        wanted = name not in self.inputs and name != JOB_ID
-        self._segment = segment if wanted else None
-        if not wanted:
-            return
+        Raises:
+            ShelfwireError: `E_INVALID_REQUEST`: it cannot be kept under this name, or there are too many.
+        """
+        if name == OPTIONS:
+            raise ShelfwireError(Code.INVALID_REQUEST, f"No input is named {OPTIONS}: send each option by its own name")
         if not name.isprintable() or not 0 < len(name) <= MAX_INPUT_NAME or len(self.inputs) >= MAX_INPUTS:
             raise ShelfwireError(
                 Code.INVALID_REQUEST,
                 f"A form has at most {MAX_INPUTS} inputs, with names of 1 to {MAX_INPUT_NAME} printable characters",
             )
-        self._hash = hashlib.sha256()
-        self._own_size = 0
-        self._parts.append((name, bytearray()))
+        self._name, self._file_name = name, clip(file_name, MAX_NAME_CHARS) if file_name else None
+        self._size, self._head, self._hash, self._part = 0, b"", hashlib.sha256(), bytearray()
 
-    def _input_of(self, field: str) -> str:
-        """The input that a field of this name becomes now; the id's own name if it is none."""
-        if self._intake.field is None:
-            return field
-        if field != self._intake.field:
-            return JOB_ID
-        if not self._intake.names:
-            return field
-        if len(self.inputs) >= len(self._intake.names):
-            raise ShelfwireError(
-                Code.INVALID_REQUEST,
-                f"The field '{field}' came more than {len(self._intake.names)} times",
-                user_message=f"At most {len(self._intake.names)} can be sent at once. Send the rest in a second go.",
-            )
-        return self._intake.names[len(self.inputs)]
+    async def add(self, data: bytes | bytearray) -> None:
+        """Add bytes to the input that was begun last."""
+        if self._size < HEAD_BYTES:
+            self._head += bytes(data[: HEAD_BYTES - self._size])
+        self._size += len(data)
+        self._hash.update(data)
+        self._part += data
+        while len(self._part) >= PART_BYTES:
+            await self._write(self._name, bytes(self._part[:PART_BYTES]))
+            del self._part[:PART_BYTES]
 
-    def _end(self, segment: MultipartSegment) -> None:
-        if segment.name not in self._texts:
-            name = clip(segment.filename, MAX_NAME_CHARS) if segment.filename else None
-            self.inputs[self._parts[-1][0]] = Received(name, segment.size, self._hash.digest())
-        self._segment = None
+    async def end(self, same_as: bytes | None = None) -> None:
+        """Complete the input that was begun last.
 
+        Args:
+            same_as: what is hashed in place of its bytes, which may be others next time and say the same.
+        """
+        if self._part:
+            await self._write(self._name, bytes(self._part))
+        digest = (self._hash if same_as is None else hashlib.sha256(same_as)).digest()
+        self.inputs[self._name] = Received(self._file_name, self._size, digest, self._head)
 
-def _checked(form: Form, field: str) -> Form:
-    if not form.inputs:
-        raise ShelfwireError(
-            Code.INVALID_REQUEST,
-            f"The form has no field '{field}'",
-            user_message="No file was sent. Choose a file and try again.",
-        )
-    if not any(received.size for received in form.inputs.values()):
-        raise ShelfwireError(
-            Code.INVALID_REQUEST,
-            "The file is empty",
-            user_message="This file is empty. Export your library again and send the new file.",
-        )
-    return form
+    async def put(self, name: str, data: bytes, same_as: bytes | None = None) -> None:
+        """Write a whole input; see `begin` and `end`."""
+        self.begin(name)
+        await self.add(data)
+        await self.end(same_as)
 
 
-async def bounded(
-    body: AsyncIterator[bytes], content_length: int | None, limit: int, seconds: float
-) -> AsyncIterator[bytes]:
-    """Iterate over a body of `limit` bytes at most, and the form around it.
-
-    Raises:
-        ShelfwireError: `E_FILE_TOO_LARGE`; `E_INVALID_REQUEST`: nothing came for `seconds`, or the client is gone.
-    """
-    most = limit + FORM_BYTES
-    if content_length is not None and content_length > most + DRAIN_BYTES:
-        raise too_large(limit)
-    read = 0
-    while True:
-        try:
-            async with asyncio.timeout(seconds):
-                chunk = await anext(body)
-        except StopAsyncIteration:
-            break
-        except TimeoutError:
-            raise ShelfwireError(
-                Code.INVALID_REQUEST,
-                f"No byte came for {seconds:g} s; the upload was given up after {read} bytes",
-                user_message="The upload stopped half-way. Check your connection and send the file again.",
-            ) from None
-        except InternalServerException:  # how Litestar says that the client is gone
-            raise ShelfwireError(Code.INVALID_REQUEST, f"The client hung up after {read} bytes") from None
-        read += len(chunk)
-        if read <= most:
-            yield chunk
-        elif read > most + DRAIN_BYTES:
-            break
-    if read > most:
-        raise too_large(limit)
-
-
-def parsed(body: bytes | bytearray, kind: type[T] | Any = Any) -> T:
+def parsed(body: bytes, kind: type[T] | Any = Any) -> T:
     """Read a JSON body.
 
     Args:
         body: all of it.
-        kind: what it must hold.
+        kind: the type of its content.
 
     Raises:
-        ShelfwireError: `E_INVALID_REQUEST`: it is no JSON, or holds something else.
+        ShelfwireError: `E_INVALID_REQUEST`: it is no JSON, or of another type.
     """
     try:
         return msgspec.json.decode(body, type=kind)
@@ -286,10 +200,11 @@ def parsed(body: bytes | bytearray, kind: type[T] | Any = Any) -> T:
 
 
 def too_large(limit: int) -> ShelfwireError:
-    """What a body over its limit of bytes is refused with."""
+    """Return the refusal of a body over its limit of bytes."""
+    size = f"{limit / 1024 / 1024:.4g} MiB"
     return ShelfwireError(
         Code.FILE_TOO_LARGE,
-        f"The file is larger than {mebibytes(limit)}",
-        user_message=f"This file is larger than {mebibytes(limit)}. Split it and send the parts one by one.",
+        f"The file is larger than {size}",
+        user_message=f"This file is larger than {size}. Split it and send the parts one by one.",
         details={"limit": limit},
     )

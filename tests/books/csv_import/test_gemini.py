@@ -11,6 +11,7 @@ import httpx2
 import pytest
 
 from shelfwire.app import Shelfwire
+from shelfwire.books.csv_import.options import GeminiUse, ImportOptions
 from shelfwire.books.csv_import.pipeline import CsvImport
 from shelfwire.books.gemini.adapter import Gemini
 from shelfwire.books.gemini.answers import retry_delay
@@ -386,7 +387,7 @@ async def test_without_a_key_always_is_refused_and_auto_does_without(make_server
         refused = await wished(server, "always")
         unknown = await wished(server, "sometimes")
         state = await server.ended((await wished(server, "auto")).json()["data"])
-        direct = await server.app.start("csv_import", {"file": REVERSED, "gemini": b"always"})
+        direct = await server.app.start("csv_import", {"file": REVERSED}, ImportOptions(gemini=GeminiUse.ALWAYS))
         failed = await server.ended({"jobId": direct.job_id, "token": direct.token})
     assert refused.status_code == 400
     assert "GEMINI_API_KEY" in refused.json()["detail"]

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import msgspec
 
@@ -14,6 +14,7 @@ from shelfwire.books.ai_scan.limits import MAX_PHOTOS, photo_input
 from shelfwire.books.ai_scan.readers import OfflineReader, PhotoReader, Reading
 from shelfwire.books.batch_enrichment.enricher import Enriching, counted, enriching_of
 from shelfwire.books.codes import BookCode
+from shelfwire.books.csv_import.options import ScanOptions
 from shelfwire.books.services import Services
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.job import Job
@@ -29,6 +30,15 @@ class Catalogue(Protocol):
         ...
 
 
+class ScannedPhoto(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The result for a photo: its columns in a table. Beside them it has `books`, and some have more members."""
+
+    book_count: Annotated[int, msgspec.Meta(description="The number of books on it.")]
+    reader: Annotated[str, msgspec.Meta(description="Which reader has read it: `offline` or `gemini`.")]
+    width: Annotated[int, msgspec.Meta(description="Its width, in pixels.")]
+    height: Annotated[int, msgspec.Meta(description="Its height, in pixels.")]
+
+
 class AiScan(Pipeline):
     """Photos of bookshelves: an item is a photo, its result the books on it.
 
@@ -39,7 +49,8 @@ class AiScan(Pipeline):
     """
 
     name = "ai_scan"
-    result = msgspec.defstruct("Photo", [("bookCount", int), ("reader", str), ("width", int), ("height", int)])
+    options = ScanOptions
+    result = ScannedPhoto
     codes = BookCode
 
     def __init__(
@@ -74,7 +85,7 @@ class AiScan(Pipeline):
         photos = await _photos(job)
         metadata = msgspec.structs.replace(job.metadata, photo_count=len(photos))
         await job.start(total=len(photos), metadata=metadata)
-        enriching = await enriching_of(job, self._outside)
+        enriching = await enriching_of(job, self._outside, wanted=job.options.enrich)
         tally = _Tally([item.body for item in await job.log() if item.ok])
 
         async def one(index: int, name: str) -> None:

@@ -7,7 +7,6 @@ import msgspec
 
 from shelfwire.books.batch_enrichment.request import AskedBook
 from shelfwire.books.bibliography.isbn import parse_isbn
-from shelfwire.books.csv_import.options import ENRICH_INPUT, WISHED
 from shelfwire.books.services import Services
 from shelfwire.errors import ShelfwireError
 from shelfwire.jobs.job import Job
@@ -63,9 +62,9 @@ class Enriching:
         return {"enriched": msgspec.to_builtins(book)}
 
 
-async def enriching_of(job: Job, outside: Services) -> Enriching | None:
-    """Return what looks books up for a job, if that was wished for when it was made."""
-    if await job.input(ENRICH_INPUT) != WISHED:
+async def enriching_of(job: Job, outside: Services, *, wanted: bool) -> Enriching | None:
+    """Return what looks books up for a job, if that is wanted."""
+    if not wanted:
         return None
     return Enriching(outside, await job.log() if job.attempt > 1 else ())
 

@@ -1,9 +1,9 @@
 """The pipeline `batch_enrichment`: every book of the list is an item, found or not."""
 
-from typing import Final
+from typing import Any, Final
 
 from shelfwire.books.batch_enrichment.merging import EnrichedBook
-from shelfwire.books.batch_enrichment.request import AskedBook, books_of
+from shelfwire.books.batch_enrichment.request import AskedBook, books_of, checked_books
 from shelfwire.books.codes import BookCode
 from shelfwire.books.services import Services
 from shelfwire.errors import ShelfwireError
@@ -30,9 +30,9 @@ class BatchEnrichment(Pipeline):
     def __init__(self, outside: Services | None = None) -> None:
         self._outside = outside or Services()
 
-    def check_request(self, body: bytes) -> int:
+    def check_request(self, content: Any) -> int:
         """See `Pipeline.check_request`."""
-        return len(books_of(body))
+        return len(checked_books(content))
 
     async def run(self, job: Job) -> str:
         """See `Pipeline.run`."""

@@ -31,6 +31,15 @@ class AskedBook(msgspec.Struct, frozen=True, gc=False):
 
 
 def books_of(content: bytes) -> list[AskedBook]:
+    """Read a list of books as JSON; see `checked_books`."""
+    try:
+        sent = msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise _refused("The request is not JSON", "Send the books as JSON.") from None
+    return checked_books(sent)
+
+
+def checked_books(sent: Any) -> list[AskedBook]:
     """Read `{"books": [{"title", "author"?, "isbn"?}]}`; members that are not known are ignored.
 
     An ISBN with a wrong check digit does not refuse its book, which is looked up by its title then.
@@ -38,10 +47,6 @@ def books_of(content: bytes) -> list[AskedBook]:
     Raises:
         ShelfwireError: `E_INVALID_REQUEST`: it is no such list; the message and `details` name the index and the field.
     """
-    try:
-        sent = msgspec.json.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise _refused("The request is not JSON", "Send the books as JSON.") from None
     books = sent.get("books") if isinstance(sent, dict) else None
     if not isinstance(books, list) or not books:
         raise _refused(

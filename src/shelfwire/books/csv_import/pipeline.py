@@ -12,7 +12,7 @@ from shelfwire.books.csv_import.books import Book
 from shelfwire.books.csv_import.confidence import Doubt
 from shelfwire.books.csv_import.duplicates import SeenBooks
 from shelfwire.books.csv_import.llm_rows import Asking, Reading
-from shelfwire.books.csv_import.options import NO_KEY, NO_KEY_FOR_A_PERSON, WISH_INPUT, GeminiUse
+from shelfwire.books.csv_import.options import NO_KEY, NO_KEY_FOR_A_PERSON, GeminiUse, ImportOptions
 from shelfwire.books.csv_import.problems import RepeatedBook, RowProblem, UnreadableCsv
 from shelfwire.books.csv_import.reader import BookFile, read
 from shelfwire.books.services import Services
@@ -40,9 +40,9 @@ Verdict = Book | tuple[RepeatedBook, Book] | RowProblem | Unanswered
 class CsvImport(Pipeline):
     """Reads one input, `file`; its results are the books of `books.Book`.
 
-    Another input, `gemini`, may hold a `GeminiUse`. By itself it asks Gemini, if there is one, about what `doubt_of`
-    says is not to be read with confidence: about the columns of a table by a sample, about free text row by row. A
-    third one, `enrich`, has each book looked up as well: it is recorded with what was found of it.
+    Unless its options say otherwise it asks Gemini, if there is one, about what `doubt_of` says is not to be read with
+    confidence: about the columns of a table by a sample, about free text row by row. With the option `enrich` each
+    book is looked up as well, and recorded with what was found of it.
 
     Args:
         outside: where Gemini is, if there is one.
@@ -50,21 +50,27 @@ class CsvImport(Pipeline):
 
     name = "csv_import"
     results_name = "books"
+    options = ImportOptions
     result = Book
     codes = BookCode
 
     def __init__(self, outside: Services | None = None) -> None:
         self._outside = outside or Services()
 
+    def check_options(self, options: ImportOptions) -> None:
+        """See `Pipeline.check_options`."""
+        if options.gemini is GeminiUse.ALWAYS and self._outside.gemini is None:
+            raise ShelfwireError(Code.INVALID_REQUEST, NO_KEY, user_message=NO_KEY_FOR_A_PERSON)
+
     async def run(self, job: Job) -> str:
         """See `Pipeline.run`."""
-        wish = _wish_of(await job.input(WISH_INPUT))
+        options: ImportOptions = job.options
         try:
             file = await asyncio.to_thread(read, await job.input("file"))
         except UnreadableCsv as error:
             raise ShelfwireError(BookCode.CSV_UNREADABLE, str(error), user_message=str(error)) from None
-        enriching = await enriching_of(job, self._outside)
-        doubt = await self._to_ask(job, wish, file)
+        enriching = await enriching_of(job, self._outside, wanted=options.enrich)
+        doubt = await self._to_ask(job, options.gemini, file)
         if doubt is None:
             await self._import(job, file, verdicts(file), enriching)
             return _joined(summary(job.succeeded, job.failed), enriching.summary if enriching else "")
@@ -79,7 +85,7 @@ class CsvImport(Pipeline):
         helped = help_of(asking, required=required)
         return _joined(summary(job.succeeded, job.failed), enriching.summary if enriching else "", helped)
 
-    async def _to_ask(self, job: Job, wish: GeminiUse, file: BookFile) -> Doubt | None:
+    async def _to_ask(self, job: Job, use: GeminiUse, file: BookFile) -> Doubt | None:
         """What Gemini is asked about, if it is.
 
         That is decided once for a job: what an attempt or a retry takes for the first row must be so for all.
@@ -87,12 +93,12 @@ class CsvImport(Pipeline):
         Raises:
             ShelfwireError: `E_INVALID_REQUEST`: it must be asked, and there is no key.
         """
-        if wish is GeminiUse.NEVER or file.is_known_export or (wish is GeminiUse.AUTO and file.doubt is None):
+        if use is GeminiUse.NEVER or file.is_known_export or (use is GeminiUse.AUTO and file.doubt is None):
             return None
         if (kept := await job.kept(DECISION)) is not None:
             return None if kept == OFFLINE else Doubt(kept.decode())
         doubt = None if self._outside.gemini is None else file.doubt or Doubt.COLUMNS
-        if wish is GeminiUse.ALWAYS and doubt is None:
+        if use is GeminiUse.ALWAYS and doubt is None:
             raise ShelfwireError(Code.INVALID_REQUEST, NO_KEY, user_message=NO_KEY_FOR_A_PERSON)
         await job.keep(DECISION, OFFLINE if doubt is None else doubt.encode())
         return doubt
@@ -216,15 +222,6 @@ async def _explained(file: BookFile, asking: Asking) -> bool:
         return False
     file.explain(answer.fields, header=answer.header)
     return True
-
-
-def _wish_of(data: bytes) -> GeminiUse:
-    try:
-        return GeminiUse(data.decode() or GeminiUse.AUTO)
-    except ValueError:
-        raise ShelfwireError(
-            Code.INVALID_REQUEST, f"The input {WISH_INPUT} must be one of: {', '.join(GeminiUse)}"
-        ) from None
 
 
 async def _count(job: Job, file: BookFile) -> int:

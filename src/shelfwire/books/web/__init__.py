@@ -1,9 +1,9 @@
 """The HTTP routes of the books."""
 
+from collections.abc import Sequence
 from typing import Final
 
-from shelfwire.books.web.enrichment import enrich_books
-from shelfwire.books.web.scanning import scan_photo, scan_photos
+from shelfwire.books.web import csv_import, enrichment, scanning
+from shelfwire.web.route import Route
 
-ROUTES: Final = (scan_photo, scan_photos, enrich_books)
-"""Every route."""
+ROUTES: Final[Sequence[Route]] = (csv_import.ROUTE, *scanning.ROUTES, enrichment.ROUTE)

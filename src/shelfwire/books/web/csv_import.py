@@ -1,0 +1,13 @@
+"""The route that takes lists of books to import."""
+
+from typing import Final
+
+from shelfwire.web.creation import FORM_TYPE, FormIntake, creation_route
+
+ROUTE: Final = creation_route(
+    "/api/import/csv-gemini",
+    "csv_import",
+    {FORM_TYPE: FormIntake(field="file")},
+    operation_id="import_csv",
+    summary="Start the import of a CSV file, sent as the form field `file`.",
+)

@@ -1,0 +1,49 @@
+"""The ASGI application: the routes and the progress socket, with what every request passes first."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+from starlette.routing import Router as StarletteRouter
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from shelfwire.clock import Clock
+from shelfwire.tracing import traced_application
+from shelfwire.web.middleware import RequestMiddleware
+from shelfwire.web.root_path import own_scope
+from shelfwire.web.route import Context
+from shelfwire.web.router import Router
+from shelfwire.web.socket import ProgressSocket
+
+
+class Application:
+    """Serves the routes of a context, `/ws/progress`, and the lifespan of whoever runs it by itself.
+
+    Args:
+        context: see `Context`.
+        lifespan: opens the engine until the context manager ends.
+        clock: the time.
+        new_id: makes the id of a request.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        lifespan: Callable[[], AbstractAsyncContextManager[None]],
+        clock: Clock,
+        new_id: Callable[[], str],
+    ) -> None:
+        router = Router(context, {"/ws/progress": ProgressSocket(context)})
+        app: ASGIApp = context.access.cors(router)
+        self._app = RequestMiddleware(
+            traced_application(app),
+            clock,
+            new_id=new_id,
+            telemetry=context.metrics,
+            patience=context.settings.upload_timeout,
+        )
+        self._lifespan = StarletteRouter(lifespan=lambda _: lifespan()).lifespan
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request, a handshake or the lifespan."""
+        serve = self._lifespan if scope["type"] == "lifespan" else self._app
+        await serve(own_scope(scope), receive, send)

@@ -1,0 +1,181 @@
+"""Declares routes that create jobs, those of plug-ins as well: each is one `creation_route` with its intakes."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from shelfwire.errors import Code, ErrorCode, ShelfwireError
+from shelfwire.jobs.pipeline import OPTIONS, stored_options
+from shelfwire.jobs.store import Idempotency
+from shelfwire.protocol.messages import Metadata, Uuid
+from shelfwire.web.access import Caller
+from shelfwire.web.credentials import job_id_of
+from shelfwire.web.intakes import FORM_TYPE, FileIntake, FormIntake, Intake, JsonIntake, unsupported
+from shelfwire.web.parameters import from_text, names_of
+from shelfwire.web.responses import JSON_TYPE, Success, success_response
+from shelfwire.web.root_path import root_of
+from shelfwire.web.route import API_KEY, Answer, Context, Header, RequestBody, Route
+from shelfwire.web.schemas import CreatedJob, created_of
+from shelfwire.web.uploads import Body, Received, Submission
+
+__all__ = [
+    "FORM_TYPE",
+    "JSON_TYPE",
+    "FileIntake",
+    "FormIntake",
+    "Intake",
+    "JobId",
+    "JsonIntake",
+    "Received",
+    "creation_route",
+]
+
+CREATION_REFUSALS: Final = (
+    Code.UNAUTHORIZED,
+    Code.FORBIDDEN,
+    Code.NOT_FOUND,
+    Code.JOB_EXISTS,
+    Code.JOB_STATE,
+    Code.FILE_TOO_LARGE,
+    Code.UNSUPPORTED_MEDIA,
+    Code.IDEMPOTENCY_MISMATCH,
+    Code.RATE_LIMITED,
+)
+"""The codes that a request for a new job may be refused with."""
+MAX_KEY_CHARS: Final = 255
+IDEMPOTENCY_KEY: Final = Header(
+    name="Idempotency-Key",
+    description="A secret of the caller's own: the same request with the same key is answered with the same job.",
+    schema={"type": "string", "minLength": 1, "maxLength": MAX_KEY_CHARS, "pattern": "^[!-~]([ -~]*[!-~])?$"},
+)
+LOCATION: Final = Header(name="Location", description="Where the new job's state is.", required=True)
+CREATED: Final[Mapping[int, Answer]] = {202: Answer(content={JSON_TYPE: Success[CreatedJob]}, headers=[LOCATION])}
+
+JobId = Annotated[Uuid | None, msgspec.Meta(description="The caller's own choice of the job's id.")]
+"""The member `job_id` of a JSON body that creates a job; None by default."""
+Check = Callable[[Mapping[str, Received]], None]
+"""Raises a `ShelfwireError` where no job can be created over some inputs."""
+
+
+def creation_route(
+    path: str,
+    pipeline: str | None,
+    intakes: Mapping[str, Intake],
+    *,
+    operation_id: str,
+    summary: str,
+    refusals: Sequence[ErrorCode] = (),
+    check: Check = lambda _: None,
+    photos: bool = False,
+) -> Route:
+    """Declare a route that creates jobs of one pipeline.
+
+    It takes the caller's API key, an `Idempotency-Key` and the caller's own id for the job, and the options of the
+    pipeline as form fields or query parameters; a form field wins.
+
+    Args:
+        path: the path; see `Route`.
+        pipeline: the pipeline; None if the path parameter `pipeline` names it.
+        intakes: by media type, how a body is received. A `FileIntake` takes every type that is not among them.
+        operation_id: see `Route`.
+        summary: see `Route`.
+        refusals: the codes that requests may be refused with, beside those of `CREATION_REFUSALS`.
+        check: checks the inputs once all have been received.
+        photos: whether the inputs are photos, whose number belongs to the job's metadata.
+    """
+    otherwise = next((intake for intake in intakes.values() if isinstance(intake, FileIntake)), None)
+
+    async def create(request: Request, context: Context) -> Response:
+        caller = context.access.admit_creation(request)
+        name = pipeline or request.path_params["pipeline"]
+        service = context.service
+        service.check_pipeline(name)
+        declared = context.pipelines[name]
+        body = Body(request, context.settings.upload_timeout)
+        async with service.upload() as upload:
+            content = Submission(
+                upload.write,
+                limit=context.settings.max_upload,
+                text_fields=names_of(declared.options),
+                check=declared.check_request,
+            )
+            intake = intakes.get(body.media_type, otherwise)
+            if intake is None:
+                raise unsupported(body, intakes.values())
+            await intake.receive(body, content)
+            check(content.inputs)
+            count = len(content.inputs) if photos else None
+            metadata = _metadata(content.inputs, count)
+            from_text(request.query_params, declared.options)  # one that is not used must be valid all the same
+            options = from_text({**request.query_params, **content.texts}, declared.options)
+            declared.check_options(options)
+            stored = stored_options(options)
+            digests = {name: received.digest.hex() for name, received in content.inputs.items()}
+            if stored is not None:
+                await upload.write(OPTIONS, stored)
+                digests[OPTIONS] = hashlib.sha256(stored).hexdigest()
+            job_id = None if content.job_id is None else job_id_of(content.job_id)
+            token = await service.create(
+                upload,
+                name,
+                metadata,
+                job_id=job_id,
+                idempotency=idempotency_of(request, caller, [name, job_id, dict(sorted(digests.items()))]),
+            )
+        return created_response(request, context, created_of(token, total_photos=count, total_count=content.total))
+
+    return Route(
+        method="POST",
+        path=path,
+        handler=create,
+        operation_id=operation_id,
+        summary=summary,
+        answers=CREATED,
+        security=API_KEY,
+        path_parameters={} if pipeline else {"pipeline": "The name of a pipeline that the server has."},
+        headers=[IDEMPOTENCY_KEY],
+        body=RequestBody(content={media_type: intake.schema for media_type, intake in intakes.items()}),
+        pipeline=pipeline,
+        refusals=(*CREATION_REFUSALS, *refusals),
+    )
+
+
+def created_response(request: Request, context: Context, created: CreatedJob) -> Response:
+    """Answer with a job that was created."""
+    location = f"{root_of(request.scope)}{created.links.self}"
+    return success_response(created, context.service.now(), status=202, headers={"Location": location})
+
+
+def idempotency_of(request: Request, caller: Caller, content: Sequence[Any]) -> Idempotency | None:
+    """Return what recognises a repeated request, if it has an `Idempotency-Key`.
+
+    Args:
+        request: the request.
+        caller: the caller, whose keys mean nothing for others.
+        content: JSON values that tell what the request asks for.
+
+    Raises:
+        ShelfwireError: `E_INVALID_REQUEST`: the key is not valid.
+    """
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        return None
+    if not 0 < len(key) <= MAX_KEY_CHARS or not key.isascii() or not key.isprintable():
+        raise ShelfwireError(
+            Code.INVALID_REQUEST, f"The Idempotency-Key must be 1 to {MAX_KEY_CHARS} printable ASCII characters"
+        )
+    return Idempotency(key=_digest([caller.key, key]), fingerprint=_digest(content))
+
+
+def _digest(value: Any) -> bytes:
+    return hashlib.sha256(msgspec.json.encode(value)).digest()
+
+
+def _metadata(inputs: Mapping[str, Received], photos: int | None) -> Metadata:
+    files = [received for received in inputs.values() if received.file_name is not None] or list(inputs.values())
+    size = sum(received.size for received in files)
+    return Metadata(file_name=files[0].file_name, file_size=size, photo_count=photos)

@@ -1,0 +1,141 @@
+"""The routes of jobs: create, look, control, retry, delete."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from shelfwire.errors import Code
+from shelfwire.jobs.service import JobService
+from shelfwire.jobs.store import Committed
+from shelfwire.protocol.tokens import Grant, Scope
+from shelfwire.web.creation import (
+    CREATED,
+    IDEMPOTENCY_KEY,
+    created_response,
+    creation_route,
+    idempotency_of,
+)
+from shelfwire.web.credentials import bearer
+from shelfwire.web.follower_log import watched
+from shelfwire.web.intakes import FORM_TYPE, FormIntake, JsonIntake
+from shelfwire.web.parameters import query_of
+from shelfwire.web.responses import JSON_TYPE, Success, success_response
+from shelfwire.web.route import Answer, Context, Header, job_route
+from shelfwire.web.schemas import State, created_of, state_of
+
+MAX_SEQ: Final = 2**53 - 1
+"""The greatest number that every client can hold exactly."""
+MAX_WAIT: Final = 30
+
+Seq = Annotated[int, msgspec.Meta(ge=0, le=MAX_SEQ)]
+
+
+class StateQuery(msgspec.Struct, frozen=True):
+    """The query of a job's state."""
+
+    after: Annotated[Seq, msgspec.Meta(description="The `seq` that is known already; 0 for none.")] = 0
+    wait: Annotated[
+        float, msgspec.Meta(ge=0, le=MAX_WAIT, description="Seconds to wait for something newer than `after`.")
+    ] = 0
+
+
+async def job_state(request: Request, context: Context) -> Response:
+    """Return a job's state: now, or with `after` and `wait` once it is newer, has ended or `wait` seconds are over."""
+    query = query_of(request, StateQuery)
+    job_id, token = request.path_params["job_id"], bearer(request.headers)
+    service = context.service
+    if query.after == 0 or query.wait == 0:
+        grant = await service.authorize(job_id, token, Scope.WATCH)
+        committed = await service.get(grant.job_id)
+    else:
+        with context.connections.enter():
+            async with service.follow_with(token, job_id, query.after) as follower:
+                with watched(follower, request.receive):
+                    committed = await service.wait(follower, query.after, query.wait)
+    return _state_response(committed, service.now())
+
+
+async def cancel(request: Request, context: Context) -> Response:
+    """Ask for a job to stop for good. A running one is `canceling` until its worker confirms."""
+    return await _control(request, context, JobService.cancel)
+
+
+async def pause(request: Request, context: Context) -> Response:
+    """Ask for a job to wait until it is resumed. A running one is `running` until its worker confirms."""
+    return await _control(request, context, JobService.pause)
+
+
+async def resume(request: Request, context: Context) -> Response:
+    """Let a paused job go on."""
+    return await _control(request, context, JobService.resume)
+
+
+async def retry(request: Request, context: Context) -> Response:
+    """Start a new job over the failed and unrecorded items of an ended one."""
+    owner = await owner_of(request, context)
+    source = owner.job_id
+    # The job's token is what tells its owner from others, so idempotency keys are the job's own.
+    caller = context.access.admit_retry(request)._replace(key=source)
+    token = await context.service.retry(source, owner, idempotency_of(request, caller, ["retry", source]))
+    return created_response(request, context, created_of(token, retry_of=source))
+
+
+async def delete_job(request: Request, context: Context) -> Response:
+    """End a job if it has not ended, and erase all that is its own."""
+    owner = await owner_of(request, context)
+    await context.service.delete(owner.job_id)
+    return Response(status_code=204)
+
+
+async def owner_of(request: Request, context: Context) -> Grant:
+    """Authorize a request of a job's owner.
+
+    Raises:
+        ShelfwireError: see `JobService.authorize`.
+    """
+    return await context.service.authorize(request.path_params["job_id"], bearer(request.headers), Scope.CONTROL)
+
+
+async def _control(
+    request: Request, context: Context, action: Callable[[JobService, str], Awaitable[Committed]]
+) -> Response:
+    owner = await owner_of(request, context)
+    service = context.service
+    return _state_response(await action(service, owner.job_id), service.now())
+
+
+def _state_response(committed: Committed, now: int) -> Response:
+    return success_response(state_of(committed), now, headers={"ETag": f'"{committed.state.seq}"'})
+
+
+_ETAG: Final = Header(name="ETag", description="The job's `seq`.", required=True)
+_STATE: Final = {200: Answer(content={JSON_TYPE: Success[State]}, headers=[_ETAG])}
+_GONE: Final = {204: Answer()}
+_CONFLICT: Final = [Code.JOB_STATE]
+
+ROUTES: Final = (
+    creation_route(
+        "/api/pipelines/{pipeline}/jobs",
+        None,
+        {FORM_TYPE: FormIntake(), JSON_TYPE: JsonIntake()},
+        operation_id="create_job",
+        summary="Start a job of any pipeline: each field of a form is an input of its name, a JSON body the input "
+        "`request`; the pipeline's options are form fields or query parameters.",
+    ),
+    job_route("GET", "", job_state, _STATE, query=StateQuery, refusals=[Code.OVERLOADED]),
+    job_route("DELETE", "", delete_job, _GONE),
+    job_route("POST", "/cancel", cancel, _STATE, refusals=_CONFLICT),
+    job_route("POST", "/pause", pause, _STATE, refusals=_CONFLICT),
+    job_route("POST", "/resume", resume, _STATE, refusals=_CONFLICT),
+    job_route(
+        "POST",
+        "/retry",
+        retry,
+        CREATED,
+        headers=[IDEMPOTENCY_KEY],
+        refusals=[Code.JOB_STATE, Code.IDEMPOTENCY_MISMATCH, Code.RATE_LIMITED],
+    ),
+)

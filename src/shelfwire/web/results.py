@@ -1,0 +1,86 @@
+"""The route of a job's results, as JSON, as lines or as a table."""
+
+from typing import Annotated, Final, Literal
+from urllib.parse import urlencode
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from shelfwire.jobs.pipeline import columns_of
+from shelfwire.protocol.tokens import Scope
+from shelfwire.web.accept import best_of
+from shelfwire.web.credentials import bearer
+from shelfwire.web.csv_export import CSV_TYPE, NDJSON_TYPE, csv_of, ndjson_of
+from shelfwire.web.parameters import query_of
+from shelfwire.web.responses import JSON_TYPE, Success, success_response
+from shelfwire.web.route import Answer, Context, Header, job_route
+from shelfwire.web.schemas import ResultPage, page_of
+
+MAX_INDEX: Final = 2**31
+"""No job has more items; a number beyond 64 bits would be refused by the store."""
+MAX_LIMIT: Final = 1000
+
+
+class ResultQuery(msgspec.Struct, frozen=True):
+    """The query of a page of results."""
+
+    cursor: Annotated[
+        int, msgspec.Meta(ge=-1, le=MAX_INDEX, description="`next` of the page before; -1 for the first page.")
+    ] = -1
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_LIMIT, description="Items at most.")] = 100
+    status: Annotated[
+        Literal["ok", "failed", "all"], msgspec.Meta(description="Only items that were done, or that failed.")
+    ] = "all"
+
+
+async def results(request: Request, context: Context) -> Response:
+    """Return a page of a job's results, in the order of the input, as JSON, NDJSON or CSV."""
+    query = query_of(request, ResultQuery)
+    service = context.service
+    grant = await service.authorize(request.path_params["job_id"], bearer(request.headers), Scope.RESULTS)
+    ok = None if query.status == "all" else query.status == "ok"
+    found = await service.results(grant.job_id, after=query.cursor, limit=query.limit, ok=ok)
+    page = page_of(found)
+    headers = _next_link(query, page)
+    match best_of(request.headers.get("accept", ""), [JSON_TYPE, NDJSON_TYPE, CSV_TYPE]):
+        case "text/csv":
+            pipeline = context.pipelines.get(found.pipeline)
+            text = csv_of(page.items, columns_of(pipeline) if pipeline else ())
+            return Response(text, headers=headers, media_type=f"{CSV_TYPE}; header=present")
+        case "application/x-ndjson":
+            return Response(ndjson_of(page.items), headers=headers, media_type=NDJSON_TYPE)
+        case _:
+            return success_response(page, service.now(), headers=headers)
+
+
+def _next_link(query: ResultQuery, page: ResultPage) -> dict[str, str]:
+    if page.next is None:
+        return {}
+    parameters = {"cursor": page.next, "limit": query.limit}
+    if query.status != "all":
+        parameters["status"] = query.status
+    return {"Link": f'<?{urlencode(parameters)}>; rel="next"'}
+
+
+_LINES: Final = {"type": "string", "description": "The items of the page, each a line of JSON as in `items`."}
+_TABLE: Final = {
+    "type": "string",
+    "description": "The items of the page as a table with a header, safe to open in a spreadsheet.",
+}
+_LINK: Final = Header(name="Link", description='The next page, with `rel="next"`.')
+
+ROUTES: Final = (
+    job_route(
+        "GET",
+        "/results",
+        results,
+        {
+            200: Answer(
+                content={JSON_TYPE: Success[ResultPage], NDJSON_TYPE: _LINES, CSV_TYPE: _TABLE},
+                headers=[_LINK],
+            )
+        },
+        query=ResultQuery,
+    ),
+)

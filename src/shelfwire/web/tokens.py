@@ -1,0 +1,63 @@
+"""The routes of a job's tokens."""
+
+from typing import Annotated, Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from shelfwire.errors import Code
+from shelfwire.protocol.tokens import Scope
+from shelfwire.web.jobs import owner_of
+from shelfwire.web.responses import JSON_TYPE, Success, success_response
+from shelfwire.web.route import Answer, Context, RequestBody, job_route
+from shelfwire.web.schemas import NewToken, new_token_of
+from shelfwire.web.uploads import Body, parsed
+
+MAX_BODY: Final = 4096
+MAX_SECONDS: Final = 10 * 365 * 86400
+
+
+class TokenRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A request for a new token; without scopes it replaces the one that the request is authorized with."""
+
+    scopes: Annotated[
+        Annotated[list[Scope], msgspec.Meta(min_length=1)] | None,
+        msgspec.Meta(description="The scopes of the token; none that the caller's token lacks."),
+    ] = None
+    expires_in: Annotated[
+        Annotated[int, msgspec.Meta(ge=1, le=MAX_SECONDS)] | None,
+        msgspec.Meta(description="Seconds for which it is valid."),
+    ] = None
+
+
+async def new_token(request: Request, context: Context) -> Response:
+    """Issue one more token. Without scopes it replaces the caller's, which stays valid for 60 s."""
+    owner = await owner_of(request, context)
+    body = await Body(request, context.settings.upload_timeout).read(MAX_BODY)
+    wanted: TokenRequest = parsed(body or b"{}", TokenRequest)
+    token = await context.service.derive_token(
+        owner,
+        scopes=None if wanted.scopes is None else frozenset(wanted.scopes),
+        ttl=None if wanted.expires_in is None else wanted.expires_in * 1000,
+    )
+    return success_response(new_token_of(token), context.service.now(), headers={"Cache-Control": "no-store"})
+
+
+async def revoke_token(request: Request, context: Context) -> Response:
+    """Revoke the token that the request is authorized with; followers that attached with it are dismissed."""
+    await context.service.revoke(await owner_of(request, context))
+    return Response(status_code=204)
+
+
+ROUTES: Final = (
+    job_route(
+        "POST",
+        "/token",
+        new_token,
+        {200: Answer(content={JSON_TYPE: Success[NewToken]})},
+        body=RequestBody(content={JSON_TYPE: TokenRequest}, required=False),
+        refusals=[Code.JOB_STATE, Code.FILE_TOO_LARGE],
+    ),
+    job_route("DELETE", "/token", revoke_token, {204: Answer()}),
+)
