@@ -133,7 +133,7 @@ def _query(fields: Json) -> list[Json]:
         {
             "name": name,
             "in": "query",
-            "required": False,
+            "required": "default" not in schema,
             "description": schema.get("description", ""),
             "schema": {key: value for key, value in schema.items() if key != "description"},
         }
