@@ -1,4 +1,4 @@
-"""Where the server that holds a data folder listens: a file in the folder, so that others on this machine find it."""
+"""Finds the server of a data folder: it leaves its address in a file there, for other programs on this machine."""
 
 import contextlib
 import os
@@ -8,11 +8,11 @@ from typing import Final
 
 import msgspec
 
-ADDRESS_NAME: Final = "server.json"
+FILE_NAME: Final = "server.json"
 
 
-class Address(msgspec.Struct, frozen=True):
-    """Where the server that holds a data folder listens."""
+class Announcement(msgspec.Struct, frozen=True):
+    """The content of the file: the address of the server, and its process."""
 
     url: str
     pid: int
@@ -21,7 +21,7 @@ class Address(msgspec.Struct, frozen=True):
 def running_server(data: Path) -> str | None:
     """Return the URL of the server that announced itself in this data folder; it may have died since."""
     try:
-        return msgspec.json.decode((data / ADDRESS_NAME).read_bytes(), type=Address).url
+        return msgspec.json.decode((data / FILE_NAME).read_bytes(), type=Announcement).url
     except (OSError, msgspec.MsgspecError):
         return None
 
@@ -29,10 +29,10 @@ def running_server(data: Path) -> str | None:
 @contextlib.contextmanager
 def announced(data: Path, url: str) -> Iterator[None]:
     """Leave the address of this process's server in the data folder until the context ends."""
-    path = data / ADDRESS_NAME
+    path = data / FILE_NAME
     descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(msgspec.json.encode(Address(url, os.getpid())))
+        file.write(msgspec.json.encode(Announcement(url, os.getpid())))
     try:
         yield
     finally:

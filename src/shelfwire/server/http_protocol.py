@@ -9,7 +9,7 @@ class HttpProtocol(H11Protocol):
     """uvicorn's protocol over h11, whose keep-alive timer runs until a whole head is there.
 
     uvicorn's own starts with the first answer and stops at the next byte: a connection on which no head ever came to
-    its end would stay for good, and there are only so many.
+    its end would stay for good, and their number is limited.
     """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]

@@ -1,4 +1,4 @@
-"""Logging of the process: structured, one line an event, without anybody's secrets."""
+"""Logging of the process: structured, one line for each event, without secrets."""
 
 import logging
 import re

@@ -1,4 +1,4 @@
-"""Runs the application on a socket of its own: uvicorn, with what the contract asks of the transport."""
+"""Runs the application on a socket of its own: uvicorn, configured as the contract demands of the transport."""
 
 import asyncio
 import contextlib
@@ -22,16 +22,17 @@ from shelfwire.web.socket import MAX_FRAME_BYTES
 HEARTBEAT_SECONDS: Final = 30.0
 HEARTBEAT_TIMEOUT_SECONDS: Final = 60.0
 DEAD_PEER_MS: Final = 90_000
-"""A peer that has not taken a byte for so long is cut off by the kernel, whatever waits to be sent to it."""
+"""The time after which the kernel drops a peer that takes no byte, whatever waits to be sent to it."""
 UNSENT_BYTES: Final = 16 * 1024
-"""What the kernel takes of us ahead of the network. More would only grow old there: a slow follower is told less often
-instead, and hears of the ending that much sooner."""
+"""The bytes that the kernel buffers ahead of the network. More would only grow old there: a slow follower is sent
+progress less often instead, and receives the ending that much sooner."""
 SWITCH_SECONDS: Final = 0.001
-"""Below `jobs.context.SLICE_SECONDS`: a thread asks for the interpreter's lock only after nobody has let go of it for
-so long. A loop that lets go more often than that, and takes it back first, starves the store's thread for seconds."""
+"""The interpreter's switch interval, below `jobs.job.SLICE_SECONDS`. A thread requests the interpreter's lock only after
+it has been held for that long: a loop that releases it more often, and takes it back first, starves the store's thread
+for seconds."""
 KEEP_ALIVE_SECONDS: Final = 15
-"""For the head of a request to come. Longer than HTTP clients keep an idle connection, most of them 5 s: a request must
-not meet the close half-way."""
+"""The time within which the head of a request must arrive. Longer than HTTP clients keep an idle connection, most of them
+5 s: a request must not cross with the close."""
 GRACE_SECONDS: Final = 5
 
 
@@ -68,7 +69,7 @@ class _Server(uvicorn.Server):
 
 @asynccontextmanager
 async def serving(application: Shelfwire, settings: Settings) -> AsyncIterator[str]:
-    """Serve until the context ends, then shut down gracefully: sockets close with 1012 and jobs are handed back.
+    """Serve until the context ends, then shut down gracefully: sockets close with 1012 and jobs are released.
 
     Yields:
         The server's URL.
@@ -91,7 +92,7 @@ async def serving(application: Shelfwire, settings: Settings) -> AsyncIterator[s
         finally:
             server.should_exit = True
             if not running.done():
-                # Event streams and polls would hold the shutdown up; sockets get the close that tells them why.
+                # Event streams and polls would delay the shutdown; sockets are closed with the reason.
                 application.service.dismiss_followers()
             await running
 

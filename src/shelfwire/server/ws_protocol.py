@@ -16,7 +16,7 @@ from shelfwire.jobs.hub import Frame
 from shelfwire.web.socket import SINK_EXTENSION
 
 QUEUED_BYTES: Final = 16 * 1024
-"""When so much waits for a follower, it is told less often."""
+"""The bytes that may wait for a follower; with more, progress is sent to it less often."""
 _UNREADABLE_HEAD: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n"
     b"The head of this request cannot be read: a line of it is longer than 8 KiB, or there are more than 128."
@@ -32,7 +32,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.transport.set_write_buffer_limits(high=QUEUED_BYTES)
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes; a request whose head cannot be read is told so, where uvicorn would leave it waiting."""
+        """Take bytes, and answer a request whose head cannot be read, where uvicorn would leave it waiting."""
         super().data_received(data)
         if self.conn.handshake_exc is not None and not self.handshake_initiated:
             self.transport.write(_UNREADABLE_HEAD)

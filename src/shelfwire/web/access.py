@@ -103,7 +103,7 @@ class Access:
             raise ShelfwireError(
                 Code.UNAUTHORIZED,
                 f"The header {API_KEY} is missing or holds no API key of this server",
-                user_message="This server takes new jobs only with an API key. Ask who runs it for one.",
+                user_message="This server takes new jobs only with an API key. Ask its operator for one.",
                 details={"header": API_KEY},
             )
         return Caller(shown.hex(), shown.hex())
@@ -146,7 +146,7 @@ class Access:
         raise ShelfwireError(
             Code.FORBIDDEN,
             f"Scripts from {origin[:200]} are not allowed here. Add this origin to the setting 'origins'",
-            user_message="This website may not use the service. Ask who runs the service to allow it.",
+            user_message="This website may not use the service. Ask the operator of the service to allow it.",
         )
 
     def _count(self, caller: Caller) -> None:

@@ -156,7 +156,7 @@ def idempotency_of(request: Request, caller: Caller, content: Sequence[Any]) -> 
     Args:
         request: the request.
         caller: the caller, whose keys mean nothing for others.
-        content: JSON values that tell what the request asks for.
+        content: JSON values that are the same for the same request.
 
     Raises:
         ShelfwireError: `E_INVALID_REQUEST`: the key is not valid.

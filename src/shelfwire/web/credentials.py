@@ -39,5 +39,5 @@ def job_id_of(text: str) -> str:
 
 
 def position(text: str) -> int:
-    """Return the `seq` that a follower says it has shown; 0, which is none, for what is no such number."""
+    """Return the `seq` that a follower has shown, by its own account; 0, which is none, if that is no such number."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= MAX_SEQ_DIGITS else 0

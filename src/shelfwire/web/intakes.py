@@ -149,7 +149,7 @@ class _FormReader:
             await self._into.add(event)
 
     def _begin(self, segment: MultipartSegment) -> bool:
-        """Begin a field, and tell whether it is wanted; of several with one name, the first is."""
+        """Begin a field and return whether it is wanted; of several with one name, the first is."""
         field = segment.name or ""
         if field == JOB_ID or field in self._into.text_fields:
             wanted = field not in self._texts

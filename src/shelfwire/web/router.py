@@ -17,7 +17,7 @@ from shelfwire.web.root_path import path_of
 from shelfwire.web.route import Context, Handler, Route
 
 TEMPLATE: Final = "path_template"
-"""The key of a scope under which the path of its route stands, for traces."""
+"""The key of a scope that holds the path of its route, for traces."""
 _SLASHES: Final = re.compile(r"/{2,}")
 
 

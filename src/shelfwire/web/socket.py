@@ -129,7 +129,7 @@ async def _send_frames(follower: Follower, send: Send) -> None:
         try:
             await send(_message(frame.text))
         except (OSError, RuntimeError):
-            # The client is gone, which `receive` says as well. RuntimeError is how uvicorn refuses to send after it
+            # The client is gone, which `receive` reports as well. RuntimeError is how uvicorn refuses to send after it
             # closed the socket itself, for want of a heartbeat.
             return
         if frame.due is Due.ENDING:
