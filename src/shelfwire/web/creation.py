@@ -9,7 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from shelfwire.errors import Code, ErrorCode, ShelfwireError
-from shelfwire.jobs.pipeline import OPTIONS, stored_options
+from shelfwire.jobs.pipeline import OPTIONS, Pipeline, stored_options
+from shelfwire.jobs.service import Upload
 from shelfwire.jobs.store import Idempotency
 from shelfwire.protocol.messages import Metadata, Uuid
 from shelfwire.web.access import Caller
@@ -87,51 +88,10 @@ def creation_route(
         check: checks the inputs once all have been received.
         photos: whether the inputs are photos, whose number belongs to the job's metadata.
     """
-    otherwise = next((intake for intake in intakes.values() if isinstance(intake, FileIntake)), None)
-
-    async def create(request: Request, context: Context) -> Response:
-        caller = context.access.admit_creation(request)
-        name = pipeline or request.path_params["pipeline"]
-        service = context.service
-        service.check_pipeline(name)
-        declared = context.pipelines[name]
-        body = Body(request, context.settings.upload_timeout)
-        async with service.upload() as upload:
-            content = Submission(
-                upload.write,
-                limit=context.settings.max_upload,
-                text_fields=names_of(declared.options),
-                check=declared.check_request,
-            )
-            intake = intakes.get(body.media_type, otherwise)
-            if intake is None:
-                raise unsupported(body, intakes.values())
-            await intake.receive(body, content)
-            check(content.inputs)
-            count = len(content.inputs) if photos else None
-            metadata = _metadata(content.inputs, count)
-            from_text(request.query_params, declared.options)  # one that is not used must be valid all the same
-            options = from_text({**request.query_params, **content.texts}, declared.options)
-            declared.check_options(options)
-            stored = stored_options(options)
-            digests = {name: received.digest.hex() for name, received in content.inputs.items()}
-            if stored is not None:
-                await upload.write(OPTIONS, stored)
-                digests[OPTIONS] = hashlib.sha256(stored).hexdigest()
-            job_id = None if content.job_id is None else job_id_of(content.job_id)
-            token = await service.create(
-                upload,
-                name,
-                metadata,
-                job_id=job_id,
-                idempotency=idempotency_of(request, caller, [name, job_id, dict(sorted(digests.items()))]),
-            )
-        return created_response(request, context, created_of(token, total_photos=count, total_count=content.total))
-
     return Route(
         method="POST",
         path=path,
-        handler=create,
+        handler=_Creation(pipeline, intakes, check, photos=photos),
         operation_id=operation_id,
         summary=summary,
         answers=CREATED,
@@ -142,6 +102,59 @@ def creation_route(
         pipeline=pipeline,
         refusals=(*CREATION_REFUSALS, *refusals),
     )
+
+
+class _Creation:
+    """The handler of a route that creates jobs."""
+
+    def __init__(self, pipeline: str | None, intakes: Mapping[str, Intake], check: Check, *, photos: bool) -> None:
+        self._pipeline = pipeline
+        self._intakes = intakes
+        self._otherwise = next((intake for intake in intakes.values() if isinstance(intake, FileIntake)), None)
+        self._check = check
+        self._photos = photos
+
+    async def __call__(self, request: Request, context: Context) -> Response:
+        caller = context.access.admit_creation(request)
+        name = self._pipeline or request.path_params["pipeline"]
+        service = context.service
+        service.check_pipeline(name)
+        async with service.upload() as upload:
+            content = await self._receive(request, context, context.pipelines[name], upload)
+            photos = len(content.inputs) if self._photos else None
+            metadata = _metadata(content.inputs, photos)
+            digests = {name: received.digest.hex() for name, received in content.inputs.items()}
+            options = _options(request, content, context.pipelines[name])
+            if options is not None:
+                await upload.write(OPTIONS, options)
+                digests[OPTIONS] = hashlib.sha256(options).hexdigest()
+            job_id = None if content.job_id is None else job_id_of(content.job_id)
+            idempotency = idempotency_of(request, caller, [name, job_id, dict(sorted(digests.items()))])
+            token = await service.create(upload, name, metadata, job_id=job_id, idempotency=idempotency)
+        return created_response(request, context, created_of(token, total_photos=photos, total_count=content.total))
+
+    async def _receive(self, request: Request, context: Context, pipeline: Pipeline, upload: Upload) -> Submission:
+        body = Body(request, context.settings.upload_timeout)
+        intake = self._intakes.get(body.media_type, self._otherwise)
+        if intake is None:
+            raise unsupported(body, self._intakes.values())
+        content = Submission(
+            upload.write,
+            limit=context.settings.max_upload,
+            text_fields=names_of(pipeline.options),
+            check=pipeline.check_request,
+        )
+        await intake.receive(body, content)
+        self._check(content.inputs)
+        return content
+
+
+def _options(request: Request, content: Submission, pipeline: Pipeline) -> bytes | None:
+    """Return the options of a job as they are stored, once the pipeline has checked them."""
+    from_text(request.query_params, pipeline.options)  # one that a form field goes before must be valid all the same
+    options = from_text({**request.query_params, **content.texts}, pipeline.options)
+    pipeline.check_options(options)
+    return stored_options(options)
 
 
 def created_response(request: Request, context: Context, created: CreatedJob) -> Response:
