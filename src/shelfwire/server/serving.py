@@ -27,11 +27,11 @@ UNSENT_BYTES: Final = 16 * 1024
 """The bytes that the kernel buffers ahead of the network. More would only grow old there: a slow follower is sent
 progress less often instead, and receives the ending that much sooner."""
 SWITCH_SECONDS: Final = 0.001
-"""The interpreter's switch interval, below `jobs.job.SLICE_SECONDS`. A thread requests the interpreter's lock only once it
-was held for that long: a loop that releases it more often, and takes it back first, starves the store's thread."""
+"""The interpreter's switch interval, below `jobs.job.SLICE_SECONDS`. A thread requests the interpreter's lock only once
+it was held for that long: a loop that releases it more often, and takes it back first, starves the store's thread."""
 KEEP_ALIVE_SECONDS: Final = 15
-"""The time within which the head of a request must arrive. Longer than HTTP clients keep an idle connection, mostly 5 s:
-a request must not cross with the close."""
+"""The time within which the head of a request must arrive. Longer than HTTP clients keep an idle connection, mostly
+5 s: a request must not cross with the close."""
 GRACE_SECONDS: Final = 5
 
 

@@ -21,7 +21,8 @@ CLOSED_UNANSWERED: Final = 403
 """The status that a server answers with when a handshake is closed instead of accepted, as ASGI has it."""
 DRAIN_BYTES: Final = 128 * 1024 * 1024
 """The bytes of a refused request's body that are read and dropped: many senders see no answer before all is sent."""
-DRAIN_SECONDS: Final = 30.0
+DRAIN_SECONDS: Final = 300.0
+"""A phone may take that long to send them."""
 IDLE_SECONDS: Final = 1.0
 
 log = structlog.get_logger(__name__)

@@ -201,7 +201,7 @@ def parsed(body: bytes, kind: type[T] | Any = Any) -> T:
 
 def too_large(limit: int) -> ShelfwireError:
     """Return the refusal of a body over its limit of bytes."""
-    size = f"{limit / 1024 / 1024:.4g} MiB"
+    size = f"{limit / PART_BYTES:.4g} MiB" if limit >= PART_BYTES else f"{limit / 1024:.4g} KiB"
     return ShelfwireError(
         Code.FILE_TOO_LARGE,
         f"The file is larger than {size}",

@@ -1,0 +1,86 @@
+"""Bodies of requests are bounded in one place, and drained in one place when they are refused."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shelfwire.app import Shelfwire
+from shelfwire.settings import Settings
+
+MIB = 1024 * 1024
+FORM = b"multipart/form-data; boundary=b"
+HEAD = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n'
+
+
+class Sender:
+    """A client that sends a body in chunks, and notes how many were taken when the answer began."""
+
+    def __init__(self, chunks: list[bytes], **headers: bytes) -> None:
+        self.taken = 0
+        self.answered_after: int | None = None
+        self.status = 0
+        self._chunks = chunks
+        self._headers = [(name.replace("_", "-").encode(), value) for name, value in headers.items()]
+
+    async def receive(self) -> dict[str, Any]:
+        chunk = self._chunks[self.taken]
+        self.taken += 1
+        return {"type": "http.request", "body": chunk, "more_body": self.taken < len(self._chunks)}
+
+    async def send(self, event: Any) -> None:
+        if event["type"] == "http.response.start":
+            self.answered_after, self.status = self.taken, event["status"]
+
+    async def post(self, app: Shelfwire, path: str) -> int:
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": b"",
+            "headers": self._headers,
+            "client": ("127.0.0.1", 1),
+        }
+        await app(scope, self.receive, self.send)
+        return self.status
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Shelfwire:
+    return Shelfwire(Settings(data=tmp_path, max_upload=2 * MIB, create_limit=0))
+
+
+async def test_a_body_over_its_limit_is_taken_to_its_end_before_the_answer(app: Shelfwire) -> None:
+    sender = Sender([HEAD, *[b"x" * MIB] * 9, b"\r\n--b--\r\n"], content_type=FORM, transfer_encoding=b"chunked")
+    async with app.lifespan():
+        assert await sender.post(app, "/api/import/csv-gemini") == 413
+    assert sender.answered_after == 11
+
+
+@pytest.mark.parametrize(
+    "headers", [{"content_length": b"300000000"}, {"content_length": b"9", "expect": b"100-continue"}]
+)
+async def test_a_body_that_is_too_long_to_drain_or_not_yet_sent_is_not_waited_for(
+    app: Shelfwire, headers: dict[str, bytes]
+) -> None:
+    sender = Sender([b"x" * 9], content_type=b"text/plain", **headers)
+    async with app.lifespan():
+        assert await sender.post(app, "/api/import/csv-gemini") == 415
+    assert sender.answered_after == 0
+
+
+async def test_a_request_without_a_route_is_drained_as_well(app: Shelfwire) -> None:
+    sender = Sender([b"x" * MIB] * 3, content_length=b"%d" % (3 * MIB))
+    assert await sender.post(app, "/nowhere") == 404
+    assert sender.answered_after == 3
+
+
+async def test_a_body_of_exactly_its_limit_is_taken_and_one_byte_more_is_not(app: Shelfwire) -> None:
+    answers = []
+    async with app.lifespan():
+        for size in (2 * MIB, 2 * MIB + 1):
+            text = b'"' + b"x" * (size - 2) + b'"'
+            sender = Sender([text[:MIB], text[MIB:]], content_type=b"application/json")
+            answers.append(await sender.post(app, "/api/pipelines/csv_import/jobs"))
+    assert answers == [202, 413]
