@@ -36,7 +36,7 @@ async def messages_json(request: Request, context: Context) -> Response:
 
 
 async def _document(media_type: str, make: Callable[[], Mapping[str, Any]]) -> Response:
-    # In a thread: it takes some ten milliseconds, in which sockets must be answered.
+    # In a thread: it takes up to ten milliseconds, in which sockets must be answered.
     content = await asyncio.to_thread(lambda: msgspec.json.encode(make()))
     return Response(content, media_type=media_type)
 
