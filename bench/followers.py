@@ -27,7 +27,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench import rig
 from tests.servers import Server
 
-from shelfwire.client import Client, JobHandle
+from shelfwire.books.client import BooksClient
+from shelfwire.client import JobHandle
 
 SERVER_CORE: Final = 0
 CLIENT_CORE: Final = 1
@@ -219,7 +220,7 @@ async def shelfwire(folder: Path, jobs: int, deaf: int, seconds: int) -> Figures
     pace.write_bytes(msgspec.json.encode({"rate": RATE, "seconds": seconds}))
     script = Path(__file__).with_name("paced_server.py")
     server = Server(folder / "data", {"workers": jobs}, script=script, cpus=[SERVER_CORE])
-    async with server, Client(server.url) as client:
+    async with server, BooksClient(server.url) as client:
         refs: list[JobHandle] = [await client.import_csv(pace) for _ in range(jobs)]
         port = int(server.url.rpartition(":")[2])
         paths = [(f"/ws/progress?jobId={ref.job_id}", ref.token) for ref in refs]

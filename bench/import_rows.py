@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench import rig
 from tests.servers import Server
 
+from shelfwire.books.client import BooksClient
 from shelfwire.client import Client, JobHandle
 from shelfwire.protocol.messages import JobComplete, JobStarted
 
@@ -43,7 +44,7 @@ class Run(msgspec.Struct, frozen=True):
     transactions: int
 
 
-async def one_import(client: Client, path: Path, *, rows: int, pinged: list[float] | None = None) -> Run:
+async def one_import(client: BooksClient, path: Path, *, rows: int, pinged: list[float] | None = None) -> Run:
     """Import a file and follow it to the end, with another process pinging if `pinged` is there to take the trips."""
     pinger = None
     began = time.perf_counter()
@@ -108,7 +109,7 @@ async def measure(folder: Path, repeats: int) -> None:
     """Measure, and print."""
     seconds: dict[int, list[float]] = {}
     rates: list[float] = []
-    async with Server(folder / "data") as server, Client(server.url) as client:
+    async with Server(folder / "data") as server, BooksClient(server.url) as client:
         for rows in SIZES:
             path = rig.library(folder, rows)
             await one_import(client, path, rows=rows)  # the first one warms caches and makes the file grow
@@ -119,7 +120,7 @@ async def measure(folder: Path, repeats: int) -> None:
         stored = await results(client, runs[-1].job)
         warm_peak = rig.high_water(server.pid)
     pings: list[float] = []
-    async with Server(folder / "fresh") as server, Client(server.url) as client:
+    async with Server(folder / "fresh") as server, BooksClient(server.url) as client:
         before = rig.resident(server.pid)
         with rig.Memory(server.pid) as memory:
             for _ in range(2):

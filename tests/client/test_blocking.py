@@ -22,7 +22,7 @@ def client_of(server: FakeServer) -> BlockingClient:
 def test_a_script_starts_follows_and_reads_a_job(tmp_path: Path) -> None:
     server = FakeServer(*STORY)
     with client_of(server) as client:
-        job = client.import_csv(tmp_path / "books.csv")
+        job = client.start("csv_import", file=tmp_path / "books.csv")
         messages = list(client.follow(job))
         assert messages[-1].type == "job_complete"
         assert [item["title"] for item in client.results(job, status="failed")] == ["Emma"]

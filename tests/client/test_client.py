@@ -27,7 +27,7 @@ async def gated_job(server: Server) -> JobHandle:
 
 async def test_a_file_is_imported_followed_to_its_end_and_its_failures_read(make_server: MakeServer) -> None:
     async with make_server() as server, client_of(server) as client:
-        job = await client.import_csv(EXAMPLE)
+        job = await client.start("csv_import", file=EXAMPLE)
         told = [message async for message in client.follow(job)]
         failed = [item async for item in client.results(job, status="failed")]
         state = await client.state(job)
@@ -43,7 +43,7 @@ async def test_all_results_are_read_however_many_pages_they_take(make_server: Ma
     path = tmp_path / "many.csv"
     path.write_text("Title\n" + "".join(f"Book {number}\n" for number in range(2500)))
     async with make_server() as server, client_of(server) as client:
-        job = await client.import_csv(path)
+        job = await client.start("csv_import", file=path)
         async for _ in client.follow(job):
             pass
         titles = [item["result"]["title"] async for item in client.results(job)]

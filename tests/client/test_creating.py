@@ -103,17 +103,19 @@ async def test_the_api_key_goes_only_where_jobs_are_made(client_to: MakeClient) 
 
 
 async def test_files_and_a_chosen_id_go_out_as_a_form(client_to: MakeClient, tmp_path: Path) -> None:
-    server = FakeServer()
+    server = FakeServer(creation_paths={"/api/books": "csv_import"})
     client = client_to(server)
     path = tmp_path / "books.csv"
     mine = [str(uuid.uuid4()) for _ in range(3)]
-    one = await client.import_csv(path, job_id=mine[0])
+    one = await client.create(
+        "/api/books", files=[("file", path)], fields={"mode": "new"}, params={"enrich": "true"}, job_id=mine[0]
+    )
     two = await client.start("ai_scan", file=Upload("shelf.png", b"..."), files={"more": path}, job_id=mine[1])
     three = await client.start("csv_import", json={"books": []}, job_id=mine[2])
     assert [one.job_id, two.job_id, three.job_id] == mine
     forms = [(request.path, dict(request.files), dict(request.fields), request.json) for request in server.requests]
     assert forms == [
-        ("/api/import/csv-gemini", {"file": path}, {"jobId": mine[0]}, None),
+        ("/api/books", {"file": path}, {"mode": "new", "jobId": mine[0]}, None),
         (
             "/api/pipelines/ai_scan/jobs",
             {"file": Upload("shelf.png", b"..."), "more": path},
@@ -122,19 +124,19 @@ async def test_files_and_a_chosen_id_go_out_as_a_form(client_to: MakeClient, tmp
         ),
         ("/api/pipelines/csv_import/jobs", {}, {}, {"books": [], "jobId": mine[2]}),
     ]
+    assert [dict(request.params) for request in server.requests] == [{"enrich": "true"}, {}, {}]
     with pytest.raises(RefusedError) as refused:
         await client.start("csv_import", json={}, job_id=mine[0])
     assert refused.value.code == Code.JOB_EXISTS
 
 
 async def test_a_file_may_be_named_by_a_text(client_to: MakeClient, tmp_path: Path) -> None:
-    server = FakeServer()
+    server = FakeServer(creation_paths={"/api/books": "csv_import"})
     client = client_to(server)
     path = tmp_path / "books.csv"
-    await client.import_csv(str(path))
-    await client.scan([str(path)])
+    await client.create("/api/books", files=[("file", str(path))])
     await client.start("csv_import", file=str(path))
-    assert [request.files[0][1] for request in server.requests] == [path] * 3
+    assert [request.files[0][1] for request in server.requests] == [path] * 2
 
 
 async def test_an_input_that_would_not_arrive_is_refused_before_it_is_sent(client_to: MakeClient) -> None:
@@ -142,6 +144,8 @@ async def test_an_input_that_would_not_arrive_is_refused_before_it_is_sent(clien
     client = client_to(server)
     with pytest.raises(ValueError, match="not both"):
         await client.start("csv_import", file=Upload("a.csv", b"Title\nEmma\n"), json={"books": []})
+    with pytest.raises(ValueError, match="not both"):
+        await client.create("/api/books", fields={"mode": "new"}, json={"books": []})
     for json in (None, [1]):
         with pytest.raises(ValueError, match="an object"):
             await client.start("csv_import", json=json, job_id=str(uuid.uuid4()))

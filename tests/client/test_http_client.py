@@ -198,7 +198,7 @@ async def test_a_file_whose_name_is_no_utf_8_is_sent(make_server: MakeServer, tm
     except OSError:
         pytest.skip("this file system takes no such names")
     async with make_server() as server, Client(server.url) as client:
-        assert (await client.follow(await client.import_csv(path)).run()).type == "job_complete"
+        assert (await client.follow(await client.start("csv_import", file=path)).run()).type == "job_complete"
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")

@@ -72,7 +72,7 @@ async def test_all_transports_tell_one_story_of_a_job(make_server: MakeServer) -
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_an_ended_job_is_told_the_same_by_every_transport(make_server: MakeServer, transport: str) -> None:
     async with make_server() as server, Client(server.url) as client:
-        job = await client.import_csv(EXAMPLE)
+        job = await client.start("csv_import", file=EXAMPLE)
         await client.follow(job).run()
         reference = await heard(client, job)
         async with Client(server.url, transports=(transport,)) as other:
@@ -109,7 +109,7 @@ async def test_a_job_is_paused_resumed_and_canceled_under_its_followers_eyes(
 
 async def test_what_failed_is_retried_as_a_new_job(make_server: MakeServer) -> None:
     async with make_server() as server, Client(server.url) as client:
-        job = await client.import_csv(EXAMPLE)
+        job = await client.start("csv_import", file=EXAMPLE)
         await client.follow(job).run()
         failed = [item["index"] async for item in client.results(job, status="failed")]
         again = await client.retry(job)
@@ -199,12 +199,12 @@ async def test_keys_let_in_and_the_limit_says_when_to_come_back(make_server: Mak
     async with make_server(gated=True, api_keys=(KEY,), create_limit=1) as server:
         async with Client(server.url) as stranger:
             with pytest.raises(RefusedError) as refused:
-                await stranger.import_csv(EXAMPLE)
+                await stranger.start("csv_import", file=EXAMPLE)
             assert refused.value.code == Code.UNAUTHORIZED
         async with Client(server.url, api_key=KEY.reveal()) as client:
-            await client.import_csv(EXAMPLE)
+            await client.start("csv_import", file=EXAMPLE)
             with pytest.raises(RefusedError) as refused:
-                await client.import_csv(EXAMPLE)
+                await client.start("csv_import", file=EXAMPLE)
             assert (refused.value.status, refused.value.code) == (429, "E_RATE_LIMITED")
             assert refused.value.retry_after is not None
 
@@ -224,7 +224,7 @@ async def test_an_export_over_many_pages_is_one_table(make_server: MakeServer, t
     path = tmp_path / "many.csv"
     path.write_text("Title\n" + "".join(f"Book {number}\n" for number in range(2500)))
     async with make_server() as server, Client(server.url) as client:
-        job = await client.import_csv(path)
+        job = await client.start("csv_import", file=path)
         await client.follow(job).run()
         lines = b"".join([part async for part in client.export(job)]).decode().splitlines()
         documents = b"".join([part async for part in client.export(job, kind="ndjson")]).splitlines()
@@ -248,7 +248,7 @@ async def test_no_secret_reaches_a_log_even_at_its_most_talkative(
         tokens = []
         for transport in TRANSPORTS:
             async with Client(server.url, transports=(transport,), api_key=KEY.reveal()) as client:
-                job = await client.import_csv(EXAMPLE)
+                job = await client.start("csv_import", file=EXAMPLE)
                 tokens.append(job.token)
                 await client.follow(job).run()
     assert caplog.text
@@ -258,7 +258,7 @@ async def test_no_secret_reaches_a_log_even_at_its_most_talkative(
 async def test_a_script_uses_a_real_server(make_server: MakeServer) -> None:
     def script(url: str) -> tuple[str, int]:
         with BlockingClient(url) as client:
-            job = client.import_csv(EXAMPLE)
+            job = client.start("csv_import", file=EXAMPLE)
             *_, last = client.follow(job)
             return last.type, len(list(client.results(job)))
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from shelfwire.books.codes import BookCode
-from shelfwire.client import Client, JobHandle, RefusedError, Upload
+from shelfwire.client import Client, JobHandle, RefusedError
 from shelfwire.client.http import CutError
 from shelfwire.client.testing.server import Complete, Cut, Fail, FakeServer, InstantClock, Record, Say, Start
 from shelfwire.errors import Code
-from shelfwire.protocol.messages import JobError, JobProgress, Metadata
+from shelfwire.protocol.messages import JobComplete, JobError, JobProgress, Metadata
 
 from .conftest import MakeClient
 
@@ -35,7 +35,7 @@ async def outcome(asking: Awaitable[Any]) -> Any:
 
 async def life_after_the_end(client: Client, path: Path) -> list[Any]:
     """Everything an owner can ask of a job that has ended with every item done."""
-    job = await client.import_csv(path)
+    job = await client.start("csv_import", file=path)
     ending = await client.follow(job).run()
     wishes = [
         client.cancel(job),
@@ -78,7 +78,7 @@ async def test_it_makes_the_messages_and_results_of_a_real_server(make_server: A
     shown = []
     async with make_server() as server, Client(server.url) as real, fake() as pretended:
         for client in (real, pretended):
-            job = await client.import_csv(two_books)
+            job = await client.start("csv_import", file=two_books)
             messages = [message async for message in client.follow(job)]
             items = [item async for item in client.results(job)]
             state = await client.state(job)
@@ -127,18 +127,29 @@ async def test_what_it_will_do_comes_before_what_it_would(client_to: MakeClient)
     assert await outcome(client_to(server).state(job)) == "queued"
 
 
-async def test_a_job_of_every_pipeline_can_be_started(client_to: MakeClient) -> None:
-    server = FakeServer()
+async def test_jobs_are_created_on_the_paths_it_was_given_and_on_no_others(client_to: MakeClient) -> None:
+    server = FakeServer(
+        Start(1), Record("Emma"), Complete(), creation_paths={"/api/books": "books"}, results_name="found"
+    )
     client = client_to(server)
-    photo = Upload("shelf.jpg", b"...")
-    started = [
-        await client.import_csv(Path("books.csv")),
-        await client.scan([photo]),
-        await client.scan([photo, photo]),
-        await client.enrich([{"title": "Emma"}]),
+    job = await client.create("/api/books", json={})
+    assert server.jobs[job.job_id].state.pipeline == "books"
+    ending = (await client.follow(job).run()).payload
+    assert isinstance(ending, JobComplete)
+    assert ending.results == {"found": [{"title": "Emma"}], "errors": []}
+    with pytest.raises(RefusedError) as refused:
+        await client.create("/api/films", json={})
+    assert refused.value.code == Code.NOT_FOUND
+
+
+async def test_what_failed_is_listed_at_the_end_with_its_place_and_title(client_to: MakeClient) -> None:
+    server = FakeServer()
+    job = server.add(Start(2), Record("Dune"), Record("Emma", error=BookCode.DUPLICATE), Complete())
+    ending = (await client_to(server).follow(job).run()).payload
+    assert isinstance(ending, JobComplete)
+    assert [(error["index"], error["title"], error["code"]) for error in ending.results["errors"]] == [
+        (1, "Emma", BookCode.DUPLICATE)
     ]
-    pipelines = [server.jobs[job.job_id].state.pipeline for job in started]
-    assert pipelines == ["csv_import", "ai_scan", "ai_scan", "batch_enrichment"]
 
 
 async def test_an_unknown_route_is_refused_as_such(client_to: MakeClient) -> None:

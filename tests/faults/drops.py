@@ -170,7 +170,7 @@ class Lane:
     async def _create(self, script: Script) -> JobHandle:
         path = self._folder / f"{script.name}.json"
         path.write_bytes(msgspec.json.encode(script))
-        job = await self._control.import_csv(path)
+        job = await self._control.start("csv_import", file=path)
         path.unlink()
         return job
 

@@ -22,6 +22,7 @@ if __name__ == "__main__":
 
 from examples.make_library import write_library
 
+from shelfwire.books.client import BooksClient
 from shelfwire.client import Client, JobHandle
 from shelfwire.protocol.messages import JobComplete, JobError, JobProgress
 from tests.faults.witness import Witness
@@ -92,7 +93,7 @@ async def outcome(client: Client, job: JobHandle) -> Truth:
 
 async def undisturbed(url: str, path: Path) -> Truth:
     """Import the file in peace, and check that the duplicates and broken rows are found that were put in."""
-    async with Client(url) as client:
+    async with BooksClient(url) as client:
         job = await client.import_csv(path)
         async for _ in client.follow(job):
             pass
@@ -140,7 +141,7 @@ class Killer:
             truth: what it comes to in peace.
             kills: counted kills to stop at, over all imports.
         """
-        async with Client(self._server.url, delays=DELAYS, random_fraction=lambda: 0.0) as client:
+        async with BooksClient(self._server.url, delays=DELAYS, random_fraction=lambda: 0.0) as client:
             job = await client.import_csv(path)
             witness = Witness(self._server.url, job)
             async with asyncio.timeout(JOB_SECONDS), asyncio.TaskGroup() as tasks:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from shelfwire.client import Client, JobHandle
+from shelfwire.books.client import BooksClient
+from shelfwire.client import JobHandle
 from shelfwire.protocol.job import JobState
 from shelfwire.stores.sqlite.store import DATABASE_NAME
 from tests.faults import kills
@@ -30,7 +31,7 @@ async def test_a_server_told_to_stop_closes_with_1012_and_hands_its_job_back_wit
     tmp_path: Path,
 ) -> None:
     path = kills.make_file(tmp_path / "library.csv", seed=1)
-    async with Server(tmp_path / "data") as server, Client(server.url) as client:
+    async with Server(tmp_path / "data") as server, BooksClient(server.url) as client:
         truth = await kills.undisturbed(server.url, path)
         job = await client.import_csv(path)
         witness = Witness(server.url, job)
@@ -50,14 +51,14 @@ async def test_a_server_told_to_stop_closes_with_1012_and_hands_its_job_back_wit
             )
             assert witness.processed <= row.processed < kills.ROWS
             await server.start()
-    async with Server(tmp_path / "data") as server, Client(server.url) as client:
+    async with Server(tmp_path / "data") as server, BooksClient(server.url) as client:
         assert await kills.outcome(client, job) == truth
         assert (await client.state(job))["attempt"] == 2
 
 
 async def test_a_server_frozen_for_longer_than_its_lease_ends_its_job_right_and_once(tmp_path: Path) -> None:
     path = kills.make_file(tmp_path / "library.csv", seed=2)
-    async with Server(tmp_path / "data", {"lease": SHORT_LEASE}) as server, Client(server.url) as client:
+    async with Server(tmp_path / "data", {"lease": SHORT_LEASE}) as server, BooksClient(server.url) as client:
         truth = await kills.undisturbed(server.url, path)
         job = await client.import_csv(path)
         witness = Witness(server.url, job)

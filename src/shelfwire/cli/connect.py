@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Final, NamedTuple, Self, TypeVar
+from typing import Final, Generic, NamedTuple, Self
 
 import httpx2
+from typing_extensions import TypeVar
 
 from shelfwire.cli.errors import CommandError, Exit, FolderBusyError
 from shelfwire.cli.extensions import gather
@@ -20,6 +21,8 @@ from shelfwire.server.discovery import running_server
 from shelfwire.settings import LOOPBACK
 
 T = TypeVar("T")
+C = TypeVar("C", bound=Client, default=Client)
+"""The client that a command uses: `Client`, or a plug-in's own."""
 SERVER_VARIABLE: Final = "SHELFWIRE_SERVER"
 KEY_VARIABLE: Final = "SHELFWIRE_API_KEY"
 """No flag: other users of a machine can see what was typed."""
@@ -66,12 +69,13 @@ async def alive(url: str) -> bool | None:
         return None
 
 
-class Session:
+class Session(Generic[C]):
     """The way to the server of one place. Use it as an asynchronous context manager.
 
     Args:
         place: where to go.
         work: whether a server that has to be started for this also runs the jobs it finds.
+        client_class: the client to use; a plug-in's commands have their own.
 
     Attributes:
         client: speaks to the server.
@@ -81,12 +85,19 @@ class Session:
         CommandError: on entering, where there is no server and none can be started.
     """
 
-    client: Client
+    client: C
 
-    def __init__(self, place: Place, *, work: bool = True) -> None:
+    def __init__(
+        self,
+        place: Place,
+        *,
+        work: bool = True,
+        client_class: type[C] = Client,  # type: ignore[assignment] # the default of the type variable
+    ) -> None:
         self.place = place
         self.own = False
         self._work = work
+        self._client_class = client_class
         self._stack = AsyncExitStack()
 
     @property
@@ -98,7 +109,8 @@ class Session:
         """Find the server, or start it."""
         try:
             url = await self._reach()
-            self.client = await self._stack.enter_async_context(_client(url))
+            self.client = self._client(url)
+            await self._stack.enter_async_context(self.client)
         except BaseException:
             await self._stack.aclose()
             raise
@@ -115,7 +127,7 @@ class Session:
         await self._stack.aclose()
         await self.__aenter__()
 
-    async def ask(self, question: Callable[[Client], Awaitable[T]]) -> T:
+    async def ask(self, question: Callable[[C], Awaitable[T]]) -> T:
         """Ask the server something, and if it has just left the data folder to others, ask its successor.
 
         Raises:
@@ -162,12 +174,11 @@ class Session:
         own = gather({"data": data, "port": 0, "host": LOOPBACK, "api_keys": (), "create_limit": 0}, os.environ)
         return await self._stack.enter_async_context(start(own, work=self._work))
 
-
-def _client(url: str) -> Client:
-    try:
-        return Client(url, api_key=os.environ.get(KEY_VARIABLE))
-    except ValueError as error:
-        raise CommandError(f"{KEY_VARIABLE} cannot be used. {error}") from None
+    def _client(self, url: str) -> C:
+        try:
+            return self._client_class(url, api_key=os.environ.get(KEY_VARIABLE))
+        except ValueError as error:
+            raise CommandError(f"{KEY_VARIABLE} cannot be used. {error}") from None
 
 
 async def _require(url: str) -> str:

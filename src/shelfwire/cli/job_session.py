@@ -5,11 +5,11 @@ import contextlib
 import secrets
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Generic, NamedTuple
 
 import msgspec
 
-from shelfwire.cli.connect import KEY_VARIABLE, Place, Session
+from shelfwire.cli.connect import KEY_VARIABLE, C, Place, Session
 from shelfwire.cli.errors import OF_STATUS, CommandError, Exit
 from shelfwire.cli.extensions import labels_of, table_of
 from shelfwire.cli.jobs_file import Ended, JobsFile, KnownJob
@@ -35,7 +35,7 @@ def warn(text: str) -> None:
     sys.stderr.flush()
 
 
-class NewJob(NamedTuple):
+class NewJob(NamedTuple, Generic[C]):
     """A job that is to be started.
 
     Attributes:
@@ -47,7 +47,7 @@ class NewJob(NamedTuple):
 
     file: str
     pipeline: str
-    send: Callable[[Client, str], Awaitable[JobHandle]]
+    send: Callable[[C, str], Awaitable[JobHandle]]
     size: int = 0
 
 
@@ -55,20 +55,28 @@ class _MovedError(Exception):
     """The server has left the data folder: the job is at another one, or waits for us."""
 
 
-class JobSession:
+class JobSession(Generic[C]):
     """One command's stay with one job.
 
     Args:
         place: where the job lives.
         jobs_file: where it is remembered.
         as_json: whether to show it as JSON.
+        client_class: see `Session`.
 
     Attributes:
         results: the inline results, once the job is complete.
     """
 
-    def __init__(self, place: Place, jobs_file: JobsFile, *, as_json: bool) -> None:
-        self._session = Session(place)
+    def __init__(
+        self,
+        place: Place,
+        jobs_file: JobsFile,
+        *,
+        as_json: bool,
+        client_class: type[C] = Client,  # type: ignore[assignment] # the default of the type variable
+    ) -> None:
+        self._session = Session(place, client_class=client_class)
         self._jobs_file = jobs_file
         self._as_json = as_json
         self._entry: KnownJob | None = None
@@ -80,7 +88,7 @@ class JobSession:
         """The job, once it is known."""
         return self._entry
 
-    async def start(self, new_job: NewJob) -> Exit:
+    async def start(self, new_job: NewJob[C]) -> Exit:
         """Start a job and follow it to its ending.
 
         Raises:
@@ -133,7 +141,7 @@ class JobSession:
         except RefusedError as error:
             raise refusal(error, file, self._entry, labels) from None
 
-    async def _begin(self, new_job: NewJob) -> KnownJob:
+    async def _begin(self, new_job: NewJob[C]) -> KnownJob:
         key = secrets.token_urlsafe()  # one for all servers that are asked: an answer may get lost between them
         sending = self._session.ask(lambda client: new_job.send(client, key))
         creating = asyncio.ensure_future(sending)

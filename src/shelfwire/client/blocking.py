@@ -1,12 +1,20 @@
-"""The same client for code without an event loop: it runs on one in a thread of its own."""
+"""The same client for code without an event loop: it runs on one in a thread of its own.
+
+A plug-in that extends `Client` has its blocking client in a few lines:
+
+    class BlockingMyClient(BlockingClient[MyClient]):
+        client_class = MyClient
+        frobnicate = blocking(MyClient.frobnicate)
+"""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, suppress
 from functools import partial, wraps
 from types import TracebackType
-from typing import Any, Concatenate, Final, Generic, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, Final, Generic, ParamSpec, Self
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
+from typing_extensions import TypeVar
 
 from shelfwire.client.client import Client
 from shelfwire.client.following import Following
@@ -17,13 +25,15 @@ from shelfwire.protocol.reconnect import Transport
 P = ParamSpec("P")
 T = TypeVar("T")
 Inner = TypeVar("Inner")
+Inner_co = TypeVar("Inner_co", covariant=True)
+C_co = TypeVar("C_co", bound=Client, default=Client, covariant=True)
 _END: Final = object()
 
 
-class _Face(Generic[Inner]):
+class _Face(Generic[Inner_co]):
     """What a thread sees of something that lives on the event loop."""
 
-    _inner: Inner
+    _inner: Inner_co
 
     @property
     def _portal(self) -> BlockingPortal:
@@ -31,9 +41,11 @@ class _Face(Generic[Inner]):
         raise NotImplementedError
 
 
-def _waiting(
+def blocking(
     method: Callable[Concatenate[Inner, P], Awaitable[T]],
 ) -> Callable[Concatenate[_Face[Inner], P], T]:
+    """Make a method of a blocking client from a coroutine method of the client it wraps."""
+
     @wraps(method)
     def call(face: _Face[Inner], /, *args: P.args, **options: P.kwargs) -> T:
         return face._portal.call(partial(method, face._inner, *args, **options))  # noqa: SLF001 - of our own kind
@@ -49,9 +61,11 @@ def _telling(method: Callable[[Inner], None]) -> Callable[[_Face[Inner]], None]:
     return call
 
 
-def _iterating(
+def blocking_iterator(
     method: Callable[Concatenate[Inner, P], AsyncGenerator[T]],
 ) -> Callable[Concatenate[_Face[Inner], P], Iterator[T]]:
+    """Make a method of a blocking client from an asynchronous generator of the client it wraps."""
+
     @wraps(method)
     def call(face: _Face[Inner], /, *args: P.args, **options: P.kwargs) -> Iterator[T]:
         items = method(face._inner, *args, **options)  # noqa: SLF001 - of our own kind
@@ -80,7 +94,7 @@ def _built_like(_: Callable[P, Client]) -> Callable[[Callable[..., None]], Calla
 class BlockingFollowing(_Face[Following], Iterator[Message]):
     """One follow: iterate over it for the job's messages, once. Other threads may call its methods."""
 
-    def __init__(self, inner: Following, client: "BlockingClient") -> None:
+    def __init__(self, inner: Following, client: "BlockingClient[Any]") -> None:
         self._inner = inner
         self._client = client
         self._each = _each(inner, client._portal)  # noqa: SLF001 - of our own kind
@@ -117,22 +131,27 @@ class BlockingFollowing(_Face[Following], Iterator[Message]):
         if self._client.is_open:
             self._portal.call(self._inner.aclose)
 
-    ping = _waiting(Following.ping)
+    ping = blocking(Following.ping)
     network_lost = _telling(Following.network_lost)
     network_restored = _telling(Following.network_restored)
     cancel_reconnection = _telling(Following.cancel_reconnection)
 
 
-class BlockingClient(_Face[Client]):
+class BlockingClient(_Face[C_co]):
     """`Client`, method for method, for scripts. Use it as a context manager.
 
     Callbacks are called in the client's own thread and must not call the client.
+
+    Attributes:
+        client_class: the client that it wraps; subclasses for plug-ins set another one.
     """
+
+    client_class: type[C_co] = Client  # type: ignore[assignment] # the default of the type variable
 
     @_built_like(Client)
     def __init__(self, *args: Any, **options: Any) -> None:
         """Take what `Client` takes."""
-        self._inner = Client(*args, **options)
+        self._inner = self.client_class(*args, **options)
         self._stack = ExitStack()
         self._opened: BlockingPortal | None = None
         self._entered = False
@@ -175,18 +194,16 @@ class BlockingClient(_Face[Client]):
         follow = partial(self._inner.follow, job, on_wait, on_token=on_token)
         return BlockingFollowing(self._portal.call(follow), self)
 
-    import_csv = _waiting(Client.import_csv)
-    scan = _waiting(Client.scan)
-    enrich = _waiting(Client.enrich)
-    start = _waiting(Client.start)
-    state = _waiting(Client.state)
-    pause = _waiting(Client.pause)
-    resume = _waiting(Client.resume)
-    cancel = _waiting(Client.cancel)
-    retry = _waiting(Client.retry)
-    delete = _waiting(Client.delete)
-    results = _iterating(Client.results)
-    export = _iterating(Client.export)
-    new_token = _waiting(Client.new_token)
-    rotate = _waiting(Client.rotate)
-    revoke = _waiting(Client.revoke)
+    create = blocking(Client.create)
+    start = blocking(Client.start)
+    state = blocking(Client.state)
+    pause = blocking(Client.pause)
+    resume = blocking(Client.resume)
+    cancel = blocking(Client.cancel)
+    retry = blocking(Client.retry)
+    delete = blocking(Client.delete)
+    results = blocking_iterator(Client.results)
+    export = blocking_iterator(Client.export)
+    new_token = blocking(Client.new_token)
+    rotate = blocking(Client.rotate)
+    revoke = blocking(Client.revoke)

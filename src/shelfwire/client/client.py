@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Self
@@ -28,11 +28,8 @@ EXPORTS: Final = {"csv": "text/csv", "ndjson": "application/x-ndjson"}
 GATEWAY: Final = frozenset({502, 504})
 """What a proxy says when the answer was lost behind it."""
 
-SCAN_BATCH: Final = "/api/scan-bookshelf/batch"
-
-GeminiWish = Literal["auto", "always", "never"]
 File = Path | str | Upload
-"""What can be sent: a file on disk or in memory."""
+"""A file to send: on disk or in memory."""
 
 
 class Client:
@@ -85,66 +82,6 @@ class Client:
             await story.aclose()
         await self._wire.aclose()
 
-    async def import_csv(
-        self,
-        path: Path | str,
-        *,
-        gemini: GeminiWish | None = None,
-        enrich: bool = False,
-        job_id: str | None = None,
-        idempotency_key: str | None = None,
-    ) -> JobHandle:
-        """Send a CSV file and start its import. See `start` for the other arguments and errors.
-
-        Args:
-            path: the file.
-            gemini: whether Gemini helps to read it: where nothing else is sure of it (`auto`, as without), always or
-                never.
-            enrich: whether to look the books up with the providers of book data too.
-            job_id: see `start`.
-            idempotency_key: see `start`.
-        """
-        fields = {} if gemini is None else {"gemini": gemini}
-        files = [("file", Path(path))]
-        request = Request(
-            method="POST", path="/api/import/csv-gemini", params=_enrich(enrich), files=files, fields=fields
-        )
-        return await self._create(request, job_id, idempotency_key)
-
-    async def scan(
-        self,
-        photos: Sequence[File],
-        *,
-        enrich: bool = False,
-        job_id: str | None = None,
-        idempotency_key: str | None = None,
-    ) -> JobHandle:
-        """Send photos of bookshelves and start to read them. See `start` for the other arguments and the errors.
-
-        Args:
-            photos: 1 to 20 of them, as JPEG, PNG, WebP or HEIC.
-            enrich: see `import_csv`.
-            job_id: see `start`.
-            idempotency_key: likewise.
-        """
-        path, field = ("/api/scan-bookshelf", "image") if len(photos) == 1 else (SCAN_BATCH, "images")
-        files = [(field, _file(photo)) for photo in photos]
-        request = Request(method="POST", path=path, params=_enrich(enrich), files=files)
-        return await self._create(request, job_id, idempotency_key)
-
-    async def enrich(
-        self, books: Sequence[Mapping[str, Any]], *, job_id: str | None = None, idempotency_key: str | None = None
-    ) -> JobHandle:
-        """Send a list of books and start to look them up. See `start` for the other arguments and the errors.
-
-        Args:
-            books: 1 to 1,000 of them, each with a `title`, and with an `author` and an `isbn` if there are.
-            job_id: see `start`.
-            idempotency_key: likewise.
-        """
-        request = Request(method="POST", path="/api/enrichment/batch", json={"books": list(books)})
-        return await self._create(request, job_id, idempotency_key)
-
     async def start(
         self,
         pipeline: str,
@@ -155,31 +92,64 @@ class Client:
         job_id: str | None = None,
         idempotency_key: str | None = None,
     ) -> JobHandle:
-        """Start a job of any pipeline. An answer that is lost is asked for again, and makes no second job.
+        """Start a job of any pipeline. A request whose answer is lost is sent again, and makes no second job.
 
         Args:
             pipeline: its name.
             file: an input, sent as the form field `file`.
             files: more inputs, by form field.
             json: the input, an object of JSON, for pipelines that take no file; not together with files.
+            job_id: see `create`; so are the errors.
+            idempotency_key: see `create`.
+        """
+        inputs = {**({} if file is None else {"file": file}), **(files or {})}
+        path = f"/api/pipelines/{quote(pipeline, safe='')}/jobs"
+        return await self.create(path, files=inputs.items(), json=json, job_id=job_id, idempotency_key=idempotency_key)
+
+    async def create(
+        self,
+        path: str,
+        *,
+        files: Iterable[tuple[str, File]] = (),
+        fields: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | None = None,
+        json: Any = None,
+        job_id: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> JobHandle:
+        """Start a job with a POST to any route that makes one. A request whose answer is lost is sent again.
+
+        The methods with which a plug-in extends this class are written with it; see `shelfwire.books.client`. `start`
+        does the same for a pipeline that has no route of its own.
+
+        Args:
+            path: the route, below the server's URL.
+            files: the inputs, each with its form field; a field may have several.
+            fields: text fields of the same form.
+            params: the query; it must hold no secret.
+            json: the input as JSON, for a route that takes no form.
             job_id: a UUID of the caller's own choice.
-            idempotency_key: names this request over the life of the caller; the same key and input mean the same
-                job. It must be unguessable. Without one, a new one covers this call.
+            idempotency_key: identifies this request for as long as the caller may repeat it; the same key and input
+                mean the same job. It must be unguessable. Without one, a new one covers this call.
 
         Raises:
             OSError: a file cannot be read.
-            ValueError: there are both files and JSON, a `job_id` without any of them, or a key that cannot be sent.
-            RefusedError: the server does not take it; `retry_after` tells when it may.
+            ValueError: there are both a form and JSON, a `job_id` without any of them, or a key that cannot be sent.
+            RefusedError: the server rejects it; `retry_after` says when to try again.
             ConnectionLostError: the server cannot be reached.
         """
-        given = {**({} if file is None else {"file": file}), **(files or {})}
-        if given and json is not None:
+        parts = [(field, Path(file) if isinstance(file, str) else file) for field, file in files]
+        form = dict(fields or {})
+        if (parts or form) and json is not None:
             raise ValueError("The input of a job is files or JSON, not both")
-        if job_id is not None and not given and not isinstance(json, Mapping):
-            raise ValueError("A job_id goes with files, or with JSON that is an object")
-        parts = [(field, _file(part)) for field, part in given.items()]
-        request = Request(method="POST", path=f"/api/pipelines/{quote(pipeline, safe='')}/jobs", files=parts, json=json)
-        return await self._create(request, job_id, idempotency_key)
+        if job_id is not None and (parts or form):
+            form["jobId"] = job_id
+        elif job_id is not None:
+            if not isinstance(json, Mapping):
+                raise ValueError("A job_id goes with files, or with JSON that is an object")
+            json = {**json, "jobId": job_id}
+        request = Request(method="POST", path=path, params=params or {}, json=json, files=parts, fields=form)
+        return await self._create(request, idempotency_key)
 
     async def state(self, job: JobHandle) -> dict[str, Any]:
         """Return a job's state, as section 4 of the contract has it.
@@ -219,7 +189,7 @@ class Client:
             ConnectionLostError: the server cannot be reached.
         """
         request = Request(method="POST", path=job.path("/retry"), headers=job.bearer)
-        return await self._create(request, None, idempotency_key)
+        return await self._create(request, idempotency_key)
 
     async def delete(self, job: JobHandle) -> None:
         """End a job if it has not ended, and erase all there is of it, its tokens too. Errors as in `cancel`."""
@@ -319,15 +289,10 @@ class Client:
         self._stories.add(story)
         return Following(story)
 
-    async def _create(self, request: Request, job_id: str | None, key: str | None) -> JobHandle:
+    async def _create(self, request: Request, key: str | None) -> JobHandle:
         key = header_value(key or secrets.token_urlsafe(), "The idempotency key")
         headers = {**request.headers, **self._key_header, "Idempotency-Key": key}
-        named = msgspec.structs.replace(request, headers=headers)
-        if job_id is not None and request.files:
-            named = msgspec.structs.replace(named, fields={**request.fields, "jobId": job_id})
-        elif job_id is not None:
-            named = msgspec.structs.replace(named, json={**request.json, "jobId": job_id})
-        return created_in(await self._insist(named))
+        return created_in(await self._insist(msgspec.structs.replace(request, headers=headers)))
 
     async def _insist(self, request: Request) -> Response:
         """Ask again while the answer is lost, with one key, which makes the repetition harmless."""
@@ -372,15 +337,7 @@ class Client:
             raise ConnectionLostError(f"{self._url} cannot be reached: {error}") from error
 
 
-def _enrich(wished: bool) -> dict[str, str]:  # noqa: FBT001 - it is about nothing else
-    return {"enrich": "true"} if wished else {}
-
-
 def _cursor_in(link: str) -> str | None:
     """The cursor of the next page in a `Link` header."""
     target, _, relation = link.removeprefix("<").partition(">")
     return parse_qs(urlsplit(target).query).get("cursor", [None])[0] if "next" in relation else None
-
-
-def _file(file: File) -> Path | Upload:
-    return Path(file) if isinstance(file, str) else file

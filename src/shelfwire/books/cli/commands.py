@@ -7,16 +7,16 @@ from typing import Final
 
 from shelfwire.books.ai_scan.limits import MAX_PHOTO_BYTES, MAX_PHOTOS
 from shelfwire.books.cli.found import found_in
+from shelfwire.books.client import BooksClient, GeminiUse
 from shelfwire.cli.commands import ask, known_jobs
-from shelfwire.cli.connect import choose_place
+from shelfwire.cli.connect import Place, choose_place
 from shelfwire.cli.errors import CommandError
 from shelfwire.cli.files import check_file, check_output
 from shelfwire.cli.job_session import JobSession, NewJob
 from shelfwire.cli.progress_summary import clean
 from shelfwire.cli.results import Format, save
 from shelfwire.cli.running import run
-from shelfwire.client import Client, JobHandle
-from shelfwire.client.client import GeminiWish
+from shelfwire.client import JobHandle
 
 FORMATS: Final[Mapping[str, Format]] = {".json": "json", ".ndjson": "ndjson"}
 """What is written to files of these names."""
@@ -26,7 +26,7 @@ def import_file(
     file: Path,
     /,
     *,
-    gemini: GeminiWish | None = None,
+    gemini: GeminiUse | None = None,
     enrich: bool = False,
     server: str | None = None,
     data: Path | None = None,
@@ -45,10 +45,10 @@ def import_file(
     size = check_file(file)
     place = choose_place(server, data, os.environ)
 
-    def send(client: Client, key: str) -> Awaitable[JobHandle]:
+    def send(client: BooksClient, key: str) -> Awaitable[JobHandle]:
         return client.import_csv(file, gemini=gemini, enrich=enrich, idempotency_key=key)
 
-    return run(JobSession(place, known_jobs(), as_json=json).start(NewJob(clean(file.name), "csv_import", send, size)))
+    return run(_session(place, as_json=json).start(NewJob(clean(file.name), "csv_import", send, size)))
 
 
 def scan(
@@ -72,10 +72,10 @@ def scan(
     """
     drawn = [] if annotate is None else _drawn(annotate, len(photos))
     size = _check_photos(photos, drawn)
-    session = JobSession(choose_place(server, data, os.environ), known_jobs(), as_json=json)
+    session = _session(choose_place(server, data, os.environ), as_json=json)
     name = clean(photos[0].name) + (f" and {len(photos) - 1} more" if len(photos) > 1 else "")
 
-    def send(client: Client, key: str) -> Awaitable[JobHandle]:
+    def send(client: BooksClient, key: str) -> Awaitable[JobHandle]:
         return client.scan(photos, enrich=enrich, idempotency_key=key)
 
     exit_code = run(session.start(NewJob(name, "ai_scan", send, size)))
@@ -112,15 +112,20 @@ def enrich(
     if output is not None:
         check_output(output, [file])
     books = books_in(file)
-    session = JobSession(choose_place(server, data, os.environ), known_jobs(), as_json=json)
-    new_job = NewJob(
-        clean(file.name), "batch_enrichment", lambda client, key: client.enrich(books, idempotency_key=key)
-    )
-    exit_code = run(session.start(new_job))
+    session = _session(choose_place(server, data, os.environ), as_json=json)
+
+    def send(client: BooksClient, key: str) -> Awaitable[JobHandle]:
+        return client.enrich(books, idempotency_key=key)
+
+    exit_code = run(session.start(NewJob(clean(file.name), "batch_enrichment", send)))
     if output is not None and session.entry is not None:
         form = FORMATS.get(output.suffix.lower(), "csv")
         run(ask(session.entry, lambda client, ref: save(client, ref, form, None, output)))
     return exit_code
+
+
+def _session(place: Place, *, as_json: bool) -> JobSession[BooksClient]:
+    return JobSession(place, known_jobs(), as_json=as_json, client_class=BooksClient)
 
 
 def _drawn(path: Path, count: int) -> list[Path]:

@@ -70,6 +70,7 @@ class FakeJob:
         pipeline: its pipeline.
         script: what happens, step by step.
         now: milliseconds since the epoch.
+        results_name: what the list of done items is called in the inline results.
 
     Attributes:
         state: where it stands.
@@ -77,11 +78,14 @@ class FakeJob:
         tokens: what lets in.
     """
 
-    def __init__(self, job_id: str, pipeline: str, script: Iterable[Step], now: int) -> None:
+    def __init__(
+        self, job_id: str, pipeline: str, script: Iterable[Step], now: int, *, results_name: str = "items"
+    ) -> None:
         self.state = jobs.create(job_id, pipeline, now=now)
         self.items: list[dict[str, Any]] = []
         self.tokens: set[str] = set()
         self._script = deque(script)
+        self._results_name = results_name
         self._now = now
         self._news = asyncio.Event()
 
@@ -163,7 +167,11 @@ class FakeJob:
         return {name: value for name, value in document.items() if value is not None}
 
     def _ending(self, state: JobState) -> Message:
-        results = {"books": [item["result"] for item in self.items if item["ok"]], "errors": []}
+        done = [item["result"] for item in self.items if item["ok"]]
+        errors = [
+            {"index": item["index"], "title": item["title"], **item["error"]} for item in self.items if not item["ok"]
+        ]
+        results = {self._results_name: done, "errors": errors}
         return ending_message(state, results, results_url=f"/api/jobs/{state.id}/results", truncated=False)
 
     def _play(self, step: Step, now: int) -> JobState:

@@ -11,7 +11,7 @@ same rules as a real server's.
 import asyncio
 import uuid
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, Final
 
@@ -86,6 +86,9 @@ class FakeServer:
     Args:
         script: what happens to each job that is created.
         transports: those that get through; the others are refused, as by a proxy.
+        creation_paths: routes that create jobs, each with the pipeline of its jobs, beside
+            `/api/pipelines/{name}/jobs`; such as `shelfwire.books.client.CREATION_PATHS`.
+        results_name: what the list of done items is called in inline results: the `results_name` of the pipelines.
 
     Attributes:
         script: the same; may be changed between two jobs.
@@ -98,7 +101,13 @@ class FakeServer:
         will: answers and failures that meet the next requests instead of the server's own, the first of them first.
     """
 
-    def __init__(self, *script: Step, transports: tuple[str, ...] = tuple(Transport)) -> None:
+    def __init__(
+        self,
+        *script: Step,
+        transports: tuple[str, ...] = tuple(Transport),
+        creation_paths: Mapping[str, str] | None = None,
+        results_name: str = "items",
+    ) -> None:
         self.script = script
         self.transports = transports
         self.reachable = True
@@ -107,12 +116,15 @@ class FakeServer:
         self.sent: list[Message] = []
         self.jobs: dict[str, FakeJob] = {}
         self.will: deque[Response | NetworkError] = deque()
+        self._creation_paths = creation_paths or {}
+        self._results_name = results_name
         self._keys: dict[str, str] = {}
         self._tokens = 0
 
-    def add(self, *script: Step, pipeline: str = "csv_import", job_id: str | None = None) -> JobHandle:
+    def add(self, *script: Step, pipeline: str = "demo", job_id: str | None = None) -> JobHandle:
         """Create a job behind the client's back, with a script of its own."""
-        job = FakeJob(job_id or str(uuid.UUID(int=len(self.jobs) + 1)), pipeline, script, START_MS)
+        job_id = job_id or str(uuid.UUID(int=len(self.jobs) + 1))
+        job = FakeJob(job_id, pipeline, script, START_MS, results_name=self._results_name)
         self.jobs[job.state.id] = job
         return JobHandle(job.state.id, self._new_token(job))
 
@@ -180,12 +192,8 @@ class FakeServer:
         match request.method, request.path.strip("/").split("/"):
             case "GET", ["health", "live"]:
                 return Response(200, {}, b'{"status":"ok"}')
-            case "POST", ["api", "import", "csv-gemini"]:
-                return self._create(request, "csv_import", self.script)
-            case "POST", ["api", "scan-bookshelf"] | ["api", "scan-bookshelf", "batch"]:
-                return self._create(request, "ai_scan", self.script)
-            case "POST", ["api", "enrichment", "batch"]:
-                return self._create(request, "batch_enrichment", self.script)
+            case "POST", _ if request.path in self._creation_paths:
+                return self._create(request, self._creation_paths[request.path], self.script)
             case "POST", ["api", "pipelines", pipeline, "jobs"]:
                 return self._create(request, pipeline, self.script)
             case method, ["api", "jobs", job_id, *below]:
