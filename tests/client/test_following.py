@@ -2,11 +2,11 @@
 
 import asyncio
 import gc
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
 
 from shelfwire.books.codes import BookCode
@@ -297,7 +297,7 @@ async def test_a_server_that_cannot_wait_is_not_asked_without_pause(client_to: M
 
 
 def _document(server: FakeServer, job: JobHandle) -> bytes:
-    return json.dumps(server.jobs[job.job_id].document()).encode()
+    return msgspec.json.encode(server.jobs[job.job_id].document())
 
 
 async def test_another_page_in_the_servers_place_is_not_taken_for_a_state(client_to: MakeClient) -> None:

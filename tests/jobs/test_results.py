@@ -1,11 +1,12 @@
 import msgspec
 import pytest
 
-from shelfwire.jobs.results import inline_results, listed, terminal_encoder
+from shelfwire.jobs.results import listed, terminal_encoder
 from shelfwire.jobs.store import Item
 from shelfwire.protocol import job as jobs
 from shelfwire.protocol import owner_transitions, worker_transitions
 from shelfwire.protocol.job import JobState, Policy
+from shelfwire.protocol.state import state_of
 from shelfwire.testing import NOW
 
 POLICY = Policy()
@@ -22,7 +23,8 @@ def completed() -> JobState:
 @pytest.mark.parametrize(("limit", "inline"), [(1000, 2), (len(BODY) + 1, 1), (0, 0)])
 def test_inline_results_come_out_of_the_terminal_message_byte_for_byte(limit: int, inline: int) -> None:
     head = [Item(index=index, ok=True, title="Emma", body=msgspec.Raw(BODY)) for index in range(2)]
-    found = inline_results(terminal_encoder(limit, {"csv_import": listed("books")})(completed(), head))
+    found = state_of(completed(), terminal_encoder(limit, {"csv_import": listed("books")})(completed(), head))
+    assert found.results is not msgspec.UNSET
     assert bytes(found.results) == b'{"books":[' + b",".join([BODY] * inline) + b'],"errors":[]}'
     everything = inline == len(head)
     assert found.truncated is (None if everything else True)
@@ -31,6 +33,5 @@ def test_inline_results_come_out_of_the_terminal_message_byte_for_byte(limit: in
 
 def test_a_canceled_job_has_no_inline_results() -> None:
     state = owner_transitions.cancel(jobs.create("job-1", "csv_import", now=NOW), POLICY, now=NOW)
-    found = inline_results(terminal_encoder(1000, {})(state, ()))
-    assert bytes(found.results) == b""
-    assert (found.results_url, found.truncated) == (None, None)
+    found = state_of(state, terminal_encoder(1000, {})(state, ()))
+    assert (found.results, found.results_url, found.truncated) == (msgspec.UNSET, None, None)

@@ -11,8 +11,8 @@ from shelfwire.errors import Code, ShelfwireError
 from shelfwire.protocol import owner_transitions
 from shelfwire.protocol.feed import Due, Feed, ending_message, progress_message, started_message
 from shelfwire.protocol.job import JobState, Policy, create
-from shelfwire.protocol.messages import JobComplete, JobError, Message, Metadata, UndecodableError, error_of
-from shelfwire.protocol.state import messages_of, read_state
+from shelfwire.protocol.messages import JobComplete, JobError, Message, Metadata, UndecodableError, encode, error_of
+from shelfwire.protocol.state import State, messages_of, state_of
 from shelfwire.protocol.worker_transitions import ProgressDelta, advance, claim, complete, fail, release
 
 POLICY = Policy(lease=10**9)
@@ -68,30 +68,14 @@ def ending(state: JobState) -> Message:
     return ending_message(state, RESULTS, results_url="/api/jobs/j/results", truncated=True)
 
 
-def document(state: JobState) -> dict[str, Any]:
-    """What a server answers for `state`: every fact of it, under the contract's name."""
-    facts = {
-        "jobId": state.id,
-        "pipeline": state.pipeline,
-        "status": str(state.status),
-        "totalCount": state.total or 0,
-        "processedCount": state.processed,
-        "successCount": state.succeeded,
-        "failureCount": state.failed,
-        "currentTitle": state.title,
-        "currentItem": {"author": state.author} if state.author else None,
-        "userMessage": state.user_message,
-        "etaSeconds": state.eta_seconds,
-        "startTime": state.started_at,
-        "lastUpdateTime": state.updated_at,
-        "seq": state.seq,
-        "metadata": msgspec.to_builtins(state.metadata),
-        "error": msgspec.to_builtins(state.error),
-        "somethingNew": {"of": "a later version"},
-    }
-    if state.status == "complete":
-        facts |= {**msgspec.to_builtins(ending(state).payload), "summary": state.summary}
-    return {name: value for name, value in facts.items() if value is not None}
+def document(state: JobState) -> bytes:
+    """What a server answers for `state`."""
+    return msgspec.json.encode(state_of(state, encode(ending(state)) if state.ended else None))
+
+
+def read(document: bytes, **changes: Any) -> State:
+    """What a client reads, with other members than the document has."""
+    return msgspec.json.decode(msgspec.json.encode({**msgspec.json.decode(document), **changes}), type=State)
 
 
 @given(st.lists(st.sampled_from(STEPS), max_size=8), st.sampled_from(ENDINGS), st.integers(0, 12))
@@ -103,25 +87,48 @@ def test_a_poll_tells_exactly_what_a_socket_tells_who_attaches_then(
         # A position beyond the job's own is one of another job's; a poll is never there.
         seen = min(after, state.seq)
         told = [of_kind[due](state) for due in Feed(seen).next(state)]
-        assert list(messages_of(read_state(document(state)), seen)) == told
+        assert list(messages_of(read(document(state)), seen)) == told
 
 
 def test_the_ending_carries_the_results_and_where_the_rest_is() -> None:
     state = story(["start", "done"], "complete")[-1]
-    payload = messages_of(read_state(document(state)))[-1].payload
+    payload = messages_of(read(document(state)))[-1].payload
     assert isinstance(payload, JobComplete)
     assert (payload.results, payload.truncated, payload.results_url) == (RESULTS, True, "/api/jobs/j/results")
 
 
+def test_results_go_from_the_terminal_message_to_the_document_byte_for_byte() -> None:
+    state = story(["start", "done"], "complete")[-1]
+    terminal = encode(ending(state)).replace('"Emma"', r'"Em\u006da" ')
+    assert rb'{"title":"Em\u006da" }' in msgspec.json.encode(state_of(state, terminal))
+
+
+def test_results_that_are_no_json_are_refused_when_they_are_read() -> None:
+    state = story(["start", "done"], "complete")[-1]
+    broken = msgspec.structs.replace(state_of(state, None), results=msgspec.Raw(b'"\xff"'))
+    with pytest.raises(UndecodableError):
+        messages_of(broken)
+
+
 def test_a_job_that_ended_badly_for_no_given_reason_still_ends() -> None:
-    told = {**document(story(["start"], "fail")[-1])}
-    del told["error"]
-    payload = messages_of(read_state(told))[-1].payload
+    failed = msgspec.structs.replace(state_of(story(["start"], "fail")[-1], None), error=None)
+    payload = messages_of(failed)[-1].payload
     assert isinstance(payload, JobError)
     assert payload.code == Code.INTERNAL
 
 
+def test_members_and_statuses_of_later_versions_do_no_harm() -> None:
+    state = read(document(story(["start", "done"], None)[-1]), status="dreaming", dream={"of": "electric sheep"})
+    assert [message.type for message in messages_of(state)] == ["job_started", "job_progress"]
+
+
+def test_what_is_unset_is_left_out() -> None:
+    members = msgspec.json.decode(document(story([], None)[0]), type=dict[str, Any])
+    assert not {"stalled", "pausing", "error", "results", "startTime"} & members.keys()
+    assert None not in members.values()
+
+
 @pytest.mark.parametrize("change", [{"seq": None}, {"processedCount": -1}, {"totalCount": 1.5}, {"status": 3}])
 def test_what_is_no_state_is_refused(change: dict[str, Any]) -> None:
-    with pytest.raises(UndecodableError):
-        read_state({**document(story([], None)[-1]), **change})
+    with pytest.raises(msgspec.ValidationError):
+        read(document(story([], None)[-1]), **change)

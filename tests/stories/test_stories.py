@@ -13,15 +13,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 
 from shelfwire.jobs.hub import Frame
-from shelfwire.jobs.store import Committed
 from shelfwire.protocol import owner_transitions, worker_transitions
 from shelfwire.protocol.feed import RESUMING, Due, Feed, progress_message
 from shelfwire.protocol.job import JobState
 from shelfwire.protocol.messages import JobProgress, Message, decode, encode
 from shelfwire.protocol.reconnect import Deduplicator, Transport
-from shelfwire.protocol.state import messages_of, read_state
+from shelfwire.protocol.state import State, messages_of, state_of
 from shelfwire.web.events import encode as encode_events
-from shelfwire.web.schemas import state_of
 from tests.stories.work import POLICY, Work
 from tests.story import legal_story
 
@@ -120,8 +118,8 @@ class Journey(Work):
                 frames = [Frame(one, self.frame(one), self.row) for one in connection.feed.next(self.row)]
                 connection.under_way.extend(events_in(encode_events(frames) if frames else b""))
             case Transport.POLLING if not connection.under_way:
-                document = msgspec.to_builtins(state_of(Committed(state=self.row, terminal=self.terminal)))
-                rebuilt = messages_of(read_state(document), traveller.shown.after)
+                document = msgspec.json.encode(state_of(self.row, self.terminal))
+                rebuilt = messages_of(msgspec.json.decode(document, type=State), traveller.shown.after)
                 due = Feed(traveller.shown.after).next(self.row)
                 assert [encode(message) for message in rebuilt] == [self.frame(one) for one in due]
                 connection.under_way.extend((message, None) for message in rebuilt)

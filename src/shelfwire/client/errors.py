@@ -1,6 +1,6 @@
 """What the client raises, and how it reads the answers that lead there."""
 
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
@@ -87,31 +87,30 @@ def refusal(answer: Response) -> RefusedError:
     return problem_in(answer) or stranger
 
 
+class _Success(msgspec.Struct, Generic[T], frozen=True):
+    data: T
+
+
 def data_of(answer: Response) -> Any:
-    """What a good answer holds; None for one without a body.
+    """Return the content of a good answer; None if it has no body.
+
+    Raises:
+        RefusedError: it is not a good answer, or not one of a shelfwire server.
+    """
+    return None if answer.good and not answer.body else read(answer, Any)
+
+
+def read(answer: Response, kind: type[T]) -> T:
+    """Return the content of a good answer as a `kind`.
 
     Raises:
         RefusedError: it is not a good answer, or not one of a shelfwire server.
     """
     if not answer.good:
         raise refusal(answer)
-    if not answer.body:
-        return None
     try:
-        return msgspec.json.decode(answer.body, type=dict[str, Any])["data"]
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError):
-        raise _not_ours(answer) from None
-
-
-def read(answer: Response, kind: type[T]) -> T:
-    """What a good answer holds, as it must be.
-
-    Raises:
-        RefusedError: it is not a good answer, or not one of a shelfwire server.
-    """
-    try:
-        return msgspec.convert(data_of(answer), kind)
-    except msgspec.ValidationError:  # whose text could quote a token
+        return msgspec.json.decode(answer.body, type=_Success[kind]).data  # type: ignore[valid-type]
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):  # whose text could quote a token
         raise _not_ours(answer) from None
 
 

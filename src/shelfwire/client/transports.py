@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable
 from typing import Final
 
-from shelfwire.client.errors import ConnectionLostError, RefusedError, data_of, problem_in, refusal
+from shelfwire.client.errors import ConnectionLostError, RefusedError, problem_in, read, refusal
 from shelfwire.client.handle import JobHandle
 from shelfwire.client.http import (
     BlockedError,
@@ -26,7 +26,7 @@ from shelfwire.errors import Code
 from shelfwire.protocol.close_codes import FINAL_CLOSE_CODES
 from shelfwire.protocol.messages import Message, SyncRequest, UndecodableError, decode, encode
 from shelfwire.protocol.reconnect import Deduplicator, Failure
-from shelfwire.protocol.state import messages_of, read_state
+from shelfwire.protocol.state import State, messages_of
 
 WAIT_SECONDS: Final = 25
 """How long one poll may wait for news; within what proxies allow."""
@@ -160,6 +160,6 @@ def _messages_in(answer: Response, after: int) -> tuple[Message, ...]:
     if not answer.good:
         raise UnexpectedAnswerError(answer)
     try:
-        return messages_of(read_state(data_of(answer)), after)
-    except (UndecodableError, RefusedError) as error:
+        return messages_of(read(answer, State), after)
+    except (RefusedError, UndecodableError) as error:
         raise BlockedError(str(error)) from error

@@ -1,7 +1,7 @@
 """Results of jobs: their inline form in the terminal message, and how failed items are listed."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 import structlog
@@ -10,6 +10,7 @@ from shelfwire.jobs.store import EncodeTerminal, Item
 from shelfwire.protocol.feed import ending_message, inline_prefix
 from shelfwire.protocol.job import JobState
 from shelfwire.protocol.messages import MAX_INLINE_BYTES, encode
+from shelfwire.protocol.state import results_path
 
 Fold = Callable[[Sequence[Item]], Mapping[str, Any]]
 """Makes the inline results of a job, without `errors`, from the first items of its log, done and failed.
@@ -18,37 +19,8 @@ It is called within a transaction that other jobs share, so it must be pure and 
 """
 
 
-class InlineResults(msgspec.Struct, frozen=True, rename="camel"):
-    """The results in a terminal message.
-
-    Attributes:
-        results: their JSON; empty if the message holds none.
-        results_url: where all results are, if not all are here.
-        truncated: true if only the first results are here.
-    """
-
-    results: msgspec.Raw = msgspec.Raw()
-    results_url: str | None = None
-    truncated: bool | None = None
-
-
-class _Terminal(msgspec.Struct, frozen=True):
-    payload: InlineResults
-
-
 _encoder = msgspec.json.Encoder()
-_decode_terminal: Final = msgspec.json.Decoder(_Terminal).decode
 log = structlog.get_logger(__name__)
-
-
-def results_path(job_id: str) -> str:
-    """The path of a job's results on the server."""
-    return f"/api/jobs/{job_id}/results"
-
-
-def inline_results(terminal: str) -> InlineResults:
-    """Read the results of a terminal message, which may be a megabyte, without decoding them."""
-    return _decode_terminal(terminal).payload
 
 
 def failure(item: Item) -> dict[str, Any]:

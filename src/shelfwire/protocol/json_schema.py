@@ -1,7 +1,5 @@
 """The JSON Schema of the wire messages, made from the types that encode and decode them."""
 
-import inspect
-import re
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -16,8 +14,6 @@ written without fraction and exponent. Optional fields that are unset are left o
 fields and types it does not know. No message reaches {MAX_MESSAGE_BYTES} bytes."""
 
 Schema = dict[str, Any]
-
-_FIELD: Final = re.compile(r"^ {4}(\w+): (.+(?:\n {5,}.+)*)", re.MULTILINE)
 
 
 def message_schema() -> Schema:
@@ -62,16 +58,16 @@ def envelope_name(name: str) -> str:
 def components(
     types: Iterable[type[msgspec.Struct]], ref_template: str, *, take_null: bool = False
 ) -> dict[str, Schema]:
-    """The schemas of some structs and of all that they refer to, by name, described by their docstrings.
+    """The schemas of some structs and of all that they refer to, by name.
 
     Args:
-        types: the structs; their field descriptions come from the docstring's section `Attributes`.
-        ref_template: where the schemas are going to stand.
+        types: the structs.
+        ref_template: where the schemas are going to be, such as `#/$defs/{name}`.
         take_null: whether fields that default to None may also be null, as in what is only read; what is written
             leaves them out.
     """
-    _, made = msgspec.json.schema_components(types, ref_template=ref_template)
-    return {name: _described(schema, take_null=take_null) for name, schema in made.items()}
+    _, schemas = msgspec.json.schema_components(types, ref_template=ref_template)
+    return schemas if take_null else {name: _written(schema) for name, schema in schemas.items()}
 
 
 def _envelope_of(name: str, envelope: Schema, parts: dict[str, Schema], ref_template: str) -> Schema:
@@ -86,15 +82,10 @@ def _envelope_of(name: str, envelope: Schema, parts: dict[str, Schema], ref_temp
     return envelope | own | {"properties": fields | narrowed}
 
 
-def _described(schema: Schema, *, take_null: bool) -> Schema:
-    """Give each field its own line of the docstring, which msgspec leaves in one piece at the top."""
-    text, _, lines = inspect.cleandoc(schema.get("description", "")).partition("\n\nAttributes:\n")
-    meanings = {_camel(name): _sentence(meaning) for name, meaning in _FIELD.findall(lines)}
-    properties = {
-        name: (field if take_null else _present(field)) | ({"description": meanings[name]} if name in meanings else {})
-        for name, field in schema.get("properties", {}).items()
-    }
-    return schema | {"description": text} | ({"properties": properties} if properties else {})
+def _written(schema: Schema) -> Schema:
+    """A struct as it is written: fields that are None are left out."""
+    properties = {name: _present(field) for name, field in schema.get("properties", {}).items()}
+    return schema | ({"properties": properties} if properties else {})
 
 
 def _present(field: Schema) -> Schema:
@@ -104,13 +95,3 @@ def _present(field: Schema) -> Schema:
     kinds = [kind for kind in field.get("anyOf", ()) if kind != {"type": "null"}]
     kept = {key: value for key, value in field.items() if key not in {"anyOf", "default"}}
     return kept | (kinds[0] if len(kinds) == 1 else {"anyOf": kinds} if kinds else {})
-
-
-def _camel(name: str) -> str:
-    first, *others = name.split("_")
-    return first + "".join(map(str.capitalize, others))
-
-
-def _sentence(text: str) -> str:
-    text = " ".join(text.split())
-    return f"{text[:1].upper()}{text[1:].rstrip('.')}."

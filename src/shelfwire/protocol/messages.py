@@ -7,28 +7,30 @@ and timestamps (milliseconds since the epoch) are JSON integers.
 from typing import Annotated, Any, Final
 
 import msgspec
+from msgspec import Meta
 
 from shelfwire.errors import ShelfwireError
 
 VERSION: Final = "1.0.0"
 MAX_MESSAGE_BYTES: Final = 1024 * 1024
-MAX_INLINE_BYTES: Final = 1000 * 1024
-"""Results that leave room in a message for everything around them."""
 """Deployed clients drop messages of this size and more."""
+MAX_INLINE_BYTES: Final = 1000 * 1024
+"""Limit of the results in a message; the rest is for everything around them."""
 MAX_TITLE_CHARS: Final = 200
 MAX_TEXT_CHARS: Final = 2000
-"""Of any other text in a message, so that no message can grow out of bounds."""
+"""Limit of any other text in a message, so that no message can grow out of bounds."""
 MAX_AFFECTED: Final = 100
-"""Names that an error tells; more help nobody."""
+"""Limit of the items that an error names."""
 MAX_DETAILS_BYTES: Final = 64 * 1024
-"""Of an error's details as JSON; larger ones are left out."""
+"""Limit of an error's details as JSON; larger ones are left out."""
 
-_INT64: Final = msgspec.Meta(extra_json_schema={"format": "int64"})
-Count = Annotated[int, msgspec.Meta(ge=0), _INT64]
-Millis = Annotated[int, msgspec.Meta(ge=0), _INT64]
-Seconds = Annotated[int, msgspec.Meta(ge=0), _INT64]
-Uuid = Annotated[str, msgspec.Meta(extra_json_schema={"format": "uuid"})]
-Address = Annotated[str, msgspec.Meta(extra_json_schema={"format": "uri-reference"})]
+_INT64: Final = Meta(extra_json_schema={"format": "int64"})
+Count = Annotated[int, Meta(ge=0), _INT64]
+Millis = Annotated[int, Meta(ge=0), _INT64]
+Seconds = Annotated[int, Meta(ge=0), _INT64]
+Uuid = Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
+Title = Annotated[str, Meta(max_length=MAX_TITLE_CHARS)]
+Address = Annotated[str, Meta(extra_json_schema={"format": "uri-reference"})]
 
 
 class UndecodableError(ValueError):
@@ -39,137 +41,86 @@ class UnencodableError(ValueError):
     """The message breaks the contract (a negative or fractional count, 1 MiB or more): a defect of the caller's."""
 
 
-class _Wire(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+class WireStruct(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """Optional fields default to None and are left out while unset: the contract forbids writing null for them."""
 
 
-class Metadata(_Wire, frozen=True, kw_only=True):
-    """What the job works on.
+class Metadata(WireStruct, frozen=True, kw_only=True):
+    """What the job works on."""
 
-    Attributes:
-        file_name: what the caller calls the file.
-        file_size: bytes of the file.
-        photo_count: how many photos were sent.
-    """
-
-    file_name: str | None = None
-    file_size: Count | None = None
-    photo_count: Count | None = None
+    file_name: Annotated[str | None, Meta(description="What the caller calls the file.")] = None
+    file_size: Annotated[Count | None, Meta(description="Bytes of the file.")] = None
+    photo_count: Annotated[Count | None, Meta(description="Number of photos.")] = None
 
 
-class CurrentItem(_Wire, frozen=True, kw_only=True):
-    """The item a progress message names beside its title.
+class CurrentItem(WireStruct, frozen=True, kw_only=True):
+    """The item a progress message names beside its title."""
 
-    Attributes:
-        isbn: its number.
-        author: who wrote it.
-    """
-
-    isbn: str | None = None
-    author: str | None = None
+    isbn: Annotated[str | None, Meta(description="Its ISBN.")] = None
+    author: Annotated[str | None, Meta(description="Its author.")] = None
 
 
-class JobStarted(_Wire, frozen=True, kw_only=True, tag_field=None):
-    """Sent once on a connection, when the number of items is known.
+class JobStarted(WireStruct, frozen=True, kw_only=True, tag_field=None):
+    """Sent once on a connection, when the number of items is known."""
 
-    Attributes:
-        total_count: items in the input.
-        estimated_duration: seconds the whole job is expected to take.
-        metadata: what the job works on.
-    """
-
-    total_count: Count
-    estimated_duration: Seconds | None = None
-    metadata: Metadata | None = None
+    total_count: Annotated[Count, Meta(description="Items in the input.")]
+    estimated_duration: Annotated[Seconds | None, Meta(description="Seconds the whole job is expected to take.")] = None
+    metadata: Annotated[Metadata | None, Meta(description="What the job works on.")] = None
 
 
-class JobProgress(_Wire, frozen=True, kw_only=True):
-    """The job's newest state; may replace any number of earlier ones.
+class JobProgress(WireStruct, frozen=True, kw_only=True):
+    """The job's newest state; may replace any number of earlier ones."""
 
-    Attributes:
-        processed_count: items recorded, done or failed; never falls.
-        total_count: items in the input, once known.
-        failure_count: items that failed.
-        current_title: the item recorded last, as a person knows it.
-        current_item: more of the item recorded last.
-        user_message: what to tell a person beside the counts.
-        state: the job's status.
-        eta_seconds: seconds that are left, from the measured rate.
-    """
-
-    processed_count: Count
-    total_count: Count | None = None
-    failure_count: Count | None = None
-    current_title: Annotated[str, msgspec.Meta(max_length=MAX_TITLE_CHARS)] | None = None
-    current_item: CurrentItem | None = None
-    user_message: str | None = None
-    state: str | None = None
-    eta_seconds: Seconds | None = None
+    processed_count: Annotated[Count, Meta(description="Items recorded, done or failed; never falls.")]
+    total_count: Annotated[Count | None, Meta(description="Items in the input, once known.")] = None
+    failure_count: Annotated[Count | None, Meta(description="Items that failed.")] = None
+    current_title: Annotated[Title | None, Meta(description="The item recorded last, as a person knows it.")] = None
+    current_item: Annotated[CurrentItem | None, Meta(description="More of the item recorded last.")] = None
+    user_message: Annotated[str | None, Meta(description="A message for the user, beside the counts.")] = None
+    state: Annotated[str | None, Meta(description="The job's status.")] = None
+    eta_seconds: Annotated[Seconds | None, Meta(description="Seconds that are left, from the measured rate.")] = None
 
 
-class JobComplete(_Wire, frozen=True, kw_only=True):
-    """The good ending. `results` is there even when it is empty.
+class JobComplete(WireStruct, frozen=True, kw_only=True):
+    """The good ending. `results` is there even when it is empty."""
 
-    Attributes:
-        success_count: items that were done.
-        failure_count: items that failed.
-        duration: seconds from the start to the end.
-        results: what the pipeline made of the items; its shape is the pipeline's.
-        summary: what the job came to, for a person.
-        results_url: where all results are, relative to the server, if not all are here.
-        truncated: true if `results` holds only the first of them.
-    """
-
-    success_count: Count
-    failure_count: Count
-    duration: Seconds
-    results: Any
-    summary: str | None = None
-    results_url: Address | None = None
-    truncated: bool | None = None
+    success_count: Annotated[Count, Meta(description="Items that were done.")]
+    failure_count: Annotated[Count, Meta(description="Items that failed.")]
+    duration: Annotated[Seconds, Meta(description="Seconds from the start to the end.")]
+    results: Annotated[Any, Meta(description="What the pipeline made of the items; its shape is the pipeline's.")]
+    summary: Annotated[str | None, Meta(description="A sentence for the user about the outcome.")] = None
+    results_url: Annotated[
+        Address | None, Meta(description="Where all results are, relative to the server, if not all are here.")
+    ] = None
+    truncated: Annotated[bool | None, Meta(description="True if `results` holds only the first of them.")] = None
 
 
-class JobError(_Wire, frozen=True, kw_only=True):
-    """The other ending: the job failed or was canceled. Terminal.
+class JobError(WireStruct, frozen=True, kw_only=True):
+    """The other ending: the job failed or was canceled. Terminal."""
 
-    Attributes:
-        code: an entry of the table of error codes; pipelines may add their own.
-        message: what happened, for a developer.
-        user_message: the same for a person, with what to do next.
-        retryable: whether a new job with the same input may succeed.
-        affected_items: names of the items concerned.
-        details: values that help a program.
-    """
-
-    code: str
-    message: str
-    user_message: str
-    retryable: bool
-    affected_items: list[str] | None = None
-    details: Any = None
+    code: Annotated[str, Meta(description="An entry of the table of error codes; pipelines may add their own.")]
+    message: Annotated[str, Meta(description="What happened, for a developer.")]
+    user_message: Annotated[str, Meta(description="What happened and what to do next, for the user.")]
+    retryable: Annotated[bool, Meta(description="Whether a new job with the same input may succeed.")]
+    affected_items: Annotated[list[str] | None, Meta(description="Names of the items concerned.")] = None
+    details: Annotated[Any, Meta(description="Further values, for a program.")] = None
 
 
-class Ping(_Wire, frozen=True, kw_only=True):
-    """A client's question for a sign of life.
+class Ping(WireStruct, frozen=True, kw_only=True):
+    """A client's question for a sign of life."""
 
-    Attributes:
-        client_time: any number; it comes back as it went.
-    """
-
-    client_time: Annotated[int, _INT64] | None = None
+    client_time: Annotated[Annotated[int, _INT64] | None, Meta(description="Any number; it comes back as it went.")] = (
+        None
+    )
 
 
-class Pong(_Wire, frozen=True, kw_only=True):
-    """The answer to a ping.
+class Pong(WireStruct, frozen=True, kw_only=True):
+    """The answer to a ping."""
 
-    Attributes:
-        client_time: the number of the ping.
-    """
-
-    client_time: Annotated[int, _INT64] | None = None
+    client_time: Annotated[Annotated[int, _INT64] | None, Meta(description="The number of the ping.")] = None
 
 
-class SyncRequest(_Wire, frozen=True, kw_only=True):
+class SyncRequest(WireStruct, frozen=True, kw_only=True):
     """A client's question for the state now."""
 
 
@@ -223,25 +174,18 @@ class Unknown(msgspec.Struct, frozen=True):
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """A message as it stands on the wire.
+    """A message as it stands on the wire."""
 
-    Attributes:
-        type: the message's name; says how to read the payload.
-        job_id: the job.
-        pipeline: the pipeline that runs it.
-        timestamp: server time, in milliseconds since the epoch.
-        version: of the wire contract.
-        payload: what the message says.
-        seq: the job's revision that the message shows; not on a pong, nor on what clients send.
-    """
-
-    type: str
-    job_id: Uuid
-    pipeline: str
-    timestamp: Millis
-    version: str
-    payload: msgspec.Raw
-    seq: Count | None = None
+    type: Annotated[str, Meta(description="The message's name; says how to read the payload.")]
+    job_id: Annotated[Uuid, Meta(description="The job.")]
+    pipeline: Annotated[str, Meta(description="The pipeline that runs it.")]
+    timestamp: Annotated[Millis, Meta(description="Server time, in milliseconds since the epoch.")]
+    version: Annotated[str, Meta(description="Of the wire contract.")]
+    payload: Annotated[msgspec.Raw, Meta(description="What the message says.")]
+    seq: Annotated[
+        Count | None,
+        Meta(description="The job's revision that the message shows; not on a pong, nor on what clients send."),
+    ] = None
 
 
 class _Incoming(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -1,16 +1,19 @@
-"""The messages that a job's state stands for, so that a client which polls tells the same story as one on a socket.
+"""The state document of a job: made from its row by a server, and turned into messages by a client that polls.
 
-Source: section 4 of the wire contract. The counterpart of `feed.py`, from the state document instead of the row.
+So a client that polls shows the same messages as one on a socket. Reading is as tolerant as with messages: members and
+statuses of later versions do no harm. Source: section 4 of the wire contract.
 """
 
-from typing import Any
+from typing import Annotated, Any, Final
 
 import msgspec
+from msgspec import Meta
 
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.protocol.feed import told_summary
-from shelfwire.protocol.job import ENDED, Status
+from shelfwire.protocol.feed import current_item, told_summary
+from shelfwire.protocol.job import ENDED, JobState, Status
 from shelfwire.protocol.messages import (
+    Address,
     Count,
     CurrentItem,
     JobComplete,
@@ -22,62 +25,161 @@ from shelfwire.protocol.messages import (
     Millis,
     Seconds,
     UndecodableError,
+    Uuid,
+    WireStruct,
     error_of,
 )
 
 
-class StateDocument(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What `GET /api/jobs/{jobId}` answers, as far as messages are made of it.
+class Links(WireStruct, frozen=True, kw_only=True):
+    """Where everything about a job is, relative to where shelfwire is mounted."""
 
-    Read as tolerantly as messages are: fields and states of later versions do no harm. What the server writes is the
-    stricter `web.shapes.State`.
-    """
+    self: Annotated[Address, Meta(description="Its state; DELETE erases it.")]
+    results: Annotated[Address, Meta(description="What became of its items.")]
+    events: Annotated[Address, Meta(description="Its progress, as server-sent events.")]
+    progress: Annotated[Address, Meta(description="Its progress, over a WebSocket.")]
+    cancel: Annotated[Address, Meta(description="POST ends it for good.")]
+    pause: Annotated[Address, Meta(description="POST lets it wait.")]
+    resume: Annotated[Address, Meta(description="POST lets it go on.")]
+    retry: Annotated[Address, Meta(description="POST makes a new job of what failed.")]
+    token: Annotated[
+        Address, Meta(description="POST hands out another token, DELETE revokes the one it is called with.")
+    ]
 
-    job_id: str
-    pipeline: str
-    status: str
-    total_count: Count
-    processed_count: Count
-    success_count: Count
-    failure_count: Count
-    last_update_time: Millis
-    seq: Count
-    start_time: Millis | None = None
-    current_title: str | None = None
-    current_item: CurrentItem | None = None
-    user_message: str | None = None
-    eta_seconds: Seconds | None = None
-    metadata: Metadata | None = None
-    error: JobError | None = None
-    results: Any = None
-    duration: Seconds | None = None
-    summary: str | None = None
+
+class State(WireStruct, frozen=True, kw_only=True):
+    """The state of a job. With `lastUpdateTime` as their timestamp, its messages can be made of it exactly."""
+
+    job_id: Annotated[Uuid, Meta(description="The job.")]
+    pipeline: Annotated[str, Meta(description="The pipeline that runs it.")]
+    status: Annotated[str, Meta(description="Its status.", extra_json_schema={"enum": sorted(Status)})]
+    total_count: Annotated[Count, Meta(description="Items in the input; 0 until it is known.")]
+    processed_count: Annotated[Count, Meta(description="Items recorded, done or failed.")]
+    success_count: Annotated[Count, Meta(description="Items that were done.")]
+    failure_count: Annotated[Count, Meta(description="Items that failed.")]
+    last_update_time: Annotated[Millis, Meta(description="When it last changed, in milliseconds since the epoch.")]
+    seq: Annotated[Count, Meta(description="Its revision.")]
+    attempt: Annotated[Count, Meta(description="How often a worker has taken it up.")]
+    expires_at: Annotated[
+        Millis, Meta(description="When it is erased unless it goes on, in milliseconds since the epoch.")
+    ]
+    links: Annotated[Links, Meta(description="Where everything about it is.")]
+    current_title: Annotated[str | None, Meta(description="The item recorded last, as a person knows it.")] = None
+    current_item: Annotated[CurrentItem | None, Meta(description="More of the item recorded last.")] = None
+    user_message: Annotated[str | None, Meta(description="A message for the user, beside the counts.")] = None
+    pausing: Annotated[
+        bool | None, Meta(description="True while a pause was asked for and the worker has not confirmed it.")
+    ] = None
+    stalled: Annotated[bool | None, Meta(description="True while it runs and has recorded nothing for long.")] = None
+    eta_seconds: Annotated[Seconds | None, Meta(description="Seconds that are left, from the measured rate.")] = None
+    start_time: Annotated[
+        Millis | None, Meta(description="When the number of items was known, in milliseconds since the epoch.")
+    ] = None
+    metadata: Annotated[Metadata | None, Meta(description="What it works on.")] = None
+    retry_of: Annotated[Uuid | None, Meta(description="The job whose items this one takes up again.")] = None
+    summary: Annotated[str | None, Meta(description="A sentence for the user about the outcome.")] = None
+    duration: Annotated[Seconds | None, Meta(description="Seconds from the start to the end, once it has ended.")] = (
+        None
+    )
+    error: Annotated[JobError | None, Meta(description="Why it failed or was canceled.")] = None
+    results: Annotated[
+        msgspec.Raw | msgspec.UnsetType, Meta(description="What the pipeline made of the items, once it is complete.")
+    ] = msgspec.UNSET
+    results_url: Annotated[Address | None, Meta(description="Where all results are, if not all are here.")] = None
+    truncated: Annotated[bool | None, Meta(description="True if `results` holds only the first of them.")] = None
+
+
+class _Inline(WireStruct, frozen=True, kw_only=True):
+    results: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     results_url: str | None = None
     truncated: bool | None = None
 
 
-def read_state(document: object) -> StateDocument:
-    """Check a decoded state document.
+class _Terminal(msgspec.Struct, frozen=True):
+    payload: _Inline
+
+
+_decode_terminal: Final = msgspec.json.Decoder(_Terminal).decode
+
+
+def job_path(job_id: str, below: str = "") -> str:
+    """The route of a job, relative to its server."""
+    return f"/api/jobs/{job_id}{below}"
+
+
+def results_path(job_id: str) -> str:
+    """The route of a job's results, relative to its server."""
+    return job_path(job_id, "/results")
+
+
+def links_of(job_id: str) -> Links:
+    """The routes of a job."""
+    return Links(
+        self=job_path(job_id),
+        results=results_path(job_id),
+        events=job_path(job_id, "/events"),
+        progress=f"/ws/progress?jobId={job_id}",
+        cancel=job_path(job_id, "/cancel"),
+        pause=job_path(job_id, "/pause"),
+        resume=job_path(job_id, "/resume"),
+        retry=job_path(job_id, "/retry"),
+        token=job_path(job_id, "/token"),
+    )
+
+
+def state_of(row: JobState, terminal: str | None) -> State:
+    """Make the state document of a job.
+
+    Args:
+        row: its row.
+        terminal: its terminal message, once it has ended. The results in it, up to a megabyte, are passed on undecoded.
+    """
+    inline = _Inline() if terminal is None else _decode_terminal(terminal).payload
+    return State(
+        job_id=row.id,
+        pipeline=row.pipeline,
+        status=row.status,
+        total_count=row.total or 0,
+        processed_count=row.processed,
+        success_count=row.succeeded,
+        failure_count=row.failed,
+        last_update_time=row.updated_at,
+        seq=row.seq,
+        attempt=row.attempt,
+        expires_at=row.expires_at,
+        links=links_of(row.id),
+        current_title=row.title,
+        current_item=current_item(row),
+        user_message=row.user_message,
+        pausing=row.pausing or None,
+        stalled=row.stalled or None,
+        eta_seconds=row.eta_seconds,
+        start_time=row.started_at,
+        metadata=row.metadata,
+        retry_of=row.retry_of,
+        summary=row.summary,
+        duration=row.duration if row.ended else None,
+        error=row.error,
+        results=inline.results,
+        results_url=inline.results_url,
+        truncated=inline.truncated,
+    )
+
+
+def messages_of(state: State, after: int = 0) -> tuple[Message, ...]:
+    """The messages that are due, in order, to a client that has shown everything up to `after`.
 
     Raises:
-        UndecodableError: it is not one of the contract.
+        UndecodableError: the results are not JSON.
     """
-    try:
-        return msgspec.convert(document, StateDocument)
-    except msgspec.ValidationError as error:
-        raise UndecodableError(str(error)) from error
-
-
-def messages_of(state: StateDocument, after: int = 0) -> tuple[Message, ...]:
-    """What a follower who was told everything up to `after` is told of `state`, in order."""
-    news: list[JobStarted | JobProgress | JobComplete | JobError] = []
+    payloads: list[JobStarted | JobProgress | JobComplete | JobError] = []
     if state.seq > after:
         if state.start_time is not None:
-            news.append(JobStarted(total_count=state.total_count, metadata=state.metadata))
+            payloads.append(JobStarted(total_count=state.total_count, metadata=state.metadata))
         if state.processed_count or state.user_message:
-            news.append(_progress(state))
+            payloads.append(_progress(state))
     if state.status in ENDED:
-        news.append(_ending(state))
+        payloads.append(_ending(state))
     return tuple(
         Message(
             job_id=state.job_id,
@@ -86,11 +188,11 @@ def messages_of(state: StateDocument, after: int = 0) -> tuple[Message, ...]:
             payload=payload,
             seq=state.seq,
         )
-        for payload in news
+        for payload in payloads
     )
 
 
-def _progress(state: StateDocument) -> JobProgress:
+def _progress(state: State) -> JobProgress:
     return JobProgress(
         processed_count=state.processed_count,
         total_count=None if state.start_time is None else state.total_count,
@@ -103,15 +205,22 @@ def _progress(state: StateDocument) -> JobProgress:
     )
 
 
-def _ending(state: StateDocument) -> JobComplete | JobError:
+def _ending(state: State) -> JobComplete | JobError:
     if state.status != Status.COMPLETE:
         return state.error or error_of(ShelfwireError(Code.INTERNAL, f"The job is {state.status}, for no given reason"))
     return JobComplete(
         success_count=state.success_count,
         failure_count=state.failure_count,
         duration=state.duration or 0,
-        results=state.results,
+        results=None if state.results is msgspec.UNSET else _decoded(state.results),
         summary=told_summary(state.summary, truncated=bool(state.truncated)),
         results_url=state.results_url,
         truncated=state.truncated,
     )
+
+
+def _decoded(results: msgspec.Raw) -> Any:
+    try:
+        return msgspec.json.decode(results)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise UndecodableError(str(error)) from error

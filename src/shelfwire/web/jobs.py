@@ -10,6 +10,7 @@ from starlette.responses import Response
 from shelfwire.errors import Code
 from shelfwire.jobs.service import JobService
 from shelfwire.jobs.store import Committed
+from shelfwire.protocol.state import State, state_of
 from shelfwire.protocol.tokens import Grant, Scope
 from shelfwire.web.creation import (
     CREATED,
@@ -24,7 +25,7 @@ from shelfwire.web.intakes import FORM_TYPE, FormIntake, JsonIntake
 from shelfwire.web.parameters import query_of
 from shelfwire.web.responses import JSON_TYPE, Success, success_response
 from shelfwire.web.route import Answer, Context, Header, job_route
-from shelfwire.web.schemas import State, created_of, state_of
+from shelfwire.web.schemas import created_of
 
 MAX_SEQ: Final = 2**53 - 1
 """The greatest number that every client can hold exactly."""
@@ -108,7 +109,9 @@ async def _control(
 
 
 def _state_response(committed: Committed, now: int) -> Response:
-    return success_response(state_of(committed), now, headers={"ETag": f'"{committed.state.seq}"'})
+    return success_response(
+        state_of(committed.state, committed.terminal), now, headers={"ETag": f'"{committed.state.seq}"'}
+    )
 
 
 _ETAG: Final = Header(name="ETag", description="The job's `seq`.", required=True)

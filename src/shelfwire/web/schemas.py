@@ -4,52 +4,19 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from shelfwire.jobs.results import InlineResults, inline_results, results_path
 from shelfwire.jobs.service import Page, Token
-from shelfwire.jobs.store import Committed, Item
-from shelfwire.protocol.feed import current_item
-from shelfwire.protocol.job import Status
+from shelfwire.jobs.store import Item
 from shelfwire.protocol.messages import (
-    Address,
     Count,
-    CurrentItem,
-    JobError,
-    Metadata,
     Millis,
-    Seconds,
     Uuid,
 )
+from shelfwire.protocol.state import Links, links_of
 from shelfwire.protocol.tokens import Scope
 
 
 class _Document(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """Optional members are left out while they are None."""
-
-
-class Links(_Document, frozen=True, kw_only=True):
-    """Where everything about a job is, relative to where shelfwire is mounted.
-
-    Attributes:
-        self: its state; DELETE erases it.
-        results: what became of its items.
-        events: its progress, as server-sent events.
-        progress: its progress, over a WebSocket.
-        cancel: POST ends it for good.
-        pause: POST lets it wait.
-        resume: POST lets it go on.
-        retry: POST makes a new job of what failed.
-        token: POST hands out another token, DELETE revokes the one it is called with.
-    """
-
-    self: Address
-    results: Address
-    events: Address
-    progress: Address
-    cancel: Address
-    pause: Address
-    resume: Address
-    retry: Address
-    token: Address
 
 
 class CreatedJob(_Document, frozen=True, kw_only=True):
@@ -91,68 +58,6 @@ class NewToken(_Document, frozen=True, kw_only=True):
             "this is there."
         ),
     ] = None
-
-
-class State(_Document, frozen=True, kw_only=True):
-    """Where a job stands. With `lastUpdateTime` as their timestamp, its messages can be made of it exactly.
-
-    Attributes:
-        job_id: the job.
-        pipeline: the pipeline that runs it.
-        status: where it stands.
-        total_count: items in the input; 0 until it is known.
-        processed_count: items recorded, done or failed.
-        success_count: items that were done.
-        failure_count: items that failed.
-        last_update_time: when it last changed, in milliseconds since the epoch.
-        seq: its revision.
-        attempt: how often a worker has taken it up.
-        expires_at: when it is erased unless it goes on, in milliseconds since the epoch.
-        links: where everything about it is.
-        current_title: the item recorded last, as a person knows it.
-        current_item: more of the item recorded last.
-        user_message: what to tell a person beside the counts.
-        pausing: true while a pause was asked for and the worker has not confirmed it.
-        stalled: true while it runs and has recorded nothing for long.
-        eta_seconds: seconds that are left, from the measured rate.
-        start_time: when the number of items was known, in milliseconds since the epoch.
-        metadata: what it works on.
-        retry_of: the job whose items this one takes up again.
-        summary: what it came to, for a person.
-        duration: seconds from the start to the end, once it has ended.
-        error: why it failed or was canceled.
-        results: what the pipeline made of the items, once it is complete.
-        results_url: where all results are, if not all are here.
-        truncated: true if `results` holds only the first of them.
-    """
-
-    job_id: Uuid
-    pipeline: str
-    status: Status
-    total_count: Count
-    processed_count: Count
-    success_count: Count
-    failure_count: Count
-    last_update_time: Millis
-    seq: Count
-    attempt: Count
-    expires_at: Millis
-    links: Links
-    current_title: str | None = None
-    current_item: CurrentItem | None = None
-    user_message: str | None = None
-    pausing: bool | None = None
-    stalled: bool | None = None
-    eta_seconds: Seconds | None = None
-    start_time: Millis | None = None
-    metadata: Metadata | None = None
-    retry_of: Uuid | None = None
-    summary: str | None = None
-    duration: Seconds | None = None
-    error: JobError | None = None
-    results: Any = None
-    results_url: Address | None = None
-    truncated: bool | None = None
 
 
 class ItemError(_Document, frozen=True, kw_only=True):
@@ -202,22 +107,6 @@ class Health(_Document, frozen=True, kw_only=True):
     status: Annotated[Literal["ok"], msgspec.Meta(description="It is well.")]
 
 
-def links_of(job_id: str) -> Links:
-    """Where everything about a job is."""
-    base = f"/api/jobs/{job_id}"
-    return Links(
-        self=base,
-        results=results_path(job_id),
-        events=f"{base}/events",
-        progress=f"/ws/progress?jobId={job_id}",
-        cancel=f"{base}/cancel",
-        pause=f"{base}/pause",
-        resume=f"{base}/resume",
-        retry=f"{base}/retry",
-        token=f"{base}/token",
-    )
-
-
 def created_of(
     token: Token, *, retry_of: str | None = None, total_photos: int | None = None, total_count: int | None = None
 ) -> CreatedJob:
@@ -238,41 +127,6 @@ def created_of(
 def new_token_of(token: Token) -> NewToken:
     """Describe a new token to the caller that it is issued to."""
     return NewToken(token=token.token, scopes=sorted(token.scopes), expires_at=token.expires_at)
-
-
-def state_of(committed: Committed) -> State:
-    """Where a job stands, for who watches it."""
-    state = committed.state
-    ending = InlineResults() if committed.terminal is None else inline_results(committed.terminal)
-    return State(
-        job_id=state.id,
-        pipeline=state.pipeline,
-        status=state.status,
-        total_count=state.total or 0,
-        processed_count=state.processed,
-        success_count=state.succeeded,
-        failure_count=state.failed,
-        last_update_time=state.updated_at,
-        seq=state.seq,
-        attempt=state.attempt,
-        expires_at=state.expires_at,
-        links=links_of(state.id),
-        current_title=state.title,
-        current_item=current_item(state),
-        user_message=state.user_message,
-        stalled=state.stalled or None,
-        pausing=state.pausing or None,
-        eta_seconds=state.eta_seconds,
-        start_time=state.started_at,
-        metadata=state.metadata,
-        retry_of=state.retry_of,
-        summary=state.summary,
-        duration=state.duration if state.ended else None,
-        error=state.error,
-        results=ending.results or None,
-        results_url=ending.results_url,
-        truncated=ending.truncated,
-    )
 
 
 def page_of(page: Page) -> ResultPage:

@@ -14,7 +14,8 @@ from shelfwire.protocol import job as jobs
 from shelfwire.protocol import worker_transitions
 from shelfwire.protocol.feed import Due, Feed, ending_message, progress_message, started_message
 from shelfwire.protocol.job import JobState, Policy, Status
-from shelfwire.protocol.messages import JobComplete, Message, Metadata, error_of
+from shelfwire.protocol.messages import Message, Metadata, encode, error_of
+from shelfwire.protocol.state import State, results_path, state_of
 from shelfwire.protocol.worker_transitions import ProgressDelta
 
 STEP_MS: Final = 1000
@@ -138,33 +139,9 @@ class FakeJob:
         of_kind = {Due.STARTED: started_message, Due.PROGRESS: progress_message, Due.ENDING: self._ending}
         return [of_kind[kind](self.state) for kind in due]
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> State:
         """The answer to `GET /api/jobs/{jobId}`."""
-        state = self.state
-        progress = progress_message(state).payload
-        ending = self._ending(state).payload if state.ended else None
-        document: dict[str, Any] = {
-            "jobId": state.id,
-            "pipeline": state.pipeline,
-            "status": str(state.status),
-            "totalCount": state.total or 0,
-            "successCount": state.succeeded,
-            "failureCount": state.failed,
-            "startTime": state.started_at,
-            "lastUpdateTime": state.updated_at,
-            "seq": state.seq,
-            "attempt": state.attempt,
-            "retryOf": state.retry_of,
-            "expiresAt": state.expires_at,
-            "metadata": msgspec.to_builtins(state.metadata),
-            "error": msgspec.to_builtins(state.error),
-            "links": {"self": f"/api/jobs/{state.id}"},
-            **{name: value for name, value in msgspec.to_builtins(progress).items() if name != "state"},
-        }
-        if isinstance(ending, JobComplete):
-            document |= msgspec.to_builtins(ending)
-        document["totalCount"] = state.total or 0
-        return {name: value for name, value in document.items() if value is not None}
+        return state_of(self.state, encode(self._ending(self.state)) if self.state.ended else None)
 
     def _ending(self, state: JobState) -> Message:
         done = [item["result"] for item in self.items if item["ok"]]
@@ -172,7 +149,7 @@ class FakeJob:
             {"index": item["index"], "title": item["title"], **item["error"]} for item in self.items if not item["ok"]
         ]
         results = {self._results_name: done, "errors": errors}
-        return ending_message(state, results, results_url=f"/api/jobs/{state.id}/results", truncated=False)
+        return ending_message(state, results, results_url=results_path(state.id), truncated=False)
 
     def _play(self, step: Step, now: int) -> JobState:
         state, attempt = self.state, self.state.attempt
