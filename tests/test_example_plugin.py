@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 
 import httpx2
 import pytest
-from shelfwire_glossary import Glossary, GlossaryPlugin, GlossarySettings
-from shelfwire_glossary.client import BlockingGlossaryClient, GlossaryClient
-from shelfwire_glossary.command import table
 
 from shelfwire import RefusedError, Settings, Shelfwire, Upload
 from shelfwire.plugins import PluginContext, ServiceError, checked
+from shelfwire_glossary import Glossary, GlossaryPlugin, GlossarySettings
+from shelfwire_glossary.client import BlockingGlossaryClient, GlossaryClient
+from shelfwire_glossary.command import table
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "plugin"
 TEXT = Upload("text.txt", b"A blacklist of books\nA clean line\nMaster and slave, and the blacklist\n")
@@ -124,7 +124,7 @@ async def test_its_routes_answer_and_are_documented(server: Server) -> None:
     async with httpx2.AsyncClient(base_url=server.url) as http:
         shown = (await http.get("/api/glossary")).json()
         document = (await http.get("/schema/openapi.json")).json()
-    assert shown["data"] == {"replacements": {"blacklist": "blocklist", "slave": "replica"}}
+    assert shown == {"replacements": {"blacklist": "blocklist", "slave": "replica"}}
     creation = document["paths"]["/api/glossary/checks"]["post"]
     assert {"strict", "only"} <= {parameter["name"] for parameter in creation["parameters"] if "name" in parameter}
     assert {"422", "501"} <= creation["responses"].keys()

@@ -6,16 +6,14 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from shelfwire.web.creation import creation_route
-from shelfwire.web.intakes import FORM_TYPE, FormIntake
-from shelfwire.web.responses import JSON_TYPE, Success, success_response
+from shelfwire.web.creation import FORM_TYPE, JSON_TYPE, FormIntake, creation_route
 from shelfwire.web.route import Answer, Context, Route
 from shelfwire_glossary import Glossary, GlossaryCode
 from shelfwire_glossary.pipeline import GlossaryCheck
 
 
 class Terms(msgspec.Struct, frozen=True):
-    """The terms of a glossary."""
+    """The answer that shows the glossary."""
 
     replacements: dict[str, str]
 
@@ -27,9 +25,10 @@ def routes(glossary: Glossary) -> Sequence[Route]:
         glossary: the service.
     """
 
-    async def show_glossary(_: Request, context: Context) -> Response:
+    async def show_glossary(_: Request, __: Context) -> Response:
         """Return the terms that are replaced, each with its replacement."""
-        return success_response(Terms(dict(glossary.replacements)), context.service.now())
+        terms = Terms(dict(glossary.replacements))
+        return Response(msgspec.json.encode(terms), media_type=JSON_TYPE)
 
     return (
         creation_route(
@@ -44,6 +43,6 @@ def routes(glossary: Glossary) -> Sequence[Route]:
             method="GET",
             path="/api/glossary",
             handler=show_glossary,
-            answers={200: Answer(content={JSON_TYPE: Success[Terms]})},
+            answers={200: Answer(content={JSON_TYPE: Terms})},
         ),
     )
