@@ -11,10 +11,13 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from shelfwire.books.bibliography import text as texts
+from shelfwire.books.bibliography import titles
+from shelfwire.books.bibliography.matching import alike, author_likeness, person_likeness
+from shelfwire.books.bibliography.text import words
+from shelfwire.books.bibliography.titles import name_of
 from shelfwire.books.catalogue import SURE, Catalogue, CatalogueError
-from shelfwire.books.catalogue import text as texts
-from shelfwire.books.catalogue.matching import alike, author_likeness, person_likeness, score
-from shelfwire.books.catalogue.text import name_of, words
+from shelfwire.books.catalogue.hits import score
 
 from .conftest import Of, built
 from .dumps import author, edition, work, write
@@ -81,7 +84,7 @@ def test_the_book_is_found_and_sure_whatever_way_its_title_and_author_are_writte
     shelf: Catalogue, title: str, name: str, wanted: str
 ) -> None:
     found = shelf.search(title, name)
-    assert found[0].entry.title == wanted
+    assert found[0].book.title == wanted
     assert found[0].is_sure, found[0].score
 
 
@@ -104,19 +107,19 @@ def test_another_book_is_never_sure(shelf: Catalogue, title: str, name: str) -> 
 
 def test_a_title_alone_is_never_sure_and_the_very_same_comes_first(shelf: Catalogue) -> None:
     found = shelf.search("Foundation")
-    assert [one.entry.title for one in found] == ["Foundation", "Foundation and Empire"]
+    assert [one.book.title for one in found] == ["Foundation", "Foundation and Empire"]
     assert SURE > found[0].score > found[1].score
 
 
 def test_the_author_tells_books_of_one_title_apart(shelf: Catalogue) -> None:
-    assert shelf.search("Poems", "Owen")[0].entry.authors == ("Wilfred Owen",)
-    assert {found.entry.authors[0] for found in shelf.search("poems")} == {"Emily Dickinson", "Wilfred Owen"}
+    assert shelf.search("Poems", "Owen")[0].book.authors == ("Wilfred Owen",)
+    assert {found.book.authors[0] for found in shelf.search("poems")} == {"Emily Dickinson", "Wilfred Owen"}
 
 
 @pytest.mark.parametrize("text", ["jane austen emma", "Emma Jane Austen", "emma, by jane austn", "EMMA/JANEAUSTEN"])
 def test_title_and_author_may_be_one_text(shelf: Catalogue, text: str) -> None:
     found = shelf.find(text)
-    assert (found[0].entry.title, found[0].is_sure) == ("Emma", True)
+    assert (found[0].book.title, found[0].is_sure) == ("Emma", True)
 
 
 @pytest.mark.parametrize(
@@ -218,7 +221,7 @@ def test_a_catalogue_whose_file_is_replaced_or_deleted_goes_on_with_the_old_one_
         else:
             out.unlink()
         with ThreadPoolExecutor(8) as threads:
-            found = list(threads.map(lambda _: [one.entry.title for one in catalogue.search("Emma")], range(200)))
+            found = list(threads.map(lambda _: [one.book.title for one in catalogue.search("Emma")], range(200)))
     assert found == [["Emma"]] * 200
 
 
@@ -261,13 +264,13 @@ def test_a_title_has_the_same_letters_however_it_is_dressed(title: list[str], dr
 @example(" the  A ")
 @example("a " * 70)
 def test_the_fast_way_over_plain_titles_is_the_slow_way(title: str) -> None:
-    slow = texts.without_article(texts.words(title))
-    assert texts.title_of(title, None) == (" ".join(slow), "")
+    slow = titles.without_article(texts.words(title))
+    assert titles.title_of(title, None) == (" ".join(slow), "")
 
 
 def test_a_title_of_very_many_spaces_is_not_looked_at_anew_from_each_of_them() -> None:
     spaces = " " * 200_000
-    assert texts.title_of(f"Emma{spaces}:{spaces}One{spaces}(A Novel)", None) == ("emma", "one a novel")
+    assert titles.title_of(f"Emma{spaces}:{spaces}One{spaces}(A Novel)", None) == ("emma", "one a novel")
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
@@ -295,7 +298,7 @@ def test_two_typing_errors_in_a_long_title_do_not_hide_a_book(shelf: Catalogue, 
                 letters[place] = data.draw(st.sampled_from(string.ascii_lowercase))
             case _:
                 letters[place : place + 2] = reversed(letters[place : place + 2])
-    assert shelf.search("".join(letters), name)[0].entry.title == title
+    assert shelf.search("".join(letters), name)[0].book.title == title
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shelfwire.books.csv_import.keys import text_key
+from shelfwire.books.bibliography.text import text_key
 
 
 @pytest.mark.parametrize(

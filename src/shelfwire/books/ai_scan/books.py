@@ -1,19 +1,15 @@
 """What is reported of the books on photos: each photo's own, and those of a batch without repetitions."""
 
-import unicodedata
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, NamedTuple
 
 import msgspec
-from anyascii import anyascii
-from rapidfuzz import fuzz
 
 from shelfwire.books.ai_scan.ipc import Spine
+from shelfwire.books.bibliography.matching import same_book
+from shelfwire.books.bibliography.text import only_sound_alike
+from shelfwire.books.bibliography.titles import BookName, name_of
 from shelfwire.jobs.store import Item
-
-SAME_TITLE: Final = 90.0
-"""Two readings of one title agree to so many of a hundred; the letters of two volumes of a series agree less."""
-SAME_AUTHOR: Final = 85.0
 
 Box = tuple[tuple[int, int], ...]
 
@@ -92,44 +88,30 @@ def merged(books: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     Args:
         books: as `book_of` makes them, in the order of their photos.
     """
-    kept: list[list[Mapping[str, Any]]] = []
+    kept: list[_Places] = []
     for book in books:
-        same = next((places for places in kept if _is_another_place(book, places)), None)
+        name = name_of(book["title"], None, book["authors"])
+        same = next((places for places in kept if places.have(book, name)), None)
         if same is None:
-            kept.append([book])
+            kept.append(_Places(name, [book]))
         else:
-            same.append(book)
-    return [_joined(places) for places in kept]
+            same.readings.append(book)
+    return [_joined(places.readings) for places in kept]
 
 
-def normalized(text: str) -> str:
-    """A text for comparison: the letters and digits of its words, without accents and case."""
-    plain = anyascii(unicodedata.normalize("NFKC", text)).casefold()
-    return " ".join("".join(letter if letter.isalnum() else " " for letter in plain).split())
+class _Places(NamedTuple):
+    """One book, as it was read on several photos."""
 
+    name: BookName
+    readings: list[Mapping[str, Any]]
 
-def same_book(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two readings are of one book: the titles agree, and so do the authors where both have some."""
-    titles = normalized(one["title"]), normalized(other["title"])
-    if not same_numbers(*titles) or fuzz.ratio(*titles) < SAME_TITLE:
-        return False
-    authors = [normalized(" ".join(book["authors"])) for book in (one, other)]
-    return not all(authors) or fuzz.token_set_ratio(*authors) >= SAME_AUTHOR
-
-
-def _is_another_place(book: Mapping[str, Any], places: Sequence[Mapping[str, Any]]) -> bool:
-    return all(place["photo"] != book["photo"] for place in places) and same_book(places[0], book)
+    def have(self, book: Mapping[str, Any], name: BookName) -> bool:
+        """Whether another reading is of this book."""
+        if any(reading["photo"] == book["photo"] for reading in self.readings):
+            return False
+        return same_book(self.name, name) and not only_sound_alike(self.readings[0]["title"], book["title"])
 
 
 def _joined(places: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     best = max(places, key=lambda place: (not place["review"], bool(place["authors"]), place["confidence"]))
     return {**best, "places": [{"photo": place["photo"], "polygon": place["polygon"]} for place in places]}
-
-
-def same_numbers(one: str, other: str) -> bool:
-    """Whether two titles have the same numbers: volumes of a series differ in nothing else."""
-    return _numbers(one) == _numbers(other)
-
-
-def _numbers(title: str) -> list[str]:
-    return [word for word in normalized(title).split() if word.isdecimal()]

@@ -5,16 +5,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import structlog
-from rapidfuzz import fuzz
 
-from shelfwire.books.ai_scan.books import Confirmed, corrected, normalized, same_numbers
+from shelfwire.books.ai_scan.books import Confirmed, corrected
 from shelfwire.books.ai_scan.ipc import Spine
+from shelfwire.books.bibliography.matching import same_people, same_title, same_volume
 from shelfwire.books.catalogue.catalogue import Catalogue
 from shelfwire.books.catalogue.problems import CatalogueError
 from shelfwire.books.services import Services
 
-SAME: Final = 85.0
-"""So many of a hundred letters agree where a misreading is more likely than another book."""
 LINES: Final = " | "
 
 log = structlog.get_logger(__name__)
@@ -50,29 +48,17 @@ def agreeing(book: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]
         more: as `Enriching.look_up` returns it.
     """
     found = more.get("enriched")
-    if found is None or not _agrees(book["title"], found["title"]) or not _same_people(book, found):
+    if found is None or not same_title(book["title"], found["title"]):
+        return {**book, **more}
+    if not same_people(book["authors"], found["authors"]):
         return {**book, **more}
     return {**corrected(book, found["title"], found["authors"]), **more, "review": False}
 
 
 def _confirmed(catalogue: Catalogue, spine: Spine) -> Confirmed | None:
-    found = catalogue.recognise(spine.text.split(LINES))
-    if found is None:
+    hit = catalogue.recognise(spine.text.split(LINES))
+    if hit is None:
         return None
-    numbers = found.entry.isbn13s[:1]
-    details = {"isbn13": numbers[0]} if numbers else {}
-    sure = found.is_sure and same_numbers(spine.title, found.entry.title)
-    return Confirmed(title=found.entry.title, authors=found.entry.authors, sure=sure, details=details)
-
-
-def _agrees(read: str, known: str) -> bool:
-    one, other = normalized(read), normalized(known)
-    return (
-        same_numbers(read, known)
-        and max(fuzz.ratio(one, other), fuzz.ratio(one.replace(" ", ""), other.replace(" ", ""))) >= SAME
-    )
-
-
-def _same_people(book: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
-    read, known = (normalized(" ".join(one["authors"])) for one in (book, found))
-    return bool(read) and bool(known) and fuzz.token_set_ratio(read, known) >= SAME
+    details = {"isbn13": hit.book.isbn13s[0]} if hit.book.isbn13s else {}
+    sure = hit.is_sure and same_volume(spine.title, hit.book.title)
+    return Confirmed(title=hit.book.title, authors=hit.book.authors, sure=sure, details=details)

@@ -9,10 +9,11 @@ from typing import Any, Final
 
 import httpx2
 
-from shelfwire.books.batch_enrichment import values
 from shelfwire.books.batch_enrichment.answers import Answers, wrong_json
-from shelfwire.books.batch_enrichment.matching import main_title
-from shelfwire.books.batch_enrichment.port import Record
+from shelfwire.books.bibliography import cleaning
+from shelfwire.books.bibliography.languages import language_of
+from shelfwire.books.bibliography.records import BookRecord
+from shelfwire.books.bibliography.titles import main_title
 
 NAME: Final = "google_books"
 MOST_FOUND: Final = 5
@@ -36,20 +37,20 @@ class GoogleBooks:
     def __init__(self, answers: Answers) -> None:
         self._answers = answers
 
-    async def by_isbn(self, isbn13: str) -> Sequence[Record]:
+    async def by_isbn(self, isbn13: str) -> Sequence[BookRecord]:
         """See `port.Provider`."""
         return await self._found(f"isbn:{isbn13}")
 
-    async def by_title(self, title: str, author: str | None) -> Sequence[Record]:
+    async def by_title(self, title: str, author: str | None) -> Sequence[BookRecord]:
         """See `port.Provider`."""
         query = f"intitle:{_searched(main_title(title))}"
         return await self._found(f"{query} inauthor:{_searched(author)}" if author else query)
 
-    async def _found(self, query: str) -> list[Record]:
+    async def _found(self, query: str) -> list[BookRecord]:
         # Without a country it refuses servers whose place it cannot tell.
         params = (("q", query), ("maxResults", str(MOST_FOUND)), ("printType", "books"), ("country", "US"))
         answer = await self._answers.get(self._answers.url("volumes", params))
-        found = (record_of_volume(item) for item in values.elements(answer.get("items"))[:MOST_FOUND])
+        found = (record_of_volume(item) for item in cleaning.elements(answer.get("items"))[:MOST_FOUND])
         return [record for record in found if record]
 
 
@@ -67,31 +68,31 @@ def wrong(response: httpx2.Response) -> str | None:
     return wrong_json(response)
 
 
-def record_of_volume(item: Any) -> Record | None:
+def record_of_volume(item: Any) -> BookRecord | None:
     """A record of a volume."""
-    volume = values.members(values.members(item).get("volumeInfo"))
-    title = values.text(volume.get("title"))
+    volume = cleaning.members(cleaning.members(item).get("volumeInfo"))
+    title = cleaning.text(volume.get("title"), cleaning.MOST_TITLE)
     if title is None:
         return None
     numbers = [
         number.get("identifier")
-        for number in values.elements(volume.get("industryIdentifiers"))
+        for number in cleaning.elements(volume.get("industryIdentifiers"))
         if isinstance(number, dict) and str(number.get("type", "")).startswith("ISBN")
     ]
-    images = values.members(volume.get("imageLinks"))
-    return Record(
+    images = cleaning.members(volume.get("imageLinks"))
+    return BookRecord(
         title=title,
-        subtitle=values.text(volume.get("subtitle")),
-        authors=values.texts(volume.get("authors"), values.MOST_AUTHORS),
-        isbn13s=values.isbns(numbers),
-        publisher=values.text(volume.get("publisher")),
-        published=values.date(volume.get("publishedDate")),
-        pages=values.pages(volume.get("pageCount")),
-        language=values.language(volume.get("language")),
-        subjects=values.texts(volume.get("categories"), values.MOST_SUBJECTS),
-        description=values.description(volume.get("description")),
-        cover_url=next((url for size in _IMAGES if (url := values.https(images.get(size)))), None),
-        identifiers=values.known([("google", item.get("id"))]),
+        subtitle=cleaning.text(volume.get("subtitle")),
+        authors=cleaning.texts(volume.get("authors"), cleaning.MOST_AUTHORS),
+        isbn13s=cleaning.isbns(numbers),
+        publisher=cleaning.text(volume.get("publisher")),
+        published=cleaning.date(volume.get("publishedDate")),
+        pages=cleaning.pages(volume.get("pageCount")),
+        language=language_of(volume.get("language")),
+        subjects=cleaning.texts(volume.get("categories"), cleaning.MOST_SUBJECTS),
+        description=cleaning.description(volume.get("description")),
+        cover_url=next((url for size in _IMAGES if (url := cleaning.https(images.get(size)))), None),
+        identifiers=cleaning.known([("google", item.get("id"))]),
     )
 
 

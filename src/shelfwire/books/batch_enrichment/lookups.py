@@ -9,12 +9,13 @@ from typing import Any, Final
 
 import msgspec
 
-from shelfwire.books.batch_enrichment.matching import Match, Way, is_number, ranked
+from shelfwire.books.batch_enrichment.matching import Match, Way, ranked
 from shelfwire.books.batch_enrichment.merging import EnrichedBook, is_complete, merged
 from shelfwire.books.batch_enrichment.port import Provider, ProviderDown
 from shelfwire.books.batch_enrichment.request import AskedBook
+from shelfwire.books.bibliography.isbn import has_isbn_form
+from shelfwire.books.bibliography.people import authors_of_any_list
 from shelfwire.books.codes import BookCode
-from shelfwire.books.csv_import.people import authors_of_any_list
 from shelfwire.errors import ShelfwireError
 
 UNSURE: Final = "Other books were found that may be this one. Choose among them, or add the author or the ISBN."
@@ -89,7 +90,7 @@ async def _consult(provider: Provider, inquiry: Inquiry) -> None:
             found = [record for record in found if inquiry.isbn13 in record.isbn13s]
         if _note(inquiry, ranked(asked, provider.name, found, Way.ISBN if asked.isbn13 else Way.TITLE)):
             return
-    if not is_number(asked.title):
+    if not has_isbn_form(asked.title):
         people = authors_of_any_list(asked.author or "")
         found = await provider.by_title(asked.title, people[0] if people else None)
         if not found and people:

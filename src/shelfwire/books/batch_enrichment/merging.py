@@ -17,8 +17,8 @@ from typing import Any, Final
 import msgspec
 
 from shelfwire.books.batch_enrichment.matching import Match, Way
-from shelfwire.books.batch_enrichment.port import Record
-from shelfwire.books.bibliography.isbn import parse_isbn
+from shelfwire.books.bibliography.isbn import isbn10_of
+from shelfwire.books.bibliography.records import BookRecord
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False):
@@ -115,9 +115,10 @@ def merged(
     if members.get("work_title") == members["title"]:
         del members["work_title"], sources["workTitle"]
     isbn, provider = _isbn(ordered, asked_isbn)
-    if isbn and (numbers := parse_isbn(isbn)):
-        members |= {"isbn13": numbers.isbn13, "isbn10": numbers.isbn10}
-        sources |= {"isbn13": provider} | ({"isbn10": provider} if numbers.isbn10 else {})
+    if isbn:
+        isbn10 = isbn10_of(isbn)
+        members |= {"isbn13": isbn, "isbn10": isbn10}
+        sources |= {"isbn13": provider} | ({"isbn10": provider} if isbn10 else {})
     identifiers: dict[str, str] = {}
     for match in ordered:
         identifiers = {**match.record.identifiers, **identifiers}
@@ -147,7 +148,7 @@ def _fields(ordered: Sequence[Match]) -> list[tuple[str, Any, str]]:
 
 
 def _first_of(
-    names: Sequence[str], matches: Sequence[Match], read: Callable[[Record, str], Any]
+    names: Sequence[str], matches: Sequence[Match], read: Callable[[BookRecord, str], Any]
 ) -> list[tuple[str, Any, str]]:
     found = []
     for name in names:

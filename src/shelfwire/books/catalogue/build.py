@@ -19,7 +19,7 @@ from shelfwire.books.catalogue.database import STAGE, UNFINISHED, is_catalogue
 from shelfwire.books.catalogue.indexing import Indexer
 from shelfwire.books.catalogue.problems import CatalogueError
 from shelfwire.books.catalogue.processes import processes, understood
-from shelfwire.books.catalogue.sources import FindBooks, Source
+from shelfwire.books.catalogue.sources import FindBooks, InputFile
 from shelfwire.books.catalogue.stage import Stage, delete
 
 BATCH: Final = 5_000
@@ -124,7 +124,7 @@ def build(
         raise CatalogueError(f"{out} cannot be written: name a file in a folder that is there")
     _check_replaceable(out, files)
     for path in files:
-        with Source(path, find_books):
+        with InputFile(path, find_books):
             """A file that is of no use shall be told before hours of work, not after."""
     with _writing(out, beside, made_of) as stage:
         if not all(stage.standing(number).done for number in range(len(files))):
@@ -211,7 +211,7 @@ def _read(
             if not standing.done:
                 report(Progress(Step.READ, before, total, path.name))
                 with (
-                    Source(path, find_books) as source,
+                    InputFile(path, find_books) as source,
                     contextlib.closing(source.chunks(number, standing.lines, standing.after, batch)) as chunks,
                 ):
                     for chunk, rows in understood(chunks, pool):

@@ -9,23 +9,21 @@ from typing import Any, Final
 
 import msgspec
 
+from shelfwire.books.bibliography.cleaning import MOST_AUTHORS, MOST_TEXT, MOST_TITLE, tidy
 from shelfwire.books.bibliography.isbn import isbn13_of
-from shelfwire.books.catalogue.entry import Numbers, numbers_of
+from shelfwire.books.bibliography.text import words
+from shelfwire.books.bibliography.titles import title_of
+from shelfwire.books.catalogue.packing import Numbers, numbers_of
 from shelfwire.books.catalogue.records import (
     ABSENT,
-    MOST_TEXT,
-    MOST_TITLE,
     AuthorRecord,
     EditionRecord,
     WorkRecord,
     kept_edition,
     kept_work,
-    tidy,
 )
 from shelfwire.books.catalogue.rows import MOST_BAD_LINES, BadLine, Rows, no_rows
-from shelfwire.books.catalogue.text import title_of, words
 
-MOST_AUTHORS: Final = 20
 MOST_ISBNS: Final = 20
 FIRST_LINE: Final = re.compile(rb"/type/[^\t]+\t/[^\t]*\t\d+\t[^\t]*\t\{")
 """How a dump begins."""

@@ -6,6 +6,7 @@ from typing import Any, Final, cast
 
 import apsw
 
+from shelfwire.books.bibliography.titles import NAME_SEPARATOR
 from shelfwire.books.catalogue.database import (
     APPLICATION_ID,
     COUNTS,
@@ -16,7 +17,6 @@ from shelfwire.books.catalogue.database import (
     SHORTEST_SPELLING,
 )
 from shelfwire.books.catalogue.stage import Stage, connect, set_up, transaction, uri
-from shelfwire.books.catalogue.text import SEPARATOR
 
 INDEX_BYTES: Final = 32 * 1024 * 1024
 """So much of an index is gathered before it is written; SQLite's own megabyte makes many parts that must be merged."""
@@ -32,7 +32,7 @@ END
 """
 # Most works have an edition under their very name; leaving these out saves half of the sorting.
 _TOLD: Final = "SELECT work.id FROM main.book JOIN main.work ON work.id = book.work WHERE work.title = book.title"
-_OF_WORK, _OF_BOOK = (_WORDS_OF.format(f"{table}.authors", SEPARATOR) for table in ("work", "book"))
+_OF_WORK, _OF_BOOK = (_WORDS_OF.format(f"{table}.authors", NAME_SEPARATOR) for table in ("work", "book"))
 # Sorting once is sequential, where keeping an index in order book by book would turn over all of it again and again.
 _JOINED: Final = {
     # Of the books of one name, the one that says most is the answer; a work is the last resort, by a negative number.
@@ -48,7 +48,7 @@ _JOINED: Final = {
                 SELECT title, rest, coalesce({_OF_WORK}, ''), -id, 0 FROM main.work
                 WHERE title <> '' AND id NOT IN ({_TOLD})
             )
-            GROUP BY replace(title || '{SEPARATOR}' || author, ' ', '')
+            GROUP BY replace(title || '{NAME_SEPARATOR}' || author, ' ', '')
         )
     """,  # noqa: S608 - ours
     "isbn": """

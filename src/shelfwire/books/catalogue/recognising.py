@@ -10,8 +10,10 @@ from typing import Final, NamedTuple
 
 from rapidfuzz import fuzz
 
-from shelfwire.books.catalogue import matching
-from shelfwire.books.catalogue.text import SEPARATOR, Name, words
+from shelfwire.books.bibliography.matching import letters_alike
+from shelfwire.books.bibliography.text import words
+from shelfwire.books.bibliography.titles import NAME_SEPARATOR, BookName, compared, is_numbering, numbers_agree
+from shelfwire.books.catalogue.hits import score
 
 MOST_SPINE_WORDS: Final = 40
 
@@ -78,6 +80,7 @@ _SURNAME_ALONE: Final = 0.86
 _OTHER_GIVEN_NAME: Final = 0.6
 _SHORT_SURNAME: Final = 4
 _ALIKE: Final = 80
+_OTHER_NUMBER: Final = 0.7
 
 
 class Span(NamedTuple):
@@ -88,7 +91,7 @@ class Span(NamedTuple):
     likeness: float
 
 
-class Spine:
+class SpineText:
     """The words of a spine.
 
     Args:
@@ -105,8 +108,8 @@ class Spine:
         # Lines of a spine that was read from below come last line first.
         self._orders = [forward] if forward.words == backward.words else [forward, backward]
 
-    def score(self, book: Name, publisher: str = "") -> float:
-        """How well a book explains what the spine says; see `Found.score`."""
+    def score(self, book: BookName, publisher: str = "") -> float:
+        """How well a book explains what the spine says; see `CatalogueHit.score`."""
         if not book.title:
             return 0.0
         beside = frozenset(words(publisher))
@@ -122,24 +125,36 @@ class _Order:
         self.lines = [number for _, number in placed]
 
 
-def _score(order: _Order, book: Name, beside: Collection[str]) -> float:
-    best = 0.0
+def _score(order: _Order, book: BookName, beside: Collection[str]) -> float:
+    best, known = 0.0, compared(book.title, book.rest)
     for span in _spans(order.words, book.title):
         author, said = _author(order.words[: span.start], order.words[span.stop :], book.author)
         near, far = _unexplained(order, span, {*said, *beside}, book)
         letters = len(book.title.replace(" ", ""))
         left = near + (far if far > max(1.0, _LEFT_FREE * letters) else 0)
         title = span.likeness * letters / (letters + left)
-        best = max(best, matching.score(title, author))
+        if not numbers_agree(compared(_with_number(order.words, span)), known):
+            title *= _OTHER_NUMBER
+        best = max(best, score(title, author))
         if author < _UNNAMED:
-            best = max(best, _WITHOUT_AUTHOR * matching.score(title, None))
+            best = max(best, _WITHOUT_AUTHOR * score(title, None))
     return best
+
+
+def _with_number(order: Sequence[str], span: Span) -> str:
+    """A run of words, with the number of a volume that stands before or behind it."""
+    start, stop = span.start, span.stop
+    while start > 0 and is_numbering(order[start - 1]):
+        start -= 1
+    while stop < len(order) and is_numbering(order[stop]):
+        stop += 1
+    return " ".join(order[start:stop])
 
 
 def _spans(order: Sequence[str], title: str) -> Iterator[Span]:
     """The few runs of words that are most like a title."""
     bare = title.replace(" ", "")
-    found = [Span(start, stop, fuzz.ratio(bare, joined) / 100) for start, stop, joined in _runs(order, len(bare))]
+    found = [Span(start, stop, letters_alike(bare, joined)) for start, stop, joined in _runs(order, len(bare))]
     found.sort(key=lambda span: -span.likeness)
     best = found[:2]
     # A whole spine read as one word.
@@ -166,7 +181,7 @@ def _runs(order: Sequence[str], length: int) -> Iterator[tuple[int, int, str]]:
 def _author(before: Sequence[str], after: Sequence[str], authors: str) -> tuple[float, set[str]]:
     """How sure it is that one of the authors is named before or after the title, and the words that name them."""
     best: tuple[float, set[str]] = (0.0, set())
-    for author in filter(None, authors.split(SEPARATOR)):
+    for author in filter(None, authors.split(NAME_SEPARATOR)):
         for side in (before, after):
             best = max(best, _person(side, author), key=lambda one: one[0])
     return best
@@ -213,12 +228,12 @@ def _given_agrees(said: str, name: str) -> bool:
     return fuzz.ratio(said, name) >= _ALIKE
 
 
-def _unexplained(order: _Order, span: Span, said: Collection[str], book: Name) -> tuple[int, int]:
+def _unexplained(order: _Order, span: Span, said: Collection[str], book: BookName) -> tuple[int, int]:
     """How many letters neither title nor author nor a publisher explain: on the lines of the title, and on others.
 
     On the lines of the title all but small words count: HOUSE is a publisher's word, but not in THE RUSSIA HOUSE.
     """
-    explained = {*said, *book.rest.split(), *book.author.replace(SEPARATOR, " ").split(), *book.title.split()}
+    explained = {*said, *book.rest.split(), *book.author.replace(NAME_SEPARATOR, " ").split(), *book.title.split()}
     beside = order.lines[span.start : span.stop]
     near = far = 0
     for index, (word, line) in enumerate(zip(order.words, order.lines, strict=True)):

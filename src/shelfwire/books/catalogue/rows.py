@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from shelfwire.books.bibliography.records import BookRecord
+from shelfwire.books.bibliography.titles import name_of
 from shelfwire.books.catalogue.database import LISTED
-from shelfwire.books.catalogue.entry import Entry, Numbers, numbers_of, pack
-from shelfwire.books.catalogue.text import name_of
+from shelfwire.books.catalogue.packing import Numbers, numbers_of, pack
 
 AuthorRow = tuple[int, str, str]
 """Number, name, and its words."""
@@ -51,7 +52,7 @@ def no_rows() -> Rows:
     return Rows([], [], [], [])
 
 
-def rows_of_list(file: int, found: Iterable[tuple[int, Entry | BadLine]]) -> Rows:
+def rows_of_list(file: int, found: Iterable[tuple[int, BookRecord | BadLine]]) -> Rows:
     """Keep books of a list.
 
     Args:
@@ -59,12 +60,12 @@ def rows_of_list(file: int, found: Iterable[tuple[int, Entry | BadLine]]) -> Row
         found: the number of each row, and its book or what is wrong with it.
     """
     rows = no_rows()
-    for number, entry in found:
-        if isinstance(entry, BadLine):
-            rows.bad.append((number, str(entry)))
+    for number, listed in found:
+        if isinstance(listed, BadLine):
+            rows.bad.append((number, str(listed)))
             continue
-        title, rest, author = name_of(entry.title, entry.subtitle, entry.authors)
+        title, rest, author = name_of(listed.title, listed.subtitle, listed.authors)
         book = LISTED + (file << _FILE_BITS) + number
-        isbns = numbers_of([int(isbn) for isbn in entry.isbn13s])
-        rows.books.append((book, None, None, author, isbns, pack(entry), title, rest))
+        isbns = numbers_of([int(isbn) for isbn in listed.isbn13s])
+        rows.books.append((book, None, None, author, isbns, pack(listed), title, rest))
     return rows

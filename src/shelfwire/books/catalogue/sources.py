@@ -10,8 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final, NamedTuple, Protocol, Self, TypeVar, cast
 
+from shelfwire.books.bibliography.records import BookRecord
 from shelfwire.books.catalogue.dumps import FIRST_LINE, rows_of_block
-from shelfwire.books.catalogue.entry import Entry
 from shelfwire.books.catalogue.problems import CatalogueError
 from shelfwire.books.catalogue.rows import BadLine, Rows, no_rows, rows_of_list
 
@@ -52,7 +52,7 @@ class BookList(Protocol):
         """Read a file from its beginning: the number of each row, and its cells or what is wrong with it."""
         ...
 
-    def entries(self, rows: Iterable[tuple[int, Row]]) -> Iterator[tuple[int, Entry | BadLine]]:
+    def books(self, rows: Iterable[tuple[int, Row]]) -> Iterator[tuple[int, BookRecord | BadLine]]:
         """Make books of rows: the number of each, and its book or what is wrong with it."""
         ...
 
@@ -61,7 +61,7 @@ FindBooks = Callable[[bytes], BookList]
 """Finds the columns of a list of books by its first bytes, or raises ValueError with what the file is instead."""
 
 
-class Source:
+class InputFile:
     """A file that is read once, from its beginning or from where it was left. Use it as a context manager.
 
     Args:
@@ -197,4 +197,4 @@ def _origin(error: BaseException) -> BaseException:
 
 
 def _books_of(file: int, books: BookList, rows: Sequence[tuple[int, Row]]) -> Rows:
-    return rows_of_list(file, books.entries(rows))
+    return rows_of_list(file, books.books(rows))

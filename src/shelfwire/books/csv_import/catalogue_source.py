@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO, Final, TextIO
 
-from shelfwire.books.catalogue.entry import Entry
+from shelfwire.books.bibliography.records import BookRecord
 from shelfwire.books.catalogue.rows import BadLine
 from shelfwire.books.csv_import.books import Book
 from shelfwire.books.csv_import.dialect import Layout, find_layout
@@ -67,20 +67,20 @@ class BookRows:
         finally:
             text.detach()
 
-    def entries(self, rows: Iterable[tuple[int, Sequence[str] | BadLine]]) -> Iterator[tuple[int, Entry | BadLine]]:
+    def books(self, rows: Iterable[tuple[int, Sequence[str] | BadLine]]) -> Iterator[tuple[int, BookRecord | BadLine]]:
         """Make books of rows; the reader's own marks, reviews and notes are left out."""
         for number, cells in rows:
-            yield number, cells if isinstance(cells, BadLine) else self._entry(RawRow(number, cells))
+            yield number, cells if isinstance(cells, BadLine) else self._book(RawRow(number, cells))
 
-    def _entry(self, raw: RawRow) -> Entry | BadLine:
+    def _book(self, raw: RawRow) -> BookRecord | BadLine:
         try:
             book = self._mapper.book(raw)
         except RowProblem as problem:
             return BadLine(str(problem).removeprefix(f"Row {raw.row} "))
-        return entry_of(book, is_export=self._layout.columns.source != "generic")
+        return record_of(book, is_export=self._layout.columns.source != "generic")
 
 
-def entry_of(book: Book, *, is_export: bool) -> Entry:
+def record_of(book: Book, *, is_export: bool) -> BookRecord:
     """What a catalogue keeps of a book.
 
     Args:
@@ -88,7 +88,7 @@ def entry_of(book: Book, *, is_export: bool) -> Entry:
         is_export: whether the list is a reader's own, so that its tags are shelves and not subjects.
     """
     year = book.year if book.year is not None else book.original_year
-    return Entry(
+    return BookRecord(
         title=book.title,
         authors=book.authors,
         subtitle=book.subtitle,

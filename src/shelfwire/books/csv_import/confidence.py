@@ -6,10 +6,10 @@ from enum import StrEnum
 from typing import Final
 
 from shelfwire.books.bibliography.isbn import looks_like_isbn
+from shelfwire.books.bibliography.text import text_key
 from shelfwire.books.csv_import.aliases import OTHER_COLUMNS
 from shelfwire.books.csv_import.dialect import Layout
 from shelfwire.books.csv_import.headers import GENERIC, column_of, generic_field, is_number, mostly
-from shelfwire.books.csv_import.keys import text_key
 
 _AUTHORS: Final = frozenset({"author", "inverted_author"})
 _ISBNS: Final = frozenset({"isbn", "isbn13"})

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, NamedTuple
 
+from shelfwire.books.bibliography import dates, people
 from shelfwire.books.bibliography.isbn import parse_isbn, why_not_isbn
-from shelfwire.books.csv_import import dates, people, values
-from shelfwire.books.csv_import.keys import text_key
+from shelfwire.books.bibliography.text import plain_text, text_key
+from shelfwire.books.csv_import import values
 from shelfwire.books.csv_import.problems import RowProblem
 
 Draft = dict[str, Any]
@@ -255,7 +256,7 @@ def _long_text(field: str, name: str) -> Take:
     most = values.MOST_REVIEW_CHARACTERS
 
     def take(cell: str, draft: Draft) -> None:
-        text = values.plain_text(cell[: most + most // 2])
+        text = plain_text(cell[: most + most // 2])
         text = f"{draft[field]}\n\n{text}" if field in draft else text
         if len(text) > most or len(cell) > most + most // 2:
             text = text[:most]

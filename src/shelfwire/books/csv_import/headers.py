@@ -7,8 +7,8 @@ from typing import Final, NamedTuple
 from rapidfuzz.distance import OSA
 
 from shelfwire.books.bibliography.isbn import looks_like_isbn
+from shelfwire.books.bibliography.text import text_key
 from shelfwire.books.csv_import.aliases import FIELD_ORDER, LANGUAGES, OTHER_COLUMNS
-from shelfwire.books.csv_import.keys import text_key
 from shelfwire.books.csv_import.sources import SOURCES, Source
 
 GENERIC: Final = "generic"

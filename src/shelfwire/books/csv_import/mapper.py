@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Final
 
+from shelfwire.books.bibliography import dates
 from shelfwire.books.bibliography.isbn import is_shortened, looks_like_isbn
-from shelfwire.books.csv_import import dates, values
+from shelfwire.books.csv_import import values
 from shelfwire.books.csv_import.books import Book
 from shelfwire.books.csv_import.dialect import Layout
 from shelfwire.books.csv_import.fields import DATES, Draft, Take, field_of

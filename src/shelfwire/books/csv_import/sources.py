@@ -6,7 +6,7 @@ Columns are found by name, never by position, because every export has gained an
 
 from typing import Final, NamedTuple
 
-from shelfwire.books.csv_import.keys import text_key
+from shelfwire.books.bibliography.text import text_key
 
 
 class Source(NamedTuple):

@@ -1,12 +1,11 @@
 """Single values of a book - marks, years, pages, shelves, texts - from the forms in which exports write them."""
 
-import html
 import re
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
-from shelfwire.books.csv_import.keys import text_key
+from shelfwire.books.bibliography.text import text_key
 
 MOST_REVIEW_CHARACTERS: Final = 100_000
 """The longest review that is kept whole."""
@@ -45,9 +44,6 @@ _THOUSANDS: Final = re.compile(r"^\d{1,3}(?:[.,' \xa0]\d{3})+$")
 _NUMBER: Final = re.compile(r"\d+")
 _LAST_YEAR: Final = 2100
 _MOST_PAGES: Final = 100_000
-_BREAK: Final = re.compile(r"<(?:br\s{0,9}/?|/(?:p|div|li|h[1-6]))>", re.IGNORECASE)
-_TAG: Final = re.compile(r"</?[a-zA-Z][^<>]*>|<!--[^<>]*-->")
-_BLANK_LINES: Final = re.compile(r"\n{3,}")
 _POSITION: Final = re.compile(r"\s*\(#[\d.]+\)$")
 # The highest mark of a column tells its scale.
 _SCALES: Final = (5, 10, 20, 100)
@@ -118,12 +114,3 @@ def parse_tags(cell: str, separators: str = ",;|\n") -> tuple[str, ...]:
     """Shelves or tags from a list, each once, without a position such as "(#12)"."""
     parts = (_POSITION.sub("", part.strip()) for part in re.split(f"[{separators}]", cell))
     return tuple(dict.fromkeys(part for part in parts if part))
-
-
-def plain_text(cell: str) -> str:
-    """A review or note without HTML: line breaks and paragraphs become lines, other tags go."""
-    if "<" in cell:
-        cell = _TAG.sub("", _BREAK.sub("\n", cell))
-        cell = _BLANK_LINES.sub("\n\n", cell)
-    cell = cell.replace("[return]", "\n")  # LibraryThing's
-    return html.unescape(cell).strip() if "&" in cell else cell.strip()

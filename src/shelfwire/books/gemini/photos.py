@@ -2,11 +2,11 @@
 
 import base64
 import math
-import unicodedata
 from typing import Any, Final
 
 import msgspec
 
+from shelfwire.books.bibliography.cleaning import tidy
 from shelfwire.books.gemini.answers import Usage, entries
 
 MOST_BOOKS: Final = 300
@@ -117,10 +117,8 @@ def names_of(author: str) -> tuple[str, ...]:
 
 
 def cleaned(text: str, most: int) -> str:
-    """One line of a text that Gemini wrote, without control characters, cut off after so many characters."""
-    kept = (" " if unicodedata.category(letter) in {"Cc", "Zl", "Zp"} else letter for letter in text[: most * 4])
-    visible = (letter for letter in kept if unicodedata.category(letter) not in {"Cf", "Cs"})
-    return " ".join("".join(visible).split())[:most].rstrip()
+    """One line of a text that Gemini wrote, without unsafe characters, cut off after so many characters."""
+    return tidy(text[: most * 4], most) or ""
 
 
 def _box(box: list[float], width: int, height: int) -> tuple[int, int, int, int] | None:

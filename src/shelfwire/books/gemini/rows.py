@@ -11,8 +11,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from shelfwire.books.bibliography.text import text_key
 from shelfwire.books.codes import BookCode
-from shelfwire.books.csv_import.keys import text_key
 from shelfwire.books.gemini.answers import GeminiError, Usage, decoded, entries
 from shelfwire.books.gemini.photos import MOST_AUTHOR, MOST_TITLE, cleaned, names_of
 

@@ -12,10 +12,8 @@ from shelfwire.books.ai_scan.reader.rows import Row
 from shelfwire.books.ai_scan.reader.spines import Group, spines_of
 from shelfwire.books.ai_scan.reader.splitting import (
     Piece,
-    folded,
     is_name,
     is_noise,
-    is_publisher,
     letters,
     listed,
     namelike,
@@ -23,6 +21,8 @@ from shelfwire.books.ai_scan.reader.splitting import (
     split,
     split_line,
 )
+from shelfwire.books.bibliography.publishers import is_publisher
+from shelfwire.books.bibliography.text import words as words_of
 
 _SURE: Final = 0.6
 """A line read below this is not used."""
@@ -87,7 +87,7 @@ def _says(line: Line) -> bool:
 
 def _printed_by(text: str) -> bool:
     """Tell whether a line is a publisher's or praise: single words of praise may be a title's."""
-    return is_publisher(text) or (is_noise(text) and len(folded(text)) > 1)
+    return is_publisher(text) or (is_noise(text) and len(words_of(text)) > 1)
 
 
 def _pieces(row: Row, slope: float, origin: float, *, backward: bool) -> list[Piece]:
@@ -177,7 +177,7 @@ def read_spine(group: Group) -> Said:
     pieces = pieces_of(group)
     title, authors = split(pieces)
     scores = [piece.score for piece in pieces] or [0.0]
-    height = max((piece.height for piece in pieces if set(folded(piece.text)) & set(folded(title))), default=0.0)
+    height = max((piece.height for piece in pieces if set(words_of(piece.text)) & set(words_of(title))), default=0.0)
     return Said(title, authors, float(np.mean(scores)), height, group)
 
 
@@ -213,7 +213,7 @@ def is_book(said: Said, usual: float) -> bool:
         return count >= 3 and small > _SMALL  # noqa: PLR2004
     if not said.group.edged or count < 4 or is_name(said.title) or said.confidence < _SURE_ENOUGH:  # noqa: PLR2004
         return False
-    return small > (_SMALL if len(folded(said.title)) > 1 and count >= _LONG else _LARGE)
+    return small > (_SMALL if len(words_of(said.title)) > 1 and count >= _LONG else _LARGE)
 
 
 def _of_one_script(lines: Sequence[Line]) -> list[Line]:

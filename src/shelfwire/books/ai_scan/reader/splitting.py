@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from anyascii import anyascii
-from rapidfuzz import fuzz
 
 from shelfwire.books.ai_scan.reader.engine import Word
-from shelfwire.books.ai_scan.reader.vocabulary import COMPANY, GIVEN, LITTLE, NOISE, PARTICLES, PUBLISHERS
+from shelfwire.books.ai_scan.reader.vocabulary import GIVEN, LITTLE, NOISE, PARTICLES
+from shelfwire.books.bibliography.publishers import is_publisher
+from shelfwire.books.bibliography.text import words as words_of
 
 _NAMED: Final = 0.35
 """From here on text is taken for somebody's name."""
@@ -76,28 +77,14 @@ class Piece:
         return self.size * math.sqrt(min(30, letters(self.text)))
 
 
-def folded(text: str) -> list[str]:
-    """Words of a text in lower case, without marks."""
-    return re.findall(r"[a-z0-9]+", anyascii(text).lower().replace("'", ""))
-
-
 def letters(text: str) -> int:
     """How many letters there are."""
     return sum(character.isalpha() for character in text)
 
 
-def is_publisher(text: str) -> bool:
-    """Tell whether a text is a publisher's name or that of a series, misread a little perhaps."""
-    words = folded(text)
-    name = "".join(word for word in words if word not in COMPANY) or "".join(words)
-    if not name or name in PUBLISHERS or "".join(words) in PUBLISHERS:
-        return bool(name)
-    return len(name) >= 5 and any(fuzz.ratio(name, other) >= 84 for other in PUBLISHERS if len(other) >= 5)  # noqa: PLR2004
-
-
 def is_noise(text: str) -> bool:
     """Tell whether a text is praise, an edition, a price or no words at all."""
-    words = folded(text)
+    words = words_of(text)
     if re.search(r"isbn|\$|£|€|\b\d+(st|nd|rd|th)\b", text.lower()):
         return True
     if words and all(word in LITTLE for word in words):
@@ -108,12 +95,12 @@ def is_noise(text: str) -> bool:
 def namelike(text: str) -> float:
     """How much a text looks like the name of somebody, or the names of several: below 0 not at all, up to 1."""
     text = _TITLES.sub(" ", _BY.sub(" ", text.strip()))
-    several = [part for part in _AND.split(text) if folded(part)]
+    several = [part for part in _AND.split(text) if words_of(part)]
     if len(several) > 1:
-        single = len(several) > _FEW and all(len(folded(part)) == 1 for part in several)
+        single = len(several) > _FEW and all(len(words_of(part)) == 1 for part in several)
         strong = 0.4 if _APART.search(text) else _NAMED if single else 0.1
         return min(1.0, min(namelike(part) for part in several) + strong)
-    words = [word for word in folded(text) if word not in PARTICLES or len(word) == 1]
+    words = [word for word in words_of(text) if word not in PARTICLES or len(word) == 1]
     if not words or len(words) > _LONGEST_NAME or any(word.isdigit() for word in words):
         return -0.5
     if any(word in LITTLE for word in words if len(word) > 1):
@@ -141,7 +128,7 @@ def spaced(text: str, words: Sequence[Word]) -> tuple[str, list[Word]]:
 
     Letters set wide look like words of their own; a name read as one word is parted where its given name ends.
     """
-    if " " not in text and len(words) > 1 and folded(words[0].text) and folded(words[0].text)[0] in GIVEN:
+    if " " not in text and len(words) > 1 and words_of(words[0].text) and words_of(words[0].text)[0] in GIVEN:
         text = f"{words[0].text} {text[len(words[0].text) :]}"
     joined: list[Word] = []
     rest = list(words)
@@ -159,7 +146,7 @@ def listed(text: str) -> str:
     words = text.split()
     if len(words) <= _FEW or not all(word.isalpha() and word[0].isupper() for word in words):
         return text
-    if any(word in LITTLE or word in GIVEN or word in NOISE for word in folded(text)):
+    if any(word in LITTLE or word in GIVEN or word in NOISE for word in words_of(text)):
         return text
     return ", ".join(words)
 
@@ -210,7 +197,7 @@ def _could_name(piece: Piece, pieces: Sequence[Piece]) -> bool:
     if namelike(piece.text) < 0 or letters(piece.text) < 3:  # noqa: PLR2004
         return False
     title = max((other for other in pieces if other is not piece), key=lambda other: other.weight)
-    count, others = len(folded(piece.text)), len(folded(title.text))
+    count, others = len(words_of(piece.text)), len(words_of(title.text))
     if count == 1:
         return piece.size < title.size * _NAME_HEIGHT if others > 1 else piece.weight < title.weight
     return piece.weight < title.weight and (piece.size < title.size or others > count)
@@ -223,7 +210,7 @@ def _standing(pieces: Sequence[Piece]) -> Callable[[Piece], float]:
 
     def value(piece: Piece) -> float:
         end = piece is pieces[-1] and not piece.crossing
-        single = len(folded(piece.text)) == 1
+        single = len(words_of(piece.text)) == 1
         size = min(1, piece.size / tall)
         main = piece.weight == biggest
         alike = any(other is not piece and _alike(piece, other) for other in pieces)
@@ -255,7 +242,7 @@ def _goes_on(piece: Piece, main: Piece) -> bool:
         return False
     if _ON.match(piece.text) and piece.left >= main.left:
         return True
-    return piece.size >= 0.62 * main.size or set(folded(piece.text)) <= LITTLE
+    return piece.size >= 0.62 * main.size or set(words_of(piece.text)) <= LITTLE
 
 
 def _joins(piece: Piece, kept: Sequence[Piece], main: Piece) -> bool:
@@ -305,7 +292,7 @@ def split_line(piece: Piece, words: Sequence[Word]) -> list[Piece]:
 def _parting(parts: Sequence[str], wider: float) -> float:
     """How much a name and a title stand beside each other, with a gap that is so much wider than others."""
     values = [namelike(part) for part in parts]
-    words = [folded(part) for part in parts]
+    words = [words_of(part) for part in parts]
     if not all(words):
         return -1.0
     name = 0 if values[0] >= values[1] else 1

@@ -12,15 +12,9 @@ def _words(name: str) -> frozenset[str]:
 
 GIVEN: Final = _words("given")
 """Given names that are seen on books again and again."""
-COMPANY: Final = _words("company")
-"""Words that publishers add to their names."""
 NOISE: Final = _words("noise")
 """Words of which nothing is made but praise, editions and prices."""
 LITTLE: Final = _words("little")
 """Words that stand in titles, and hardly in names."""
 PARTICLES: Final = _words("particles")
 """Words that stand in names, whether or not they stand in titles."""
-PUBLISHERS: Final = frozenset(
-    name.replace(" ", "") for name in (_FOLDER / "publishers.txt").read_text(encoding="utf-8").splitlines()
-)
-"""Names of publishers and of their series without spaces, and without what COMPANY holds."""

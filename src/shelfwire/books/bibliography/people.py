@@ -8,48 +8,15 @@ from typing import Final
 _SPECIAL: Final = re.compile(r"[,;&|/()\[\]\n]|  | [Aa]nd | und ")
 _WRITING: Final = re.compile(r"\b(?:author|writer|auteur|autor|autore|verfasser|text|by)", re.IGNORECASE)
 _SUFFIXES: Final = frozenset({"jr", "sr", "ii", "iii", "iv", "phd", "md", "dds", "esq", "obe", "mbe", "cbe"})
-_PARTICLES: Final = frozenset(
-    {
-        "al",
-        "aus",
-        "bin",
-        "da",
-        "das",
-        "de",
-        "dei",
-        "del",
-        "della",
-        "den",
-        "der",
-        "des",
-        "di",
-        "do",
-        "dos",
-        "du",
-        "el",
-        "ibn",
-        "la",
-        "las",
-        "le",
-        "les",
-        "lo",
-        "los",
-        "mac",
-        "o'",
-        "st.",
-        "saint",
-        "ten",
-        "ter",
-        "van",
-        "vander",
-        "vom",
-        "von",
-        "y",
-        "zu",
-        "zum",
-        "zur",
-    }
+PARTICLES: Final = frozenset(
+    word
+    for line in (
+        "al aus bin da das de dei del della den der des di do dos du el ibn la las le les lo los mac o' st.",
+        "saint ten ter van vander vom von y zu zum zur",
+    )
+    for word in line.split()
 )
+"""Words before a surname that belong to it."""
 _CONJUNCTION: Final = re.compile(r"[;|&\n]| / |,? (?:[Aa]nd|und) ")
 _NOBODY: Final = frozenset({"unknown", "unknown author", "n/a", "none", "-", "?"})
 MOST_AUTHORS: Final = 100
@@ -106,10 +73,10 @@ def author_of_surname_first(cell: str) -> tuple[str, ...]:
         return authors_of_inverted_list(cell)
     words = cell.split()
     surname = 1
-    while surname < len(words) and words[surname - 1].lower() in _PARTICLES:
+    while surname < len(words) and words[surname - 1].lower() in PARTICLES:
         surname += 1
     given, last = words[surname:], words[:surname]
-    while given and given[-1].lower() in _PARTICLES and given[-1].islower():
+    while given and given[-1].lower() in PARTICLES and given[-1].islower():
         last.insert(0, given.pop())
     return _known((" ".join([*given, *last]),))
 
@@ -133,7 +100,7 @@ def _is_inverted(last: str, first: str) -> bool:
     surname = last.split()
     if not surname or not first or "(" in first or _is_suffix(first):
         return False
-    return len(surname) == 1 or len(first.split()) == 1 or surname[0].lower() in _PARTICLES
+    return len(surname) == 1 or len(first.split()) == 1 or surname[0].lower() in PARTICLES
 
 
 def _is_suffix(word: str) -> bool:
