@@ -2,20 +2,14 @@
 
 import sqlite3
 import string
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shelfwire.books.bibliography import text as texts
-from shelfwire.books.bibliography import titles
-from shelfwire.books.bibliography.matching import alike, author_likeness, person_likeness
-from shelfwire.books.bibliography.text import words
-from shelfwire.books.bibliography.titles import name_of
 from shelfwire.books.catalogue import SURE, Catalogue, CatalogueError
 from shelfwire.books.catalogue.hits import score
 
@@ -225,54 +219,6 @@ def test_a_catalogue_whose_file_is_replaced_or_deleted_goes_on_with_the_old_one_
     assert found == [["Emma"]] * 200
 
 
-TITLES = st.text(st.characters(codec="utf-8"), max_size=60)
-
-
-@given(TITLES)
-@example("İstanbul")
-@example("ß ﬀ Å")
-@example("C++ & C#")
-def test_words_are_plain_and_made_of_words_stay_as_they_are(text: str) -> None:
-    found = words(text)
-    assert all(set(word) <= set(string.ascii_lowercase + string.digits + "+#") for word in found)
-    assert words(" ".join(found)) == found
-
-
-def test_whatever_is_a_space_parts_words() -> None:
-    spaces = filter(str.isspace, map(chr, range(sys.maxunicode)))
-    assert {tuple(words(f"Où{space}est{space}Emma")) for space in spaces} == {("ou", "est", "emma")}
-
-
-@given(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=80))
-def test_the_fast_way_over_ascii_is_the_slow_way(text: str) -> None:
-    slow = texts._WORD.findall(text.casefold().replace("'", "").replace("&", " and "))[: texts.MOST_WORDS]
-    assert words(text) == slow
-
-
-@given(
-    st.lists(st.text(string.ascii_lowercase + "éøß", min_size=4, max_size=9), min_size=1, max_size=5),
-    st.sampled_from(["{}", " {} ", "The {}", "{}.", "“{}”", "{}: a novel", "{} (Series, #2)"]),
-)
-def test_a_title_has_the_same_letters_however_it_is_dressed(title: list[str], dress: str) -> None:
-    plain, joined = name_of(" ".join(title), None, ["A B"]), name_of("".join(title).upper(), "more", ["a  b"])
-    dressed = name_of(dress.format(" ".join(title)), None, ["A B"])
-    assert len({(name.title.replace(" ", ""), name.author) for name in (dressed, plain, joined)}) == 1
-
-
-@given(st.from_regex(r"(?:(?:a|an|the|[A-Za-z0-9]{0,9}) {0,2}){1,70}", fullmatch=True))
-@example("The")
-@example(" the  A ")
-@example("a " * 70)
-def test_the_fast_way_over_plain_titles_is_the_slow_way(title: str) -> None:
-    slow = titles.without_article(texts.words(title))
-    assert titles.title_of(title, None) == (" ".join(slow), "")
-
-
-def test_a_title_of_very_many_spaces_is_not_looked_at_anew_from_each_of_them() -> None:
-    spaces = " " * 200_000
-    assert titles.title_of(f"Emma{spaces}:{spaces}One{spaces}(A Novel)", None) == ("emma", "one a novel")
-
-
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
 def test_a_score_grows_with_both_likenesses_and_is_sure_only_of_both(title: float, author: float, more: float) -> None:
     assert 0 <= score(title, author) <= 1
@@ -299,27 +245,3 @@ def test_two_typing_errors_in_a_long_title_do_not_hide_a_book(shelf: Catalogue, 
             case _:
                 letters[place : place + 2] = reversed(letters[place : place + 2])
     assert shelf.search("".join(letters), name)[0].book.title == title
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "least", "most"),
-    [
-        ("J. R. R. Tolkien", "John Ronald Reuel Tolkien", 0.95, 1),
-        ("Tolkien", "J.R.R. Tolkien", 0.85, 0.99),
-        ("Austen Jane", "Jane Austen", 0.9, 1),
-        ("Jane Austin", "Jane Austen", 0.85, 0.99),
-        ("Zadie Smith", "Peter Smith", 0, 0.7),
-        ("Anne Brontë", "Emily Brontë", 0, 0.75),
-        ("", "Emily Brontë", 0, 0),
-    ],
-)
-def test_names_are_alike_as_people_are(one: str, other: str, least: float, most: float) -> None:
-    assert least <= person_likeness(words(one), words(other)) <= most
-    assert least <= person_likeness(words(other), words(one)) <= most
-
-
-def test_where_a_side_names_nobody_there_is_nothing_to_compare() -> None:
-    assert author_likeness("", "jane austen") is None
-    assert author_likeness("jane austen", "") is None
-    assert author_likeness("jane austen", "someone|jane austen") == 1
-    assert alike("pride and prejudice", "prideandprejudice") == 1

@@ -7,8 +7,7 @@ import msgspec
 
 from shelfwire.books.ai_scan.ipc import Spine
 from shelfwire.books.bibliography.matching import same_book
-from shelfwire.books.bibliography.text import only_sound_alike
-from shelfwire.books.bibliography.titles import BookName, name_of
+from shelfwire.books.bibliography.titles import WrittenBook, written
 from shelfwire.jobs.store import Item
 
 Box = tuple[tuple[int, int], ...]
@@ -90,7 +89,7 @@ def merged(books: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """
     kept: list[_Places] = []
     for book in books:
-        name = name_of(book["title"], None, book["authors"])
+        name = written(book["title"], book["authors"])
         same = next((places for places in kept if places.have(book, name)), None)
         if same is None:
             kept.append(_Places(name, [book]))
@@ -102,14 +101,14 @@ def merged(books: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 class _Places(NamedTuple):
     """One book, as it was read on several photos."""
 
-    name: BookName
+    name: WrittenBook
     readings: list[Mapping[str, Any]]
 
-    def have(self, book: Mapping[str, Any], name: BookName) -> bool:
+    def have(self, book: Mapping[str, Any], name: WrittenBook) -> bool:
         """Whether another reading is of this book."""
         if any(reading["photo"] == book["photo"] for reading in self.readings):
             return False
-        return same_book(self.name, name) and not only_sound_alike(self.readings[0]["title"], book["title"])
+        return same_book(self.name, name)
 
 
 def _joined(places: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from shelfwire.books.bibliography.isbn import has_isbn_form
 from shelfwire.books.bibliography.people import authors_of_any_list
 from shelfwire.books.bibliography.records import BookRecord
 from shelfwire.books.bibliography.text import only_sound_alike, words
-from shelfwire.books.bibliography.titles import is_retelling, name_of
+from shelfwire.books.bibliography.titles import is_retelling, name_of, written
 
 THRESHOLD: Final = 0.75
 TITLE_ALONE: Final = 0.85
@@ -108,7 +108,7 @@ def score_by_title(asked: AskedBook, record: BookRecord) -> float:
 
 def title_similarity(title: str, record: BookRecord) -> float:
     """How much a title is like one of those that a record goes by, from 0 to 1."""
-    asked = matching.asked_names(title, ())
+    asked = written(title, ())
     known = [
         name_of(record.title, None, ()),
         *([name_of(record.work_title, None, ())] if record.work_title else ()),

@@ -44,7 +44,9 @@ def tidy(value: str, most: int = MOST_TEXT) -> str | None:
     """A text in one line without superfluous spaces and unsafe characters, of bounded length; None if none is left."""
     if len(value) > most:
         value = value[: 2 * most]
-    return " ".join(safe(value).split())[:most].rstrip() or None
+    if not value.isprintable():  # looked at here, because this is done for most members of every book
+        value = safe(value)
+    return " ".join(value.split())[:most].rstrip() or None
 
 
 def text(value: Any, most: int = MOST_TEXT) -> str | None:
@@ -53,14 +55,9 @@ def text(value: Any, most: int = MOST_TEXT) -> str | None:
 
 
 def texts(values: Any, most: int) -> tuple[str, ...]:
-    """The first different texts of a list, at most `most`; nothing if it is no list."""
-    found: dict[str, None] = {}
-    for value in elements(values):
-        if len(found) == most:
-            break
-        if known := text(value):
-            found[known] = None
-    return tuple(found)
+    """The different ones of the first `most` texts of a list; nothing if it is no list."""
+    found = [value for value in values if isinstance(value, str)] if isinstance(values, list) else ()
+    return tuple(dict.fromkeys([known for value in found[:most] if (known := tidy(value))])) if found else ()
 
 
 def description(value: Any) -> str | None:

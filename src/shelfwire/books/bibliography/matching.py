@@ -17,11 +17,12 @@ from shelfwire.books.bibliography.text import only_sound_alike
 from shelfwire.books.bibliography.titles import (
     NAME_SEPARATOR,
     BookName,
+    WrittenBook,
     compared,
     is_retelling,
     name_of,
     numbers_agree,
-    without_brackets,
+    written,
 )
 
 TITLE_MATCHES: Final = 0.82
@@ -42,36 +43,33 @@ _OTHER_ORDER: Final = 0.95
 _EXACT_LETTERS: Final = 5
 _ONE_SLIP_LETTERS: Final = 7
 _LETTERS_OF_A_SLIP: Final = 5
-_OTHER_WORDS: Final = 0.85
+_ALMOST: Final = 0.001
 
 _NAMES_LEFT_OUT: Final = 2
 _PART_OF_NAME: Final = 0.92
 _SAME_NAME: Final = 85
 _ALIKE: Final = 0.8
 _ALIKE_GIVEN: Final = 70
-_OTHER_PERSON: Final = 0.6
+_OTHER_PERSON: Final = 0.5
 
 
-def same_book(one: BookName, other: BookName) -> bool:
+def same_book(one: WrittenBook, other: WrittenBook) -> bool:
     """Whether two books are one: the titles agree, and so do the people where both sides name some."""
-    author = author_likeness(one.author, other.author)
+    author = author_likeness(one.names[0].author, other.names[0].author)
     if author is not None and author < AUTHOR_MATCHES:
         return False
     least = TITLE_ALONE_MATCHES if author is None else TITLE_MATCHES
-    return min(title_likeness(one, other), title_likeness(other, one)) >= least
+    return _are_alike(one, other, least)
 
 
 def same_title(one: str, other: str) -> bool:
-    """Whether two titles, as they are written, are of one book by one author."""
-    if only_sound_alike(one, other):
-        return False
-    return written_likeness(one, other) >= TITLE_MATCHES and written_likeness(other, one) >= TITLE_MATCHES
+    """Whether two titles, as they are written, are of one book where the author is the same."""
+    return _are_alike(written(one, ()), written(other, ()), TITLE_MATCHES)
 
 
 def same_volume(one: str, other: str) -> bool:
     """Whether two titles, as they are written, can be of one volume, part and king, whatever else they are."""
-    names = [name_of(title, None, ()) for title in (one, other)]
-    return _numbers_agree(*names)
+    return _numbers_agree(written(one, ()).names[0], written(other, ()).names[0])
 
 
 def same_people(one: Sequence[str], other: Sequence[str]) -> bool:
@@ -80,27 +78,12 @@ def same_people(one: Sequence[str], other: Sequence[str]) -> bool:
     return author is not None and author >= AUTHOR_MATCHES
 
 
-def written_likeness(asked: str, known: str, subtitle: str | None = None) -> float:
-    """The likeness of a title that was asked for, as it is written, to one that a book goes by; see `title_likeness`.
-
-    What stands in brackets, such as "(Dune, #1)", may be left out.
-    """
-    bare = without_brackets(asked)
-    names = [name_of(title, None, ()) for title in dict.fromkeys((asked, bare))]
-    return asked_likeness(names, name_of(known, subtitle, ()))
-
-
-def asked_names(title: str, authors: Sequence[str]) -> list[BookName]:
-    """What a book that is asked for goes by: as it is written, and without what stands in brackets."""
-    return [name_of(one, None, authors) for one in dict.fromkeys((title, without_brackets(title)))]
-
-
-def asked_likeness(asked: Sequence[BookName], known: BookName) -> float:
-    """The best likeness of names as `asked_names` gives them."""
-    whole = title_likeness(asked[0], known)
-    if len(asked) == 1 or not _numbers_agree(asked[0], known):
+def asked_likeness(asked: WrittenBook, known: BookName) -> float:
+    """The likeness of a title that is asked for, of which what stands in brackets may be left out: "(Dune, #1)"."""
+    whole = title_likeness(asked.names[0], known)
+    if len(asked.names) == 1 or not _numbers_agree(asked.names[0], known):
         return whole
-    return max(whole, _WITHOUT_BRACKETS * title_likeness(asked[1], known))
+    return max(whole, _WITHOUT_BRACKETS * title_likeness(asked.names[1], known))
 
 
 def title_likeness(asked: BookName, known: BookName) -> float:
@@ -143,13 +126,13 @@ def alike(one: str, other: str) -> float:
         return likeness
     if joined < sorted_:
         bare, other_bare = ("".join(sorted(text.split())) for text in (one, other))
-    return likeness if _are_slips(bare, other_bare) else _OTHER_WORDS * likeness
+    return likeness if _are_slips(bare, other_bare) else _other_words(likeness)
 
 
 def letters_alike(one: str, other: str) -> float:
     """The same of two texts without spaces."""
     likeness: float = fuzz.ratio(one, other) / 100
-    return likeness if likeness < TITLE_MATCHES or _are_slips(one, other) else _OTHER_WORDS * likeness
+    return likeness if likeness < TITLE_MATCHES or _are_slips(one, other) else _other_words(likeness)
 
 
 def author_likeness(asked: str, known: str) -> float | None:
@@ -182,6 +165,18 @@ def person_likeness(one: Sequence[str], other: Sequence[str]) -> float:
         return whole
     # Adam Smith is not John Smith, however like.
     return max(whole, surname) if _given_agree(given, other_given) else min(whole, _OTHER_PERSON * surname)
+
+
+def _other_words(likeness: float) -> float:
+    """A likeness that is just no match, and keeps its rank among those that are none."""
+    return TITLE_MATCHES - _ALMOST * (2 - likeness)
+
+
+def _are_alike(one: WrittenBook, other: WrittenBook, least: float) -> bool:
+    """Whether two titles are alike, whichever of them is asked for."""
+    if asked_likeness(one, other.names[0]) < least or asked_likeness(other, one.names[0]) < least:
+        return False
+    return not only_sound_alike(one.title, other.title)
 
 
 def _are_slips(one: str, other: str) -> bool:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from shelfwire.books.bibliography.text import MOST_WORDS, is_plain, text_key, words
@@ -15,13 +16,12 @@ ARTICLES: Final = frozenset({"a", "an", "the", "der", "die", "das", "le", "la", 
 _IN_PARTS: Final = re.compile(r"[()\[\]:;/\u2013\u2014]|\s-\s|\sor,")
 _IN_BRACKETS: Final = re.compile(r"\s*[(\[]([^()\[\]]*)[)\]]\s*$")
 _BRACKETS: Final = re.compile(r"\s*[(\[][^()\[\]]*[)\]]\s*")
-_SUBTITLE: Final = re.compile(r"\s*(?::|;|\s[-\u2013\u2014/]\s|,?\sor,\s)\s*")
+_SUBTITLE: Final = re.compile(r"\s*(?::|;|\s[-\u2013\u2014/]\s|,?\s(?=or,\s))\s*")
 # "C#" and "F#", but not "Dune (Dune, #1)".
 _SHARP: Final = re.compile(r"(?<=\b[A-Za-z])#(?!\w)")
 
 # Articles that are left out where two titles are compared; those above are left out where titles are indexed, too.
 _ALL_ARTICLES: Final = ARTICLES | frozenset(["ein", "eine", "un", "une", "uno", "una", "gli", "het", "een"])
-_LEADING: Final = _ALL_ARTICLES | {"or"}  # "Moby-Dick; or, The Whale"
 _COUNTERS: Final = {
     word: counter
     for counter, spellings in {
@@ -67,6 +67,9 @@ _SAYS_NOTHING: Final = frozenset(
 )
 _RETOLD: Final = re.compile(r"\b(?:summary|study guide|abridged|cliffs ?notes|spark ?notes|key takeaways)\b")
 _EXERCISES: Final = "workbook"
+_THE: Final = "the"
+_OR: Final = "or"
+"""Begins an alternative title, which is no part of a title: "Moby-Dick; or, The Whale"."""
 _FIRST: Final = frozenset({"1"})
 
 
@@ -82,6 +85,18 @@ class BookName(NamedTuple):
     title: str
     rest: str
     author: str
+
+
+class WrittenBook(NamedTuple):
+    """A book as somebody has written or read it.
+
+    Attributes:
+        title: as it is written.
+        names: what it goes by; the second, where there are brackets, is without what stands in them.
+    """
+
+    title: str
+    names: tuple[BookName, ...]
 
 
 class ComparedTitle(NamedTuple):
@@ -113,6 +128,12 @@ def name_of(title: str, subtitle: str | None, authors: Sequence[str]) -> BookNam
     """What a book goes by."""
     names = [" ".join(words(author)) for author in authors]
     return BookName(*title_of(title, subtitle), NAME_SEPARATOR.join([name for name in names if name]))
+
+
+def written(title: str, authors: Sequence[str]) -> WrittenBook:
+    """A book by its title and authors as they are written."""
+    spellings = dict.fromkeys((title, without_brackets(title)))
+    return WrittenBook(title, tuple([name_of(spelling, None, authors) for spelling in spellings]))
 
 
 def title_of(title: str, subtitle: str | None) -> tuple[str, str]:
@@ -183,9 +204,11 @@ def is_retelling(title: str, beside: str) -> bool:
 @lru_cache(maxsize=8192)
 def compared(title: str, rest: str = "") -> ComparedTitle:
     """A title as it is compared, from its words as `title_of` gives them."""
-    main, numbers = _numbered(_without_edition(title).split())
+    main, numbers = _numbered((_without_edition(title) or title).split())
     main = _without_articles(main)
     beside, rest_numbers = _numbered(_without_edition(rest).split())
+    if beside[:1] == [_OR]:
+        beside, rest_numbers = [], frozenset()
     if beside and not any(_says_something(word) for word in beside):
         # "Complete Stories: Volume II" is a volume, "Complete Stories (Penguin, 2)" may be a number of a series.
         main, numbers, beside, rest_numbers = [*main, *beside], numbers | rest_numbers, [], frozenset()
@@ -219,11 +242,11 @@ def is_numbering(word: str) -> bool:
 
 
 def _without_edition(text: str) -> str:
-    return " ".join(_EDITION.sub(" ", text).split()) or text if " ed" in text or " a" in text else text
+    return " ".join(_EDITION.sub(" ", text).split()) if " ed" in text or " a" in text else text
 
 
 def _without_articles(found: list[str]) -> list[str]:
-    while len(found) > 1 and found[0] in _LEADING:
+    while len(found) > 1 and found[0] in _ALL_ARTICLES:
         found = found[1:]
     return found
 
@@ -232,25 +255,38 @@ def _says_something(word: str) -> bool:
     return not word.isdecimal() and word not in _COUNTERS and word not in _ALL_ARTICLES
 
 
-def _numbered(found: list[str]) -> tuple[list[str], frozenset[str]]:
-    """Words with numbers in digits, and counters before them in one spelling; and the numbers."""
+def _numbered(words_found: list[str]) -> tuple[list[str], frozenset[str]]:
+    """Words with numbers in digits, behind what they count in one spelling; and the numbers."""
+    found = _counters_first(words_found)
     out: list[str] = []
     numbers = set()
     for index, word in enumerate(found):
         before = found[index - 1] if index else ""
-        after = found[index + 1] if index + 1 < len(found) else ""
-        number = _number(word, before, after)
+        number = _number(word, before, is_last=index == len(found) - 1)
         if number is None:
             out.append(word)
             continue
         numbers.add(number)
-        if out and before in _COUNTERS:
+        if before in _COUNTERS:
             out[-1] = _COUNTERS[before]
+        elif before == _THE:
+            out.pop()
         out.append(number)
     return out, frozenset(numbers)
 
 
-def _number(word: str, before: str, after: str) -> str | None:
+def _counters_first(found: list[str]) -> list[str]:
+    """Words with "second volume" as "volume 2"."""
+    out = list(found)
+    for index, (word, after) in enumerate(pairwise(found)):
+        if after in _COUNTERS:
+            digits = _ORDINAL.fullmatch(word)
+            if number := digits[1] if digits else _ORDINALS.get(word):
+                out[index : index + 2] = [after, number]
+    return out
+
+
+def _number(word: str, before: str, *, is_last: bool) -> str | None:
     """The number that a word is where it stands, if it is one."""
     if word.isdecimal():
         return word.lstrip("0") or "0"
@@ -258,11 +294,8 @@ def _number(word: str, before: str, after: str) -> str | None:
         return _value(word)
     if before in _COUNTERS:
         return _SPELT.get(word) or (_value(word) if _LARGE_ROMAN.fullmatch(word) else None)
-    if after in _COUNTERS:
-        digits = _ORDINAL.fullmatch(word)
-        return digits[1] if digits else _ORDINALS.get(word)
-    if before and not after:
-        return _LETTERS.get(word) or (_ORDINALS.get(word) if before == "the" else None)
+    if before and is_last:
+        return _LETTERS.get(word) or (_ORDINALS.get(word) if before == _THE else None)
     return None
 
 

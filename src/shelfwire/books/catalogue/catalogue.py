@@ -9,11 +9,11 @@ from typing import Final, NamedTuple, Self, cast
 import apsw
 
 from shelfwire.books.bibliography.isbn import isbn13_of
-from shelfwire.books.bibliography.matching import asked_likeness, asked_names, author_likeness
+from shelfwire.books.bibliography.matching import asked_likeness, author_likeness
 from shelfwire.books.bibliography.people import authors_of_any_list
 from shelfwire.books.bibliography.records import BookRecord
 from shelfwire.books.bibliography.text import only_sound_alike
-from shelfwire.books.bibliography.titles import NAME_SEPARATOR, BookName
+from shelfwire.books.bibliography.titles import NAME_SEPARATOR, BookName, WrittenBook, written
 from shelfwire.books.catalogue.books import book_of_isbn, book_of_name
 from shelfwire.books.catalogue.connections import Borrowed, Connections
 from shelfwire.books.catalogue.database import COUNTS
@@ -97,15 +97,16 @@ class Catalogue:
             author: one person or several; None where it is not known.
             limit: so many at most.
         """
-        asked = asked_names(title, authors_of_any_list(author) if author else ())
-        people = asked[0].author.replace(NAME_SEPARATOR, " ")
+        asked = written(title, authors_of_any_list(author) if author else ())
+        name = asked.names[0]
+        people = name.author.replace(NAME_SEPARATOR, " ")
         with Borrowed(self._connections) as db:
-            found = self._candidates(db, [*asked[0].title.split(), *asked[0].rest.split(), *people.split()])
+            found = self._candidates(db, [*name.title.split(), *name.rest.split(), *people.split()])
             return self._best(db, title, [(_score(asked, one.name), one) for one in found], limit)
 
     def find(self, text: str, limit: int = 5) -> list[CatalogueHit]:
         """The books that a text with a title, an author or both in any order is most likely to mean, the best first."""
-        asked, spine = asked_names(text, ()), SpineText([text])
+        asked, spine = written(text, ()), SpineText([text])
         with Borrowed(self._connections) as db:
             found = self._candidates(db, spine.words)
             scored = [(max(_score(asked, one.name), spine.score(one.name)), one) for one in found]
@@ -150,10 +151,10 @@ class Catalogue:
         return [_checked(hit, asked) for hit in hits]
 
 
-def _score(asked: Sequence[BookName], known: BookName) -> float:
+def _score(asked: WrittenBook, known: BookName) -> float:
     """How well a candidate fits; of one without authors nobody can say whether it is by those who were asked for."""
-    author = author_likeness(asked[0].author, known.author)
-    return score(asked_likeness(asked, known), _UNKNOWN_AUTHOR if author is None and asked[0].author else author)
+    author = author_likeness(asked.names[0].author, known.author)
+    return score(asked_likeness(asked, known), _UNKNOWN_AUTHOR if author is None and asked.names[0].author else author)
 
 
 def _checked(hit: CatalogueHit, asked: str) -> CatalogueHit:

@@ -11,6 +11,7 @@ from msgspec import Raw
 
 from shelfwire.books.bibliography import cleaning, open_library
 from shelfwire.books.bibliography.cleaning import MOST_TITLE, text, tidy
+from shelfwire.books.bibliography.open_library import cover_url, is_cover
 from shelfwire.books.bibliography.records import BookRecord
 from shelfwire.books.bibliography.text import words
 
@@ -251,8 +252,10 @@ def _cut_edition(edition: _Edition) -> _Edition:
 
 def _first(values: Any) -> str | None:
     """The first text of a list."""
-    texts = (value for value in cleaning.elements(values) if isinstance(value, str))
-    return cleaning.text(next(texts, None))
+    for value in values if isinstance(values, list) else ():
+        if isinstance(value, str):
+            return tidy(value)
+    return None
 
 
 def _other(title: str, than: str) -> str | None:
@@ -267,17 +270,19 @@ def _subjects(values: Any) -> tuple[str, ...]:
 
 def _language(values: Any) -> str | None:
     """The last part of the first key, which may be bare: `[{"key": "/languages/eng"}]`."""
-    keys = (value.get("key") if isinstance(value, dict) else value for value in cleaning.elements(values))
-    found = next((open_library.key_of(key) for key in keys if isinstance(key, str)), None)
-    return found[: cleaning.MOST_TEXT] or None if found else None
+    for value in values if isinstance(values, list) else ():
+        key = value.get("key") if isinstance(value, dict) else value
+        if isinstance(key, str):
+            return key.rpartition("/")[2][: cleaning.MOST_TEXT] or None
+    return None
 
 
 def _covers(values: Any) -> list[int]:
-    return [value for value in cleaning.elements(values) if open_library.is_cover(value)][:1]
+    return [value for value in values if is_cover(value)][:1] if isinstance(values, list) else []
 
 
 def _cover_url(values: Any) -> str | None:
-    return open_library.cover_url(found[0]) if values and (found := _covers(values)) else None
+    return cover_url(found[0]) if values and (found := _covers(values)) else None
 
 
 def _identifiers(edition: _Edition) -> dict[str, str]:
