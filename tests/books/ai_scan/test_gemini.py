@@ -135,3 +135,23 @@ async def test_a_photo_without_books_is_a_failed_item(tmp_path: Path) -> None:
         async with scanning(tmp_path, played.url) as server:
             state = await server.ended(await made(server, ONE, content=photo(DUNE)))
     assert state["results"]["errors"][0]["code"] == "E_NO_BOOKS_FOUND"
+
+
+async def test_two_photos_of_different_volumes_give_two_books_and_of_one_volume_one(tmp_path: Path) -> None:
+    seen = [
+        ["Henry IV", "Complete Works II", "Henry VI, Part 1"],
+        ["Henry V", "Complete Works III", "Henry VI Part One"],
+    ]
+    replies = [
+        gemini.says(
+            [{"title": title, "author": "William Shakespeare", "confidence": 0.9, "box": None} for title in one]
+        )
+        for one in seen
+    ]
+    with fake_gemini(*replies) as played:
+        async with scanning(tmp_path, played.url) as server:
+            state = await server.ended(await made(server, BATCH, files=images(photo(DUNE), photo(EMMA))))
+    found = {book["title"]: len(book["places"]) for book in state["results"]["books"]}
+    again = found.pop("Henry VI, Part 1", 0) + found.pop("Henry VI Part One", 0)
+    assert found == {"Henry IV": 1, "Henry V": 1, "Complete Works II": 1, "Complete Works III": 1}
+    assert again == 2, "one book in two places"

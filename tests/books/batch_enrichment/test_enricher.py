@@ -122,3 +122,19 @@ async def test_a_catalogue_that_is_damaged_leaves_its_books_to_a_person_and_ends
     assert all(book["review"] for book in state["results"]["books"])
     (error,) = looked_up["results"]["errors"]
     assert error["code"] == "E_PROVIDER_UNAVAILABLE"
+
+
+async def test_other_volumes_are_neither_found_nor_confirmed_nor_taken_for_repetitions(tmp_path: Path) -> None:
+    (tmp_path / "volumes.csv").write_text("Title,Author\nHenry V,William Shakespeare\nComplete Works III,Ann Other\n")
+    build([tmp_path / "volumes.csv"], tmp_path / "volumes.sqlite3", find_books=find_books)
+    asked = [("Henry IV", "Shakespeare"), ("Complete Works II", "Ann Other"), ("Henry the Fifth", "Shakespeare")]
+    rows = "".join(f"{title},{author}\n" for title, author in (*asked, ("Henry V", "Shakespeare")))
+    async with knowing(tmp_path, catalogue=tmp_path / "volumes.sqlite3") as server:
+        listed = [{"title": title, "author": author} for title, author in asked]
+        enriched = await done(server, "/api/enrichment/batch", json={"books": listed})
+        imported = await done(server, IMPORT, files={"file": ("books.csv", f"Title,Author\n{rows}".encode())})
+    assert [book["title"] for book in enriched["results"]["books"]] == ["Henry V"]
+    assert [error["code"] for error in enriched["results"]["errors"]] == ["E_ENRICHMENT_FAILED"] * 2
+    shown = [[one["title"] for one in error["candidates"]] for error in enriched["results"]["errors"]]
+    assert shown == [["Henry V"], ["Complete Works III"]], "a person may still choose"
+    assert (imported["successCount"], imported["failureCount"]) == (4, 0)

@@ -245,3 +245,26 @@ def test_two_typing_errors_in_a_long_title_do_not_hide_a_book(shelf: Catalogue, 
             case _:
                 letters[place : place + 2] = reversed(letters[place : place + 2])
     assert shelf.search("".join(letters), name)[0].book.title == title
+
+
+@pytest.mark.parametrize(
+    ("held", "asked"),
+    [
+        ("Henry V", "Henry IV"),
+        ("Complete Works III", "Complete Works II"),
+        ("Complete Works: Volume III", "Complete Works: Volume II"),
+        ("Complete Works", "Complete Works II"),
+        ("Henry IV, Part Two", "Henry IV, Part One"),
+        ("Gemma", "Emma"),
+        ("C# in a Nutshell", "C++ in a Nutshell"),
+        ("背景", "北京"),
+        ("Summary of Emma", "Emma"),
+    ],
+)
+def test_a_catalogue_that_holds_only_another_volume_or_namesake_is_never_sure(of: Of, held: str, asked: str) -> None:
+    catalogue = of(author(1, "William Shakespeare"), work(1, held, [1]))
+    hits = [*catalogue.search(asked, "Shakespeare"), *catalogue.find(f"{asked} by William Shakespeare")]
+    assert [hit for hit in hits if hit.is_sure] == []
+    spine = catalogue.recognise([asked.upper(), "WILLIAM SHAKESPEARE"])
+    assert spine is None or not spine.is_sure
+    assert catalogue.search(held, "Shakespeare")[0].is_sure

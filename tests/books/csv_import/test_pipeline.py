@@ -29,3 +29,10 @@ def test_every_row_has_its_verdict_and_a_repeated_book_counts_only_once() -> Non
         RepeatedBook,
     ]
     assert next(verdicts(read(rows))) == found[0]
+
+
+def test_volumes_of_one_work_are_no_repetitions_however_they_are_numbered() -> None:
+    titles = ["Henry IV", "Henry V", "Complete Works II", "Complete Works III", "C in a Nutshell", "C# in a Nutshell"]
+    rows = "Title,Author\n" + "".join(f"{title},Ann Other\n" for title in titles)
+    found = [type(one[0]) if isinstance(one, tuple) else type(one) for one in verdicts(read(rows.encode()))]
+    assert found == [Book] * len(titles)

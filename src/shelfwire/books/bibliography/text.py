@@ -75,16 +75,14 @@ def text_key(text: str) -> str:
 
 
 def only_sound_alike(one: str, other: str) -> bool:
-    """Whether two texts are of one or two Chinese characters each and share none at its place, as 北京 and 背景.
+    """Whether two texts, one of them of one or two Chinese characters, share none of these, as 北京 and 背景.
 
     Longer ones that sound alike are the same, in simplified or in traditional characters.
     """
     if one.isascii() or other.isascii():
         return False
-    here, there = _HAN.findall(one), _HAN.findall(other)
-    if not here or not there or min(len(here), len(there)) > _FEW_HAN:
-        return False
-    return not any(letter == another for letter, another in zip(here, there, strict=False))
+    here, there = set(_HAN.findall(one)), set(_HAN.findall(other))
+    return bool(here and there) and min(len(here), len(there)) <= _FEW_HAN and here.isdisjoint(there)
 
 
 def plain_text(text: str) -> str:

@@ -127,7 +127,10 @@ class Catalogue:
             scored = [(spine.score(candidate.name), candidate) for candidate in found]
             nearest = heapq.nlargest(_LOOKED_INTO, scored, key=lambda one: one[0])
             books = [(book_of_name(db, candidate.book), candidate.name) for score, candidate in nearest if score]
-            answers = [CatalogueHit(entry, spine.score(name, entry.publisher or "")) for entry, name in books]
+            said = " ".join(lines)
+            answers = [
+                _checked(CatalogueHit(book, spine.score(name, book.publisher or "")), said) for book, name in books
+            ]
             best = max(answers, key=lambda answer: answer.score, default=None)
             return best if best is not None and best.score >= LEAST else None
 

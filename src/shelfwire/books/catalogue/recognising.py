@@ -154,7 +154,7 @@ def _with_number(order: Sequence[str], span: Span) -> str:
 def _spans(order: Sequence[str], title: str) -> Iterator[Span]:
     """The few runs of words that are most like a title."""
     bare = title.replace(" ", "")
-    found = [Span(start, stop, letters_alike(bare, joined)) for start, stop, joined in _runs(order, len(bare))]
+    found = [Span(start, stop, _likeness(bare, joined)) for start, stop, joined in _runs(order, len(bare))]
     found.sort(key=lambda span: -span.likeness)
     best = found[:2]
     # A whole spine read as one word.
@@ -164,6 +164,12 @@ def _spans(order: Sequence[str], title: str) -> Iterator[Span]:
             if inside > max((span.likeness for span in best), default=0):
                 yield Span(index, index, inside)
     yield from best
+
+
+def _likeness(title: str, said: str) -> float:
+    """How much a run of words is like a title, which has no article where the spine may have a misread one."""
+    likeness = letters_alike(title, said)
+    return max(likeness, letters_alike(f"the{title}", said)) if said.startswith("th") else likeness
 
 
 def _runs(order: Sequence[str], length: int) -> Iterator[tuple[int, int, str]]:
