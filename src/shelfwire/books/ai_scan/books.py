@@ -1,4 +1,4 @@
-"""What is reported of the books on photos: each photo's own, and those of a batch without repetitions."""
+"""The books on photos as results have them: those of each photo, and those of a batch without repetitions."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ Box = tuple[tuple[int, int], ...]
 
 
 class Confirmed(msgspec.Struct, frozen=True, kw_only=True):
-    """What a catalogue says of a book that was read.
+    """The answer of a catalogue on a book that was read.
 
     Attributes:
         title, authors: as the catalogue has them.
@@ -32,9 +32,9 @@ def book_of(spine: Spine, photo: int, confirmed: Confirmed | None) -> dict[str, 
     """A book as the result of its photo lists it.
 
     Args:
-        spine: what was read.
+        spine: the reading.
         photo: the photo's index.
-        confirmed: what a catalogue says of it, if it knows it.
+        confirmed: the answer of a catalogue, if it knows the book.
     """
     book: dict[str, Any] = {
         "title": spine.title,
@@ -56,7 +56,7 @@ def book_of(spine: Spine, photo: int, confirmed: Confirmed | None) -> dict[str, 
 
 
 def corrected(book: Mapping[str, Any], title: str, authors: Sequence[str]) -> dict[str, Any]:
-    """A book under its true title and authors; what was read is kept beside them, if it was something else."""
+    """A book under its true title and authors; the reading is kept beside them, if it differs."""
     read = {"title": book["title"], "authors": book["authors"]}
     true = {"title": title, "authors": list(authors)}
     return {**book, **true, **({} if read == true else {"readAs": read})}
@@ -80,7 +80,7 @@ def results(items: Sequence[Item]) -> dict[str, Any]:
 
 
 def merged(books: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The books of several photos, each once: as its best reading has it, with all the places where it stands.
+    """The books of several photos, each once: by its best reading, with all its places.
 
     Two books of one photo are never one: a shelf may hold a book twice.
 

@@ -19,17 +19,17 @@ log = structlog.get_logger(__name__)
 
 
 class LocalBooks:
-    """Confirms what was read by the local catalogue, if one is set; it costs no request.
+    """Confirms readings by the local catalogue, if one is set; it costs no request.
 
     Args:
-        outside: where the catalogue is, while the application runs.
+        outside: the services, with the catalogue while the application runs.
     """
 
     def __init__(self, outside: Services) -> None:
         self._outside = outside
 
     async def confirm(self, spines: Sequence[Spine]) -> Sequence[Confirmed | None]:
-        """Look up what was read; None for each book that the catalogue does not know, and for all if it is damaged."""
+        """Look up readings; None for each book that the catalogue does not know, and for all if it is damaged."""
         catalogue = self._outside.catalogue
         if catalogue is None:
             return [None] * len(spines)
@@ -41,7 +41,7 @@ class LocalBooks:
 
 
 def agreeing(book: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
-    """A book with what providers told of it: title and author are theirs if both agree with what was read.
+    """A book with the data of providers: title and author are theirs if both agree with the reading.
 
     Args:
         book: as `books.book_of` makes it.

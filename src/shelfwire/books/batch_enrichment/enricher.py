@@ -1,4 +1,4 @@
-"""Book data beside what other pipelines find: looked up where it was wished for, and never at the cost of the find."""
+"""Book data beside the books of other pipelines: looked up on request, and never at the cost of the book itself."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -13,17 +13,17 @@ from shelfwire.jobs.job import Job
 from shelfwire.jobs.store import Item
 
 AT_ONCE: Final = 200
-"""Books that wait for providers at a time; what these stand is a matter of their lanes."""
+"""Books that wait for providers at a time; the rates of these are limited elsewhere."""
 FOUND: Final = b'"enriched":'
 MISSED: Final = b'"enrichmentError":'
 
 
 class Enriching:
-    """Looks up what one job finds.
+    """Looks up the books of one job.
 
     Args:
-        outside: where the providers are.
-        earlier: what earlier attempts have recorded.
+        outside: the services, with the providers.
+        earlier: the items of earlier attempts.
 
     Attributes:
         found: how many books of the job were enriched so far.
@@ -38,11 +38,11 @@ class Enriching:
 
     @property
     def summary(self) -> str:
-        """What came of it, for a person."""
+        """The outcome, for a person."""
         return counted(self.found, self.missed)
 
     async def look_up(self, index: int, title: str, authors: Sequence[str], isbn: str | None = None) -> dict[str, Any]:
-        """What to add to a result: `enriched`, an `EnrichedBook`; or `enrichmentError`, if nobody knows the book.
+        """Members to add to a result: `enriched`, an `EnrichedBook`; or `enrichmentError`, if no provider knows it.
 
         Args:
             index: the book's place, for the result.

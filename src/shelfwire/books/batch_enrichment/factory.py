@@ -29,21 +29,21 @@ OPEN_LIBRARY_RATE: Final = 1.0
 OPEN_LIBRARY_RATE_WITH_CONTACT: Final = 3.0
 GOOGLE_BOOKS_RATE: Final = 2.0
 BURST_SECONDS: Final = 0.1
-"""Requests begin evenly, except for what fits into so short a time."""
+"""Requests begin evenly, except for those of this period."""
 HEADROOM: Final = 1.04
-"""What leaves at the limit would arrive above it, as no network takes the same time for every request."""
+"""Requests that are sent at the limit would arrive above it, because no network takes equally long for all."""
 MOST_FAILURES: Final = 8
 """In a row, until a service is given up."""
 FEW_FAILURES: Final = 4
-"""Likewise for one that is asked so rarely that more would take too long."""
+"""Likewise for one that is asked too rarely for more."""
 PAUSE_SECONDS: Final = 2.0
 """Until one request tries how a service is that was given up; less than such a service is waited for."""
 SECONDS_UNDER_WAY: Final = 3.0
-"""An answer that takes so long does not keep the rate from being used."""
+"""Seconds an answer may take without keeping the rate from being used."""
 
 
 def limits_for(rate: float) -> Limits:
-    """The limits of a service that stands so many requests a second."""
+    """The limits of a service that allows `rate` requests a second."""
     # The shortest period, of a second or more, that whole requests fit into.
     whole = max(1, math.floor(rate))
     return Limits(
@@ -74,7 +74,7 @@ async def open_lookups(
     Args:
         settings: the providers, where they are and how often they may be asked.
         folder: the data folder, for the cache.
-        client: what sends; the lanes see to it that no more of its connections are open than a service stands.
+        client: the HTTP client; the upstream clients limit the connections to each service.
         catalogue: the local catalogue, if there is one.
         clock: the time; the machine's unless a test turns another.
         limits: the limits of a service, by its requests a second.

@@ -1,7 +1,7 @@
 """Google Books: one volume by ISBN, or a few by title and author.
 
-Documented at https://developers.google.com/books/docs/v1/reference/volumes. Without a key all the world shares one
-quota, which is often spent; with one it is a thousand requests a day.
+Documented at https://developers.google.com/books/docs/v1/reference/volumes. Requests without a key share one quota
+for everybody, which is often spent; with one it is a thousand requests a day.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ class GoogleBooks:
     """The provider `google_books`.
 
     Args:
-        answers: what the service answers.
+        answers: the source of its answers.
     """
 
     name = NAME
@@ -47,7 +47,7 @@ class GoogleBooks:
         return await self._found(f"{query} inauthor:{_searched(author)}" if author else query)
 
     async def _found(self, query: str) -> list[BookRecord]:
-        # Without a country it refuses servers whose place it cannot tell.
+        # Without a country it refuses servers that it cannot locate.
         params = (("q", query), ("maxResults", str(MOST_FOUND)), ("printType", "books"), ("country", "US"))
         answer = await self._answers.get(self._answers.url("volumes", params))
         found = (record_of_volume(item) for item in cleaning.elements(answer.get("items"))[:MOST_FOUND])
@@ -55,12 +55,12 @@ class GoogleBooks:
 
 
 def is_known(answer: dict[str, Any]) -> bool:
-    """Whether an answer tells of a book."""
+    """Whether an answer has a book."""
     return bool(answer.get("items"))
 
 
 def wrong(response: httpx2.Response) -> str | None:
-    """What is wrong with an answer: a spent quota comes as 403 or even 400, which would blame the request."""
+    """The fault of an answer, if any: a spent quota comes as 403 or even 400, which would blame the request."""
     if response.status_code in {_BAD_REQUEST, _FORBIDDEN} and any(
         word in response.content[:4096].lower() for word in _SPENT
     ):

@@ -1,4 +1,4 @@
-"""The local catalogue as a provider: it costs no request, and knows what its file knows."""
+"""The local catalogue as a provider: it costs no request."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -14,14 +14,14 @@ MOST_FOUND: Final = 5
 
 
 class LocalCatalogue(Protocol):
-    """What is asked of a catalogue; it may be asked by several threads at once."""
+    """The part of a catalogue that is used; several threads may ask at once."""
 
     def by_isbn(self, isbns: Sequence[str]) -> Mapping[str, BookRecord]:
         """Return the books of those ISBN-13s that it knows."""
         ...
 
     def search(self, title: str, author: str | None = None, limit: int = 5) -> Sequence[CatalogueHit]:
-        """Return what it finds, each with a `book`, the best first."""
+        """Return its answers, the best first."""
         ...
 
 
@@ -29,7 +29,7 @@ class Local:
     """The provider `catalogue`.
 
     Args:
-        catalogue: what it asks.
+        catalogue: the catalogue.
     """
 
     name = NAME

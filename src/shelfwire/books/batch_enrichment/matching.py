@@ -24,7 +24,7 @@ THRESHOLD: Final = 0.75
 TITLE_ALONE: Final = 0.85
 """The score of the very same title where the author is not known: many books share a title."""
 SHARED_TITLE: Final = 0.9
-"""What is left of that where books of several authors have it."""
+"""Factor of that where books of several authors have it."""
 ISBN_ALONE: Final = 0.95
 """The score of a record with the ISBN asked for where nothing else can be compared."""
 ISBN_AGAINST_TITLE: Final = 0.5
@@ -35,9 +35,9 @@ DIFFERS: Final = 0.6
 STRICTNESS: Final = 1.5
 """The power that the likeness of titles is raised to: the books of one series are alike."""
 SAME_TITLE: Final = 0.98
-"""From this likeness on a title is the very same, but perhaps for what stands in brackets."""
+"""From this likeness on a title is the very same, but perhaps for text in brackets."""
 OTHER_KIND: Final = 0.6
-"""What is left where one is a summary, an abridgement or a workbook, and the other the book itself."""
+"""Factor where one is a summary, an abridgement or a workbook, and the other the book itself."""
 SOUNDS_ALIKE: Final = 0.6
 
 
@@ -49,11 +49,11 @@ class Way(StrEnum):
 
 
 class Match(msgspec.Struct, frozen=True, gc=False):
-    """A record of a provider, and what speaks for it.
+    """A record of a provider, and the evidence for it.
 
     Attributes:
-        provider: who told it.
-        record: what it tells.
+        provider: its name.
+        record: the record.
         way: how it was found.
         score: how sure it is that this is the book, from 0 to 1.
     """
@@ -70,7 +70,7 @@ class Match(msgspec.Struct, frozen=True, gc=False):
 
 
 def ranked(asked: AskedBook, provider: str, records: Sequence[BookRecord], way: Way) -> list[Match]:
-    """Score what a provider found, the best first; of equals, the provider's own favourite."""
+    """Score the records of a provider, the best first; of equals, the provider's own favourite."""
     score = score_by_isbn if way is Way.ISBN else score_by_title
     shared = way is Way.TITLE and not asked.author and _is_shared(asked.title, records)
     matches = [

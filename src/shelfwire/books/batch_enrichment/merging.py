@@ -165,7 +165,7 @@ def _isbn(ordered: Sequence[Match], asked: str | None) -> tuple[str | None, str]
     base = ordered[0]
     if asked and base.way is Way.ISBN:
         return asked, base.provider
-    # A work's ISBNs are those of all its editions; the first edition that is told has an ISBN that fits the rest.
+    # A work's ISBNs are those of all its editions; the first of a given edition fits the other members.
     return (base.record.isbn13s[0], base.provider) if base.record.isbn13s else (None, "")
 
 

@@ -36,14 +36,14 @@ _WORK_FIELDS: Final = (
 _EDITION_FIELDS: Final = ("key", "title", "subtitle", "isbn", "publisher", "publish_date", "language", "cover_i")
 _FIELDS: Final = ",".join((*_WORK_FIELDS, "editions", *(f"editions.{name}" for name in _EDITION_FIELDS)))
 _PLAIN: Final = str.maketrans(dict.fromkeys('"\\():[]{}^~*?!/+&|', " "))
-"""What has a meaning of its own in a search."""
+"""Characters that are operators in a search."""
 
 
 class OpenLibrary:
     """The provider `open_library`.
 
     Args:
-        answers: what the service answers.
+        answers: the source of its answers.
         clock: the time.
     """
 
@@ -86,7 +86,7 @@ class OpenLibrary:
 
 
 def is_known(answer: dict[str, Any]) -> bool:
-    """Whether an answer tells of a book."""
+    """Whether an answer has a book."""
     return bool(answer.get("docs") if "docs" in answer else answer)
 
 
@@ -94,7 +94,7 @@ wrong: Final = wrong_json
 
 
 def record_of_book(book: Any) -> BookRecord | None:
-    """A record of an edition as `api/books` with `jscmd=data` tells it."""
+    """A record of an edition as `api/books` with `jscmd=data` returns it."""
     book = cleaning.members(book)
     title = cleaning.text(book.get("title"), cleaning.MOST_TITLE)
     if title is None:
@@ -125,23 +125,23 @@ def record_of_book(book: Any) -> BookRecord | None:
 
 
 def record_of_work(work: Any) -> BookRecord | None:
-    """A record of what `search.json` tells: a work, with the edition of it that fits best where that is told."""
+    """A record of a result of `search.json`: a work, with its best edition where there is one."""
     work = cleaning.members(work)
     title = cleaning.text(work.get("title"), cleaning.MOST_TITLE)
     if title is None:
         return None
     edition = cleaning.members(cleaning.first(cleaning.members(work.get("editions")).get("docs")))
-    told = edition if edition.get("isbn") else work
-    languages = cleaning.elements(told.get("language"))
+    best = edition if edition.get("isbn") else work
+    languages = cleaning.elements(best.get("language"))
     return BookRecord(
-        title=cleaning.text(told.get("title"), cleaning.MOST_TITLE) or title,
+        title=cleaning.text(best.get("title"), cleaning.MOST_TITLE) or title,
         work_title=title,
-        subtitle=cleaning.text(told.get("subtitle")),
+        subtitle=cleaning.text(best.get("subtitle")),
         authors=cleaning.texts(work.get("author_name"), cleaning.MOST_AUTHORS),
-        isbn13s=cleaning.isbns(told.get("isbn")),
+        isbn13s=cleaning.isbns(best.get("isbn")),
         publisher=cleaning.text(cleaning.first(edition.get("publisher"))),
         published=cleaning.date(cleaning.first(edition.get("publish_date")) or work.get("first_publish_year")),
-        pages=cleaning.pages(work.get("number_of_pages_median")) if told is work else None,
+        pages=cleaning.pages(work.get("number_of_pages_median")) if best is work else None,
         # A work has the languages of all its translations.
         language=language_of(languages[0]) if len(languages) == 1 else None,
         subjects=cleaning.texts(work.get("subject"), cleaning.MOST_SUBJECTS),
@@ -152,7 +152,7 @@ def record_of_work(work: Any) -> BookRecord | None:
                 (open_library.WORK, open_library.key_of(work.get("key"))),
             ]
         ),
-        is_edition=told is edition,
+        is_edition=best is edition,
     )
 
 

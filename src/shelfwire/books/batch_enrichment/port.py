@@ -1,4 +1,4 @@
-"""What a provider of book data is to the rest: a name and two questions."""
+"""The port of providers of book data."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -15,11 +15,11 @@ class Provider(Protocol):
 
     @property
     def name(self) -> str:
-        """What results call it, such as `open_library`."""
+        """Its name in results, such as `open_library`."""
         ...
 
     async def by_isbn(self, isbn13: str) -> Sequence[BookRecord]:
-        """Return what the provider has under a valid ISBN-13, unchecked; empty if it knows none.
+        """Return the records that the provider has for a valid ISBN-13, unchecked; empty if it has none.
 
         Raises:
             ProviderDown: it gave no answer.

@@ -1,4 +1,4 @@
-"""Asking together: what several want is asked once, and what may be asked in one request is gathered into one."""
+"""Single flight and batching: equal requests are sent once, and requests that a service accepts together as one."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
@@ -12,17 +12,17 @@ from shelfwire.clock import Clock
 K = TypeVar("K")
 V = TypeVar("V")
 GATHERING_SECONDS: Final = 0.02
-"""A batch is complete when so long no other key came for it; a fraction of what any request takes."""
+"""A batch is complete when no key was added for this long; a fraction of the time of any request."""
 MOST_GATHERING_SECONDS: Final = 0.5
 
 
 class _Flight(msgspec.Struct, eq=False):
     task: asyncio.Task[Any]
-    passengers: int = 0
+    waiters: int = 0
 
 
 class Flights(Generic[K, V]):
-    """Work that is under way, by what it is for, so that whoever wants the same joins it."""
+    """Work that is under way, by key, so that equal requests share it."""
 
     def __init__(self) -> None:
         self._under_way: dict[K, _Flight] = {}
@@ -30,20 +30,20 @@ class Flights(Generic[K, V]):
     async def join(self, key: K, work: Callable[[], Coroutine[Any, Any, V]]) -> V:
         """Do `work` unless it is under way for the same key, and return its result, or raise its exception.
 
-        It goes on while one of those who wait for it is left, whoever of them began it.
+        It is cancelled only when nobody waits for it any more, whoever began it.
         """
         flight = self._under_way.get(key)
         if flight is None:
-            # In a context of its own: what one job's log is bound to does not belong to the others.
+            # In a context of its own: the log context of one job does not belong to the others.
             flight = self._under_way[key] = _Flight(asyncio.create_task(work(), context=Context()))
             flight.task.add_done_callback(lambda task: self._landed(key, task))
-        flight.passengers += 1
+        flight.waiters += 1
         try:
             result: V = await asyncio.shield(flight.task)
             return result
         finally:
-            flight.passengers -= 1
-            if not flight.passengers and not flight.task.done():
+            flight.waiters -= 1
+            if not flight.waiters and not flight.task.done():
                 flight.task.cancel()
                 self._landed(key, flight.task)
 
@@ -53,7 +53,7 @@ class Flights(Generic[K, V]):
 
 
 class Gathering(Generic[K, V]):
-    """Gathers single questions into batches: what comes while the batches before are under way goes into the next.
+    """Gathers single keys into batches: keys that arrive while batches are under way go into the next.
 
     Args:
         ask: asks a batch of different keys; the answer leaves out those that have none.
@@ -98,7 +98,7 @@ class Gathering(Generic[K, V]):
         rest: list[tuple[K, asyncio.Future[V | None]]] = []
         for key, future in self._waiting:
             if future.done():
-                continue  # whoever asked has gone
+                continue  # its caller was cancelled
             if key in batch or len(batch) < self._most:
                 batch.setdefault(key, []).append(future)
             else:
@@ -122,7 +122,7 @@ class Gathering(Generic[K, V]):
         answers: Mapping[K, V] = {}
         try:
             answers = await self._ask(list(batch))
-        except Exception as raised:  # noqa: BLE001 - it is for those who asked
+        except Exception as raised:  # noqa: BLE001 - the callers get it
             error = raised
         for key, futures in batch.items():
             for future in futures:

@@ -110,12 +110,12 @@ def isbns(values: Any) -> tuple[str, ...]:
 
 
 def first(values: Any) -> Any:
-    """The first of a list, or what is no list as it is."""
+    """The first element of a list; anything else as it is."""
     return next(iter(values), None) if isinstance(values, list) else values
 
 
 def named(values: Any) -> list[Any]:
-    """What is called `name` in each object of a list; texts stay as they are."""
+    """The member `name` of each object of a list; texts stay as they are."""
     return [value.get("name") if isinstance(value, dict) else value for value in elements(values)]
 
 

@@ -79,7 +79,7 @@ def same_people(one: Sequence[str], other: Sequence[str]) -> bool:
 
 
 def asked_likeness(asked: WrittenBook, known: BookName) -> float:
-    """The likeness of a title that is asked for, of which what stands in brackets may be left out: "(Dune, #1)"."""
+    """The likeness of a title that is asked for, of which text in brackets may be left out, such as "(Dune, #1)"."""
     whole = title_likeness(asked.names[0], known)
     if len(asked.names) == 1 or not _numbers_agree(asked.names[0], known):
         return whole
@@ -89,8 +89,8 @@ def asked_likeness(asked: WrittenBook, known: BookName) -> float:
 def title_likeness(asked: BookName, known: BookName) -> float:
     """How much two titles are alike.
 
-    Whoever asks for "The Two Towers" also means "The Lord of the Rings: The Two Towers"; but "Dune: Messiah" is not
-    "Dune", so that what is asked may leave out more than what is known.
+    "The Two Towers" also asks for "The Lord of the Rings: The Two Towers"; but "Dune: Messiah" does not ask for "Dune".
+    So the title that is asked for may leave out more than the known one.
     """
     one, other = compared(asked.title, asked.rest), compared(known.title, known.rest)
     likeness = alike(one.main, other.main)

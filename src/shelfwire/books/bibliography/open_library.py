@@ -1,4 +1,4 @@
-"""What Open Library calls things, in its dumps and in its answers alike. Pure."""
+"""Open Library's keys, covers and identifiers, which its dumps and its answers share. Pure."""
 
 from typing import Any, Final
 
@@ -7,7 +7,7 @@ MOST_COVER: Final = 10**12
 EDITION: Final = "openlibrary"
 WORK: Final = "openlibraryWork"
 SYSTEMS: Final = {"goodreads": "goodreads", "librarything": "librarything", "amazon": "asin"}
-"""What is kept of an edition's identifiers, and what it is called here."""
+"""The identifiers of an edition that are kept, by Open Library's names for the systems, with ours."""
 
 
 def is_cover(number: Any) -> bool:

@@ -1,4 +1,4 @@
-"""What is known of a book, whoever knows it: the catalogue, a service, or a list."""
+"""The record of a book, from whatever source: the catalogue, a service, or a list."""
 
 import msgspec
 

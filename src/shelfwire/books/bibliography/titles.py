@@ -1,4 +1,4 @@
-"""Titles: main part and what stands beside it, articles, numbers of volumes and parts, editions, retellings. Pure."""
+"""Titles: main part and subtitles, articles, numbers of volumes and parts, editions, retellings. Pure."""
 
 import re
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ NAME_SEPARATOR: Final = "|"
 """Between the names of several authors; no word has it."""
 ARTICLES: Final = frozenset({"a", "an", "the", "der", "die", "das", "le", "la", "les", "el", "los", "las", "il", "lo"})
 
-# What a title may have beside its main part shows by one of these.
+# Text beside the main part of a title shows by one of these.
 _IN_PARTS: Final = re.compile(r"[()\[\]:;/\u2013\u2014]|\s-\s|\sor,")
 _IN_BRACKETS: Final = re.compile(r"\s*[(\[]([^()\[\]]*)[)\]]\s*$")
 _BRACKETS: Final = re.compile(r"\s*[(\[][^()\[\]]*[)\]]\s*")
@@ -32,7 +32,7 @@ _COUNTERS: Final = {
     }.items()
     for word in spellings.split()
 }
-"""What is numbered, by its spellings: in front of a number they are one."""
+"""Words for what is numbered, by their spellings: in front of a number these are one."""
 _SPELT_NUMBERS: Final = (
     "one first erster erste erstes premier premiere primero primera primo prima",
     "two second zweiter zweite zweites deuxieme seconde segundo segunda secondo seconda",
@@ -74,11 +74,11 @@ _FIRST: Final = frozenset({"1"})
 
 
 class BookName(NamedTuple):
-    """What a book goes by, as words.
+    """Title and authors of a book, as words.
 
     Attributes:
         title: the main title, without a leading article.
-        rest: subtitle, series and what else stands beside the title.
+        rest: subtitle, series and other text beside the title.
         author: all authors, with `NAME_SEPARATOR` between them.
     """
 
@@ -92,7 +92,7 @@ class WrittenBook(NamedTuple):
 
     Attributes:
         title: as it is written.
-        names: what it goes by; the second, where there are brackets, is without what stands in them.
+        names: its title and authors as words; the second, if the title has brackets, without the text in them.
     """
 
     title: str
@@ -103,8 +103,8 @@ class ComparedTitle(NamedTuple):
     """A title as it is compared with another: numbers in digits, without editions and articles.
 
     Attributes:
-        main: the main title, with the volume or part where nothing else stands beside it.
-        rest: what else stands beside it, unless that says nothing, as "a novel".
+        main: the main title, with the volume or part where there is no other text beside it.
+        rest: the text beside it, unless that says nothing, as "a novel".
         numbers: of volumes, parts, kings and years in the main title, but for the first.
         rest_numbers: likewise in the rest.
         spelt: numbers of the main title in words, which may be numbers or not: "The Two Towers".
@@ -125,7 +125,7 @@ class ComparedTitle(NamedTuple):
 
 
 def name_of(title: str, subtitle: str | None, authors: Sequence[str]) -> BookName:
-    """What a book goes by."""
+    """Title and authors of a book, as words."""
     names = [" ".join(words(author)) for author in authors]
     return BookName(*title_of(title, subtitle), NAME_SEPARATOR.join([name for name in names if name]))
 
@@ -137,7 +137,7 @@ def written(title: str, authors: Sequence[str]) -> WrittenBook:
 
 
 def title_of(title: str, subtitle: str | None) -> tuple[str, str]:
-    """The words of the title of a book, and of what stands beside it; see `BookName`."""
+    """The words of the title of a book, and of the text beside it; see `BookName`."""
     if len(title) < 2 * MOST_WORDS and "  " not in title and is_plain(title):
         # What most are; cutting it up and putting it together again would take twice as long.
         plain, rest = title.lower().strip(), ""
@@ -150,9 +150,9 @@ def title_of(title: str, subtitle: str | None) -> tuple[str, str]:
 
 
 def title_parts(title: str) -> tuple[list[str], str]:
-    """The words of the main title without a leading article, and what stands behind it or in brackets.
+    """The words of the main title without a leading article, and the text behind it or in brackets.
 
-    Whatever is a title by its letters has a main title: "(Title)" and "The" are one.
+    A title with any letters has a main title: "(Title)" and "The" are one.
     """
     if is_plain(title) or not _IN_PARTS.search(title):
         return without_article(words(title)), ""
@@ -172,13 +172,13 @@ def without_article(found: list[str]) -> list[str]:
 
 
 def main_title(title: str) -> str:
-    """A title as it is written, without its subtitle and without what stands in brackets, such as "(Dune, #1)"."""
+    """A title as it is written, without its subtitle and without text in brackets, such as "(Dune, #1)"."""
     bare = without_brackets(title)
     return _SUBTITLE.split(bare, maxsplit=1)[0].strip() or bare
 
 
 def without_brackets(title: str) -> str:
-    """A title as it is written, without what stands in brackets; a title that is in brackets altogether stays."""
+    """A title as it is written, without text in brackets; a title that is in brackets altogether stays."""
     if "(" not in title and "[" not in title:
         return title
     return _BRACKETS.sub(" ", title).strip() or title
@@ -196,7 +196,7 @@ def is_retelling(title: str, beside: str) -> bool:
 
     Args:
         title: the words of the title.
-        beside: the words of what stands beside it.
+        beside: the words of the text beside it.
     """
     return _EXERCISES in title.split() or bool(_RETOLD.search(f"{title} {beside}"))
 
@@ -287,7 +287,7 @@ def _counters_first(found: list[str]) -> list[str]:
 
 
 def _number(word: str, before: str, *, is_last: bool) -> str | None:
-    """The number that a word is where it stands, if it is one."""
+    """The number that a word is in its place, if it is one."""
     if word.isdecimal():
         return word.lstrip("0") or "0"
     if _ROMAN.fullmatch(word):

@@ -1,4 +1,4 @@
-"""A finished catalogue, asked: by ISBN, by title and author, and by what stands on a spine."""
+"""A finished catalogue: asked by ISBN, by title and author, and by the text on a spine."""
 
 import heapq
 from collections.abc import Sequence
@@ -22,11 +22,11 @@ from shelfwire.books.catalogue.recognising import SpineText
 from shelfwire.books.catalogue.spelling import terms_for
 
 LEAST: Final = 0.45
-"""What fits less is no answer."""
+"""The lowest score of an answer."""
 _CANDIDATES: Final = 60
 _MOST_TERMS: Final = 8
 _MOST_NAMES: Final = 2_000
-"""Words that are in so many names together are compared one by one; what is more frequent only narrows down."""
+"""Names that are compared one by one, at most; words that are in more only narrow the search down."""
 _MOST_ASKED_WORDS: Final = 24
 _LOOKED_INTO: Final = 5
 _UNKNOWN_AUTHOR: Final = 0.5
@@ -45,10 +45,10 @@ class _Candidate(NamedTuple):
 class Catalogue:
     """A catalogue on the disk. Any number of threads may ask it at once; each question blocks its thread meanwhile.
 
-    What is asked is not written anywhere. A file that replaces this one is seen only by a `Catalogue` made after that.
+    Questions are not written anywhere. A file that replaces this one is seen only by a `Catalogue` made after that.
 
     Args:
-        path: what `shelfwire catalogue build` has made.
+        path: a file that `shelfwire catalogue build` has made.
 
     Raises:
         CatalogueError: there is none, or it is not finished, or of another form. Each question raises it too, where
@@ -77,7 +77,7 @@ class Catalogue:
         """The books with these ISBNs, by ISBN-13; those that are not known are left out.
 
         Args:
-            isbns: ISBN-10 or ISBN-13, with or without hyphens; what is none of them is not known.
+            isbns: ISBN-10 or ISBN-13, with or without hyphens; anything else is not known.
         """
         found = {}
         with Borrowed(self._connections) as db:
@@ -95,7 +95,7 @@ class Catalogue:
         Args:
             title: as it was typed or read.
             author: one person or several; None where it is not known.
-            limit: so many at most.
+            limit: answers, at most.
         """
         asked = written(title, authors_of_any_list(author) if author else ())
         name = asked.names[0]
@@ -119,7 +119,7 @@ class Catalogue:
         that would make it another title.
 
         Args:
-            lines: what was read on one spine, line by line and with errors: title, author, publisher in any order.
+            lines: the text of one spine, line by line and with errors: title, author, publisher in any order.
         """
         spine = SpineText(lines)
         with Borrowed(self._connections) as db:

@@ -96,7 +96,7 @@ class Borrowed:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """What tells a file from one that has replaced it; None if there is none."""
+    """Device and inode of a file, by which it differs from one that has replaced it; None if there is none."""
     with suppress(OSError):
         status = path.stat()
         return status.st_dev, status.st_ino

@@ -45,7 +45,7 @@ def rows_of_block(first: int, block: bytes, why: str = "") -> Rows:
     Args:
         first: the number of the first of them.
         block: the lines.
-        why: what is wrong with one more line behind them, if there is one that cannot be read.
+        why: the reason why one more line behind them cannot be read, if there is one.
     """
     rows, more_bad = no_rows(), 0
     lines = block.split(b"\n")
@@ -128,7 +128,7 @@ _ADD: Final = {b"/type/author": _add_author, b"/type/work": _add_work, b"/type/e
 def _number(key: bytes) -> int | None:
     """The number in "/works/OL45883W", or None if there is none."""
     digits = key[key.rfind(b"/OL") + 3 : -1]
-    # SQLite's integers hold so many digits.
+    # More digits do not fit into an integer of SQLite.
     return int(digits) or None if digits.isdigit() and len(digits) <= _MOST_DIGITS else None
 
 

@@ -12,14 +12,14 @@ SURE: Final = 0.8
 UNSURE: Final = 0.75
 """The best score of a book whose title and author do not both match."""
 _TITLE_SHARE: Final = 0.6
-"""What the title is worth of a score; the rest is the author's."""
+"""Weight of the title in a score; the rest is the author's."""
 
 
 class CatalogueHit(msgspec.Struct, frozen=True):
     """An answer of the catalogue.
 
     Attributes:
-        book: what it knows of the book.
+        book: the book.
         score: how well it fits, from 0 to 1. From `SURE` on title and author both match but for misreadings; an answer
             to a title alone never gets there, because many books share a title. Below, what fits better has the higher
             score, and a person should look.

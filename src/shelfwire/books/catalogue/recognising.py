@@ -1,4 +1,4 @@
-"""What stands on a spine, compared with a book: title and author each found in a part of its own, or not. Pure.
+"""The text on a spine, compared with a book: title and author must each be found in a part of their own. Pure.
 
 Engines misread letters, drop spaces, and give lines in any order; a spine says more than title and author. So a title
 is looked for in every run of words about as long as itself, the author in what is left, and what is then still
@@ -72,7 +72,7 @@ _LEAST_SPAN: Final = 0.6
 _MOST_SPAN: Final = 1.5
 _RUN_TOGETHER: Final = 5
 _LEFT_FREE: Final = 0.5
-"""So much may be left unexplained on other lines, of the title's letters, before the title is doubted."""
+"""Letters that may be unexplained on other lines, as a share of the title's letters, before the title is doubted."""
 _SHORTEST_LEFT: Final = 2
 _UNNAMED: Final = 0.5
 _WITHOUT_AUTHOR: Final = 0.8
@@ -84,7 +84,7 @@ _OTHER_NUMBER: Final = 0.7
 
 
 class Span(NamedTuple):
-    """A run of words on a spine, and how much it is like what was looked for."""
+    """A run of words on a spine, and its likeness to the text that was looked for."""
 
     start: int
     stop: int
@@ -95,7 +95,7 @@ class SpineText:
     """The words of a spine.
 
     Args:
-        lines: what was read, line by line.
+        lines: the text, line by line.
 
     Attributes:
         words: all of them, in the order of the lines.
@@ -142,7 +142,7 @@ def _score(order: _Order, book: BookName, beside: Collection[str]) -> float:
 
 
 def _with_number(order: Sequence[str], span: Span) -> str:
-    """A run of words, with the number of a volume that stands before or behind it."""
+    """A run of words, with the number of a volume before or behind it."""
     start, stop = span.start, span.stop
     while start > 0 and is_numbering(order[start - 1]):
         start -= 1
@@ -173,7 +173,7 @@ def _likeness(title: str, said: str) -> float:
 
 
 def _runs(order: Sequence[str], length: int) -> Iterator[tuple[int, int, str]]:
-    """All runs of words about so many letters long."""
+    """All runs of words that have about this number of letters."""
     for start in range(len(order)):
         joined = ""
         for stop in range(start + 1, len(order) + 1):
@@ -215,7 +215,7 @@ def _person(side: Sequence[str], author: str) -> tuple[float, set[str]]:
 
 
 def _by_surname(side: Sequence[str], index: int, names: Sequence[str]) -> tuple[float, set[str]]:
-    """A surname stands there: what stands before it must not be the given name of somebody else."""
+    """Likeness of a person whose surname is at an index: the word before must not be somebody else's given name."""
     surname = fuzz.ratio(side[index], names[-1]) / 100
     given = names[:-1]
     near = [word for word in side[max(0, index - len(given)) : index] if word not in _BESIDE]

@@ -1,7 +1,8 @@
-"""Records of Open Library: what a catalogue keeps of them, and the books they are when somebody asks. Pure.
+"""Records of Open Library: their stored form, and the books made of it. Pure.
 
 Records are edited by many people and programs: anything but their key may be missing or have another form. A build
-looks at what a book is found by. The rest is kept as it came until it is asked for, which most of it never is.
+reads only the members that a book is found by. It stores the others as they came, and they are decoded when the book is
+an answer, which most books never are.
 """
 
 from typing import Any, Final, TypeVar
@@ -18,24 +19,24 @@ from shelfwire.books.bibliography.text import words
 MOST_KEPT_BYTES: Final = 4_096
 """Of a record as it came; larger ones are cut to the bounds below before they are kept."""
 MOST_BRACKETS: Final = 128
-"""Likewise: who asks may be so deep in calls that Python has room for few brackets in brackets."""
+"""Likewise: a caller may be so deep in calls that Python can decode few nested brackets."""
 _SMALL_BYTES: Final = 512
-"""Most are no larger, and do not hold enough brackets to be worth counting them."""
+"""Most records are no larger, and cannot hold too many brackets."""
 COVER: Final = 10**15
 
 ABSENT: Final = Raw(b"0")
-"""What is kept of a member that is not there: nothing is shorter."""
+"""Stored for a missing member: no JSON is shorter."""
 
 
 class AuthorRecord(msgspec.Struct, gc=False):
-    """What is looked at of an author."""
+    """The members of an author that are read."""
 
     name: Any = None
     personal_name: Any = None
 
 
 class WorkRecord(msgspec.Struct, gc=False):
-    """What is looked at of a work, and what is kept without a look."""
+    """The members of a work that are read, and those that are stored undecoded."""
 
     title: Any = None
     title_prefix: Any = None
@@ -48,7 +49,7 @@ class WorkRecord(msgspec.Struct, gc=False):
 
 
 class EditionRecord(msgspec.Struct, gc=False):
-    """What is looked at of an edition, and what is kept without a look."""
+    """The members of an edition that are read, and those that are stored undecoded."""
 
     title: Any = None
     title_prefix: Any = None
@@ -70,7 +71,7 @@ class EditionRecord(msgspec.Struct, gc=False):
 
 
 class _Work(msgspec.Struct, array_like=True, gc=False):
-    """What is kept of a work. The order is the form on the disk, as that of `BookRecord` is."""
+    """A work as it is stored. The order of the members is the form on the disk, as that of `BookRecord` is."""
 
     title: str
     subtitle: str | None
@@ -81,7 +82,7 @@ class _Work(msgspec.Struct, array_like=True, gc=False):
 
 
 class _Edition(msgspec.Struct, array_like=True, gc=False):
-    """What is kept of an edition, likewise."""
+    """An edition as it is stored, likewise."""
 
     title: str
     subtitle: str | None
@@ -108,14 +109,14 @@ _MEMBERS: Final = msgspec.json.Decoder(list[Raw])
 
 
 def kept_work(record: WorkRecord, title: str, subtitle: str | None) -> bytes:
-    """What the catalogue keeps of a work."""
+    """The stored form of a work."""
     work = _Work(title, subtitle, record.first_publish_date, record.subjects, record.description, record.covers)
     kept = _ENCODE(work)
     return kept if len(kept) <= _SMALL_BYTES or _is_bounded(kept) else _ENCODE(_cut_work(_decoded(kept, _WORK)))
 
 
 def kept_edition(record: EditionRecord, title: str, subtitle: str | None, isbns: list[int]) -> bytes:
-    """What the catalogue keeps of an edition."""
+    """The stored form of an edition."""
     edition = _Edition(
         title,
         subtitle,
@@ -144,11 +145,11 @@ def work_entry(number: int, kept: bytes, authors: tuple[str, ...]) -> BookRecord
 
     Args:
         number: of the work.
-        kept: what is kept of it.
+        kept: its stored form.
         authors: their names.
 
     Raises:
-        msgspec.DecodeError, UnicodeDecodeError: what is kept is damaged.
+        msgspec.DecodeError, UnicodeDecodeError: the stored form is damaged.
     """
     work = _decoded(kept, _WORK)
     return BookRecord(
@@ -167,17 +168,17 @@ def work_entry(number: int, kept: bytes, authors: tuple[str, ...]) -> BookRecord
 def edition_entry(
     number: int, kept: bytes, authors: tuple[str, ...], work_number: int | None, work_kept: bytes | None
 ) -> BookRecord:
-    """An edition as a book, with what only its work tells.
+    """An edition as a book, completed by its work.
 
     Args:
         number: of the edition.
-        kept: what is kept of it.
+        kept: its stored form.
         authors: their names.
         work_number: of its work, if it names one.
-        work_kept: what is kept of that, if it is known.
+        work_kept: the stored form of that, if it is known.
 
     Raises:
-        msgspec.DecodeError, UnicodeDecodeError: what is kept is damaged.
+        msgspec.DecodeError, UnicodeDecodeError: the stored form is damaged.
     """
     edition = _decoded(kept, _EDITION)
     work = _NO_WORK if work_kept is None else _decoded(work_kept, _WORK)

@@ -1,4 +1,4 @@
-"""What lines of files hold, as rows of the stage's tables. Pure."""
+"""Lines of files as rows of the stage's tables. Pure."""
 
 from collections.abc import Iterable
 from typing import Final, NamedTuple
@@ -11,12 +11,12 @@ from shelfwire.books.catalogue.packing import Numbers, numbers_of, pack
 AuthorRow = tuple[int, str, str]
 """Number, name, and its words."""
 WorkRow = tuple[int, Numbers, bytes, str, str]
-"""Number, authors, what is kept of it; words of the title, and of what stands beside it."""
+"""Number, authors, stored form; words of the title, and of the text beside it."""
 BookRow = tuple[int, int | None, Numbers, str | None, Numbers, bytes, str, str]
-"""Number, work, authors, or else the words of their names; ISBNs, what is kept of it; words as a work has them."""
+"""Number, work, authors, or else the words of their names; ISBNs, stored form; words as a work has them."""
 
 MOST_BAD_LINES: Final = 20
-"""So many are named for each file; all are counted."""
+"""At most this number are named for each file; all are counted."""
 _FILE_BITS: Final = 40
 
 
@@ -25,14 +25,14 @@ class BadLine(ValueError):  # noqa: N818 - one of millions; the build goes on
 
 
 class Rows(NamedTuple):
-    """What some lines of a file hold.
+    """The rows of some lines of a file.
 
     Attributes:
         authors: of a dump.
         works: of a dump.
         books: editions of a dump, or books of a list.
-        bad: lines that cannot be read: their numbers, and what is wrong with each.
-        more_bad: how many more of them there are, which nobody will be told of.
+        bad: lines that cannot be read: their numbers, and the reason for each.
+        more_bad: the number of further bad lines, which are not reported one by one.
     """
 
     authors: list[AuthorRow]
@@ -57,7 +57,7 @@ def rows_of_list(file: int, found: Iterable[tuple[int, BookRecord | BadLine]]) -
 
     Args:
         file: the number of the list among the files.
-        found: the number of each row, and its book or what is wrong with it.
+        found: the number of each row, and its book or the reason why there is none.
     """
     rows = no_rows()
     for number, listed in found:
