@@ -51,9 +51,9 @@ class Service:
         client = httpx2.AsyncClient(transport=httpx2.MockTransport(self.answer))
         clock = clock or SystemClock()
         most = Limits(**{"rate": 1000, "attempts": 1, **limits})
-        lane = UpstreamClient(client, name="Books", limits=most, clock=clock, wrong=wrong_json)
+        upstream = UpstreamClient(client, name="Books", limits=most, clock=clock, fault=wrong_json)
         try:
-            yield Answers(BASE, lane, cache, headers={}, is_known=lambda told: bool(told["items"]), clock=clock)
+            yield Answers(BASE, upstream, cache, headers={}, is_known=lambda told: bool(told["items"]), clock=clock)
         finally:
             await cache.close()
 

@@ -67,8 +67,8 @@ async def importing(
         data=folder / "data", port=0, create_limit=0, lease=60, gemini_url=fake.url, gemini_at_once=at_once
     )
     async with httpx2.AsyncClient(trust_env=False) as client:
-        lane = UpstreamClient(client, name="Gemini", limits=quick, asked=retry_delay)
-        gemini = Gemini(client, settings.section(BookSettings), Secret(KEY), lane=lane)
+        upstream = UpstreamClient(client, name="Gemini", limits=quick, retry_hint=retry_delay)
+        gemini = Gemini(client, settings.section(BookSettings), Secret(KEY), upstream=upstream)
         app = Shelfwire(settings, pipelines=[CsvImport(Services(gemini, required))])
         async with serving(app, settings) as url, httpx2.AsyncClient(base_url=url, timeout=30) as http:
             yield Server(url, app, http)

@@ -64,8 +64,8 @@ async def make(fake: FakeGemini, heard: Heard) -> AsyncIterator[MakeGemini]:
         def make(model: str = "gemini-flash-latest", **limits: Any) -> Gemini:
             settings = BookSettings(gemini_url=fake.url, gemini_model=model)
             quick = Limits(**{"rate": 1000, "attempts": 2, "backoff": 0.01, "timeout": 5.0, "failures": 100, **limits})
-            lane = UpstreamClient(client, name="Gemini", limits=quick, clock=SystemClock(), asked=retry_delay)
-            return Gemini(client, settings, Secret(KEY), meter=heard, lane=lane)
+            upstream = UpstreamClient(client, name="Gemini", limits=quick, clock=SystemClock(), retry_hint=retry_delay)
+            return Gemini(client, settings, Secret(KEY), meter=heard, upstream=upstream)
 
         yield make
 

@@ -1,7 +1,6 @@
-"""The JSON that a service answers: asked through its lane, once at a time, and kept on disk.
+"""The JSON answers of one service, from the cache or else from the service, each asked for once at a time.
 
-The cache stands in front of the lane, so what it knows costs nothing of the rate. It keeps what we say, for as long as
-we say, whatever the service's own headers are: they are made for browsers.
+The cache keeps answers for as long as we say, whatever the service's headers say: those are made for browsers.
 """
 
 import asyncio
@@ -16,7 +15,8 @@ from hishel.httpx2 import AsyncCacheTransport
 
 from shelfwire.books.batch_enrichment.port import ProviderDown
 from shelfwire.books.batch_enrichment.single_flight import Flights
-from shelfwire.books.upstream.client import OutgoingFailure, Refused, UpstreamClient
+from shelfwire.books.upstream.client import UpstreamClient
+from shelfwire.books.upstream.errors import RequestRejected, UpstreamError
 from shelfwire.clock import Clock
 
 DAY: Final = 86_400
@@ -52,7 +52,7 @@ class Answers:
 
     Args:
         base: the URL that paths go below, without a slash at the end.
-        lane: the way to the service.
+        upstream: the way to the service.
         cache: where answers are kept.
         headers: to send with every request; they are never kept, so a key belongs here.
         is_known: whether an answer tells of a book.
@@ -63,7 +63,7 @@ class Answers:
     def __init__(
         self,
         base: str,
-        lane: UpstreamClient,
+        upstream: UpstreamClient,
         cache: AsyncBaseStorage,
         *,
         headers: Mapping[str, str],
@@ -72,7 +72,7 @@ class Answers:
         grace: float = GRACE_SECONDS,
     ) -> None:
         self._base = base
-        self._lane = lane
+        self._upstream = upstream
         self._cache = cache
         self._headers = dict(headers)
         self._is_known = is_known
@@ -109,10 +109,10 @@ class Answers:
         request = httpx2.Request("GET", url, headers=self._headers)
         while True:
             try:
-                response = await self._lane.send(request)
-            except Refused as refusal:
+                response = await self._upstream.send(request)
+            except RequestRejected as refusal:
                 raise ProviderDown(f"{refusal.service} refused the request with status {refusal.status}") from None
-            except OutgoingFailure as failure:
+            except UpstreamError as failure:
                 if not self._may_come_back():
                     raise ProviderDown(str(failure)) from None
             else:
@@ -122,7 +122,7 @@ class Answers:
 
     def _may_come_back(self) -> bool:
         """Whether the service was given up only a moment ago. All its requests wait for the same moment to pass."""
-        return self._lane.given_up and self._lane.failing_seconds < self._grace
+        return self._upstream.is_down and self._upstream.failing_seconds < self._grace
 
     async def _cached(self, request: httpx2.Request, ask: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
         transport = AsyncCacheTransport(_Asking(self, ask), self._cache, CacheOptions(shared=False))
@@ -130,7 +130,7 @@ class Answers:
             response = await transport.handle_async_request(request)
             answer: dict[str, Any] = msgspec.json.decode(await response.aread())
         except RecursionError:  # it could just be read, but with the calls that are open here not be written
-            raise ProviderDown(f"{self._lane.name} {NESTED}") from None
+            raise ProviderDown(f"{self._upstream.name} {NESTED}") from None
         return answer
 
     def answered(self, answer: dict[str, Any]) -> httpx2.Response:

@@ -84,9 +84,9 @@ async def open_lookups(
     async with Cache(folder.joinpath(*CACHE_FILE), KNOWN_SECONDS) as cache:
 
         def answers(name: str, url: str, rate: float, service: ModuleType, **secret: str) -> Answers:
-            lane = UpstreamClient(client, name=name, limits=limits(rate), clock=clock, wrong=service.wrong)
+            upstream = UpstreamClient(client, name=name, limits=limits(rate), clock=clock, fault=service.wrong)
             sent = _headers(settings.contact) | secret
-            return Answers(url, lane, cache, headers=sent, is_known=service.is_known, clock=clock, grace=grace)
+            return Answers(url, upstream, cache, headers=sent, is_known=service.is_known, clock=clock, grace=grace)
 
         providers: list[Provider] = []
         for name in settings.providers:

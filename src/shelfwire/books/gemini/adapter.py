@@ -13,7 +13,8 @@ from shelfwire.books.gemini.answers import GeminiError, Usage, refusal, retry_de
 from shelfwire.books.gemini.photos import GeminiAnswer
 from shelfwire.books.gemini.rows import ColumnsAnswer, RowsAnswer, RowText
 from shelfwire.books.settings import BookSettings
-from shelfwire.books.upstream.client import Limited, OutgoingFailure, Refused, TimedOut, UpstreamClient
+from shelfwire.books.upstream.client import UpstreamClient
+from shelfwire.books.upstream.errors import RateLimited, RequestRejected, UpstreamError, UpstreamTimeout
 from shelfwire.books.upstream.limits import Limits
 from shelfwire.settings import Secret
 
@@ -42,7 +43,7 @@ class NoGeminiMeter:
 
 
 def limits_of(settings: BookSettings) -> Limits:
-    """What Gemini stands, by the settings."""
+    """The limits of Gemini, from the settings."""
     return Limits(
         rate=settings.gemini_rate,
         period=60.0,
@@ -66,7 +67,7 @@ class Gemini:
         settings: `gemini_url`, `gemini_model` and the limits.
         key: `gemini_api_key`; sent as a header, and nowhere else.
         meter: hears what requests cost.
-        lane: the limits, where a test wants other ones.
+        upstream: replaces the client of the service, for tests.
     """
 
     def __init__(
@@ -76,13 +77,15 @@ class Gemini:
         key: Secret,
         *,
         meter: GeminiMeter | None = None,
-        lane: UpstreamClient | None = None,
+        upstream: UpstreamClient | None = None,
     ) -> None:
         model = quote(settings.gemini_model.removeprefix("models/"), safe="")
         self._url = f"{settings.gemini_url}/v1beta/models/{model}:generateContent"
         self._key = key
         self._meter = meter or NoGeminiMeter()
-        self._lane = lane or UpstreamClient(client, name=NAME, limits=limits_of(settings), asked=retry_delay)
+        self._upstream = upstream or UpstreamClient(
+            client, name=NAME, limits=limits_of(settings), retry_hint=retry_delay
+        )
         self.at_once = settings.gemini_at_once
 
     async def read_photo(self, jpeg: bytes, width: int, height: int) -> GeminiAnswer:
@@ -130,14 +133,14 @@ class Gemini:
     async def _send(self, body: bytes) -> bytes:
         headers = {KEY_HEADER: self._key.reveal(), "content-type": "application/json"}
         try:
-            answer = await self._lane.send(httpx2.Request("POST", self._url, headers=headers, content=body))
-        except Refused as refused:
+            answer = await self._upstream.send(httpx2.Request("POST", self._url, headers=headers, content=body))
+        except RequestRejected as refused:
             raise refusal(refused.status, refused.body) from None
-        except TimedOut as failure:
+        except UpstreamTimeout as failure:
             raise GeminiError(BookCode.GEMINI_TIMEOUT, str(failure)) from None
-        except Limited as failure:
+        except RateLimited as failure:
             raise GeminiError(BookCode.GEMINI_RATE_LIMITED, str(failure)) from None
-        except OutgoingFailure as failure:
+        except UpstreamError as failure:
             raise GeminiError(BookCode.GEMINI_UNAVAILABLE, str(failure)) from None
         return answer.content
 
