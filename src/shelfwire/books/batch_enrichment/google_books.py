@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import httpx2
 
-from shelfwire.books.batch_enrichment.answers import Answers, wrong_json
+from shelfwire.books.batch_enrichment.cached_service import CachedService, json_fault
 from shelfwire.books.bibliography import cleaning
 from shelfwire.books.bibliography.languages import language_of
 from shelfwire.books.bibliography.records import BookRecord
@@ -29,13 +29,13 @@ class GoogleBooks:
     """The provider `google_books`.
 
     Args:
-        answers: the source of its answers.
+        service: the service, behind its cache.
     """
 
     name = NAME
 
-    def __init__(self, answers: Answers) -> None:
-        self._answers = answers
+    def __init__(self, service: CachedService) -> None:
+        self._service = service
 
     async def by_isbn(self, isbn13: str) -> Sequence[BookRecord]:
         """See `port.Provider`."""
@@ -49,7 +49,7 @@ class GoogleBooks:
     async def _found(self, query: str) -> list[BookRecord]:
         # Without a country it refuses servers that it cannot locate.
         params = (("q", query), ("maxResults", str(MOST_FOUND)), ("printType", "books"), ("country", "US"))
-        answer = await self._answers.get(self._answers.url("volumes", params))
+        answer = await self._service.get(self._service.url("volumes", params))
         found = (record_of_volume(item) for item in cleaning.elements(answer.get("items"))[:MOST_FOUND])
         return [record for record in found if record]
 
@@ -59,13 +59,13 @@ def is_known(answer: dict[str, Any]) -> bool:
     return bool(answer.get("items"))
 
 
-def wrong(response: httpx2.Response) -> str | None:
-    """The fault of an answer, if any: a spent quota comes as 403 or even 400, which would blame the request."""
+def fault(response: httpx2.Response) -> str | None:
+    """Why an answer is unusable: an exhausted quota comes as 403 or even 400, which would blame the request."""
     if response.status_code in {_BAD_REQUEST, _FORBIDDEN} and any(
         word in response.content[:4096].lower() for word in _SPENT
     ):
         return f"has no quota left (status {response.status_code})"
-    return wrong_json(response)
+    return json_fault(response)
 
 
 def record_of_volume(item: Any) -> BookRecord | None:

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import httpx2
 
-from shelfwire.books.batch_enrichment.answers import Answers, wrong_json
-from shelfwire.books.batch_enrichment.single_flight import Gathering
+from shelfwire.books.batch_enrichment.cached_service import CachedService, json_fault
+from shelfwire.books.batch_enrichment.single_flight import Batcher
 from shelfwire.books.bibliography import cleaning, open_library
 from shelfwire.books.bibliography.languages import language_of
 from shelfwire.books.bibliography.records import BookRecord
@@ -43,22 +43,22 @@ class OpenLibrary:
     """The provider `open_library`.
 
     Args:
-        answers: the source of its answers.
+        service: the service, behind its cache.
         clock: the time.
     """
 
     name = NAME
 
-    def __init__(self, answers: Answers, clock: Clock) -> None:
-        self._answers = answers
-        self._isbns: Gathering[str, Any] = Gathering(
-            self._ask_isbns, most=MOST_IN_A_BATCH, at_once=BATCHES_AT_ONCE, clock=clock
+    def __init__(self, service: CachedService, clock: Clock) -> None:
+        self._service = service
+        self._isbns: Batcher[str, Any] = Batcher(
+            self._ask_isbns, max_size=MOST_IN_A_BATCH, at_once=BATCHES_AT_ONCE, clock=clock
         )
 
     async def by_isbn(self, isbn13: str) -> Sequence[BookRecord]:
         """See `port.Provider`."""
         # Each ISBN is kept by itself, though asked together with others: the next list has them in another order.
-        answer = await self._answers.kept(self._books([isbn13]), lambda: self._ask_isbn(isbn13))
+        answer = await self._service.get_or(self._books([isbn13]), lambda: self._ask_isbn(isbn13))
         found = record_of_book(answer.get(f"ISBN:{isbn13}"))
         return [found] if found else []
 
@@ -68,7 +68,7 @@ class OpenLibrary:
         if author:
             query.append(("author", _searched(author)))
         params = (*query, ("limit", str(MOST_FOUND)), ("fields", _FIELDS))
-        answer = await self._answers.get(self._answers.url("search.json", params))
+        answer = await self._service.get(self._service.url("search.json", params))
         found = (record_of_work(work) for work in cleaning.elements(answer.get("docs"))[:MOST_FOUND])
         return [record for record in found if record]
 
@@ -77,12 +77,12 @@ class OpenLibrary:
         return {} if book is None else {f"ISBN:{isbn13}": book}
 
     async def _ask_isbns(self, isbns: Sequence[str]) -> Mapping[str, Any]:
-        answer = await self._answers.ask(self._books(isbns))
+        answer = await self._service.fetch(self._books(isbns))
         return {isbn: book for isbn in isbns if (book := answer.get(f"ISBN:{isbn}"))}
 
     def _books(self, isbns: Sequence[str]) -> httpx2.URL:
         keys = ",".join(f"ISBN:{isbn}" for isbn in isbns)
-        return self._answers.url("api/books", (("bibkeys", keys), ("format", "json"), ("jscmd", "data")))
+        return self._service.url("api/books", (("bibkeys", keys), ("format", "json"), ("jscmd", "data")))
 
 
 def is_known(answer: dict[str, Any]) -> bool:
@@ -90,7 +90,7 @@ def is_known(answer: dict[str, Any]) -> bool:
     return bool(answer.get("docs") if "docs" in answer else answer)
 
 
-wrong: Final = wrong_json
+fault: Final = json_fault
 
 
 def record_of_book(book: Any) -> BookRecord | None:

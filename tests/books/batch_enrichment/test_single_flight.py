@@ -3,7 +3,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from shelfwire.books.batch_enrichment.single_flight import Flights, Gathering
+from shelfwire.books.batch_enrichment.single_flight import Batcher, SingleFlight
 from shelfwire.testing import FakeClock
 from tests.live import until
 
@@ -26,8 +26,8 @@ class Work:
 
 
 async def test_whoever_wants_what_is_under_way_joins_it() -> None:
-    flights, work = Flights[str, str](), Work()
-    waiting = [asyncio.create_task(flights.join("dune", work.do)) for _ in range(3)]
+    flights, work = SingleFlight[str, str](), Work()
+    waiting = [asyncio.create_task(flights.do("dune", work.do)) for _ in range(3)]
     await until(lambda: work.begun > 0)
     work.over.set_result("sand")
     assert await asyncio.gather(*waiting) == ["sand"] * 3
@@ -35,16 +35,16 @@ async def test_whoever_wants_what_is_under_way_joins_it() -> None:
 
 
 async def test_what_is_over_is_done_again_for_the_next_who_asks() -> None:
-    flights, work = Flights[str, str](), Work()
+    flights, work = SingleFlight[str, str](), Work()
     work.over.set_result("sand")
     for _ in range(2):
-        assert await flights.join("dune", work.do) == "sand"
+        assert await flights.do("dune", work.do) == "sand"
     assert work.begun == 2
 
 
 async def test_the_first_may_leave_without_harm_to_those_who_joined() -> None:
-    flights, work = Flights[str, str](), Work()
-    first, second = (asyncio.create_task(flights.join("dune", work.do)) for _ in range(2))
+    flights, work = SingleFlight[str, str](), Work()
+    first, second = (asyncio.create_task(flights.do("dune", work.do)) for _ in range(2))
     await until(lambda: work.begun > 0)
     first.cancel()
     await asyncio.wait([first])
@@ -54,25 +54,25 @@ async def test_the_first_may_leave_without_harm_to_those_who_joined() -> None:
 
 
 async def test_when_the_last_has_left_the_work_ends_and_a_newcomer_begins_anew() -> None:
-    flights, work, again = Flights[str, str](), Work(), Work()
-    waiting = [asyncio.create_task(flights.join("dune", work.do)) for _ in range(2)]
+    flights, work, again = SingleFlight[str, str](), Work(), Work()
+    waiting = [asyncio.create_task(flights.do("dune", work.do)) for _ in range(2)]
     await until(lambda: work.begun > 0)
     for task in waiting:
         task.cancel()
     await asyncio.wait(waiting)
     again.over.set_result("sand")
-    assert await flights.join("dune", again.do) == "sand"
+    assert await flights.do("dune", again.do) == "sand"
     assert work.cancelled == 1
 
 
 async def test_a_failure_is_everybodys_and_nobody_elses() -> None:
-    flights, work, again = Flights[str, str](), Work(), Work()
-    waiting = [asyncio.create_task(flights.join("dune", work.do)) for _ in range(2)]
+    flights, work, again = SingleFlight[str, str](), Work(), Work()
+    waiting = [asyncio.create_task(flights.do("dune", work.do)) for _ in range(2)]
     await until(lambda: work.begun > 0)
     work.over.set_exception(LookupError("nobody knows"))
     assert [type(one) for one in await asyncio.gather(*waiting, return_exceptions=True)] == [LookupError] * 2
     again.over.set_result("sand")
-    assert await flights.join("dune", again.do) == "sand"
+    assert await flights.do("dune", again.do) == "sand"
 
 
 class Library:
@@ -83,7 +83,7 @@ class Library:
         self.batches: list[list[str]] = []
         self.open = asyncio.Event()
         self.broken = False
-        self.gathering = Gathering[str, str](self._ask, most=most, at_once=at_once, clock=self.clock)
+        self.batcher = Batcher[str, str](self._ask, max_size=most, at_once=at_once, clock=self.clock)
 
     async def _ask(self, keys: Sequence[str]) -> Mapping[str, str]:
         self.batches.append(list(keys))
@@ -93,7 +93,7 @@ class Library:
         return {key: key.upper() for key in keys if key != "unknown"}
 
     def get(self, *keys: str) -> "list[asyncio.Task[str | None]]":
-        return [asyncio.create_task(self.gathering.get(key)) for key in keys]
+        return [asyncio.create_task(self.batcher.get(key)) for key in keys]
 
     async def asked(self, batches: int) -> None:
         """Turn the clock until so many batches went out."""

@@ -1,5 +1,4 @@
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -8,14 +7,14 @@ from typing import Any
 import httpx2
 import pytest
 
-from shelfwire.books.batch_enrichment.answers import (
+from shelfwire.books.batch_enrichment.answer_cache import AnswerCache
+from shelfwire.books.batch_enrichment.cached_service import (
     GRACE_SECONDS,
     KNOWN_SECONDS,
     UNKNOWN_SECONDS,
-    Answers,
-    wrong_json,
+    CachedService,
+    json_fault,
 )
-from shelfwire.books.batch_enrichment.cache import Cache
 from shelfwire.books.batch_enrichment.port import ProviderDown
 from shelfwire.books.upstream.client import UpstreamClient
 from shelfwire.books.upstream.limits import Limits
@@ -46,35 +45,35 @@ class Service:
         return httpx2.Response(200, headers=self.headers, json={"items": items})
 
     @asynccontextmanager
-    async def opened(self, folder: Path, clock: Clock | None = None, **limits: Any) -> AsyncIterator[Answers]:
-        cache = Cache(folder / "cache" / "answers.db", KNOWN_SECONDS)
+    async def opened(self, folder: Path, clock: Clock | None = None, **limits: Any) -> AsyncIterator[CachedService]:
         client = httpx2.AsyncClient(transport=httpx2.MockTransport(self.answer))
         clock = clock or SystemClock()
         most = Limits(**{"rate": 1000, "attempts": 1, **limits})
-        upstream = UpstreamClient(client, name="Books", limits=most, clock=clock, fault=wrong_json)
-        try:
-            yield Answers(BASE, upstream, cache, headers={}, is_known=lambda told: bool(told["items"]), clock=clock)
-        finally:
-            await cache.close()
+        upstream = UpstreamClient(client, name="Books", limits=most, clock=clock, fault=json_fault)
+        async with AnswerCache(folder / "cache" / "answers.db", clock) as cache:
+            yield CachedService(
+                BASE, upstream, cache, headers={}, is_known=lambda answer: bool(answer["items"]), clock=clock
+            )
 
 
-class Later:
-    """The clock of the cache, so many seconds on."""
+class Later(SystemClock):
+    """The machine's clock, some seconds ahead."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._patch = monkeypatch
-        self._time = time.time
+    def __init__(self) -> None:
+        self._ahead = 0
 
-    def by(self, seconds: float) -> None:
-        now = self._time()
-        self._patch.setattr("time.time", lambda: now + seconds)
+    def by(self, seconds: int) -> None:
+        self._ahead = seconds * 1000
 
-
-async def ask_past_the_cache(answers: Answers, q: str) -> Any:
-    return (await answers.ask(answers.url("volumes", (("q", q),))))["items"]
+    def now(self) -> int:
+        return super().now() + self._ahead
 
 
-async def ask(answers: Answers, q: str) -> Any:
+async def ask_past_the_cache(answers: CachedService, q: str) -> Any:
+    return (await answers.fetch(answers.url("volumes", (("q", q),))))["items"]
+
+
+async def ask(answers: CachedService, q: str) -> Any:
     return (await answers.get(answers.url("volumes", (("q", q),))))["items"]
 
 
@@ -86,10 +85,16 @@ async def test_an_answer_is_kept_whatever_the_service_says_of_keeping_it(tmp_pat
     assert service.asked == ["dune"]
 
 
-async def test_that_a_book_is_unknown_is_kept_for_less_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    service, later = Service(), Later(monkeypatch)
-    async with service.opened(tmp_path) as answers:
-        for seconds in (0, UNKNOWN_SECONDS - 60, UNKNOWN_SECONDS + 60, KNOWN_SECONDS - 60, KNOWN_SECONDS + 60):
+async def test_that_a_book_is_unknown_is_kept_for_less_long(tmp_path: Path) -> None:
+    service, later = Service(), Later()
+    async with service.opened(tmp_path, later) as answers:
+        for seconds in (
+            0,
+            UNKNOWN_SECONDS - 60,
+            UNKNOWN_SECONDS + 60,
+            KNOWN_SECONDS - 60,
+            KNOWN_SECONDS + UNKNOWN_SECONDS,
+        ):
             later.by(seconds)
             await ask(answers, "dune")
             await ask(answers, "a book nobody wrote")
@@ -97,12 +102,10 @@ async def test_that_a_book_is_unknown_is_kept_for_less_long(tmp_path: Path, monk
     assert service.asked.count("a book nobody wrote") == 4
 
 
-async def test_a_failure_is_not_kept_and_does_not_take_away_what_is_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    service, later = Service(), Later(monkeypatch)
+async def test_a_failure_is_not_kept_and_does_not_take_away_what_is_kept(tmp_path: Path) -> None:
+    service, later = Service(), Later()
     service.broken = True
-    async with service.opened(tmp_path) as answers:
+    async with service.opened(tmp_path, later) as answers:
         with pytest.raises(ProviderDown):
             await ask(answers, "dune")
         service.broken = False
