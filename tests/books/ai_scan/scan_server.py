@@ -1,8 +1,8 @@
 """A server in a process of its own, whose photos are read by their colour."""
 
+from shelfwire.books.ai_scan.photo_readers import OfflineReader
 from shelfwire.books.ai_scan.pipeline import AiScan
-from shelfwire.books.ai_scan.process import Opener
-from shelfwire.books.ai_scan.readers import OfflineReader
+from shelfwire.books.ai_scan.worker_process import ImageWorkerProcess
 from tests.books.ai_scan.scripted import COMMAND
 from tests.servers import serve
 
@@ -15,4 +15,4 @@ class AnyReader(OfflineReader):
 
 
 if __name__ == "__main__":
-    serve(AiScan(AnyReader(Opener(COMMAND))))
+    serve(AiScan(AnyReader(ImageWorkerProcess(COMMAND))))

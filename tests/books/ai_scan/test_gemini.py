@@ -11,9 +11,9 @@ import httpx2
 import pytest
 from PIL import Image
 
+from shelfwire.books.ai_scan.photo_readers import FallbackReader, OfflineReader
 from shelfwire.books.ai_scan.pipeline import AiScan
-from shelfwire.books.ai_scan.process import Opener
-from shelfwire.books.ai_scan.readers import BestReader, OfflineReader
+from shelfwire.books.ai_scan.worker_process import ImageWorkerProcess
 from shelfwire.books.codes import BookCode
 from shelfwire.errors import ShelfwireError
 from shelfwire.server.serving import serving
@@ -53,8 +53,8 @@ async def scanning(
     options = {**FAST, "gemini_api_key": Secret(KEY), "gemini_url": url, **options}
     settings = settings_with(data=folder / "data", port=0, create_limit=0, **options)
     app, shared = application(settings)
-    offline = offline or AnyReader(Opener(COMMAND))
-    app._pipelines["ai_scan"] = AiScan(BestReader(shared, offline, Opener(COMMAND)))
+    offline = offline or AnyReader(ImageWorkerProcess(COMMAND))
+    app._pipelines["ai_scan"] = AiScan(FallbackReader(shared, offline, ImageWorkerProcess(COMMAND)))
     async with serving(app, settings) as at, httpx2.AsyncClient(base_url=at, timeout=60) as http:
         yield Server(at, app, http)
 

@@ -14,11 +14,11 @@ import pytest
 
 from shelfwire.app import Shelfwire
 from shelfwire.books.ai_scan.books import Confirmed
-from shelfwire.books.ai_scan.ipc import Spine
+from shelfwire.books.ai_scan.ipc import DetectedBook
 from shelfwire.books.ai_scan.limits import MAX_PHOTO_BYTES, MAX_PHOTOS
-from shelfwire.books.ai_scan.pipeline import AiScan, Catalogue
-from shelfwire.books.ai_scan.process import Opener
-from shelfwire.books.ai_scan.readers import OfflineReader
+from shelfwire.books.ai_scan.photo_readers import OfflineReader
+from shelfwire.books.ai_scan.pipeline import AiScan, Confirmer
+from shelfwire.books.ai_scan.worker_process import ImageWorkerProcess
 from shelfwire.books.codes import BookCode
 from shelfwire.errors import ShelfwireError
 from shelfwire.protocol.messages import JobProgress
@@ -45,7 +45,7 @@ class Missing(OfflineReader):
 class Shelves:
     """A catalogue that knows one book for sure, and is not sure of another."""
 
-    async def confirm(self, spines: Sequence[Spine]) -> Sequence[Confirmed | None]:
+    async def confirm(self, spines: Sequence[DetectedBook]) -> Sequence[Confirmed | None]:
         known = {
             "The Title of Book 10 20": Confirmed(
                 title="Dune", authors=("Frank Herbert",), sure=True, details={"isbn13": "9780441172719"}
@@ -57,10 +57,10 @@ class Shelves:
 
 @asynccontextmanager
 async def scanning(
-    folder: Path, catalogue: Catalogue | None = None, reader: OfflineReader | None = None
+    folder: Path, catalogue: Confirmer | None = None, reader: OfflineReader | None = None
 ) -> AsyncIterator[Server]:
     settings = Settings(data=folder / "data", port=0, create_limit=0)
-    app = Shelfwire(settings, pipelines=[AiScan(reader or AnyReader(Opener(COMMAND)), catalogue)])
+    app = Shelfwire(settings, pipelines=[AiScan(reader or AnyReader(ImageWorkerProcess(COMMAND)), catalogue)])
     async with serving(app, settings) as url, httpx2.AsyncClient(base_url=url, timeout=30) as http:
         yield Server(url, app, http)
 

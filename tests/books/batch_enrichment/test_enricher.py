@@ -10,7 +10,7 @@ import pytest
 
 from shelfwire.books.ai_scan.confirming import LocalBooks
 from shelfwire.books.ai_scan.pipeline import AiScan
-from shelfwire.books.ai_scan.process import Opener
+from shelfwire.books.ai_scan.worker_process import ImageWorkerProcess
 from shelfwire.books.catalogue.build import build
 from shelfwire.books.csv_import.catalogue_source import find_books
 from shelfwire.jobs.pipeline import Pipeline
@@ -43,7 +43,7 @@ async def knowing(folder: Path, **options: Any) -> AsyncIterator[Server]:
     known = {"catalogue": folder / "books.sqlite3", "providers": ("catalogue",), "create_limit": 0}
     settings = settings_with(data=folder / "data", port=0, **{**known, **options})
     app, shared = application(settings)
-    scan: Pipeline = AiScan(AnyReader(Opener(COMMAND)), LocalBooks(shared), shared)
+    scan: Pipeline = AiScan(AnyReader(ImageWorkerProcess(COMMAND)), LocalBooks(shared), shared)
     app._pipelines["ai_scan"] = scan
     async with serving(app, settings) as url, httpx2.AsyncClient(base_url=url, timeout=30) as http:
         yield Server(url, app, http)

@@ -4,7 +4,7 @@ import pytest
 
 from shelfwire.books.ai_scan.books import book_of, merged
 from shelfwire.books.ai_scan.confirming import agreeing
-from shelfwire.books.ai_scan.ipc import Spine
+from shelfwire.books.ai_scan.ipc import DetectedBook
 from shelfwire.books.batch_enrichment.matching import THRESHOLD, score_by_title
 from shelfwire.books.batch_enrichment.request import AskedBook
 from shelfwire.books.bibliography.matching import same_book
@@ -12,8 +12,8 @@ from shelfwire.books.bibliography.people import authors_of_any_list
 from shelfwire.books.bibliography.records import BookRecord
 from shelfwire.books.bibliography.titles import title_key, written
 from shelfwire.books.catalogue import Catalogue
-from shelfwire.books.csv_import.books import Book
 from shelfwire.books.csv_import.duplicates import SeenBooks
+from shelfwire.books.csv_import.imported_book import ImportedBook
 from tests.books.catalogue.conftest import built
 from tests.books.catalogue.dumps import author, work, write
 
@@ -46,7 +46,7 @@ def test_a_provider_that_knows_one_matches_the_other_as_the_table_says(pair: Pai
 @every
 def test_two_photos_show_one_book_or_two_as_the_table_says(pair: Pair) -> None:
     spines = [
-        Spine(title=side.title, authors=people(side), confidence=0.9, polygon=(), text=side.title)
+        DetectedBook(title=side.title, authors=people(side), confidence=0.9, polygon=(), text=side.title)
         for side in (pair.one, pair.other)
     ]
     assert len(merged([book_of(spine, photo, None) for photo, spine in enumerate(spines)])) == (1 if pair.same else 2)
@@ -63,7 +63,7 @@ def test_what_a_provider_says_of_a_spine_is_believed_as_the_table_says(pair: Pai
 def test_rows_of_other_books_are_no_repetitions(pair: Pair) -> None:
     seen = SeenBooks()
     for row, side in enumerate((pair.one, pair.other), 2):
-        seen.admit(Book(row=row, title=side.title, authors=people(side)))
+        seen.admit(ImportedBook(row=row, title=side.title, authors=people(side)))
 
 
 def alone(number: int, side: Side) -> tuple[str, ...]:

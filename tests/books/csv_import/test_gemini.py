@@ -14,7 +14,7 @@ from shelfwire.app import Shelfwire
 from shelfwire.books.csv_import.options import GeminiUse, ImportOptions
 from shelfwire.books.csv_import.pipeline import CsvImport
 from shelfwire.books.gemini.adapter import Gemini
-from shelfwire.books.gemini.answers import retry_delay
+from shelfwire.books.gemini.responses import retry_delay
 from shelfwire.books.services import Services
 from shelfwire.books.settings import BookSettings
 from shelfwire.books.upstream.client import UpstreamClient

@@ -1,9 +1,9 @@
 import pytest
 
-from shelfwire.books.csv_import.books import Book
+from shelfwire.books.csv_import.book_file import BookFile
+from shelfwire.books.csv_import.imported_book import ImportedBook
 from shelfwire.books.csv_import.pipeline import summary, verdicts
 from shelfwire.books.csv_import.problems import RepeatedBook, RowProblem
-from shelfwire.books.csv_import.reader import read
 
 
 @pytest.mark.parametrize(
@@ -21,18 +21,18 @@ def test_the_summary_reads_as_a_person_would_say_it(added: int, failed: int, tex
 
 def test_every_row_has_its_verdict_and_a_repeated_book_counts_only_once() -> None:
     rows = b"Title,Author,ISBN13\nEmma,Jane Austen,9780141439587\n,Nobody,\nEMMA,jane  austen,\nOther,,9780141439587\n"
-    found = list(verdicts(read(rows)))
+    found = list(verdicts(BookFile(rows)))
     assert [type(one[0]) if isinstance(one, tuple) else type(one) for one in found] == [
-        Book,
+        ImportedBook,
         RowProblem,
         RepeatedBook,
         RepeatedBook,
     ]
-    assert next(verdicts(read(rows))) == found[0]
+    assert next(verdicts(BookFile(rows))) == found[0]
 
 
 def test_volumes_of_one_work_are_no_repetitions_however_they_are_numbered() -> None:
     titles = ["Henry IV", "Henry V", "Complete Works II", "Complete Works III", "C in a Nutshell", "C# in a Nutshell"]
     rows = "Title,Author\n" + "".join(f"{title},Ann Other\n" for title in titles)
-    found = [type(one[0]) if isinstance(one, tuple) else type(one) for one in verdicts(read(rows.encode()))]
-    assert found == [Book] * len(titles)
+    found = [type(one[0]) if isinstance(one, tuple) else type(one) for one in verdicts(BookFile(rows.encode()))]
+    assert found == [ImportedBook] * len(titles)

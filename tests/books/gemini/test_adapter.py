@@ -8,8 +8,8 @@ import pytest
 
 from shelfwire.books.codes import BookCode
 from shelfwire.books.gemini.adapter import Gemini, limits_of
-from shelfwire.books.gemini.answers import GeminiError, Usage, retry_delay
-from shelfwire.books.gemini.rows import RowText
+from shelfwire.books.gemini.list_prompt import RowText
+from shelfwire.books.gemini.responses import GeminiError, Usage, retry_delay
 from shelfwire.books.settings import BookSettings
 from shelfwire.books.upstream.client import UpstreamClient
 from shelfwire.books.upstream.limits import Limits

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from shelfwire.books.ai_scan.ipc import Spine
+from shelfwire.books.ai_scan.ipc import DetectedBook
 from shelfwire.books.bibliography.matching import same_book
 from shelfwire.books.bibliography.titles import WrittenBook, written
 from shelfwire.jobs.store import Item
@@ -28,7 +28,7 @@ class Confirmed(msgspec.Struct, frozen=True, kw_only=True):
     details: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
 
-def book_of(spine: Spine, photo: int, confirmed: Confirmed | None) -> dict[str, Any]:
+def book_of(spine: DetectedBook, photo: int, confirmed: Confirmed | None) -> dict[str, Any]:
     """A book as the result of its photo lists it.
 
     Args:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import structlog
 
 from shelfwire.books.ai_scan.books import Confirmed, corrected
-from shelfwire.books.ai_scan.ipc import Spine
+from shelfwire.books.ai_scan.ipc import DetectedBook
 from shelfwire.books.bibliography.matching import same_people, same_title, same_volume
 from shelfwire.books.catalogue.catalogue import Catalogue
 from shelfwire.books.catalogue.problems import CatalogueError
@@ -28,7 +28,7 @@ class LocalBooks:
     def __init__(self, outside: Services) -> None:
         self._outside = outside
 
-    async def confirm(self, spines: Sequence[Spine]) -> Sequence[Confirmed | None]:
+    async def confirm(self, spines: Sequence[DetectedBook]) -> Sequence[Confirmed | None]:
         """Look up readings; None for each book that the catalogue does not know, and for all if it is damaged."""
         catalogue = self._outside.catalogue
         if catalogue is None:
@@ -55,7 +55,7 @@ def agreeing(book: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]
     return {**corrected(book, found["title"], found["authors"]), **more, "review": False}
 
 
-def _confirmed(catalogue: Catalogue, spine: Spine) -> Confirmed | None:
+def _confirmed(catalogue: Catalogue, spine: DetectedBook) -> Confirmed | None:
     hit = catalogue.recognise(spine.text.split(LINES))
     if hit is None:
         return None

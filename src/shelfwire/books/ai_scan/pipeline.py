@@ -9,9 +9,9 @@ import msgspec
 from shelfwire.books.ai_scan import books
 from shelfwire.books.ai_scan.books import Confirmed
 from shelfwire.books.ai_scan.confirming import agreeing
-from shelfwire.books.ai_scan.ipc import Spine
+from shelfwire.books.ai_scan.ipc import DetectedBook
 from shelfwire.books.ai_scan.limits import MAX_PHOTOS, photo_input
-from shelfwire.books.ai_scan.readers import OfflineReader, PhotoReader, Reading
+from shelfwire.books.ai_scan.photo_readers import OfflineReader, PhotoReader, PhotoReading
 from shelfwire.books.batch_enrichment.enricher import Enriching, counted, enriching_of
 from shelfwire.books.codes import BookCode
 from shelfwire.books.csv_import.options import ScanOptions
@@ -22,10 +22,10 @@ from shelfwire.jobs.pipeline import Pipeline
 from shelfwire.jobs.store import Item
 
 
-class Catalogue(Protocol):
+class Confirmer(Protocol):
     """Knows books that exist; what it says decides whether somebody has to look."""
 
-    async def confirm(self, spines: Sequence[Spine]) -> Sequence[Confirmed | None]:
+    async def confirm(self, spines: Sequence[DetectedBook]) -> Sequence[Confirmed | None]:
         """Look up what was read; None for each that it does not know."""
         ...
 
@@ -56,7 +56,7 @@ class AiScan(Pipeline):
     def __init__(
         self,
         reader: PhotoReader | None = None,
-        catalogue: Catalogue | None = None,
+        catalogue: Confirmer | None = None,
         outside: Services | None = None,
     ) -> None:
         self._reader = reader or OfflineReader()
@@ -105,28 +105,28 @@ class AiScan(Pipeline):
         """Let go of the readers."""
         await self._reader.close()
 
-    async def _reading(self, job: Job, index: int, photo: bytes) -> Reading:
+    async def _reading(self, job: Job, index: int, photo: bytes) -> PhotoReading:
         """Read a photo, or return what an earlier attempt has read: neither money nor time is spent twice.
 
         Raises:
             ShelfwireError: it cannot be read, or has no books; the next attempt looks again.
         """
-        name = f"reading-{index}"
+        name = f"photo-reading-{index}"
         kept = await job.kept(name)
         if kept is not None:
-            return msgspec.json.decode(kept, type=Reading)
+            return msgspec.json.decode(kept, type=PhotoReading)
         reading = await self._reader.read(photo, job.show)
-        if not reading.spines:
+        if not reading.books:
             raise ShelfwireError(BookCode.NO_BOOKS_FOUND)
         await job.keep(name, msgspec.json.encode(reading))
         return reading
 
     async def _result(self, job: Job, index: int, photo: bytes, enriching: Enriching | None) -> dict[str, Any]:
         reading = await self._reading(job, index, photo)
-        confirmed: Sequence[Confirmed | None] = [None] * len(reading.spines)
+        confirmed: Sequence[Confirmed | None] = [None] * len(reading.books)
         if self._catalogue is not None:
-            confirmed = await self._catalogue.confirm(reading.spines)
-        found = [books.book_of(spine, index, known) for spine, known in zip(reading.spines, confirmed, strict=True)]
+            confirmed = await self._catalogue.confirm(reading.books)
+        found = [books.book_of(spine, index, known) for spine, known in zip(reading.books, confirmed, strict=True)]
         if enriching is not None:
             found = await asyncio.gather(*(_enriched(enriching, place, book) for place, book in enumerate(found)))
         paid = {"tokens": reading.tokens} if reading.tokens else {}

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from shelfwire.books.bibliography.isbn import looks_like_isbn
 from shelfwire.books.csv_import.headers import Columns, header_strength, infer_columns, map_columns
-from shelfwire.books.csv_import.rows import RawRow, raw_rows
+from shelfwire.books.csv_import.raw_rows import RawRow, raw_rows
 
 _DELIMITERS: Final = (",", ";", "\t", "|")
 _SAMPLE_CHARACTERS: Final = 32_768
@@ -38,7 +38,7 @@ class Layout(NamedTuple):
     sample: list[list[str]]
 
 
-class _Candidate(NamedTuple):
+class _DelimiterTrial(NamedTuple):
     delimiter: str
     rows: list[RawRow]
     strength: int
@@ -71,18 +71,18 @@ def find_layout(text: str) -> Layout:
     )
 
 
-def _try(sample: str, delimiter: str) -> _Candidate:
+def _try(sample: str, delimiter: str) -> _DelimiterTrial:
     read = list(islice(raw_rows(sample, delimiter=delimiter, width=0), _SAMPLE_ROWS))
     if not read:
         # Nothing but this delimiter, as a sheet's empty rows are written.
-        return _Candidate(delimiter, [], 0, None, consistency=1)
+        return _DelimiterTrial(delimiter, [], 0, None, consistency=1)
     rows = [row for row in read if row.problem is None]
     strength, header = max(
         ((_strength(row, first=row is rows[0]), row) for row in rows[:_MOST_PREAMBLE]),
         key=lambda candidate: candidate[0],
         default=(0, None),
     )
-    return _Candidate(delimiter, rows, strength, header if strength else None, _consistency(rows))
+    return _DelimiterTrial(delimiter, rows, strength, header if strength else None, _consistency(rows))
 
 
 def _strength(row: RawRow, *, first: bool) -> int:

@@ -1,4 +1,4 @@
-"""How each field of a book takes over a cell."""
+"""How the cell of each field is read into a book."""
 
 import re
 from collections.abc import Callable
@@ -12,9 +12,9 @@ from shelfwire.books.csv_import import values
 from shelfwire.books.csv_import.problems import RowProblem
 
 Draft = dict[str, Any]
-"""A book in the making: attributes of `Book` by name, and `row` from the beginning."""
+"""The attributes of an `ImportedBook` collected so far, by name; `row` is there from the beginning."""
 Take = Callable[[str, Draft], None]
-"""Takes one cell, stripped and not empty, over into the draft."""
+"""Reads one cell, stripped and not empty, into the draft."""
 
 _MOST_SHORT_CHARACTERS: Final = 200
 _UNLIMITED: Final = 1 << 62
@@ -88,7 +88,7 @@ def _title(cell: str, draft: Draft) -> None:
 
 
 def _title_with_series(cell: str, draft: Draft) -> None:
-    """Goodreads appends the series to the title, which stays as it is: other lists of the same books have it too."""
+    """Goodreads appends the series to the title, which is kept: other lists of the same books have it too."""
     _title(cell, draft)
     if cell.endswith(")") and (series := _SERIES_IN_TITLE.search(draft["title"])):
         draft["series"] = f"{series[1]} {series[2]}"
@@ -183,7 +183,7 @@ def _wishlist(cell: str, draft: Draft) -> None:
 
 
 def _collections(cell: str, draft: Draft) -> None:
-    """LibraryThing's collections: reading states and shelves of the reader's own in one list."""
+    """LibraryThing's collections: reading states and own shelves in one list."""
     names = values.parse_tags(cell)
     states = [state for state in map(values.known_shelf, names) if state]
     if states:
@@ -268,11 +268,11 @@ def _long_text(field: str, name: str) -> Take:
 
 
 class Field(NamedTuple):
-    """How a field takes over its cell.
+    """How the cell of a field is read.
 
     Attributes:
-        take: Takes the cell.
-        most: The longest cell that is taken whole, in characters.
+        take: Reads the cell.
+        most: The longest cell that is read whole, in characters.
     """
 
     take: Take
@@ -329,7 +329,7 @@ def field_of(name: str, *, day_first: bool, scale: int) -> Field:
     Args:
         name: As `Columns.fields` has it.
         day_first: Whether `3/4/2021` is 3 April.
-        scale: The best mark.
+        scale: The best rating.
     """
     if name in _TEXT:
         return Field(_TEXT[name], values.MOST_TEXT_CHARACTERS)

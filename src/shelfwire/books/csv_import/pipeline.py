@@ -8,13 +8,13 @@ import msgspec
 
 from shelfwire.books.batch_enrichment.enricher import AT_ONCE, Enriching, enriching_of
 from shelfwire.books.codes import BookCode
-from shelfwire.books.csv_import.books import Book
+from shelfwire.books.csv_import.book_file import BookFile
 from shelfwire.books.csv_import.confidence import Doubt
 from shelfwire.books.csv_import.duplicates import SeenBooks
-from shelfwire.books.csv_import.llm_rows import Asking, Reading
+from shelfwire.books.csv_import.imported_book import ImportedBook
+from shelfwire.books.csv_import.llm_rows import LlmRowReader, RowReading
 from shelfwire.books.csv_import.options import NO_KEY, NO_KEY_FOR_A_PERSON, GeminiUse, ImportOptions
 from shelfwire.books.csv_import.problems import RepeatedBook, RowProblem, UnreadableCsv
-from shelfwire.books.csv_import.reader import BookFile, read
 from shelfwire.books.services import Services
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.job import Job
@@ -34,11 +34,11 @@ class Unanswered(NamedTuple):
     error: ShelfwireError
 
 
-Verdict = Book | tuple[RepeatedBook, Book] | RowProblem | Unanswered
+Verdict = ImportedBook | tuple[RepeatedBook, ImportedBook] | RowProblem | Unanswered
 
 
 class CsvImport(Pipeline):
-    """Reads one input, `file`; its results are the books of `books.Book`.
+    """Reads one input, `file`; its results are the books of `books.ImportedBook`.
 
     Unless its options say otherwise it asks Gemini, if there is one, about what `doubt_of` says is not to be read with
     confidence: about the columns of a table by a sample, about free text row by row. With the option `enrich` each
@@ -51,7 +51,7 @@ class CsvImport(Pipeline):
     name = "csv_import"
     results_name = "books"
     options = ImportOptions
-    result = Book
+    result = ImportedBook
     codes = BookCode
 
     def __init__(self, outside: Services | None = None) -> None:
@@ -66,7 +66,7 @@ class CsvImport(Pipeline):
         """See `Pipeline.run`."""
         options: ImportOptions = job.options
         try:
-            file = await asyncio.to_thread(read, await job.input("file"))
+            file = await asyncio.to_thread(BookFile, await job.input("file"))
         except UnreadableCsv as error:
             raise ShelfwireError(BookCode.CSV_UNREADABLE, str(error), user_message=str(error)) from None
         enriching = await enriching_of(job, self._outside, wanted=options.enrich)
@@ -75,10 +75,10 @@ class CsvImport(Pipeline):
             await self._import(job, file, verdicts(file), enriching)
             return _joined(summary(job.succeeded, job.failed), enriching.summary if enriching else "")
         required = self._outside.gemini_required
-        asking = Asking(job, self._outside.gemini, required=required)
+        asking = LlmRowReader(job, self._outside.gemini, required=required)
         text = doubt is Doubt.TEXT or not await _explained(file, asking)
         if text and asking.failed is None:
-            async with asking.readings(file) as readings:
+            async with asking.rows(file) as readings:
                 await self._import(job, file, told(file, readings, required=required), enriching)
         else:
             await self._import(job, file, verdicts(file), enriching)
@@ -115,7 +115,7 @@ class CsvImport(Pipeline):
 
         async def look_up(index: int, verdict: Verdict) -> None:
             more = None
-            if isinstance(verdict, Book):
+            if isinstance(verdict, ImportedBook):
                 more = await enriching.look_up(index, verdict.title, verdict.authors, verdict.isbn13)
             _record(job, index, verdict, more)
 
@@ -124,10 +124,10 @@ class CsvImport(Pipeline):
 
 def _record(job: Job, index: int, verdict: Verdict, more: Mapping[str, Any] | None = None) -> None:
     match verdict:
-        case Book(title=title, authors=authors, isbn13=isbn):
+        case ImportedBook(title=title, authors=authors, isbn13=isbn):
             book = verdict if more is None else {**msgspec.to_builtins(verdict), **more}
             job.record(index, book, title=title, author=authors[0] if authors else None, isbn=isbn)
-        case (RepeatedBook() as repeated, Book(title=title, row=row)):
+        case (RepeatedBook() as repeated, ImportedBook(title=title, row=row)):
             why = ShelfwireError(BookCode.DUPLICATE, str(repeated), user_message=str(repeated))
             job.fail(index, why, title=title, row=row, earlierRow=repeated.earlier_row)
         case RowProblem(row=row, title=title):
@@ -153,7 +153,7 @@ def verdicts(file: BookFile) -> Iterator[Verdict]:
         yield _admitted(book, seen)
 
 
-async def told(file: BookFile, readings: AsyncIterator[Reading], *, required: bool) -> AsyncIterator[Verdict]:
+async def told(file: BookFile, readings: AsyncIterator[RowReading], *, required: bool) -> AsyncIterator[Verdict]:
     """The same of rows that Gemini has read, or should have.
 
     Args:
@@ -175,7 +175,7 @@ async def told(file: BookFile, readings: AsyncIterator[Reading], *, required: bo
         yield _admitted(book, seen)
 
 
-def _book_of(file: BookFile, reading: Reading) -> Book:
+def _book_of(file: BookFile, reading: RowReading) -> ImportedBook:
     if not reading.answered:
         return file.book(reading.raw)
     row, book = reading.raw.row, reading.book
@@ -183,10 +183,10 @@ def _book_of(file: BookFile, reading: Reading) -> Book:
         raise RowProblem(f"Row {row} names no book. Write its title there and import the file again.", row=row)
     cells = {"title": book.title, "author": "; ".join(book.authors), "isbn": book.isbn}
     cells |= {"publisher": book.publisher, "year": book.year}
-    return file.composed(row, ((field, cell) for field, cell in cells.items() if cell))
+    return file.compose(row, ((field, cell) for field, cell in cells.items() if cell))
 
 
-def _admitted(book: Book, seen: SeenBooks) -> Verdict:
+def _admitted(book: ImportedBook, seen: SeenBooks) -> Verdict:
     try:
         seen.admit(book)
     except RepeatedBook as repeated:
@@ -200,7 +200,7 @@ def summary(added: int, failed: int) -> str:
     return books if not failed else f"{books}; {failed:,} {'row was' if failed == 1 else 'rows were'} not imported"
 
 
-def help_of(asking: Asking, *, required: bool) -> str:
+def help_of(asking: LlmRowReader, *, required: bool) -> str:
     """What Gemini's help came to, for a person."""
     rows = f"{asking.unanswered:,} {'row' if asking.unanswered == 1 else 'rows'}"
     parts = []
@@ -215,7 +215,7 @@ def help_of(asking: Asking, *, required: bool) -> str:
     return "; ".join(parts)
 
 
-async def _explained(file: BookFile, asking: Asking) -> bool:
+async def _explained(file: BookFile, asking: LlmRowReader) -> bool:
     """Whether it is known what the columns of a table hold; not if the rows are free text after all."""
     answer = await asking.columns(file)
     if answer is None or not answer.fields:

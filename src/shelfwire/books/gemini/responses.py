@@ -1,7 +1,7 @@
-"""What Gemini answers, and what is wrong with it. Pure: bytes in, text and tokens out, or one of our errors.
+"""Parsing of Gemini's responses. Pure: bytes in, text and tokens out, or one of our errors.
 
-Nothing that the service says gets into an error but its own short names, such as `PERMISSION_DENIED`: its texts may
-repeat what was sent.
+Of what the service says, errors hold only its short names, such as `PERMISSION_DENIED`: its texts may repeat what was
+sent.
 """
 
 import re
@@ -15,8 +15,8 @@ from shelfwire.books.codes import BookCode
 from shelfwire.errors import ShelfwireError
 
 T = TypeVar("T")
-MOST_TOKENS: Final = 100_000_000
-"""Of one answer; a figure beyond is a slip of the service."""
+MAX_TOKENS: Final = 100_000_000
+"""Of one answer; a larger figure is a mistake of the service."""
 _REFUSALS: Final = frozenset(
     {"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT"}
 )
@@ -38,21 +38,21 @@ class Usage(msgspec.Struct, frozen=True):
     output: int = 0
 
     def __add__(self, other: Self) -> "Usage":
-        """Both together."""
+        """Sum."""
         return Usage(self.input + other.input, self.output + other.output)
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """Sum of input and output."""
         return self.input + self.output
 
 
 class GeminiError(ShelfwireError):
-    """Gemini was asked, and there is nothing to show for it.
+    """Gemini was asked, and gave no usable answer.
 
     Attributes:
-        usage: what it cost all the same.
-        hopeless: whether every other request would be refused likewise, as with a wrong key.
+        usage: what it cost nevertheless.
+        hopeless: whether every further request would be refused too, as with a wrong key.
     """
 
     def __init__(self, code: BookCode, message: str, usage: Usage = Usage(), *, hopeless: bool = False) -> None:  # noqa: B008 - it is frozen
@@ -104,14 +104,14 @@ class _Failure(msgspec.Struct):
     error: _Error
 
 
-def text_of(body: bytes) -> tuple[str, Usage]:
+def answer_text(body: bytes) -> tuple[str, Usage]:
     """Return the text of an answer of status 200, and what it cost.
 
     Raises:
         GeminiError: `E_GEMINI_BAD_OUTPUT`: it is cut off, empty or no answer of Gemini at all; `E_GEMINI_REJECTED`: the
             content was refused.
     """
-    answer = decoded(body, _Answer, Usage())
+    answer = decode(body, _Answer, Usage())
     usage = answer.usage_metadata.usage() if answer.usage_metadata else Usage()
     if answer.prompt_feedback and answer.prompt_feedback.block_reason:
         raise _rejected(f"Gemini refused the content ({_named(answer.prompt_feedback.block_reason)})", usage)
@@ -129,11 +129,11 @@ def text_of(body: bytes) -> tuple[str, Usage]:
     return text, usage
 
 
-def decoded(text: bytes | str, kind: type[T], usage: Usage) -> T:
+def decode(text: bytes | str, kind: type[T], usage: Usage) -> T:
     """Decode JSON that Gemini wrote.
 
     Raises:
-        GeminiError: `E_GEMINI_BAD_OUTPUT`: it is no JSON, or not of the form asked for.
+        GeminiError: `E_GEMINI_BAD_OUTPUT`: it is no JSON, or does not match the type.
     """
     try:
         return msgspec.json.decode(text, type=kind)
@@ -141,13 +141,13 @@ def decoded(text: bytes | str, kind: type[T], usage: Usage) -> T:
         raise _bad("Gemini's answer is not of the form asked for", usage) from None
 
 
-def entries(text: str, kind: type[T], usage: Usage) -> Iterator[T]:
-    """Decode an array that Gemini wrote, passing over the elements that are not of the form asked for.
+def decode_array(text: str, kind: type[T], usage: Usage) -> Iterator[T]:
+    """Decode an array that Gemini wrote, skipping the elements that do not match the type.
 
     Raises:
-        GeminiError: `E_GEMINI_BAD_OUTPUT`: it is no array, or none of its elements is of the form asked for.
+        GeminiError: `E_GEMINI_BAD_OUTPUT`: it is no array, or none of its elements matches.
     """
-    elements = decoded(text, list[msgspec.Raw], usage)
+    elements = decode(text, list[msgspec.Raw], usage)
     good = 0
     for element in elements:
         try:
@@ -160,22 +160,22 @@ def entries(text: str, kind: type[T], usage: Usage) -> Iterator[T]:
         raise _bad("Nothing in Gemini's answer is of the form asked for", usage)
 
 
-def refusal(status: int, body: bytes) -> GeminiError:
-    """What an answer of another status than 200 means."""
+def rejection(status: int, body: bytes) -> GeminiError:
+    """The error for a response with a status other than 2xx that is not retried."""
     error = _error(body)
     reasons = {error.status, *(str(detail.get("reason", "")) for detail in error.details)}
     names = " ".join(sorted(name for name in reasons if _SHORT_NAME.fullmatch(name)))
-    told = f"status {status} {names}".strip()
+    details = f"status {status} {names}".strip()
     if "API_KEY_INVALID" in reasons:
-        return _rejected(f"Gemini does not know the API key ({told}). Check gemini_api_key", hopeless=True)
+        return _rejected(f"Gemini does not know the API key ({details}). Check gemini_api_key", hopeless=True)
     if status in _ACCESS_STATUSES or reasons & _ACCESS:
         what = "Gemini refuses access, or does not know the model"
-        return _rejected(f"{what} ({told}). Check gemini_api_key, gemini_model and gemini_url", hopeless=True)
-    return _rejected(f"Gemini refused the request ({told})")
+        return _rejected(f"{what} ({details}). Check gemini_api_key, gemini_model and gemini_url", hopeless=True)
+    return _rejected(f"Gemini refused the request ({details})")
 
 
 def retry_delay(response: httpx2.Response) -> float | None:
-    """How many seconds an error asks to wait, as Google's services say it in the body; None if it does not."""
+    """The seconds that an error asks to wait, as Google's services write them in the body; None if it does not."""
     for detail in _error(response.content).details:
         delay = detail.get("retryDelay")
         if isinstance(delay, str) and (seconds := _DELAY.fullmatch(delay)):
@@ -195,7 +195,7 @@ def _named(name: str) -> str:
 
 
 def _sane(tokens: int) -> int:
-    return min(max(tokens, 0), MOST_TOKENS)
+    return min(max(tokens, 0), MAX_TOKENS)
 
 
 def _bad(message: str, usage: Usage) -> GeminiError:

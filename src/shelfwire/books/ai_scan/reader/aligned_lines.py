@@ -1,4 +1,4 @@
-"""Lines of text laid into the frame in which they run from left to right, with the edges that run along them."""
+"""Lines of text aligned to a frame in which they run from left to right, with the edges along them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ from shelfwire.books.ai_scan.reader.geometry import Quad, sides, turned_points
 from shelfwire.books.ai_scan.reader.lines import Line
 
 _FAR: Final = 8.0
-"""Line heights within which an edge along a line is looked for."""
+"""Line heights within which an edge along a line is searched."""
 _EDGE: Final = 0.7
-"""Share of a line's length along which an edge must be seen."""
+"""Share of a line's length along which an edge must be visible."""
 PARALLEL: Final = 0.15
 """Difference of slopes up to which lines and edges count as parallel."""
 _TELLING: Final = 5.0
-"""Line heights from which on a line is long enough to show how it leans."""
+"""Line heights from which on a line is long enough for its slope to be reliable."""
 
 
 @dataclass
-class Row:
+class AlignedLine:
     """A line of text in the frame in which it runs from left to right."""
 
     line: Line
@@ -35,37 +35,37 @@ class Row:
 
     @property
     def centre(self) -> float:
-        """Where its middle is along the text."""
+        """The x of its middle."""
         return (self.left + self.right) / 2
 
     @property
     def top(self) -> float:
-        """Where it begins across the text."""
+        """The y of its upper end."""
         return self.middle - self.height / 2
 
     @property
     def bottom(self) -> float:
-        """Where it ends across the text."""
+        """The y of its lower end."""
         return self.middle + self.height / 2
 
     @property
     def thickness(self) -> float:
-        """How far the edges along it are from each other; where none is seen it is as if it were near."""
+        """The distance between the edges along it; where none is visible, one at the line's height is assumed."""
         return sum(room if np.isfinite(room) else self.height for room in (self.above, self.below))
 
     def at(self, x: Any) -> Any:
-        """Where its middle would run at x, were it to go on."""
+        """The y of its middle line, extended to x."""
         return self.middle + self.slope * (x - self.centre)
 
-    def holds(self, other: "Row", slack: float) -> bool:
-        """Tell whether another line's middle lies between the edges along this one, or near enough where none is."""
+    def holds(self, other: "AlignedLine", slack: float) -> bool:
+        """Whether another line's middle lies between the edges along this one, or within `slack`."""
         offset = other.middle - self.at(other.centre)
         room = self.below if offset > 0 else self.above
         return bool(abs(offset) < (room if np.isfinite(room) else slack))
 
     @classmethod
-    def of(cls, line: Line, quad: Quad) -> "Row":
-        """Lay a line with these corners into the frame."""
+    def of(cls, line: Line, quad: Quad) -> "AlignedLine":
+        """Align a line with these corners."""
         along, across = sides(quad)
         start, end = (quad[0] + quad[3]) / 2, (quad[1] + quad[2]) / 2
         if start[0] > end[0]:
@@ -77,20 +77,24 @@ class Row:
         return cls(line, float(start[0]), float(end[0]), float(start[1] + end[1]) / 2, across, slope)
 
 
-def rows_of(lines: Sequence[Line], quarters: int, size: tuple[int, int]) -> list[Row]:
-    """Lay those lines that run along the photo turned by so many quarters into its frame."""
-    return [Row.of(line, turned_points(line.quad, quarters, size)) for line in lines if line.turns % 2 == quarters % 2]
+def aligned(lines: Sequence[Line], quarters: int, size: tuple[int, int]) -> list[AlignedLine]:
+    """Align those lines that run along the photo turned by `quarters`."""
+    return [
+        AlignedLine.of(line, turned_points(line.quad, quarters, size))
+        for line in lines
+        if line.turns % 2 == quarters % 2
+    ]
 
 
-def across(line: Line, axis: int, size: tuple[int, int]) -> Row:
-    """Lay a line that crosses a frame into it: along it is as long as the line is high."""
+def across(line: Line, axis: int, size: tuple[int, int]) -> AlignedLine:
+    """Align a line that crosses the frame: its length there is the line's height."""
     quad = turned_points(line.quad, axis, size)
     (left, top), (right, bottom) = quad.min(axis=0), quad.max(axis=0)
-    return Row(line, float(left), float(right), float(top + bottom) / 2, float(bottom - top), 0.0)
+    return AlignedLine(line, float(left), float(right), float(top + bottom) / 2, float(bottom - top), 0.0)
 
 
-def lean(rows: Sequence[Row]) -> None:
-    """Let short rows lean as the long ones about them do: a short one does not show it well."""
+def lean(rows: Sequence[AlignedLine]) -> None:
+    """Give short lines the slope of the long ones around them: their own is not reliable."""
     long = [row for row in rows if row.right - row.left > _TELLING * row.height]
     for row in rows:
         if row.right - row.left > _TELLING * row.height:
@@ -101,14 +105,14 @@ def lean(rows: Sequence[Row]) -> None:
             row.slope = float(np.median([other.slope for other in about[:3]]))
 
 
-def with_edges(rows: Sequence[Row], edges: Edges) -> None:
-    """Find the nearest edges above and below each row."""
+def with_edges(rows: Sequence[AlignedLine], edges: Edges) -> None:
+    """Find the nearest edges above and below each line."""
     for row in rows:
         row.above, row.below = _room(row, edges, -1), _room(row, edges, 1)
 
 
-def _room(row: Row, edges: Edges, way: int) -> float:
-    """How far the nearest edge along a row is from its middle, above (-1) or below (1)."""
+def _room(row: AlignedLine, edges: Edges, way: int) -> float:
+    """The distance of the nearest edge along a line from its middle, above (-1) or below (1)."""
     left, right = row.left - row.height, row.right + row.height
     segments = edges.along
     segments = segments[(segments[:, 2] > left) & (segments[:, 0] < right)]

@@ -1,4 +1,4 @@
-"""Photos: what Gemini is asked about them, and which of its answers are believed."""
+"""The prompt about a photo, and the validation of its answer."""
 
 import base64
 import math
@@ -7,17 +7,17 @@ from typing import Any, Final
 import msgspec
 
 from shelfwire.books.bibliography.cleaning import tidy
-from shelfwire.books.gemini.answers import Usage, entries
+from shelfwire.books.gemini.responses import Usage, decode_array
 
-MOST_BOOKS: Final = 300
-"""In one photo."""
-MOST_TITLE: Final = 500
-MOST_AUTHOR: Final = 300
-MOST_AUTHORS: Final = 10
+MAX_BOOKS: Final = 300
+"""Of one photo."""
+MAX_TITLE: Final = 500
+MAX_AUTHOR: Final = 300
+MAX_AUTHORS: Final = 10
 GRID: Final = 1000
-"""Gemini places boxes on a grid of so many lines either way, whatever the size of the photo."""
+"""Gemini gives boxes in thousandths of the photo's height and width, whatever its size."""
 UNSURE: Final = 0.5
-"""How sure a book counts as that Gemini gives no figure for."""
+"""The confidence of a book for which Gemini gives none."""
 
 INSTRUCTION: Final = (
     "You read photos of books: shelves, stacks, single spines and covers. List every book whose title can be read, "
@@ -63,11 +63,11 @@ class PhotoBook(msgspec.Struct, frozen=True):
     box: tuple[int, int, int, int] | None
 
 
-class GeminiAnswer(msgspec.Struct, frozen=True):
-    """What Gemini sees in a photo.
+class PhotoAnswer(msgspec.Struct, frozen=True):
+    """The books that Gemini sees in a photo.
 
     Attributes:
-        books: in its order.
+        books: in the order of the answer.
         usage: what it cost.
     """
 
@@ -75,25 +75,25 @@ class GeminiAnswer(msgspec.Struct, frozen=True):
     usage: Usage
 
 
-class _Entry(msgspec.Struct):
+class _SeenBook(msgspec.Struct):
     title: str
     author: str | None = None
     confidence: float = UNSURE
     box: list[float] | None = None
 
 
-def question(jpeg: bytes) -> list[dict[str, Any]]:
-    """The parts of a request about a photo."""
+def parts(jpeg: bytes) -> list[dict[str, Any]]:
+    """The content parts of a request about a photo."""
     data = base64.b64encode(jpeg).decode()
     return [{"inlineData": {"mimeType": "image/jpeg", "data": data}}, {"text": QUESTION}]
 
 
-def books_of(text: str, width: int, height: int, usage: Usage) -> GeminiAnswer:
-    """Read an answer about a photo.
+def parse(text: str, width: int, height: int, usage: Usage) -> PhotoAnswer:
+    """Parse and validate an answer about a photo.
 
     Args:
         text: JSON as `SCHEMA` has it.
-        width: of the photo, in pixels; boxes are in its pixels and within it.
+        width: of the photo, in pixels; boxes are clipped to it.
         height: likewise.
         usage: what it cost.
 
@@ -101,23 +101,23 @@ def books_of(text: str, width: int, height: int, usage: Usage) -> GeminiAnswer:
         GeminiError: `E_GEMINI_BAD_OUTPUT`.
     """
     books: list[PhotoBook] = []
-    for entry in entries(text, _Entry, usage):
-        title = cleaned(entry.title, MOST_TITLE)
-        if title and len(books) < MOST_BOOKS:
+    for entry in decode_array(text, _SeenBook, usage):
+        title = cleaned(entry.title, MAX_TITLE)
+        if title and len(books) < MAX_BOOKS:
             confidence = min(max(entry.confidence, 0.0), 1.0)
             box = None if entry.box is None else _box(entry.box, width, height)
             books.append(PhotoBook(title, names_of(entry.author or ""), confidence, box))
-    return GeminiAnswer(tuple(books), usage)
+    return PhotoAnswer(tuple(books), usage)
 
 
 def names_of(author: str) -> tuple[str, ...]:
     """The names in a text that separates them by semicolons."""
-    names = (cleaned(name, MOST_AUTHOR) for name in author[: MOST_AUTHOR * MOST_AUTHORS].split(";"))
-    return tuple(dict.fromkeys(name for name in names if name))[:MOST_AUTHORS]
+    names = (cleaned(name, MAX_AUTHOR) for name in author[: MAX_AUTHOR * MAX_AUTHORS].split(";"))
+    return tuple(dict.fromkeys(name for name in names if name))[:MAX_AUTHORS]
 
 
 def cleaned(text: str, most: int) -> str:
-    """One line of a text that Gemini wrote, without unsafe characters, cut off after so many characters."""
+    """A text that Gemini wrote as one line of at most `most` characters, without unsafe characters."""
     return tidy(text[: most * 4], most) or ""
 
 

@@ -1,8 +1,8 @@
-"""Decoded text to rows, lazily: what the CSV parser of the standard library leaves open is decided here.
+"""Decoded text to rows, lazily, with rules for malformed input that the CSV parser of the standard library lacks.
 
-A quotation mark that is never closed costs one row, not the rest of the file: the record is given up, and the
-lines after its first one are read as rows again. No step takes longer for a longer file, because a record has
-bounds on its length, its lines and its cells.
+A quotation mark that is never closed costs one row, not the rest of the file: the record is abandoned, and the lines
+after its first one are read as rows again. No step takes longer for a longer file, because a record has bounds on its
+length, its lines and its cells.
 """
 
 import csv
@@ -113,7 +113,7 @@ def _oversize(text: str, position: int, stop: int, delimiter: str) -> str | None
 
 
 class _BlankLines:
-    """What blank lines are made of, and a leap over long runs of them, such as a sheet's million empty rows."""
+    """Finds blank lines, and skips long runs of them, such as a sheet's million empty rows."""
 
     def __init__(self, text: str, delimiter: str) -> None:
         self._text = text
@@ -136,17 +136,17 @@ class _BlankLines:
 
 
 class _OpenRecords:
-    """Reads records whose first line leaves a quoted cell open, and gives up those that swallow other rows.
+    """Reads records whose first line leaves a quoted cell open, and abandons those that swallow other rows.
 
-    What was given up is never tried again: a line within a record that stayed open to its end would take the same
-    course from there, so that the work stays linear however many stray quotation marks a file has.
+    What was abandoned is never tried again: a line within a record that stayed open to its end would take the same
+    course from there. So the work stays linear however many stray quotation marks a file has.
     """
 
     def __init__(self, text: str, delimiter: str, width: int, start: int) -> None:
         self._text = text
         self._delimiter = delimiter
         self._width = width
-        self._given_up_to = start
+        self._abandoned_to = start
 
     def read(self, position: int, stop: int) -> tuple[list[str] | None, int]:
         """Read the record at `position`, whose first line ends at `stop`.
@@ -154,7 +154,7 @@ class _OpenRecords:
         Returns:
             Its cells, or None if it is never closed; and where the next record begins.
         """
-        if stop >= self._given_up_to:
+        if stop >= self._abandoned_to:
             cells, reach = self._to_its_end(position)
             if cells is not None and reach is not None:
                 return cells, reach
@@ -169,22 +169,22 @@ class _OpenRecords:
         try:
             return next(self._parser(strict, strict=True)), strict.reach
         except _Unclosed:
-            self._given_up_to = strict.reach
+            self._abandoned_to = strict.reach
             return None, position
         except csv.Error:
             return self._leniently(position)
 
     def _leniently(self, position: int) -> tuple[list[str] | None, int]:
-        """A closing mark stands before further text: quotes within a quotation, or the opening mark of another row."""
+        """Text follows a closing mark: it is a quote within a quotation, or the opening mark of another row."""
         lines = _Lines(self._text, position, self._delimiter)
         try:
             cells = next(self._parser(lines, strict=False))
         except _Unclosed:
-            self._given_up_to = lines.reach
+            self._abandoned_to = lines.reach
             return None, position
         if any(map(self._is_whole_row, self._text[position : lines.reach - 1].split("\n")[1:])):
             # The last line closed the record, and may open one of its own.
-            self._given_up_to = lines.last
+            self._abandoned_to = lines.last
             return None, position
         return cells, lines.reach
 
@@ -198,7 +198,7 @@ class _OpenRecords:
 
 
 class _Lines:
-    """The lines of one record, for the parser to pull; `reach` is where the line after the last pulled one begins."""
+    """The lines of one record for the parser; `reach` is where the line after the last one it took begins."""
 
     def __init__(self, text: str, position: int, delimiter: str) -> None:
         self._text = text

@@ -1,7 +1,7 @@
-"""Book lists: what Gemini is asked about columns and rows, and which of its answers are believed.
+"""The prompts about the columns and rows of a book list, and the validation of their answers.
 
-Of a table it is asked only what the columns hold, by a sample; the rows then never leave the machine. Rows that are
-free text are read one by one, and what is believed of an answer is only what stands in the row itself.
+Of a table only a sample is sent, to learn what the columns hold. Rows of free text are sent all, and of an answer only
+what is found in the row itself is accepted.
 """
 
 import re
@@ -13,14 +13,14 @@ import msgspec
 
 from shelfwire.books.bibliography.text import text_key
 from shelfwire.books.codes import BookCode
-from shelfwire.books.gemini.answers import GeminiError, Usage, decoded, entries
-from shelfwire.books.gemini.photos import MOST_AUTHOR, MOST_TITLE, cleaned, names_of
+from shelfwire.books.gemini.photo_prompt import MAX_AUTHOR, MAX_TITLE, cleaned, names_of
+from shelfwire.books.gemini.responses import GeminiError, Usage, decode, decode_array
 
-MOST_SAMPLE_ROWS: Final = 15
-MOST_SAMPLE_CELL: Final = 120
-MOST_COLUMNS: Final = 100
-MOST_ROW: Final = 2_000
-"""Characters of a row that are sent."""
+MAX_SAMPLE_ROWS: Final = 15
+MAX_SAMPLE_CELL: Final = 120
+MAX_COLUMNS: Final = 100
+MAX_ROW_CHARACTERS: Final = 2_000
+"""Of a row, beyond which it is cut off."""
 
 FIELDS: Final[Mapping[str, str]] = {
     "title": "title",
@@ -46,7 +46,7 @@ FIELDS: Final[Mapping[str, str]] = {
     "series": "series",
     "series_number": "series_index",
 }
-"""What Gemini may say a column holds, and the field of `csv_import.fields` that it is."""
+"""The kinds of columns that Gemini may name, and the field of `csv_import.fields` for each."""
 FREE_TEXT: Final = "title_and_author_together"
 NOTHING: Final = "something_else"
 
@@ -125,13 +125,13 @@ class ColumnsAnswer(msgspec.Struct, frozen=True):
 
 
 class RowBook(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A book that stands in a row: every member is found in the row's own text.
+    """A book named in a row: every member is found in the row's own text.
 
     Attributes:
         title: 1 to 500 characters.
         authors: their names.
-        isbn: as it stands there, valid or not.
-        publisher: likewise.
+        isbn: as given, valid or not.
+        publisher: as given.
         year: four digits.
     """
 
@@ -143,11 +143,11 @@ class RowBook(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class RowsAnswer(msgspec.Struct, frozen=True):
-    """What was read in some rows.
+    """The books named in some rows.
 
     Attributes:
-        books: by row number; None where the row names no book. A row that was not answered, or whose answer is not
-            found in it, is missing.
+        books: by row number; None where the row names no book. A row without an answer, or whose answer is not found
+            in it, is missing.
         usage: what it cost.
     """
 
@@ -174,30 +174,30 @@ class _Row(msgspec.Struct):
     year: str | int | None = None
 
 
-def about_columns(rows: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
-    """The parts of a request about the columns of a table, by its first rows."""
-    sample = [[cell[:MOST_SAMPLE_CELL] for cell in row[:MOST_COLUMNS]] for row in rows[:MOST_SAMPLE_ROWS]]
+def columns_parts(rows: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
+    """The content parts of a request about the columns of a table, from its first rows."""
+    sample = [[cell[:MAX_SAMPLE_CELL] for cell in row[:MAX_COLUMNS]] for row in rows[:MAX_SAMPLE_ROWS]]
     return [{"text": msgspec.json.encode({"rows": sample}).decode()}]
 
 
-def columns_of(text: str, width: int, usage: Usage) -> ColumnsAnswer:
-    """Read an answer about the columns of a table.
+def parse_columns(text: str, width: int, usage: Usage) -> ColumnsAnswer:
+    """Parse and validate an answer about the columns of a table.
 
     Args:
         text: JSON as `COLUMNS_SCHEMA` has it.
-        width: how many columns there are; others are not believed in.
+        width: the number of columns; others are ignored.
         usage: what it cost.
 
     Raises:
         GeminiError: `E_GEMINI_BAD_OUTPUT`: also if there is neither a title nor an ISBN nor free text.
     """
-    answer = decoded(text, _Columns, usage)
-    told = [(column.column, column.holds) for column in answer.columns if 0 <= column.column < width]
+    answer = decode(text, _Columns, usage)
+    answers = [(column.column, column.holds) for column in answer.columns if 0 <= column.column < width]
     found: dict[str, int] = {}
-    for column, holds in told:
+    for column, holds in answers:
         if holds in FIELDS and column not in found.values():
             found.setdefault(FIELDS[holds], column)
-    if "title" not in found and any(holds == FREE_TEXT for _, holds in told):
+    if "title" not in found and any(holds == FREE_TEXT for _, holds in answers):
         found = {}
     elif "title" not in found and "isbn" not in found:
         raise GeminiError(BookCode.GEMINI_BAD_OUTPUT, "Gemini finds neither titles nor ISBNs in the table", usage)
@@ -205,37 +205,37 @@ def columns_of(text: str, width: int, usage: Usage) -> ColumnsAnswer:
     return ColumnsAnswer(answer.first_row_is_header, fields, usage)
 
 
-def about_rows(rows: Sequence[RowText]) -> list[dict[str, Any]]:
-    """The parts of a request about rows of free text."""
-    told = [{"row": row.row, "text": text_of_row(row.cells)} for row in rows]
-    return [{"text": msgspec.json.encode({"rows": told}).decode()}]
+def rows_parts(rows: Sequence[RowText]) -> list[dict[str, Any]]:
+    """The content parts of a request about rows of free text."""
+    texts = [{"row": row.row, "text": row_text(row.cells)} for row in rows]
+    return [{"text": msgspec.json.encode({"rows": texts}).decode()}]
 
 
-def text_of_row(cells: Sequence[str]) -> str:
-    """A row as it is sent, cut off where it is too long for a book."""
-    return " | ".join(" ".join(cell.split()) for cell in cells if cell.strip())[:MOST_ROW]
+def row_text(cells: Sequence[str]) -> str:
+    """A row as it is sent, at most `MAX_ROW_CHARACTERS` long."""
+    return " | ".join(" ".join(cell.split()) for cell in cells if cell.strip())[:MAX_ROW_CHARACTERS]
 
 
-def books_of_rows(text: str, rows: Sequence[RowText], usage: Usage) -> RowsAnswer:
-    """Read an answer about rows.
+def parse_rows(text: str, rows: Sequence[RowText], usage: Usage) -> RowsAnswer:
+    """Parse and validate an answer about rows.
 
     Args:
         text: JSON as `ROWS_SCHEMA` has it.
-        rows: what was asked; answers about other rows are not believed.
+        rows: those that were sent; answers about others are ignored.
         usage: what it cost.
 
     Raises:
-        GeminiError: `E_GEMINI_BAD_OUTPUT`: it is no such JSON, or nothing in it is to be believed.
+        GeminiError: `E_GEMINI_BAD_OUTPUT`: it does not match the schema, or no row confirms it.
     """
-    asked = {row.row: text_of_row(row.cells) for row in rows}
+    asked = {row.row: row_text(row.cells) for row in rows}
     books: dict[int, RowBook | None] = {}
     contradicted = set()
-    for entry in entries(text, _Row, usage):
+    for entry in decode_array(text, _Row, usage):
         if entry.row in books or entry.row not in asked:
             contradicted.add(entry.row)
-        elif not cleaned(entry.title or "", MOST_TITLE):
+        elif not cleaned(entry.title or "", MAX_TITLE):
             books[entry.row] = None
-        elif book := _believed(entry, asked[entry.row]):
+        elif book := _confirmed(entry, asked[entry.row]):
             books[entry.row] = book
     for row in contradicted & books.keys():  # two books for one row: neither
         del books[row]
@@ -244,12 +244,12 @@ def books_of_rows(text: str, rows: Sequence[RowText], usage: Usage) -> RowsAnswe
     return RowsAnswer(books, usage)
 
 
-def _believed(entry: _Row, text: str) -> RowBook | None:
-    """What of an answer stands in the row's text; None if the title does not."""
-    title, row = cleaned(entry.title or "", MOST_TITLE), _Words(text)
+def _confirmed(entry: _Row, text: str) -> RowBook | None:
+    """Those members of an answer that are found in the row's text; None if the title is not."""
+    title, row = cleaned(entry.title or "", MAX_TITLE), _Words(text)
     if not row.have(title):
         return None
-    publisher, isbn = (cleaned(told or "", MOST_AUTHOR) for told in (entry.publisher, entry.isbn))
+    publisher, isbn = (cleaned(value or "", MAX_AUTHOR) for value in (entry.publisher, entry.isbn))
     number, year = _NOT_IN_NUMBERS.sub("", isbn), str(entry.year or "")
     return RowBook(
         title=title,

@@ -1,6 +1,6 @@
 """The exports of book sites and programs: how each is recognised, and what its columns hold.
 
-Header names are verbatim, columns stand in order of precedence: where two could fill one field, the earlier wins.
+Header names are verbatim. Columns are in order of precedence: where two could fill one field, the earlier wins.
 Columns are found by name, never by position, because every export has gained and lost columns over the years.
 """
 
@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from shelfwire.books.bibliography.text import text_key
 
 
-class Source(NamedTuple):
+class ExportFormat(NamedTuple):
     """An export format.
 
     Attributes:
@@ -25,8 +25,8 @@ class Source(NamedTuple):
     language: str = "en"
 
 
-def _source(name: str, signature: str, columns: dict[str, str], language: str = "en") -> Source:
-    return Source(
+def _format(name: str, signature: str, columns: dict[str, str], language: str = "en") -> ExportFormat:
+    return ExportFormat(
         name,
         frozenset(map(text_key, signature.split("|"))),
         {text_key(header): field for header, field in columns.items()},
@@ -35,7 +35,7 @@ def _source(name: str, signature: str, columns: dict[str, str], language: str = 
 
 
 # Two generations, of 31 and of 24 columns.
-_GOODREADS = _source(
+_GOODREADS = _format(
     "goodreads",
     "Exclusive Shelf|My Rating",
     {
@@ -59,7 +59,7 @@ _GOODREADS = _source(
         "Book Id": "id:goodreads",
     },
 )
-_STORYGRAPH = _source(
+_STORYGRAPH = _format(
     "storygraph",
     "ISBN/UID|Read Status",
     {
@@ -77,7 +77,7 @@ _STORYGRAPH = _source(
         "Owned?": "owned",
     },
 )
-_LIBRARYTHING = _source(
+_LIBRARYTHING = _format(
     "librarything",
     "Primary Author|Sort Character",
     {
@@ -107,7 +107,7 @@ _LIBRARYTHING = _source(
         "Book Id": "id:librarything",
     },
 )
-_CALIBRE = _source(
+_CALIBRE = _format(
     "calibre",
     "author_sort|title_sort|library_name",
     {
@@ -126,7 +126,7 @@ _CALIBRE = _source(
         "timestamp": "date_added",
     },
 )
-_LIBIB = _source(
+_LIBIB = _format(
     "libib",
     "item_type|ean_isbn13|upc_isbn10",
     {
@@ -150,7 +150,7 @@ _LIBIB = _source(
     },
 )
 # 38 columns in 2014 ("Length" is pages there), 79 today.
-_BOOKBUDDY = _source(
+_BOOKBUDDY = _format(
     "bookbuddy",
     "Google VolumeID|Author (Last, First)",
     {
@@ -184,7 +184,7 @@ _BOOKBUDDY = _source(
         "LCCN": "id:lccn",
     },
 )
-_HARDCOVER = _source(
+_HARDCOVER = _format(
     "hardcover",
     "Hardcover Book ID",
     {
@@ -214,7 +214,7 @@ _HARDCOVER = _source(
         "Hardcover Book ID": "id:hardcover",
     },
 )
-_OPEN_LIBRARY = _source(
+_OPEN_LIBRARY = _format(
     "openlibrary",
     "Work Id|Edition Id|Bookshelf",
     {
@@ -227,7 +227,7 @@ _OPEN_LIBRARY = _source(
         "First Publish Year": "original_year",
     },
 )
-_OPENREADS = _source(
+_OPENREADS = _format(
     "openreads",
     "my_review|book_format|readings",
     {
@@ -248,7 +248,7 @@ _OPENREADS = _source(
         "date_added": "date_added",
     },
 )
-_BOOKWYRM = _source(
+_BOOKWYRM = _format(
     "bookwyrm",
     "author_text|remote_id",
     {
@@ -275,7 +275,7 @@ _BOOKWYRM = _source(
     },
 )
 # The entry date is when the book came into Babelio, which is the date it was added, not read.
-_BABELIO = _source(
+_BABELIO = _format(
     "babelio",
     "Date d`entrée dans Babelio",
     {
@@ -291,7 +291,7 @@ _BABELIO = _source(
     language="fr",
 )
 
-SOURCES: Final = (
+EXPORT_FORMATS: Final = (
     _GOODREADS,
     _STORYGRAPH,
     _LIBRARYTHING,

@@ -1,4 +1,4 @@
-"""Asks a process of its own to open photos, one after the other, and replaces it when it is gone."""
+"""Starts the image worker, sends it photos one after the other, and replaces it when it has died."""
 
 import asyncio
 import contextlib
@@ -12,38 +12,38 @@ import structlog
 from shelfwire.books.ai_scan.ipc import (
     LENGTH,
     MAX_FRAME_BYTES,
-    Answer,
-    Ask,
-    Books,
-    Jpeg,
-    Refused,
-    Spotted,
-    answer_decoder,
+    DetectedBooks,
+    ImageRefused,
+    ImageRequest,
+    JpegCopy,
+    TitleRead,
+    WorkerMessage,
     framed,
+    message_decoder,
 )
 from shelfwire.books.codes import BookCode
 from shelfwire.errors import ShelfwireError
 
 COMMAND: Final = (sys.executable, "-m", "shelfwire.books.ai_scan.image_worker")
 PASSED_ON: Final = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "TMPDIR", "HOME", "SYSTEMROOT", "COVERAGE_PROCESS_START")
-"""What the process gets of the environment: it needs no key."""
+"""The environment variables that the worker inherits; it needs no keys."""
 PHOTO_SECONDS: Final = 300.0
-"""A photo takes ten seconds of two idle cores; what takes so long will not come to an end on busy ones either."""
+"""A photo takes ten seconds on two idle cores; one that takes this long will not end on busy ones either."""
 IDLE_SECONDS: Final = 60.0
-"""After so long without a photo the process ends, and its memory is free."""
+"""After this time without a photo the worker ends, which frees its memory."""
 TRIES: Final = 2
-"""A process may be killed for what the machine lacks at the moment; a photo that kills two does it itself."""
+"""A worker may be killed for lack of memory at the moment; a photo that kills two is itself the cause."""
 
 log = structlog.get_logger(__name__)
 
 
-class Opener:
-    """One process that opens photos, started when the first one comes.
+class ImageWorkerProcess:
+    """The image worker, started with the first photo.
 
     Args:
-        command: what to start.
+        command: starts it.
         photo_seconds: how long a photo may take.
-        idle_seconds: how long to keep the process when there is nothing to do.
+        idle_seconds: how long to keep it without work.
     """
 
     def __init__(
@@ -58,70 +58,72 @@ class Opener:
         self._idle_seconds = idle_seconds
         self._turn = asyncio.Lock()
         self._process: asyncio.subprocess.Process | None = None
-        self._leaving: asyncio.TimerHandle | None = None
+        self._idle_timer: asyncio.TimerHandle | None = None
 
-    async def books(self, photo: bytes, spotted: Callable[[str], None]) -> Books:
-        """Read the books on a photo.
+    async def books(self, photo: bytes, on_title: Callable[[str], None]) -> DetectedBooks:
+        """Detect the books on a photo.
 
         Args:
             photo: the file.
-            spotted: is told of each title as it is read.
+            on_title: receives each title as it is read.
 
         Raises:
             ShelfwireError: `E_IMAGE_UNREADABLE`.
         """
-        answer = await self._answered(photo, "books", spotted)
-        assert isinstance(answer, Books)  # noqa: S101 - one answer for each wish
+        answer = await self._request(photo, "books", on_title)
+        assert isinstance(answer, DetectedBooks)  # noqa: S101 - the worker answers what it was asked
         return answer
 
-    async def jpeg(self, photo: bytes) -> Jpeg:
-        """Make a JPEG that may leave this machine.
+    async def jpeg(self, photo: bytes) -> JpegCopy:
+        """Make a JPEG without metadata, which may leave this machine.
 
         Raises:
             ShelfwireError: `E_IMAGE_UNREADABLE`.
         """
-        answer = await self._answered(photo, "jpeg", lambda _: None)
-        assert isinstance(answer, Jpeg)  # noqa: S101 - one answer for each wish
+        answer = await self._request(photo, "jpeg", lambda _: None)
+        assert isinstance(answer, JpegCopy)  # noqa: S101 - the worker answers what it was asked
         return answer
 
     async def close(self) -> None:
-        """End the process; the next photo starts another one."""
+        """End the worker; the next photo starts another one."""
         async with self._turn:
             await self._end()
 
-    async def _answered(self, photo: bytes, want: Literal["books", "jpeg"], spotted: Callable[[str], None]) -> Answer:
+    async def _request(
+        self, photo: bytes, want: Literal["books", "jpeg"], on_title: Callable[[str], None]
+    ) -> WorkerMessage:
         async with self._turn:
-            if self._leaving is not None:
-                self._leaving.cancel()
-            ask = Ask(photo, want)
+            if self._idle_timer is not None:
+                self._idle_timer.cancel()
+            request = ImageRequest(photo, want)
             for _ in range(TRIES):
-                answer = await self._ask(ask, spotted)
+                answer = await self._exchange(request, on_title)
                 if answer is not None:
                     break
-            self._leaving = asyncio.get_running_loop().call_later(self._idle_seconds, self._leave)
+            self._idle_timer = asyncio.get_running_loop().call_later(self._idle_seconds, self._close_stdin)
         match answer:
             case None:
-                raise _given_up("The process that read the photo broke off, twice")
-            case Refused(message, user_message):
+                raise _too_demanding("The process that read the photo died, twice")
+            case ImageRefused(message, user_message):
                 raise ShelfwireError(BookCode.IMAGE_UNREADABLE, message, user_message=user_message)
             case _:
                 return answer
 
-    async def _ask(self, ask: Ask, spotted: Callable[[str], None]) -> Answer | None:
-        """Ask, and return the answer; None if the process is gone before it comes."""
+    async def _exchange(self, request: ImageRequest, on_title: Callable[[str], None]) -> WorkerMessage | None:
+        """Send a request and return its answer; None if the worker dies before."""
         process = await self._started()
         try:
             async with asyncio.timeout(self._photo_seconds):
-                return await _talk(process, ask, spotted)
+                return await _send(process, request, on_title)
         except TimeoutError:
             await self._end()
-            raise _given_up(f"Reading the photo took longer than {self._photo_seconds:g} s") from None
+            raise _too_demanding(f"Reading the photo took longer than {self._photo_seconds:g} s") from None
         except (OSError, EOFError):
             await self._end()
-            log.warning("the process that opens photos broke off", exit=process.returncode)
+            log.warning("the image worker died", exit=process.returncode)
             return None
         except BaseException:
-            # It may be in the middle of a photo that nobody wants any more.
+            # It may be in the middle of a photo that is no longer needed.
             await self._end()
             raise
 
@@ -138,17 +140,17 @@ class Opener:
 
     async def _end(self) -> None:
         process, self._process = self._process, None
-        if self._leaving is not None:
-            self._leaving.cancel()
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
         if process is None:
             return
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await asyncio.shield(process.wait())
-        # The pipes' transports close with the process, but only in the loop's next turns.
+        # The pipes' transports close with the process, but only in later turns of the event loop.
         _transport(process).close()
 
-    def _leave(self) -> None:
+    def _close_stdin(self) -> None:
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
 
@@ -157,22 +159,24 @@ def _transport(process: asyncio.subprocess.Process) -> Any:
     return process._transport  # type: ignore[attr-defined]  # noqa: SLF001 - asyncio offers no other way to close it
 
 
-async def _talk(process: asyncio.subprocess.Process, ask: Ask, spotted: Callable[[str], None]) -> Answer:
+async def _send(
+    process: asyncio.subprocess.Process, request: ImageRequest, on_title: Callable[[str], None]
+) -> WorkerMessage:
     assert process.stdin is not None  # noqa: S101 - both are pipes
     assert process.stdout is not None  # noqa: S101
-    process.stdin.write(framed(ask))
+    process.stdin.write(framed(request))
     await process.stdin.drain()
     while True:
         [length] = LENGTH.unpack(await process.stdout.readexactly(LENGTH.size))
         if length > MAX_FRAME_BYTES:
             raise EOFError
-        answer: Answer = answer_decoder.decode(await process.stdout.readexactly(length))
-        if not isinstance(answer, Spotted):
-            return answer
-        spotted(answer.title)
+        message: WorkerMessage = message_decoder.decode(await process.stdout.readexactly(length))
+        if not isinstance(message, TitleRead):
+            return message
+        on_title(message.title)
 
 
-def _given_up(why: str) -> ShelfwireError:
+def _too_demanding(why: str) -> ShelfwireError:
     return ShelfwireError(
         BookCode.IMAGE_UNREADABLE,
         why,

@@ -3,7 +3,7 @@
 import msgspec
 
 
-class Book(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False):
+class ImportedBook(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False):
     """A book of the list; what the row does not tell is left out.
 
     Attributes:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shelfwire.books.csv_import.rows import MOST_CHARACTERS, RawRow, raw_rows
+from shelfwire.books.csv_import.raw_rows import MOST_CHARACTERS, RawRow, raw_rows
 
 Shown = list[tuple[int, list[str] | None]]
 

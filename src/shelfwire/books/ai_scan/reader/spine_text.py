@@ -1,4 +1,4 @@
-"""What a spine says: from its groups of lines to title, authors and confidence."""
+"""The text of a spine: from its group of lines to title, authors and confidence."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -6,9 +6,9 @@ from typing import Final
 
 import numpy as np
 
+from shelfwire.books.ai_scan.reader.aligned_lines import AlignedLine
 from shelfwire.books.ai_scan.reader.edges import Edges
 from shelfwire.books.ai_scan.reader.lines import Line
-from shelfwire.books.ai_scan.reader.rows import Row
 from shelfwire.books.ai_scan.reader.spines import Group, spines_of
 from shelfwire.books.ai_scan.reader.splitting import (
     Piece,
@@ -25,29 +25,29 @@ from shelfwire.books.bibliography.publishers import is_publisher
 from shelfwire.books.bibliography.text import words as words_of
 
 _SURE: Final = 0.6
-"""A line read below this is not used."""
+"""A line read with a lower score is not used."""
 _SURE_ENOUGH: Final = 0.75
-"""A title without an author, read below this, is not believed."""
+"""A title without an author, read with a lower score, is discarded."""
 _LONG: Final = 8
-"""Letters from which on several words are a title even if they are small."""
+"""Number of letters from which on several words are a title even if they are small."""
 _SMALL: Final = 0.3
 _LARGE: Final = 0.75
-"""Height of a title as a share of what is usual in its photo: what is smaller is text on a cover, or no book's."""
+"""Height of a title relative to the median of its photo: smaller text is on a cover, or not on a book."""
 _ONE_KIND: Final = 0.4
 """Difference in looking like a name up to which two pieces may be one."""
 _NAMES: Final = 3
 _NAMED_SHARE: Final = 0.25
 _OTHER_SCRIPT: Final = 0.2
-"""Share of a photo's letters from which on Chinese and Japanese are taken for text."""
+"""Share of a photo's letters from which on Chinese and Japanese are accepted as text."""
 
 
 @dataclass(frozen=True)
-class Said:
-    """What a spine says.
+class SpineText:
+    """The text of a spine.
 
     Attributes:
         title: empty if there is none.
-        authors: as they are printed, in order.
+        authors: as printed, in order.
         confidence: 0 to 1.
         height: of the title's letters, in pixels.
         group: the lines it was taken from.
@@ -61,7 +61,7 @@ class Said:
 
 
 def pieces_of(group: Group) -> list[Piece]:
-    """Lay the lines of a spine out as pieces, in reading order: along it, and then what crosses it."""
+    """The pieces of a spine in reading order: those along it, then those across."""
     rows = [row for row in group.rows if _says(row.line)]
     if not rows:
         return []
@@ -76,7 +76,7 @@ def pieces_of(group: Group) -> list[Piece]:
     return in_order(along) + crossing
 
 
-def _slope(rows: Sequence[Row]) -> float:
+def _slope(rows: Sequence[AlignedLine]) -> float:
     lengths = [row.right - row.left for row in rows]
     return float(np.average([row.slope for row in rows], weights=lengths))
 
@@ -86,12 +86,12 @@ def _says(line: Line) -> bool:
 
 
 def _printed_by(text: str) -> bool:
-    """Tell whether a line is a publisher's or praise: single words of praise may be a title's."""
+    """Whether a line is a publisher's or praise; single words of praise may be a title's."""
     return is_publisher(text) or (is_noise(text) and len(words_of(text)) > 1)
 
 
-def _pieces(row: Row, slope: float, origin: float, *, backward: bool) -> list[Piece]:
-    """Lay a row out with its spine's leaning taken out, so that what is beside each other is on one height."""
+def _pieces(row: AlignedLine, slope: float, origin: float, *, backward: bool) -> list[Piece]:
+    """The pieces of a line, with the slope of its spine removed, so that pieces side by side are level."""
     middle = row.middle - slope * (row.centre - origin)
     left, right, middle = (-row.right, -row.left, -middle) if backward else (row.left, row.right, middle)
     half = row.height / 2
@@ -100,8 +100,8 @@ def _pieces(row: Row, slope: float, origin: float, *, backward: bool) -> list[Pi
     return split_line(piece, words)
 
 
-def _crossing(row: Row, upright: int) -> Piece:
-    """Lay out a line across: it reads from left to right in its spine's frame turned by a quarter."""
+def _crossing(row: AlignedLine, upright: int) -> Piece:
+    """The piece of a line across: it reads from left to right in its spine's frame turned by a quarter."""
     if (row.line.turns - upright) % 4 == 1:
         # It runs down the frame, so what is below is to the right of it.
         left, right, top, bottom = row.top, row.bottom, -row.right, -row.left
@@ -129,7 +129,7 @@ def beside(pieces: Sequence[Piece]) -> list[Piece]:
 
 
 def stacked(pieces: Sequence[Piece]) -> list[Piece]:
-    """Join pieces of one kind that follow each other closely from above to below."""
+    """Join pieces of one kind that are closely above each other."""
     found: list[Piece] = []
     for piece in sorted(pieces, key=lambda piece: piece.top):
         for index, above in enumerate(found):
@@ -146,7 +146,7 @@ def stacked(pieces: Sequence[Piece]) -> list[Piece]:
 
 
 def in_order(pieces: Sequence[Piece]) -> list[Piece]:
-    """Put pieces into the order in which they are read: column by column, and each from above to below."""
+    """Put pieces into reading order: column by column, and each from top to bottom."""
     columns: list[list[Piece]] = []
     for piece in sorted(pieces, key=lambda piece: piece.left):
         for column in columns:
@@ -172,52 +172,52 @@ def _together(one: Piece, other: Piece) -> Piece:
     )
 
 
-def read_spine(group: Group) -> Said:
-    """Tell title and authors of a spine."""
+def read_spine(group: Group) -> SpineText:
+    """Find title and authors of a spine."""
     pieces = pieces_of(group)
     title, authors = split(pieces)
     scores = [piece.score for piece in pieces] or [0.0]
     height = max((piece.height for piece in pieces if set(words_of(piece.text)) & set(words_of(title))), default=0.0)
-    return Said(title, authors, float(np.mean(scores)), height, group)
+    return SpineText(title, authors, float(np.mean(scores)), height, group)
 
 
-def books_of(lines: Sequence[Line], edges: Edges, size: tuple[int, int]) -> list[Said]:
+def books_of(lines: Sequence[Line], edges: Edges, size: tuple[int, int]) -> list[SpineText]:
     """Find the books among the lines of a photo of this width and height."""
-    spines = spines_of(_of_one_script(lines), edges, size)
-    said = [said for said in map(read_spine, spines) if said.title]
-    usual = float(np.median([one.height for one in said])) if said else 0.0
-    books = [one for one in said if is_book(one, usual)]
+    groups = spines_of(_of_one_script(lines), edges, size)
+    spines = [spine for spine in map(read_spine, groups) if spine.title]
+    usual = float(np.median([spine.height for spine in spines])) if spines else 0.0
+    books = [spine for spine in spines if is_book(spine, usual)]
     return books if is_shelf(books) else []
 
 
-def is_shelf(books: Sequence[Said]) -> bool:
-    """Tell whether what was read in a photo are books: on spines there are names; on boxes, signs and screens are none.
+def is_shelf(books: Sequence[SpineText]) -> bool:
+    """Whether what was read in a photo are books: there are names on spines, and none on boxes, signs and screens.
 
-    One name that looks like one will do, or several words that stand where names do, or one on each, if not too few of
-    the books have any.
+    One text that looks like a name suffices, or several texts where names are, or one on each, if not too few of the
+    books have any.
     """
     names = sum(bool(book.authors) for book in books)
     known = any(is_name(name) for book in books for name in book.authors)
     return (known or names >= min(_NAMES, len(books))) and names >= _NAMED_SHARE * len(books)
 
 
-def is_book(said: Said, usual: float) -> bool:
-    """Tell whether this is a book: in doubt it is not.
+def is_book(spine: SpineText, usual: float) -> bool:
+    """Whether this is a book; if in doubt, it is not.
 
     Args:
-        said: what was read.
-        usual: how high the titles of this photo are, in pixels, as a rule.
+        spine: its text.
+        usual: the median height of the titles of this photo, in pixels.
     """
-    count, small = letters(said.title), said.height / max(1.0, usual)
-    if said.authors:
+    count, small = letters(spine.title), spine.height / max(1.0, usual)
+    if spine.authors:
         return count >= 3 and small > _SMALL  # noqa: PLR2004
-    if not said.group.edged or count < 4 or is_name(said.title) or said.confidence < _SURE_ENOUGH:  # noqa: PLR2004
+    if not spine.group.edged or count < 4 or is_name(spine.title) or spine.confidence < _SURE_ENOUGH:  # noqa: PLR2004
         return False
-    return small > (_SMALL if len(words_of(said.title)) > 1 and count >= _LONG else _LARGE)
+    return small > (_SMALL if len(words_of(spine.title)) > 1 and count >= _LONG else _LARGE)
 
 
 def _of_one_script(lines: Sequence[Line]) -> list[Line]:
-    """Leave out what was read as Chinese or Japanese in a photo where little is: there it is ornament."""
+    """Discard the lines in Chinese or Japanese from a photo that has few of them: there they are misread ornament."""
     wide = [line for line in lines if any("\u2e80" <= character <= "\uffef" for character in line.text)]
     many = sum(line.letters * line.score for line in wide) > _OTHER_SCRIPT * sum(line.letters for line in lines)
     return list(lines) if many else [line for line in lines if line not in wide]

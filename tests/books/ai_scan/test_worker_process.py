@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from shelfwire.books.ai_scan.process import Opener
+from shelfwire.books.ai_scan.worker_process import ImageWorkerProcess
 from shelfwire.books.codes import BookCode
 from shelfwire.errors import ShelfwireError
 from tests.books.ai_scan.scripted import BLUE, COMMAND, GREEN, RED, photo
@@ -25,8 +25,8 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def opening(**options: float) -> AsyncIterator[Opener]:
-    opener = Opener(COMMAND, **options)
+async def opening(**options: float) -> AsyncIterator[ImageWorkerProcess]:
+    opener = ImageWorkerProcess(COMMAND, **options)
     try:
         yield opener
     finally:
@@ -54,8 +54,8 @@ async def test_titles_are_told_as_they_are_read_and_then_all_that_was_found() ->
     told: list[str] = []
     async with opening() as opener:
         books = await opener.books(photo(DUNE, EMMA), told.append)
-    assert told == ["The Title of Book 10 20", "The Title of Book 11 21"] == [spine.title for spine in books.spines]
-    assert books.spines[0].authors == ("Author 30",)
+    assert told == ["The Title of Book 10 20", "The Title of Book 11 21"] == [spine.title for spine in books.books]
+    assert books.books[0].authors == ("Author 30",)
     assert (books.width, books.height) == (128, 64)
 
 
@@ -77,21 +77,21 @@ async def test_what_is_no_photo_is_refused_and_the_process_goes_on() -> None:
             await opener.books(b"<svg/>", ignored)
         assert refused.value.code is BookCode.IMAGE_UNREADABLE
         before = children()
-        assert (await opener.books(photo(DUNE), ignored)).spines
+        assert (await opener.books(photo(DUNE), ignored)).books
         assert children() == before
 
 
 async def test_a_photo_that_breaks_the_process_twice_is_given_up_and_the_next_one_is_read() -> None:
     async with opening() as opener:
-        with pytest.raises(ShelfwireError, match="broke off, twice") as refused:
+        with pytest.raises(ShelfwireError, match="died, twice") as refused:
             await opener.books(photo(RED), ignored)
         assert refused.value.code is BookCode.IMAGE_UNREADABLE
-        assert (await opener.books(photo(DUNE), ignored)).spines
+        assert (await opener.books(photo(DUNE), ignored)).books
 
 
 async def test_a_photo_whose_process_is_killed_once_is_read_by_the_next_one() -> None:
     async with opening() as opener:
-        assert [spine.title for spine in (await opener.books(photo(GREEN), ignored)).spines] == [
+        assert [spine.title for spine in (await opener.books(photo(GREEN), ignored)).books] == [
             "The Title of Book 0 255"
         ]
 
@@ -118,7 +118,7 @@ async def test_a_process_with_nothing_to_do_leaves_and_the_next_photo_starts_ano
     async with opening(idle_seconds=0.0) as opener:
         await opener.books(photo(DUNE), ignored)
         await until(lambda: children() == [])
-        assert (await opener.books(photo(EMMA), ignored)).spines
+        assert (await opener.books(photo(EMMA), ignored)).books
 
 
 async def test_the_process_is_told_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
