@@ -13,11 +13,11 @@ import httpx2
 import pytest
 
 from shelfwire.app import Shelfwire
-from shelfwire.books.ai_scan.books import Confirmed
 from shelfwire.books.ai_scan.ipc import DetectedBook
 from shelfwire.books.ai_scan.limits import MAX_PHOTO_BYTES, MAX_PHOTOS
 from shelfwire.books.ai_scan.photo_readers import OfflineReader
 from shelfwire.books.ai_scan.pipeline import AiScan, Confirmer
+from shelfwire.books.ai_scan.scanned_books import Confirmed
 from shelfwire.books.ai_scan.worker_process import ImageWorkerProcess
 from shelfwire.books.codes import BookCode
 from shelfwire.errors import ShelfwireError
@@ -45,14 +45,14 @@ class Missing(OfflineReader):
 class Shelves:
     """A catalogue that knows one book for sure, and is not sure of another."""
 
-    async def confirm(self, spines: Sequence[DetectedBook]) -> Sequence[Confirmed | None]:
+    async def confirm(self, books: Sequence[DetectedBook]) -> Sequence[Confirmed | None]:
         known = {
             "The Title of Book 10 20": Confirmed(
-                title="Dune", authors=("Frank Herbert",), sure=True, details={"isbn13": "9780441172719"}
+                title="Dune", authors=("Frank Herbert",), sure=True, isbn13="9780441172719"
             ),
             "The Title of Book 11 21": Confirmed(title="Emma?", authors=(), sure=False),
         }
-        return [known.get(spine.title) for spine in spines]
+        return [known.get(book.title) for book in books]
 
 
 @asynccontextmanager

@@ -2,10 +2,11 @@
 
 import pytest
 
-from shelfwire.books.ai_scan.books import book_of, merged
-from shelfwire.books.ai_scan.confirming import agreeing
+from shelfwire.books.ai_scan.confirming import enriched
 from shelfwire.books.ai_scan.ipc import DetectedBook
-from shelfwire.books.batch_enrichment.matching import THRESHOLD, score_by_title
+from shelfwire.books.ai_scan.scanned_books import merged, scanned
+from shelfwire.books.batch_enrichment.matching import THRESHOLD, Way, score_by_title
+from shelfwire.books.batch_enrichment.merging import EnrichedBook, MatchInfo
 from shelfwire.books.batch_enrichment.request import AskedBook
 from shelfwire.books.bibliography.matching import same_book
 from shelfwire.books.bibliography.people import authors_of_any_list
@@ -49,14 +50,15 @@ def test_two_photos_show_one_book_or_two_as_the_table_says(pair: Pair) -> None:
         DetectedBook(title=side.title, authors=people(side), confidence=0.9, polygon=(), text=side.title)
         for side in (pair.one, pair.other)
     ]
-    assert len(merged([book_of(spine, photo, None) for photo, spine in enumerate(spines)])) == (1 if pair.same else 2)
+    assert len(merged([scanned(spine, photo, None) for photo, spine in enumerate(spines)])) == (1 if pair.same else 2)
 
 
 @every
 def test_what_a_provider_says_of_a_spine_is_believed_as_the_table_says(pair: Pair) -> None:
-    book = {"title": pair.one.title, "authors": list(people(pair.one)), "review": True}
-    enriched = {"title": pair.other.title, "authors": list(people(pair.other))}
-    assert agreeing(book, {"enriched": enriched})["review"] is not pair.same
+    spine = DetectedBook(title=pair.one.title, authors=people(pair.one), confidence=0.9, polygon=(), text="")
+    match = MatchInfo(by=Way.TITLE, score=1.0, provider="catalogue")
+    known = EnrichedBook(index=0, title=pair.other.title, authors=people(pair.other), match=match)
+    assert enriched(scanned(spine, 0, None), {"enriched": known}).review is not pair.same
 
 
 @pytest.mark.parametrize("pair", OTHERS, ids=shown)
