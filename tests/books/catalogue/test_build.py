@@ -290,7 +290,7 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 
 
 def test_of_a_row_without_end_only_the_beginning_is_kept_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shelfwire.books.csv_import.catalogue_source.MOST_LINE", 3_000, raising=False)
+    monkeypatch.setattr("shelfwire.books.csv_import.catalogue_source.MAX_LINE", 3_000, raising=False)
     data = b"Title,Author\r\nEmma,Jane Austen\r\n" + b"x" * 900_000 + b",nobody\r\nDune,Frank Herbert"
     rows = list(find_books(data[:60]).rows(io.BytesIO(data)))
     assert rows == [(2, ["Emma", "Jane Austen"]), (3, ["x" * 3_000]), (4, ["Dune", "Frank Herbert"])]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shelfwire.books.csv_import.raw_rows import MOST_CHARACTERS, RawRow, raw_rows
+from shelfwire.books.csv_import.raw_rows import MAX_CHARACTERS, RawRow, raw_rows
 
 Shown = list[tuple[int, list[str] | None]]
 
@@ -103,7 +103,7 @@ def test_a_cell_of_a_million_characters_is_read() -> None:
     assert read(f'a,"\n{long}"\nb,c') == [(1, ["a", f"\n{long}"]), (2, ["b", "c"])]
 
 
-@pytest.mark.parametrize("line", ["x" * (MOST_CHARACTERS + 1), "a," * 20_000, '"a",' * 20_000, "a," * 220_000])
+@pytest.mark.parametrize("line", ["x" * (MAX_CHARACTERS + 1), "a," * 20_000, '"a",' * 20_000, "a," * 220_000])
 def test_a_row_beyond_all_bounds_is_one_bad_row(line: str) -> None:
     assert read(f"{line}\nb,c") == [(1, None), (2, ["b", "c"])]
 

@@ -39,7 +39,7 @@ class ScannedBook(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     """A book found on a photo. Coordinates are in pixels of the photo in its full size, turned as its EXIF says."""
 
     title: Annotated[str, Meta(description="As printed, or as a catalogue has it that is sure of title and authors.")]
-    authors: Annotated[tuple[str, ...], Meta(description="Likewise; may be empty.")]
+    authors: Annotated[tuple[str, ...], Meta(description="Their names, likewise; may be empty.")]
     confidence: Annotated[float, Meta(description="How certain the reading is, from 0 to 1.")]
     review: Annotated[
         bool, Meta(description="Whether a person should check it; false only if title and authors were confirmed.")
@@ -67,8 +67,8 @@ class PhotoResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     books: Annotated[tuple[ScannedBook, ...], Meta(description="The books, in reading order.", extra=NO_COLUMN)]
     book_count: Annotated[int, Meta(description="The number of books.")]
     reader: Annotated[str, Meta(description="What read the photo: `offline` or `gemini`.")]
-    width: Annotated[int, Meta(description="Of the photo, in pixels, turned as its EXIF says.")]
-    height: Annotated[int, Meta(description="Likewise.")]
+    width: Annotated[int, Meta(description="Width of the photo in pixels, turned as its EXIF says.")]
+    height: Annotated[int, Meta(description="Height of the photo in pixels, turned as its EXIF says.")]
     tokens: Annotated[int, Meta(description="Tokens of Gemini that were used.", extra=NO_COLUMN)] = 0
     instead_of: Annotated[
         str | None,

@@ -59,7 +59,7 @@ class AnswerCache:
         return await self._run(lambda: self._get(key))
 
     async def put(self, key: str, answer: Any, seconds: int) -> None:
-        """Keep an answer, anything JSON can say but null, for so many `seconds`. It is on disk once this returns."""
+        """Keep an answer, any JSON value but null, for `seconds`. It is on disk once this returns."""
         await self._run(lambda: self._put(key, msgspec.json.encode(answer), self._now() + seconds))
 
     async def close(self) -> None:

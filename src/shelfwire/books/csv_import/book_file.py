@@ -80,7 +80,7 @@ class BookFile:
         return [*header, *self._layout.sample]
 
     def explain(self, fields: Iterable[tuple[int, str]], *, header: bool) -> None:
-        """Use a given meaning for the columns whose names do not tell what they hold.
+        """Use a given meaning for the columns whose names do not say what they hold.
 
         Args:
             fields: Columns (from 0) and their fields.

@@ -12,9 +12,9 @@ from shelfwire.books.csv_import.encoding import decode
 from shelfwire.books.csv_import.imported_book import ImportedBook
 from shelfwire.books.csv_import.mapper import BookMapper
 from shelfwire.books.csv_import.problems import RowProblem, UnreadableCsv
-from shelfwire.books.csv_import.raw_rows import MOST_CELLS, RawRow
+from shelfwire.books.csv_import.raw_rows import MAX_CELLS, RawRow
 
-MOST_LINE: Final = 8 * 1024 * 1024
+MAX_LINE: Final = 8 * 1024 * 1024
 """Characters of a line that are read: a packed list may have one that is larger than memory."""
 _SAMPLE_BYTES: Final = 65_536
 _NO_HEADER: Final = "Its first row must name the columns, and one of them must be called Title."
@@ -62,7 +62,7 @@ class BookRows:
                 except csv.Error as error:
                     yield number, BadLine(f"cannot be read: {error}")
                     continue
-                if number > self._layout.header_row and any(cell.strip() for cell in cells[:MOST_CELLS]):
+                if number > self._layout.header_row and any(cell.strip() for cell in cells[:MAX_CELLS]):
                     yield number, cells
         finally:
             text.detach()
@@ -104,10 +104,10 @@ def record_of(book: ImportedBook, *, is_export: bool) -> BookRecord:
 
 def _lines(text: TextIO) -> Iterator[str]:
     """The lines of a list without NULs, those that are too long cut off."""
-    while line := text.readline(MOST_LINE):
+    while line := text.readline(MAX_LINE):
         rest = line
-        while len(rest) == MOST_LINE and not rest.endswith("\n"):
-            rest = text.readline(MOST_LINE)
+        while len(rest) == MAX_LINE and not rest.endswith("\n"):
+            rest = text.readline(MAX_LINE)
         yield line.replace("\0", "")
 
 

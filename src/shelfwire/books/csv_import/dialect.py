@@ -12,7 +12,7 @@ from shelfwire.books.csv_import.raw_rows import RawRow, raw_rows
 _DELIMITERS: Final = (",", ";", "\t", "|")
 _SAMPLE_CHARACTERS: Final = 32_768
 _SAMPLE_ROWS: Final = 200
-_MOST_PREAMBLE: Final = 30
+_MAX_PREAMBLE: Final = 30
 _CERTAIN: Final = 2
 # Excel reads this line as an instruction and does not show it as a row.
 _SEP: Final = re.compile(r'"?sep=([,;\t|:^~])"?[,;\t| ]*(?:\n|$)', re.IGNORECASE)
@@ -50,7 +50,7 @@ def find_layout(text: str) -> Layout:
     """Find the delimiter and the header from the beginning of a decoded file.
 
     A header is the row that names most columns of a book list, at least one of them essential; titles and blank
-    lines may stand above it. The delimiter is the one that gives the most complete header, or else the one
+    lines may precede it. The delimiter is the one that gives the most complete header, or else the one
     whose rows have the most consistent number of cells.
     """
     sep = _SEP.match(text)
@@ -78,7 +78,7 @@ def _try(sample: str, delimiter: str) -> _DelimiterTrial:
         return _DelimiterTrial(delimiter, [], 0, None, consistency=1)
     rows = [row for row in read if row.problem is None]
     strength, header = max(
-        ((_strength(row, first=row is rows[0]), row) for row in rows[:_MOST_PREAMBLE]),
+        ((_strength(row, first=row is rows[0]), row) for row in rows[:_MAX_PREAMBLE]),
         key=lambda candidate: candidate[0],
         default=(0, None),
     )
@@ -89,7 +89,7 @@ def _strength(row: RawRow, *, first: bool) -> int:
     strength = header_strength(row.cells)
     if strength >= _CERTAIN or len(row.cells) == 1:
         return strength
-    # One known name may stand among names in a language we do not know, but not among a book's own cells.
+    # One known name may occur among names in a language we do not know, but not among a book's own cells.
     return strength if first and not any(_is_content(cell) for cell in row.cells) else 0
 
 

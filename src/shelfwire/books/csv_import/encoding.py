@@ -55,8 +55,8 @@ _MARKUP = re.compile(r"\s*<(?:!doctype html|html|\?xml)\b", re.IGNORECASE)
 _JSON = re.compile(r'\s*(?:\{\s*"|\[\s*\{)')
 _BINARY = f"This is not a text file. {_EXPORT_AGAIN}"
 _CONTROL_CHARACTERS = dict.fromkeys({*range(0x20), 0x7F} - {*b"\t\n\v\f\r\x1a"})
-_MOST_CONTROL_CHARACTERS = 0.02
-_MOST_DAMAGE = 0.001
+_MAX_CONTROL_CHARACTERS = 0.02
+_MAX_DAMAGE = 0.001
 
 
 class Decoded(NamedTuple):
@@ -107,7 +107,7 @@ def _reject_other_text(text: str) -> None:
     if _JSON.match(head):
         raise UnreadableCsv(f"This is a JSON file, not a CSV file. {_EXPORT_AGAIN}")
     controls = len(head) - len(head.translate(_CONTROL_CHARACTERS))
-    if controls > 4 + len(head) * _MOST_CONTROL_CHARACTERS:
+    if controls > 4 + len(head) * _MAX_CONTROL_CHARACTERS:
         raise UnreadableCsv(_BINARY)
 
 
@@ -154,7 +154,7 @@ def _decode_unmarked(data: bytes) -> Decoded:
         if guess.encoding not in _LATIN and _is_latin_script(str(guess)):
             continue
         text = _in_pieces(data, guess.encoding)
-        if text.count("\ufffd") <= len(text) * _MOST_DAMAGE:
+        if text.count("\ufffd") <= len(text) * _MAX_DAMAGE:
             return Decoded(text, guess.encoding)
     return Decoded(_in_pieces(data, "cp1252"), "cp1252")
 

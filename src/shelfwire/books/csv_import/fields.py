@@ -16,7 +16,7 @@ Draft = dict[str, Any]
 Take = Callable[[str, Draft], None]
 """Reads one cell, stripped and not empty, into the draft."""
 
-_MOST_SHORT_CHARACTERS: Final = 200
+_MAX_SHORT_CHARACTERS: Final = 200
 _UNLIMITED: Final = 1 << 62
 _ASIN: Final = re.compile(r"^B[0-9A-Z]{9}$")
 _UUID: Final = re.compile(r"^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$", re.IGNORECASE)
@@ -76,12 +76,12 @@ def _roles(cell: str, draft: Draft) -> None:
 
 
 def _title(cell: str, draft: Draft) -> None:
-    if len(cell) > values.MOST_TEXT_CHARACTERS:
+    if len(cell) > values.MAX_TEXT_CHARACTERS:
         raise RowProblem(
             f"The title in row {draft['row']} is longer than 2,000 characters. "
             "Look for a missing quotation mark there, or shorten the title.",
             row=draft["row"],
-            title=cell[:_MOST_SHORT_CHARACTERS],
+            title=cell[:_MAX_SHORT_CHARACTERS],
         )
     if "title" not in draft:
         draft["title"] = " ".join(cell.split()) if "\n" in cell or "  " in cell else cell
@@ -253,7 +253,7 @@ def _take_dates(cells: tuple[str, str], draft: Draft, *, day_first: bool) -> Non
 
 
 def _long_text(field: str, name: str) -> Take:
-    most = values.MOST_REVIEW_CHARACTERS
+    most = values.MAX_REVIEW_CHARACTERS
 
     def take(cell: str, draft: Draft) -> None:
         text = plain_text(cell[: most + most // 2])
@@ -332,18 +332,18 @@ def field_of(name: str, *, day_first: bool, scale: int) -> Field:
         scale: The best rating.
     """
     if name in _TEXT:
-        return Field(_TEXT[name], values.MOST_TEXT_CHARACTERS)
+        return Field(_TEXT[name], values.MAX_TEXT_CHARACTERS)
     if name in _LONG:
         return Field(_LONG[name], _UNLIMITED)
     if name in DATES:
-        return Field(_date(name, day_first=day_first), _MOST_SHORT_CHARACTERS)
+        return Field(_date(name, day_first=day_first), _MAX_SHORT_CHARACTERS)
     if name.startswith("id:"):
-        return Field(_identifier(name.removeprefix("id:")), _MOST_SHORT_CHARACTERS)
+        return Field(_identifier(name.removeprefix("id:")), _MAX_SHORT_CHARACTERS)
     settled: dict[str, Take] = {
         "dates_read": partial(_dates_read, day_first=day_first),
         "readings": partial(_readings, day_first=day_first),
         "rating": _rating(scale),
     }
     if name in settled:
-        return Field(settled[name], values.MOST_TEXT_CHARACTERS)
-    return Field(_SHORT[name], _MOST_SHORT_CHARACTERS)
+        return Field(settled[name], values.MAX_TEXT_CHARACTERS)
+    return Field(_SHORT[name], _MAX_SHORT_CHARACTERS)

@@ -13,7 +13,7 @@ from shelfwire.books.csv_import.export_formats import EXPORT_FORMATS, ExportForm
 
 GENERIC: Final = "generic"
 """The source of a list that is no export of a known kind."""
-_MOST_NAME_CHARACTERS: Final = 80
+_MAX_NAME_CHARACTERS: Final = 80
 _KNOWN: Final = frozenset(
     {*OTHER_COLUMNS, *(name for names in LANGUAGES.values() for name in names)}
     | {name for export in EXPORT_FORMATS for name in export.columns}
@@ -46,7 +46,7 @@ class Columns(NamedTuple):
 
 def header_strength(cells: Sequence[str]) -> int:
     """How many of a row's cells are names of columns; 0 if none of them is essential to a list of books."""
-    if any(len(cell) > _MOST_NAME_CHARACTERS for cell in cells):
+    if any(len(cell) > _MAX_NAME_CHARACTERS for cell in cells):
         return 0
     keys = {text_key(cell) for cell in cells}
     return len(keys & _KNOWN) if keys & _CORE else 0

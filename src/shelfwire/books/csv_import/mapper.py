@@ -15,10 +15,10 @@ from shelfwire.books.csv_import.imported_book import ImportedBook
 from shelfwire.books.csv_import.problems import RowProblem
 from shelfwire.books.csv_import.raw_rows import RawRow
 
-# So that Excel keeps a number's zeros, Goodreads writes a formula; any other formula is somebody's data.
+# So that Excel keeps a number's zeros, Goodreads writes a formula; any other formula is data.
 _WRAPPED: Final = re.compile(r'^="([^"]*)"$')
-_MOST_SHOWN_CELLS: Final = 5
-_MOST_SHOWN_CHARACTERS: Final = 100
+_MAX_SHOWN_CELLS: Final = 5
+_MAX_SHOWN_CHARACTERS: Final = 100
 _DIGIT: Final = re.compile(r"\d")
 
 
@@ -26,7 +26,7 @@ class BookMapper:
     """Makes books of the rows of one file.
 
     Args:
-        layout: The file's layout; its sample tells the order of day and month, and the scale of ratings.
+        layout: The file's layout; its sample shows the order of day and month, and the scale of ratings.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -97,7 +97,7 @@ class BookMapper:
     def _cut(self, cell: str, most: int, index: int, draft: Draft) -> str:
         if len(cell) <= most:
             return cell
-        name = self._names[index][:_MOST_SHOWN_CHARACTERS]
+        name = self._names[index][:_MAX_SHOWN_CHARACTERS]
         draft["warnings"] = (
             *draft.get("warnings", ()),
             f'The cell in column "{name}" is longer than {most:,} characters; the rest was left out.',
@@ -125,7 +125,7 @@ class BookMapper:
             return cells
         if repaired := self._with_unquoted_authors(list(cells)):
             return repaired
-        shown = ", ".join(f'"{cell[:_MOST_SHOWN_CHARACTERS]}"' for cell in surplus[:_MOST_SHOWN_CELLS])
+        shown = ", ".join(f'"{cell[:_MAX_SHOWN_CHARACTERS]}"' for cell in surplus[:_MAX_SHOWN_CELLS])
         draft["warnings"] = (
             f"The row has more cells than the header ({len(cells)} instead of {width}); left out: {shown}.",
         )

@@ -12,12 +12,12 @@ from typing import Final
 
 import msgspec
 
-MOST_CHARACTERS: Final = 1_310_720
+MAX_CHARACTERS: Final = 1_310_720
 """The longest record, in characters; Excel allows a cell 32,767."""
-MOST_CELLS: Final = 16_384
+MAX_CELLS: Final = 16_384
 """The most cells in a row, which is Excel's limit too."""
-_MOST_LINES: Final = 5_000
-_MOST_DELIMITERS: Final = 200_000
+_MAX_LINES: Final = 5_000
+_MAX_DELIMITERS: Final = 200_000
 _TOO_LONG: Final = "is longer than a book can be. Look for a missing line break or quotation mark there."
 _TOO_MANY_CELLS: Final = "has too many cells. Look for a missing line break there."
 _UNCLOSED: Final = (
@@ -28,7 +28,7 @@ _NEAR: Final = 256
 _CHUNK: Final = 65_536
 
 # The standard library's own limit of 128 KiB on a cell is below ours, and there is one for the whole process.
-csv.field_size_limit(max(csv.field_size_limit(), MOST_CHARACTERS + 1))
+csv.field_size_limit(max(csv.field_size_limit(), MAX_CHARACTERS + 1))
 
 
 class RawRow(msgspec.Struct, frozen=True, gc=False):
@@ -55,7 +55,7 @@ def raw_rows(text: str, *, delimiter: str, width: int, start: int = 0) -> Iterat
     Args:
         text: The whole file; lines end with a line feed alone.
         delimiter: One character.
-        width: The number of cells a row should have; it tells a swallowed row from a line break within a cell.
+        width: The number of cells a row should have; it distinguishes a swallowed row from a line break in a cell.
         start: Where the first record begins.
 
     Yields:
@@ -74,7 +74,7 @@ def raw_rows(text: str, *, delimiter: str, width: int, start: int = 0) -> Iterat
         if stop < 0:
             stop = end
         number += 1
-        if stop - position > MOST_CELLS and (problem := _oversize(text, position, stop, delimiter)):
+        if stop - position > MAX_CELLS and (problem := _oversize(text, position, stop, delimiter)):
             if stop < blank.run_end(position) or stop == blank.run_end(position) == end:
                 position = stop + 1
                 continue
@@ -97,7 +97,7 @@ def raw_rows(text: str, *, delimiter: str, width: int, start: int = 0) -> Iterat
                 position = stop + 1
             except IndexError:
                 cells, position = open_records.read(position, stop)
-        yield RawRow(number, cells) if cells is not None and len(cells) <= MOST_CELLS else _unread(number, cells)
+        yield RawRow(number, cells) if cells is not None and len(cells) <= MAX_CELLS else _unread(number, cells)
 
 
 def _unread(number: int, cells: list[str] | None) -> RawRow:
@@ -105,9 +105,9 @@ def _unread(number: int, cells: list[str] | None) -> RawRow:
 
 
 def _oversize(text: str, position: int, stop: int, delimiter: str) -> str | None:
-    if stop - position > MOST_CHARACTERS:
+    if stop - position > MAX_CHARACTERS:
         return _TOO_LONG
-    if text.count(delimiter, position, stop) > _MOST_DELIMITERS:
+    if text.count(delimiter, position, stop) > _MAX_DELIMITERS:
         return _TOO_MANY_CELLS
     return None
 
@@ -203,9 +203,9 @@ class _Lines:
     def __init__(self, text: str, position: int, delimiter: str) -> None:
         self._text = text
         self._delimiter = delimiter
-        self._limit = position + MOST_CHARACTERS
-        self._lines_left = _MOST_LINES
-        self._delimiters_left = _MOST_DELIMITERS
+        self._limit = position + MAX_CHARACTERS
+        self._lines_left = _MAX_LINES
+        self._delimiters_left = _MAX_DELIMITERS
         self.last = self.reach = position
 
     def __iter__(self) -> "_Lines":

@@ -7,9 +7,9 @@ from typing import Final
 
 from shelfwire.books.bibliography.text import text_key
 
-MOST_REVIEW_CHARACTERS: Final = 100_000
+MAX_REVIEW_CHARACTERS: Final = 100_000
 """The longest review that is kept whole."""
-MOST_TEXT_CHARACTERS: Final = 2_000
+MAX_TEXT_CHARACTERS: Final = 2_000
 """The longest title, and the longest other text but reviews and notes."""
 STARS: Final = 5
 _LEAST_STARS: Final = 0.25
@@ -43,9 +43,9 @@ _EARLY_YEAR: Final = re.compile(r"^-?\d{1,4}$")
 _THOUSANDS: Final = re.compile(r"^\d{1,3}(?:[.,' \xa0]\d{3})+$")
 _NUMBER: Final = re.compile(r"\d+")
 _LAST_YEAR: Final = 2100
-_MOST_PAGES: Final = 100_000
+_MAX_PAGES: Final = 100_000
 _POSITION: Final = re.compile(r"\s*\(#[\d.]+\)$")
-# The highest rating of a column tells its scale.
+# The highest rating of a column shows its scale.
 _SCALES: Final = (5, 10, 20, 100)
 
 
@@ -96,8 +96,8 @@ def parse_pages(cell: str) -> int | None:
     """The number of pages in "352", "1,232" or "xii, 345 p."; None if there is none."""
     text = re.sub(r"\D", "", cell) if _THOUSANDS.match(cell) else cell
     number = _NUMBER.search(text)
-    pages = int(number[0]) if number and len(number[0]) <= len(str(_MOST_PAGES)) else 0
-    return pages if 0 < pages <= _MOST_PAGES else None
+    pages = int(number[0]) if number and len(number[0]) <= len(str(_MAX_PAGES)) else 0
+    return pages if 0 < pages <= _MAX_PAGES else None
 
 
 @lru_cache(maxsize=1024)

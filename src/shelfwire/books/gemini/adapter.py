@@ -1,7 +1,7 @@
 """The client of Gemini: sends requests, and returns validated answers or raises our errors."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 import httpx2
@@ -25,21 +25,6 @@ MAX_OUTPUT_TOKENS: Final = 32_768
 """Of one answer, thinking included: about ten times what a full shelf or a chunk of rows needs."""
 PATIENCE: Final = 65.0
 """Seconds; quotas are by the minute, so that waiting for the next minute is worth it."""
-
-
-class GeminiMeter(Protocol):
-    """Receives the outcome of each request; must return at once and never raise."""
-
-    def gemini(self, outcome: str, tokens_in: int, tokens_out: int) -> None:
-        """Record the outcome of a request, `ok`, `canceled` or an error code, and the tokens that it used."""
-        ...
-
-
-class NoGeminiMeter:
-    """Discards everything."""
-
-    def gemini(self, outcome: str, tokens_in: int, tokens_out: int) -> None:
-        """See `GeminiMeter.gemini`."""
 
 
 def limits_of(settings: BookSettings) -> Limits:
@@ -66,7 +51,8 @@ class Gemini:
         client: sends the requests; see `UpstreamClient`.
         settings: `gemini_url`, `gemini_model` and the limits.
         key: `gemini_api_key`; sent as a header, and nowhere else.
-        meter: receives what requests cost.
+        report: receives the outcome of each request, `ok`, `canceled` or an error code, and the tokens it used; must
+            return at once and never raise.
         upstream: replaces the client of the service, for tests.
     """
 
@@ -76,13 +62,13 @@ class Gemini:
         settings: BookSettings,
         key: Secret,
         *,
-        meter: GeminiMeter | None = None,
+        report: Callable[[str, Usage], None] = lambda _, __: None,
         upstream: UpstreamClient | None = None,
     ) -> None:
         model = quote(settings.gemini_model.removeprefix("models/"), safe="")
         self._url = f"{settings.gemini_url}/v1beta/models/{model}:generateContent"
         self._key = key
-        self._meter = meter or NoGeminiMeter()
+        self._report = report
         self._upstream = upstream or UpstreamClient(
             client, name=NAME, limits=limits_of(settings), retry_hint=retry_delay
         )
@@ -127,7 +113,7 @@ class Gemini:
             outcome, usage = error.code, error.usage
             raise
         finally:
-            self._meter.gemini(outcome, usage.input, usage.output)
+            self._report(outcome, usage)
         return answer
 
     async def _send(self, body: bytes) -> bytes:

@@ -261,7 +261,7 @@ def _confirmed(entry: _Row, text: str) -> RowBook | None:
 
 
 class _Words:
-    """The words of a row, to look something up in them but for case, accents and punctuation."""
+    """The words of a row, for searches that ignore case, accents and punctuation."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -269,7 +269,7 @@ class _Words:
         self._line = f" {' '.join(self._words)} "
 
     def have(self, phrase: str) -> bool:
-        """Whether the phrase stands there, word for word; in scripts that set no spaces, letter for letter."""
+        """Whether the phrase occurs word for word; in scripts without spaces, letter for letter."""
         words = _words(phrase)
         if not words:
             return bool(phrase) and phrase in self._text
@@ -278,7 +278,7 @@ class _Words:
         return f" {' '.join(words)} " in self._line
 
     def have_all_of(self, name: str) -> bool:
-        """Whether all words of a name stand there, as those of Jane Austen in "Austen, Jane"."""
+        """Whether all words of a name occur, as those of Jane Austen in "Austen, Jane"."""
         words = _words(name)
         return bool(words) and set(words) <= set(self._words)
 
