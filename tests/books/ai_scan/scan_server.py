@@ -8,7 +8,7 @@ from tests.servers import serve
 
 
 class AnyReader(OfflineReader):
-    """Reads with whatever its opener starts, so that no extra is needed."""
+    """Reads with whatever its worker process starts, so that no extra is needed."""
 
     def ready(self) -> None:
         """It always can."""

@@ -25,12 +25,12 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def opening(**options: float) -> AsyncIterator[ImageWorkerProcess]:
-    opener = ImageWorkerProcess(COMMAND, **options)
+async def working(**options: float) -> AsyncIterator[ImageWorkerProcess]:
+    worker = ImageWorkerProcess(COMMAND, **options)
     try:
-        yield opener
+        yield worker
     finally:
-        await opener.close()
+        await worker.close()
         gc.collect()  # a transport that was left open says so now
 
 
@@ -52,61 +52,61 @@ def ignored(_: str) -> None:
 
 async def test_titles_are_told_as_they_are_read_and_then_all_that_was_found() -> None:
     told: list[str] = []
-    async with opening() as opener:
-        books = await opener.books(photo(DUNE, EMMA), told.append)
+    async with working() as worker:
+        books = await worker.books(photo(DUNE, EMMA), told.append)
     assert told == ["The Title of Book 10 20", "The Title of Book 11 21"] == [spine.title for spine in books.books]
     assert books.books[0].authors == ("Author 30",)
     assert (books.width, books.height) == (128, 64)
 
 
 async def test_one_process_opens_photo_after_photo() -> None:
-    async with opening() as opener:
-        await opener.books(photo(DUNE), ignored)
+    async with working() as worker:
+        await worker.books(photo(DUNE), ignored)
         first = children()
-        await asyncio.gather(*(opener.books(photo(EMMA), ignored) for _ in range(4)))
+        await asyncio.gather(*(worker.books(photo(EMMA), ignored) for _ in range(4)))
         assert children() == first
-        jpeg = await opener.jpeg(photo(DUNE, kind="WEBP"))
+        jpeg = await worker.jpeg(photo(DUNE, kind="WEBP"))
         assert jpeg.data.startswith(b"\xff\xd8\xff")
         assert (jpeg.width, jpeg.height, jpeg.sent_width) == (64, 64, 64)
     assert children() == []
 
 
 async def test_what_is_no_photo_is_refused_and_the_process_goes_on() -> None:
-    async with opening() as opener:
+    async with working() as worker:
         with pytest.raises(ShelfwireError, match="no JPEG") as refused:
-            await opener.books(b"<svg/>", ignored)
+            await worker.books(b"<svg/>", ignored)
         assert refused.value.code is BookCode.IMAGE_UNREADABLE
         before = children()
-        assert (await opener.books(photo(DUNE), ignored)).books
+        assert (await worker.books(photo(DUNE), ignored)).books
         assert children() == before
 
 
 async def test_a_photo_that_breaks_the_process_twice_is_given_up_and_the_next_one_is_read() -> None:
-    async with opening() as opener:
+    async with working() as worker:
         with pytest.raises(ShelfwireError, match="died, twice") as refused:
-            await opener.books(photo(RED), ignored)
+            await worker.books(photo(RED), ignored)
         assert refused.value.code is BookCode.IMAGE_UNREADABLE
-        assert (await opener.books(photo(DUNE), ignored)).books
+        assert (await worker.books(photo(DUNE), ignored)).books
 
 
 async def test_a_photo_whose_process_is_killed_once_is_read_by_the_next_one() -> None:
-    async with opening() as opener:
-        assert [spine.title for spine in (await opener.books(photo(GREEN), ignored)).books] == [
+    async with working() as worker:
+        assert [spine.title for spine in (await worker.books(photo(GREEN), ignored)).books] == [
             "The Title of Book 0 255"
         ]
 
 
 async def test_a_photo_that_never_comes_to_an_end_is_given_up_and_its_process_ended() -> None:
-    async with opening(photo_seconds=1.0) as opener:
+    async with working(photo_seconds=1.0) as worker:
         with pytest.raises(ShelfwireError, match="longer than 1 s"):
-            await opener.books(photo(BLUE), ignored)
+            await worker.books(photo(BLUE), ignored)
         assert children() == []
 
 
 async def test_nobody_goes_on_with_a_photo_that_nobody_waits_for() -> None:
-    async with opening() as opener:
+    async with working() as worker:
         told: list[str] = []
-        reading = asyncio.create_task(opener.books(photo(DUNE, BLUE), told.append))
+        reading = asyncio.create_task(worker.books(photo(DUNE, BLUE), told.append))
         await until(lambda: bool(told))
         reading.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -115,16 +115,16 @@ async def test_nobody_goes_on_with_a_photo_that_nobody_waits_for() -> None:
 
 
 async def test_a_process_with_nothing_to_do_leaves_and_the_next_photo_starts_another() -> None:
-    async with opening(idle_seconds=0.0) as opener:
-        await opener.books(photo(DUNE), ignored)
+    async with working(idle_seconds=0.0) as worker:
+        await worker.books(photo(DUNE), ignored)
         await until(lambda: children() == [])
-        assert (await opener.books(photo(EMMA), ignored)).books
+        assert (await worker.books(photo(EMMA), ignored)).books
 
 
 async def test_the_process_is_told_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GEMINI_API_KEY", "a-secret")
-    async with opening() as opener:
-        await opener.books(photo(DUNE), ignored)
+    async with working() as worker:
+        await worker.books(photo(DUNE), ignored)
         [child] = children()
         assert "a-secret" not in "".join(psutil.Process(child).environ().values())
     assert os.environ["GEMINI_API_KEY"] == "a-secret"
