@@ -21,6 +21,7 @@ from shelfwire.books.ai_scan.scanned_books import Confirmed
 from shelfwire.books.ai_scan.worker_process import ImageWorkerProcess
 from shelfwire.books.codes import BookCode
 from shelfwire.errors import ShelfwireError
+from shelfwire.jobs.pipeline import columns_of
 from shelfwire.protocol.messages import JobProgress
 from shelfwire.server.serving import serving
 from shelfwire.settings import Settings
@@ -343,3 +344,7 @@ async def test_the_same_batch_with_the_same_key_is_one_job(tmp_path: Path) -> No
         assert other.status_code == 422
         gone = await server.http.delete(f"/api/jobs/{sent[0]['jobId']}", headers=bearer(sent[0]["token"]))
         assert gone.status_code == 204
+
+
+def test_the_table_of_a_scan_says_of_each_photo_how_many_books_it_has_and_lists_none_of_them() -> None:
+    assert columns_of(AiScan()) == ("bookCount", "reader", "width", "height")

@@ -76,13 +76,13 @@ async def test_an_import_that_is_not_to_be_enriched_asks_nobody(tmp_path: Path) 
             assert "enriched" not in str(state)
 
 
-async def test_a_wish_that_makes_no_sense_is_refused(tmp_path: Path) -> None:
+async def test_an_option_that_makes_no_sense_is_refused(tmp_path: Path) -> None:
     async with knowing(tmp_path) as server:
         answer = await server.http.post(f"{IMPORT}?enrich=maybe", files={"file": ("books.csv", LIST)})
     assert (answer.status_code, answer.json()["code"]) == (400, "E_INVALID_REQUEST")
 
 
-async def test_the_same_list_with_another_wish_is_another_request(tmp_path: Path) -> None:
+async def test_the_same_list_with_another_option_is_another_request(tmp_path: Path) -> None:
     async with knowing(tmp_path) as server:
         sent: dict[str, Any] = {"files": {"file": ("books.csv", LIST)}, "headers": {"Idempotency-Key": "k"}}
         answers = [await server.http.post(f"{IMPORT}{query}", **sent) for query in ("", "?enrich=true")]

@@ -2,8 +2,9 @@ import pytest
 
 from shelfwire.books.csv_import.book_file import BookFile
 from shelfwire.books.csv_import.imported_book import ImportedBook
-from shelfwire.books.csv_import.pipeline import summary, verdicts
+from shelfwire.books.csv_import.pipeline import CsvImport, summary, verdicts
 from shelfwire.books.csv_import.problems import RepeatedBook, RowProblem
+from shelfwire.jobs.pipeline import columns_of
 
 
 @pytest.mark.parametrize(
@@ -36,3 +37,10 @@ def test_volumes_of_one_work_are_no_repetitions_however_they_are_numbered() -> N
     rows = "Title,Author\n" + "".join(f"{title},Ann Other\n" for title in titles)
     found = [type(one[0]) if isinstance(one, tuple) else type(one) for one in verdicts(BookFile(rows.encode()))]
     assert found == [ImportedBook] * len(titles)
+
+
+def test_the_table_of_an_import_has_a_column_for_what_a_row_says_and_none_for_what_providers_know() -> None:
+    columns = columns_of(CsvImport())
+    assert columns[:4] == ("title", "authors", "row", "isbn13")
+    assert columns[-1] == "warnings"
+    assert len(columns) == 24
