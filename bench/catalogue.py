@@ -22,8 +22,9 @@ from bench import rig
 from bench.made_books import Made, World
 from rapidfuzz import fuzz, process
 
-from shelfwire.books.catalogue import Catalogue, Entry
-from shelfwire.books.catalogue.entry import pack
+from shelfwire.books.bibliography.records import BookRecord
+from shelfwire.books.catalogue import Catalogue
+from shelfwire.books.catalogue.packing import pack
 
 T = TypeVar("T")
 BOOKS: Final = 300_000
@@ -43,7 +44,7 @@ def timed(ask: Callable[..., T], questions: Iterable[tuple[Any, ...]]) -> tuple[
     return seconds, answers
 
 
-def is_it(found: Entry, book: Made) -> bool:
+def is_it(found: BookRecord, book: Made) -> bool:
     """Whether an answer is the book, or another of the same title and author."""
     return (found.title, found.authors) == (book.title, (book.author,))
 
@@ -71,7 +72,7 @@ def report_build(folder: Path, world: World, books: int) -> Path:
     memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
     with Catalogue(out) as catalogue:
         names = catalogue.counts()["names"]
-    packed = (pack(Entry(title=book.title, authors=(book.author,))) for book in world.books)
+    packed = (pack(BookRecord(title=book.title, authors=(book.author,))) for book in world.books)
     entries = list(enumerate(packed))
     began = time.perf_counter()
     peer = sqlite3.connect(folder / "peer.sqlite3")
@@ -120,9 +121,9 @@ def report_titles(catalogue: Catalogue, world: World, asked: int) -> None:
     with_author, found = timed(catalogue.search, typed)
     alone, found_alone = timed(catalogue.search, ((title,) for title, _ in typed))
     firsts = [(book, answer[0]) for book, answer in zip(books, found, strict=True) if answer]
-    right = sum(is_it(one.entry, book) for book, one in firsts)
-    wrong_sure = sum(one.is_sure and not is_it(one.entry, book) for book, one in firsts)
-    same = sum(answer[0].entry.title == book.title for book, answer in zip(books, found_alone, strict=True) if answer)
+    right = sum(is_it(one.book, book) for book, one in firsts)
+    wrong_sure = sum(one.is_sure and not is_it(one.book, book) for book, one in firsts)
+    same = sum(answer[0].book.title == book.title for book, answer in zip(books, found_alone, strict=True) if answer)
     whole = [f"{book.title} {book.author}" for book in world.books]
     few = [" ".join(one) for one in typed[:PEER_ASKED]]
     by_all = partial(process.extract, choices=whole, scorer=fuzz.ratio, limit=1)
@@ -152,9 +153,9 @@ def report_spines(catalogue: Catalogue, world: World, strangers: World, asked: i
     seconds, found = timed(catalogue.recognise, ((world.spine(book),) for book in books))
     _, mistaken = timed(catalogue.recognise, ((world.spine(book),) for book in others))
     answers = [(book, one) for book, one in zip(books, found, strict=True) if one]
-    right = sum(is_it(one.entry, book) for book, one in answers)
-    sure = sum(one.is_sure and is_it(one.entry, book) for book, one in answers)
-    wrong = sum(one.is_sure and not is_it(one.entry, book) for book, one in answers)
+    right = sum(is_it(one.book, book) for book, one in answers)
+    sure = sum(one.is_sure and is_it(one.book, book) for book, one in answers)
+    wrong = sum(one.is_sure and not is_it(one.book, book) for book, one in answers)
     fooled = sum(one.is_sure for one in mistaken if one)
     rig.report(
         f"A spine as an engine reads it, {asked:,} times",

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tests.books.ai_scan.scoring import Book, Score, scored
 from tests.books.ai_scan.shelves import shelf
 
-from shelfwire.books.ai_scan.photos import opened
+from shelfwire.books.ai_scan.photos import open_photo
 from shelfwire.books.ai_scan.reader import Reader
 
 WANTED = 0.95
@@ -31,7 +31,7 @@ def main() -> None:
     total, start = Score(0, 0, 0, 0, 0, 0, 0), time.perf_counter()
     for seed in range(options.first, options.first + options.count):
         rendered = shelf(seed)
-        spines = reader.read(np.asarray(opened(rendered.jpeg())), lambda _: None)
+        spines = reader.read(np.asarray(open_photo(rendered.jpeg())), lambda _: None)
         found = [Book(spine.title, ", ".join(spine.authors)) for spine in spines]
         score = scored(found, [Book(book.title, book.author) for book in rendered.books])
         total += score

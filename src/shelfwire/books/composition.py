@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from shelfwire.books.ai_scan.confirming import LocalBooks
+from shelfwire.books.ai_scan.photo_readers import FallbackReader
 from shelfwire.books.ai_scan.pipeline import AiScan
-from shelfwire.books.ai_scan.readers import BestReader
 from shelfwire.books.batch_enrichment.pipeline import BatchEnrichment
 from shelfwire.books.csv_import.pipeline import CsvImport
 from shelfwire.books.services import Services
@@ -16,6 +16,6 @@ def make_pipelines() -> tuple[Services, Sequence[Pipeline]]:
     services = Services()
     return services, (
         CsvImport(services),
-        AiScan(BestReader(services), LocalBooks(services), services),
+        AiScan(FallbackReader(services), LocalBooks(services), services),
         BatchEnrichment(services),
     )

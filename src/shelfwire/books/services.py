@@ -1,6 +1,6 @@
 """What pipelines reach beyond this machine."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -11,6 +11,7 @@ from shelfwire.books.batch_enrichment.factory import open_lookups
 from shelfwire.books.batch_enrichment.lookups import Lookups
 from shelfwire.books.catalogue.catalogue import Catalogue
 from shelfwire.books.gemini.adapter import Gemini
+from shelfwire.books.gemini.responses import Usage
 from shelfwire.books.settings import BookSettings
 from shelfwire.plugins import PluginContext
 
@@ -54,19 +55,18 @@ class Services:
             ):
                 self.lookups, self.catalogue = lookups, catalogue
                 if settings.gemini_api_key is not None:
-                    self.gemini = Gemini(client, settings, settings.gemini_api_key, meter=_GeminiCounter(context))
+                    self.gemini = Gemini(client, settings, settings.gemini_api_key, report=_gemini_report(context))
                 try:
                     yield
                 finally:
                     self.gemini = self.lookups = self.catalogue = None
 
 
-class _GeminiCounter:
-    def __init__(self, context: PluginContext) -> None:
-        self._count = context.count
-
-    def gemini(self, outcome: str, tokens_in: int, tokens_out: int) -> None:
-        self._count("gemini_requests", outcome=outcome)
-        for direction, tokens in (("in", tokens_in), ("out", tokens_out)):
+def _gemini_report(context: PluginContext) -> Callable[[str, Usage], None]:
+    def count(outcome: str, usage: Usage) -> None:
+        context.count("gemini_requests", outcome=outcome)
+        for direction, tokens in (("in", usage.input), ("out", usage.output)):
             if tokens:
-                self._count("gemini_tokens", tokens, direction=direction)
+                context.count("gemini_tokens", tokens, direction=direction)
+
+    return count

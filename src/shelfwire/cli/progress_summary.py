@@ -1,6 +1,5 @@
 """What a command knows of a job's progress and of its ending, whatever way it is shown."""
 
-import re
 from collections import deque
 from typing import Any, Final
 
@@ -9,16 +8,16 @@ import msgspec
 from shelfwire.plugins import Labels
 from shelfwire.protocol.job import Status
 from shelfwire.protocol.messages import JobComplete, JobProgress, JobStarted, Message
+from shelfwire.safe_text import safe_line
 
 WINDOW_MS: Final = 5000
 """The rate is that of the last five seconds."""
 MIN_WINDOW_MS: Final = 150
-_UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+")
 
 
 def clean(text: str) -> str:
-    """Make a text from a file fit for a terminal: no control characters, nothing that turns the line around."""
-    return _UNSAFE.sub(" ", text).strip()
+    """Make a text from a file fit for a terminal."""
+    return safe_line(text)
 
 
 class ProgressSummary:

@@ -2,9 +2,10 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
+from msgspec import Meta
 
 from shelfwire.errors import Code, ErrorCode, ShelfwireError
 from shelfwire.jobs.job import Job
@@ -12,6 +13,8 @@ from shelfwire.jobs.store import Item
 
 OPTIONS: Final = "options"
 """The name of the input that holds a job's options, as JSON; there is none where all are at their defaults."""
+NO_COLUMN: Final[dict[str, Any]] = {"column": False}
+"""The `extra` of a result's field that is no column where results are asked for as CSV."""
 
 
 class NoOptions(msgspec.Struct, frozen=True):
@@ -27,7 +30,7 @@ class Pipeline(ABC):
             query parameter of the request that makes the job, is checked there, and is described in the OpenAPI
             document.
         result: the type of what `Job.record` is given. A struct describes the results in the OpenAPI document, and each
-            of its fields is a column where results are asked for as CSV.
+            of its fields is a column where results are asked for as CSV, but for those marked with `NO_COLUMN`.
         failure: the members that `Job.fail` is given beside the error, as a struct; None for none.
         results_name: what the list of done items is called in the inline results, beside `errors`.
         codes: the error codes that are its own; None for none.
@@ -125,7 +128,12 @@ def stored_options(options: msgspec.Struct) -> bytes | None:
 
 
 def columns_of(pipeline: Pipeline) -> Sequence[str]:
-    """The names of the members of a pipeline's result, as they are on the wire; none where it is no struct."""
+    """The names of the columns of a pipeline's results, as they are on the wire; none where a result is no struct."""
     kind = pipeline.result
-    is_struct = isinstance(kind, type) and issubclass(kind, msgspec.Struct)
-    return tuple(field.encode_name for field in msgspec.structs.fields(kind)) if is_struct else ()
+    if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
+        return ()
+    return tuple(field.encode_name for field in msgspec.structs.fields(kind) if _is_column(field.type))
+
+
+def _is_column(described: Any) -> bool:
+    return not any(isinstance(part, Meta) and part.extra == NO_COLUMN for part in get_args(described))

@@ -16,8 +16,8 @@ from typing import Final
 
 from PIL import Image
 
-from shelfwire.books.ai_scan.image_worker import answering, serve
-from shelfwire.books.ai_scan.ipc import Spine
+from shelfwire.books.ai_scan.image_worker import claim_stdout, serve
+from shelfwire.books.ai_scan.ipc import DetectedBook
 
 COMMAND: Final = (sys.executable, "-m", "tests.books.ai_scan.scripted")
 WHITE, RED, BLUE, GREEN = (255, 255, 255), (255, 0, 0), (0, 0, 255), (0, 255, 0)
@@ -34,7 +34,7 @@ def photo(*colours: Colour, kind: str = "PNG", side: int = 64) -> bytes:
     return out.getvalue()
 
 
-def read(image: Image.Image, spotted: Callable[[str], None]) -> tuple[Spine, ...]:
+def read(image: Image.Image, on_title: Callable[[str], None]) -> tuple[DetectedBook, ...]:
     log = os.environ.get("TMPDIR", tempfile.gettempdir())
     spines = []
     for left in range(0, image.width, 64):
@@ -56,13 +56,13 @@ def read(image: Image.Image, spotted: Callable[[str], None]) -> tuple[Spine, ...
                     seen.touch()
                     os.kill(os.getpid(), signal.SIGKILL)
         title = f"The Title of Book {red} {green}"
-        spotted(title)
+        on_title(title)
         authors = (f"Author {blue}",) if blue else ()
         text = " | ".join([title.upper(), *authors])
         box = ((left, 0), (left + 63, 0), (left + 63, 63), (left, 63))
-        spines.append(Spine(title=title, authors=authors, confidence=0.5 + red / 512, polygon=box, text=text))
+        spines.append(DetectedBook(title=title, authors=authors, confidence=0.5 + red / 512, polygon=box, text=text))
     return tuple(spines)
 
 
 if __name__ == "__main__":
-    serve(sys.stdin.buffer, answering(), read)
+    serve(sys.stdin.buffer, claim_stdout(), read)

@@ -11,9 +11,9 @@ import httpx2
 import pytest
 from PIL import Image
 
+from shelfwire.books.ai_scan.photo_readers import FallbackReader, OfflineReader
 from shelfwire.books.ai_scan.pipeline import AiScan
-from shelfwire.books.ai_scan.process import Opener
-from shelfwire.books.ai_scan.readers import BestReader, OfflineReader
+from shelfwire.books.ai_scan.worker_process import ImageWorkerProcess
 from shelfwire.books.codes import BookCode
 from shelfwire.errors import ShelfwireError
 from shelfwire.server.serving import serving
@@ -53,8 +53,8 @@ async def scanning(
     options = {**FAST, "gemini_api_key": Secret(KEY), "gemini_url": url, **options}
     settings = settings_with(data=folder / "data", port=0, create_limit=0, **options)
     app, shared = application(settings)
-    offline = offline or AnyReader(Opener(COMMAND))
-    app._pipelines["ai_scan"] = AiScan(BestReader(shared, offline, Opener(COMMAND)))
+    offline = offline or AnyReader(ImageWorkerProcess(COMMAND))
+    app._pipelines["ai_scan"] = AiScan(FallbackReader(shared, offline, ImageWorkerProcess(COMMAND)))
     async with serving(app, settings) as at, httpx2.AsyncClient(base_url=at, timeout=60) as http:
         yield Server(at, app, http)
 
@@ -135,3 +135,23 @@ async def test_a_photo_without_books_is_a_failed_item(tmp_path: Path) -> None:
         async with scanning(tmp_path, played.url) as server:
             state = await server.ended(await made(server, ONE, content=photo(DUNE)))
     assert state["results"]["errors"][0]["code"] == "E_NO_BOOKS_FOUND"
+
+
+async def test_two_photos_of_different_volumes_give_two_books_and_of_one_volume_one(tmp_path: Path) -> None:
+    seen = [
+        ["Henry IV", "Complete Works II", "Henry VI, Part 1"],
+        ["Henry V", "Complete Works III", "Henry VI Part One"],
+    ]
+    replies = [
+        gemini.says(
+            [{"title": title, "author": "William Shakespeare", "confidence": 0.9, "box": None} for title in one]
+        )
+        for one in seen
+    ]
+    with fake_gemini(*replies) as played:
+        async with scanning(tmp_path, played.url) as server:
+            state = await server.ended(await made(server, BATCH, files=images(photo(DUNE), photo(EMMA))))
+    found = {book["title"]: len(book["places"]) for book in state["results"]["books"]}
+    again = found.pop("Henry VI, Part 1", 0) + found.pop("Henry VI Part One", 0)
+    assert found == {"Henry IV": 1, "Henry V": 1, "Complete Works II": 1, "Complete Works III": 1}
+    assert again == 2, "one book in two places"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from shelfwire.books.ai_scan.limits import MAX_PIXELS, kind_of
-from shelfwire.books.ai_scan.photos import MAX_SENT_SIDE, as_jpeg, opened
+from shelfwire.books.ai_scan.photos import MAX_SENT_SIDE, as_jpeg, open_photo
 from shelfwire.books.codes import BookCode
 from shelfwire.errors import ShelfwireError
 
@@ -91,7 +91,7 @@ def png(width: int, height: int, data: bytes, depth: int = 8, colour: int = 2) -
     ],
 )
 def test_a_photo_is_opened_in_its_colours_and_its_full_size(data: bytes) -> None:
-    image = opened(data)
+    image = open_photo(data)
     assert (image.mode, image.size) == ("RGB", (96, 64))
     dark, light = image.getpixel((20, 30)), image.getpixel((80, 30))
     assert isinstance(dark, tuple)
@@ -102,7 +102,7 @@ def test_a_photo_is_opened_in_its_colours_and_its_full_size(data: bytes) -> None
 
 def test_what_is_transparent_lies_on_white() -> None:
     clear = Image.new("RGBA", (64, 64), (0, 0, 0, 0))
-    assert opened(saved(clear, "PNG")).getpixel((9, 9)) == (255, 255, 255)
+    assert open_photo(saved(clear, "PNG")).getpixel((9, 9)) == (255, 255, 255)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_photo_is_turned_as_its_camera_was_held(
 ) -> None:
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
-    image = opened(saved(shelf(), "JPEG", exif=exif))
+    image = open_photo(saved(shelf(), "JPEG", exif=exif))
     pixel = image.getpixel(dark)
     assert image.size == size
     assert isinstance(pixel, tuple)
@@ -126,7 +126,7 @@ def test_what_leaves_this_machine_says_nothing_of_where_and_with_what_it_was_tak
     exif[MAKE] = "SecretCamera"
     exif[GPS] = {1: "N", 2: (52.0, 31.0, 12.0)}
     sent, width, height = as_jpeg(
-        opened(saved(shelf(), "JPEG", exif=exif, comment=b"SecretComment", icc_profile=b"SecretProfile"))
+        open_photo(saved(shelf(), "JPEG", exif=exif, comment=b"SecretComment", icc_profile=b"SecretProfile"))
     )
     found = Image.open(io.BytesIO(sent))
     assert (width, height) == found.size == (96, 64)
@@ -158,7 +158,7 @@ def test_what_leaves_this_machine_is_not_larger_than_is_of_use() -> None:
 )
 def test_what_cannot_be_read_is_refused_with_the_reason(data: bytes, why: str) -> None:
     with pytest.raises(ShelfwireError, match=why) as refused:
-        opened(data)
+        open_photo(data)
     assert refused.value.code is BookCode.IMAGE_UNREADABLE
     assert not refused.value.retryable
 
@@ -173,7 +173,7 @@ def test_a_bomb_is_refused_before_it_is_unpacked(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", unpacked)
     with pytest.raises(ShelfwireError, match="12000 x 12000"):
-        opened(bomb)
+        open_photo(bomb)
 
 
 @pytest.mark.parametrize(
@@ -199,12 +199,12 @@ def test_a_photo_is_known_by_its_first_bytes(head: bytes, kind: str | None) -> N
 )
 def test_whatever_comes_is_opened_or_refused_in_words(data: bytes, start: bytes) -> None:
     with contextlib.suppress(ShelfwireError):
-        assert opened(start + data).mode == "RGB"
+        assert open_photo(start + data).mode == "RGB"
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 def test_photo_whose_exif_is_damaged_is_opened_all_the_same(kind: str) -> None:
-    image = opened(saved(shelf(), kind, exif=b"Exif\0\0this is no EXIF"))
+    image = open_photo(saved(shelf(), kind, exif=b"Exif\0\0this is no EXIF"))
     assert image.size == (96, 64)
 
 
@@ -214,4 +214,4 @@ def test_photo_of_any_kind_is_turned_upright(kind: str, orientation: int) -> Non
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     upright = ImageOps.exif_transpose(Image.open(io.BytesIO(saved(shelf(), kind, exif=exif, lossless=True))))
-    assert opened(saved(shelf(), kind, exif=exif, lossless=True)).tobytes() == upright.convert("RGB").tobytes()
+    assert open_photo(saved(shelf(), kind, exif=exif, lossless=True)).tobytes() == upright.convert("RGB").tobytes()

@@ -13,14 +13,15 @@ import httpx2
 import pytest
 
 from shelfwire.app import Shelfwire
-from shelfwire.books.ai_scan.books import Confirmed
-from shelfwire.books.ai_scan.ipc import Spine
+from shelfwire.books.ai_scan.ipc import DetectedBook
 from shelfwire.books.ai_scan.limits import MAX_PHOTO_BYTES, MAX_PHOTOS
-from shelfwire.books.ai_scan.pipeline import AiScan, Catalogue
-from shelfwire.books.ai_scan.process import Opener
-from shelfwire.books.ai_scan.readers import OfflineReader
+from shelfwire.books.ai_scan.photo_readers import OfflineReader
+from shelfwire.books.ai_scan.pipeline import AiScan, Confirmer
+from shelfwire.books.ai_scan.scanned_books import Confirmed
+from shelfwire.books.ai_scan.worker_process import ImageWorkerProcess
 from shelfwire.books.codes import BookCode
 from shelfwire.errors import ShelfwireError
+from shelfwire.jobs.pipeline import columns_of
 from shelfwire.protocol.messages import JobProgress
 from shelfwire.server.serving import serving
 from shelfwire.settings import Settings
@@ -45,22 +46,22 @@ class Missing(OfflineReader):
 class Shelves:
     """A catalogue that knows one book for sure, and is not sure of another."""
 
-    async def confirm(self, spines: Sequence[Spine]) -> Sequence[Confirmed | None]:
+    async def confirm(self, books: Sequence[DetectedBook]) -> Sequence[Confirmed | None]:
         known = {
             "The Title of Book 10 20": Confirmed(
-                title="Dune", authors=("Frank Herbert",), sure=True, details={"isbn13": "9780441172719"}
+                title="Dune", authors=("Frank Herbert",), sure=True, isbn13="9780441172719"
             ),
             "The Title of Book 11 21": Confirmed(title="Emma?", authors=(), sure=False),
         }
-        return [known.get(spine.title) for spine in spines]
+        return [known.get(book.title) for book in books]
 
 
 @asynccontextmanager
 async def scanning(
-    folder: Path, catalogue: Catalogue | None = None, reader: OfflineReader | None = None
+    folder: Path, catalogue: Confirmer | None = None, reader: OfflineReader | None = None
 ) -> AsyncIterator[Server]:
     settings = Settings(data=folder / "data", port=0, create_limit=0)
-    app = Shelfwire(settings, pipelines=[AiScan(reader or AnyReader(Opener(COMMAND)), catalogue)])
+    app = Shelfwire(settings, pipelines=[AiScan(reader or AnyReader(ImageWorkerProcess(COMMAND)), catalogue)])
     async with serving(app, settings) as url, httpx2.AsyncClient(base_url=url, timeout=30) as http:
         yield Server(url, app, http)
 
@@ -343,3 +344,7 @@ async def test_the_same_batch_with_the_same_key_is_one_job(tmp_path: Path) -> No
         assert other.status_code == 422
         gone = await server.http.delete(f"/api/jobs/{sent[0]['jobId']}", headers=bearer(sent[0]["token"]))
         assert gone.status_code == 204
+
+
+def test_the_table_of_a_scan_says_of_each_photo_how_many_books_it_has_and_lists_none_of_them() -> None:
+    assert columns_of(AiScan()) == ("bookCount", "reader", "width", "height")

@@ -10,7 +10,7 @@ import pytest
 
 from shelfwire.books.ai_scan.confirming import LocalBooks
 from shelfwire.books.ai_scan.pipeline import AiScan
-from shelfwire.books.ai_scan.process import Opener
+from shelfwire.books.ai_scan.worker_process import ImageWorkerProcess
 from shelfwire.books.catalogue.build import build
 from shelfwire.books.csv_import.catalogue_source import find_books
 from shelfwire.jobs.pipeline import Pipeline
@@ -43,7 +43,7 @@ async def knowing(folder: Path, **options: Any) -> AsyncIterator[Server]:
     known = {"catalogue": folder / "books.sqlite3", "providers": ("catalogue",), "create_limit": 0}
     settings = settings_with(data=folder / "data", port=0, **{**known, **options})
     app, shared = application(settings)
-    scan: Pipeline = AiScan(AnyReader(Opener(COMMAND)), LocalBooks(shared), shared)
+    scan: Pipeline = AiScan(AnyReader(ImageWorkerProcess(COMMAND)), LocalBooks(shared), shared)
     app._pipelines["ai_scan"] = scan
     async with serving(app, settings) as url, httpx2.AsyncClient(base_url=url, timeout=30) as http:
         yield Server(url, app, http)
@@ -76,13 +76,13 @@ async def test_an_import_that_is_not_to_be_enriched_asks_nobody(tmp_path: Path) 
             assert "enriched" not in str(state)
 
 
-async def test_a_wish_that_makes_no_sense_is_refused(tmp_path: Path) -> None:
+async def test_an_option_that_makes_no_sense_is_refused(tmp_path: Path) -> None:
     async with knowing(tmp_path) as server:
         answer = await server.http.post(f"{IMPORT}?enrich=maybe", files={"file": ("books.csv", LIST)})
     assert (answer.status_code, answer.json()["code"]) == (400, "E_INVALID_REQUEST")
 
 
-async def test_the_same_list_with_another_wish_is_another_request(tmp_path: Path) -> None:
+async def test_the_same_list_with_another_option_is_another_request(tmp_path: Path) -> None:
     async with knowing(tmp_path) as server:
         sent: dict[str, Any] = {"files": {"file": ("books.csv", LIST)}, "headers": {"Idempotency-Key": "k"}}
         answers = [await server.http.post(f"{IMPORT}{query}", **sent) for query in ("", "?enrich=true")]
@@ -122,3 +122,19 @@ async def test_a_catalogue_that_is_damaged_leaves_its_books_to_a_person_and_ends
     assert all(book["review"] for book in state["results"]["books"])
     (error,) = looked_up["results"]["errors"]
     assert error["code"] == "E_PROVIDER_UNAVAILABLE"
+
+
+async def test_other_volumes_are_neither_found_nor_confirmed_nor_taken_for_repetitions(tmp_path: Path) -> None:
+    (tmp_path / "volumes.csv").write_text("Title,Author\nHenry V,William Shakespeare\nComplete Works III,Ann Other\n")
+    build([tmp_path / "volumes.csv"], tmp_path / "volumes.sqlite3", find_books=find_books)
+    asked = [("Henry IV", "Shakespeare"), ("Complete Works II", "Ann Other"), ("Henry the Fifth", "Shakespeare")]
+    rows = "".join(f"{title},{author}\n" for title, author in (*asked, ("Henry V", "Shakespeare")))
+    async with knowing(tmp_path, catalogue=tmp_path / "volumes.sqlite3") as server:
+        listed = [{"title": title, "author": author} for title, author in asked]
+        enriched = await done(server, "/api/enrichment/batch", json={"books": listed})
+        imported = await done(server, IMPORT, files={"file": ("books.csv", f"Title,Author\n{rows}".encode())})
+    assert [book["title"] for book in enriched["results"]["books"]] == ["Henry V"]
+    assert [error["code"] for error in enriched["results"]["errors"]] == ["E_ENRICHMENT_FAILED"] * 2
+    shown = [[one["title"] for one in error["candidates"]] for error in enriched["results"]["errors"]]
+    assert shown == [["Henry V"], ["Complete Works III"]], "a person may still choose"
+    assert (imported["successCount"], imported["failureCount"]) == (4, 0)

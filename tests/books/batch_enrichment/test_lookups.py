@@ -10,7 +10,8 @@ import pytest
 from shelfwire.books.batch_enrichment.lookups import Lookups
 from shelfwire.books.batch_enrichment.merging import EnrichedBook
 from shelfwire.books.batch_enrichment.request import AskedBook
-from shelfwire.books.catalogue import CatalogueError, Entry, Found
+from shelfwire.books.bibliography.records import BookRecord
+from shelfwire.books.catalogue import CatalogueError, CatalogueHit
 from shelfwire.books.codes import BookCode
 from shelfwire.errors import ShelfwireError
 from shelfwire.settings import Secret
@@ -62,7 +63,7 @@ class Shelf:
     def __init__(self, books: Sequence[Book]) -> None:
         self.broken = False
         self.entries = [
-            Entry(
+            BookRecord(
                 title=book.title,
                 authors=(book.author,),
                 isbn13s=(book.isbn13,),
@@ -74,14 +75,14 @@ class Shelf:
             for book in books
         ]
 
-    def by_isbn(self, isbns: Sequence[str]) -> dict[str, Entry]:
+    def by_isbn(self, isbns: Sequence[str]) -> dict[str, BookRecord]:
         self._check()
         return {isbn: entry for isbn in isbns for entry in self.entries if isbn in entry.isbn13s}
 
-    def search(self, title: str, author: str | None = None, limit: int = 5) -> list[Found]:
+    def search(self, title: str, author: str | None = None, limit: int = 5) -> list[CatalogueHit]:
         self._check()
         found = [entry for entry in self.entries if title in entry.title and author in {None, *entry.authors}]
-        return [Found(entry, 1.0) for entry in found[:limit]]
+        return [CatalogueHit(entry, 1.0) for entry in found[:limit]]
 
     def _check(self) -> None:
         if self.broken:

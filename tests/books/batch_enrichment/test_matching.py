@@ -12,13 +12,13 @@ from shelfwire.books.batch_enrichment.matching import (
     score_by_isbn,
     score_by_title,
 )
-from shelfwire.books.batch_enrichment.port import Record
 from shelfwire.books.batch_enrichment.request import AskedBook
+from shelfwire.books.bibliography.records import BookRecord
 
 ISBN = "9780441172719"
 WORDS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=30).filter(lambda text: bool(text.strip()))
 RECORDS = st.builds(
-    Record,
+    BookRecord,
     title=WORDS,
     work_title=st.none() | WORDS,
     subtitle=st.none() | WORDS,
@@ -76,8 +76,8 @@ OTHERS: list[tuple[str, str | None, str, Sequence[str]]] = [
 ]
 
 
-def told(title: str, authors: Sequence[str] = (), **more: object) -> Record:
-    return Record(title=title, authors=tuple(authors), **more)  # type: ignore[arg-type]
+def told(title: str, authors: Sequence[str] = (), **more: object) -> BookRecord:
+    return BookRecord(title=title, authors=tuple(authors), **more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("title", "author", "told_title", "authors"), SAME)
@@ -154,7 +154,7 @@ def test_of_equally_good_records_the_providers_own_favourite_comes_first() -> No
 
 
 @given(ASKED, RECORDS)
-def test_a_score_is_from_0_to_1_whatever_is_compared(asked: AskedBook, record: Record) -> None:
+def test_a_score_is_from_0_to_1_whatever_is_compared(asked: AskedBook, record: BookRecord) -> None:
     assert 0 <= score_by_title(asked, record) <= 1
     assert 0 <= score_by_isbn(asked, record) <= 1
 
@@ -166,7 +166,7 @@ def test_a_book_is_itself(title: str, author: str) -> None:
 
 
 @given(ASKED, st.lists(RECORDS, max_size=5), st.sampled_from(Way))
-def test_the_best_is_first_and_nothing_is_lost(asked: AskedBook, records: list[Record], way: Way) -> None:
+def test_the_best_is_first_and_nothing_is_lost(asked: AskedBook, records: list[BookRecord], way: Way) -> None:
     matches = ranked(asked, "p", records, way)
     scores = [match.score for match in matches]
     assert scores == sorted(scores, reverse=True)

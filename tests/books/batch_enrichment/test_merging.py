@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 
 from shelfwire.books.batch_enrichment.matching import Match, Way
 from shelfwire.books.batch_enrichment.merging import EnrichedBook, is_complete, is_same_edition, merged
-from shelfwire.books.batch_enrichment.port import Record
+from shelfwire.books.bibliography.records import BookRecord
 
 ISBN, OTHER = "9780441172719", "9780450011849"
-FULL = Record(
+FULL = BookRecord(
     title="Dune",
     authors=("Frank Herbert",),
     isbn13s=(ISBN,),
@@ -25,7 +25,7 @@ FULL = Record(
 
 
 def match(provider: str, way: Way = Way.ISBN, **told: object) -> Match:
-    record = Record(**{"title": "Dune", "isbn13s": (ISBN,), **told})  # type: ignore[arg-type]
+    record = BookRecord(**{"title": "Dune", "isbn13s": (ISBN,), **told})  # type: ignore[arg-type]
     return Match(provider, record, way, 0.9)
 
 
@@ -35,7 +35,7 @@ MATCHES = st.lists(
         Match,
         provider=st.sampled_from(["catalogue", "open_library", "google_books"]),
         record=st.builds(
-            Record,
+            BookRecord,
             title=st.sampled_from(["Dune", "Dune Messiah"]),
             work_title=TEXTS,
             subtitle=TEXTS,

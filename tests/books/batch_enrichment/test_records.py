@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shelfwire.books.batch_enrichment import google_books, open_library, values
-from shelfwire.books.batch_enrichment.port import Record
+from shelfwire.books.batch_enrichment import google_books, open_library
+from shelfwire.books.bibliography import cleaning, languages
+from shelfwire.books.bibliography import open_library as ol
+from shelfwire.books.bibliography.records import BookRecord
 from tests.books.fake_services import Book, edition, volume, work
 
 DUNE = Book(7, "Dune", "Frank Herbert", "9780441172719", 1965, 412)
@@ -16,7 +18,7 @@ READERS = (open_library.record_of_book, open_library.record_of_work, google_book
 
 
 def test_open_library_tells_an_edition() -> None:
-    assert open_library.record_of_book(edition(DUNE)) == Record(
+    assert open_library.record_of_book(edition(DUNE)) == BookRecord(
         title="Dune",
         authors=("Frank Herbert",),
         isbn13s=("9780441172719",),
@@ -45,7 +47,7 @@ def test_a_work_without_an_edition_is_no_edition_and_has_no_single_language() ->
 
 
 def test_google_books_tells_a_volume_with_a_plain_description_and_a_safe_cover() -> None:
-    assert google_books.record_of_volume(volume(DUNE)) == Record(
+    assert google_books.record_of_volume(volume(DUNE)) == BookRecord(
         title="Dune",
         authors=("Frank Herbert",),
         isbn13s=("9780441172719",),
@@ -63,7 +65,7 @@ def test_google_books_tells_a_volume_with_a_plain_description_and_a_safe_cover()
 @pytest.mark.parametrize("read", READERS)
 @given(st.data())
 def test_whatever_a_service_tells_it_is_read_or_passed_over(
-    read: Callable[[Any], Record | None], data: st.DataObject
+    read: Callable[[Any], BookRecord | None], data: st.DataObject
 ) -> None:
     sample: dict[str, Any] = {**edition(DUNE), **work(DUNE), **volume(DUNE)["volumeInfo"]}
     told = data.draw(st.fixed_dictionaries({}, optional=dict.fromkeys(sample, JSON)) | JSON)
@@ -94,7 +96,7 @@ def test_whatever_a_service_tells_it_is_read_or_passed_over(
     ],
 )
 def test_a_date_is_kept_as_far_as_it_is_known(given_date: Any, date: str | None) -> None:
-    assert values.date(given_date) == date
+    assert cleaning.date(given_date) == date
 
 
 @pytest.mark.parametrize(
@@ -116,7 +118,7 @@ def test_a_date_is_kept_as_far_as_it_is_known(given_date: Any, date: str | None)
     ],
 )
 def test_a_cover_has_a_link_with_https_or_none(link: Any, safe: str | None) -> None:
-    assert values.https(link) == safe
+    assert cleaning.https(link) == safe
 
 
 @pytest.mark.parametrize(
@@ -135,19 +137,19 @@ def test_a_cover_has_a_link_with_https_or_none(link: Any, safe: str | None) -> N
     ],
 )
 def test_a_language_is_told_by_its_short_code_where_it_has_one(given_language: Any, code: str | None) -> None:
-    assert values.language(given_language) == code
+    assert languages.language_of(given_language) == code
 
 
 @pytest.mark.parametrize(("given_pages", "pages"), [(412, 412), ("412", 412), (0, None), (-1, None), (True, None)])
 def test_a_number_of_pages_is_a_number_that_books_have(given_pages: Any, pages: int | None) -> None:
-    assert values.pages(given_pages) == pages
+    assert cleaning.pages(given_pages) == pages
 
 
 @pytest.mark.parametrize("unsafe", ["\x00", "\x1b", "\x9b", "\u202e"])
 def test_texts_hold_nothing_that_moves_a_cursor_or_turns_a_line_around(unsafe: str) -> None:
-    assert values.text(f"Du{unsafe}ne") == values.description(f"Du{unsafe}ne") == "Du ne"
+    assert cleaning.text(f"Du{unsafe}ne") == cleaning.description(f"Du{unsafe}ne") == "Du ne"
 
 
 @pytest.mark.parametrize("number", [True, 0, -1, 10**400, "7", None])
 def test_a_cover_without_a_number_that_covers_have_is_none(number: Any) -> None:
-    assert open_library.cover_url(number) is None
+    assert ol.cover_url(number) is None

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from shelfwire.books.catalogue import Catalogue, CatalogueError, Entry
+from shelfwire.books.bibliography.records import BookRecord
+from shelfwire.books.catalogue import Catalogue, CatalogueError
 from shelfwire.books.catalogue.build import Progress, Step
 from shelfwire.books.csv_import.catalogue_source import find_books
 
@@ -19,7 +20,7 @@ from .dumps import AUSTEN, EMMA, PENGUIN, author, edition, work, write
 def test_an_edition_has_what_it_says_and_what_only_its_work_and_author_say(of: Of) -> None:
     catalogue = of(AUSTEN, EMMA, PENGUIN)
     assert catalogue.by_isbn(["0-14-143958-0"]) == {
-        "9780141439587": Entry(
+        "9780141439587": BookRecord(
             title="Emma",
             authors=("Jane Austen",),
             isbn13s=("9780141439587",),
@@ -51,12 +52,12 @@ def test_an_edition_whose_work_and_author_never_come_is_kept_without_them(of: Of
     catalogue = of(edition(1, "Emma", of=5, authors=[7], isbn_13=["9780141439587"]))
     entry = catalogue.by_isbn(["9780141439587"])["9780141439587"]
     assert (entry.title, entry.authors, entry.work_title) == ("Emma", (), None)
-    assert [found.entry for found in catalogue.search("Emma")] == [entry]
+    assert [found.book for found in catalogue.search("Emma")] == [entry]
 
 
 def test_the_authors_of_an_edition_are_taken_where_the_work_names_none(of: Of) -> None:
     catalogue = of(AUSTEN, work(5, "Emma"), edition(1, "Emma", of=5, authors=[21594]))
-    assert catalogue.search("Emma")[0].entry.authors == ("Jane Austen",)
+    assert catalogue.search("Emma")[0].book.authors == ("Jane Austen",)
 
 
 def test_an_edition_in_another_language_knows_the_title_of_its_work_and_both_are_found(of: Of) -> None:
@@ -65,15 +66,15 @@ def test_an_edition_in_another_language_knows_the_title_of_its_work_and_both_are
     )
     (english,) = catalogue.search("War and Peace", "Tolstoy")
     (russian,) = catalogue.search("Война и мир", "Tolstoy")
-    assert (english.entry.work_title, english.entry.isbn13s) == ("Война и мир", ("9780140447934",))
-    assert (russian.entry.title, russian.entry.identifiers) == ("Война и мир", {"openlibraryWork": "OL2W"})
+    assert (english.book.work_title, english.book.isbn13s) == ("Война и мир", ("9780140447934",))
+    assert (russian.book.title, russian.book.identifiers) == ("Война и мир", {"openlibraryWork": "OL2W"})
 
 
 def test_many_editions_of_one_book_are_one_answer_and_the_one_that_says_most(of: Of) -> None:
     bare = [edition(number, "EMMA", of=66513) for number in range(1, 30)]
     catalogue = of(AUSTEN, EMMA, *bare, PENGUIN, edition(99999999, "Emma.", of=66513))
     (found,) = catalogue.search("Emma", "Jane Austen")
-    assert found.entry.publisher == "Penguin Classics"
+    assert found.book.publisher == "Penguin Classics"
     assert found.score == 1
 
 
@@ -114,7 +115,7 @@ def test_a_book_of_several_authors_names_them_in_order_and_is_found_by_any(of: O
     assert {book.authors for book in catalogue.by_isbn(["9780141439587", "9780140447934"]).values()} == {both}
     for title, person in (("Communist Manifesto", "Engels"), ("Communist Manifesto", "Marx"), ("Holy Family", "Marx")):
         (found, *others) = catalogue.search(title, person)
-        assert (found.entry.authors, found.is_sure, others) == (both, True, [])
+        assert (found.book.authors, found.is_sure, others) == (both, True, [])
 
 
 def test_a_title_is_one_answer_though_the_author_is_in_the_dump_twice(of: Of) -> None:
@@ -127,7 +128,7 @@ def test_a_title_is_one_answer_though_the_author_is_in_the_dump_twice(of: Of) ->
         edition(2, "The Hob bit", of=2, publishers=["Allen & Unwin"]),
     )
     (found,) = catalogue.search("The Hobbit", "Tolkien")
-    assert found.entry.publisher == "Allen & Unwin"
+    assert found.book.publisher == "Allen & Unwin"
 
 
 def test_a_gzip_that_was_not_downloaded_to_its_end_is_told_and_makes_no_catalogue(tmp_path: Path) -> None:
@@ -213,7 +214,7 @@ def test_a_book_list_is_as_good_as_a_dump(tmp_path: Path) -> None:
     ]
     with Catalogue(tmp_path / "catalogue") as catalogue:
         (found,) = catalogue.search("Die Verwandlung", "Franz Kafka")
-        assert found.entry == Entry(
+        assert found.book == BookRecord(
             title="Die Verwandlung",
             authors=("Franz Kafka",),
             isbn13s=("9783150099001",),
@@ -289,7 +290,7 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 
 
 def test_of_a_row_without_end_only_the_beginning_is_kept_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shelfwire.books.csv_import.catalogue_source.MOST_LINE", 3_000, raising=False)
+    monkeypatch.setattr("shelfwire.books.csv_import.catalogue_source.MAX_LINE", 3_000, raising=False)
     data = b"Title,Author\r\nEmma,Jane Austen\r\n" + b"x" * 900_000 + b",nobody\r\nDune,Frank Herbert"
     rows = list(find_books(data[:60]).rows(io.BytesIO(data)))
     assert rows == [(2, ["Emma", "Jane Austen"]), (3, ["x" * 3_000]), (4, ["Dune", "Frank Herbert"])]

@@ -32,7 +32,7 @@ def test_every_book_of_it_is_old_and_found_by_title_and_author_and_isbn(catalogu
     for row in rows(LIST):
         assert int(row["First Published"]) <= LAST_YEAR
         found = catalogue.search(row["Title"], row["Author"] or None)
-        assert found[0].entry.title == row["Title"]
+        assert found[0].book.title == row["Title"]
         assert found[0].is_sure is bool(row["Author"])
         if row["ISBN13"]:
             assert parse_isbn(row["ISBN13"]) is not None

@@ -51,7 +51,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
 def test_a_spine_with_title_and_author_is_recognised_for_sure(shelf: Catalogue, lines: list[str], title: str) -> None:
     found = shelf.recognise(lines)
     assert found is not None
-    assert (found.entry.title, found.is_sure) == (title, True), found
+    assert (found.book.title, found.is_sure) == (title, True), found
 
 
 @pytest.mark.parametrize(
@@ -87,4 +87,4 @@ def test_what_is_no_book_is_none(shelf: Catalogue, lines: list[str]) -> None:
 def test_a_title_without_author_is_a_candidate_to_look_at(shelf: Catalogue) -> None:
     found = shelf.recognise(["PRIDE AND PREJUDICE"])
     assert found is not None
-    assert (found.entry.title, found.is_sure) == ("Pride and Prejudice", False)
+    assert (found.book.title, found.is_sure) == ("Pride and Prejudice", False)

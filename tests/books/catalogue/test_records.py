@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from shelfwire.books.catalogue import Catalogue, Entry
+from shelfwire.books.bibliography.records import BookRecord
+from shelfwire.books.catalogue import Catalogue
 from shelfwire.books.catalogue.dumps import rows_of_block
 
 from .conftest import Of, built
@@ -57,7 +58,7 @@ def test_a_member_of_any_form_is_left_out_and_the_others_are_kept(of: Of) -> Non
         "works": "/works/OL66513W",
     }
     catalogue = of(author(21594, " Jane  Austen "), EMMA, line("edition", "/books/OL1M", **odd))
-    assert catalogue.by_isbn(["9780141439587"])["9780141439587"] == Entry(
+    assert catalogue.by_isbn(["9780141439587"])["9780141439587"] == BookRecord(
         title="Emma",
         authors=("Jane Austen",),
         isbn13s=("9780141439587",),
@@ -86,7 +87,7 @@ def test_however_many_brackets_a_record_has_in_brackets_whoever_asks_is_answered
     text = edition(1, "Emma", publishers=["Penguin"], subjects=["#"], isbn_13=["9780141439587"])
     built(tmp_path / "books", write(tmp_path / "dump.txt", text.replace('["#"]', nested)))
 
-    def ask(catalogue: Catalogue, calls: int) -> Entry:
+    def ask(catalogue: Catalogue, calls: int) -> BookRecord:
         return ask(catalogue, calls - 1) if calls else catalogue.by_isbn(["9780141439587"])["9780141439587"]
 
     with Catalogue(tmp_path / "books") as catalogue:

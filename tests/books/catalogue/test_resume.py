@@ -14,7 +14,7 @@ import pytest
 from shelfwire.books.catalogue import Catalogue, CatalogueError
 from shelfwire.books.catalogue.build import Built, Progress, Step
 from shelfwire.books.catalogue.indexing import attach
-from shelfwire.books.catalogue.sources import Source
+from shelfwire.books.catalogue.sources import InputFile
 from shelfwire.books.catalogue.stage import connect
 from shelfwire.books.csv_import.catalogue_source import find_books
 
@@ -136,15 +136,15 @@ def test_what_has_been_read_is_not_read_again(
     with pytest.raises(PulledPlugError):
         built(tmp_path / "books", *dumps, batch=BATCH, report=plug_after(8))
     begun: list[tuple[str, int]] = []
-    chunks = Source.chunks
+    chunks = InputFile.chunks
 
-    def watched(self: Source, file: int, lines: int, after: int, size: int) -> object:
+    def watched(self: InputFile, file: int, lines: int, after: int, size: int) -> object:
         begun.append((self.path.name, lines))
         return chunks(self, file, lines, after, size)
 
-    monkeypatch.setattr(Source, "chunks", watched)
+    monkeypatch.setattr(InputFile, "chunks", watched)
     assert built(tmp_path / "books", *dumps, batch=BATCH).is_continued
-    with Source(dumps[0], find_books) as source:
+    with InputFile(dumps[0], find_books) as source:
         read = list(islice(chunks(source, 0, 0, 0, BATCH), 7))
     assert begun[0] == ("editions.txt.gz", read[-1].lines)
     assert begun[1:] == [("works.txt", 0), ("list.csv", 0), ("authors.txt.gz", 0)]
@@ -181,7 +181,7 @@ def test_an_interruption_that_python_hides_in_an_error_of_its_own_is_one(
         hidden.__cause__ = KeyboardInterrupt()
         raise SystemError("returned a result with an exception set") from hidden
 
-    monkeypatch.setattr(Source, "_block", interrupted)
+    monkeypatch.setattr(InputFile, "_block", interrupted)
     with pytest.raises(KeyboardInterrupt):
         built(tmp_path / "books", *dumps)
 
@@ -194,7 +194,7 @@ def test_files_that_have_changed_meanwhile_are_read_from_their_beginning(tmp_pat
     result = built(tmp_path / "books", dump, batch=BATCH)
     assert (result.is_continued, result.books) == (False, 8)
     with Catalogue(tmp_path / "books") as catalogue:
-        assert [found.entry.title for found in catalogue.search("Old 3")] == []
+        assert [found.book.title for found in catalogue.search("Old 3")] == []
 
 
 def test_a_finished_catalogue_is_served_until_the_next_one_is_finished(tmp_path: Path) -> None:
@@ -287,7 +287,7 @@ def test_nothing_of_another_build_is_gone_on_with_where_a_build_was_killed_as_it
     (tmp_path / "books.part").write_bytes(left)
     assert built(out, new).is_continued
     with Catalogue(out) as catalogue:
-        assert [found.entry.title for found in catalogue.search("New")] == ["New"]
+        assert [found.book.title for found in catalogue.search("New")] == ["New"]
 
 
 @pytest.mark.parametrize("end", [".part", ".stage"])

@@ -1,7 +1,7 @@
 import pytest
 
+from shelfwire.books.csv_import.book_file import BookFile
 from shelfwire.books.csv_import.confidence import Doubt
-from shelfwire.books.csv_import.reader import read
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from shelfwire.books.csv_import.reader import read
     ],
 )
 def test_what_the_names_of_the_columns_tell_is_read_with_confidence(text: str) -> None:
-    assert read(text.encode()).doubt is None
+    assert BookFile(text.encode()).doubt is None
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_what_the_names_of_the_columns_tell_is_read_with_confidence(text: str) -
     ],
 )
 def test_a_table_with_a_column_that_is_only_guessed_is_in_doubt(text: str) -> None:
-    assert read(text.encode()).doubt is Doubt.COLUMNS
+    assert BookFile(text.encode()).doubt is Doubt.COLUMNS
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_a_table_with_a_column_that_is_only_guessed_is_in_doubt(text: str) -> No
     ],
 )
 def test_a_list_whose_lines_say_more_than_a_title_is_free_text(text: str) -> None:
-    assert read(text.encode()).doubt is Doubt.TEXT
+    assert BookFile(text.encode()).doubt is Doubt.TEXT
 
 
 def test_an_export_of_a_known_kind_is_never_in_doubt_whatever_is_in_it() -> None:
@@ -61,20 +61,20 @@ def test_an_export_of_a_known_kind_is_never_in_doubt_whatever_is_in_it() -> None
         "Number of Pages,Year Published,Original Publication Year,Date Read,Date Added,Bookshelves,"
         "Bookshelves with positions,Exclusive Shelf,My Review,Spoiler,Private Notes,Read Count,Owned Copies"
     )
-    file = read(f"{header},Something of mine\n1,Dune by Frank Herbert,,,,,,,,,,,,,,,,,,,,,,,words\n".encode())
+    file = BookFile(f"{header},Something of mine\n1,Dune by Frank Herbert,,,,,,,,,,,,,,,,,,,,,,,words\n".encode())
     assert file.source == "goodreads"
     assert file.doubt is None
 
 
 def test_what_is_told_of_columns_is_taken_over_beside_what_their_names_tell() -> None:
-    file = read(b"Title,Wer,Was\nDune,Frank Herbert,Heyne\n")
+    file = BookFile(b"Title,Wer,Was\nDune,Frank Herbert,Heyne\n")
     file.explain([(0, "publisher"), (1, "author"), (2, "title")], header=False)
     (book,) = map(file.book, file.rows())
     assert (book.title, book.authors, book.publisher) == ("Dune", ("Frank Herbert",), None)
 
 
 def test_a_first_row_that_turns_out_to_be_a_header_is_no_row_any_more() -> None:
-    file = read("Kirja;Tekijä;Luettu\nDyyni;Frank Herbert;3.4.2021\nEmma;Jane Austen;31.12.2020\n".encode())
+    file = BookFile("Kirja;Tekijä;Luettu\nDyyni;Frank Herbert;3.4.2021\nEmma;Jane Austen;31.12.2020\n".encode())
     assert len(list(file.rows())) == 3
     file.explain([(0, "title"), (1, "author"), (2, "date_read")], header=True)
     assert (file.columns, file.header_row) == (("Kirja", "Tekijä", "Luettu"), 1)
@@ -86,7 +86,7 @@ def test_a_first_row_that_turns_out_to_be_a_header_is_no_row_any_more() -> None:
 
 
 def test_a_header_that_is_narrower_than_its_rows_leaves_the_other_columns_in_place() -> None:
-    file = read("Kirja;Tekijä\nDyyni;Frank Herbert;9780441013593\nEmma;Jane Austen;9780141439587\n".encode())
+    file = BookFile("Kirja;Tekijä\nDyyni;Frank Herbert;9780441013593\nEmma;Jane Austen;9780141439587\n".encode())
     file.explain([(0, "title"), (1, "author"), (2, "isbn")], header=True)
     assert [file.book(raw).isbn13 for raw in file.rows()] == ["9780441013593", "9780141439587"]
 
@@ -96,7 +96,7 @@ def test_an_export_of_a_known_kind_takes_only_what_it_does_not_have_itself() -> 
     rest = "Last Date Read,Dates Read,Read Count,Moods,Pace,Character- or Plot-Driven?,Strong Character Development?"
     more = "Loveable Characters?,Diverse Characters?,Flawed Characters?,Star Rating,Review,Content Warnings"
     header = f"{columns},{rest},{more},Content Warning Description,Tags,Owned?,Wo,Wer"
-    file = read(f"{header}\nDune,Frank Herbert{',' * 22}Heyne,Nobody\n".encode())
+    file = BookFile(f"{header}\nDune,Frank Herbert{',' * 22}Heyne,Nobody\n".encode())
     assert file.source == "storygraph"
     file.explain([(23, "publisher"), (24, "author"), (0, "notes")], header=False)
     (book,) = map(file.book, file.rows())

@@ -4,19 +4,19 @@ import sys
 
 import pytest
 
-from shelfwire.books.csv_import.books import Book
 from shelfwire.books.csv_import.duplicates import SeenBooks
+from shelfwire.books.csv_import.imported_book import ImportedBook
 from shelfwire.books.csv_import.problems import RepeatedBook
 
 DUNE = "9780441013593"
 EMMA = "9780141439587"
 
 
-def book(row: int, title: str, *authors: str, isbn13: str | None = None) -> Book:
-    return Book(row=row, title=title, authors=authors, isbn13=isbn13)
+def book(row: int, title: str, *authors: str, isbn13: str | None = None) -> ImportedBook:
+    return ImportedBook(row=row, title=title, authors=authors, isbn13=isbn13)
 
 
-def repeats(*books: Book) -> dict[int, int]:
+def repeats(*books: ImportedBook) -> dict[int, int]:
     seen = SeenBooks()
     found = {}
     for each in books:
@@ -72,9 +72,10 @@ def test_the_message_names_the_earlier_row() -> None:
 
 def test_every_process_remembers_a_book_under_the_same_number() -> None:
     script = (
-        "from shelfwire.books.csv_import.books import Book\n"
+        "from shelfwire.books.csv_import.imported_book import ImportedBook\n"
         "from shelfwire.books.csv_import.duplicates import SeenBooks\n"
-        "seen = SeenBooks(); seen.admit(Book(title='Emma', authors=('Jane Austen',), row=2)); print(sorted(seen._rows))"
+        "seen = SeenBooks()\n"
+        "seen.admit(ImportedBook(title='Emma', authors=('Jane Austen',), row=2)); print(sorted(seen._rows))"
     )
     printed = {
         subprocess.run(  # noqa: S603 - our own interpreter and script

@@ -14,7 +14,7 @@ from shelfwire.app import Shelfwire
 from shelfwire.books.csv_import.options import GeminiUse, ImportOptions
 from shelfwire.books.csv_import.pipeline import CsvImport
 from shelfwire.books.gemini.adapter import Gemini
-from shelfwire.books.gemini.answers import retry_delay
+from shelfwire.books.gemini.responses import retry_delay
 from shelfwire.books.services import Services
 from shelfwire.books.settings import BookSettings
 from shelfwire.books.upstream.client import UpstreamClient
@@ -67,8 +67,8 @@ async def importing(
         data=folder / "data", port=0, create_limit=0, lease=60, gemini_url=fake.url, gemini_at_once=at_once
     )
     async with httpx2.AsyncClient(trust_env=False) as client:
-        lane = UpstreamClient(client, name="Gemini", limits=quick, asked=retry_delay)
-        gemini = Gemini(client, settings.section(BookSettings), Secret(KEY), lane=lane)
+        upstream = UpstreamClient(client, name="Gemini", limits=quick, retry_hint=retry_delay)
+        gemini = Gemini(client, settings.section(BookSettings), Secret(KEY), upstream=upstream)
         app = Shelfwire(settings, pipelines=[CsvImport(Services(gemini, required))])
         async with serving(app, settings) as url, httpx2.AsyncClient(base_url=url, timeout=30) as http:
             yield Server(url, app, http)
@@ -86,10 +86,10 @@ async def books(server: Server, job: dict[str, Any]) -> list[tuple[str, ...]]:
     return [(book["title"], *book["authors"]) for book in done]
 
 
-@pytest.mark.parametrize("wish", ["auto", "always"])
-async def test_a_known_export_never_leaves_the_machine(make_server: MakeServer, fake: FakeGemini, wish: str) -> None:
+@pytest.mark.parametrize("use", ["auto", "always"])
+async def test_a_known_export_never_leaves_the_machine(make_server: MakeServer, fake: FakeGemini, use: str) -> None:
     async with make_server(gemini_url=fake.url, gemini_api_key=Secret(KEY)) as server:
-        state = await server.ended((await wished(server, wish, EXPORT.read_bytes())).json()["data"])
+        state = await server.ended((await imported_with(server, use, EXPORT.read_bytes())).json()["data"])
     assert state["status"] == "complete"
     assert fake.calls == []
     assert "Gemini" not in state["summary"]
@@ -356,13 +356,13 @@ async def test_a_job_that_was_begun_without_a_key_is_not_read_anew_with_one(
     assert fake.calls == []
 
 
-async def wished(server: Server, wish: str, data: bytes = REVERSED) -> httpx2.Response:
-    return await server.http.post("/api/import/csv-gemini", files={"file": ("a.csv", data)}, data={"gemini": wish})
+async def imported_with(server: Server, use: str, data: bytes = REVERSED) -> httpx2.Response:
+    return await server.http.post("/api/import/csv-gemini", files={"file": ("a.csv", data)}, data={"gemini": use})
 
 
 async def test_never_is_never(tmp_path: Path, fake: FakeGemini) -> None:
     async with importing(tmp_path, fake) as server:
-        answer = await wished(server, "never")
+        answer = await imported_with(server, "never")
         state = await server.ended(answer.json()["data"])
     assert state["successCount"] == 3
     assert fake.calls == []
@@ -373,7 +373,7 @@ async def test_always_is_for_lists_that_are_plain_too_and_what_their_names_tell_
 ) -> None:
     fake.usual = says(table("author", "title", header=True))
     async with make_server(gemini_url=fake.url, gemini_api_key=Secret(KEY)) as server:
-        answer = await wished(server, "always", b"Title,Author\nDune,Frank Herbert\n")
+        answer = await imported_with(server, "always", b"Title,Author\nDune,Frank Herbert\n")
         job = answer.json()["data"]
         state = await server.ended(job)
         found = await books(server, job)
@@ -384,9 +384,9 @@ async def test_always_is_for_lists_that_are_plain_too_and_what_their_names_tell_
 
 async def test_without_a_key_always_is_refused_and_auto_does_without(make_server: MakeServer) -> None:
     async with make_server() as server:
-        refused = await wished(server, "always")
-        unknown = await wished(server, "sometimes")
-        state = await server.ended((await wished(server, "auto")).json()["data"])
+        refused = await imported_with(server, "always")
+        unknown = await imported_with(server, "sometimes")
+        state = await server.ended((await imported_with(server, "auto")).json()["data"])
         direct = await server.app.start("csv_import", {"file": REVERSED}, ImportOptions(gemini=GeminiUse.ALWAYS))
         failed = await server.ended({"jobId": direct.job_id, "token": direct.token})
     assert refused.status_code == 400
@@ -398,16 +398,16 @@ async def test_without_a_key_always_is_refused_and_auto_does_without(make_server
     assert failed["error"]["code"] == "E_INVALID_REQUEST"
 
 
-async def test_the_same_file_with_another_wish_is_another_request(make_server: MakeServer) -> None:
+async def test_the_same_file_with_another_option_is_another_request(make_server: MakeServer) -> None:
     async with make_server() as server:
         answers = [
             await server.http.post(
                 "/api/import/csv-gemini",
                 files={"file": ("a.csv", REVERSED)},
-                data={"gemini": wish},
+                data={"gemini": use},
                 headers={"Idempotency-Key": "one-key-that-nobody-guesses"},
             )
-            for wish in ("auto", "auto", "never")
+            for use in ("auto", "auto", "never")
         ]
     assert [answer.status_code for answer in answers] == [202, 202, 422]
     assert answers[0].json()["data"]["jobId"] == answers[1].json()["data"]["jobId"]

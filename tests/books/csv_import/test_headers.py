@@ -1,7 +1,7 @@
 import pytest
 
+from shelfwire.books.bibliography.text import text_key
 from shelfwire.books.csv_import.headers import generic_field, header_strength, infer_columns, map_columns
-from shelfwire.books.csv_import.keys import text_key
 
 
 def fields(header: str, *rows: str) -> dict[str, str]:

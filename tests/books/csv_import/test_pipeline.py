@@ -1,9 +1,10 @@
 import pytest
 
-from shelfwire.books.csv_import.books import Book
-from shelfwire.books.csv_import.pipeline import summary, verdicts
+from shelfwire.books.csv_import.book_file import BookFile
+from shelfwire.books.csv_import.imported_book import ImportedBook
+from shelfwire.books.csv_import.pipeline import CsvImport, summary, verdicts
 from shelfwire.books.csv_import.problems import RepeatedBook, RowProblem
-from shelfwire.books.csv_import.reader import read
+from shelfwire.jobs.pipeline import columns_of
 
 
 @pytest.mark.parametrize(
@@ -21,11 +22,25 @@ def test_the_summary_reads_as_a_person_would_say_it(added: int, failed: int, tex
 
 def test_every_row_has_its_verdict_and_a_repeated_book_counts_only_once() -> None:
     rows = b"Title,Author,ISBN13\nEmma,Jane Austen,9780141439587\n,Nobody,\nEMMA,jane  austen,\nOther,,9780141439587\n"
-    found = list(verdicts(read(rows)))
+    found = list(verdicts(BookFile(rows)))
     assert [type(one[0]) if isinstance(one, tuple) else type(one) for one in found] == [
-        Book,
+        ImportedBook,
         RowProblem,
         RepeatedBook,
         RepeatedBook,
     ]
-    assert next(verdicts(read(rows))) == found[0]
+    assert next(verdicts(BookFile(rows))) == found[0]
+
+
+def test_volumes_of_one_work_are_no_repetitions_however_they_are_numbered() -> None:
+    titles = ["Henry IV", "Henry V", "Complete Works II", "Complete Works III", "C in a Nutshell", "C# in a Nutshell"]
+    rows = "Title,Author\n" + "".join(f"{title},Ann Other\n" for title in titles)
+    found = [type(one[0]) if isinstance(one, tuple) else type(one) for one in verdicts(BookFile(rows.encode()))]
+    assert found == [ImportedBook] * len(titles)
+
+
+def test_the_table_of_an_import_has_a_column_for_what_a_row_says_and_none_for_what_providers_know() -> None:
+    columns = columns_of(CsvImport())
+    assert columns[:4] == ("title", "authors", "row", "isbn13")
+    assert columns[-1] == "warnings"
+    assert len(columns) == 24

@@ -4,8 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stdnum import isbn as stdnum_isbn
 
+from shelfwire.books.bibliography import dates, people
 from shelfwire.books.bibliography.isbn import Isbn, looks_like_isbn, parse_isbn, why_not_isbn
-from shelfwire.books.csv_import import dates, people, values
+from shelfwire.books.bibliography.text import plain_text
+from shelfwire.books.csv_import import values
 
 DUNE = Isbn("9780441013593")
 
@@ -172,10 +174,10 @@ def test_shelves_are_known_by_many_names(name: str, shelf: str | None) -> None:
 
 
 def test_html_in_a_review_becomes_lines() -> None:
-    assert values.plain_text("Great.<br/><br>He said &quot;3 < 4&quot;.</p><p>I <em>loved</em> it") == (
+    assert plain_text("Great.<br/><br>He said &quot;3 < 4&quot;.</p><p>I <em>loved</em> it") == (
         'Great.\n\nHe said "3 < 4".\nI loved it'
     )
-    assert values.plain_text(" chef d'oeuvre[return][return]relire ") == "chef d'oeuvre\n\nrelire"
+    assert plain_text(" chef d'oeuvre[return][return]relire ") == "chef d'oeuvre\n\nrelire"
 
 
 @pytest.mark.parametrize(

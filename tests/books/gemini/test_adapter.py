@@ -8,8 +8,8 @@ import pytest
 
 from shelfwire.books.codes import BookCode
 from shelfwire.books.gemini.adapter import Gemini, limits_of
-from shelfwire.books.gemini.answers import GeminiError, Usage, retry_delay
-from shelfwire.books.gemini.rows import RowText
+from shelfwire.books.gemini.list_prompt import RowText
+from shelfwire.books.gemini.responses import GeminiError, Usage, retry_delay
 from shelfwire.books.settings import BookSettings
 from shelfwire.books.upstream.client import UpstreamClient
 from shelfwire.books.upstream.limits import Limits
@@ -37,13 +37,13 @@ MakeGemini = Callable[..., Gemini]
 
 
 class Heard:
-    """A meter that remembers."""
+    """Remembers the outcome and tokens of each request."""
 
     def __init__(self) -> None:
         self.all: list[tuple[str, int, int]] = []
 
-    def gemini(self, outcome: str, tokens_in: int, tokens_out: int) -> None:
-        self.all.append((outcome, tokens_in, tokens_out))
+    def report(self, outcome: str, usage: Usage) -> None:
+        self.all.append((outcome, usage.input, usage.output))
 
 
 @pytest.fixture
@@ -64,8 +64,8 @@ async def make(fake: FakeGemini, heard: Heard) -> AsyncIterator[MakeGemini]:
         def make(model: str = "gemini-flash-latest", **limits: Any) -> Gemini:
             settings = BookSettings(gemini_url=fake.url, gemini_model=model)
             quick = Limits(**{"rate": 1000, "attempts": 2, "backoff": 0.01, "timeout": 5.0, "failures": 100, **limits})
-            lane = UpstreamClient(client, name="Gemini", limits=quick, clock=SystemClock(), asked=retry_delay)
-            return Gemini(client, settings, Secret(KEY), meter=heard, lane=lane)
+            upstream = UpstreamClient(client, name="Gemini", limits=quick, clock=SystemClock(), retry_hint=retry_delay)
+            return Gemini(client, settings, Secret(KEY), report=heard.report, upstream=upstream)
 
         yield make
 

@@ -3,8 +3,10 @@ import asyncio
 import httpx2
 import pytest
 
-from shelfwire.books.upstream.client import TimedOut, Unavailable, UpstreamClient
-from shelfwire.books.upstream.limits import FEWEST_ANSWERS, AdaptiveTimeout, Limits, RateLimiter
+from shelfwire.books.upstream.adaptive_timeout import MIN_SAMPLES, AdaptiveTimeout
+from shelfwire.books.upstream.client import UpstreamClient
+from shelfwire.books.upstream.errors import Unavailable, UpstreamTimeout
+from shelfwire.books.upstream.limits import Limits
 from shelfwire.testing import FakeClock
 from tests.books.upstream.test_client import Answer, World, ok
 from tests.live import until
@@ -19,58 +21,58 @@ def not_json(response: httpx2.Response) -> str | None:
 def wary(*answers: Answer, then: Answer = None, failures: int = 8) -> World:
     world = World(*answers, then=then)
     limits = Limits(rate=1000, failures=failures)
-    world.lane = UpstreamClient(world.client, name="Books", limits=limits, clock=world.clock, wrong=not_json)
+    world.upstream = UpstreamClient(world.client, name="Books", limits=limits, clock=world.clock, fault=not_json)
     return world
 
 
 def test_without_a_least_time_out_every_attempt_has_the_whole() -> None:
-    haste = AdaptiveTimeout(None, 30)
-    for _ in range(FEWEST_ANSWERS):
-        haste.answered(0.1)
-    assert haste.timeout(0) == haste.timeout(3) == 30
+    timeout = AdaptiveTimeout(None, 30)
+    for _ in range(MIN_SAMPLES):
+        timeout.record(0.1)
+    assert timeout.timeout(0) == timeout.timeout(3) == 30
 
 
 def test_a_service_that_is_not_known_yet_is_given_the_whole_time() -> None:
-    haste = AdaptiveTimeout(2, 30)
-    for _ in range(FEWEST_ANSWERS - 1):
-        haste.answered(0.1)
-    assert haste.timeout(0) == 30
+    timeout = AdaptiveTimeout(2, 30)
+    for _ in range(MIN_SAMPLES - 1):
+        timeout.record(0.1)
+    assert timeout.timeout(0) == 30
 
 
 def test_a_quick_service_is_waited_for_briefly_and_longer_after_each_time_out_up_to_the_most() -> None:
-    haste = AdaptiveTimeout(2, 12)
-    for _ in range(FEWEST_ANSWERS):
-        haste.answered(0.1)
-    assert [haste.timeout(timed_out) for timed_out in range(4)] == [2, 4, 8, 12]
+    timeout = AdaptiveTimeout(2, 12)
+    for _ in range(MIN_SAMPLES):
+        timeout.record(0.1)
+    assert [timeout.timeout(timed_out) for timed_out in range(4)] == [2, 4, 8, 12]
 
 
 def test_a_service_that_becomes_slow_is_given_time_at_once_and_hurried_again_when_it_has_been_quick() -> None:
-    haste = AdaptiveTimeout(2, 30)
-    for _ in range(FEWEST_ANSWERS):
-        haste.answered(0.1)
-    haste.answered(3)
-    assert haste.timeout(0) > 3
-    for _ in range(FEWEST_ANSWERS):
-        haste.answered(3)
-    assert 3 < haste.timeout(0) < 6
-    for _ in range(FEWEST_ANSWERS):
-        haste.answered(0.1)
-    assert haste.timeout(0) == 2
+    timeout = AdaptiveTimeout(2, 30)
+    for _ in range(MIN_SAMPLES):
+        timeout.record(0.1)
+    timeout.record(3)
+    assert timeout.timeout(0) > 3
+    for _ in range(MIN_SAMPLES):
+        timeout.record(3)
+    assert 3 < timeout.timeout(0) < 6
+    for _ in range(MIN_SAMPLES):
+        timeout.record(0.1)
+    assert timeout.timeout(0) == 2
 
 
 def test_one_late_answer_among_quick_ones_hardly_lengthens_the_wait_for_one_that_hangs() -> None:
-    haste = AdaptiveTimeout(2, 30)
-    for _ in range(FEWEST_ANSWERS):
-        haste.answered(0.2)
-    haste.answered(1.9)
-    assert haste.timeout(0) < 2.5
+    timeout = AdaptiveTimeout(2, 30)
+    for _ in range(MIN_SAMPLES):
+        timeout.record(0.2)
+    timeout.record(1.9)
+    assert timeout.timeout(0) < 2.5
     for _ in range(2):
-        haste.answered(0.2)
-    assert haste.timeout(0) == 2
+        timeout.record(0.2)
+    assert timeout.timeout(0) == 2
 
 
 async def test_a_request_that_hangs_at_a_quick_service_costs_no_more_than_it_must() -> None:
-    quick = [ok()] * FEWEST_ANSWERS
+    quick = [ok()] * MIN_SAMPLES
     world = World(*quick, None, ok(), least_timeout=2.0, timeout=30.0)
     for _ in quick:
         await world.done(world.send())
@@ -80,7 +82,7 @@ async def test_a_request_that_hangs_at_a_quick_service_costs_no_more_than_it_mus
 
 
 async def test_an_error_does_not_lengthen_the_wait_for_a_request_that_hangs_later() -> None:
-    quick = [ok()] * FEWEST_ANSWERS
+    quick = [ok()] * MIN_SAMPLES
     world = World(*quick, httpx2.Response(500), None, ok(), least_timeout=2.0, timeout=30.0)
     for _ in quick:
         await world.done(world.send())
@@ -93,15 +95,15 @@ async def test_an_error_does_not_lengthen_the_wait_for_a_request_that_hangs_late
 async def test_what_is_asked_again_waits_for_its_turn_but_not_for_all_that_was_not_asked_yet(at_once: int) -> None:
     world = World(httpx2.Response(500), then=ok(), rate=1, at_once=at_once)
     requests = [httpx2.Request("GET", f"https://books.example/{number}") for number in range(6)]
-    await world.done(*[asyncio.create_task(world.lane.send(request)) for request in requests])
+    await world.done(*[asyncio.create_task(world.upstream.send(request)) for request in requests])
     assert [request.url.path for request in world.service.requests] == ["/0", "/1", "/0", "/2", "/3", "/4", "/5"]
 
 
 async def test_a_quick_service_that_falls_silent_is_given_up_all_the_same() -> None:
-    world = World(*[ok()] * FEWEST_ANSWERS, then=None, least_timeout=2.0, timeout=30.0)
-    for _ in range(FEWEST_ANSWERS):
+    world = World(*[ok()] * MIN_SAMPLES, then=None, least_timeout=2.0, timeout=30.0)
+    for _ in range(MIN_SAMPLES):
         await world.done(world.send())
-    assert isinstance(await world.failure(), TimedOut)
+    assert isinstance(await world.failure(), UpstreamTimeout)
 
 
 async def test_an_answer_that_is_wrong_in_itself_is_asked_for_again() -> None:
@@ -118,7 +120,7 @@ async def test_a_service_that_only_answers_with_web_pages_is_given_up_like_a_dea
     assert "not JSON" in str(failure)
     asked = len(world.service.asked)
     with pytest.raises(Unavailable, match="too often"):
-        await world.lane.send(httpx2.Request("GET", "https://books.example/"))
+        await world.upstream.send(httpx2.Request("GET", "https://books.example/"))
     assert len(world.service.asked) == asked == 3
 
 
@@ -132,9 +134,9 @@ async def test_a_request_that_was_late_on_its_way_out_keeps_the_next_one_back_fo
         return httpx2.Response(200)
 
     client = httpx2.AsyncClient(transport=httpx2.MockTransport(late))
-    lane = UpstreamClient(client, name="Books", limits=Limits(rate=1), clock=clock)
-    await lane.send(httpx2.Request("GET", "https://books.example/"))
-    second = asyncio.create_task(lane.send(httpx2.Request("GET", "https://books.example/")))
+    upstream = UpstreamClient(client, name="Books", limits=Limits(rate=1), clock=clock)
+    await upstream.send(httpx2.Request("GET", "https://books.example/"))
+    second = asyncio.create_task(upstream.send(httpx2.Request("GET", "https://books.example/")))
 
     def over() -> bool:
         clock.advance(0.01)
@@ -143,20 +145,3 @@ async def test_a_request_that_was_late_on_its_way_out_keeps_the_next_one_back_fo
     await until(over)
     assert sent[0] == 0.5
     assert sent[1] >= 1.5
-
-
-def test_what_begins_is_spread_over_the_period_and_catches_up_what_was_late() -> None:
-    pace = RateLimiter(10, 1.0, burst=2)
-    begun = [0.0, 0.0]
-    pace.begin(0.0)
-    pace.begin(0.0)
-    now = 0.0
-    while len(begun) < 40:
-        now += pace.delay(now)
-        # Each timer is late by a fiftieth of a second.
-        now += 0.02
-        pace.begin(now)
-        begun.append(now)
-    assert max(sum(at <= other < at + 1.0 for other in begun) for at in begun) <= 10
-    assert max(sum(at <= other < at + 0.15 for other in begun) for at in begun) <= 2
-    assert begun[-1] <= 4.1, "forty in four seconds, but for the last timer"

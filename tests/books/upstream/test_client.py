@@ -8,17 +8,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from shelfwire.books.upstream.client import (
-    LONGEST_HOLD,
-    Limited,
-    OutgoingFailure,
-    Refused,
-    TimedOut,
-    Unavailable,
-    UpstreamClient,
-    retry_after,
-)
-from shelfwire.books.upstream.limits import Breaker, Limits, RateLimiter
+from shelfwire.books.upstream.client import LONGEST_HOLD, UpstreamClient, retry_after
+from shelfwire.books.upstream.errors import RateLimited, RequestRejected, Unavailable, UpstreamError, UpstreamTimeout
+from shelfwire.books.upstream.limits import Limits
 from shelfwire.testing import FakeClock
 
 KEY = "a-key-that-nobody-may-see"
@@ -61,13 +53,13 @@ class Service:
 
 
 class World:
-    """A lane to a service, and time to turn."""
+    """A client of a service, and a clock to advance."""
 
     def __init__(self, *answers: Answer, then: Answer = None, **limits: Any) -> None:
         self.clock = FakeClock()
         self.service = Service(self.clock, answers, then)
         self.client = httpx2.AsyncClient(transport=httpx2.MockTransport(self.service.answer))
-        self.lane = UpstreamClient(
+        self.upstream = UpstreamClient(
             self.client,
             name="Books",
             limits=Limits(**{"rate": 1000, "backoff": 1.0, **limits}),
@@ -76,7 +68,7 @@ class World:
         )
 
     def send(self) -> "asyncio.Task[httpx2.Response]":
-        return asyncio.create_task(self.lane.send(httpx2.Request("GET", URL, headers={"x-key": KEY})))
+        return asyncio.create_task(self.upstream.send(httpx2.Request("GET", URL, headers={"x-key": KEY})))
 
     async def settle(self) -> None:
         for _ in range(50):
@@ -90,13 +82,13 @@ class World:
                 return
             self.clock.advance(0.125)
             await self.settle()
-        raise AssertionError("the lane never comes to an end")
+        raise AssertionError("the client never finishes")
 
-    async def failure(self) -> OutgoingFailure:
+    async def failure(self) -> UpstreamError:
         task = self.send()
         await self.done(task)
         failure = task.exception()
-        assert isinstance(failure, OutgoingFailure)
+        assert isinstance(failure, UpstreamError)
         return failure
 
 
@@ -134,17 +126,17 @@ async def test_no_more_requests_are_under_way_at_once_than_the_limit() -> None:
     [
         (status(500), Unavailable),
         (status(503), Unavailable),
-        (status(408), TimedOut),
-        (status(504), TimedOut),
-        (status(429), Limited),
+        (status(408), UpstreamTimeout),
+        (status(504), UpstreamTimeout),
+        (status(429), RateLimited),
         (httpx2.ConnectError("refused"), Unavailable),
         (httpx2.RemoteProtocolError("closed"), Unavailable),
-        (httpx2.ReadTimeout("slow"), TimedOut),
-        (None, TimedOut),
+        (httpx2.ReadTimeout("slow"), UpstreamTimeout),
+        (None, UpstreamTimeout),
     ],
 )
 async def test_what_may_pass_is_tried_again_and_named_when_it_does_not(
-    answer: Answer, kind: type[OutgoingFailure]
+    answer: Answer, kind: type[UpstreamError]
 ) -> None:
     world = World(answer, answer, ok(b"here"))
     task = world.send()
@@ -164,7 +156,7 @@ async def test_the_attempts_are_twice_as_far_apart_each_time_up_to_a_bound() -> 
 
 async def test_jitter_takes_up_to_half_of_the_wait() -> None:
     world = World(then=status(500), attempts=2)
-    world.lane._uniform = lambda: 1.0
+    world.upstream._uniform = lambda: 1.0
     await world.failure()
     assert world.service.asked == [0.0, 0.5]
 
@@ -173,7 +165,7 @@ async def test_jitter_takes_up_to_half_of_the_wait() -> None:
 async def test_a_refusal_is_not_asked_again_and_keeps_what_the_service_said(code: int) -> None:
     world = World(httpx2.Response(code, content=b"because"))
     failure = await world.failure()
-    assert isinstance(failure, Refused)
+    assert isinstance(failure, RequestRejected)
     assert (failure.status, failure.body) == (code, b"because")
     assert len(world.service.asked) == 1
     assert "because" not in str(failure)
@@ -203,8 +195,8 @@ async def test_the_rest_may_be_given_as_a_date() -> None:
 
 async def test_a_rest_longer_than_a_job_should_wait_fails_at_once_for_everybody_and_ends() -> None:
     world = World(status(429, retry_after="600"), then=ok(), patience=30.0)
-    assert isinstance(await world.failure(), Limited)
-    assert isinstance(await world.failure(), Limited)
+    assert isinstance(await world.failure(), RateLimited)
+    assert isinstance(await world.failure(), RateLimited)
     assert world.service.asked == [0.0]
     assert world.clock.monotonic() == 0.0
     world.clock.advance(600)
@@ -224,7 +216,7 @@ async def test_a_rest_of_a_year_is_not_believed() -> None:
 
 async def test_a_service_with_its_own_way_of_asking_for_rest_is_understood() -> None:
     world = World(status(429), then=ok())
-    world.lane._asked = lambda _: 7.0
+    world.upstream._retry_hint = lambda _: 7.0
     await world.done(world.send())
     assert world.service.asked == [0.0, 7.0]
 
@@ -241,7 +233,7 @@ async def test_a_hanging_service_costs_a_thousand_requests_less_than_a_minute() 
     world = World(then=None, failures=5, timeout=10.0, at_once=4)
     tasks = [world.send() for _ in range(1000)]
     await world.done(*tasks)
-    assert {type(task.exception()) for task in tasks} == {TimedOut}
+    assert {type(task.exception()) for task in tasks} == {UpstreamTimeout}
     assert len(world.service.asked) <= 8
     assert world.clock.monotonic() < 60
 
@@ -297,12 +289,12 @@ async def test_the_request_that_tries_how_things_are_may_be_withdrawn_without_ha
 async def test_a_refusal_shows_that_the_service_lives() -> None:
     world = World(*[status(503), status(503), status(404)] * 5, failures=3, attempts=1)
     kinds = [type(await world.failure()) for _ in range(15)]
-    assert kinds == [Unavailable, Unavailable, Refused] * 5
+    assert kinds == [Unavailable, Unavailable, RequestRejected] * 5
 
 
 async def test_a_spent_quota_is_called_by_its_name_while_the_service_rests() -> None:
     world = World(then=status(429), failures=2, attempts=1)
-    assert [type(await world.failure()) for _ in range(4)] == [Limited] * 4
+    assert [type(await world.failure()) for _ in range(4)] == [RateLimited] * 4
     assert len(world.service.asked) == 2
 
 
@@ -344,27 +336,6 @@ def test_the_header_may_be_seconds_or_a_date_and_anything_else_is_nothing(text: 
     assert retry_after(text, 1_700_000_000_000) == seconds
 
 
-def test_a_pace_knows_how_long_until_the_next() -> None:
-    pace = RateLimiter(2, 1.0)
-    pace.begin(0.0)
-    assert pace.delay(0.0) == 0.0
-    pace.begin(0.25)
-    assert pace.delay(0.5) == 0.5
-    assert pace.delay(1.0) == 0.0
-
-
-def test_a_failure_of_before_does_not_count_as_the_trial() -> None:
-    breaker = Breaker(1, 30.0)
-    assert breaker.failed(0.0, probe=False)
-    assert breaker.wait(30.0) is None
-    assert breaker.begin()
-    assert not breaker.failed(31.0, probe=False)
-    breaker.withdrawn(probe=False)
-    assert breaker.wait(31.0) == 0.0
-    assert breaker.failed(32.0, probe=True)
-    assert breaker.wait(32.0) == 30.0
-
-
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -397,8 +368,8 @@ async def listening(handler: Handler) -> AsyncIterator[str]:
 
 async def over(url: str, **limits: Any) -> httpx2.Response:
     async with httpx2.AsyncClient(trust_env=False) as client:
-        lane = UpstreamClient(client, name="Books", limits=Limits(**{"rate": 100, "attempts": 1, **limits}))
-        return await lane.send(client.build_request("GET", url))
+        upstream = UpstreamClient(client, name="Books", limits=Limits(**{"rate": 100, "attempts": 1, **limits}))
+        return await upstream.send(client.build_request("GET", url))
 
 
 async def test_a_compressed_answer_is_read_as_what_it_says() -> None:
@@ -422,7 +393,7 @@ async def test_an_answer_that_trickles_in_is_given_up_at_the_time_out_of_the_who
             await asyncio.sleep(0.01)
 
     async with listening(handler) as url:
-        with pytest.raises(TimedOut):
+        with pytest.raises(UpstreamTimeout):
             await over(url, timeout=0.2)
 
 
@@ -431,7 +402,7 @@ async def test_a_service_that_accepts_and_says_nothing_is_given_up() -> None:
         await reader.read()
 
     async with listening(handler) as url:
-        with pytest.raises(TimedOut):
+        with pytest.raises(UpstreamTimeout):
             await over(url, timeout=0.2)
 
 

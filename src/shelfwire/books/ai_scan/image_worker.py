@@ -1,7 +1,7 @@
-"""The process that opens photos: `python -m shelfwire.books.ai_scan.image_worker`.
+"""The image worker, a process that opens photos: `python -m shelfwire.books.ai_scan.image_worker`.
 
-A decoder or a reader that crashes, or takes all the memory it can get, does so here. It answers one question after the
-other until its input ends.
+It isolates the server from decoders and readers that crash or exhaust memory. It answers one request after the other
+until its input ends.
 """
 
 import os
@@ -17,90 +17,90 @@ from PIL import Image
 from shelfwire.books.ai_scan import photos
 from shelfwire.books.ai_scan.ipc import (
     LENGTH,
-    Answer,
-    Ask,
-    Books,
-    Jpeg,
-    Refused,
-    Spine,
-    Spotted,
-    ask_decoder,
+    DetectedBook,
+    DetectedBooks,
+    ImageRefused,
+    ImageRequest,
+    JpegCopy,
+    TitleRead,
+    WorkerMessage,
     framed,
+    request_decoder,
 )
 from shelfwire.errors import ShelfwireError
 
 MAX_ADDRESS_BYTES: Final = 6 * 1024**3
-"""What the process may map; it uses a quarter of it, and the libraries reserve more than they use."""
+"""Address space of the process; it uses a quarter of it, as the libraries reserve more than they use."""
 PARENT_SECONDS: Final = 1.0
-"""How often to look whether the parent is there."""
+"""How often to check that the parent process is alive."""
 NICENESS: Final = 5
-"""The server that people wait for goes first."""
+"""The server has precedence."""
 
-Read = Callable[[Image.Image, Callable[[str], None]], tuple[Spine, ...]]
+Read = Callable[[Image.Image, Callable[[str], None]], tuple[DetectedBook, ...]]
 
 
-def answers(ask: Ask, read: Read, spotted: Callable[[str], None]) -> Answer:
-    """Answer one question.
+def answer(request: ImageRequest, read: Read, on_title: Callable[[str], None]) -> WorkerMessage:
+    """Answer one request.
 
     Args:
-        ask: the question.
-        read: finds the books on a photo.
-        spotted: is told of each title as it is read.
+        request: the request.
+        read: detects the books on a photo.
+        on_title: receives each title as it is read.
     """
     try:
-        image = photos.opened(ask.photo)
+        image = photos.open_photo(request.photo)
     except ShelfwireError as error:
-        return Refused(error.message, error.user_message)
-    if ask.want == "jpeg":
+        return ImageRefused(error.message, error.user_message)
+    if request.want == "jpeg":
         data, width, height = photos.as_jpeg(image)
-        return Jpeg(data, width, height, image.width, image.height)
-    return Books(read(image, spotted), image.width, image.height)
+        return JpegCopy(data, width, height, image.width, image.height)
+    return DetectedBooks(read(image, on_title), image.width, image.height)
 
 
 def offline_reader() -> Read:
-    """The reader that needs no network. It is made when the first photo comes, which takes seconds."""
-    made = None
+    """A reader that needs no network. Its models are loaded with the first photo, which takes seconds."""
+    reader = None
 
-    def read(image: Image.Image, spotted: Callable[[str], None]) -> tuple[Spine, ...]:
-        nonlocal made
+    def read(image: Image.Image, on_title: Callable[[str], None]) -> tuple[DetectedBook, ...]:
+        nonlocal reader
         import numpy as np  # noqa: PLC0415 - comes with the extra, as the reader does
 
         from shelfwire.books.ai_scan.reader import Reader  # noqa: PLC0415 - likewise
 
-        made = made or Reader()
-        return tuple(made.read(np.asarray(image), spotted))
+        reader = reader or Reader()
+        return tuple(reader.read(np.asarray(image), on_title))
 
     return read
 
 
-def serve(questions: BinaryIO, out: BinaryIO, read: Read) -> None:
-    """Answer until there are no more questions."""
+def serve(requests: BinaryIO, out: BinaryIO, read: Read) -> None:
+    """Answer requests until their stream ends."""
 
-    def tell(answer: Answer) -> None:
-        out.write(framed(answer))
+    def send(message: WorkerMessage) -> None:
+        out.write(framed(message))
         out.flush()
 
-    for ask in _asked(questions):
-        tell(answers(ask, read, lambda title: tell(Spotted(title))))
+    for request in _requests(requests):
+        send(answer(request, read, lambda title: send(TitleRead(title))))
 
 
-def _asked(questions: BinaryIO) -> Iterator[Ask]:
-    while len(head := questions.read(LENGTH.size)) == LENGTH.size:
-        yield ask_decoder.decode(questions.read(*LENGTH.unpack(head)))
+def _requests(stream: BinaryIO) -> Iterator[ImageRequest]:
+    while len(head := stream.read(LENGTH.size)) == LENGTH.size:
+        yield request_decoder.decode(stream.read(*LENGTH.unpack(head)))
 
 
-def answering() -> BinaryIO:
-    """Take the standard output for answers, send all that is printed to where errors go, and leave with the parent.
+def claim_stdout() -> BinaryIO:
+    """Return the standard output for answers, redirect prints to the standard error, and exit with the parent.
 
-    A parent that is killed cannot end this process, which may be in the middle of a photo that nobody waits for.
+    A parent that is killed cannot end this process, which may be in the middle of a photo.
     """
     out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_exit_with, args=(os.getppid(),), daemon=True).start()
     return out
 
 
-def _leave_with(parent: int) -> None:
+def _exit_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(PARENT_SECONDS)
     os._exit(0)
@@ -108,7 +108,7 @@ def _leave_with(parent: int) -> None:
 
 def main() -> None:
     """Serve on the standard streams."""
-    out = answering()
+    out = claim_stdout()
     resource.setrlimit(resource.RLIMIT_AS, (MAX_ADDRESS_BYTES, MAX_ADDRESS_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.nice(NICENESS)

@@ -1,4 +1,4 @@
-"""What the server and the process that opens photos tell each other, over pipes: frames of a length and MessagePack."""
+"""Messages between the server and its image worker, over pipes: MessagePack in frames that begin with their length."""
 
 import struct
 from typing import Final, Literal
@@ -10,37 +10,37 @@ MAX_FRAME_BYTES: Final = 256 * 1024 * 1024
 """More than any photo or answer needs."""
 
 
-class Ask(msgspec.Struct, frozen=True):
-    """Open a photo, and do something with it.
+class ImageRequest(msgspec.Struct, frozen=True):
+    """A request to open a photo and read or convert it.
 
     Attributes:
         photo: the file.
-        want: `books`: read what is on it; `jpeg`: make a JPEG that may leave this machine.
+        want: `books`: detect the books on it; `jpeg`: make a JPEG without metadata, which may leave this machine.
     """
 
     photo: bytes
     want: Literal["books", "jpeg"]
 
 
-class Spotted(msgspec.Struct, frozen=True, tag=True):
-    """A book whose spine has just been read; the answer follows later.
+class TitleRead(msgspec.Struct, frozen=True, tag=True):
+    """Progress: text on a spine has been read; the answer follows later.
 
     Attributes:
-        title: its title, as far as it is known.
+        title: the title, as far as it is known.
     """
 
     title: str
 
 
-class Spine(msgspec.Struct, frozen=True, kw_only=True):
-    """A book as it stands on a photo.
+class DetectedBook(msgspec.Struct, frozen=True, kw_only=True):
+    """A book detected on a photo.
 
     Attributes:
         title: its title.
-        authors: whoever is named beside it; may be empty.
+        authors: their names; may be empty.
         confidence: how sure the reading is, from 0 to 1.
-        polygon: its outline, in pixels of the photo as it is meant to be looked at; empty where it is not known.
-        text: all that was read on it.
+        polygon: its outline as (x, y), in pixels of the upright photo; empty if it is unknown.
+        text: all that was read on it, lines separated by ` | `.
     """
 
     title: str
@@ -50,26 +50,26 @@ class Spine(msgspec.Struct, frozen=True, kw_only=True):
     text: str
 
 
-class Books(msgspec.Struct, frozen=True, tag=True):
+class DetectedBooks(msgspec.Struct, frozen=True, tag=True):
     """The answer to `books`.
 
     Attributes:
-        spines: what was found.
-        width, height: of the photo as it is meant to be looked at.
+        books: the books.
+        width, height: of the upright photo, in pixels.
     """
 
-    spines: tuple[Spine, ...]
+    books: tuple[DetectedBook, ...]
     width: int
     height: int
 
 
-class Jpeg(msgspec.Struct, frozen=True, tag=True):
+class JpegCopy(msgspec.Struct, frozen=True, tag=True):
     """The answer to `jpeg`.
 
     Attributes:
         data: the file.
-        sent_width, sent_height: its size.
-        width, height: of the photo as it is meant to be looked at.
+        sent_width, sent_height: its size, in pixels.
+        width, height: of the upright photo, in pixels.
     """
 
     data: bytes
@@ -79,8 +79,8 @@ class Jpeg(msgspec.Struct, frozen=True, tag=True):
     height: int
 
 
-class Refused(msgspec.Struct, frozen=True, tag=True):
-    """The photo cannot be opened.
+class ImageRefused(msgspec.Struct, frozen=True, tag=True):
+    """The answer if the photo cannot be opened.
 
     Attributes:
         message: why, for a developer.
@@ -91,13 +91,13 @@ class Refused(msgspec.Struct, frozen=True, tag=True):
     user_message: str
 
 
-Answer = Spotted | Books | Jpeg | Refused
+WorkerMessage = TitleRead | DetectedBooks | JpegCopy | ImageRefused
 encode: Final = msgspec.msgpack.Encoder().encode
-ask_decoder: Final = msgspec.msgpack.Decoder(Ask)
-answer_decoder: Final = msgspec.msgpack.Decoder(Answer)
+request_decoder: Final = msgspec.msgpack.Decoder(ImageRequest)
+message_decoder: Final = msgspec.msgpack.Decoder(WorkerMessage)
 
 
-def framed(message: Ask | Answer) -> bytes:
-    """One frame."""
+def framed(message: ImageRequest | WorkerMessage) -> bytes:
+    """Encode a message as one frame."""
     body = encode(message)
     return LENGTH.pack(len(body)) + body

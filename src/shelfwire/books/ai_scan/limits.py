@@ -1,23 +1,23 @@
-"""Which photos are taken: their kinds, told by the first bytes, and their sizes. Section 4 of the contract."""
+"""Which photos are accepted: their kinds, recognised by the first bytes, and their sizes."""
 
 from typing import Final
 
 HEAD_BYTES: Final = 12
-"""So many bytes tell the kind."""
+"""The first bytes by which the kind is recognised."""
 MAX_PHOTO_BYTES: Final = 20 * 1024 * 1024
 MAX_PHOTOS: Final = 20
 MAX_BATCH_BYTES: Final = 100 * 1024 * 1024
 MAX_PIXELS: Final = 50_000_000
 KINDS: Final = "JPEG, PNG, WebP or HEIC"
-"""The kinds, as a person reads them."""
+"""The kinds, for messages."""
 
 _HEIC_BRANDS: Final = frozenset(b"heic heix heim heis hevc hevx hevm hevs mif1 msf1".split())
 
 
 def kind_of(head: bytes) -> str | None:
-    """Tell a photo's kind, as Pillow names it, by its first `HEAD_BYTES`; None for whatever else it is.
+    """The kind of a photo, as Pillow names it, by its first `HEAD_BYTES`; None if it is of no accepted kind.
 
-    The name of a file and the type it was sent as are its sender's opinion.
+    The file's name and the content type it was sent with are ignored.
     """
     if head.startswith(b"\xff\xd8\xff"):
         return "JPEG"
@@ -31,5 +31,5 @@ def kind_of(head: bytes) -> str | None:
 
 
 def photo_input(index: int) -> str:
-    """The name of the input that a photo is kept as, by its place among the job's photos, from 0."""
+    """The name of a photo's input, by its index among the job's photos, from 0."""
     return f"photo-{index}"

@@ -1,4 +1,4 @@
-"""Opens photos that nobody has looked at yet: bounded before decoding, upright, and rid of all that is not pixels."""
+"""Opens untrusted photos: checks their size before decoding, turns them upright and removes all metadata."""
 
 import io
 import warnings
@@ -12,9 +12,9 @@ from shelfwire.books.codes import BookCode
 from shelfwire.errors import ShelfwireError
 
 MIN_SIDE: Final = 32
-"""Nothing can be read in less."""
+"""Pixels; text in a smaller photo cannot be read."""
 MAX_SENT_SIDE: Final = 3072
-"""Pixels of the longer side of a photo that is sent to somebody else: Gemini cuts photos into tiles of 768."""
+"""Pixels of the longer side of a photo that is sent to Gemini, which cuts photos into tiles of 768."""
 SENT_QUALITY: Final = 88
 _ORIENTATION: Final = 0x0112
 _TURNS: Final = {
@@ -26,18 +26,17 @@ _TURNS: Final = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What turns a photo upright, by its EXIF's orientation."""
+"""The transposition that turns a photo upright, by its EXIF orientation."""
 _SIXTEEN_BITS: Final = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 
 
-def opened(data: bytes) -> Image.Image:
-    """Decode a photo as it is meant to be looked at: RGB, in its full size, turned as its EXIF says.
+def open_photo(data: bytes) -> Image.Image:
+    """Decode a photo: RGB, in its full size, turned as its EXIF says.
 
-    Call it where a decoder's crash and its memory hurt nobody else.
+    Call it in a process that may crash or run out of memory without harm.
 
     Raises:
-        ShelfwireError: `E_IMAGE_UNREADABLE`: it is none of the kinds that are taken, has too many pixels or too few,
-            or is damaged.
+        ShelfwireError: `E_IMAGE_UNREADABLE`: it is of another kind, has too many pixels or too few, or is damaged.
     """
     kind = kind_of(data[:HEAD_BYTES])
     if kind is None:
@@ -45,7 +44,7 @@ def opened(data: bytes) -> Image.Image:
     pi_heif.register_heif_opener()
     try:
         with warnings.catch_warnings():
-            # Pillow's own limit warns of what ours refuses.
+            # Our own limit, below, is stricter.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(data), formats=_formats(kind))
             _check_size(*image.size)
@@ -54,12 +53,12 @@ def opened(data: bytes) -> Image.Image:
         raise
     except Image.DecompressionBombError:
         raise _too_large("far more than that") from None
-    except Exception as error:  # noqa: BLE001 - decoders raise whatever they trip over
+    except Exception as error:  # noqa: BLE001 - decoders raise errors of any kind
         raise _unreadable(f"It is damaged, or was cut off ({type(error).__name__}: {error})") from None
 
 
 def as_jpeg(image: Image.Image) -> tuple[bytes, int, int]:
-    """Make the JPEG of a photo that may leave this machine: its pixels and nothing else, not larger than is of use.
+    """Make a JPEG of a photo that may leave this machine: without metadata, and not larger than `MAX_SENT_SIDE`.
 
     Returns:
         The JPEG, its width and its height.
@@ -80,14 +79,14 @@ def _check_size(width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
         raise _too_large(f"{width} x {height} pixels")
     if min(width, height) < MIN_SIDE:
-        raise _unreadable(f"It has {width} x {height} pixels, too few to read anything in")
+        raise _unreadable(f"It has {width} x {height} pixels, too few to read anything")
 
 
 def _upright(image: Image.Image) -> Image.Image:
     image.load()
     try:
         turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
-    except Exception:  # noqa: BLE001 - parsers raise whatever they trip over, and the pixels are sound without it
+    except Exception:  # noqa: BLE001 - parsers raise errors of any kind, and the pixels are sound
         turn = None
     return image if turn is None else image.transpose(turn)
 

@@ -1,20 +1,21 @@
-"""The pipeline `ai_scan`: an item is a photo, its result the books on it."""
+"""The pipeline `ai_scan`: every photo of bookshelves is an item, with the books on it as its result."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
-from shelfwire.books.ai_scan import books
-from shelfwire.books.ai_scan.books import Confirmed
-from shelfwire.books.ai_scan.confirming import agreeing
-from shelfwire.books.ai_scan.ipc import Spine
+from shelfwire.books.ai_scan import scanned_books
+from shelfwire.books.ai_scan.confirming import enriched
+from shelfwire.books.ai_scan.ipc import DetectedBook
 from shelfwire.books.ai_scan.limits import MAX_PHOTOS, photo_input
-from shelfwire.books.ai_scan.readers import OfflineReader, PhotoReader, Reading
+from shelfwire.books.ai_scan.options import ScanOptions
+from shelfwire.books.ai_scan.photo_readers import OfflineReader, PhotoReader, PhotoReading
+from shelfwire.books.ai_scan.scan_result import PhotoFailure, PhotoResult, ScannedBook
+from shelfwire.books.ai_scan.scanned_books import Confirmed
 from shelfwire.books.batch_enrichment.enricher import Enriching, counted, enriching_of
 from shelfwire.books.codes import BookCode
-from shelfwire.books.csv_import.options import ScanOptions
 from shelfwire.books.services import Services
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.job import Job
@@ -22,49 +23,41 @@ from shelfwire.jobs.pipeline import Pipeline
 from shelfwire.jobs.store import Item
 
 
-class Catalogue(Protocol):
-    """Knows books that exist; what it says decides whether somebody has to look."""
+class Confirmer(Protocol):
+    """A catalogue of existing books, which decides whether a person has to check a detected one."""
 
-    async def confirm(self, spines: Sequence[Spine]) -> Sequence[Confirmed | None]:
-        """Look up what was read; None for each that it does not know."""
+    async def confirm(self, books: Sequence[DetectedBook]) -> Sequence[Confirmed | None]:
+        """Look up books; None for each that it does not know."""
         ...
 
 
-class ScannedPhoto(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The result for a photo: its columns in a table. Beside them it has `books`, and some have more members."""
-
-    book_count: Annotated[int, msgspec.Meta(description="The number of books on it.")]
-    reader: Annotated[str, msgspec.Meta(description="Which reader has read it: `offline` or `gemini`.")]
-    width: Annotated[int, msgspec.Meta(description="Its width, in pixels.")]
-    height: Annotated[int, msgspec.Meta(description="Its height, in pixels.")]
-
-
 class AiScan(Pipeline):
-    """Photos of bookshelves: an item is a photo, its result the books on it.
+    """Finds the books on the photos in the inputs `photo-0`, `photo-1` and so on.
 
     Args:
-        reader: reads them; the one that needs no network unless given.
-        catalogue: confirms what was read; without, every book is to be looked at by a person.
-        outside: where books are looked up, if that was wished for.
+        reader: reads photos; without network unless given.
+        confirmer: confirms what was read; without, a person has to check every book.
+        services: hold the providers of book data, if there are any.
     """
 
     name = "ai_scan"
     options = ScanOptions
-    result = ScannedPhoto
+    result = PhotoResult
+    failure = PhotoFailure
     codes = BookCode
 
     def __init__(
         self,
         reader: PhotoReader | None = None,
-        catalogue: Catalogue | None = None,
-        outside: Services | None = None,
+        confirmer: Confirmer | None = None,
+        services: Services | None = None,
     ) -> None:
         self._reader = reader or OfflineReader()
-        self._catalogue = catalogue
-        self._outside = outside or Services()
+        self._confirmer = confirmer
+        self._services = services or Services()
 
     def ready(self) -> None:
-        """Say whether photos can be read.
+        """Check that photos can be read.
 
         Raises:
             ShelfwireError: `E_SCAN_UNAVAILABLE`.
@@ -72,8 +65,8 @@ class AiScan(Pipeline):
         self._reader.ready()
 
     def fold(self, items: Sequence[Item]) -> Mapping[str, Any]:
-        """The results of a job: the same book on two photos once."""
-        return books.results(items)
+        """The results of a job, in which a book on two photos is listed once."""
+        return scanned_books.results(items)
 
     async def run(self, job: Job) -> str:
         """Read every photo that is not read yet.
@@ -83,94 +76,96 @@ class AiScan(Pipeline):
         """
         self.ready()
         photos = await _photos(job)
-        metadata = msgspec.structs.replace(job.metadata, photo_count=len(photos))
-        await job.start(total=len(photos), metadata=metadata)
-        enriching = await enriching_of(job, self._outside, wanted=job.options.enrich)
-        tally = _Tally([item.body for item in await job.log() if item.ok])
+        await job.start(total=len(photos), metadata=msgspec.structs.replace(job.metadata, photo_count=len(photos)))
+        enriching = await enriching_of(job, self._services)
+        results = [scanned_books.decode_result(item.body) for item in await job.log() if item.ok]
 
-        async def one(index: int, name: str) -> None:
+        async def scan(index: int, name: str) -> None:
             title = f"Photo {index + 1}"
             try:
                 result = await self._result(job, index, await job.input(name), enriching)
             except ShelfwireError as error:
-                job.fail(index, error, title=title, photo=index)
+                job.fail(index, error, title=title, **msgspec.to_builtins(PhotoFailure(photo=index)))
             else:
-                tally.add(result)
+                results.append(result)
                 job.record(index, result, title=title)
 
-        await job.each(photos, one, self._reader.at_once)
-        return tally.summary(len(photos), job.failed)
+        await job.each(photos, scan, self._reader.at_once)
+        return summary(results, len(photos), job.failed)
 
     async def close(self) -> None:
-        """Let go of the readers."""
+        """Release the readers."""
         await self._reader.close()
 
-    async def _reading(self, job: Job, index: int, photo: bytes) -> Reading:
-        """Read a photo, or return what an earlier attempt has read: neither money nor time is spent twice.
+    async def _reading(self, job: Job, index: int, photo: bytes) -> PhotoReading:
+        """Read a photo, or return what an earlier attempt has read, so that no photo is read or paid for twice.
 
         Raises:
-            ShelfwireError: it cannot be read, or has no books; the next attempt looks again.
+            ShelfwireError: it cannot be read, or has no books; the next attempt reads it again.
         """
-        name = f"reading-{index}"
-        kept = await job.kept(name)
-        if kept is not None:
-            return msgspec.json.decode(kept, type=Reading)
+        name = f"photo-reading-{index}"
+        if (kept := await job.kept(name)) is not None:
+            return msgspec.json.decode(kept, type=PhotoReading)
         reading = await self._reader.read(photo, job.show)
-        if not reading.spines:
+        if not reading.books:
             raise ShelfwireError(BookCode.NO_BOOKS_FOUND)
         await job.keep(name, msgspec.json.encode(reading))
         return reading
 
-    async def _result(self, job: Job, index: int, photo: bytes, enriching: Enriching | None) -> dict[str, Any]:
+    async def _result(self, job: Job, index: int, photo: bytes, enriching: Enriching | None) -> PhotoResult:
         reading = await self._reading(job, index, photo)
-        confirmed: Sequence[Confirmed | None] = [None] * len(reading.spines)
-        if self._catalogue is not None:
-            confirmed = await self._catalogue.confirm(reading.spines)
-        found = [books.book_of(spine, index, known) for spine, known in zip(reading.spines, confirmed, strict=True)]
+        confirmed: Sequence[Confirmed | None] = [None] * len(reading.books)
+        if self._confirmer is not None:
+            confirmed = await self._confirmer.confirm(reading.books)
+        books = [
+            scanned_books.scanned(book, index, known) for book, known in zip(reading.books, confirmed, strict=True)
+        ]
         if enriching is not None:
-            found = await asyncio.gather(*(_enriched(enriching, place, book) for place, book in enumerate(found)))
-        paid = {"tokens": reading.tokens} if reading.tokens else {}
-        instead = {"insteadOf": str(reading.instead_of)} if reading.instead_of else {}
-        size = {"width": reading.width, "height": reading.height}
-        return {"books": found, "bookCount": len(found), **size, "reader": reading.reader, **paid, **instead}
+            books = await asyncio.gather(*(_enriched(enriching, place, book) for place, book in enumerate(books)))
+        return PhotoResult(
+            books=tuple(books),
+            book_count=len(books),
+            reader=reading.reader,
+            width=reading.width,
+            height=reading.height,
+            tokens=reading.tokens,
+            instead_of=reading.instead_of,
+        )
 
 
-class _Tally:
-    """What the photos of a job came to, those of earlier attempts included."""
+def summary(results: Sequence[PhotoResult], total: int, failed: int) -> str:
+    """The outcome of the scan, for a person.
 
-    def __init__(self, earlier: Sequence[msgspec.Raw]) -> None:
-        self._results = [msgspec.json.decode(body, type=dict[str, Any]) for body in earlier]
-
-    def add(self, result: dict[str, Any]) -> None:
-        self._results.append(result)
-
-    def summary(self, total: int, failed: int) -> str:
-        read = sorted((result["books"] for result in self._results), key=lambda found: found[0]["photo"])
-        found = books.merged([book for photo in read for book in photo])
-        parts = [f"Found {_counted(len(found), 'book')} on {_counted(total, 'photo')}"]
-        if doubtful := sum(book["review"] for book in found):
-            parts.append(f"{doubtful:,} to be looked at")
-        if any(_looked_up(book) for book in found):
-            enriched = sum("enriched" in book for book in found)
-            parts.append(counted(enriched, len(found) - enriched))
-        if failed:
-            parts.append(f"{_counted(failed, 'photo')} could not be read")
-        if instead := sum("insteadOf" in result for result in self._results):
-            parts.append(f"Gemini was not available: the offline reader has read {_counted(instead, 'photo')}")
-        if tokens := sum(result.get("tokens", 0) for result in self._results):
-            parts.append(f"Gemini used {tokens:,} tokens")
-        return "; ".join(parts)
+    Args:
+        results: of the photos that were read.
+        total: the number of photos.
+        failed: the number of those that could not be read.
+    """
+    in_order = sorted(results, key=lambda result: result.books[0].photo)
+    books = scanned_books.merged([book for result in in_order for book in result.books])
+    parts = [f"Found {_counted(len(books), 'book')} on {_counted(total, 'photo')}"]
+    if doubtful := sum(book.review for book in books):
+        parts.append(f"{doubtful:,} to be looked at")
+    if any(book.enriched or book.enrichment_error for book in books):
+        found = sum(book.enriched is not None for book in books)
+        parts.append(counted(found, len(books) - found))
+    if failed:
+        parts.append(f"{_counted(failed, 'photo')} could not be read")
+    if instead := sum(result.instead_of is not None for result in results):
+        parts.append(f"Gemini was not available: the offline reader has read {_counted(instead, 'photo')}")
+    if tokens := sum(result.tokens for result in results):
+        parts.append(f"Gemini used {tokens:,} tokens")
+    return "; ".join(parts)
 
 
-async def _enriched(enriching: Enriching, place: int, book: dict[str, Any]) -> dict[str, Any]:
-    more = await enriching.look_up(place, book["title"], book["authors"], book.get("isbn13"))
-    return agreeing(book, more)
+async def _enriched(enriching: Enriching, place: int, book: ScannedBook) -> ScannedBook:
+    return enriched(book, await enriching.look_up(place, book.title, book.authors, book.isbn13))
 
 
 async def _photos(job: Job) -> list[str]:
     names = [photo_input(index) for index in range(MAX_PHOTOS)]
     count = job.metadata.photo_count
-    if count is None:  # it was not the route for photos that made the job
+    if count is None:  # the job was created by the route for any pipeline
         count = 0
         while count < MAX_PHOTOS and await job.input(names[count]):
             count += 1
@@ -179,10 +174,6 @@ async def _photos(job: Job) -> list[str]:
             Code.INVALID_REQUEST, f"There are no photos. They are inputs named {names[0]}, {names[1]} and so on"
         )
     return names[:count]
-
-
-def _looked_up(book: Mapping[str, Any]) -> bool:
-    return "enriched" in book or "enrichmentError" in book
 
 
 def _counted(count: int, noun: str) -> str:

@@ -1,10 +1,11 @@
-"""Book data beside what other pipelines find: looked up where it was wished for, and never at the cost of the find."""
+"""Enrichment of the books that other pipelines find. A book that cannot be enriched is a result all the same."""
 
 from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 
+from shelfwire.books.batch_enrichment.lookup_failure import EnrichmentError
 from shelfwire.books.batch_enrichment.request import AskedBook
 from shelfwire.books.bibliography.isbn import parse_isbn
 from shelfwire.books.services import Services
@@ -13,60 +14,61 @@ from shelfwire.jobs.job import Job
 from shelfwire.jobs.store import Item
 
 AT_ONCE: Final = 200
-"""Books that wait for providers at a time; what these stand is a matter of their lanes."""
+"""Books that are looked up at a time; the rates of the providers are kept by their clients."""
 FOUND: Final = b'"enriched":'
 MISSED: Final = b'"enrichmentError":'
 
 
 class Enriching:
-    """Looks up what one job finds.
+    """Looks up the books that one job finds.
 
     Args:
-        outside: where the providers are.
-        earlier: what earlier attempts have recorded.
+        services: hold the providers.
+        earlier: the items that earlier attempts have recorded.
 
     Attributes:
         found: how many books of the job were enriched so far.
         missed: how many were not.
     """
 
-    def __init__(self, outside: Services, earlier: Sequence[Item] = ()) -> None:
-        self._outside = outside
+    def __init__(self, services: Services, earlier: Sequence[Item] = ()) -> None:
+        self._services = services
         bodies = [bytes(item.body) for item in earlier if item.ok]
         self.found = sum(FOUND in body for body in bodies)
         self.missed = sum(MISSED in body for body in bodies)
 
     @property
     def summary(self) -> str:
-        """What came of it, for a person."""
+        """The outcome, for a person."""
         return counted(self.found, self.missed)
 
     async def look_up(self, index: int, title: str, authors: Sequence[str], isbn: str | None = None) -> dict[str, Any]:
-        """What to add to a result: `enriched`, an `EnrichedBook`; or `enrichmentError`, if nobody knows the book.
+        """Return what to add to a result: `enriched`, an `EnrichedBook`, or `enrichment_error`, an `EnrichmentError`.
 
         Args:
-            index: the book's place, for the result.
-            title: as it was found.
-            authors: likewise; the first is asked for.
-            isbn: an ISBN, if there is one.
+            index: the book's place in the input.
+            title: its title.
+            authors: their names; the first is used.
+            isbn: its ISBN, valid or not, if it is known.
         """
-        assert self._outside.lookups is not None  # noqa: S101 - there while the application runs
+        assert self._services.lookups is not None  # noqa: S101 - there while the application runs
         parsed = parse_isbn(isbn) if isbn else None
         asked = AskedBook(title, authors[0] if authors else None, parsed.isbn13 if parsed else None)
         try:
-            book = await self._outside.lookups.find(index, asked)
+            book = await self._services.lookups.find(index, asked)
         except ShelfwireError as error:
             self.missed += 1
-            return {"enrichmentError": {**error.to_result(), **(error.details or {})}}
+            members = {**error.to_result(), **(error.details or {})}
+            return {"enrichment_error": msgspec.convert(members, EnrichmentError)}
         self.found += 1
-        return {"enriched": msgspec.to_builtins(book)}
+        return {"enriched": book}
 
 
-async def enriching_of(job: Job, outside: Services, *, wanted: bool) -> Enriching | None:
-    """Return what looks books up for a job, if that is wanted."""
-    if not wanted:
+async def enriching_of(job: Job, services: Services) -> Enriching | None:
+    """Return what looks up the books of a job; None unless its option `enrich` is set."""
+    if not job.options.enrich:
         return None
-    return Enriching(outside, await job.log() if job.attempt > 1 else ())
+    return Enriching(services, await job.log() if job.attempt > 1 else ())
 
 
 def counted(found: int, missed: int) -> str:

@@ -1,4 +1,4 @@
-"""Puts the providers together as the settings say, with their limits and the cache they share."""
+"""Creates the providers that the settings name, with their limits and the cache that they share."""
 
 import math
 from collections.abc import AsyncIterator, Callable
@@ -11,8 +11,8 @@ import httpx2
 
 import shelfwire
 from shelfwire.books.batch_enrichment import google_books, local, open_library
-from shelfwire.books.batch_enrichment.answers import GRACE_SECONDS, KNOWN_SECONDS, Answers
-from shelfwire.books.batch_enrichment.cache import Cache
+from shelfwire.books.batch_enrichment.answer_cache import AnswerCache
+from shelfwire.books.batch_enrichment.cached_service import GRACE_SECONDS, CachedService
 from shelfwire.books.batch_enrichment.google_books import GoogleBooks
 from shelfwire.books.batch_enrichment.local import Local, LocalCatalogue
 from shelfwire.books.batch_enrichment.lookups import Lookups
@@ -23,38 +23,38 @@ from shelfwire.books.upstream.client import UpstreamClient
 from shelfwire.books.upstream.limits import Limits
 from shelfwire.clock import Clock, SystemClock
 
-CACHE_FILE: Final = ("cache", "answers-1.db")
-"""Where the answers are, in the data folder; the number is raised when they take another form."""
+CACHE_FILE: Final = ("cache", "answers-2.db")
+"""The cache in the data folder; the number is raised when the form of its content changes."""
 OPEN_LIBRARY_RATE: Final = 1.0
 OPEN_LIBRARY_RATE_WITH_CONTACT: Final = 3.0
 GOOGLE_BOOKS_RATE: Final = 2.0
 BURST_SECONDS: Final = 0.1
-"""Requests begin evenly, except for what fits into so short a time."""
+"""Requests start evenly, but for a burst of what the rate allows in this time."""
 HEADROOM: Final = 1.04
-"""What leaves at the limit would arrive above it, as no network takes the same time for every request."""
-MOST_FAILURES: Final = 8
-"""In a row, until a service is given up."""
-FEW_FAILURES: Final = 4
-"""Likewise for one that is asked so rarely that more would take too long."""
+"""Requests sent at the limit would arrive above it, as their time in the network varies."""
+MAX_FAILURES: Final = 8
+"""Failures in a row that open the circuit of a service."""
+MAX_FAILURES_AT_LOW_RATE: Final = 4
+"""Likewise of a service that is asked so rarely that more would take too long."""
 PAUSE_SECONDS: Final = 2.0
-"""Until one request tries how a service is that was given up; less than such a service is waited for."""
-SECONDS_UNDER_WAY: Final = 3.0
-"""An answer that takes so long does not keep the rate from being used."""
+"""How long a circuit stays open; less than `GRACE_SECONDS`."""
+LATENCY_SECONDS: Final = 3.0
+"""Answers that take up to this long still let the whole rate be used."""
 
 
 def limits_for(rate: float) -> Limits:
-    """The limits of a service that stands so many requests a second."""
-    # The shortest period, of a second or more, that whole requests fit into.
+    """The limits of a service that allows `rate` requests a second."""
+    # The shortest period, of a second or more, for which the rate is a whole number of requests.
     whole = max(1, math.floor(rate))
     return Limits(
         rate=whole,
         period=whole / rate * HEADROOM,
         burst=max(1, math.floor(rate * BURST_SECONDS)),
-        at_once=max(2, math.ceil(rate * SECONDS_UNDER_WAY)),
+        at_once=max(2, math.ceil(rate * LATENCY_SECONDS)),
         attempts=4,
         timeout=12.0,
         least_timeout=2.0,
-        failures=MOST_FAILURES if rate >= MOST_FAILURES else FEW_FAILURES,
+        failures=MAX_FAILURES if rate >= MAX_FAILURES else MAX_FAILURES_AT_LOW_RATE,
         pause=PAUSE_SECONDS,
     )
 
@@ -69,24 +69,25 @@ async def open_lookups(
     limits: Callable[[float], Limits] = limits_for,
     grace: float = GRACE_SECONDS,
 ) -> AsyncIterator[Lookups]:
-    """Open what looks books up, with the cache of its answers, until the context ends.
+    """Create the lookups, with a cache of answers that stays open until the context ends.
 
     Args:
-        settings: the providers, where they are and how often they may be asked.
+        settings: the providers, their URLs and rates.
         folder: the data folder, for the cache.
-        client: what sends; the lanes see to it that no more of its connections are open than a service stands.
+        client: sends the requests; the limits of each service bound the connections to it.
         catalogue: the local catalogue, if there is one.
-        clock: the time; the machine's unless a test turns another.
-        limits: the limits of a service, by its requests a second.
-        grace: see `answers.GRACE_SECONDS`.
+        clock: the time.
+        limits: the limits of a service by its rate, in requests a second.
+        grace: see `cached_service.GRACE_SECONDS`.
     """
     clock = clock or SystemClock()
-    async with Cache(folder.joinpath(*CACHE_FILE), KNOWN_SECONDS) as cache:
+    async with AnswerCache(folder.joinpath(*CACHE_FILE), clock) as cache:
 
-        def answers(name: str, url: str, rate: float, service: ModuleType, **secret: str) -> Answers:
-            lane = UpstreamClient(client, name=name, limits=limits(rate), clock=clock, wrong=service.wrong)
-            sent = _headers(settings.contact) | secret
-            return Answers(url, lane, cache, headers=sent, is_known=service.is_known, clock=clock, grace=grace)
+        def cached(name: str, url: str, rate: float, service: ModuleType, **secret: str) -> CachedService:
+            upstream = UpstreamClient(client, name=name, limits=limits(rate), clock=clock, fault=service.fault)
+            headers = _headers(settings.contact) | secret
+            known = service.is_known
+            return CachedService(url, upstream, cache, headers=headers, is_known=known, clock=clock, grace=grace)
 
         providers: list[Provider] = []
         for name in settings.providers:
@@ -95,13 +96,13 @@ async def open_lookups(
                     providers.append(Local(catalogue))
                 case open_library.NAME:
                     rate = settings.open_library_rate or _open_library_rate(settings.contact)
-                    service = answers(name, settings.open_library_url, rate, open_library)
+                    service = cached(name, settings.open_library_url, rate, open_library)
                     providers.append(OpenLibrary(service, clock))
                 case google_books.NAME:
                     rate = settings.google_books_rate or GOOGLE_BOOKS_RATE
                     key = settings.google_books_api_key
                     secret = {google_books.KEY_HEADER: key.reveal()} if key else {}
-                    service = answers(name, settings.google_books_url, rate, google_books, **secret)
+                    service = cached(name, settings.google_books_url, rate, google_books, **secret)
                     providers.append(GoogleBooks(service))
         yield Lookups(providers)
 
@@ -111,6 +112,6 @@ def _open_library_rate(contact: str | None) -> float:
 
 
 def _headers(contact: str | None) -> dict[str, str]:
-    """Who asks, so that a service can write to somebody before it shuts them out."""
+    """The headers of every request; with a contact, so that a service can complain before it blocks us."""
     agent = f"shelfwire/{shelfwire.__version__}"
     return {"Accept": "application/json", "User-Agent": f"{agent} ({contact})" if contact else agent}

@@ -1,7 +1,7 @@
 """Google Books: one volume by ISBN, or a few by title and author.
 
-Documented at https://developers.google.com/books/docs/v1/reference/volumes. Without a key all the world shares one
-quota, which is often spent; with one it is a thousand requests a day.
+Documented at https://developers.google.com/books/docs/v1/reference/volumes. Requests without a key share one quota
+for everybody, which is often spent; with one it is a thousand requests a day.
 """
 
 from collections.abc import Sequence
@@ -9,10 +9,11 @@ from typing import Any, Final
 
 import httpx2
 
-from shelfwire.books.batch_enrichment import values
-from shelfwire.books.batch_enrichment.answers import Answers, wrong_json
-from shelfwire.books.batch_enrichment.matching import main_title
-from shelfwire.books.batch_enrichment.port import Record
+from shelfwire.books.batch_enrichment.cached_service import CachedService, json_fault
+from shelfwire.books.bibliography import cleaning
+from shelfwire.books.bibliography.languages import language_of
+from shelfwire.books.bibliography.records import BookRecord
+from shelfwire.books.bibliography.titles import main_title
 
 NAME: Final = "google_books"
 MOST_FOUND: Final = 5
@@ -28,70 +29,70 @@ class GoogleBooks:
     """The provider `google_books`.
 
     Args:
-        answers: what the service answers.
+        service: the service, behind its cache.
     """
 
     name = NAME
 
-    def __init__(self, answers: Answers) -> None:
-        self._answers = answers
+    def __init__(self, service: CachedService) -> None:
+        self._service = service
 
-    async def by_isbn(self, isbn13: str) -> Sequence[Record]:
+    async def by_isbn(self, isbn13: str) -> Sequence[BookRecord]:
         """See `port.Provider`."""
         return await self._found(f"isbn:{isbn13}")
 
-    async def by_title(self, title: str, author: str | None) -> Sequence[Record]:
+    async def by_title(self, title: str, author: str | None) -> Sequence[BookRecord]:
         """See `port.Provider`."""
         query = f"intitle:{_searched(main_title(title))}"
         return await self._found(f"{query} inauthor:{_searched(author)}" if author else query)
 
-    async def _found(self, query: str) -> list[Record]:
-        # Without a country it refuses servers whose place it cannot tell.
+    async def _found(self, query: str) -> list[BookRecord]:
+        # Without a country it refuses servers that it cannot locate.
         params = (("q", query), ("maxResults", str(MOST_FOUND)), ("printType", "books"), ("country", "US"))
-        answer = await self._answers.get(self._answers.url("volumes", params))
-        found = (record_of_volume(item) for item in values.elements(answer.get("items"))[:MOST_FOUND])
+        answer = await self._service.get(self._service.url("volumes", params))
+        found = (record_of_volume(item) for item in cleaning.elements(answer.get("items"))[:MOST_FOUND])
         return [record for record in found if record]
 
 
 def is_known(answer: dict[str, Any]) -> bool:
-    """Whether an answer tells of a book."""
+    """Whether an answer has a book."""
     return bool(answer.get("items"))
 
 
-def wrong(response: httpx2.Response) -> str | None:
-    """What is wrong with an answer: a spent quota comes as 403 or even 400, which would blame the request."""
+def fault(response: httpx2.Response) -> str | None:
+    """Why an answer is unusable: an exhausted quota comes as 403 or even 400, which would blame the request."""
     if response.status_code in {_BAD_REQUEST, _FORBIDDEN} and any(
         word in response.content[:4096].lower() for word in _SPENT
     ):
         return f"has no quota left (status {response.status_code})"
-    return wrong_json(response)
+    return json_fault(response)
 
 
-def record_of_volume(item: Any) -> Record | None:
+def record_of_volume(item: Any) -> BookRecord | None:
     """A record of a volume."""
-    volume = values.members(values.members(item).get("volumeInfo"))
-    title = values.text(volume.get("title"))
+    volume = cleaning.members(cleaning.members(item).get("volumeInfo"))
+    title = cleaning.text(volume.get("title"), cleaning.MOST_TITLE)
     if title is None:
         return None
     numbers = [
         number.get("identifier")
-        for number in values.elements(volume.get("industryIdentifiers"))
+        for number in cleaning.elements(volume.get("industryIdentifiers"))
         if isinstance(number, dict) and str(number.get("type", "")).startswith("ISBN")
     ]
-    images = values.members(volume.get("imageLinks"))
-    return Record(
+    images = cleaning.members(volume.get("imageLinks"))
+    return BookRecord(
         title=title,
-        subtitle=values.text(volume.get("subtitle")),
-        authors=values.texts(volume.get("authors"), values.MOST_AUTHORS),
-        isbn13s=values.isbns(numbers),
-        publisher=values.text(volume.get("publisher")),
-        published=values.date(volume.get("publishedDate")),
-        pages=values.pages(volume.get("pageCount")),
-        language=values.language(volume.get("language")),
-        subjects=values.texts(volume.get("categories"), values.MOST_SUBJECTS),
-        description=values.description(volume.get("description")),
-        cover_url=next((url for size in _IMAGES if (url := values.https(images.get(size)))), None),
-        identifiers=values.known([("google", item.get("id"))]),
+        subtitle=cleaning.text(volume.get("subtitle")),
+        authors=cleaning.texts(volume.get("authors"), cleaning.MOST_AUTHORS),
+        isbn13s=cleaning.isbns(numbers),
+        publisher=cleaning.text(volume.get("publisher")),
+        published=cleaning.date(volume.get("publishedDate")),
+        pages=cleaning.pages(volume.get("pageCount")),
+        language=language_of(volume.get("language")),
+        subjects=cleaning.texts(volume.get("categories"), cleaning.MOST_SUBJECTS),
+        description=cleaning.description(volume.get("description")),
+        cover_url=next((url for size in _IMAGES if (url := cleaning.https(images.get(size)))), None),
+        identifiers=cleaning.known([("google", item.get("id"))]),
     )
 
 

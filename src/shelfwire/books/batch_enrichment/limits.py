@@ -1,4 +1,4 @@
-"""What a list of books to enrich may hold: section 4 of the contract."""
+"""Limits of a list of books to enrich."""
 
 from typing import Final
 

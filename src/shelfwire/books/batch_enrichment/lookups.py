@@ -1,7 +1,7 @@
 """How one book is looked up: which provider is asked what, and when that is enough.
 
-Providers are asked in their order, until nothing is wanting. Each is asked by ISBN first, and by title and author where
-that finds nothing that is surely the book.
+Providers are asked in their order, until the result is complete. Each is asked by ISBN first, and by title and author
+if that does not surely find the book.
 """
 
 from collections.abc import Sequence
@@ -9,28 +9,29 @@ from typing import Any, Final
 
 import msgspec
 
-from shelfwire.books.batch_enrichment.matching import Match, Way, is_number, ranked
+from shelfwire.books.batch_enrichment.matching import Match, Way, ranked
 from shelfwire.books.batch_enrichment.merging import EnrichedBook, is_complete, merged
 from shelfwire.books.batch_enrichment.port import Provider, ProviderDown
 from shelfwire.books.batch_enrichment.request import AskedBook
+from shelfwire.books.bibliography.isbn import has_isbn_form
+from shelfwire.books.bibliography.people import authors_of_any_list
 from shelfwire.books.codes import BookCode
-from shelfwire.books.csv_import.people import authors_of_any_list
 from shelfwire.errors import ShelfwireError
 
 UNSURE: Final = "Other books were found that may be this one. Choose among them, or add the author or the ISBN."
 MOST_CANDIDATES: Final = 3
 LEAST_LIKELY: Final = 0.3
-"""What is less sure than this is nothing that a person would want to choose from."""
+"""The lowest score of a candidate that is shown to a person."""
 
 
 class Inquiry(msgspec.Struct):
-    """What is known of one book so far.
+    """The findings on one book so far.
 
     Attributes:
         asked: the book.
         isbn13: its ISBN: the one that was asked for, or that of an edition which was found by title.
         matches: one of each provider that surely knows it, in their order.
-        candidates: what may be it.
+        candidates: records that may be it.
         down: the providers that gave no answer, by name.
     """
 
@@ -52,15 +53,15 @@ class Lookups:
         self._providers = tuple(providers)
 
     async def find(self, index: int, asked: AskedBook) -> EnrichedBook:
-        """Return what the providers know of a book.
+        """Return the data of the providers on a book.
 
         Args:
             index: its place in the list that was sent, for the result.
             asked: the book.
 
         Raises:
-            ShelfwireError: `E_ENRICHMENT_FAILED`: nobody knows it; `E_PROVIDER_UNAVAILABLE`: nobody knows it of those
-                who answered, and some did not. `details` has the candidates, and who did not answer.
+            ShelfwireError: `E_ENRICHMENT_FAILED`: no provider knows it; `E_PROVIDER_UNAVAILABLE`: none of those that
+                answered knows it, and some did not. `details` has the candidates, and those that did not answer.
         """
         inquiry = Inquiry(asked, asked.isbn13)
         for provider in self._providers:
@@ -80,7 +81,7 @@ class Lookups:
 
 
 async def _consult(provider: Provider, inquiry: Inquiry) -> None:
-    """Ask one provider, and note what it says."""
+    """Ask one provider, and note its answer."""
     asked = inquiry.asked
     if inquiry.isbn13 is not None:
         found = await provider.by_isbn(inquiry.isbn13)
@@ -89,7 +90,7 @@ async def _consult(provider: Provider, inquiry: Inquiry) -> None:
             found = [record for record in found if inquiry.isbn13 in record.isbn13s]
         if _note(inquiry, ranked(asked, provider.name, found, Way.ISBN if asked.isbn13 else Way.TITLE)):
             return
-    if not is_number(asked.title):
+    if not has_isbn_form(asked.title):
         people = authors_of_any_list(asked.author or "")
         found = await provider.by_title(asked.title, people[0] if people else None)
         if not found and people:
@@ -150,7 +151,7 @@ def _shown(match: Match) -> dict[str, Any]:
 
 
 def _warnings(inquiry: Inquiry) -> tuple[str, ...]:
-    """What a person should know of a book that was found."""
+    """Warnings about a book that was found, for a person."""
     asked = inquiry.asked
     warnings = [asked.warning] if asked.warning else []
     other = next((match.record for match in inquiry.candidates if match.way is Way.ISBN), None)

@@ -12,71 +12,55 @@
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
+from msgspec import Meta
 
 from shelfwire.books.batch_enrichment.matching import Match, Way
-from shelfwire.books.batch_enrichment.port import Record
-from shelfwire.books.bibliography.isbn import parse_isbn
+from shelfwire.books.bibliography.isbn import isbn10_of
+from shelfwire.books.bibliography.records import BookRecord
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False):
-    """How a result was found.
+class MatchInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False):
+    """How a result was found."""
 
-    Attributes:
-        by: `isbn` or `title`.
-        score: how sure it is that this is the book, from 0 to 1.
-        provider: whose match it is.
-    """
-
-    by: Way
-    score: float
-    provider: str
+    by: Annotated[Way, Meta(description="Whether it was found by ISBN or by title.")]
+    score: Annotated[float, Meta(description="How sure it is that this is the book, from 0 to 1.")]
+    provider: Annotated[str, Meta(description="The provider whose match it is.")]
 
 
 class EnrichedBook(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False):
-    """The result for a book; what no provider tells is left out.
+    """The result for a book; what no provider knows is left out."""
 
-    Attributes:
-        index: the place of the book in the list that was sent, from 0.
-        title: the title of the edition, or of the work where no edition is known.
-        authors: their names, given name first.
-        match: how it was found.
-        work_title: the title of the work, where it is told beside the edition's.
-        subtitle: the subtitle.
-        isbn13: a valid ISBN-13 without hyphens.
-        isbn10: the same number as ISBN-10; those that begin with 979 have none.
-        publisher: the publisher.
-        published_date: `YYYY-MM-DD`, or as much of it as is known.
-        pages: number of pages.
-        language: ISO 639-1 where the language has such a code.
-        subjects: what the book is about.
-        description: plain text.
-        cover_url: an image, by https.
-        identifiers: each provider's own numbers, by system.
-        sources: which provider each of the other members is from, by its name here.
-        warnings: what was wrong with the book that was asked for, for a person.
-    """
-
-    index: int
-    title: str
-    authors: tuple[str, ...]
-    match: Found
-    work_title: str | None = None
-    subtitle: str | None = None
-    isbn13: str | None = None
-    isbn10: str | None = None
-    publisher: str | None = None
-    published_date: str | None = None
-    pages: int | None = None
-    language: str | None = None
-    subjects: tuple[str, ...] = ()
-    description: str | None = None
-    cover_url: str | None = None
-    identifiers: dict[str, str] = msgspec.field(default_factory=dict)
-    sources: dict[str, str] = msgspec.field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
+    index: Annotated[int, Meta(description="The place of the book in the list that was sent, from 0.")]
+    title: Annotated[str, Meta(description="The title of the edition, or of the work where no edition is known.")]
+    authors: Annotated[tuple[str, ...], Meta(description="Their names, given name first.")]
+    match: Annotated[MatchInfo, Meta(description="How it was found.")]
+    work_title: Annotated[
+        str | None, Meta(description="The title of the work, where it is known beside the edition's.")
+    ] = None
+    subtitle: Annotated[str | None, Meta(description="The subtitle.")] = None
+    isbn13: Annotated[str | None, Meta(description="A valid ISBN-13 without hyphens.")] = None
+    isbn10: Annotated[
+        str | None, Meta(description="The same number as ISBN-10; those that begin with 979 have none.")
+    ] = None
+    publisher: Annotated[str | None, Meta(description="The publisher.")] = None
+    published_date: Annotated[str | None, Meta(description="`YYYY-MM-DD`, or as much of it as is known.")] = None
+    pages: Annotated[int | None, Meta(description="Number of pages.")] = None
+    language: Annotated[str | None, Meta(description="ISO 639-1 where the language has such a code.")] = None
+    subjects: Annotated[tuple[str, ...], Meta(description="What the book is about; at most 12.")] = ()
+    description: Annotated[str | None, Meta(description="Plain text of at most 2,000 characters.")] = None
+    cover_url: Annotated[str | None, Meta(description="An image, by https.")] = None
+    identifiers: Annotated[dict[str, str], Meta(description="Each provider's own numbers, by system.")] = msgspec.field(
+        default_factory=dict
+    )
+    sources: Annotated[
+        dict[str, str], Meta(description="The provider of each of the other members, by the member's name.")
+    ] = msgspec.field(default_factory=dict)
+    warnings: Annotated[
+        tuple[str, ...], Meta(description="What was wrong with the book that was asked for, for a person.")
+    ] = ()
 
 
 OF_THE_EDITION: Final = ("subtitle", "publisher", "published", "pages", "language")
@@ -115,15 +99,16 @@ def merged(
     if members.get("work_title") == members["title"]:
         del members["work_title"], sources["workTitle"]
     isbn, provider = _isbn(ordered, asked_isbn)
-    if isbn and (numbers := parse_isbn(isbn)):
-        members |= {"isbn13": numbers.isbn13, "isbn10": numbers.isbn10}
-        sources |= {"isbn13": provider} | ({"isbn10": provider} if numbers.isbn10 else {})
+    if isbn:
+        isbn10 = isbn10_of(isbn)
+        members |= {"isbn13": isbn, "isbn10": isbn10}
+        sources |= {"isbn13": provider} | ({"isbn10": provider} if isbn10 else {})
     identifiers: dict[str, str] = {}
     for match in ordered:
         identifiers = {**match.record.identifiers, **identifiers}
     return EnrichedBook(
         index=index,
-        match=Found(by=base.way, score=base.score, provider=base.provider),
+        match=MatchInfo(by=base.way, score=base.score, provider=base.provider),
         identifiers=identifiers,
         sources=sources,
         warnings=warnings,
@@ -147,7 +132,7 @@ def _fields(ordered: Sequence[Match]) -> list[tuple[str, Any, str]]:
 
 
 def _first_of(
-    names: Sequence[str], matches: Sequence[Match], read: Callable[[Record, str], Any]
+    names: Sequence[str], matches: Sequence[Match], read: Callable[[BookRecord, str], Any]
 ) -> list[tuple[str, Any, str]]:
     found = []
     for name in names:
@@ -180,7 +165,7 @@ def _isbn(ordered: Sequence[Match], asked: str | None) -> tuple[str | None, str]
     base = ordered[0]
     if asked and base.way is Way.ISBN:
         return asked, base.provider
-    # A work's ISBNs are those of all its editions; the first edition that is told has an ISBN that fits the rest.
+    # A work's ISBNs are those of all its editions; the first of a given edition fits the other members.
     return (base.record.isbn13s[0], base.provider) if base.record.isbn13s else (None, "")
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from shelfwire.books.batch_enrichment.lookup_failure import LookupFailure
 from shelfwire.books.batch_enrichment.merging import EnrichedBook
 from shelfwire.books.batch_enrichment.request import AskedBook, books_of, checked_books
 from shelfwire.books.codes import BookCode
@@ -25,6 +26,7 @@ class BatchEnrichment(Pipeline):
     name = "batch_enrichment"
     results_name = "books"
     result = EnrichedBook
+    failure = LookupFailure
     codes = BookCode
 
     def __init__(self, outside: Services | None = None) -> None:

@@ -15,13 +15,13 @@ from shelfwire.errors import Code, ShelfwireError
 
 
 class AskedBook(msgspec.Struct, frozen=True, gc=False):
-    """A book that somebody wants to know more of.
+    """A book to look up.
 
     Attributes:
         title: as given, without space around it.
         author: likewise; None if there is none.
-        isbn13: the valid ISBN-13 of what was given as ISBN, without hyphens; None if there is none.
-        warning: why what was given as ISBN is none, for a person.
+        isbn13: the given ISBN as valid ISBN-13 without hyphens; None if there is none.
+        warning: the reason why the given ISBN is none, for a person.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""Asking together: what several want is asked once, and what may be asked in one request is gathered into one."""
+"""Sharing of requests: one request for all that want the same, and one batch for many that want different things."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
@@ -11,62 +11,62 @@ from shelfwire.clock import Clock
 
 K = TypeVar("K")
 V = TypeVar("V")
-GATHERING_SECONDS: Final = 0.02
-"""A batch is complete when so long no other key came for it; a fraction of what any request takes."""
-MOST_GATHERING_SECONDS: Final = 0.5
+BATCHING_SECONDS: Final = 0.02
+"""A batch is sent when no further key has come for this long; a fraction of what any request takes."""
+MAX_BATCHING_SECONDS: Final = 0.5
 
 
 class _Flight(msgspec.Struct, eq=False):
     task: asyncio.Task[Any]
-    passengers: int = 0
+    waiters: int = 0
 
 
-class Flights(Generic[K, V]):
-    """Work that is under way, by what it is for, so that whoever wants the same joins it."""
+class SingleFlight(Generic[K, V]):
+    """Does work for a key once, however many callers ask for it at the same time."""
 
     def __init__(self) -> None:
         self._under_way: dict[K, _Flight] = {}
 
-    async def join(self, key: K, work: Callable[[], Coroutine[Any, Any, V]]) -> V:
-        """Do `work` unless it is under way for the same key, and return its result, or raise its exception.
+    async def do(self, key: K, work: Callable[[], Coroutine[Any, Any, V]]) -> V:
+        """Do `work`, unless it is under way for the same key, and return its result or raise its exception.
 
-        It goes on while one of those who wait for it is left, whoever of them began it.
+        It is cancelled when the last of its callers is, not when the first is.
         """
         flight = self._under_way.get(key)
         if flight is None:
-            # In a context of its own: what one job's log is bound to does not belong to the others.
+            # In a context of its own: the log context of one job does not belong to the others.
             flight = self._under_way[key] = _Flight(asyncio.create_task(work(), context=Context()))
-            flight.task.add_done_callback(lambda task: self._landed(key, task))
-        flight.passengers += 1
+            flight.task.add_done_callback(lambda task: self._finished(key, task))
+        flight.waiters += 1
         try:
             result: V = await asyncio.shield(flight.task)
             return result
         finally:
-            flight.passengers -= 1
-            if not flight.passengers and not flight.task.done():
+            flight.waiters -= 1
+            if not flight.waiters and not flight.task.done():
                 flight.task.cancel()
-                self._landed(key, flight.task)
+                self._finished(key, flight.task)
 
-    def _landed(self, key: K, task: asyncio.Task[Any]) -> None:
+    def _finished(self, key: K, task: asyncio.Task[Any]) -> None:
         if key in self._under_way and self._under_way[key].task is task:
             del self._under_way[key]
 
 
-class Gathering(Generic[K, V]):
-    """Gathers single questions into batches: what comes while the batches before are under way goes into the next.
+class Batcher(Generic[K, V]):
+    """Collects single requests into batches; what comes while earlier batches are under way goes into the next one.
 
     Args:
-        ask: asks a batch of different keys; the answer leaves out those that have none.
-        most: keys in a batch.
+        ask: requests a batch of different keys; the answer leaves out those that have none.
+        max_size: keys in a batch at most.
         at_once: batches under way at a time.
         clock: the time.
     """
 
     def __init__(
-        self, ask: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]], *, most: int, at_once: int, clock: Clock
+        self, ask: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]], *, max_size: int, at_once: int, clock: Clock
     ) -> None:
         self._ask = ask
-        self._most = most
+        self._max_size = max_size
         self._at_once = at_once
         self._clock = clock
         self._waiting: list[tuple[K, asyncio.Future[V | None]]] = []
@@ -74,10 +74,10 @@ class Gathering(Generic[K, V]):
         self._batches: set[asyncio.Task[None]] = set()
 
     async def get(self, key: K) -> V | None:
-        """Return the answer for a key, or None if there is none. Raises what asking for its batch raised."""
+        """Return the answer for a key, or None if there is none; raise what the request of its batch raised."""
         future: asyncio.Future[V | None] = asyncio.get_running_loop().create_future()
         self._waiting.append((key, future))
-        if len(self._waiting) >= self._most:
+        if len(self._waiting) >= self._max_size:
             self._full.set()
         self._start()
         return await future
@@ -93,36 +93,36 @@ class Gathering(Generic[K, V]):
         self._start()
 
     async def _batch(self) -> None:
-        await self._gather()
+        await self._collect()
         batch: dict[K, list[asyncio.Future[V | None]]] = {}
         rest: list[tuple[K, asyncio.Future[V | None]]] = []
         for key, future in self._waiting:
             if future.done():
-                continue  # whoever asked has gone
-            if key in batch or len(batch) < self._most:
+                continue  # its caller is gone
+            if key in batch or len(batch) < self._max_size:
                 batch.setdefault(key, []).append(future)
             else:
                 rest.append((key, future))
         self._waiting = rest
-        if len(rest) < self._most:
+        if len(rest) < self._max_size:
             self._full.clear()
         if batch:
             await self._answer(batch)
 
-    async def _gather(self) -> None:
-        """Wait for others, until none has come for a moment."""
-        until = self._clock.monotonic() + MOST_GATHERING_SECONDS
+    async def _collect(self) -> None:
+        """Wait until no further key has come for a moment."""
+        until = self._clock.monotonic() + MAX_BATCHING_SECONDS
         count = -1
         while len(self._waiting) != count and not self._full.is_set() and self._clock.monotonic() < until:
             count = len(self._waiting)
-            await self._clock.wait(self._full, GATHERING_SECONDS)
+            await self._clock.wait(self._full, BATCHING_SECONDS)
 
     async def _answer(self, batch: Mapping[K, Sequence[asyncio.Future[V | None]]]) -> None:
         error: BaseException | None = None
         answers: Mapping[K, V] = {}
         try:
             answers = await self._ask(list(batch))
-        except Exception as raised:  # noqa: BLE001 - it is for those who asked
+        except Exception as raised:  # noqa: BLE001 - it is for the callers
             error = raised
         for key, futures in batch.items():
             for future in futures:

@@ -1,1 +1,1 @@
-"""What makes two books the same: normalised text, titles, people and numbers."""
+"""Values of books, and how they are compared: text, titles, people, ISBNs, dates, languages, publishers, records."""

@@ -70,6 +70,12 @@ def looks_like_isbn(cell: str) -> bool:
     )
 
 
+def has_isbn_form(text: str) -> bool:
+    """Whether a text is 10 or 13 digits but for spaces, hyphens and a check character, as titles are in some lists."""
+    digits = re.sub(r"[\s-]", "", text)
+    return len(digits) in (10, 13) and digits[:-1].isdecimal()
+
+
 def is_shortened(cell: str) -> bool:
     """Whether a spreadsheet program replaced the number by `9,78E+12`, so that it identifies nothing."""
     return bool(_SCIENTIFIC.match(cell))

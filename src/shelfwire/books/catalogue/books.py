@@ -4,8 +4,9 @@ from typing import Final
 
 import apsw
 
+from shelfwire.books.bibliography.records import BookRecord
 from shelfwire.books.catalogue.database import LISTED
-from shelfwire.books.catalogue.entry import Entry, Numbers, unpack
+from shelfwire.books.catalogue.packing import Numbers, unpack
 from shelfwire.books.catalogue.records import edition_entry, work_entry
 
 _BOOK: Final = """
@@ -21,13 +22,13 @@ SELECT name FROM json_each(?) AS one CROSS JOIN author ON author.id = one.value 
 """
 
 
-def book_of_isbn(db: apsw.Connection, isbn: int) -> Entry | None:
+def book_of_isbn(db: apsw.Connection, isbn: int) -> BookRecord | None:
     """The book that has an ISBN-13, or None."""
     row = db.execute(_OF_ISBN, (isbn,)).fetchone()
     return _book(db, *row) if row else None
 
 
-def book_of_name(db: apsw.Connection, number: int) -> Entry:
+def book_of_name(db: apsw.Connection, number: int) -> BookRecord:
     """The book that a row of `name` refers to.
 
     Raises:
@@ -51,7 +52,7 @@ def _book(
     work_kept: bytes | None,
     work_authors: Numbers,
     only_author: str | None,
-) -> Entry:
+) -> BookRecord:
     if number >= LISTED:
         return unpack(kept)
     names = (only_author,) if only_author else _names(db, work_authors) or _names(db, authors)

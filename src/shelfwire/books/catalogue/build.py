@@ -19,18 +19,18 @@ from shelfwire.books.catalogue.database import STAGE, UNFINISHED, is_catalogue
 from shelfwire.books.catalogue.indexing import Indexer
 from shelfwire.books.catalogue.problems import CatalogueError
 from shelfwire.books.catalogue.processes import processes, understood
-from shelfwire.books.catalogue.sources import FindBooks, Source
+from shelfwire.books.catalogue.sources import FindBooks, InputFile
 from shelfwire.books.catalogue.stage import Stage, delete
 
 BATCH: Final = 5_000
 NAMES_BATCH: Final = 20
-"""So many times more names than lines are in a transaction: each one leaves a part of the index to be merged."""
+"""Names in a transaction for each line in one: every transaction leaves a part of the index to be merged."""
 SMALL: Final = 8 * 1024 * 1024
 """Bytes that are read before other processes would have begun."""
 
 
 class Step(StrEnum):
-    """What a build is at."""
+    """The steps of a build."""
 
     READ = "Reading"
     JOIN = "Joining"
@@ -54,7 +54,7 @@ class Progress(NamedTuple):
 
 
 class FileRead(NamedTuple):
-    """What became of a file.
+    """The outcome for one input file.
 
     Attributes:
         path: the file.
@@ -70,7 +70,7 @@ class FileRead(NamedTuple):
 
 
 class Built(NamedTuple):
-    """What a build has come to.
+    """The outcome of a build.
 
     Attributes:
         books: editions, and works that have none under their title.
@@ -107,7 +107,7 @@ def build(
         files: dumps of Open Library and lists of books, in any order; of a record that is in two, the last counts.
         out: the catalogue's file.
         find_books: see there.
-        report: is told how far it is, after every batch; what it raises ends the build.
+        report: receives the progress after every batch; an exception that it raises ends the build.
         batch: lines or rows of files in a transaction.
         small: bytes up to which files are read by this process alone. Other processes import the script that calls
             this, as `multiprocessing` has it, which must therefore have its `if __name__ == "__main__":`.
@@ -124,10 +124,10 @@ def build(
         raise CatalogueError(f"{out} cannot be written: name a file in a folder that is there")
     _check_replaceable(out, files)
     for path in files:
-        with Source(path, find_books):
-            """A file that is of no use shall be told before hours of work, not after."""
+        with InputFile(path, find_books):
+            """Refuse a useless file before hours of work, not after."""
     with _writing(out, beside, made_of) as stage:
-        if not all(stage.standing(number).done for number in range(len(files))):
+        if not all(stage.progress(number).done for number in range(len(files))):
             # It is begun when all is read; what is there is of another build, or not even that.
             delete(beside[UNFINISHED])
         read = _read(files, stage, find_books, report, batch, small)
@@ -207,12 +207,12 @@ def _read(
     read = []
     with contextlib.nullcontext() if total <= small else processes() as pool:
         for number, (path, size) in enumerate(zip(files, sizes, strict=True)):
-            standing = stage.standing(number)
-            if not standing.done:
+            reading = stage.progress(number)
+            if not reading.done:
                 report(Progress(Step.READ, before, total, path.name))
                 with (
-                    Source(path, find_books) as source,
-                    contextlib.closing(source.chunks(number, standing.lines, standing.after, batch)) as chunks,
+                    InputFile(path, find_books) as source,
+                    contextlib.closing(source.chunks(number, reading.lines, reading.after, batch)) as chunks,
                 ):
                     for chunk, rows in understood(chunks, pool):
                         stage.put(number, rows, lines=chunk.lines, after=chunk.after, is_last=chunk.is_last)
@@ -223,15 +223,15 @@ def _read(
 
 
 def _file_read(path: Path, number: int, stage: Stage) -> FileRead:
-    standing, first_bad = stage.standing(number), stage.bad_lines(number)
-    if not standing.kept:
+    reading, first_bad = stage.progress(number), stage.bad_lines(number)
+    if not reading.kept:
         why = "".join(f"Line {line} {why}. " for line, why in first_bad[:1])
         raise _NoBooksError(f"{path} holds no books. {why}Check that it is the right file")
-    return FileRead(path, standing.lines, standing.bad, first_bad)
+    return FileRead(path, reading.lines, reading.bad, first_bad)
 
 
 def _identity(path: Path) -> str:
-    """What tells a file from another of the same name."""
+    """Path, size and times of a file: another file of the same name differs in one of them."""
     try:
         status = path.stat()
     except OSError as error:

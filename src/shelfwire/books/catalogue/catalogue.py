@@ -1,4 +1,4 @@
-"""A finished catalogue, asked: by ISBN, by title and author, and by what stands on a spine."""
+"""A finished catalogue: asked by ISBN, by title and author, and by the text on a spine."""
 
 import heapq
 from collections.abc import Sequence
@@ -9,23 +9,27 @@ from typing import Final, NamedTuple, Self, cast
 import apsw
 
 from shelfwire.books.bibliography.isbn import isbn13_of
-from shelfwire.books.catalogue import matching
+from shelfwire.books.bibliography.matching import asked_likeness, author_likeness
+from shelfwire.books.bibliography.people import authors_of_any_list
+from shelfwire.books.bibliography.records import BookRecord
+from shelfwire.books.bibliography.text import only_sound_alike
+from shelfwire.books.bibliography.titles import NAME_SEPARATOR, BookName, WrittenBook, written
 from shelfwire.books.catalogue.books import book_of_isbn, book_of_name
 from shelfwire.books.catalogue.connections import Borrowed, Connections
 from shelfwire.books.catalogue.database import COUNTS
-from shelfwire.books.catalogue.entry import Entry, Found
-from shelfwire.books.catalogue.recognising import Spine
+from shelfwire.books.catalogue.hits import SURE, UNSURE, CatalogueHit, score
+from shelfwire.books.catalogue.recognising import SpineText
 from shelfwire.books.catalogue.spelling import terms_for
-from shelfwire.books.catalogue.text import Name, name_of
 
 LEAST: Final = 0.45
-"""What fits less is no answer."""
+"""The lowest score of an answer."""
 _CANDIDATES: Final = 60
 _MOST_TERMS: Final = 8
 _MOST_NAMES: Final = 2_000
-"""Words that are in so many names together are compared one by one; what is more frequent only narrows down."""
+"""Names that are compared one by one, at most; words that are in more only narrow the search down."""
 _MOST_ASKED_WORDS: Final = 24
 _LOOKED_INTO: Final = 5
+_UNKNOWN_AUTHOR: Final = 0.5
 
 _MATCHES: Final = """
 SELECT title, rest, author, book FROM name
@@ -34,17 +38,17 @@ WHERE id IN (SELECT rowid FROM names WHERE names MATCH ? ORDER BY rank LIMIT ?)
 
 
 class _Candidate(NamedTuple):
-    name: Name
+    name: BookName
     book: int
 
 
 class Catalogue:
     """A catalogue on the disk. Any number of threads may ask it at once; each question blocks its thread meanwhile.
 
-    What is asked is not written anywhere. A file that replaces this one is seen only by a `Catalogue` made after that.
+    Questions are not written anywhere. A file that replaces this one is seen only by a `Catalogue` made after that.
 
     Args:
-        path: what `shelfwire catalogue build` has made.
+        path: a file that `shelfwire catalogue build` has made.
 
     Raises:
         CatalogueError: there is none, or it is not finished, or of another form. Each question raises it too, where
@@ -69,11 +73,11 @@ class Catalogue:
         """Close the file; questions that are being answered still are."""
         self._connections.close()
 
-    def by_isbn(self, isbns: Sequence[str]) -> dict[str, Entry]:
+    def by_isbn(self, isbns: Sequence[str]) -> dict[str, BookRecord]:
         """The books with these ISBNs, by ISBN-13; those that are not known are left out.
 
         Args:
-            isbns: ISBN-10 or ISBN-13, with or without hyphens; what is none of them is not known.
+            isbns: ISBN-10 or ISBN-13, with or without hyphens; anything else is not known.
         """
         found = {}
         with Borrowed(self._connections) as db:
@@ -82,7 +86,7 @@ class Catalogue:
                     found[isbn] = book
         return found
 
-    def search(self, title: str, author: str | None = None, limit: int = 5) -> list[Found]:
+    def search(self, title: str, author: str | None = None, limit: int = 5) -> list[CatalogueHit]:
         """The books that a title, with or without its author, is most likely meant to name, the best first.
 
         Typing errors, missing and superfluous spaces, accents and the order of words do little harm. Each title of an
@@ -91,37 +95,42 @@ class Catalogue:
         Args:
             title: as it was typed or read.
             author: one person or several; None where it is not known.
-            limit: so many at most.
+            limit: answers, at most.
         """
-        asked = name_of(title, None, [author] if author else [])
+        asked = written(title, authors_of_any_list(author) if author else ())
+        name = asked.names[0]
+        people = name.author.replace(NAME_SEPARATOR, " ")
         with Borrowed(self._connections) as db:
-            found = self._candidates(db, [*asked.title.split(), *asked.rest.split(), *asked.author.split()])
-            return self._best(db, [(self._score(asked, one.name), one) for one in found], limit)
+            found = self._candidates(db, [*name.title.split(), *name.rest.split(), *people.split()])
+            return self._best(db, title, [(_score(asked, one.name), one) for one in found], limit)
 
-    def find(self, text: str, limit: int = 5) -> list[Found]:
+    def find(self, text: str, limit: int = 5) -> list[CatalogueHit]:
         """The books that a text with a title, an author or both in any order is most likely to mean, the best first."""
-        asked, spine = name_of(text, None, []), Spine([text])
+        asked, spine = written(text, ()), SpineText([text])
         with Borrowed(self._connections) as db:
             found = self._candidates(db, spine.words)
-            scored = [(max(self._score(asked, one.name), spine.score(one.name)), one) for one in found]
-            return self._best(db, scored, limit)
+            scored = [(max(_score(asked, one.name), spine.score(one.name)), one) for one in found]
+            return self._best(db, text, scored, limit)
 
-    def recognise(self, lines: Sequence[str]) -> Found | None:
+    def recognise(self, lines: Sequence[str]) -> CatalogueHit | None:
         """The book whose spine says this, or None if none comes near.
 
         It is sure only if title and author are both found, in different parts of what was read, and nothing is left
         that would make it another title.
 
         Args:
-            lines: what was read on one spine, line by line and with errors: title, author, publisher in any order.
+            lines: the text of one spine, line by line and with errors: title, author, publisher in any order.
         """
-        spine = Spine(lines)
+        spine = SpineText(lines)
         with Borrowed(self._connections) as db:
             found = self._candidates(db, spine.words)
             scored = [(spine.score(candidate.name), candidate) for candidate in found]
             nearest = heapq.nlargest(_LOOKED_INTO, scored, key=lambda one: one[0])
             books = [(book_of_name(db, candidate.book), candidate.name) for score, candidate in nearest if score]
-            answers = [Found(entry, spine.score(name, entry.publisher or "")) for entry, name in books]
+            said = " ".join(lines)
+            answers = [
+                _checked(CatalogueHit(book, spine.score(name, book.publisher or "")), said) for book, name in books
+            ]
             best = max(answers, key=lambda answer: answer.score, default=None)
             return best if best is not None and best.score >= LEAST else None
 
@@ -131,22 +140,31 @@ class Catalogue:
             (counts,) = db.execute(COUNTS.format("main")).fetchall()
         return dict(zip(("books", "isbns", "names"), cast("tuple[int, int, int]", counts), strict=True))
 
-    @staticmethod
-    def _score(asked: Name, known: Name) -> float:
-        author = matching.author_likeness(asked.author, known.author) if asked.author else None
-        if asked.author and author is None:
-            author = 0.5
-        return matching.score(matching.title_likeness(asked, known), author)
-
     def _candidates(self, db: apsw.Connection, asked: Sequence[str]) -> list[_Candidate]:
         query = _query(terms_for(db, asked[:_MOST_ASKED_WORDS]))
         if query is None:
             return []
-        return [_Candidate(Name(*row[:3]), row[3]) for row in db.execute(_MATCHES, (query, _CANDIDATES))]
+        return [_Candidate(BookName(*row[:3]), row[3]) for row in db.execute(_MATCHES, (query, _CANDIDATES))]
 
-    def _best(self, db: apsw.Connection, scored: Sequence[tuple[float, _Candidate]], limit: int) -> list[Found]:
+    def _best(
+        self, db: apsw.Connection, asked: str, scored: Sequence[tuple[float, _Candidate]], limit: int
+    ) -> list[CatalogueHit]:
         best = heapq.nlargest(limit, scored, key=lambda one: one[0])
-        return [Found(book_of_name(db, one.book), score) for score, one in best if score >= LEAST]
+        hits = [CatalogueHit(book_of_name(db, one.book), score) for score, one in best if score >= LEAST]
+        return [_checked(hit, asked) for hit in hits]
+
+
+def _score(asked: WrittenBook, known: BookName) -> float:
+    """How well a candidate fits; of one without authors nobody can say whether it is by those who were asked for."""
+    author = author_likeness(asked.names[0].author, known.author)
+    return score(asked_likeness(asked, known), _UNKNOWN_AUTHOR if author is None and asked.names[0].author else author)
+
+
+def _checked(hit: CatalogueHit, asked: str) -> CatalogueHit:
+    """An answer that is not sure of a title that only sounds like the one asked for."""
+    if hit.score < SURE or not only_sound_alike(asked, hit.book.title):
+        return hit
+    return CatalogueHit(hit.book, UNSURE * hit.score)
 
 
 def _query(terms: dict[str, int]) -> str | None:

@@ -12,11 +12,13 @@ import msgspec
 from shelfwire.books.catalogue.database import connect_to_read
 from shelfwire.books.catalogue.problems import CatalogueError
 
+MOST_CONNECTIONS: Final = 8
+"""More threads than this wait for each other; a machine of usual size does not answer more questions at a time."""
 _LOOK_AGAIN_SECONDS: Final = 0.1
 
 
 class Connections:
-    """As many as are asked for at once, all to the file that had the name first.
+    """A few connections, all to the file that had the name first, whatever replaces it.
 
     Args:
         path: the file.
@@ -29,35 +31,29 @@ class Connections:
         self.path = path
         self._idle: queue.SimpleQueue[apsw.Connection] = queue.SimpleQueue()
         self._closed = False
-        self._file = _identity(path)  # first: what replaces it before it is opened must not be one of two
+        file = _identity(path)  # first: what replaces it before it is opened must not be one of two
         self._idle.put(connect_to_read(path))
+        with suppress(CatalogueError):  # the first is enough where another file or none has the name by now
+            while file is not None and self._idle.qsize() < MOST_CONNECTIONS:
+                db = connect_to_read(path)
+                if _identity(path) != file:
+                    db.close()
+                    return
+                self._idle.put(db)
 
     def close(self) -> None:
         """Close those that are idle, and each other when it is given back."""
         self._closed = True
-        while True:
-            try:
+        with suppress(queue.Empty):
+            while True:
                 self._idle.get_nowait().close()
-            except queue.Empty:
-                return
 
     def take(self) -> apsw.Connection:
-        """One that nobody else uses, until it is given back.
+        """Return one that nobody else uses until it is given back; wait for it if all are in use.
 
         Raises:
             CatalogueError: they have been closed.
         """
-        if not self._closed:
-            try:
-                return self._idle.get_nowait()
-            except queue.Empty:
-                if self._file is not None and _identity(self.path) == self._file:
-                    with suppress(CatalogueError):
-                        db = connect_to_read(self.path)
-                        if _identity(self.path) == self._file:
-                            return db
-                        db.close()
-        # Another file or none has the name by now: one will be given back.
         while not self._closed:
             with suppress(queue.Empty):
                 return self._idle.get(timeout=_LOOK_AGAIN_SECONDS)
@@ -100,7 +96,7 @@ class Borrowed:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """What tells a file from one that has replaced it; None if there is none."""
+    """Device and inode of a file, by which it differs from one that has replaced it; None if there is none."""
     with suppress(OSError):
         status = path.stat()
         return status.st_dev, status.st_ino

@@ -16,7 +16,7 @@ FORMAT: Final = 3
 """Raised whenever a catalogue of before can no longer be read."""
 UNFINISHED: Final = ".part"
 STAGE: Final = ".stage"
-"""What a build puts beside the file, by the ends of their names."""
+"""Name endings of the two files that a build keeps beside its target."""
 MOST_WORD_LETTERS: Final = 40
 """Longer words are none; they are not offered as the right spelling of others."""
 LISTED: Final = 1 << 50

@@ -9,23 +9,21 @@ from typing import Any, Final
 
 import msgspec
 
+from shelfwire.books.bibliography.cleaning import MOST_AUTHORS, MOST_TEXT, MOST_TITLE, tidy
 from shelfwire.books.bibliography.isbn import isbn13_of
-from shelfwire.books.catalogue.entry import Numbers, numbers_of
+from shelfwire.books.bibliography.text import words
+from shelfwire.books.bibliography.titles import title_of
+from shelfwire.books.catalogue.packing import Numbers, numbers_of
 from shelfwire.books.catalogue.records import (
     ABSENT,
-    MOST_TEXT,
-    MOST_TITLE,
     AuthorRecord,
     EditionRecord,
     WorkRecord,
     kept_edition,
     kept_work,
-    tidy,
 )
 from shelfwire.books.catalogue.rows import MOST_BAD_LINES, BadLine, Rows, no_rows
-from shelfwire.books.catalogue.text import title_of, words
 
-MOST_AUTHORS: Final = 20
 MOST_ISBNS: Final = 20
 FIRST_LINE: Final = re.compile(rb"/type/[^\t]+\t/[^\t]*\t\d+\t[^\t]*\t\{")
 """How a dump begins."""
@@ -47,7 +45,7 @@ def rows_of_block(first: int, block: bytes, why: str = "") -> Rows:
     Args:
         first: the number of the first of them.
         block: the lines.
-        why: what is wrong with one more line behind them, if there is one that cannot be read.
+        why: the reason why one more line behind them cannot be read, if there is one.
     """
     rows, more_bad = no_rows(), 0
     lines = block.split(b"\n")
@@ -130,7 +128,7 @@ _ADD: Final = {b"/type/author": _add_author, b"/type/work": _add_work, b"/type/e
 def _number(key: bytes) -> int | None:
     """The number in "/works/OL45883W", or None if there is none."""
     digits = key[key.rfind(b"/OL") + 3 : -1]
-    # SQLite's integers hold so many digits.
+    # More digits do not fit into an integer of SQLite.
     return int(digits) or None if digits.isdigit() and len(digits) <= _MOST_DIGITS else None
 
 

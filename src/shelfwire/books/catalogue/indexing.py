@@ -1,4 +1,4 @@
-"""The second half of a build: what was read is joined in the catalogue's file, and made findable by name."""
+"""The second half of a build: the stage is joined into the catalogue's file, and its names are indexed."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any, Final, cast
 
 import apsw
 
+from shelfwire.books.bibliography.titles import NAME_SEPARATOR
 from shelfwire.books.catalogue.database import (
     APPLICATION_ID,
     COUNTS,
@@ -16,10 +17,9 @@ from shelfwire.books.catalogue.database import (
     SHORTEST_SPELLING,
 )
 from shelfwire.books.catalogue.stage import Stage, connect, set_up, transaction, uri
-from shelfwire.books.catalogue.text import SEPARATOR
 
 INDEX_BYTES: Final = 32 * 1024 * 1024
-"""So much of an index is gathered before it is written; SQLite's own megabyte makes many parts that must be merged."""
+"""Bytes of an index that are gathered before they are written; SQLite's own megabyte makes many parts to merge."""
 
 _WORDS_OF: Final = """
 CASE typeof({0})
@@ -31,8 +31,10 @@ CASE typeof({0})
 END
 """
 # Most works have an edition under their very name; leaving these out saves half of the sorting.
-_TOLD: Final = "SELECT work.id FROM main.book JOIN main.work ON work.id = book.work WHERE work.title = book.title"
-_OF_WORK, _OF_BOOK = (_WORDS_OF.format(f"{table}.authors", SEPARATOR) for table in ("work", "book"))
+_EDITIONS_TITLE: Final = (
+    "SELECT work.id FROM main.book JOIN main.work ON work.id = book.work WHERE work.title = book.title"
+)
+_OF_WORK, _OF_BOOK = (_WORDS_OF.format(f"{table}.authors", NAME_SEPARATOR) for table in ("work", "book"))
 # Sorting once is sequential, where keeping an index in order book by book would turn over all of it again and again.
 _JOINED: Final = {
     # Of the books of one name, the one that says most is the answer; a work is the last resort, by a negative number.
@@ -46,9 +48,9 @@ _JOINED: Final = {
                 FROM main.book LEFT JOIN main.work ON work.id = book.work WHERE book.title <> ''
                 UNION ALL
                 SELECT title, rest, coalesce({_OF_WORK}, ''), -id, 0 FROM main.work
-                WHERE title <> '' AND id NOT IN ({_TOLD})
+                WHERE title <> '' AND id NOT IN ({_EDITIONS_TITLE})
             )
-            GROUP BY replace(title || '{SEPARATOR}' || author, ' ', '')
+            GROUP BY replace(title || '{NAME_SEPARATOR}' || author, ' ', '')
         )
     """,  # noqa: S608 - ours
     "isbn": """
@@ -98,7 +100,7 @@ class Indexer:
         self._db.execute("DETACH out")
 
     def join(self) -> Iterator[tuple[int, int]]:
-        """Sort out which book answers what; tells before and after each table how many are done, of how many."""
+        """Choose the book for each ISBN and name; yields around each table how many are done, of how many."""
         done = sum(map(self._done, _JOINED))
         yield done, len(_JOINED)
         for what, sql in list(_JOINED.items())[done:]:
@@ -107,7 +109,7 @@ class Indexer:
             yield done, len(_JOINED)
 
     def index(self) -> Iterator[tuple[int, int]]:
-        """Make the names findable; tells after each step how many are done, of how many."""
+        """Index the names; yields after each step how many are done of how many."""
         for index in ("names", "spellings"):
             self._db.execute(f"INSERT INTO out.{index} ({index}, rank) VALUES ('hashsize', ?)", (INDEX_BYTES,))  # noqa: S608
         names = _count(self._db, "SELECT max(id) FROM out.name")

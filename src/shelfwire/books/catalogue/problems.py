@@ -1,4 +1,4 @@
-"""What can go wrong with a catalogue's file, and with what it is made of."""
+"""The error for a catalogue's file, or one of its input files, that cannot be used."""
 
 from shelfwire.plugins import ServiceError
 

@@ -1,4 +1,4 @@
-"""Processes that understand what has been read while this one writes, so that a build uses more than one core."""
+"""Processes that parse chunks while this one writes, so that a build uses more than one core."""
 
 import gc
 import multiprocessing
@@ -47,11 +47,11 @@ def processes() -> Iterator[Executor | None]:
 
 
 def understood(chunks: Iterable[Chunk], pool: Executor | None) -> Iterator[tuple[Chunk, Rows]]:
-    """What chunks hold, in their order.
+    """The rows of chunks, in their order.
 
     Args:
         chunks: they are asked for as they are needed, and a few ahead.
-        pool: what does it; None for this process.
+        pool: where chunks are read; None for this process.
 
     Raises:
         concurrent.futures.BrokenExecutor: somebody has ended a process of the pool.
@@ -72,7 +72,7 @@ def understood(chunks: Iterable[Chunk], pool: Executor | None) -> Iterator[tuple
 
 
 def _read(chunk: Chunk) -> bytes:
-    """What a chunk holds, in a form that takes a third of pickle's time to write and read."""
+    """The rows of a chunk, in a form that takes a third of pickle's time to write and read."""
     return msgspec.msgpack.encode(chunk.read())
 
 

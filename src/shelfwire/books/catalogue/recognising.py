@@ -1,4 +1,4 @@
-"""What stands on a spine, compared with a book: title and author each found in a part of its own, or not. Pure.
+"""The text on a spine, compared with a book: title and author must each be found in a part of their own. Pure.
 
 Engines misread letters, drop spaces, and give lines in any order; a spine says more than title and author. So a title
 is looked for in every run of words about as long as itself, the author in what is left, and what is then still
@@ -10,8 +10,10 @@ from typing import Final, NamedTuple
 
 from rapidfuzz import fuzz
 
-from shelfwire.books.catalogue import matching
-from shelfwire.books.catalogue.text import SEPARATOR, Name, words
+from shelfwire.books.bibliography.matching import letters_alike
+from shelfwire.books.bibliography.text import words
+from shelfwire.books.bibliography.titles import NAME_SEPARATOR, BookName, compared, is_numbering, numbers_agree
+from shelfwire.books.catalogue.hits import score
 
 MOST_SPINE_WORDS: Final = 40
 
@@ -70,7 +72,7 @@ _LEAST_SPAN: Final = 0.6
 _MOST_SPAN: Final = 1.5
 _RUN_TOGETHER: Final = 5
 _LEFT_FREE: Final = 0.5
-"""So much may be left unexplained on other lines, of the title's letters, before the title is doubted."""
+"""Letters that may be unexplained on other lines, as a share of the title's letters, before the title is doubted."""
 _SHORTEST_LEFT: Final = 2
 _UNNAMED: Final = 0.5
 _WITHOUT_AUTHOR: Final = 0.8
@@ -78,21 +80,22 @@ _SURNAME_ALONE: Final = 0.86
 _OTHER_GIVEN_NAME: Final = 0.6
 _SHORT_SURNAME: Final = 4
 _ALIKE: Final = 80
+_OTHER_NUMBER: Final = 0.7
 
 
 class Span(NamedTuple):
-    """A run of words on a spine, and how much it is like what was looked for."""
+    """A run of words on a spine, and its likeness to the text that was looked for."""
 
     start: int
     stop: int
     likeness: float
 
 
-class Spine:
+class SpineText:
     """The words of a spine.
 
     Args:
-        lines: what was read, line by line.
+        lines: the text, line by line.
 
     Attributes:
         words: all of them, in the order of the lines.
@@ -105,8 +108,8 @@ class Spine:
         # Lines of a spine that was read from below come last line first.
         self._orders = [forward] if forward.words == backward.words else [forward, backward]
 
-    def score(self, book: Name, publisher: str = "") -> float:
-        """How well a book explains what the spine says; see `Found.score`."""
+    def score(self, book: BookName, publisher: str = "") -> float:
+        """How well a book explains what the spine says; see `CatalogueHit.score`."""
         if not book.title:
             return 0.0
         beside = frozenset(words(publisher))
@@ -122,24 +125,36 @@ class _Order:
         self.lines = [number for _, number in placed]
 
 
-def _score(order: _Order, book: Name, beside: Collection[str]) -> float:
-    best = 0.0
+def _score(order: _Order, book: BookName, beside: Collection[str]) -> float:
+    best, known = 0.0, compared(book.title, book.rest)
     for span in _spans(order.words, book.title):
         author, said = _author(order.words[: span.start], order.words[span.stop :], book.author)
         near, far = _unexplained(order, span, {*said, *beside}, book)
         letters = len(book.title.replace(" ", ""))
         left = near + (far if far > max(1.0, _LEFT_FREE * letters) else 0)
         title = span.likeness * letters / (letters + left)
-        best = max(best, matching.score(title, author))
+        if not numbers_agree(compared(_with_number(order.words, span)), known):
+            title *= _OTHER_NUMBER
+        best = max(best, score(title, author))
         if author < _UNNAMED:
-            best = max(best, _WITHOUT_AUTHOR * matching.score(title, None))
+            best = max(best, _WITHOUT_AUTHOR * score(title, None))
     return best
+
+
+def _with_number(order: Sequence[str], span: Span) -> str:
+    """A run of words, with the number of a volume before or behind it."""
+    start, stop = span.start, span.stop
+    while start > 0 and is_numbering(order[start - 1]):
+        start -= 1
+    while stop < len(order) and is_numbering(order[stop]):
+        stop += 1
+    return " ".join(order[start:stop])
 
 
 def _spans(order: Sequence[str], title: str) -> Iterator[Span]:
     """The few runs of words that are most like a title."""
     bare = title.replace(" ", "")
-    found = [Span(start, stop, fuzz.ratio(bare, joined) / 100) for start, stop, joined in _runs(order, len(bare))]
+    found = [Span(start, stop, _likeness(bare, joined)) for start, stop, joined in _runs(order, len(bare))]
     found.sort(key=lambda span: -span.likeness)
     best = found[:2]
     # A whole spine read as one word.
@@ -151,8 +166,14 @@ def _spans(order: Sequence[str], title: str) -> Iterator[Span]:
     yield from best
 
 
+def _likeness(title: str, said: str) -> float:
+    """How much a run of words is like a title, which has no article where the spine may have a misread one."""
+    likeness = letters_alike(title, said)
+    return max(likeness, letters_alike(f"the{title}", said)) if said.startswith("th") else likeness
+
+
 def _runs(order: Sequence[str], length: int) -> Iterator[tuple[int, int, str]]:
-    """All runs of words about so many letters long."""
+    """All runs of words that have about this number of letters."""
     for start in range(len(order)):
         joined = ""
         for stop in range(start + 1, len(order) + 1):
@@ -166,7 +187,7 @@ def _runs(order: Sequence[str], length: int) -> Iterator[tuple[int, int, str]]:
 def _author(before: Sequence[str], after: Sequence[str], authors: str) -> tuple[float, set[str]]:
     """How sure it is that one of the authors is named before or after the title, and the words that name them."""
     best: tuple[float, set[str]] = (0.0, set())
-    for author in filter(None, authors.split(SEPARATOR)):
+    for author in filter(None, authors.split(NAME_SEPARATOR)):
         for side in (before, after):
             best = max(best, _person(side, author), key=lambda one: one[0])
     return best
@@ -194,7 +215,7 @@ def _person(side: Sequence[str], author: str) -> tuple[float, set[str]]:
 
 
 def _by_surname(side: Sequence[str], index: int, names: Sequence[str]) -> tuple[float, set[str]]:
-    """A surname stands there: what stands before it must not be the given name of somebody else."""
+    """Likeness of a person whose surname is at an index: the word before must not be somebody else's given name."""
     surname = fuzz.ratio(side[index], names[-1]) / 100
     given = names[:-1]
     near = [word for word in side[max(0, index - len(given)) : index] if word not in _BESIDE]
@@ -213,12 +234,12 @@ def _given_agrees(said: str, name: str) -> bool:
     return fuzz.ratio(said, name) >= _ALIKE
 
 
-def _unexplained(order: _Order, span: Span, said: Collection[str], book: Name) -> tuple[int, int]:
+def _unexplained(order: _Order, span: Span, said: Collection[str], book: BookName) -> tuple[int, int]:
     """How many letters neither title nor author nor a publisher explain: on the lines of the title, and on others.
 
     On the lines of the title all but small words count: HOUSE is a publisher's word, but not in THE RUSSIA HOUSE.
     """
-    explained = {*said, *book.rest.split(), *book.author.replace(SEPARATOR, " ").split(), *book.title.split()}
+    explained = {*said, *book.rest.split(), *book.author.replace(NAME_SEPARATOR, " ").split(), *book.title.split()}
     beside = order.lines[span.start : span.stop]
     near = far = 0
     for index, (word, line) in enumerate(zip(order.words, order.lines, strict=True)):

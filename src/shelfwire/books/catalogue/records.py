@@ -1,7 +1,8 @@
-"""Records of Open Library: what a catalogue keeps of them, and the books they are when somebody asks. Pure.
+"""Records of Open Library: their stored form, and the books made of it. Pure.
 
 Records are edited by many people and programs: anything but their key may be missing or have another form. A build
-looks at what a book is found by. The rest is kept as it came until it is asked for, which most of it never is.
+reads only the members that a book is found by. It stores the others as they came, and they are decoded when the book is
+an answer, which most books never are.
 """
 
 from typing import Any, Final, TypeVar
@@ -9,39 +10,33 @@ from typing import Any, Final, TypeVar
 import msgspec
 from msgspec import Raw
 
-from shelfwire.books.catalogue.entry import Entry
-from shelfwire.books.catalogue.text import words
+from shelfwire.books.bibliography import cleaning, open_library
+from shelfwire.books.bibliography.cleaning import MOST_TITLE, text, tidy
+from shelfwire.books.bibliography.open_library import cover_url, is_cover
+from shelfwire.books.bibliography.records import BookRecord
+from shelfwire.books.bibliography.text import words
 
 MOST_KEPT_BYTES: Final = 4_096
 """Of a record as it came; larger ones are cut to the bounds below before they are kept."""
 MOST_BRACKETS: Final = 128
-"""Likewise: who asks may be so deep in calls that Python has room for few brackets in brackets."""
+"""Likewise: a caller may be so deep in calls that Python can decode few nested brackets."""
 _SMALL_BYTES: Final = 512
-"""Most are no larger, and do not hold enough brackets to be worth counting them."""
-MOST_TITLE: Final = 1_000
-MOST_DESCRIPTION: Final = 2_000
-MOST_SUBJECTS: Final = 12
-MOST_TEXT: Final = 200
-MOST_PAGES: Final = 100_000
-MOST_COVER: Final = 10**15
-COVER: Final = "https://covers.openlibrary.org/b/id/{}-L.jpg"
-_MOST_DIGITS: Final = 15
+"""Most records are no larger, and cannot hold too many brackets."""
+COVER: Final = 10**15
 
 ABSENT: Final = Raw(b"0")
-"""What is kept of a member that is not there: nothing is shorter."""
-_SYSTEMS: Final = {"goodreads": "goodreads", "librarything": "librarything", "amazon": "asin"}
-"""What is kept of an edition's identifiers, and what it is called here."""
+"""Stored for a missing member: no JSON is shorter."""
 
 
 class AuthorRecord(msgspec.Struct, gc=False):
-    """What is looked at of an author."""
+    """The members of an author that are read."""
 
     name: Any = None
     personal_name: Any = None
 
 
 class WorkRecord(msgspec.Struct, gc=False):
-    """What is looked at of a work, and what is kept without a look."""
+    """The members of a work that are read, and those that are stored undecoded."""
 
     title: Any = None
     title_prefix: Any = None
@@ -54,7 +49,7 @@ class WorkRecord(msgspec.Struct, gc=False):
 
 
 class EditionRecord(msgspec.Struct, gc=False):
-    """What is looked at of an edition, and what is kept without a look."""
+    """The members of an edition that are read, and those that are stored undecoded."""
 
     title: Any = None
     title_prefix: Any = None
@@ -76,7 +71,7 @@ class EditionRecord(msgspec.Struct, gc=False):
 
 
 class _Work(msgspec.Struct, array_like=True, gc=False):
-    """What is kept of a work. The order is the form on the disk, as that of `Entry` is."""
+    """A work as it is stored. The order of the members is the form on the disk, as that of `BookRecord` is."""
 
     title: str
     subtitle: str | None
@@ -87,7 +82,7 @@ class _Work(msgspec.Struct, array_like=True, gc=False):
 
 
 class _Edition(msgspec.Struct, array_like=True, gc=False):
-    """What is kept of an edition, likewise."""
+    """An edition as it is stored, likewise."""
 
     title: str
     subtitle: str | None
@@ -114,14 +109,14 @@ _MEMBERS: Final = msgspec.json.Decoder(list[Raw])
 
 
 def kept_work(record: WorkRecord, title: str, subtitle: str | None) -> bytes:
-    """What the catalogue keeps of a work."""
+    """The stored form of a work."""
     work = _Work(title, subtitle, record.first_publish_date, record.subjects, record.description, record.covers)
     kept = _ENCODE(work)
     return kept if len(kept) <= _SMALL_BYTES or _is_bounded(kept) else _ENCODE(_cut_work(_decoded(kept, _WORK)))
 
 
 def kept_edition(record: EditionRecord, title: str, subtitle: str | None, isbns: list[int]) -> bytes:
-    """What the catalogue keeps of an edition."""
+    """The stored form of an edition."""
     edition = _Edition(
         title,
         subtitle,
@@ -145,65 +140,66 @@ def _is_bounded(kept: bytes) -> bool:
     return len(kept) <= MOST_KEPT_BYTES and kept.count(b"[") + kept.count(b"{") <= MOST_BRACKETS
 
 
-def work_entry(number: int, kept: bytes, authors: tuple[str, ...]) -> Entry:
+def work_entry(number: int, kept: bytes, authors: tuple[str, ...]) -> BookRecord:
     """A work as a book.
 
     Args:
         number: of the work.
-        kept: what is kept of it.
+        kept: its stored form.
         authors: their names.
 
     Raises:
-        msgspec.DecodeError, UnicodeDecodeError: what is kept is damaged.
+        msgspec.DecodeError, UnicodeDecodeError: the stored form is damaged.
     """
     work = _decoded(kept, _WORK)
-    return Entry(
+    return BookRecord(
+        is_edition=False,
         title=tidy(work.title, MOST_TITLE) or "",
         authors=authors,
-        subtitle=_text(work.subtitle),
-        published=_text(work.first_publish_date),
+        subtitle=text(work.subtitle),
+        published=text(work.first_publish_date),
         subjects=_subjects(work.subjects),
-        description=_description(work.description),
+        description=cleaning.description(work.description),
         cover_url=_cover_url(work.covers),
-        identifiers={"openlibraryWork": f"OL{number}W"},
+        identifiers={open_library.WORK: f"OL{number}W"},
     )
 
 
 def edition_entry(
     number: int, kept: bytes, authors: tuple[str, ...], work_number: int | None, work_kept: bytes | None
-) -> Entry:
-    """An edition as a book, with what only its work tells.
+) -> BookRecord:
+    """An edition as a book, completed by its work.
 
     Args:
         number: of the edition.
-        kept: what is kept of it.
+        kept: its stored form.
         authors: their names.
         work_number: of its work, if it names one.
-        work_kept: what is kept of that, if it is known.
+        work_kept: the stored form of that, if it is known.
 
     Raises:
-        msgspec.DecodeError, UnicodeDecodeError: what is kept is damaged.
+        msgspec.DecodeError, UnicodeDecodeError: the stored form is damaged.
     """
     edition = _decoded(kept, _EDITION)
     work = _NO_WORK if work_kept is None else _decoded(work_kept, _WORK)
-    title, identifiers = tidy(edition.title, MOST_TITLE) or "", {"openlibrary": f"OL{number}M"}
+    title, identifiers = tidy(edition.title, MOST_TITLE) or "", {open_library.EDITION: f"OL{number}M"}
     # Most records lack most members, and a call for each that is not there would cost more than those that are.
     if edition.identifiers or edition.oclc_numbers or edition.lccn:
         identifiers |= _identifiers(edition)
     if work_kept is not None:
-        identifiers["openlibraryWork"] = f"OL{work_number}W"
-    return Entry(
+        identifiers[open_library.WORK] = f"OL{work_number}W"
+    return BookRecord(
         title=title,
         authors=authors,
-        subtitle=_text(edition.subtitle) if edition.subtitle else None,
+        subtitle=text(edition.subtitle) if edition.subtitle else None,
         work_title=None if work.title in ("", edition.title) else _other(work.title, title),
         isbn13s=tuple([str(isbn) for isbn in edition.isbns]),
         publisher=_first(edition.publishers) if edition.publishers else None,
-        published=_text(edition.publish_date) if edition.publish_date else None,
-        pages=_pages(edition.number_of_pages) if edition.number_of_pages else None,
+        published=text(edition.publish_date) if edition.publish_date else None,
+        pages=cleaning.pages(edition.number_of_pages) if edition.number_of_pages else None,
         language=_language(edition.languages) if edition.languages else None,
         subjects=_subjects(edition.subjects) or _subjects(work.subjects),
-        description=_description(edition.description) or _description(work.description),
+        description=cleaning.description(edition.description) or cleaning.description(work.description),
         cover_url=_cover_url(edition.covers) or _cover_url(work.covers),
         identifiers=identifiers,
     )
@@ -229,9 +225,9 @@ def _cut_work(work: _Work) -> _Work:
     return _Work(
         title=work.title,
         subtitle=work.subtitle,
-        first_publish_date=_text(work.first_publish_date),
+        first_publish_date=text(work.first_publish_date),
         subjects=_subjects(work.subjects),
-        description=_description(work.description),
+        description=cleaning.description(work.description),
         covers=_covers(work.covers),
     )
 
@@ -243,33 +239,23 @@ def _cut_edition(edition: _Edition) -> _Edition:
         subtitle=edition.subtitle,
         isbns=edition.isbns,
         publishers=[_first(edition.publishers)],
-        publish_date=_text(edition.publish_date),
-        number_of_pages=_pages(edition.number_of_pages),
+        publish_date=text(edition.publish_date),
+        number_of_pages=cleaning.pages(edition.number_of_pages),
         languages=[_language(edition.languages)],
         subjects=_subjects(edition.subjects),
-        description=_description(edition.description),
+        description=cleaning.description(edition.description),
         covers=_covers(edition.covers),
-        identifiers={given: [numbers[ours]] for given, ours in _SYSTEMS.items() if ours in numbers},
+        identifiers={given: [numbers[ours]] for given, ours in open_library.SYSTEMS.items() if ours in numbers},
         oclc_numbers=[numbers.get("oclc")],
         lccn=[numbers.get("lccn")],
     )
 
 
-def tidy(text: str, most: int = MOST_TEXT) -> str | None:
-    """A text without superfluous spaces and of bounded length; None if nothing is left."""
-    if len(text) > most:
-        text = text[: 2 * most]
-    return " ".join(text.split())[:most].rstrip() or None
-
-
-def _text(value: Any) -> str | None:
-    return tidy(value) if isinstance(value, str) else None
-
-
-def _first(value: Any) -> str | None:
-    for one in value if isinstance(value, list) else ():
-        if isinstance(one, str):
-            return tidy(one)
+def _first(values: Any) -> str | None:
+    """The first text of a list."""
+    for value in values if isinstance(values, list) else ():
+        if isinstance(value, str):
+            return tidy(value)
     return None
 
 
@@ -279,41 +265,29 @@ def _other(title: str, than: str) -> str | None:
     return None if words(title) == words(than) else title
 
 
-def _subjects(value: Any) -> tuple[str, ...]:
-    texts = [one for one in value if isinstance(one, str)] if isinstance(value, list) else ()
-    return tuple(dict.fromkeys([text for one in texts[:MOST_SUBJECTS] if (text := tidy(one))])) if texts else ()
+def _subjects(values: Any) -> tuple[str, ...]:
+    return cleaning.texts(values, cleaning.MOST_SUBJECTS) if values else ()
 
 
-def _description(value: Any) -> str | None:
-    text = value.get("value") if isinstance(value, dict) else value
-    return text[:MOST_DESCRIPTION].strip() or None if isinstance(text, str) else None
-
-
-def _pages(value: Any) -> int | None:
-    if isinstance(value, str) and value.isdecimal() and len(value) <= _MOST_DIGITS:
-        value = int(value)
-    return value if type(value) is int and 0 < value <= MOST_PAGES else None
-
-
-def _language(value: Any) -> str | None:
+def _language(values: Any) -> str | None:
     """The last part of the first key, which may be bare: `[{"key": "/languages/eng"}]`."""
-    for one in value if isinstance(value, list) else ():
-        key = one.get("key") if isinstance(one, dict) else one
+    for value in values if isinstance(values, list) else ():
+        key = value.get("key") if isinstance(value, dict) else value
         if isinstance(key, str):
-            return key.rpartition("/")[2][:MOST_TEXT] or None
+            return key.rpartition("/")[2][: cleaning.MOST_TEXT] or None
     return None
 
 
-def _covers(value: Any) -> list[int]:
-    return [one for one in value if type(one) is int and 0 < one <= MOST_COVER][:1] if isinstance(value, list) else []
+def _covers(values: Any) -> list[int]:
+    return [value for value in values if is_cover(value)][:1] if isinstance(values, list) else []
 
 
-def _cover_url(value: Any) -> str | None:
-    return COVER.format(*found) if value and (found := _covers(value)) else None
+def _cover_url(values: Any) -> str | None:
+    return cover_url(found[0]) if values and (found := _covers(values)) else None
 
 
 def _identifiers(edition: _Edition) -> dict[str, str]:
-    given = edition.identifiers if isinstance(edition.identifiers, dict) else {}
-    found = {ours: given.get(theirs) for theirs, ours in _SYSTEMS.items()}
+    given = cleaning.members(edition.identifiers)
+    found = {ours: given.get(theirs) for theirs, ours in open_library.SYSTEMS.items()}
     found |= {"oclc": edition.oclc_numbers, "lccn": edition.lccn}
     return {system: number for system, numbers in found.items() if numbers and (number := _first(numbers))}

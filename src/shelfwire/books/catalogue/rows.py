@@ -1,21 +1,22 @@
-"""What lines of files hold, as rows of the stage's tables. Pure."""
+"""Lines of files as rows of the stage's tables. Pure."""
 
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from shelfwire.books.bibliography.records import BookRecord
+from shelfwire.books.bibliography.titles import name_of
 from shelfwire.books.catalogue.database import LISTED
-from shelfwire.books.catalogue.entry import Entry, Numbers, numbers_of, pack
-from shelfwire.books.catalogue.text import name_of
+from shelfwire.books.catalogue.packing import Numbers, numbers_of, pack
 
 AuthorRow = tuple[int, str, str]
 """Number, name, and its words."""
 WorkRow = tuple[int, Numbers, bytes, str, str]
-"""Number, authors, what is kept of it; words of the title, and of what stands beside it."""
+"""Number, authors, stored form; words of the title, and of the text beside it."""
 BookRow = tuple[int, int | None, Numbers, str | None, Numbers, bytes, str, str]
-"""Number, work, authors, or else the words of their names; ISBNs, what is kept of it; words as a work has them."""
+"""Number, work, authors, or else the words of their names; ISBNs, stored form; words as a work has them."""
 
 MOST_BAD_LINES: Final = 20
-"""So many are named for each file; all are counted."""
+"""At most this number are named for each file; all are counted."""
 _FILE_BITS: Final = 40
 
 
@@ -24,14 +25,14 @@ class BadLine(ValueError):  # noqa: N818 - one of millions; the build goes on
 
 
 class Rows(NamedTuple):
-    """What some lines of a file hold.
+    """The rows of some lines of a file.
 
     Attributes:
         authors: of a dump.
         works: of a dump.
         books: editions of a dump, or books of a list.
-        bad: lines that cannot be read: their numbers, and what is wrong with each.
-        more_bad: how many more of them there are, which nobody will be told of.
+        bad: lines that cannot be read: their numbers, and the reason for each.
+        more_bad: the number of further bad lines, which are not reported one by one.
     """
 
     authors: list[AuthorRow]
@@ -51,20 +52,20 @@ def no_rows() -> Rows:
     return Rows([], [], [], [])
 
 
-def rows_of_list(file: int, found: Iterable[tuple[int, Entry | BadLine]]) -> Rows:
+def rows_of_list(file: int, found: Iterable[tuple[int, BookRecord | BadLine]]) -> Rows:
     """Keep books of a list.
 
     Args:
         file: the number of the list among the files.
-        found: the number of each row, and its book or what is wrong with it.
+        found: the number of each row, and its book or the reason why there is none.
     """
     rows = no_rows()
-    for number, entry in found:
-        if isinstance(entry, BadLine):
-            rows.bad.append((number, str(entry)))
+    for number, listed in found:
+        if isinstance(listed, BadLine):
+            rows.bad.append((number, str(listed)))
             continue
-        title, rest, author = name_of(entry.title, entry.subtitle, entry.authors)
+        title, rest, author = name_of(listed.title, listed.subtitle, listed.authors)
         book = LISTED + (file << _FILE_BITS) + number
-        isbns = numbers_of([int(isbn) for isbn in entry.isbn13s])
-        rows.books.append((book, None, None, author, isbns, pack(entry), title, rest))
+        isbns = numbers_of([int(isbn) for isbn in listed.isbn13s])
+        rows.books.append((book, None, None, author, isbns, pack(listed), title, rest))
     return rows

@@ -1,4 +1,4 @@
-"""The files a catalogue is made of: opened, unpacked, told apart, and read from where an earlier build stopped."""
+"""The input files of a catalogue: opened, unpacked, recognised, and read from where an earlier build stopped."""
 
 import gzip
 import io
@@ -10,8 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final, NamedTuple, Protocol, Self, TypeVar, cast
 
+from shelfwire.books.bibliography.records import BookRecord
 from shelfwire.books.catalogue.dumps import FIRST_LINE, rows_of_block
-from shelfwire.books.catalogue.entry import Entry
 from shelfwire.books.catalogue.problems import CatalogueError
 from shelfwire.books.catalogue.rows import BadLine, Rows, no_rows, rows_of_list
 
@@ -24,7 +24,7 @@ _GZIP: Final = b"\x1f\x8b"
 
 T = TypeVar("T")
 Row = Sequence[str] | BadLine
-"""The cells of a row, or what is wrong with it."""
+"""The cells of a row, or the reason why it cannot be read."""
 
 
 class Chunk(NamedTuple):
@@ -34,7 +34,7 @@ class Chunk(NamedTuple):
         lines: the number of the last of them, from 1; of a list, that row's.
         after: where to go on behind it: bytes of dumps, rows of lists.
         bytes_read: how far into the file that is; of a packed file, the bytes it has on the disk.
-        read: tells what they hold. It can be sent to another process.
+        read: returns their rows. It can be sent to another process.
         is_last: whether the file ends there.
     """
 
@@ -49,11 +49,11 @@ class BookList(Protocol):
     """How a list with one book a row is read, whose columns are known. It can be sent to another process."""
 
     def rows(self, stream: BinaryIO) -> Iterator[tuple[int, Row]]:
-        """Read a file from its beginning: the number of each row, and its cells or what is wrong with it."""
+        """Read a file from its beginning: the number of each row, and its cells or the reason why it cannot be read."""
         ...
 
-    def entries(self, rows: Iterable[tuple[int, Row]]) -> Iterator[tuple[int, Entry | BadLine]]:
-        """Make books of rows: the number of each, and its book or what is wrong with it."""
+    def books(self, rows: Iterable[tuple[int, Row]]) -> Iterator[tuple[int, BookRecord | BadLine]]:
+        """Make books of rows: the number of each, and its book or the reason why there is none."""
         ...
 
 
@@ -61,12 +61,12 @@ FindBooks = Callable[[bytes], BookList]
 """Finds the columns of a list of books by its first bytes, or raises ValueError with what the file is instead."""
 
 
-class Source:
+class InputFile:
     """A file that is read once, from its beginning or from where it was left. Use it as a context manager.
 
     Args:
         path: the file, plain or gzip.
-        find_books: tells what kind of list it is, if it is no dump.
+        find_books: recognises a list of books, if the file is no dump.
 
     Attributes:
         path: the file.
@@ -140,7 +140,7 @@ class Source:
         yield Chunk(number, offset, self._raw.tell(), no_rows, is_last=True)
 
     def _block(self, size: int) -> bytes:
-        """Whole lines, of so many bytes and a little more; of one that is too long its beginning, as the last."""
+        """Whole lines of about `size` bytes; of one that is too long its beginning, as the last."""
         block = self._stream.read(size)
         begun = _begun(block)
         return block + self._stream.readline(MOST_LINE_BYTES - begun) if begun else block
@@ -192,9 +192,9 @@ def _begun(block: bytes) -> int:
 
 
 def _origin(error: BaseException) -> BaseException:
-    """What an exception was raised for in the first place."""
+    """The first cause of an exception."""
     return error if error.__cause__ is None else _origin(error.__cause__)
 
 
 def _books_of(file: int, books: BookList, rows: Sequence[tuple[int, Row]]) -> Rows:
-    return rows_of_list(file, books.entries(rows))
+    return rows_of_list(file, books.books(rows))

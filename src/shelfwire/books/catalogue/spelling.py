@@ -11,7 +11,7 @@ from rapidfuzz.distance import OSA
 from shelfwire.books.catalogue.database import EDGE, SHORTEST_SPELLING
 
 MOST_SPELLINGS: Final = 3
-"""So many right spellings of one wrong word are looked for."""
+"""Right spellings that are looked for in the place of one wrong word, at most."""
 _LOOKED_AT: Final = 60
 _TRIPLE: Final = 3
 _SHORT: Final = 5
@@ -34,8 +34,8 @@ def known(db: apsw.Connection, wanted: Iterable[str]) -> dict[str, int]:
 def terms_for(db: apsw.Connection, asked: Sequence[str]) -> dict[str, int]:
     """The words to look for in the place of those that were asked for, with the number of names they are in.
 
-    What the catalogue has is taken as it is. Of what it has not, the likest words are taken, and what it would be if a
-    space were missing or one too many.
+    Words of the catalogue are taken as they are. For other words, those most like them are taken, and the words that
+    result if a space was missing or one too many.
     """
     pairs = ["".join(pair) for pair in pairwise(asked)]
     there = known(db, [*asked, *pairs])

@@ -1,4 +1,4 @@
-"""What has been read of the files so far, on the disk, until it can be joined."""
+"""The rows read from the files so far, on the disk, until they are joined."""
 
 import ctypes
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ CACHE_BYTES: Final = 32 * 1024 * 1024
 MAPPED_BYTES: Final = 256 * 1024 * 1024
 """Of each file that a build writes, at most."""
 CALL_STEPS: Final = 100_000
-"""Python is called after so many steps of SQLite's virtual machine: a few milliseconds."""
+"""Steps of SQLite's virtual machine between two calls of Python: a few milliseconds."""
 
 _SCHEMA: Final = """
 CREATE TABLE made_of (what TEXT NOT NULL);
@@ -39,7 +39,7 @@ CREATE TABLE book (
 _Counts = tuple[int, int, int, int, int]
 
 
-class Standing(NamedTuple):
+class FileProgress(NamedTuple):
     """How far a file has been read.
 
     Attributes:
@@ -58,11 +58,11 @@ class Standing(NamedTuple):
 
 
 class Stage:
-    """What has been read so far.
+    """The rows read so far.
 
     Args:
         path: its file; made if there is none.
-        files: what the files are, to the byte; what another build has left of others is thrown away.
+        files: fingerprints of the files; a stage that another build has left of other files is deleted.
 
     Attributes:
         db: the file, open.
@@ -86,11 +86,11 @@ class Stage:
         """Close it."""
         self.db.close()
 
-    def standing(self, file: int) -> Standing:
+    def progress(self, file: int) -> FileProgress:
         """How far this file has been read."""
         sql = "SELECT lines, after, done, bad, kept FROM file WHERE id = ?"
         ((lines, after, done, bad, kept),) = cast("list[_Counts]", self.db.execute(sql, (file,)).fetchall())
-        return Standing(lines, after, bool(done), bad, kept)
+        return FileProgress(lines, after, bool(done), bad, kept)
 
     def bad_lines(self, file: int) -> list[tuple[int, str]]:
         """The first bad lines of this file: their numbers, and what is wrong with each."""
@@ -98,28 +98,28 @@ class Stage:
         return cast("list[tuple[int, str]]", found)
 
     def put(self, file: int, rows: Rows, *, lines: int, after: int, is_last: bool) -> None:
-        """Keep what some lines of a file hold, and that they have been read, in one transaction.
+        """Store the rows of some lines of a file, and that these have been read, in one transaction.
 
         Args:
             file: its number.
-            rows: what they hold.
+            rows: their rows.
             lines: the number of the last of them.
             after: where to go on behind it.
             is_last: whether the file ends there.
         """
-        standing = self.standing(file)
+        progress = self.progress(file)
         with transaction(self.db):
             put = self.db.executemany
             # A dump may be newer than another that holds the same record; the one named last wins.
             put("INSERT OR REPLACE INTO author VALUES (?, ?, ?)", rows.authors)
             put("INSERT OR REPLACE INTO work VALUES (?, ?, ?, ?, ?)", rows.works)
             put("INSERT OR REPLACE INTO book VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows.books)
-            first_bad = rows.bad[: max(0, MOST_BAD_LINES - standing.bad)]
+            first_bad = rows.bad[: max(0, MOST_BAD_LINES - progress.bad)]
             put("INSERT INTO bad VALUES (?, ?, ?)", ((file, *one) for one in first_bad))
-            bad = standing.bad + len(rows.bad) + rows.more_bad
+            bad = progress.bad + len(rows.bad) + rows.more_bad
             self.db.execute(
                 "UPDATE file SET lines = ?, after = ?, done = ?, bad = ?, kept = ? WHERE id = ?",
-                (lines, after, is_last, bad, standing.kept + rows.kept, file),
+                (lines, after, is_last, bad, progress.kept + rows.kept, file),
             )
 
 
@@ -197,7 +197,7 @@ def _claimed(path: Path) -> apsw.Connection:
 
 
 def _sort_in(db: apsw.Connection, folder: Path) -> None:
-    """Sort where the catalogue comes to be, which has the room that was made for it; /var/tmp may not."""
+    """Sort in the folder of the catalogue, which has the space for it; /var/tmp may not."""
     with suppress(UnicodeEncodeError):
         db.execute(f"PRAGMA temp_store_directory = {apsw.format_sql_value(str(folder))}")
 

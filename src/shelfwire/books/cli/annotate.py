@@ -6,7 +6,7 @@ from typing import Final
 
 from PIL import Image, ImageDraw, ImageFont
 
-from shelfwire.books.ai_scan.photos import opened
+from shelfwire.books.ai_scan.photos import open_photo
 from shelfwire.books.cli.found import FoundBook, Place
 from shelfwire.cli.errors import CommandError
 from shelfwire.cli.job_session import warn
@@ -29,7 +29,7 @@ def draw(photos: Sequence[Path], found: Sequence[FoundBook], paths: Sequence[Pat
         paths: where to, for each photo.
 
     Returns:
-        What was written. A photo that cannot be opened was reported by the job.
+        What was written. A photo that cannot be open_photo was reported by the job.
 
     Raises:
         CommandError: a file cannot be written.
@@ -37,7 +37,7 @@ def draw(photos: Sequence[Path], found: Sequence[FoundBook], paths: Sequence[Pat
     written = []
     for place, (photo, path) in enumerate(zip(photos, paths, strict=True)):
         try:
-            image = opened(photo.read_bytes())
+            image = open_photo(photo.read_bytes())
         except ShelfwireError:
             continue
         except OSError as error:

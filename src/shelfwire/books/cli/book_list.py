@@ -11,8 +11,8 @@ from shelfwire.books.batch_enrichment.limits import (
     MOST_ISBN_CHARS,
     MOST_TITLE_CHARS,
 )
+from shelfwire.books.csv_import.book_file import BookFile
 from shelfwire.books.csv_import.problems import RowProblem, UnreadableCsv
-from shelfwire.books.csv_import.reader import read
 from shelfwire.cli.errors import CommandError
 from shelfwire.cli.job_session import warn
 
@@ -51,7 +51,7 @@ def _of_json(path: Path, data: bytes) -> list[dict[str, Any]]:
 def _of_csv(path: Path, data: bytes) -> list[dict[str, Any]]:
     books = []
     try:
-        file = read(data)
+        file = BookFile(data)
     except UnreadableCsv as error:
         raise CommandError(f"{path}: {error}") from None
     for row in file.rows():

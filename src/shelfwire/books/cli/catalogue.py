@@ -18,7 +18,8 @@ from rich.table import Table
 from rich.text import Text
 
 from shelfwire.books.bibliography.isbn import parse_isbn
-from shelfwire.books.catalogue import Catalogue, CatalogueError, Entry, Found
+from shelfwire.books.bibliography.records import BookRecord
+from shelfwire.books.catalogue import Catalogue, CatalogueError, CatalogueHit
 from shelfwire.books.catalogue.build import Built, Progress, Step, build
 from shelfwire.books.settings import BookSettings
 from shelfwire.cli.errors import CommandError, Exit
@@ -88,22 +89,23 @@ def search(
     return Exit.OK
 
 
-def _found(catalogue: Catalogue, text: str, author: str | None, limit: int) -> Sequence[Found]:
+def _found(catalogue: Catalogue, text: str, author: str | None, limit: int) -> Sequence[CatalogueHit]:
     if parse_isbn(text):
-        return [Found(entry, 1.0) for entry in catalogue.by_isbn([text]).values()]
+        return [CatalogueHit(book, 1.0) for book in catalogue.by_isbn([text]).values()]
     return catalogue.search(text, author, limit) if author else catalogue.find(text, limit)
 
 
-def _plain(found: Found) -> dict[str, Any]:
+def _plain(hit: CatalogueHit) -> dict[str, Any]:
     """A book as JSON has it: what is not known is left out."""
-    fields = {field.encode_name: getattr(found.entry, field.name) for field in msgspec.structs.fields(Entry)}
-    fields |= {"isbn10s": found.entry.isbn10s}
-    return {"score": round(found.score, 3), "sure": found.is_sure} | {
+    fields = {field.encode_name: getattr(hit.book, field.name) for field in msgspec.structs.fields(BookRecord)}
+    del fields["isEdition"]
+    fields |= {"isbn10s": hit.book.isbn10s}
+    return {"score": round(hit.score, 3), "sure": hit.is_sure} | {
         name: value for name, value in fields.items() if value
     }
 
 
-def _table(found: Sequence[Found]) -> Table:
+def _table(found: Sequence[CatalogueHit]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("Title", style="bold", overflow="fold", ratio=3)
     table.add_column("Author", overflow="fold", ratio=2)
@@ -111,13 +113,13 @@ def _table(found: Sequence[Found]) -> Table:
     table.add_column("ISBN", style="dim", no_wrap=True)
     table.add_column("Score", justify="right")
     for one in found:
-        entry = one.entry
-        title = f"{entry.title}: {entry.subtitle}" if entry.subtitle else entry.title
+        book = one.book
+        title = f"{book.title}: {book.subtitle}" if book.subtitle else book.title
         table.add_row(
             Text(clean(title)),
-            Text(clean(", ".join(entry.authors))),
-            Text(clean(entry.published or "")),
-            next(iter(entry.isbn13s), ""),
+            Text(clean(", ".join(book.authors))),
+            Text(clean(book.published or "")),
+            next(iter(book.isbn13s), ""),
             Text(f"{one.score:.2f}", "green" if one.is_sure else ""),
         )
     return table

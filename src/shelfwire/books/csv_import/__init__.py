@@ -1,1 +1,1 @@
-"""Book lists in CSV: any export or hand-made file in, books and row problems out."""
+"""The pipeline `csv_import`: reads book lists in CSV, exports and hand-made ones alike."""

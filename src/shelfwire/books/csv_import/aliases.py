@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from shelfwire.books.csv_import.keys import text_key
+from shelfwire.books.bibliography.text import text_key
 
 _NAMES: dict[str, dict[str, str]] = {
     "en": {

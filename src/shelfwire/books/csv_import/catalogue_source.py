@@ -1,21 +1,21 @@
-"""Book lists as what a local catalogue is made of: read as a stream, whatever their length."""
+"""Book lists as a source of a local catalogue: read as a stream, whatever their length."""
 
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO, Final, TextIO
 
-from shelfwire.books.catalogue.entry import Entry
+from shelfwire.books.bibliography.records import BookRecord
 from shelfwire.books.catalogue.rows import BadLine
-from shelfwire.books.csv_import.books import Book
 from shelfwire.books.csv_import.dialect import Layout, find_layout
 from shelfwire.books.csv_import.encoding import decode
+from shelfwire.books.csv_import.imported_book import ImportedBook
 from shelfwire.books.csv_import.mapper import BookMapper
 from shelfwire.books.csv_import.problems import RowProblem, UnreadableCsv
-from shelfwire.books.csv_import.rows import MOST_CELLS, RawRow
+from shelfwire.books.csv_import.raw_rows import MAX_CELLS, RawRow
 
-MOST_LINE: Final = 8 * 1024 * 1024
-"""Characters that are looked at of a line: a packed list may have one that is larger than memory."""
+MAX_LINE: Final = 8 * 1024 * 1024
+"""Characters of a line that are read: a packed list may have one that is larger than memory."""
 _SAMPLE_BYTES: Final = 65_536
 _NO_HEADER: Final = "Its first row must name the columns, and one of them must be called Title."
 
@@ -35,7 +35,7 @@ def find_books(head: bytes) -> "BookRows":
 
 
 class BookRows:
-    """How a list of books is read; see `shelfwire.books.catalogue.sources.BookList`."""
+    """Reads a list of books; see `shelfwire.books.catalogue.sources.BookList`."""
 
     def __init__(self, layout: Layout, encoding: str) -> None:
         self._layout = layout
@@ -43,7 +43,7 @@ class BookRows:
         self._mapper = BookMapper(layout)
 
     def __reduce__(self) -> tuple[type["BookRows"], tuple[Layout, str]]:
-        """Send what it is made by: the mapper is of functions, which cannot be sent."""
+        """Pickle the arguments: the mapper holds functions, which cannot be pickled."""
         return BookRows, (self._layout, self._encoding)
 
     def rows(self, stream: BinaryIO) -> Iterator[tuple[int, Sequence[str] | BadLine]]:
@@ -62,33 +62,33 @@ class BookRows:
                 except csv.Error as error:
                     yield number, BadLine(f"cannot be read: {error}")
                     continue
-                if number > self._layout.header_row and any(cell.strip() for cell in cells[:MOST_CELLS]):
+                if number > self._layout.header_row and any(cell.strip() for cell in cells[:MAX_CELLS]):
                     yield number, cells
         finally:
             text.detach()
 
-    def entries(self, rows: Iterable[tuple[int, Sequence[str] | BadLine]]) -> Iterator[tuple[int, Entry | BadLine]]:
-        """Make books of rows; the reader's own marks, reviews and notes are left out."""
+    def books(self, rows: Iterable[tuple[int, Sequence[str] | BadLine]]) -> Iterator[tuple[int, BookRecord | BadLine]]:
+        """Make books of rows; the reader's own ratings, reviews and notes are left out."""
         for number, cells in rows:
-            yield number, cells if isinstance(cells, BadLine) else self._entry(RawRow(number, cells))
+            yield number, cells if isinstance(cells, BadLine) else self._book(RawRow(number, cells))
 
-    def _entry(self, raw: RawRow) -> Entry | BadLine:
+    def _book(self, raw: RawRow) -> BookRecord | BadLine:
         try:
             book = self._mapper.book(raw)
         except RowProblem as problem:
             return BadLine(str(problem).removeprefix(f"Row {raw.row} "))
-        return entry_of(book, is_export=self._layout.columns.source != "generic")
+        return record_of(book, is_export=self._layout.columns.source != "generic")
 
 
-def entry_of(book: Book, *, is_export: bool) -> Entry:
-    """What a catalogue keeps of a book.
+def record_of(book: ImportedBook, *, is_export: bool) -> BookRecord:
+    """The record that a catalogue keeps of a book.
 
     Args:
         book: the book.
-        is_export: whether the list is a reader's own, so that its tags are shelves and not subjects.
+        is_export: whether the list is a reader's own, whose tags are shelves and not subjects.
     """
     year = book.year if book.year is not None else book.original_year
-    return Entry(
+    return BookRecord(
         title=book.title,
         authors=book.authors,
         subtitle=book.subtitle,
@@ -103,11 +103,11 @@ def entry_of(book: Book, *, is_export: bool) -> Entry:
 
 
 def _lines(text: TextIO) -> Iterator[str]:
-    """The lines of a list, without NULs, and of one that is too long its beginning."""
-    while line := text.readline(MOST_LINE):
+    """The lines of a list without NULs, those that are too long cut off."""
+    while line := text.readline(MAX_LINE):
         rest = line
-        while len(rest) == MOST_LINE and not rest.endswith("\n"):
-            rest = text.readline(MOST_LINE)
+        while len(rest) == MAX_LINE and not rest.endswith("\n"):
+            rest = text.readline(MAX_LINE)
         yield line.replace("\0", "")
 
 

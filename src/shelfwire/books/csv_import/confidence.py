@@ -1,4 +1,4 @@
-"""What the columns' names and cells tell for certain, and where they leave a guess."""
+"""Whether the meaning of a file's columns is certain or only guessed."""
 
 import re
 from collections.abc import Sequence
@@ -6,10 +6,10 @@ from enum import StrEnum
 from typing import Final
 
 from shelfwire.books.bibliography.isbn import looks_like_isbn
+from shelfwire.books.bibliography.text import text_key
 from shelfwire.books.csv_import.aliases import OTHER_COLUMNS
 from shelfwire.books.csv_import.dialect import Layout
 from shelfwire.books.csv_import.headers import GENERIC, column_of, generic_field, is_number, mostly
-from shelfwire.books.csv_import.keys import text_key
 
 _AUTHORS: Final = frozenset({"author", "inverted_author"})
 _ISBNS: Final = frozenset({"isbn", "isbn13"})
@@ -26,30 +26,30 @@ _MORE_THAN_A_TITLE: Final = re.compile(
     re.VERBOSE,
 )
 _ENOUGH: Final = 0.25
-"""So many of the cells of a list of titles say more than a title where it is no list of titles."""
+"""The share of cells that hold more than a title from which on a single column is free text."""
 
 
 class Doubt(StrEnum):
-    """What cannot be told without understanding the words."""
+    """What cannot be decided without understanding the words."""
 
     COLUMNS = "columns"
-    """It is a table, and one of its columns that matter is only guessed."""
+    """It is a table, and one of its essential columns is only guessed."""
     TEXT = "text"
-    """The rows are free text, with the title somewhere in it."""
+    """The rows are free text that contains the title."""
 
 
 def doubt_of(layout: Layout) -> Doubt | None:
-    """Say what of a file is not read with confidence; None if all that matters is.
+    """Return what is only guessed of a file; None if all that matters is certain.
 
-    There is confidence in
+    Certain are
 
     - an export of a kind that is known by its columns;
-    - a table whose header names the title, and names the author too or has no column of words without a meaning;
+    - a table whose header names the title, and either names the author or has no column of words without a meaning;
     - a table whose header names the ISBN, and has no column that must be guessed to be the title;
-    - one column, with header or without, of ISBNs or of bare titles: three out of four say no more than a title.
+    - a single column, with or without header, of ISBNs or of bare titles: three out of four hold no more than a title.
 
-    A column of titles that say more is free text, and so are rows that agree on no number of cells. Everything else is
-    a table without confidence.
+    A single column that holds more is free text, and so are rows that agree on no number of cells. Everything else is a
+    table of uncertain columns.
     """
     columns, sample = layout.columns, layout.sample
     if columns.source != GENERIC or not sample:
@@ -75,8 +75,8 @@ def named_fields(layout: Layout) -> dict[int, str]:
     if columns.source != GENERIC:
         return dict(columns.fields)
     names = ((index, text_key(name)) for index, name in enumerate(columns.names))
-    told = {index: field for index, key in names if (field := generic_field(key, columns.language))}
-    return {index: field for index, field in columns.fields if told.get(index) == field}
+    known = {index: field for index, key in names if (field := generic_field(key, columns.language))}
+    return {index: field for index, field in columns.fields if known.get(index) == field}
 
 
 def _of_one_column(layout: Layout) -> Doubt | None:

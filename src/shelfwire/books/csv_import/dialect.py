@@ -7,12 +7,12 @@ from typing import Final, NamedTuple
 
 from shelfwire.books.bibliography.isbn import looks_like_isbn
 from shelfwire.books.csv_import.headers import Columns, header_strength, infer_columns, map_columns
-from shelfwire.books.csv_import.rows import RawRow, raw_rows
+from shelfwire.books.csv_import.raw_rows import RawRow, raw_rows
 
 _DELIMITERS: Final = (",", ";", "\t", "|")
 _SAMPLE_CHARACTERS: Final = 32_768
 _SAMPLE_ROWS: Final = 200
-_MOST_PREAMBLE: Final = 30
+_MAX_PREAMBLE: Final = 30
 _CERTAIN: Final = 2
 # Excel reads this line as an instruction and does not show it as a row.
 _SEP: Final = re.compile(r'"?sep=([,;\t|:^~])"?[,;\t| ]*(?:\n|$)', re.IGNORECASE)
@@ -38,7 +38,7 @@ class Layout(NamedTuple):
     sample: list[list[str]]
 
 
-class _Candidate(NamedTuple):
+class _DelimiterTrial(NamedTuple):
     delimiter: str
     rows: list[RawRow]
     strength: int
@@ -50,7 +50,7 @@ def find_layout(text: str) -> Layout:
     """Find the delimiter and the header from the beginning of a decoded file.
 
     A header is the row that names most columns of a book list, at least one of them essential; titles and blank
-    lines may stand above it. The delimiter is the one that gives the most complete header, or else the one
+    lines may precede it. The delimiter is the one that gives the most complete header, or else the one
     whose rows have the most consistent number of cells.
     """
     sep = _SEP.match(text)
@@ -71,25 +71,25 @@ def find_layout(text: str) -> Layout:
     )
 
 
-def _try(sample: str, delimiter: str) -> _Candidate:
+def _try(sample: str, delimiter: str) -> _DelimiterTrial:
     read = list(islice(raw_rows(sample, delimiter=delimiter, width=0), _SAMPLE_ROWS))
     if not read:
         # Nothing but this delimiter, as a sheet's empty rows are written.
-        return _Candidate(delimiter, [], 0, None, consistency=1)
+        return _DelimiterTrial(delimiter, [], 0, None, consistency=1)
     rows = [row for row in read if row.problem is None]
     strength, header = max(
-        ((_strength(row, first=row is rows[0]), row) for row in rows[:_MOST_PREAMBLE]),
+        ((_strength(row, first=row is rows[0]), row) for row in rows[:_MAX_PREAMBLE]),
         key=lambda candidate: candidate[0],
         default=(0, None),
     )
-    return _Candidate(delimiter, rows, strength, header if strength else None, _consistency(rows))
+    return _DelimiterTrial(delimiter, rows, strength, header if strength else None, _consistency(rows))
 
 
 def _strength(row: RawRow, *, first: bool) -> int:
     strength = header_strength(row.cells)
     if strength >= _CERTAIN or len(row.cells) == 1:
         return strength
-    # One known name may stand among names in a language we do not know, but not among a book's own cells.
+    # One known name may occur among names in a language we do not know, but not among a book's own cells.
     return strength if first and not any(_is_content(cell) for cell in row.cells) else 0
 
 

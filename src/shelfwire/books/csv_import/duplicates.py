@@ -2,8 +2,9 @@
 
 from hashlib import blake2b
 
-from shelfwire.books.csv_import.books import Book
-from shelfwire.books.csv_import.keys import SEPARATOR, text_key
+from shelfwire.books.bibliography.text import KEY_SEPARATOR
+from shelfwire.books.bibliography.titles import title_key
+from shelfwire.books.csv_import.imported_book import ImportedBook
 from shelfwire.books.csv_import.problems import RepeatedBook
 
 
@@ -21,7 +22,7 @@ class SeenBooks:
         # are next to no digests, which lets the two kinds share a table.
         self._rows: dict[int, int] = {}
 
-    def admit(self, book: Book) -> None:
+    def admit(self, book: ImportedBook) -> None:
         """Remember a book.
 
         Raises:
@@ -44,10 +45,10 @@ class SeenBooks:
         raise RepeatedBook(row=book.row, earlier_row=earlier)
 
 
-def _name(book: Book) -> str:
-    key = text_key(SEPARATOR.join((book.title, *book.authors)))
+def _name(book: ImportedBook) -> str:
+    key = title_key(KEY_SEPARATOR.join((book.title, *book.authors)))
     # A title of nothing but punctuation would leave the authors alone.
-    return key if key[0] != SEPARATOR else SEPARATOR.join((book.title, *book.authors))
+    return key if key[0] != KEY_SEPARATOR else KEY_SEPARATOR.join((book.title, *book.authors))
 
 
 def _digest(name: str) -> int:

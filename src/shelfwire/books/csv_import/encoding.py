@@ -15,7 +15,7 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-# What spreadsheet programs write when they do not write UTF-8. Free to choose, the detector takes Latin-1 for cp775.
+# What spreadsheet programs write when they do not write UTF-8. Unrestricted, the detector takes Latin-1 for cp775.
 _LEGACY = ["cp1252", "cp1251", "cp932", "gb18030", "euc_kr", "big5", "mac_roman"]
 _LATIN = ("cp1252", "mac_roman")
 _FOREIGN_RUN = re.compile(r"[a-zA-Z]?[^\W\d_a-zA-Z]+[a-zA-Z]?")
@@ -55,8 +55,8 @@ _MARKUP = re.compile(r"\s*<(?:!doctype html|html|\?xml)\b", re.IGNORECASE)
 _JSON = re.compile(r'\s*(?:\{\s*"|\[\s*\{)')
 _BINARY = f"This is not a text file. {_EXPORT_AGAIN}"
 _CONTROL_CHARACTERS = dict.fromkeys({*range(0x20), 0x7F} - {*b"\t\n\v\f\r\x1a"})
-_MOST_CONTROL_CHARACTERS = 0.02
-_MOST_DAMAGE = 0.001
+_MAX_CONTROL_CHARACTERS = 0.02
+_MAX_DAMAGE = 0.001
 
 
 class Decoded(NamedTuple):
@@ -75,16 +75,16 @@ def decode(data: bytes) -> Decoded:
     Raises:
         UnreadableCsv: The file is binary, a web page or JSON; the message says what to do.
     """
-    _refuse_binary(data)
+    _reject_binary(data)
     text, encoding = _decode_marked(data) or _decode_utf16(data) or _decode_unmarked(data)
     text = text.replace("\0", "").lstrip("\ufeff")
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    _refuse_other_text(text)
+    _reject_other_text(text)
     return Decoded(text, encoding)
 
 
-def _refuse_binary(data: bytes) -> None:
+def _reject_binary(data: bytes) -> None:
     for magic, message in _MAGIC:
         if data.startswith(magic):
             raise UnreadableCsv(message)
@@ -100,14 +100,14 @@ def _refuse_binary(data: bytes) -> None:
         raise UnreadableCsv(f"This is a photo, film or sound recording, not a CSV file. {_EXPORT_AGAIN}")
 
 
-def _refuse_other_text(text: str) -> None:
+def _reject_other_text(text: str) -> None:
     head = text[:_SAMPLE_BYTES]
     if _MARKUP.match(head):
         raise UnreadableCsv(f"This is a web page, not a CSV file. {_EXPORT_AGAIN}")
     if _JSON.match(head):
         raise UnreadableCsv(f"This is a JSON file, not a CSV file. {_EXPORT_AGAIN}")
     controls = len(head) - len(head.translate(_CONTROL_CHARACTERS))
-    if controls > 4 + len(head) * _MOST_CONTROL_CHARACTERS:
+    if controls > 4 + len(head) * _MAX_CONTROL_CHARACTERS:
         raise UnreadableCsv(_BINARY)
 
 
@@ -154,7 +154,7 @@ def _decode_unmarked(data: bytes) -> Decoded:
         if guess.encoding not in _LATIN and _is_latin_script(str(guess)):
             continue
         text = _in_pieces(data, guess.encoding)
-        if text.count("\ufffd") <= len(text) * _MOST_DAMAGE:
+        if text.count("\ufffd") <= len(text) * _MAX_DAMAGE:
             return Decoded(text, guess.encoding)
     return Decoded(_in_pieces(data, "cp1252"), "cp1252")
 
@@ -180,22 +180,22 @@ def _is_latin_script(text: str) -> bool:
 def _sample(data: bytes) -> bytes:
     """Lines with bytes beyond ASCII, at most `_SAMPLE_BYTES` of them and cut where no character is split."""
     parts: list[bytes] = []
-    room = _SAMPLE_BYTES
+    left = _SAMPLE_BYTES
     position = 0
-    while room > 0 and (high := _HIGH.search(data, position)):
+    while left > 0 and (high := _HIGH.search(data, position)):
         start = max(data.rfind(b"\n", position, high.start()) + 1, high.start() - 256, position)
         stop = _line_end(data, high.start())
-        if stop - start > room:
+        if stop - start > left:
             if parts:
                 break
-            stop = start + room
+            stop = start + left
         if stop < len(data) and data[stop] != 0x0A:  # noqa: PLR2004 - the line feed
             stop = _last_safe_cut(data, high.start(), stop)
         if start > position and data[start - 1] != 0x0A:  # noqa: PLR2004 - as above
             safe = _SAFE_CUT.search(data, start, high.start())
             start = safe.start() if safe else start
         parts.append(data[start:stop])
-        room -= stop - start + 1
+        left -= stop - start + 1
         position = stop
     return b"\n".join(parts)
 

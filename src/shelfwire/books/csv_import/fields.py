@@ -1,21 +1,22 @@
-"""How each field of a book takes over a cell."""
+"""How the cell of each field is read into a book."""
 
 import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, NamedTuple
 
+from shelfwire.books.bibliography import dates, people
 from shelfwire.books.bibliography.isbn import parse_isbn, why_not_isbn
-from shelfwire.books.csv_import import dates, people, values
-from shelfwire.books.csv_import.keys import text_key
+from shelfwire.books.bibliography.text import plain_text, text_key
+from shelfwire.books.csv_import import values
 from shelfwire.books.csv_import.problems import RowProblem
 
 Draft = dict[str, Any]
-"""A book in the making: attributes of `Book` by name, and `row` from the beginning."""
+"""The attributes of an `ImportedBook` collected so far, by name; `row` is there from the beginning."""
 Take = Callable[[str, Draft], None]
-"""Takes one cell, stripped and not empty, over into the draft."""
+"""Reads one cell, stripped and not empty, into the draft."""
 
-_MOST_SHORT_CHARACTERS: Final = 200
+_MAX_SHORT_CHARACTERS: Final = 200
 _UNLIMITED: Final = 1 << 62
 _ASIN: Final = re.compile(r"^B[0-9A-Z]{9}$")
 _UUID: Final = re.compile(r"^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$", re.IGNORECASE)
@@ -75,19 +76,19 @@ def _roles(cell: str, draft: Draft) -> None:
 
 
 def _title(cell: str, draft: Draft) -> None:
-    if len(cell) > values.MOST_TEXT_CHARACTERS:
+    if len(cell) > values.MAX_TEXT_CHARACTERS:
         raise RowProblem(
             f"The title in row {draft['row']} is longer than 2,000 characters. "
             "Look for a missing quotation mark there, or shorten the title.",
             row=draft["row"],
-            title=cell[:_MOST_SHORT_CHARACTERS],
+            title=cell[:_MAX_SHORT_CHARACTERS],
         )
     if "title" not in draft:
         draft["title"] = " ".join(cell.split()) if "\n" in cell or "  " in cell else cell
 
 
 def _title_with_series(cell: str, draft: Draft) -> None:
-    """Goodreads appends the series to the title, which stays as it is: other lists of the same books have it too."""
+    """Goodreads appends the series to the title, which is kept: other lists of the same books have it too."""
     _title(cell, draft)
     if cell.endswith(")") and (series := _SERIES_IN_TITLE.search(draft["title"])):
         draft["series"] = f"{series[1]} {series[2]}"
@@ -182,7 +183,7 @@ def _wishlist(cell: str, draft: Draft) -> None:
 
 
 def _collections(cell: str, draft: Draft) -> None:
-    """LibraryThing's collections: reading states and shelves of the reader's own in one list."""
+    """LibraryThing's collections: reading states and own shelves in one list."""
     names = values.parse_tags(cell)
     states = [state for state in map(values.known_shelf, names) if state]
     if states:
@@ -252,10 +253,10 @@ def _take_dates(cells: tuple[str, str], draft: Draft, *, day_first: bool) -> Non
 
 
 def _long_text(field: str, name: str) -> Take:
-    most = values.MOST_REVIEW_CHARACTERS
+    most = values.MAX_REVIEW_CHARACTERS
 
     def take(cell: str, draft: Draft) -> None:
-        text = values.plain_text(cell[: most + most // 2])
+        text = plain_text(cell[: most + most // 2])
         text = f"{draft[field]}\n\n{text}" if field in draft else text
         if len(text) > most or len(cell) > most + most // 2:
             text = text[:most]
@@ -267,11 +268,11 @@ def _long_text(field: str, name: str) -> Take:
 
 
 class Field(NamedTuple):
-    """How a field takes over its cell.
+    """How the cell of a field is read.
 
     Attributes:
-        take: Takes the cell.
-        most: The longest cell that is taken whole, in characters.
+        take: Reads the cell.
+        most: The longest cell that is read whole, in characters.
     """
 
     take: Take
@@ -328,21 +329,21 @@ def field_of(name: str, *, day_first: bool, scale: int) -> Field:
     Args:
         name: As `Columns.fields` has it.
         day_first: Whether `3/4/2021` is 3 April.
-        scale: The best mark.
+        scale: The best rating.
     """
     if name in _TEXT:
-        return Field(_TEXT[name], values.MOST_TEXT_CHARACTERS)
+        return Field(_TEXT[name], values.MAX_TEXT_CHARACTERS)
     if name in _LONG:
         return Field(_LONG[name], _UNLIMITED)
     if name in DATES:
-        return Field(_date(name, day_first=day_first), _MOST_SHORT_CHARACTERS)
+        return Field(_date(name, day_first=day_first), _MAX_SHORT_CHARACTERS)
     if name.startswith("id:"):
-        return Field(_identifier(name.removeprefix("id:")), _MOST_SHORT_CHARACTERS)
+        return Field(_identifier(name.removeprefix("id:")), _MAX_SHORT_CHARACTERS)
     settled: dict[str, Take] = {
         "dates_read": partial(_dates_read, day_first=day_first),
         "readings": partial(_readings, day_first=day_first),
         "rating": _rating(scale),
     }
     if name in settled:
-        return Field(settled[name], values.MOST_TEXT_CHARACTERS)
-    return Field(_SHORT[name], _MOST_SHORT_CHARACTERS)
+        return Field(settled[name], values.MAX_TEXT_CHARACTERS)
+    return Field(_SHORT[name], _MAX_SHORT_CHARACTERS)

@@ -1,4 +1,4 @@
-"""Which column holds what: by the header's names, or by what the cells look like where there is no header."""
+"""The meaning of columns: by the names in the header, or by the form of the cells where there is no header."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -7,22 +7,22 @@ from typing import Final, NamedTuple
 from rapidfuzz.distance import OSA
 
 from shelfwire.books.bibliography.isbn import looks_like_isbn
+from shelfwire.books.bibliography.text import text_key
 from shelfwire.books.csv_import.aliases import FIELD_ORDER, LANGUAGES, OTHER_COLUMNS
-from shelfwire.books.csv_import.keys import text_key
-from shelfwire.books.csv_import.sources import SOURCES, Source
+from shelfwire.books.csv_import.export_formats import EXPORT_FORMATS, ExportFormat
 
 GENERIC: Final = "generic"
 """The source of a list that is no export of a known kind."""
-_MOST_NAME_CHARACTERS: Final = 80
+_MAX_NAME_CHARACTERS: Final = 80
 _KNOWN: Final = frozenset(
     {*OTHER_COLUMNS, *(name for names in LANGUAGES.values() for name in names)}
-    | {name for source in SOURCES for name in source.columns}
+    | {name for export in EXPORT_FORMATS for name in export.columns}
 )
 _CORE_FIELDS: Final = frozenset({"title", "author", "isbn", "isbn13"})
 # A header names at least one of these; words such as "read" or "owned" occur in rows of books too.
 _CORE: Final = frozenset(
     {name for names in LANGUAGES.values() for name, field in names.items() if field in _CORE_FIELDS}
-    | {name for source in SOURCES for name in source.signature}
+    | {name for export in EXPORT_FORMATS for name in export.signature}
 )
 _SHORTEST_FUZZY = 5
 _LONG_NAME = 8
@@ -46,7 +46,7 @@ class Columns(NamedTuple):
 
 def header_strength(cells: Sequence[str]) -> int:
     """How many of a row's cells are names of columns; 0 if none of them is essential to a list of books."""
-    if any(len(cell) > _MOST_NAME_CHARACTERS for cell in cells):
+    if any(len(cell) > _MAX_NAME_CHARACTERS for cell in cells):
         return 0
     keys = {text_key(cell) for cell in cells}
     return len(keys & _KNOWN) if keys & _CORE else 0
@@ -57,18 +57,18 @@ def map_columns(header: Sequence[str], sample: Sequence[Sequence[str]]) -> Colum
 
     Args:
         header: The header's cells.
-        sample: Rows below it; they tell where the titles are if no name does.
+        sample: Rows below it, used to find the titles if no name says where they are.
     """
     names = tuple(cell.strip() for cell in header)
     keys = [text_key(name) for name in names]
-    source = next((source for source in SOURCES if source.signature <= set(keys)), None)
-    if source:
-        return Columns(source.name, names, _source_fields(source, keys), source.language)
+    export = next((export for export in EXPORT_FORMATS if export.signature <= set(keys)), None)
+    if export:
+        return Columns(export.name, names, _format_fields(export, keys), export.language)
     language = max(LANGUAGES, key=lambda code: sum(key in LANGUAGES[code] for key in keys))
     found = {index: field for index, key in enumerate(keys) if (field := generic_field(key, language))}
     if "title" not in found.values():
-        untold = [index for index, key in enumerate(keys) if key and index not in found and key not in OTHER_COLUMNS]
-        found |= _by_position(untold, found.values(), sample)
+        unknown = [index for index, key in enumerate(keys) if key and index not in found and key not in OTHER_COLUMNS]
+        found |= _by_position(unknown, found.values(), sample)
     return Columns(GENERIC, names, in_order(found), language)
 
 
@@ -120,8 +120,8 @@ def _edits(key: str, name: str, limit: int) -> int:
     return OSA.distance(key, name, score_cutoff=limit)
 
 
-def _source_fields(source: Source, keys: list[str]) -> tuple[tuple[int, str], ...]:
-    return tuple((keys.index(name), field) for name, field in source.columns.items() if name in keys)
+def _format_fields(export: ExportFormat, keys: list[str]) -> tuple[tuple[int, str], ...]:
+    return tuple((keys.index(name), field) for name, field in export.columns.items() if name in keys)
 
 
 def in_order(found: Mapping[int, str]) -> tuple[tuple[int, str], ...]:
@@ -130,14 +130,14 @@ def in_order(found: Mapping[int, str]) -> tuple[tuple[int, str], ...]:
     return tuple(sorted(found.items(), key=lambda column: (order[column[1]], column[0])))
 
 
-def _by_position(untold: list[int], told: Collection[str], sample: Sequence[Sequence[str]]) -> dict[int, str]:
-    wanted = [field for field in ("title", "author") if field not in told]
-    texts = [index for index in untold if not mostly(column_of(sample, index), is_number)]
+def _by_position(unknown: list[int], found: Collection[str], sample: Sequence[Sequence[str]]) -> dict[int, str]:
+    wanted = [field for field in ("title", "author") if field not in found]
+    texts = [index for index in unknown if not mostly(column_of(sample, index), is_number)]
     return dict(zip(texts, wanted, strict=False))
 
 
 def column_of(sample: Sequence[Sequence[str]], index: int) -> Iterator[str]:
-    """The cells of a column that hold something, stripped."""
+    """The cells of a column that are not blank, stripped."""
     return (cell for row in sample if index < len(row) and (cell := row[index].strip()))
 
 

@@ -1,23 +1,24 @@
-"""Rows to books: the plan of a file, made once, and its use on each row."""
+"""Rows to books: a plan of how to read the columns is made once for a file and applied to each row."""
 
 import re
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Final
 
+from shelfwire.books.bibliography import dates
 from shelfwire.books.bibliography.isbn import is_shortened, looks_like_isbn
-from shelfwire.books.csv_import import dates, values
-from shelfwire.books.csv_import.books import Book
+from shelfwire.books.csv_import import values
 from shelfwire.books.csv_import.dialect import Layout
 from shelfwire.books.csv_import.fields import DATES, Draft, Take, field_of
 from shelfwire.books.csv_import.headers import column_of
+from shelfwire.books.csv_import.imported_book import ImportedBook
 from shelfwire.books.csv_import.problems import RowProblem
-from shelfwire.books.csv_import.rows import RawRow
+from shelfwire.books.csv_import.raw_rows import RawRow
 
-# So that Excel keeps a number's zeros, Goodreads writes a formula; any other formula is somebody's data.
+# So that Excel keeps a number's zeros, Goodreads writes a formula; any other formula is data.
 _WRAPPED: Final = re.compile(r'^="([^"]*)"$')
-_MOST_SHOWN_CELLS: Final = 5
-_MOST_SHOWN_CHARACTERS: Final = 100
+_MAX_SHOWN_CELLS: Final = 5
+_MAX_SHOWN_CHARACTERS: Final = 100
 _DIGIT: Final = re.compile(r"\d")
 
 
@@ -25,7 +26,7 @@ class BookMapper:
     """Makes books of the rows of one file.
 
     Args:
-        layout: The file's layout; its sample tells the order of day and month, and the scale of the marks.
+        layout: The file's layout; its sample shows the order of day and month, and the scale of ratings.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -51,7 +52,7 @@ class BookMapper:
         self._names = columns.names
         self._header = list(columns.names) if layout.header_row else None
 
-    def book(self, raw: RawRow) -> Book:
+    def book(self, raw: RawRow) -> ImportedBook:
         """Make a book of a row.
 
         Raises:
@@ -72,31 +73,31 @@ class BookMapper:
                 take(cell, draft)
         return _finished(draft)
 
-    def composed(self, row: int, told: Iterable[tuple[str, str]]) -> Book:
-        """Make a book of what somebody else has found in a row, by the same rules as `book`.
+    def compose(self, row: int, cells: Iterable[tuple[str, str]]) -> ImportedBook:
+        """Make a book of given fields, by the same rules as `book`.
 
         Args:
-            row: Its number.
-            told: Fields, and what would stand in their cells.
+            row: The number of its row.
+            cells: Fields and their cells.
 
         Raises:
             RowProblem: As `book`.
         """
         draft: Draft = {"row": row}
-        for name, cell in told:
+        for name, cell in cells:
             field = self._field(name)
             if text := cell.strip()[: field.most]:
                 field.take(text, draft)
         return _finished(draft)
 
     def text_of(self, raw: RawRow) -> Sequence[str]:
-        """The cells of a row for somebody to read: of a list without columns, the line as it was."""
+        """The cells of a row for a reader who does not know the columns: of a list with one column, the whole line."""
         return raw.cells if self._width > 1 else [self._delimiter.join(raw.cells)]
 
     def _cut(self, cell: str, most: int, index: int, draft: Draft) -> str:
         if len(cell) <= most:
             return cell
-        name = self._names[index][:_MOST_SHOWN_CHARACTERS]
+        name = self._names[index][:_MAX_SHOWN_CHARACTERS]
         draft["warnings"] = (
             *draft.get("warnings", ()),
             f'The cell in column "{name}" is longer than {most:,} characters; the rest was left out.',
@@ -104,7 +105,7 @@ class BookMapper:
         return cell[:most].rstrip()
 
     def _fitted(self, raw: RawRow, draft: Draft) -> Sequence[str]:
-        """As many cells as the header has: short rows padded, long ones repaired where it is plain how.
+        """As many cells as the header has: short rows are padded, long ones repaired where it is clear how.
 
         Raises:
             RowProblem: The row cannot be read, or is the header once more.
@@ -124,7 +125,7 @@ class BookMapper:
             return cells
         if repaired := self._with_unquoted_authors(list(cells)):
             return repaired
-        shown = ", ".join(f'"{cell[:_MOST_SHOWN_CHARACTERS]}"' for cell in surplus[:_MOST_SHOWN_CELLS])
+        shown = ", ".join(f'"{cell[:_MAX_SHOWN_CHARACTERS]}"' for cell in surplus[:_MAX_SHOWN_CELLS])
         draft["warnings"] = (
             f"The row has more cells than the header ({len(cells)} instead of {width}); left out: {shown}.",
         )
@@ -145,17 +146,17 @@ class BookMapper:
         return [*cells[:author], authors, *cells[author + surplus + 1 :]]
 
 
-def _finished(draft: Draft) -> Book:
+def _finished(draft: Draft) -> ImportedBook:
     if "title" not in draft:
         draft["title"] = _identifier(draft)
     if "authors" not in draft:
         draft["authors"] = ()
     draft.pop("roles", None)
-    return Book(**draft)
+    return ImportedBook(**draft)
 
 
 def _identifier(draft: Draft) -> str:
-    """What a book without title is called.
+    """The identifier that stands in for a missing title.
 
     Raises:
         RowProblem: The row has no identifier either.

@@ -1,44 +1,32 @@
-"""The options of imports and scans: whether Gemini helps to read a list, whether books are looked up."""
+"""The options of an import."""
 
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated
 
 import msgspec
-
-NO_KEY: Final = (
-    "Gemini is to read the list, and the server has no key for it: set GEMINI_API_KEY, or leave the option out"
-)
-NO_KEY_FOR_A_PERSON: Final = (
-    "This service cannot ask Gemini. Import the list without it, or ask the operator to set it up."
-)
+from msgspec import Meta
 
 
 class GeminiUse(StrEnum):
-    """Whether Gemini is asked."""
+    """When Gemini is asked about a list. Known exports are never sent."""
 
     AUTO = "auto"
-    """About what cannot be told with confidence without it, if there is a key."""
+    """If the list cannot be read with certainty without it, and there is a key."""
     ALWAYS = "always"
-    """Whatever the list; without a key there is no import."""
+    """About any list; without a key the import is refused."""
     NEVER = "never"
-    """Nothing of the list leaves the machine."""
+    """Never: nothing of the list leaves the machine."""
 
 
-class ScanOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """The options of a scan."""
-
-    enrich: Annotated[
-        bool,
-        msgspec.Meta(description="Whether the books that are found are looked up with the providers of book data too."),
-    ] = False
-
-
-class ImportOptions(ScanOptions, frozen=True, kw_only=True):
+class ImportOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The options of an import."""
 
     gemini: Annotated[
         GeminiUse,
-        msgspec.Meta(
-            description="Whether Gemini helps to read the list: where nothing else is sure of it, always or never."
+        Meta(
+            description="Whether Gemini helps to read the list: only if it cannot be read otherwise, always or never."
         ),
     ] = GeminiUse.AUTO
+    enrich: Annotated[
+        bool, Meta(description="Whether the books are looked up with the providers of book data, too.")
+    ] = False

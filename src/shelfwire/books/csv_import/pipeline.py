@@ -8,13 +8,13 @@ import msgspec
 
 from shelfwire.books.batch_enrichment.enricher import AT_ONCE, Enriching, enriching_of
 from shelfwire.books.codes import BookCode
-from shelfwire.books.csv_import.books import Book
+from shelfwire.books.csv_import.book_file import BookFile
 from shelfwire.books.csv_import.confidence import Doubt
 from shelfwire.books.csv_import.duplicates import SeenBooks
-from shelfwire.books.csv_import.llm_rows import Asking, Reading
-from shelfwire.books.csv_import.options import NO_KEY, NO_KEY_FOR_A_PERSON, GeminiUse, ImportOptions
+from shelfwire.books.csv_import.imported_book import ImportedBook, RowFailure
+from shelfwire.books.csv_import.llm_rows import LlmRowReader, RowReading
+from shelfwire.books.csv_import.options import GeminiUse, ImportOptions
 from shelfwire.books.csv_import.problems import RepeatedBook, RowProblem, UnreadableCsv
-from shelfwire.books.csv_import.reader import BookFile, read
 from shelfwire.books.services import Services
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.job import Job
@@ -22,127 +22,147 @@ from shelfwire.jobs.pipeline import Pipeline
 
 MAX_ROWS: Final = 100_000
 DECISION: Final = "gemini"
-"""What is kept under this name: what Gemini is asked about, or `OFFLINE`."""
+"""The name under which it is stored with the job what Gemini is asked about: a `Doubt`, or `OFFLINE`."""
 OFFLINE: Final = b"offline"
 LEFT_OUT: Final = "Gemini's answer leaves the row out, or does not fit it"
+NO_KEY: Final = (
+    "Gemini is to read the list, and the server has no key for it: set GEMINI_API_KEY, or leave the option out"
+)
+NO_KEY_FOR_A_PERSON: Final = (
+    "This service cannot ask Gemini. Import the list without it, or ask the operator to set it up."
+)
 
 
 class Unanswered(NamedTuple):
-    """A row that Gemini had to read, and has not."""
+    """A row that Gemini had to read and did not answer."""
 
     row: int
     error: ShelfwireError
 
 
-Verdict = Book | tuple[RepeatedBook, Book] | RowProblem | Unanswered
+Verdict = ImportedBook | tuple[RepeatedBook, ImportedBook] | RowProblem | Unanswered
 
 
 class CsvImport(Pipeline):
-    """Reads one input, `file`; its results are the books of `books.Book`.
+    """Imports the book list in the input `file`.
 
-    Unless its options say otherwise it asks Gemini, if there is one, about what `doubt_of` says is not to be read with
-    confidence: about the columns of a table by a sample, about free text row by row. With the option `enrich` each
-    book is looked up as well, and recorded with what was found of it.
+    Unless its options say otherwise it asks Gemini, if there is one, about what `doubt_of` finds uncertain: about the
+    columns of a table by a sample, about free text row by row.
 
     Args:
-        outside: where Gemini is, if there is one.
+        services: hold Gemini and the providers of book data, if there are any.
     """
 
     name = "csv_import"
-    results_name = "books"
     options = ImportOptions
-    result = Book
+    result = ImportedBook
+    failure = RowFailure
+    results_name = "books"
     codes = BookCode
 
-    def __init__(self, outside: Services | None = None) -> None:
-        self._outside = outside or Services()
+    def __init__(self, services: Services | None = None) -> None:
+        self._services = services or Services()
 
     def check_options(self, options: ImportOptions) -> None:
         """See `Pipeline.check_options`."""
-        if options.gemini is GeminiUse.ALWAYS and self._outside.gemini is None:
-            raise ShelfwireError(Code.INVALID_REQUEST, NO_KEY, user_message=NO_KEY_FOR_A_PERSON)
+        self._may_ask_gemini(options)
 
     async def run(self, job: Job) -> str:
         """See `Pipeline.run`."""
-        options: ImportOptions = job.options
         try:
-            file = await asyncio.to_thread(read, await job.input("file"))
+            file = await asyncio.to_thread(BookFile, await job.input("file"))
         except UnreadableCsv as error:
             raise ShelfwireError(BookCode.CSV_UNREADABLE, str(error), user_message=str(error)) from None
-        enriching = await enriching_of(job, self._outside, wanted=options.enrich)
-        doubt = await self._to_ask(job, options.gemini, file)
+        enriching = await enriching_of(job, self._services)
+        doubt = await self._doubt_for_gemini(job, file)
+        helped = ""
         if doubt is None:
-            await self._import(job, file, verdicts(file), enriching)
-            return _joined(summary(job.succeeded, job.failed), enriching.summary if enriching else "")
-        required = self._outside.gemini_required
-        asking = Asking(job, self._outside.gemini, required=required)
-        text = doubt is Doubt.TEXT or not await _explained(file, asking)
-        if text and asking.failed is None:
-            async with asking.readings(file) as readings:
-                await self._import(job, file, told(file, readings, required=required), enriching)
+            await _import(job, file, verdicts(file), enriching)
         else:
-            await self._import(job, file, verdicts(file), enriching)
-        helped = help_of(asking, required=required)
-        return _joined(summary(job.succeeded, job.failed), enriching.summary if enriching else "", helped)
+            helped = await self._import_with_gemini(job, file, doubt, enriching)
+        parts = (summary(job.succeeded, job.failed), enriching.summary if enriching else "", helped)
+        return ". ".join(filter(None, parts))
 
-    async def _to_ask(self, job: Job, use: GeminiUse, file: BookFile) -> Doubt | None:
-        """What Gemini is asked about, if it is.
-
-        That is decided once for a job: what an attempt or a retry takes for the first row must be so for all.
+    def _may_ask_gemini(self, options: ImportOptions) -> bool:
+        """Whether Gemini may be asked.
 
         Raises:
             ShelfwireError: `E_INVALID_REQUEST`: it must be asked, and there is no key.
         """
-        if use is GeminiUse.NEVER or file.is_known_export or (use is GeminiUse.AUTO and file.doubt is None):
-            return None
-        if (kept := await job.kept(DECISION)) is not None:
-            return None if kept == OFFLINE else Doubt(kept.decode())
-        doubt = None if self._outside.gemini is None else file.doubt or Doubt.COLUMNS
-        if use is GeminiUse.ALWAYS and doubt is None:
+        if options.gemini is GeminiUse.ALWAYS and self._services.gemini is None:
             raise ShelfwireError(Code.INVALID_REQUEST, NO_KEY, user_message=NO_KEY_FOR_A_PERSON)
+        return options.gemini is not GeminiUse.NEVER and self._services.gemini is not None
+
+    async def _doubt_for_gemini(self, job: Job, file: BookFile) -> Doubt | None:
+        """What Gemini is asked about; None if it is not asked.
+
+        That is decided once for a job: all attempts and retries must agree on which row is the first.
+
+        Raises:
+            ShelfwireError: see `_may_ask_gemini`.
+        """
+        options: ImportOptions = job.options
+        is_certain = options.gemini is GeminiUse.AUTO and file.doubt is None
+        if options.gemini is GeminiUse.NEVER or file.is_known_export or is_certain:
+            return None
+        if (decided := await job.kept(DECISION)) is not None:
+            return None if decided == OFFLINE else Doubt(decided.decode())
+        doubt = (file.doubt or Doubt.COLUMNS) if self._may_ask_gemini(options) else None
         await job.keep(DECISION, OFFLINE if doubt is None else doubt.encode())
         return doubt
 
-    @staticmethod
-    async def _import(
-        job: Job, file: BookFile, found: Iterable[Verdict] | AsyncIterable[Verdict], enriching: Enriching | None
-    ) -> None:
-        await job.start(await _count(job, file), job.metadata)
-        if enriching is None:
-            async for index, verdict in job.pending(found):
-                _record(job, index, verdict)
-            return
-
-        async def look_up(index: int, verdict: Verdict) -> None:
-            more = None
-            if isinstance(verdict, Book):
-                more = await enriching.look_up(index, verdict.title, verdict.authors, verdict.isbn13)
-            _record(job, index, verdict, more)
-
-        await job.each(found, look_up, AT_ONCE)
+    async def _import_with_gemini(self, job: Job, file: BookFile, doubt: Doubt, enriching: Enriching | None) -> str:
+        """Import with the help of Gemini, and return what came of that, for a person."""
+        required = self._services.gemini_required
+        reader = LlmRowReader(job, self._services.gemini, required=required)
+        is_text = doubt is Doubt.TEXT or not await _explain_columns(file, reader)
+        if is_text and reader.failed is None:
+            async with reader.rows(file) as readings:
+                await _import(job, file, llm_verdicts(file, readings, required=required), enriching)
+        else:
+            await _import(job, file, verdicts(file), enriching)
+        return llm_summary(reader, required=required)
 
 
-def _record(job: Job, index: int, verdict: Verdict, more: Mapping[str, Any] | None = None) -> None:
+async def _import(
+    job: Job, file: BookFile, found: Iterable[Verdict] | AsyncIterable[Verdict], enriching: Enriching | None
+) -> None:
+    await job.start(await _count(job, file), job.metadata)
+    if enriching is None:
+        async for index, verdict in job.pending(found):
+            _record(job, index, verdict)
+        return
+
+    async def look_up(index: int, verdict: Verdict) -> None:
+        if isinstance(verdict, ImportedBook):
+            more = await enriching.look_up(index, verdict.title, verdict.authors, verdict.isbn13)
+            verdict = msgspec.structs.replace(verdict, **more)
+        _record(job, index, verdict)
+
+    await job.each(found, look_up, AT_ONCE)
+
+
+def _record(job: Job, index: int, verdict: Verdict) -> None:
     match verdict:
-        case Book(title=title, authors=authors, isbn13=isbn):
-            book = verdict if more is None else {**msgspec.to_builtins(verdict), **more}
-            job.record(index, book, title=title, author=authors[0] if authors else None, isbn=isbn)
-        case (RepeatedBook() as repeated, Book(title=title, row=row)):
-            why = ShelfwireError(BookCode.DUPLICATE, str(repeated), user_message=str(repeated))
-            job.fail(index, why, title=title, row=row, earlierRow=repeated.earlier_row)
+        case ImportedBook(title=title, authors=authors, isbn13=isbn):
+            job.record(index, verdict, title=title, author=authors[0] if authors else None, isbn=isbn)
+        case (RepeatedBook() as repeated, ImportedBook(title=title, row=row)):
+            error = ShelfwireError(BookCode.DUPLICATE, str(repeated), user_message=str(repeated))
+            job.fail(index, error, title=title, **_members(RowFailure(row=row, earlier_row=repeated.earlier_row)))
         case RowProblem(row=row, title=title):
-            why = ShelfwireError(BookCode.ROW_INVALID, str(verdict), user_message=str(verdict))
-            job.fail(index, why, title=title or None, row=row)
-        case Unanswered(row=row, error=why):
-            job.fail(index, why, row=row)
+            error = ShelfwireError(BookCode.ROW_INVALID, str(verdict), user_message=str(verdict))
+            job.fail(index, error, title=title or None, **_members(RowFailure(row=row)))
+        case Unanswered(row=row, error=error):
+            job.fail(index, error, **_members(RowFailure(row=row)))
 
 
-def _joined(*parts: str) -> str:
-    return ". ".join(part for part in parts if part)
+def _members(failure: RowFailure) -> Mapping[str, Any]:
+    members: Mapping[str, Any] = msgspec.to_builtins(failure)
+    return members
 
 
 def verdicts(file: BookFile) -> Iterator[Verdict]:
-    """What becomes of each row, in the order of the file: a pure pass, the same for every attempt."""
+    """What becomes of each row, in the order of the file: pure, the same for every attempt."""
     seen = SeenBooks()
     for raw in file.rows():
         try:
@@ -153,13 +173,15 @@ def verdicts(file: BookFile) -> Iterator[Verdict]:
         yield _admitted(book, seen)
 
 
-async def told(file: BookFile, readings: AsyncIterator[Reading], *, required: bool) -> AsyncIterator[Verdict]:
-    """The same of rows that Gemini has read, or should have.
+async def llm_verdicts(
+    file: BookFile, readings: AsyncIterator[RowReading], *, required: bool
+) -> AsyncIterator[Verdict]:
+    """What becomes of each row that Gemini has read, or should have read.
 
     Args:
         file: the file.
-        readings: of every row, in its order.
-        required: whether a row without an answer fails, instead of being read without it.
+        readings: of every row, in the order of the file.
+        required: whether a row without an answer fails instead of being read without it.
     """
     seen = SeenBooks()
     async for reading in readings:
@@ -175,7 +197,7 @@ async def told(file: BookFile, readings: AsyncIterator[Reading], *, required: bo
         yield _admitted(book, seen)
 
 
-def _book_of(file: BookFile, reading: Reading) -> Book:
+def _book_of(file: BookFile, reading: RowReading) -> ImportedBook:
     if not reading.answered:
         return file.book(reading.raw)
     row, book = reading.raw.row, reading.book
@@ -183,10 +205,10 @@ def _book_of(file: BookFile, reading: Reading) -> Book:
         raise RowProblem(f"Row {row} names no book. Write its title there and import the file again.", row=row)
     cells = {"title": book.title, "author": "; ".join(book.authors), "isbn": book.isbn}
     cells |= {"publisher": book.publisher, "year": book.year}
-    return file.composed(row, ((field, cell) for field, cell in cells.items() if cell))
+    return file.compose(row, ((field, cell) for field, cell in cells.items() if cell))
 
 
-def _admitted(book: Book, seen: SeenBooks) -> Verdict:
+def _admitted(book: ImportedBook, seen: SeenBooks) -> Verdict:
     try:
         seen.admit(book)
     except RepeatedBook as repeated:
@@ -195,29 +217,29 @@ def _admitted(book: Book, seen: SeenBooks) -> Verdict:
 
 
 def summary(added: int, failed: int) -> str:
-    """What the import came to, for a person."""
+    """The outcome of the import, for a person."""
     books = f"Added {added:,} {'book' if added == 1 else 'books'} to your library"
     return books if not failed else f"{books}; {failed:,} {'row was' if failed == 1 else 'rows were'} not imported"
 
 
-def help_of(asking: Asking, *, required: bool) -> str:
-    """What Gemini's help came to, for a person."""
-    rows = f"{asking.unanswered:,} {'row' if asking.unanswered == 1 else 'rows'}"
+def llm_summary(reader: LlmRowReader, *, required: bool) -> str:
+    """The outcome of Gemini's help, for a person."""
+    rows = f"{reader.unanswered:,} {'row' if reader.unanswered == 1 else 'rows'}"
     parts = []
-    if asking.failed is not None:
-        what = f"{rows} were read without it" if asking.unanswered else "the columns were guessed"
-        missing = f"Gemini was not available ({asking.failed.code})"
-        parts.append(f"{missing} for {rows}" if required else f"{missing}: {what}")
-    elif asking.unanswered:
+    if reader.failed is not None:
+        consequence = f"{rows} were read without it" if reader.unanswered else "the columns were guessed"
+        missing = f"Gemini was not available ({reader.failed.code})"
+        parts.append(f"{missing} for {rows}" if required else f"{missing}: {consequence}")
+    elif reader.unanswered:
         parts.append(f"Gemini had no answer for {rows}")
-    if asking.usage.total:
-        parts.append(f"Gemini used {asking.usage.total:,} tokens")
+    if reader.usage.total:
+        parts.append(f"Gemini used {reader.usage.total:,} tokens")
     return "; ".join(parts)
 
 
-async def _explained(file: BookFile, asking: Asking) -> bool:
-    """Whether it is known what the columns of a table hold; not if the rows are free text after all."""
-    answer = await asking.columns(file)
+async def _explain_columns(file: BookFile, reader: LlmRowReader) -> bool:
+    """Learn what the columns of a table hold. False if the rows are free text after all."""
+    answer = await reader.columns(file)
     if answer is None or not answer.fields:
         return False
     file.explain(answer.fields, header=answer.header)

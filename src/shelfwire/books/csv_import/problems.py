@@ -1,8 +1,8 @@
-"""What can be wrong with a book list: with the whole file, with one row, or with a row that repeats a book."""
+"""Problems of a book list: with the whole file, with one row, or with a row that repeats a book."""
 
 
 class UnreadableCsv(ValueError):  # noqa: N818 - the name says what the file is
-    """The bytes are no book list at all; the message tells a person what they are and what to do."""
+    """The file is no book list; the message tells a person what it is and what to do."""
 
 
 class RowProblem(ValueError):  # noqa: N818 - a row's problem is an outcome of the import, not a failure of it

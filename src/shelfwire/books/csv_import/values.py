@@ -1,17 +1,16 @@
-"""Single values of a book - marks, years, pages, shelves, texts - from the forms in which exports write them."""
+"""Single values of a book - ratings, years, pages, shelves, texts - from the forms in which exports write them."""
 
-import html
 import re
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
-from shelfwire.books.csv_import.keys import text_key
+from shelfwire.books.bibliography.text import text_key
 
-MOST_REVIEW_CHARACTERS: Final = 100_000
+MAX_REVIEW_CHARACTERS: Final = 100_000
 """The longest review that is kept whole."""
-MOST_TEXT_CHARACTERS: Final = 2_000
-"""The longest title, and the longest of all other texts but reviews and notes."""
+MAX_TEXT_CHARACTERS: Final = 2_000
+"""The longest title, and the longest other text but reviews and notes."""
 STARS: Final = 5
 _LEAST_STARS: Final = 0.25
 
@@ -44,25 +43,22 @@ _EARLY_YEAR: Final = re.compile(r"^-?\d{1,4}$")
 _THOUSANDS: Final = re.compile(r"^\d{1,3}(?:[.,' \xa0]\d{3})+$")
 _NUMBER: Final = re.compile(r"\d+")
 _LAST_YEAR: Final = 2100
-_MOST_PAGES: Final = 100_000
-_BREAK: Final = re.compile(r"<(?:br\s{0,9}/?|/(?:p|div|li|h[1-6]))>", re.IGNORECASE)
-_TAG: Final = re.compile(r"</?[a-zA-Z][^<>]*>|<!--[^<>]*-->")
-_BLANK_LINES: Final = re.compile(r"\n{3,}")
+_MAX_PAGES: Final = 100_000
 _POSITION: Final = re.compile(r"\s*\(#[\d.]+\)$")
-# The highest mark of a column tells its scale.
+# The highest rating of a column shows its scale.
 _SCALES: Final = (5, 10, 20, 100)
 
 
 @lru_cache(maxsize=1024)
 def parse_rating(cell: str, scale: int = STARS) -> float | None:
-    """A mark in stars, 0.25 to 5, to two decimals; None if there is none: 0 is how exports write that.
+    """A rating in stars, 0.25 to 5, to two decimals; None if there is none, which exports write as 0.
 
     Args:
         cell: A number with either decimal mark, stars, or a number with its scale such as "7/10".
-        scale: The best mark where the cell does not name it.
+        scale: The best rating where the cell does not name it.
 
     Raises:
-        ValueError: The cell holds something else, or more than the best mark.
+        ValueError: The cell holds something else, or more than the best rating.
     """
     stars = cell.count("★") + cell.count("⭐")
     if stars:
@@ -78,7 +74,7 @@ def parse_rating(cell: str, scale: int = STARS) -> float | None:
 
 
 def rating_scale(cells: Iterable[str]) -> int:
-    """The best mark of a column, 5, 10, 20 or 100, by the highest mark in it."""
+    """The best rating of a column's scale, 5, 10, 20 or 100, by the highest rating in it."""
     marks = (_SCORE.match(cell) for cell in cells)
     highest = max((float(mark[1].replace(",", ".")) for mark in marks if mark and not mark[2]), default=0)
     return next((scale for scale in _SCALES if highest <= scale), STARS)
@@ -86,7 +82,7 @@ def rating_scale(cells: Iterable[str]) -> int:
 
 @lru_cache(maxsize=1024)
 def parse_year(cell: str) -> int | None:
-    """The year in a number or a date: 1000 to 2100 within other text, any year standing alone; negative is BC."""
+    """The year in a number or a date: 1000 to 2100 within other text, any year if it is alone; negative is BC."""
     if len(cell) == 4 and cell.isascii() and cell.isdigit() and cell[0] != "0":  # noqa: PLR2004 - the year's length
         return int(cell) if int(cell) <= _LAST_YEAR else None
     if _EARLY_YEAR.match(cell):
@@ -100,8 +96,8 @@ def parse_pages(cell: str) -> int | None:
     """The number of pages in "352", "1,232" or "xii, 345 p."; None if there is none."""
     text = re.sub(r"\D", "", cell) if _THOUSANDS.match(cell) else cell
     number = _NUMBER.search(text)
-    pages = int(number[0]) if number and len(number[0]) <= len(str(_MOST_PAGES)) else 0
-    return pages if 0 < pages <= _MOST_PAGES else None
+    pages = int(number[0]) if number and len(number[0]) <= len(str(_MAX_PAGES)) else 0
+    return pages if 0 < pages <= _MAX_PAGES else None
 
 
 @lru_cache(maxsize=1024)
@@ -118,12 +114,3 @@ def parse_tags(cell: str, separators: str = ",;|\n") -> tuple[str, ...]:
     """Shelves or tags from a list, each once, without a position such as "(#12)"."""
     parts = (_POSITION.sub("", part.strip()) for part in re.split(f"[{separators}]", cell))
     return tuple(dict.fromkeys(part for part in parts if part))
-
-
-def plain_text(cell: str) -> str:
-    """A review or note without HTML: line breaks and paragraphs become lines, other tags go."""
-    if "<" in cell:
-        cell = _TAG.sub("", _BREAK.sub("\n", cell))
-        cell = _BLANK_LINES.sub("\n\n", cell)
-    cell = cell.replace("[return]", "\n")  # LibraryThing's
-    return html.unescape(cell).strip() if "&" in cell else cell.strip()

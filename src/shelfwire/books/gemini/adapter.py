@@ -1,48 +1,34 @@
-"""Gemini itself: asks, and answers with what can be believed or with one of our errors."""
+"""The client of Gemini: sends requests, and returns validated answers or raises our errors."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 import httpx2
 import msgspec
 
 from shelfwire.books.codes import BookCode
-from shelfwire.books.gemini import photos, rows
-from shelfwire.books.gemini.answers import GeminiError, Usage, refusal, retry_delay, text_of
-from shelfwire.books.gemini.photos import GeminiAnswer
-from shelfwire.books.gemini.rows import ColumnsAnswer, RowsAnswer, RowText
+from shelfwire.books.gemini import list_prompt, photo_prompt
+from shelfwire.books.gemini.list_prompt import ColumnsAnswer, RowsAnswer, RowText
+from shelfwire.books.gemini.photo_prompt import PhotoAnswer
+from shelfwire.books.gemini.responses import GeminiError, Usage, answer_text, rejection, retry_delay
 from shelfwire.books.settings import BookSettings
-from shelfwire.books.upstream.client import Limited, OutgoingFailure, Refused, TimedOut, UpstreamClient
+from shelfwire.books.upstream.client import UpstreamClient
+from shelfwire.books.upstream.errors import RateLimited, RequestRejected, UpstreamError, UpstreamTimeout
 from shelfwire.books.upstream.limits import Limits
 from shelfwire.settings import Secret
 
 T = TypeVar("T")
 NAME: Final = "Gemini"
 KEY_HEADER: Final = "x-goog-api-key"
-MOST_OUTPUT_TOKENS: Final = 32_768
-"""Of one answer, thinking included: some ten times what a full shelf or a chunk of rows needs."""
+MAX_OUTPUT_TOKENS: Final = 32_768
+"""Of one answer, thinking included: about ten times what a full shelf or a chunk of rows needs."""
 PATIENCE: Final = 65.0
-"""Seconds; quotas are by the minute, so a wait for the next one is worth it."""
-
-
-class GeminiMeter(Protocol):
-    """Hears of each request, once it is over; must return at once and never raise."""
-
-    def gemini(self, outcome: str, tokens_in: int, tokens_out: int) -> None:
-        """A request was answered, or given up: with `ok`, `canceled` or an error code, for so many tokens."""
-        ...
-
-
-class NoGeminiMeter:
-    """Listens to nothing."""
-
-    def gemini(self, outcome: str, tokens_in: int, tokens_out: int) -> None:
-        """See `GeminiMeter.gemini`."""
+"""Seconds; quotas are by the minute, so that waiting for the next minute is worth it."""
 
 
 def limits_of(settings: BookSettings) -> Limits:
-    """What Gemini stands, by the settings."""
+    """The limits of Gemini, from the settings."""
     return Limits(
         rate=settings.gemini_rate,
         period=60.0,
@@ -56,17 +42,18 @@ def limits_of(settings: BookSettings) -> Limits:
 
 
 class Gemini:
-    """The one way to Gemini, shared by all jobs of the node.
+    """The client of Gemini, shared by all jobs of the process.
 
-    Every method may raise a `GeminiError` after the retries are spent: `E_GEMINI_TIMEOUT`, `E_GEMINI_RATE_LIMITED`,
+    Every method raises a `GeminiError` when all retries have failed: `E_GEMINI_TIMEOUT`, `E_GEMINI_RATE_LIMITED`,
     `E_GEMINI_UNAVAILABLE`, `E_GEMINI_BAD_OUTPUT` or `E_GEMINI_REJECTED`.
 
     Args:
-        client: what sends; see `UpstreamClient`.
+        client: sends the requests; see `UpstreamClient`.
         settings: `gemini_url`, `gemini_model` and the limits.
         key: `gemini_api_key`; sent as a header, and nowhere else.
-        meter: hears what requests cost.
-        lane: the limits, where a test wants other ones.
+        report: receives the outcome of each request, `ok`, `canceled` or an error code, and the tokens it used; must
+            return at once and never raise.
+        upstream: replaces the client of the service, for tests.
     """
 
     def __init__(
@@ -75,75 +62,77 @@ class Gemini:
         settings: BookSettings,
         key: Secret,
         *,
-        meter: GeminiMeter | None = None,
-        lane: UpstreamClient | None = None,
+        report: Callable[[str, Usage], None] = lambda _, __: None,
+        upstream: UpstreamClient | None = None,
     ) -> None:
         model = quote(settings.gemini_model.removeprefix("models/"), safe="")
         self._url = f"{settings.gemini_url}/v1beta/models/{model}:generateContent"
         self._key = key
-        self._meter = meter or NoGeminiMeter()
-        self._lane = lane or UpstreamClient(client, name=NAME, limits=limits_of(settings), asked=retry_delay)
+        self._report = report
+        self._upstream = upstream or UpstreamClient(
+            client, name=NAME, limits=limits_of(settings), retry_hint=retry_delay
+        )
         self.at_once = settings.gemini_at_once
 
-    async def read_photo(self, jpeg: bytes, width: int, height: int) -> GeminiAnswer:
+    async def read_photo(self, jpeg: bytes, width: int, height: int) -> PhotoAnswer:
         """Name the books in a photo.
 
         Args:
-            jpeg: the photo, upright; what is in it beside the picture is sent too, so take GPS and the like out before.
-            width: in pixels; boxes come back in these.
+            jpeg: the photo, upright and without metadata: all of it is sent, so remove GPS and the like before.
+            width: in pixels, which are the unit of the boxes returned.
             height: likewise.
         """
-        body = _body(photos.INSTRUCTION, photos.question(jpeg), photos.SCHEMA)
-        return await self._ask(body, lambda text, usage: photos.books_of(text, width, height, usage))
+        body = _body(photo_prompt.INSTRUCTION, photo_prompt.parts(jpeg), photo_prompt.SCHEMA)
+        return await self._ask(body, lambda text, usage: photo_prompt.parse(text, width, height, usage))
 
     async def read_columns(self, sample: Sequence[Sequence[str]], width: int) -> ColumnsAnswer:
-        """Tell what the columns of a table hold.
+        """Find out what the columns of a table hold.
 
         Args:
-            sample: its first rows of cells, from the very first on; a few of them are sent.
+            sample: its rows of cells from the first on, of which the first few are sent.
             width: how many columns it has.
         """
-        body = _body(rows.COLUMNS_INSTRUCTION, rows.about_columns(sample), rows.COLUMNS_SCHEMA)
-        return await self._ask(body, lambda text, usage: rows.columns_of(text, width, usage))
+        body = _body(list_prompt.COLUMNS_INSTRUCTION, list_prompt.columns_parts(sample), list_prompt.COLUMNS_SCHEMA)
+        return await self._ask(body, lambda text, usage: list_prompt.parse_columns(text, width, usage))
 
-    async def read_rows(self, asked: Sequence[RowText]) -> RowsAnswer:
+    async def read_rows(self, rows: Sequence[RowText]) -> RowsAnswer:
         """Read books out of rows of free text; see `RowsAnswer` for what may be missing.
 
         Args:
-            asked: rows of different numbers, few enough for one answer: about 40.
+            rows: with distinct numbers, few enough for one answer: about 40.
         """
-        body = _body(rows.ROWS_INSTRUCTION, rows.about_rows(asked), rows.ROWS_SCHEMA)
-        return await self._ask(body, lambda text, usage: rows.books_of_rows(text, asked, usage))
+        body = _body(list_prompt.ROWS_INSTRUCTION, list_prompt.rows_parts(rows), list_prompt.ROWS_SCHEMA)
+        return await self._ask(body, lambda text, usage: list_prompt.parse_rows(text, rows, usage))
 
-    async def _ask(self, body: bytes, read: Callable[[str, Usage], T]) -> T:
+    async def _ask(self, body: bytes, parse: Callable[[str, Usage], T]) -> T:
         outcome, usage = "canceled", Usage()
         try:
-            text, usage = text_of(await self._send(body))
-            answer, outcome = read(text, usage), "ok"
+            text, usage = answer_text(await self._send(body))
+            answer, outcome = parse(text, usage), "ok"
         except GeminiError as error:
             outcome, usage = error.code, error.usage
             raise
         finally:
-            self._meter.gemini(outcome, usage.input, usage.output)
+            self._report(outcome, usage)
         return answer
 
     async def _send(self, body: bytes) -> bytes:
         headers = {KEY_HEADER: self._key.reveal(), "content-type": "application/json"}
         try:
-            answer = await self._lane.send(httpx2.Request("POST", self._url, headers=headers, content=body))
-        except Refused as refused:
-            raise refusal(refused.status, refused.body) from None
-        except TimedOut as failure:
+            answer = await self._upstream.send(httpx2.Request("POST", self._url, headers=headers, content=body))
+        except RequestRejected as refused:
+            raise rejection(refused.status, refused.body) from None
+        except UpstreamTimeout as failure:
             raise GeminiError(BookCode.GEMINI_TIMEOUT, str(failure)) from None
-        except Limited as failure:
+        except RateLimited as failure:
             raise GeminiError(BookCode.GEMINI_RATE_LIMITED, str(failure)) from None
-        except OutgoingFailure as failure:
+        except UpstreamError as failure:
             raise GeminiError(BookCode.GEMINI_UNAVAILABLE, str(failure)) from None
         return answer.content
 
 
 def _body(instruction: str, parts: list[dict[str, Any]], schema: dict[str, Any]) -> bytes:
-    """A request: the instruction is ours, the parts are data, and the schema binds what can come back."""
+    """A request body: the instruction is ours, the parts are data, and the schema constrains the answer."""
     return msgspec.json.encode(
         {
             "systemInstruction": {"parts": [{"text": instruction}]},
@@ -151,7 +140,7 @@ def _body(instruction: str, parts: list[dict[str, Any]], schema: dict[str, Any])
             "generationConfig": {
                 "temperature": 0,
                 "candidateCount": 1,
-                "maxOutputTokens": MOST_OUTPUT_TOKENS,
+                "maxOutputTokens": MAX_OUTPUT_TOKENS,
                 "responseMimeType": "application/json",
                 "responseSchema": schema,
             },

@@ -1,1 +1,1 @@
-"""One outside service: how often it may be asked, how long it is waited for, and when it is left alone."""
+"""Requests to one outside service: rate limit, adaptive timeout, retries and circuit breaker."""

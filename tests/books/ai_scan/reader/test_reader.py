@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from shelfwire.books.ai_scan.ipc import Spine
+from shelfwire.books.ai_scan.ipc import DetectedBook
 from shelfwire.books.ai_scan.limits import MAX_PIXELS
-from shelfwire.books.ai_scan.photos import opened
+from shelfwire.books.ai_scan.photos import open_photo
 from shelfwire.books.ai_scan.reader import Reader
 from shelfwire.books.ai_scan.reader.geometry import turned
 from tests.books.ai_scan.scoring import Book, scored
@@ -35,7 +35,7 @@ class Read(NamedTuple):
 
     books: list[Book]
     image: NDArray[np.uint8]
-    spines: list[Spine]
+    spines: list[DetectedBook]
     told: list[str]
 
 
@@ -47,13 +47,13 @@ def reader() -> Reader:
 @pytest.fixture(scope="module")
 def upright(reader: Reader) -> Read:
     rendered = shelf(SEED)
-    image = np.asarray(opened(rendered.jpeg()))
+    image = np.asarray(open_photo(rendered.jpeg()))
     told: list[str] = []
     spines = reader.read(image, told.append)
     return Read([Book(book.title, book.author) for book in rendered.books], image, spines, told)
 
 
-def titles(spines: list[Spine]) -> set[str]:
+def titles(spines: list[DetectedBook]) -> set[str]:
     return {spine.title.casefold() for spine in spines}
 
 

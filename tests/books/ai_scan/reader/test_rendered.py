@@ -6,7 +6,7 @@ pytest.importorskip("rapidocr", reason="needs the extra: pip install shelfwire[s
 
 import numpy as np
 
-from shelfwire.books.ai_scan.photos import opened
+from shelfwire.books.ai_scan.photos import open_photo
 from shelfwire.books.ai_scan.reader import Reader
 from tests.books.ai_scan.scoring import Book, Score, scored
 from tests.books.ai_scan.shelves import shelf
@@ -16,7 +16,7 @@ def test_rendered_shelves_are_read_almost_without_fault() -> None:
     reader, total = Reader(threads=1), Score(0, 0, 0, 0, 0, 0, 0)
     for seed in range(12):
         rendered = shelf(seed)
-        spines = reader.read(np.asarray(opened(rendered.jpeg())), lambda _: None)
+        spines = reader.read(np.asarray(open_photo(rendered.jpeg())), lambda _: None)
         found = [Book(spine.title, ", ".join(spine.authors)) for spine in spines]
         total += scored(found, [Book(book.title, book.author) for book in rendered.books])
     assert total.recall >= 0.95, total

@@ -7,13 +7,13 @@ from shelfwire.books.ai_scan.reader.splitting import (
     Piece,
     is_name,
     is_noise,
-    is_publisher,
     listed,
     names_of,
     spaced,
     split,
     split_line,
 )
+from shelfwire.books.bibliography.publishers import is_publisher
 
 
 def piece(text: str, left: float = 0, height: float = 40, *, crossing: bool = False) -> Piece:

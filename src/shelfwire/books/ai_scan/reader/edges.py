@@ -1,4 +1,4 @@
-"""Straight edges in a photo: where books end and boards run."""
+"""Straight edges in a photo: those of books and boards."""
 
 from dataclasses import dataclass
 from typing import Final, Self
@@ -12,9 +12,9 @@ from shelfwire.books.ai_scan.reader.geometry import Pixels, scaled_down, turned_
 _SIDE: Final = 1800
 """Pixels of the longer side of the photo in which edges are looked for."""
 _CROSSED: Final = 0.8
-"""Share of its span along which a board's edge must be seen."""
+"""Share of the span along which a board's edge must be visible."""
 _CHAINS: Final = 12
-"""Edges, the longest first, that are tried as part of a board's."""
+"""How many edges, the longest first, are tried as part of a board's."""
 _LEANING: Final = 0.3
 """Slope up to which an edge counts as running along."""
 _SHORTEST: Final = 12.0
@@ -56,7 +56,7 @@ class Edges:
         return cls(along, across)
 
     def turned(self, quarters: int, size: tuple[int, int]) -> Self:
-        """Edges of the photo turned by so many quarters; `size` is its width and height before."""
+        """The edges of the photo turned by `quarters`; `size` is its width and height before."""
         ends = np.concatenate([self.along, self.across])
         return self._sorted(turned_points(ends.reshape(-1, 2, 2), quarters, size).reshape(-1, 4))
 
@@ -66,7 +66,7 @@ class Edges:
         return Edges(self.across[:, swap], self.along[:, swap])
 
     def crossed(self, reach: tuple[float, float], span: tuple[float, float], slack: float) -> bool:
-        """Tell whether one edge across, in pieces perhaps, begins and ends beyond `span`, at an x within `reach`."""
+        """Whether one edge across, perhaps in pieces, begins and ends beyond `span`, at an x within `reach`."""
         segments = self.across
         middles = (segments[:, 0] + segments[:, 2]) / 2
         near = (middles > reach[0]) & (middles < reach[1]) & (segments[:, 3] > span[0]) & (segments[:, 1] < span[1])

@@ -1,4 +1,4 @@
-"""The text detector and the text recogniser: RapidOCR with the models its wheel brings, never the network."""
+"""The text detector and the text recogniser: RapidOCR with the models in its wheel; never uses the network."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,9 +13,9 @@ from rapidocr.ch_ppocr_rec import TextRecInput, TextRecognizer
 from shelfwire.books.ai_scan.reader.geometry import Pixels, Quad
 
 LETTER_HEIGHT: Final = 48
-"""Pixels: the recogniser's own height of a line. Larger crops are shrunk to it, properly."""
+"""Pixels: the recogniser's own height of a line. Larger crops are shrunk to it."""
 _WIDEST: Final = 40 * LETTER_HEIGHT
-"""Pixels: no line of a spine is longer than this; what is would cost without bound."""
+"""Pixels: longer lines are compressed to this, to bound the cost."""
 _MODELS: Final = {
     "Det.model_path": "PP-OCRv6_det_small.onnx",
     "Cls.model_path": "ch_ppocr_mobile_v2.0_cls_mobile.onnx",
@@ -24,15 +24,15 @@ _MODELS: Final = {
 
 
 class Word(NamedTuple):
-    """A word of a line, and which part of the line's length it takes, from 0 to 1."""
+    """A word of a line, and where it begins and ends as shares of the line's length, from 0 to 1."""
 
     text: str
     start: float
     end: float
 
 
-class Reading(NamedTuple):
-    """What a crop says, how sure the recogniser is of it, 0 to 1, and its words."""
+class Recognition(NamedTuple):
+    """The text of a crop, the recogniser's confidence, 0 to 1, and the words."""
 
     text: str
     score: float
@@ -40,7 +40,7 @@ class Reading(NamedTuple):
 
 
 class Engine:
-    """Detector and recogniser, loaded once. Not safe for several threads at a time: each has its own.
+    """Detector and recogniser, loaded once. Not thread-safe: each thread needs its own.
 
     Args:
         threads: how many processor threads one call may use.
@@ -58,17 +58,17 @@ class Engine:
         cv2.setNumThreads(threads)
 
     def detect(self, image: Pixels) -> list[Quad]:
-        """Find where text is, as quadrilaterals in the image's pixels: clockwise from the upper left corner."""
+        """Find text, as quadrilaterals in the image's pixels: clockwise from the upper left corner."""
         boxes = self._detector(image).boxes
         return [] if boxes is None else [np.asarray(box, np.float32) for box in boxes]
 
-    def read(self, crops: Sequence[Pixels]) -> list[Reading]:
+    def read(self, crops: Sequence[Pixels]) -> list[Recognition]:
         """Read each crop as one upright line."""
         if not crops:
             return []
         read: Any = self._recogniser(TextRecInput(img=[_at_height(crop) for crop in crops], return_word_box=True))
         return [
-            Reading(" ".join(text.split()), float(score), _words(words))
+            Recognition(" ".join(text.split()), float(score), _words(words))
             for text, score, words in zip(read.txts, read.scores, read.word_results, strict=True)
         ]
 

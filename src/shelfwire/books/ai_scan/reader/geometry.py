@@ -1,4 +1,4 @@
-"""Pictures and quadrilaterals: turning them by quarters, cutting a line of text out."""
+"""Images and quadrilaterals: turning them by quarters, cutting out a line of text."""
 
 import math
 from typing import Final, TypeAlias
@@ -29,7 +29,7 @@ def turned_points(points: NDArray[np.float32], quarters: int, size: tuple[int, i
 
 
 def turned_size(size: tuple[int, int], quarters: int) -> tuple[int, int]:
-    """Width and height after so many quarters."""
+    """Width and height after turning by `quarters`."""
     return size if quarters % 2 == 0 else (size[1], size[0])
 
 
@@ -49,7 +49,7 @@ def sides(quad: Quad) -> tuple[float, float]:
 
 
 def cut(image: Pixels, quad: Quad, quarters: int = 0, height: int = 96) -> Pixels:
-    """Cut a quadrilateral out, straightened and turned, no higher than `height` pixels where text is read along it."""
+    """Cut a quadrilateral out, straightened and turned, at most `height` pixels high across the text."""
     along, across = sides(quad)
     width_, height_ = max(4, math.ceil(along)), max(4, math.ceil(across))
     corners = np.array([[0, 0], [width_, 0], [width_, height_], [0, height_]], np.float32)

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from shelfwire.books.ai_scan.reader.engine import Engine, Reading, Word
+from shelfwire.books.ai_scan.reader.engine import Engine, Recognition, Word
 from shelfwire.books.ai_scan.reader.geometry import (
     Pixels,
     Quad,
@@ -22,26 +22,26 @@ from shelfwire.books.ai_scan.reader.geometry import (
 )
 
 _COARSE: Final = 1024
-"""Pixels of the longer side: enough to see which way the text of a photo runs."""
+"""Pixels of the longer side: enough to see in which direction the text of a photo runs."""
 _SAMPLES: Final = 6
-"""Lines read in both directions, along each axis, to see which way the text runs."""
+"""Lines read in both directions, along each axis, to see in which direction the text runs."""
 _SIDES: Final = ((15.0, 2560), (28.0, 1600), (math.inf, 1280))
-"""Pixels of the longer side in which text is looked for, by the height in the coarse photo that half of the lines stay
-below: where that is as low as can be found at all, it hides as many that are lower still."""
+"""Pixels of the longer side at which text is detected, by the median line height in the coarse photo: where that is
+near the lowest detectable one, many lines are lower still."""
 _STRIP: Final = 2_600_000
-"""Pixels that are looked at in one go: memory grows with them."""
+"""Pixels per detection: memory grows with them."""
 _SHARED: Final = 96
-"""Pixels by which strips overlap: no line that matters in a photo of several strips is higher."""
+"""Pixels by which strips overlap: no relevant line in a photo of several strips is higher."""
 _RIM: Final = 3
-"""Pixels: text this close to the rim of a strip is cut off, and whole in the next."""
+"""Pixels: text this close to the rim of a strip is cut off there, and whole in the next."""
 _MOST: Final = 400
-"""Lines that are read along one axis, the largest: no photo takes for ever."""
-_TOLD_OF: Final = 12
-"""Of so many lines one is told of while they are read: about twice a second."""
+"""Lines read along one axis at most, the largest, which bounds the time of a photo."""
+_REPORTED: Final = 12
+"""One of this many lines is reported while they are read: about twice a second."""
 _SURE: Final = 0.8
-"""A line read below this may stand on its head."""
+"""A line read with a lower score may be upside down."""
 _LEAST: Final = 0.45
-"""A line read below this says nothing."""
+"""A line read with a lower score is discarded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,11 +49,12 @@ class Line:
     """A line of text as it was read.
 
     Attributes:
-        text: what it says.
-        score: how sure the recogniser is, 0 to 1.
-        quad: where it is, in the pixels of the photo turned as most of its text wants it; corners as it is read.
-        turns: quarters anticlockwise to turn that photo further, for this line to be upright.
-        words: where each word is within the line.
+        text: the text.
+        score: the recogniser's confidence, 0 to 1.
+        quad: its corners, in pixels of the photo turned so that most of its text is upright; clockwise from the upper
+            left one of the text as it is read.
+        turns: quarters anticlockwise to turn that photo further for this line to be upright.
+        words: the words and their places in the line.
     """
 
     text: str
@@ -64,23 +65,23 @@ class Line:
 
     @cached_property
     def letters(self) -> int:
-        """How many letters and digits there are."""
+        """The number of letters and digits."""
         return sum(character.isalnum() for character in self.text)
 
     @cached_property
     def worth(self) -> float:
-        """How much this reading says: of two readings of one place the better one is kept."""
+        """The value of this reading: of two readings of one place the better one is kept."""
         return (self.score - 0.3) * self.letters
 
 
 @dataclass(frozen=True)
-class Page:
+class PageText:
     """A photo turned so that most of its text is upright, and the text in it.
 
     Attributes:
         image: the photo, turned.
         turns: quarters anticlockwise by which it was turned.
-        lines: what could be read.
+        lines: the lines that could be read.
     """
 
     image: Pixels
@@ -88,13 +89,13 @@ class Page:
     lines: tuple[Line, ...]
 
 
-def page_of(image: Pixels, engine: Engine, seen: Callable[[str], None]) -> Page:
-    """Find and read the text of a photo, along both axes.
+def page_text(image: Pixels, engine: Engine, on_text: Callable[[str], None]) -> PageText:
+    """Find and read the text of a photo along both axes.
 
     Args:
         image: the photo.
-        engine: finds and reads.
-        seen: is told of a text now and then while there is more to read.
+        engine: detects and recognises text.
+        on_text: receives a text now and then as progress.
     """
     scale = min(1.0, _COARSE / max(image.shape))
     coarse = [quad / np.float32(scale) for quad in engine.detect(scaled(image, scale))]
@@ -103,13 +104,13 @@ def page_of(image: Pixels, engine: Engine, seen: Callable[[str], None]) -> Page:
     heights = [min(sides(quad)) * scale for quad in coarse if _runs(quad, 0) or _runs(quad, 1)]
     usual = float(np.median(heights)) if heights else _SIDES[0][0]
     side = next(side for below, side in _SIDES if usual < below)
-    lines = _lines(page, 0, side, engine, seen)
-    lines += _lines(page, (cross - main) % 4, side, engine, seen)
-    return Page(page, main, tuple(distinct(lines)))
+    lines = _lines(page, 0, side, engine, on_text)
+    lines += _lines(page, (cross - main) % 4, side, engine, on_text)
+    return PageText(page, main, tuple(distinct(lines)))
 
 
 def _directions(image: Pixels, found: Sequence[Quad], engine: Engine) -> tuple[int, int]:
-    """By how many quarters to turn a photo for most of its text to be upright, and for most of what crosses that."""
+    """The quarters to turn a photo for most of its text to be upright, and for most of the text across that."""
     votes = [0.0] * 4
     for axis in (0, 1):
         long = [quad for quad in found if _runs(quad, axis)]
@@ -127,7 +128,7 @@ def _runs(quad: Quad, axis: int) -> bool:
     return along > 2 * across if axis == 0 else across > 2 * along
 
 
-def _lines(page: Pixels, turns: int, side: int, engine: Engine, seen: Callable[[str], None]) -> list[Line]:
+def _lines(page: Pixels, turns: int, side: int, engine: Engine, on_text: Callable[[str], None]) -> list[Line]:
     """Lines that run along the photo turned by `turns` quarters, in the pixels of the unturned one."""
     size = page.shape[1], page.shape[0]
     image = turned(page, turns)
@@ -136,7 +137,7 @@ def _lines(page: Pixels, turns: int, side: int, engine: Engine, seen: Callable[[
     quads = [quad for quad in quads if sides(quad)[0] > 0.8 * sides(quad)[1]]
     quads = sorted(quads, key=lambda quad: -sides(quad)[0] * sides(quad)[1])[:_MOST]
     back = (4 - turns) % 4
-    upright = _read(engine, [cut(image, quad) for quad in quads], seen)
+    upright = _read(engine, [cut(image, quad) for quad in quads], on_text)
     doubtful = [index for index, reading in enumerate(upright) if reading.score < _SURE]
     flipped = engine.read([cut(image, quads[index], 2) for index in doubtful])
     other = dict(zip(doubtful, flipped, strict=True))
@@ -151,14 +152,14 @@ def _lines(page: Pixels, turns: int, side: int, engine: Engine, seen: Callable[[
     return lines
 
 
-def _read(engine: Engine, crops: Sequence[Pixels], seen: Callable[[str], None]) -> list[Reading]:
-    """Read crops, and tell of the clearest text in every few."""
-    readings: list[Reading] = []
-    for start in range(0, len(crops), _TOLD_OF):
-        some = engine.read(crops[start : start + _TOLD_OF])
+def _read(engine: Engine, crops: Sequence[Pixels], on_text: Callable[[str], None]) -> list[Recognition]:
+    """Read crops, reporting the clearest text of each batch."""
+    readings: list[Recognition] = []
+    for start in range(0, len(crops), _REPORTED):
+        some = engine.read(crops[start : start + _REPORTED])
         clearest = max(some, key=lambda reading: reading.score * len(reading.text))
         if clearest.score >= _SURE:
-            seen(clearest.text)
+            on_text(clearest.text)
         readings += some
     return readings
 
@@ -181,7 +182,7 @@ def _found(image: Pixels, engine: Engine) -> list[Quad]:
 
 
 def _turns(quad: Quad) -> int:
-    """By how many quarters to turn a photo for the text in this quadrilateral to be upright."""
+    """The quarters to turn a photo for the text in this quadrilateral to be upright."""
     right, down = quad[1] - quad[0]
     if abs(right) >= abs(down):
         return 0 if right > 0 else 2

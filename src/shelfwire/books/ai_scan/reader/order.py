@@ -1,11 +1,11 @@
-"""The order in which a person would name the books: shelf by shelf, from left to right, stacks from top to bottom."""
+"""Reading order of books: shelf by shelf, from left to right, stacks from top to bottom."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 
 class Extent(NamedTuple):
-    """Where a book is, in pixels of the photo as its text runs."""
+    """The bounding box of a book, in pixels of the photo turned as most of its text runs."""
 
     left: float
     top: float
@@ -17,7 +17,7 @@ def reading_order(extents: Sequence[Extent]) -> list[int]:
     """Return the indices of the books in reading order.
 
     Args:
-        extents: where each is. Those whose middle lies beside a higher one stand on the same shelf.
+        extents: the bounding boxes. Books whose middle lies beside a higher one are on the same shelf.
     """
     shelves: list[list[int]] = []
     for index in sorted(range(len(extents)), key=lambda index: extents[index].top - extents[index].bottom):

@@ -1,8 +1,8 @@
-"""Which lines of text stand on one spine.
+"""Groups lines of text by the spine that they are on.
 
-Two lines belong together when each lies between the edges that run along the other, and no board crosses their way.
-Everything here looks along one axis at a time, in a frame where text runs from left to right, perhaps leaning; for the
-other axis the frame is the photo turned by a quarter.
+Two lines belong together when each lies between the edges along the other, and no board runs between them. Everything
+here works along one axis at a time, in a frame where text runs from left to right, perhaps sloping; for the other axis
+the frame is the photo turned by a quarter.
 """
 
 import itertools
@@ -13,25 +13,25 @@ from typing import Final, TypeVar
 
 import numpy as np
 
+from shelfwire.books.ai_scan.reader.aligned_lines import PARALLEL, AlignedLine, across, aligned, lean, with_edges
 from shelfwire.books.ai_scan.reader.edges import Edges, covered
 from shelfwire.books.ai_scan.reader.lines import Line
-from shelfwire.books.ai_scan.reader.rows import PARALLEL, Row, across, lean, rows_of, with_edges
 
 _EDGED: Final = 3.0
 """Line heights from the middle of a line within which an edge is close."""
 _OVER: Final = 0.3
-"""A board reaches beyond both edges of a spine, by this share of its thickness."""
+"""A board extends beyond both edges of a spine by this share of its thickness."""
 _GAP: Final = 25.0
-"""Line heights that may lie between two lines of a spine."""
+"""Line heights between two lines of a spine at most."""
 _LEADING: Final = 0.35
-"""Line heights that may lie between two lines above each other."""
+"""Line heights between two lines above each other at most."""
 _SEEN: Final = 0.4
-"""Share of the way between two rows along which the edge of their spine must be seen, if it is seen beside one."""
+"""Share of the gap between two lines along which the edge of their spine must be visible, if it is beside one."""
 _ROOMY: Final = 6.0
 _CLOSE: Final = 12.0
 """Line heights between the edges along a line, and between lines, within which it is at home."""
 _NEXT: Final = 1.5
-"""Widths of lines set across a spine that may lie between two of them."""
+"""Line widths between two lines set across a spine at most."""
 _ACROSS: Final = 8.0
 """Heights: no line set across a spine is longer."""
 T = TypeVar("T")
@@ -41,17 +41,17 @@ T = TypeVar("T")
 class Group:
     """Lines of one spine, in the frame of its axis, with others that cross it."""
 
-    rows: list[Row]
-    crossing: list[Row] = field(default_factory=list)
+    rows: list[AlignedLine]
+    crossing: list[AlignedLine] = field(default_factory=list)
 
     @cached_property
     def left(self) -> float:
-        """Where its text begins."""
+        """The left end of its text."""
         return min(row.left for row in self.rows)
 
     @cached_property
     def right(self) -> float:
-        """Where its text ends."""
+        """The right end of its text."""
         return max(row.right for row in self.rows)
 
     @cached_property
@@ -66,7 +66,7 @@ class Group:
 
     @property
     def edged(self) -> bool:
-        """Whether an edge was seen close along any of its lines: the text of a spine fills much of its thickness."""
+        """Whether an edge is close along any of its lines: the text of a spine fills much of its thickness."""
         return any(min(row.above, row.below) < _EDGED * row.height for row in self.rows)
 
     @property
@@ -75,8 +75,8 @@ class Group:
         return [row.line for row in (*self.rows, *self.crossing)]
 
 
-def board_between(one: Row, other: Row, edges: Edges) -> bool:
-    """Tell whether an edge that is longer than a spine is thick crosses the way from one row to another."""
+def board_between(one: AlignedLine, other: AlignedLine, edges: Edges) -> bool:
+    """Whether an edge longer than a spine is thick runs between two lines."""
     if one.left > other.left:
         one, other = other, one
     start, end = min(one.right, other.left) - 1, max(one.right, other.left) + 1
@@ -89,7 +89,7 @@ def board_between(one: Row, other: Row, edges: Edges) -> bool:
 
 
 def joined(items: Sequence[T], together: Callable[[T, T], bool]) -> list[list[T]]:
-    """Sort items into sets, such that any two that belong together are in one set."""
+    """Partition items into sets, so that any two that belong together are in one set."""
     sets = list(range(len(items)))
 
     def root(index: int) -> int:
@@ -107,8 +107,8 @@ def joined(items: Sequence[T], together: Callable[[T, T], bool]) -> list[list[T]
     return list(found.values())
 
 
-def same_spine(one: Row, other: Row, edges: Edges) -> bool:
-    """Tell whether two rows stand on one spine."""
+def same_spine(one: AlignedLine, other: AlignedLine, edges: Edges) -> bool:
+    """Whether two lines are on one spine."""
     tall, small = max(one.height, other.height), min(one.height, other.height)
     gap = max(one.left, other.left) - min(one.right, other.right)
     slack = 0.6 * tall if gap > 0 else 0.5 * tall + small
@@ -123,8 +123,8 @@ def same_spine(one: Row, other: Row, edges: Edges) -> bool:
     return not board_between(one, other, edges) and (gap < _CLOSE * tall or _goes_on(one, other, edges))
 
 
-def _goes_on(one: Row, other: Row, edges: Edges) -> bool:
-    """Tell whether an edge along one of two rows that are far from each other goes on between them."""
+def _goes_on(one: AlignedLine, other: AlignedLine, edges: Edges) -> bool:
+    """Whether an edge along one of two distant lines goes on between them."""
     before, after = (one, other) if one.left < other.left else (other, one)
     start, end = before.right, after.left
     segments = edges.along[(edges.along[:, 2] > start) & (edges.along[:, 0] < end)]
@@ -140,17 +140,17 @@ def _goes_on(one: Row, other: Row, edges: Edges) -> bool:
     return not seen or max(seen) > _SEEN
 
 
-def groups_of(rows: Sequence[Row], edges: Edges) -> list[Group]:
-    """Sort the rows of one axis into spines."""
+def groups_of(rows: Sequence[AlignedLine], edges: Edges) -> list[Group]:
+    """Group the lines of one axis by spine."""
     lean(rows)
     with_edges(rows, edges)
     return [Group(found) for found in joined(rows, lambda one, other: same_spine(one, other, edges))]
 
 
 def spines_of(lines: Sequence[Line], upright: Edges, size: tuple[int, int]) -> list[Group]:
-    """Sort the lines of a photo of this width and height into spines."""
+    """Group the lines of a photo of this width and height by spine."""
     frames = [(upright, size), (upright.turned(1, size), (size[1], size[0]))]
-    rows = [rows_of(lines, 0, size), rows_of(lines, 1, size)]
+    rows = [aligned(lines, 0, size), aligned(lines, 1, size)]
     groups = [groups_of(rows[axis], frames[axis][0]) for axis in (0, 1)]
     settled = {
         id(row.line)
@@ -178,7 +178,7 @@ def spines_of(lines: Sequence[Line], upright: Edges, size: tuple[int, int]) -> l
 
 
 def _short(group: Group) -> bool:
-    """Tell whether a group's lines are short enough to stand across a spine."""
+    """Whether a group's lines are short enough to be set across a spine."""
     return not group.crossing and group.right - group.left < _ACROSS * min(row.height for row in group.rows)
 
 
@@ -187,7 +187,7 @@ def _one(groups: Sequence[Group]) -> Group:
 
 
 def _stacked(one: Group, other: Group, edges: Edges) -> bool:
-    """Tell whether two groups of short lines stand above each other across one spine: its edges run along both."""
+    """Whether two groups of short lines are above each other across one spine, whose edges run along both."""
     width = max(one.right - one.left, other.right - other.left)
     common = min(one.right, other.right) - max(one.left, other.left)
     if common < 0.5 * min(one.right - one.left, other.right - other.left):
@@ -200,7 +200,7 @@ def _stacked(one: Group, other: Group, edges: Edges) -> bool:
         return False
     step = 0.15 * width
     for distance in np.arange(-0.1, 0.6, 0.1) * width:
-        # The text stands in the middle between the edges of its spine.
+        # The text is in the middle between the edges of its spine.
         if all(
             edges.crossed(near, span, step)
             for near in ((left - distance - 2 * step, left - distance), (right + distance, right + distance + 2 * step))
@@ -210,21 +210,21 @@ def _stacked(one: Group, other: Group, edges: Edges) -> bool:
 
 
 def _parted(one: Group, other: Group, edges: Edges, reach: tuple[float, float]) -> bool:
-    """Tell whether an edge runs between two groups above each other, and beyond the spine they might share."""
+    """Whether an edge runs between two groups above each other and beyond the spine they might share."""
     upper, lower = (one, other) if one.top < other.top else (other, one)
     between = upper.bottom - 0.3 * upper.rows[0].height, lower.top + 0.3 * lower.rows[0].height
     return between[0] < between[1] and edges.flipped().crossed(between, reach, 0.15 * upper.rows[0].height)
 
 
-def _settled(row: Row, group: Group, edges: Edges) -> bool:
-    """Tell whether a line stands between two edges that run along it, with another close by: it crosses nothing."""
+def _settled(row: AlignedLine, group: Group, edges: Edges) -> bool:
+    """Whether a line has edges along both sides and another line close by, so that it crosses no spine."""
     if not (np.isfinite(row.above) and np.isfinite(row.below) and row.above + row.below < _ROOMY * row.height):
         return False
     return any(_neighbours(row, other, edges) for other in group.rows if other is not row)
 
 
-def _neighbours(row: Row, other: Row, edges: Edges) -> bool:
-    """Tell whether a line follows another closely, without any edge between them that is higher than both."""
+def _neighbours(row: AlignedLine, other: AlignedLine, edges: Edges) -> bool:
+    """Whether a line follows another closely, without an edge between them that is higher than both."""
     before, after = (row, other) if row.left < other.left else (other, row)
     if not 0 < after.left - before.right < _CLOSE * row.height:
         return False
@@ -236,7 +236,7 @@ def _neighbours(row: Row, other: Row, edges: Edges) -> bool:
 def _crossing(
     lines: Sequence[Line], axis: int, groups: Sequence[Group], edges: Edges, size: tuple[int, int]
 ) -> list[tuple[Line, Group]]:
-    """Lines that cross a frame and stand on one of its spines, each with that spine's lines."""
+    """Lines that cross the frame on one of its spines, each with that spine's group."""
     found = []
     for line in lines:
         if line.turns % 2 == axis:
@@ -248,8 +248,8 @@ def _crossing(
     return found
 
 
-def _distance(group: Group, row: Row) -> float:
-    """How far a crossing line is from a spine's text, along and across."""
+def _distance(group: Group, row: AlignedLine) -> float:
+    """The distance of a crossing line from a spine's text, along and across."""
     return max(0.0, group.left - row.right, row.left - group.right) + abs(row.middle - _middle(group, row.centre))
 
 
@@ -257,8 +257,8 @@ def _middle(group: Group, x: float) -> float:
     return float(np.mean([row.at(x) for row in group.rows]))
 
 
-def _carries(group: Group, crossing: Row, edges: Edges) -> bool:
-    """Tell whether a crossing line fits between the edges of a spine."""
+def _carries(group: Group, crossing: AlignedLine, edges: Edges) -> bool:
+    """Whether a crossing line fits between the edges of a spine."""
     nearest = min(group.rows, key=lambda row: max(0.0, row.left - crossing.right, crossing.left - row.right))
     if group.right - group.left < crossing.height:
         return False

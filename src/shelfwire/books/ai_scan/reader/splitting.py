@@ -8,30 +8,31 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from anyascii import anyascii
-from rapidfuzz import fuzz
 
 from shelfwire.books.ai_scan.reader.engine import Word
-from shelfwire.books.ai_scan.reader.vocabulary import COMPANY, GIVEN, LITTLE, NOISE, PARTICLES, PUBLISHERS
+from shelfwire.books.ai_scan.reader.vocabulary import GIVEN, LITTLE, NOISE, PARTICLES
+from shelfwire.books.bibliography.publishers import is_publisher
+from shelfwire.books.bibliography.text import words as words_of
 
 _NAMED: Final = 0.35
-"""From here on text is taken for somebody's name."""
+"""The likeness from which on a text counts as a name."""
 
 
 _LONGEST_NAME: Final = 5
 """Words of one name, without particles."""
 _EDGES: Final = " .,;:|-\N{EN DASH}\N{EM DASH}·•"
 _PARTED: Final = 0.5
-"""From here on a line is taken for a name and a title."""
+"""The value from which on a line counts as a name and a title."""
 _WIDER: Final = 1.3
-"""A gap that parts a single word from a title is this much wider than the others."""
+"""A gap between a single word and a title is this much wider than the others."""
 _JOINING: Final = frozenset({"and", "of", "or"})
 """No title and no name begins with these."""
 _ARTICLES: Final = frozenset({"a", "an", "the"})
 _SAME_HEIGHT: Final = 1.15
 _NAME_HEIGHT: Final = 2.5
-"""A name that nobody knows is set no higher than this multiple of the title: what is higher is the title itself."""
+"""An unknown name is at most this multiple of the title's height: what is higher is the title itself."""
 _DEEP: Final = 1.2
-"""How much higher a line is for letters that reach below it."""
+"""How much higher a line is with letters that have descenders."""
 _FEW: Final = 2
 _TITLES: Final = re.compile(r"(?i)\b(ph\.? ?d|m\.? ?d|jr|sr|colonel|dr|sir)\b\.?")
 _AND: Final = re.compile(r"[,/&·•|+]|\b(?:[Aa]nd|AND|[Uu]nd|UND|et|ET)\b")
@@ -47,12 +48,12 @@ class Piece:
     """Text set in one way: a word, a line, or lines of one kind above each other.
 
     Attributes:
-        text: what it says.
-        left, right, top, bottom: where it is, in the frame in which it reads from left to right, downwards.
+        text: the text.
+        left, right, top, bottom: its box, in the frame in which it reads from left to right, downwards.
         height: of its letters, in pixels.
-        score: how sure the recogniser is, 0 to 1.
+        score: the recogniser's confidence, 0 to 1.
         crossing: whether it is set across the spine.
-        lines: how many lines it has.
+        lines: the number of its lines.
     """
 
     text: str
@@ -67,37 +68,23 @@ class Piece:
 
     @property
     def size(self) -> float:
-        """How high its capitals are, in a measure of its own: small letters that reach below the line add to height."""
+        """The height of its capitals: descenders, which add to `height`, are taken off."""
         return self.height / (_DEEP if re.search(r"[gjpqy]", self.text) else 1)
 
     @property
     def weight(self) -> float:
-        """How much it catches the eye."""
+        """How prominent it is."""
         return self.size * math.sqrt(min(30, letters(self.text)))
 
 
-def folded(text: str) -> list[str]:
-    """Words of a text in lower case, without marks."""
-    return re.findall(r"[a-z0-9]+", anyascii(text).lower().replace("'", ""))
-
-
 def letters(text: str) -> int:
-    """How many letters there are."""
+    """The number of letters."""
     return sum(character.isalpha() for character in text)
 
 
-def is_publisher(text: str) -> bool:
-    """Tell whether a text is a publisher's name or that of a series, misread a little perhaps."""
-    words = folded(text)
-    name = "".join(word for word in words if word not in COMPANY) or "".join(words)
-    if not name or name in PUBLISHERS or "".join(words) in PUBLISHERS:
-        return bool(name)
-    return len(name) >= 5 and any(fuzz.ratio(name, other) >= 84 for other in PUBLISHERS if len(other) >= 5)  # noqa: PLR2004
-
-
 def is_noise(text: str) -> bool:
-    """Tell whether a text is praise, an edition, a price or no words at all."""
-    words = folded(text)
+    """Whether a text is praise, an edition, a price or no words at all."""
+    words = words_of(text)
     if re.search(r"isbn|\$|£|€|\b\d+(st|nd|rd|th)\b", text.lower()):
         return True
     if words and all(word in LITTLE for word in words):
@@ -106,14 +93,14 @@ def is_noise(text: str) -> bool:
 
 
 def namelike(text: str) -> float:
-    """How much a text looks like the name of somebody, or the names of several: below 0 not at all, up to 1."""
+    """How much a text looks like the name of a person, or of several: below 0 not at all, up to 1."""
     text = _TITLES.sub(" ", _BY.sub(" ", text.strip()))
-    several = [part for part in _AND.split(text) if folded(part)]
+    several = [part for part in _AND.split(text) if words_of(part)]
     if len(several) > 1:
-        single = len(several) > _FEW and all(len(folded(part)) == 1 for part in several)
+        single = len(several) > _FEW and all(len(words_of(part)) == 1 for part in several)
         strong = 0.4 if _APART.search(text) else _NAMED if single else 0.1
         return min(1.0, min(namelike(part) for part in several) + strong)
-    words = [word for word in folded(text) if word not in PARTICLES or len(word) == 1]
+    words = [word for word in words_of(text) if word not in PARTICLES or len(word) == 1]
     if not words or len(words) > _LONGEST_NAME or any(word.isdigit() for word in words):
         return -0.5
     if any(word in LITTLE for word in words if len(word) > 1):
@@ -132,16 +119,16 @@ def namelike(text: str) -> float:
 
 
 def _runs_together(word: str) -> bool:
-    """Tell whether a word is two given names that were read as one."""
+    """Whether a word is two given names that were read as one."""
     return any(word[:index] in GIVEN and word[index:] in GIVEN for index in range(3, len(word) - 2))
 
 
 def spaced(text: str, words: Sequence[Word]) -> tuple[str, list[Word]]:
-    """Bring the words that are seen apart in line with the spaces that were read.
+    """Reconcile the words found by their gaps with the spaces that were read.
 
-    Letters set wide look like words of their own; a name read as one word is parted where its given name ends.
+    Widely set letters look like words of their own; a name read as one word is split after its given name.
     """
-    if " " not in text and len(words) > 1 and folded(words[0].text) and folded(words[0].text)[0] in GIVEN:
+    if " " not in text and len(words) > 1 and words_of(words[0].text) and words_of(words[0].text)[0] in GIVEN:
         text = f"{words[0].text} {text[len(words[0].text) :]}"
     joined: list[Word] = []
     rest = list(words)
@@ -155,23 +142,23 @@ def spaced(text: str, words: Sequence[Word]) -> tuple[str, list[Word]]:
 
 
 def listed(text: str) -> str:
-    """Put commas between three or more words that can be last names only, one below the other as they are."""
+    """Put commas between three or more words that can only be last names below each other."""
     words = text.split()
     if len(words) <= _FEW or not all(word.isalpha() and word[0].isupper() for word in words):
         return text
-    if any(word in LITTLE or word in GIVEN or word in NOISE for word in folded(text)):
+    if any(word in LITTLE or word in GIVEN or word in NOISE for word in words_of(text)):
         return text
     return ", ".join(words)
 
 
 def is_name(text: str) -> bool:
-    """Tell whether a text is likely somebody's name."""
+    """Whether a text is likely a name."""
     return namelike(text) >= _NAMED
 
 
 def split(pieces: Sequence[Piece]) -> tuple[str, tuple[str, ...]]:
-    """Tell title and authors from the pieces of one spine, in reading order."""
-    pieces = telling(pieces)
+    """Find title and authors among the pieces of a spine, which are in reading order."""
+    pieces = meaningful(pieces)
     if not pieces:
         return "", ()
     author = _author(pieces)
@@ -179,13 +166,13 @@ def split(pieces: Sequence[Piece]) -> tuple[str, tuple[str, ...]]:
     return title, names_of(author.text) if author else ()
 
 
-def telling(pieces: Sequence[Piece]) -> list[Piece]:
-    """Leave out publishers, praise, editions and prices."""
+def meaningful(pieces: Sequence[Piece]) -> list[Piece]:
+    """The pieces without publishers, praise, editions and prices."""
     return [piece for piece in pieces if not is_publisher(piece.text) and not is_noise(piece.text)]
 
 
 def _author(pieces: Sequence[Piece]) -> Piece | None:
-    """Choose the piece that names the authors: what looks like a name, or else what is short beside a longer title."""
+    """The piece that names the authors: one that looks like a name, or else a short one beside a longer title."""
     if len(pieces) < 2:  # noqa: PLR2004
         return None
     tall = max(piece.size for piece in pieces)
@@ -206,24 +193,24 @@ def _author(pieces: Sequence[Piece]) -> Piece | None:
 
 
 def _could_name(piece: Piece, pieces: Sequence[Piece]) -> bool:
-    """Tell whether a piece may be a name that nobody knows: a word or two beside more words, or larger ones."""
+    """Whether a piece may be an unknown name: a word or two beside more words, or larger ones."""
     if namelike(piece.text) < 0 or letters(piece.text) < 3:  # noqa: PLR2004
         return False
     title = max((other for other in pieces if other is not piece), key=lambda other: other.weight)
-    count, others = len(folded(piece.text)), len(folded(title.text))
+    count, others = len(words_of(piece.text)), len(words_of(title.text))
     if count == 1:
         return piece.size < title.size * _NAME_HEIGHT if others > 1 else piece.weight < title.weight
     return piece.weight < title.weight and (piece.size < title.size or others > count)
 
 
 def _standing(pieces: Sequence[Piece]) -> Callable[[Piece], float]:
-    """How likely an unknown name is the author: well read, large, and not at the end as publishers are."""
+    """How likely an unknown name is the author: well read, large, and not at the end, where publishers are."""
     tall = max(piece.size for piece in pieces)
     biggest = max(piece.weight for piece in pieces)
 
     def value(piece: Piece) -> float:
         end = piece is pieces[-1] and not piece.crossing
-        single = len(folded(piece.text)) == 1
+        single = len(words_of(piece.text)) == 1
         size = min(1, piece.size / tall)
         main = piece.weight == biggest
         alike = any(other is not piece and _alike(piece, other) for other in pieces)
@@ -233,7 +220,7 @@ def _standing(pieces: Sequence[Piece]) -> Callable[[Piece], float]:
 
 
 def _alike(one: Piece, other: Piece) -> bool:
-    """Tell whether two pieces are set in letters of about one height."""
+    """Whether two pieces have letters of about the same height."""
     return max(one.size, other.size) < _SAME_HEIGHT * min(one.size, other.size)
 
 
@@ -250,16 +237,16 @@ def _title(pieces: Sequence[Piece]) -> str:
 
 
 def _goes_on(piece: Piece, main: Piece) -> bool:
-    """Tell whether a piece is set as large as the main one of the title, or says nothing by itself."""
+    """Whether a piece is about as large as the main one of the title, or has no meaning by itself."""
     if piece.crossing != main.crossing:
         return False
     if _ON.match(piece.text) and piece.left >= main.left:
         return True
-    return piece.size >= 0.62 * main.size or set(folded(piece.text)) <= LITTLE
+    return piece.size >= 0.62 * main.size or set(words_of(piece.text)) <= LITTLE
 
 
 def _joins(piece: Piece, kept: Sequence[Piece], main: Piece) -> bool:
-    """Tell whether a smaller piece stands within a line of larger ones."""
+    """Whether a smaller piece is within a line of larger ones."""
     if piece.crossing != main.crossing:
         return False
     before = [piece.left - other.right for other in kept if other.right < piece.right]
@@ -268,7 +255,7 @@ def _joins(piece: Piece, kept: Sequence[Piece], main: Piece) -> bool:
 
 
 def names_of(text: str) -> tuple[str, ...]:
-    """Single names of a line that may name several."""
+    """The names in a line that may have several."""
     text = re.sub(r"(?i)^\W*(written |illustrated |edited )?by\b", "", text)
     text = re.sub(r"(?i),?\s*\b(ph\.? ?d|m\.? ?d|jr|sr)\b\.?", "", text)
     found = re.split(r"[,/&·•|+]|\band\b|\bAND\b|\bund\b|\bUND\b|\bwith\b|\bWITH\b", text)
@@ -276,7 +263,7 @@ def names_of(text: str) -> tuple[str, ...]:
 
 
 def split_line(piece: Piece, words: Sequence[Word]) -> list[Piece]:
-    """Part a line that holds a name and a title, by what it says, how it is set, and the gaps between its words."""
+    """Split a line that holds a name and a title, by its words, how they are set, and the gaps between them."""
     if is_name(piece.text) or ":" in piece.text:
         return [piece]
     best, where = 0.0, 0
@@ -303,9 +290,9 @@ def split_line(piece: Piece, words: Sequence[Word]) -> list[Piece]:
 
 
 def _parting(parts: Sequence[str], wider: float) -> float:
-    """How much a name and a title stand beside each other, with a gap that is so much wider than others."""
+    """How likely two parts of a line are a name and a title, with a gap `wider` times as wide as others between."""
     values = [namelike(part) for part in parts]
-    words = [folded(part) for part in parts]
+    words = [words_of(part) for part in parts]
     if not all(words):
         return -1.0
     name = 0 if values[0] >= values[1] else 1
@@ -325,7 +312,7 @@ def _parting(parts: Sequence[str], wider: float) -> float:
 
 
 def _case(text: str) -> str:
-    """Tell how a text is set: all words in capitals, none of them, or some."""
+    """How a text is set: all words in capitals, none of them, or some."""
     words = [word for word in re.findall(r"[^\W\d_]{2,}", text) if word.lower() not in LITTLE]
     capitals = sum(word.isupper() for word in words)
     return "none" if not words else "upper" if capitals == len(words) else "mixed" if not capitals else "some"

@@ -1,4 +1,4 @@
-"""Words that tell what a line of a spine is; they are kept, folded, in the text files beside this module."""
+"""Words that show what a line of a spine is, kept as folded text in the files beside this module."""
 
 from importlib.resources import files
 from typing import Final
@@ -11,16 +11,10 @@ def _words(name: str) -> frozenset[str]:
 
 
 GIVEN: Final = _words("given")
-"""Given names that are seen on books again and again."""
-COMPANY: Final = _words("company")
-"""Words that publishers add to their names."""
+"""Given names that are frequent on books."""
 NOISE: Final = _words("noise")
-"""Words of which nothing is made but praise, editions and prices."""
+"""Words of praise, editions and prices."""
 LITTLE: Final = _words("little")
-"""Words that stand in titles, and hardly in names."""
+"""Words of titles that are rare in names."""
 PARTICLES: Final = _words("particles")
-"""Words that stand in names, whether or not they stand in titles."""
-PUBLISHERS: Final = frozenset(
-    name.replace(" ", "") for name in (_FOLDER / "publishers.txt").read_text(encoding="utf-8").splitlines()
-)
-"""Names of publishers and of their series without spaces, and without what COMPANY holds."""
+"""Words of names that may be in titles, too."""

@@ -1,0 +1,223 @@
+"""The text of a spine: from its group of lines to title, authors and confidence."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from shelfwire.books.ai_scan.reader.aligned_lines import AlignedLine
+from shelfwire.books.ai_scan.reader.edges import Edges
+from shelfwire.books.ai_scan.reader.lines import Line
+from shelfwire.books.ai_scan.reader.spines import Group, spines_of
+from shelfwire.books.ai_scan.reader.splitting import (
+    Piece,
+    is_name,
+    is_noise,
+    letters,
+    listed,
+    namelike,
+    spaced,
+    split,
+    split_line,
+)
+from shelfwire.books.bibliography.publishers import is_publisher
+from shelfwire.books.bibliography.text import words as words_of
+
+_SURE: Final = 0.6
+"""A line read with a lower score is not used."""
+_SURE_ENOUGH: Final = 0.75
+"""A title without an author, read with a lower score, is discarded."""
+_LONG: Final = 8
+"""Number of letters from which on several words are a title even if they are small."""
+_SMALL: Final = 0.3
+_LARGE: Final = 0.75
+"""Height of a title relative to the median of its photo: smaller text is on a cover, or not on a book."""
+_ONE_KIND: Final = 0.4
+"""Difference in looking like a name up to which two pieces may be one."""
+_NAMES: Final = 3
+_NAMED_SHARE: Final = 0.25
+_OTHER_SCRIPT: Final = 0.2
+"""Share of a photo's letters from which on Chinese and Japanese are accepted as text."""
+
+
+@dataclass(frozen=True)
+class SpineText:
+    """The text of a spine.
+
+    Attributes:
+        title: empty if there is none.
+        authors: as printed, in order.
+        confidence: 0 to 1.
+        height: of the title's letters, in pixels.
+        group: the lines it was taken from.
+    """
+
+    title: str
+    authors: tuple[str, ...]
+    confidence: float
+    height: float
+    group: Group
+
+
+def pieces_of(group: Group) -> list[Piece]:
+    """The pieces of a spine in reading order: those along it, then those across."""
+    rows = [row for row in group.rows if _says(row.line)]
+    if not rows:
+        return []
+    # The frame of the second axis is the photo turned once, in which text of one turn is upright.
+    upright = 0 if rows[0].line.turns % 2 == 0 else 1
+    backward = sum(row.line.letters * (1 if row.line.turns == upright else -1) for row in rows) < 0
+    slope = _slope(rows)
+    pieces = [piece for row in rows for piece in _pieces(row, slope, group.left, backward=backward)]
+    along = beside(stacked([piece for piece in pieces if not _printed_by(piece.text)]))
+    crossing = stacked([_crossing(row, upright) for row in group.crossing if _says(row.line)])
+    crossing = [replace(piece, text=listed(piece.text)) for piece in crossing]
+    return in_order(along) + crossing
+
+
+def _slope(rows: Sequence[AlignedLine]) -> float:
+    lengths = [row.right - row.left for row in rows]
+    return float(np.average([row.slope for row in rows], weights=lengths))
+
+
+def _says(line: Line) -> bool:
+    return line.score >= _SURE and line.letters > 1
+
+
+def _printed_by(text: str) -> bool:
+    """Whether a line is a publisher's or praise; single words of praise may be a title's."""
+    return is_publisher(text) or (is_noise(text) and len(words_of(text)) > 1)
+
+
+def _pieces(row: AlignedLine, slope: float, origin: float, *, backward: bool) -> list[Piece]:
+    """The pieces of a line, with the slope of its spine removed, so that pieces side by side are level."""
+    middle = row.middle - slope * (row.centre - origin)
+    left, right, middle = (-row.right, -row.left, -middle) if backward else (row.left, row.right, middle)
+    half = row.height / 2
+    text, words = spaced(row.line.text, row.line.words)
+    piece = Piece(text, left, right, middle - half, middle + half, row.height, row.line.score)
+    return split_line(piece, words)
+
+
+def _crossing(row: AlignedLine, upright: int) -> Piece:
+    """The piece of a line across: it reads from left to right in its spine's frame turned by a quarter."""
+    if (row.line.turns - upright) % 4 == 1:
+        # It runs down the frame, so what is below is to the right of it.
+        left, right, top, bottom = row.top, row.bottom, -row.right, -row.left
+    else:
+        left, right, top, bottom = -row.bottom, -row.top, row.left, row.right
+    return Piece(row.line.text, left, right, top, bottom, bottom - top, row.line.score, crossing=True)
+
+
+def beside(pieces: Sequence[Piece]) -> list[Piece]:
+    """Join pieces of one kind that follow each other closely in a line."""
+    found: list[Piece] = []
+    for piece in sorted(pieces, key=lambda piece: piece.left):
+        for index, before in enumerate(found):
+            gap = piece.left - before.right
+            tall = max(piece.height, before.height)
+            level = abs((piece.top + piece.bottom) - (before.top + before.bottom)) / 2 < 0.35 * tall
+            alike = min(piece.height, before.height) > 0.75 * tall
+            kind = before.lines == piece.lines and abs(namelike(before.text) - namelike(piece.text)) < _ONE_KIND
+            if level and alike and kind and -0.5 * tall < gap < 0.7 * tall:
+                found[index] = _together(before, piece)
+                break
+        else:
+            found.append(piece)
+    return found
+
+
+def stacked(pieces: Sequence[Piece]) -> list[Piece]:
+    """Join pieces of one kind that are closely above each other."""
+    found: list[Piece] = []
+    for piece in sorted(pieces, key=lambda piece: piece.top):
+        for index, above in enumerate(found):
+            tall, small = max(piece.height, above.height), min(piece.height, above.height)
+            common = min(piece.right, above.right) - max(piece.left, above.left)
+            gap = piece.top - above.bottom
+            narrow = min(piece.right - piece.left, above.right - above.left)
+            if small > 0.68 * tall and common > 0.4 * narrow and -0.7 * tall < gap < 0.6 * small:
+                found[index] = replace(_together(above, piece), lines=above.lines + piece.lines)
+                break
+        else:
+            found.append(piece)
+    return found
+
+
+def in_order(pieces: Sequence[Piece]) -> list[Piece]:
+    """Put pieces into reading order: column by column, and each from top to bottom."""
+    columns: list[list[Piece]] = []
+    for piece in sorted(pieces, key=lambda piece: piece.left):
+        for column in columns:
+            left, right = min(other.left for other in column), max(other.right for other in column)
+            if min(right, piece.right) - max(left, piece.left) > 0.5 * min(right - left, piece.right - piece.left):
+                column.append(piece)
+                break
+        else:
+            columns.append([piece])
+    return [piece for column in columns for piece in sorted(column, key=lambda piece: piece.top)]
+
+
+def _together(one: Piece, other: Piece) -> Piece:
+    return replace(
+        one,
+        text=f"{one.text} {other.text}",
+        left=min(one.left, other.left),
+        right=max(one.right, other.right),
+        top=min(one.top, other.top),
+        bottom=max(one.bottom, other.bottom),
+        height=(one.height + other.height) / 2,
+        score=(one.score + other.score) / 2,
+    )
+
+
+def read_spine(group: Group) -> SpineText:
+    """Find title and authors of a spine."""
+    pieces = pieces_of(group)
+    title, authors = split(pieces)
+    scores = [piece.score for piece in pieces] or [0.0]
+    height = max((piece.height for piece in pieces if set(words_of(piece.text)) & set(words_of(title))), default=0.0)
+    return SpineText(title, authors, float(np.mean(scores)), height, group)
+
+
+def books_of(lines: Sequence[Line], edges: Edges, size: tuple[int, int]) -> list[SpineText]:
+    """Find the books among the lines of a photo of this width and height."""
+    groups = spines_of(_of_one_script(lines), edges, size)
+    spines = [spine for spine in map(read_spine, groups) if spine.title]
+    usual = float(np.median([spine.height for spine in spines])) if spines else 0.0
+    books = [spine for spine in spines if is_book(spine, usual)]
+    return books if is_shelf(books) else []
+
+
+def is_shelf(books: Sequence[SpineText]) -> bool:
+    """Whether what was read in a photo are books: there are names on spines, and none on boxes, signs and screens.
+
+    One text that looks like a name suffices, or several texts where names are, or one on each, if not too few of the
+    books have any.
+    """
+    names = sum(bool(book.authors) for book in books)
+    known = any(is_name(name) for book in books for name in book.authors)
+    return (known or names >= min(_NAMES, len(books))) and names >= _NAMED_SHARE * len(books)
+
+
+def is_book(spine: SpineText, usual: float) -> bool:
+    """Whether this is a book; if in doubt, it is not.
+
+    Args:
+        spine: its text.
+        usual: the median height of the titles of this photo, in pixels.
+    """
+    count, small = letters(spine.title), spine.height / max(1.0, usual)
+    if spine.authors:
+        return count >= 3 and small > _SMALL  # noqa: PLR2004
+    if not spine.group.edged or count < 4 or is_name(spine.title) or spine.confidence < _SURE_ENOUGH:  # noqa: PLR2004
+        return False
+    return small > (_SMALL if len(words_of(spine.title)) > 1 and count >= _LONG else _LARGE)
+
+
+def _of_one_script(lines: Sequence[Line]) -> list[Line]:
+    """Discard the lines in Chinese or Japanese from a photo that has few of them: there they are misread ornament."""
+    wide = [line for line in lines if any("\u2e80" <= character <= "\uffef" for character in line.text)]
+    many = sum(line.letters * line.score for line in wide) > _OTHER_SCRIPT * sum(line.letters for line in lines)
+    return list(lines) if many else [line for line in lines if line not in wide]

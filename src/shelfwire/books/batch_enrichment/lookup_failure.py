@@ -1,0 +1,42 @@
+"""What a lookup says of a book that no provider surely knows."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+
+class LookupCandidate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """A book that may be the one looked up."""
+
+    title: Annotated[str, Meta(description="Its title.")]
+    authors: Annotated[Sequence[str], Meta(description="Their names, given name first.")] = ()
+    isbn13: Annotated[str | None, Meta(description="An ISBN-13 without hyphens.")] = None
+    published_date: Annotated[str | None, Meta(description="`YYYY-MM-DD`, or as much of it as is known.")] = None
+    cover_url: Annotated[str | None, Meta(description="An image, by https.")] = None
+    by: Annotated[str, Meta(description="How it was found: by `isbn` or by `title`.")]
+    score: Annotated[float, Meta(description="How likely it is the book, from 0 to 1.")]
+    provider: Annotated[str, Meta(description="The provider that knows it.")]
+
+
+Candidates = Annotated[Sequence[LookupCandidate], Meta(description="Books that may be it, the likeliest first.")]
+Providers = Annotated[Sequence[str], Meta(description="The providers that did not answer.")]
+
+
+class LookupFailure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The members of a failed book beside its error."""
+
+    candidates: Candidates = ()
+    providers: Providers = ()
+
+
+class EnrichmentError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """Why a book was not enriched, with what is known of it nevertheless."""
+
+    code: Annotated[str, Meta(description="The error's code.")]
+    message: Annotated[str, Meta(description="What happened, for a developer.")]
+    user_message: Annotated[str, Meta(description="What happened, for a person.")]
+    retryable: Annotated[bool, Meta(description="Whether looking it up again may help.")]
+    candidates: Candidates = ()
+    providers: Providers = ()

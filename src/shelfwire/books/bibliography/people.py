@@ -1,0 +1,142 @@
+"""Names of authors, from the forms in which exports write them to "First Last"."""
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Final
+
+_SPECIAL: Final = re.compile(r"[,;&|/()\[\]\n]|  | [Aa]nd | und ")
+_WRITING: Final = re.compile(r"\b(?:author|writer|auteur|autor|autore|verfasser|text|by)", re.IGNORECASE)
+_SUFFIXES: Final = frozenset({"jr", "sr", "ii", "iii", "iv", "phd", "md", "dds", "esq", "obe", "mbe", "cbe"})
+PARTICLES: Final = frozenset(
+    word
+    for line in (
+        "al aus bin da das de dei del della den der des di do dos du el ibn la las le les lo los mac o' st.",
+        "saint ten ter van vander vom von y zu zum zur",
+    )
+    for word in line.split()
+)
+"""Words before a surname that belong to it."""
+_CONJUNCTION: Final = re.compile(r"[;|&\n]| / |,? (?:[Aa]nd|und) ")
+_NOBODY: Final = frozenset({"unknown", "unknown author", "n/a", "none", "-", "?"})
+MOST_AUTHORS: Final = 100
+"""More names than this are no list of authors."""
+
+
+def authors_of_any_list(cell: str) -> tuple[str, ...]:
+    """Authors from a hand-made list: "A & B", "A; B", "A, B" and "Last, First" alike."""
+    return _any_list(cell) if _SPECIAL.search(cell) else _one(cell)
+
+
+@lru_cache(maxsize=2048)
+def _any_list(cell: str) -> tuple[str, ...]:
+    names: list[str] = []
+    for part in _CONJUNCTION.split(_unbracketed(cell)):
+        parts = [" ".join(piece.split()) for piece in part.split(",")]
+        if len(parts) == 2 and _is_inverted(*parts):  # noqa: PLR2004 - last name, first name
+            names.append(f"{parts[1]} {parts[0]}")
+        else:
+            names.extend(_with_suffixes(parts))
+    return _known(names)
+
+
+def authors_of_comma_list(cell: str) -> tuple[str, ...]:
+    """Authors from "A, B (Translator)": those with another role than writing are left out, unless nobody is left."""
+    return _comma_list(cell) if _SPECIAL.search(cell) else _one(cell)
+
+
+@lru_cache(maxsize=2048)
+def _comma_list(cell: str) -> tuple[str, ...]:
+    return _known(_with_suffixes([part.strip() for part in re.split(r"[,;\n]", cell)]))
+
+
+@lru_cache(maxsize=2048)
+def authors_of_ampersand_list(cell: str) -> tuple[str, ...]:
+    """Authors from "A & B", as calibre joins them; its commas belong to the names."""
+    return _known(cell.split("&"))
+
+
+@lru_cache(maxsize=2048)
+def authors_of_inverted_list(cell: str) -> tuple[str, ...]:
+    """Authors from "Last, First|Last, First"."""
+    return _known(given_name_first(_unbracketed(name)) for name in re.split(r"[|;]", cell))
+
+
+@lru_cache(maxsize=2048)
+def author_of_surname_first(cell: str) -> tuple[str, ...]:
+    """The author from "Last First" without comma, as Babelio writes it.
+
+    The first word is the surname ("Oates Joyce Carol"); a particle before it belongs to it ("Le Carré John"), and
+    so does one at the end ("Bruycker Daniel de").
+    """
+    if "," in cell:
+        return authors_of_inverted_list(cell)
+    words = cell.split()
+    surname = 1
+    while surname < len(words) and words[surname - 1].lower() in PARTICLES:
+        surname += 1
+    given, last = words[surname:], words[:surname]
+    while given and given[-1].lower() in PARTICLES and given[-1].islower():
+        last.insert(0, given.pop())
+    return _known((" ".join([*given, *last]),))
+
+
+def given_name_first(name: str) -> str:
+    """Turn "Last, First" into "First Last"; a suffix stays behind ("King, Martin Luther, Jr.")."""
+    last, comma, first = name.partition(",")
+    if not comma:
+        return name
+    first, _, suffix = first.partition(",")
+    return " ".join(part.strip() for part in (first, last, suffix))
+
+
+def is_writing(role: str) -> bool:
+    """Whether a role, such as "Editor" or "Author", is to have written the book; no role is."""
+    return not role.strip() or bool(_WRITING.search(role))
+
+
+def _is_inverted(last: str, first: str) -> bool:
+    """Whether two words around a comma are one inverted name rather than two people."""
+    surname = last.split()
+    if not surname or not first or "(" in first or _is_suffix(first):
+        return False
+    return len(surname) == 1 or len(first.split()) == 1 or surname[0].lower() in PARTICLES
+
+
+def _is_suffix(word: str) -> bool:
+    return word.replace(".", "").replace(" ", "").lower() in _SUFFIXES
+
+
+def _with_suffixes(parts: Iterable[str]) -> list[str]:
+    names: list[str] = []
+    for part in parts:
+        if names and _is_suffix(part):
+            names[-1] += f" {part}"
+        else:
+            names.append(part)
+    return names
+
+
+def _unbracketed(name: str) -> str:
+    return name[1:-1] if name.startswith("[") and name.endswith("]") and name.count("[") == 1 else name
+
+
+def _without_role(name: str) -> tuple[str, str]:
+    """Take "Ann Reader (Narrator)" apart."""
+    opening = name.rfind("(" if name.endswith(")") else "[")
+    return (name[:opening].rstrip(), name[opening + 1 : -1]) if opening > 0 else (name, "")
+
+
+def _one(name: str) -> tuple[str, ...]:
+    return () if name.lower() in _NOBODY else (name,)
+
+
+def _known(names: Iterable[str]) -> tuple[str, ...]:
+    writing: dict[str, None] = {}
+    helping: dict[str, None] = {}
+    for name in names:
+        tidy = " ".join(_unbracketed(name.strip()).split())
+        person, role = _without_role(tidy) if tidy.endswith((")", "]")) else (tidy, "")
+        if person and person.lower() not in _NOBODY:
+            (writing if is_writing(role) else helping)[person] = None
+    return tuple(writing or helping)[:MOST_AUTHORS]

@@ -1,0 +1,111 @@
+"""A book list in CSV of any kind: its layout, its rows and the books in them."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import dropwhile
+from typing import Final
+
+from shelfwire.books.csv_import.confidence import doubt_of, named_fields
+from shelfwire.books.csv_import.dialect import Layout, find_layout
+from shelfwire.books.csv_import.encoding import decode
+from shelfwire.books.csv_import.headers import GENERIC, in_order
+from shelfwire.books.csv_import.imported_book import ImportedBook
+from shelfwire.books.csv_import.mapper import BookMapper
+from shelfwire.books.csv_import.raw_rows import RawRow, raw_rows
+
+UNKNOWN_LANGUAGE: Final = "und"
+"""The language of a header of which we know no word; it is not English, so that its dates begin with the day."""
+_ADDED_TO_EXPORTS: Final = frozenset({"subtitle", "publisher", "year", "pages", "format", "language", "notes"})
+"""Fields that a column added to an export by hand may hold; the export itself has columns for all others."""
+
+
+class BookFile:
+    """A book list whose encoding, layout and columns are known; its rows are read on demand.
+
+    Args:
+        data: The file.
+
+    Raises:
+        UnreadableCsv: The file is no text, a web page or JSON; the message tells a person what to do.
+
+    Attributes:
+        source: The export it comes from, such as "goodreads", or "generic".
+        encoding: Python's name of its encoding.
+        delimiter: One character.
+        columns: The header's cells, or names given to the columns of a file without header.
+        header_row: The header's row number, from 1; 0 if there is none.
+        doubt: What is only guessed of its layout, or None.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._text, self.encoding = decode(data)
+        layout = find_layout(self._text)
+        self.doubt = doubt_of(layout)
+        self._use(layout)
+
+    @property
+    def is_known_export(self) -> bool:
+        """Whether a known site or program has written it; nothing of such a file is sent to Gemini."""
+        return self.source != GENERIC
+
+    def _use(self, layout: Layout) -> None:
+        self._layout = layout
+        self.source = layout.columns.source
+        self.delimiter = layout.delimiter
+        self.columns = layout.columns.names
+        self.header_row = layout.header_row
+        self._start = layout.start
+        self._mapper = BookMapper(layout)
+
+    def rows(self) -> Iterator[RawRow]:
+        """Read the rows below the header from the beginning, each time anew and one at a time.
+
+        Blank rows are left out; a row that cannot be read is there with its problem. No step takes more than some
+        twenty milliseconds, whatever the file.
+        """
+        everything = raw_rows(self._text, delimiter=self.delimiter, width=len(self.columns), start=self._start)
+        header_row = self.header_row
+        return dropwhile(lambda raw: raw.row <= header_row, everything)
+
+    def book(self, raw: RawRow) -> ImportedBook:
+        """Make a book of one of `rows`.
+
+        Raises:
+            RowProblem: The row holds no book; the message tells a person why and names the row.
+        """
+        return self._mapper.book(raw)
+
+    def sample(self) -> list[list[str]]:
+        """Its first rows, with the header if it has one."""
+        header = [list(self.columns)] if self.header_row else []
+        return [*header, *self._layout.sample]
+
+    def explain(self, fields: Iterable[tuple[int, str]], *, header: bool) -> None:
+        """Use a given meaning for the columns whose names do not say what they hold.
+
+        Args:
+            fields: Columns (from 0) and their fields.
+            header: Whether the first row names the columns; ignored where that is known already.
+        """
+        layout, columns = self._layout, self._layout.columns
+        if header and not layout.header_row and (first := next(self.rows(), None)):
+            names = tuple(cell.strip() for cell in first.cells)
+            names += columns.names[len(names) :]
+            columns = columns._replace(names=names, language=UNKNOWN_LANGUAGE)
+            layout = layout._replace(header_row=first.row, sample=layout.sample[1:])
+        known = named_fields(self._layout)
+        given = {index: field for index, field in fields if index not in known and field not in known.values()}
+        if columns.source == GENERIC:
+            found = in_order(given | known)
+        else:
+            added = {index: field for index, field in given.items() if field in _ADDED_TO_EXPORTS}
+            found = (*columns.fields, *in_order(added))
+        self.doubt = None
+        self._use(layout._replace(columns=columns._replace(fields=found)))
+
+    def text_of(self, raw: RawRow) -> Sequence[str]:
+        """The cells of a row for a reader who does not know the columns; see `BookMapper.text_of`."""
+        return self._mapper.text_of(raw)
+
+    def compose(self, row: int, cells: Iterable[tuple[str, str]]) -> ImportedBook:
+        """Make a book of given fields; see `BookMapper.compose`."""
+        return self._mapper.compose(row, cells)

@@ -1,0 +1,20 @@
+"""Text from files and services without what moves a cursor, turns a line around or cannot be encoded."""
+
+import re
+from typing import Final
+
+# Controls but for white space, the separators and directions of Unicode, and halves of surrogate pairs.
+_UNSAFE: Final = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+")
+# What cannot be seen; joiners stay, because Persian, Indic scripts and emoji are written with them.
+_INVISIBLE: Final = re.compile(r"[\u00ad\u200b\u200e\u200f\u2060-\u2065\u206a-\u206f\ufeff\ufff9-\ufffb]+")
+_LINE_ENDS: Final = re.compile(r"[\t-\r]+")
+
+
+def safe(text: str) -> str:
+    """Replace runs of unsafe characters by a space and drop invisible ones; lines and other white space stay."""
+    return text if text.isprintable() else _INVISIBLE.sub("", _UNSAFE.sub(" ", text))
+
+
+def safe_line(text: str) -> str:
+    """The same in one line, without space around it."""
+    return text.strip() if text.isprintable() else _LINE_ENDS.sub(" ", safe(text)).strip()

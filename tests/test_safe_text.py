@@ -1,0 +1,34 @@
+# ruff: noqa: RUF001 - scripts that look like others are among what is tried
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shelfwire.safe_text import safe, safe_line
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\x1b[31mb", "a [31mb"),
+        ("a\r\n\tb", "a b"),
+        ("\u202eevil", "evil"),
+        ("猫　犬", "猫　犬"),
+        ("Har\u00adry\u200b Pot\ufeffter", "Harry Potter"),
+        ("half of \ud83d a pair", "half of   a pair"),
+        ("می\u200cخواهم", "می\u200cخواهم"),
+        ("👩\u200d🚀", "👩\u200d🚀"),
+    ],
+)
+def test_a_line_has_nothing_that_moves_a_cursor_turns_it_around_or_cannot_be_seen(text: str, shown: str) -> None:
+    assert safe_line(text) == shown
+
+
+def test_lines_stay_lines_where_several_are_allowed() -> None:
+    assert safe("one\x00\n\ntwo\u2028three") == "one \n\ntwo three"
+
+
+@given(st.text())
+def test_safe_text_can_always_be_encoded_and_stays_as_it_is(text: str) -> None:
+    safe(text).encode()
+    assert safe(safe(text)) == safe(text)
+    assert safe_line(safe_line(text)) == safe_line(text)
