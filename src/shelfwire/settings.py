@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 import platformdirs
+from msgspec import Meta
 
 from shelfwire.protocol.messages import MAX_INLINE_BYTES
 
@@ -70,45 +71,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         sections: the settings of plug-ins, a struct each; what is not here has its defaults.
     """
 
-    host: Annotated[
-        str,
-        msgspec.Meta(description=("The address to listen on; any but a loopback address needs an API key.")),
-    ] = LOOPBACK
-    port: Annotated[
-        int,
-        msgspec.Meta(ge=0, le=65535, description="The port; 0 takes a free one."),
-    ] = 8787
-    data: Annotated[
-        Path,
-        msgspec.Meta(description="The data folder."),
-    ] = msgspec.field(default_factory=default_data)
-    database: Annotated[
-        str | None,
-        msgspec.Meta(description="A database URL; unset keeps SQLite in the data folder."),
-    ] = None
+    host: Annotated[str, Meta(description="The address to listen on; any but a loopback address needs an API key.")] = (
+        LOOPBACK
+    )
+    port: Annotated[int, Meta(ge=0, le=65535, description="The port; 0 takes a free one.")] = 8787
+    data: Annotated[Path, Meta(description="The data folder.")] = msgspec.field(default_factory=default_data)
+    database: Annotated[str | None, Meta(description="A database URL; unset keeps SQLite in the data folder.")] = None
     flush_interval: Annotated[
-        float,
-        msgspec.Meta(ge=0, le=10, description="Seconds between two commits of progress; 0 commits every change."),
+        float, Meta(ge=0, le=10, description="Seconds between two commits of progress; 0 commits every change.")
     ] = 0.05
-    lease: Annotated[
-        float,
-        msgspec.Meta(ge=0.1, le=3600, description="Seconds a worker holds a job without renewing."),
-    ] = 1.5
+    lease: Annotated[float, Meta(ge=0.1, le=3600, description="Seconds a worker holds a job without renewing.")] = 1.5
     token_ttl: Annotated[
-        Annotated[int, msgspec.Meta(ge=1)] | None,
-        msgspec.Meta(description="Seconds a token lasts; unset for as long as its job."),
+        Annotated[int, Meta(ge=1)] | None, Meta(description="Seconds a token lasts; unset for as long as its job.")
     ] = None
-    job_ttl: Annotated[
-        int,
-        msgspec.Meta(ge=1, description="Seconds an ended job is kept."),
-    ] = 86400
-    workers: Annotated[
-        int,
-        msgspec.Meta(ge=1, le=1000, description="Jobs at once on this node."),
-    ] = 4
+    job_ttl: Annotated[int, Meta(ge=1, description="Seconds an ended job is kept.")] = 86400
+    workers: Annotated[int, Meta(ge=1, le=1000, description="Jobs at once on this node.")] = 4
     api_keys: Annotated[
         tuple[Secret, ...],
-        msgspec.Meta(
+        Meta(
             description=(
                 "API keys that authorize creating jobs, separated by commas or spaces, 16 characters or "
                 "more each; unset for everyone."
@@ -117,43 +97,29 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = ()
     allow_keyless: Annotated[
         bool,
-        msgspec.Meta(
-            description=("Listen beyond loopback without an API key, as behind a proxy that checks its callers.")
-        ),
+        Meta(description=("Listen beyond loopback without an API key, as behind a proxy that checks its callers.")),
     ] = False
     create_limit: Annotated[
-        int,
-        msgspec.Meta(ge=0, le=1000, description="Jobs a minute that each caller may create; 0 is no limit."),
+        int, Meta(ge=0, le=1000, description="Jobs a minute that each caller may create; 0 is no limit.")
     ] = 10
     origins: Annotated[
         tuple[str, ...],
-        msgspec.Meta(
-            description=("Websites whose scripts may use the server, such as https://app.example.com, or * for all.")
-        ),
+        Meta(description=("Websites whose scripts may use the server, such as https://app.example.com, or * for all.")),
     ] = ()
     stall_after: Annotated[
         float,
-        msgspec.Meta(
-            ge=0, description=("Seconds without an item after which a running job is shown as stalled; 0 is never.")
-        ),
+        Meta(ge=0, description=("Seconds without an item after which a running job is shown as stalled; 0 is never.")),
     ] = 60.0
     max_followers: Annotated[
-        int,
-        msgspec.Meta(ge=1, description="Followers at once on this node, whatever their transport."),
+        int, Meta(ge=1, description="Followers at once on this node, whatever their transport.")
     ] = 10_000
-    max_upload: Annotated[
-        int,
-        msgspec.Meta(ge=1, description="Bytes of all inputs of a job."),
-    ] = 10 * 1024 * 1024
+    max_upload: Annotated[int, Meta(ge=1, description="Bytes of all inputs of a job.")] = 10 * 1024 * 1024
     upload_timeout: Annotated[
-        float,
-        msgspec.Meta(gt=0, description="Seconds without a byte after which an upload is given up."),
+        float, Meta(gt=0, description="Seconds without a byte after which an upload is given up.")
     ] = 30.0
     inline_results: Annotated[
         int,
-        msgspec.Meta(
-            ge=1024, le=MAX_INLINE_BYTES, description="Bytes of results in a terminal message; the rest is paged."
-        ),
+        Meta(ge=1024, le=MAX_INLINE_BYTES, description="Bytes of results in a terminal message; the rest is paged."),
     ] = 768 * 1024
     sections: tuple[Any, ...] = ()
 
@@ -214,7 +180,7 @@ def check_sections(sections: Iterable[type[msgspec.Struct]]) -> None:
             if one.required:
                 raise SettingsError(f"{what} has no default. Give it one: every setting may be left out")
             if not _meta(one.type).description:
-                raise SettingsError(f"{what} has no description. Write: Annotated[…, msgspec.Meta(description=…)]")
+                raise SettingsError(f"{what} has no description. Write: Annotated[…, Meta(description=…)]")
             if one.name in owners:
                 raise SettingsError(f"{what} has the name of one of {owners[one.name]}. Rename it")
             owners[one.name] = struct.__name__
@@ -271,7 +237,7 @@ def _field(struct: type[msgspec.Struct], field: msgspec.structs.FieldInfo) -> Fi
 
 
 def _meta(kind: Any) -> msgspec.Meta:
-    found: msgspec.Meta = next(iter(getattr(kind, "__metadata__", ())), msgspec.Meta())
+    found: msgspec.Meta = next(iter(getattr(kind, "__metadata__", ())), Meta())
     return found
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec import Meta
 
 from shelfwire.settings import DEFAULT_PORTS, Secret, SettingsError, is_loopback
 
@@ -18,47 +19,30 @@ class BookSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """How the pipelines of the books reach what they need."""
 
     catalogue: Annotated[
-        Path | None,
-        msgspec.Meta(description=("The file of a local catalogue, which knows books by ISBN, title and author.")),
+        Path | None, Meta(description=("The file of a local catalogue, which knows books by ISBN, title and author."))
     ] = None
     gemini_api_key: Annotated[
         Secret | None,
-        msgspec.Meta(
+        Meta(
             description=(
                 "The key for Gemini, which reads photos and lists of unknown layout; unset to read without it."
             ),
             extra={"variables": ("GEMINI_API_KEY",)},
         ),
     ] = None
-    gemini_url: Annotated[
-        str,
-        msgspec.Meta(description="Where Gemini is; https, or a loopback address."),
-    ] = "https://generativelanguage.googleapis.com"
-    gemini_model: Annotated[
-        str,
-        msgspec.Meta(description="The model to ask."),
-    ] = "gemini-flash-latest"
+    gemini_url: Annotated[str, Meta(description="Where Gemini is; https, or a loopback address.")] = (
+        "https://generativelanguage.googleapis.com"
+    )
+    gemini_model: Annotated[str, Meta(description="The model to ask.")] = "gemini-flash-latest"
     gemini_required: Annotated[
-        bool,
-        msgspec.Meta(
-            description=("Let items fail that Gemini does not answer for, instead of reading them without it.")
-        ),
+        bool, Meta(description=("Let items fail that Gemini does not answer for, instead of reading them without it."))
     ] = False
-    gemini_rate: Annotated[
-        int,
-        msgspec.Meta(ge=1, description="Requests to Gemini within any minute."),
-    ] = 60
-    gemini_at_once: Annotated[
-        int,
-        msgspec.Meta(ge=1, le=100, description="Requests to Gemini at a time."),
-    ] = 4
-    gemini_timeout: Annotated[
-        float,
-        msgspec.Meta(ge=1, le=600, description="Seconds for an answer of Gemini."),
-    ] = 60.0
+    gemini_rate: Annotated[int, Meta(ge=1, description="Requests to Gemini within any minute.")] = 60
+    gemini_at_once: Annotated[int, Meta(ge=1, le=100, description="Requests to Gemini at a time.")] = 4
+    gemini_timeout: Annotated[float, Meta(ge=1, le=600, description="Seconds for an answer of Gemini.")] = 60.0
     providers: Annotated[
         tuple[str, ...],
-        msgspec.Meta(
+        Meta(
             description=(
                 "Which providers are asked for book data, in this order: catalogue, open_library, google_books."
             )
@@ -66,31 +50,23 @@ class BookSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     ] = PROVIDERS
     contact: Annotated[
         str | None,
-        msgspec.Meta(
-            description=("A mail address or website that is sent to Open Library and Google Books, as they ask for.")
-        ),
+        Meta(description=("A mail address or website that is sent to Open Library and Google Books, as they ask for.")),
     ] = None
-    open_library_url: Annotated[
-        str,
-        msgspec.Meta(description="Where Open Library is."),
-    ] = "https://openlibrary.org"
+    open_library_url: Annotated[str, Meta(description="Where Open Library is.")] = "https://openlibrary.org"
     open_library_rate: Annotated[
-        Annotated[float, msgspec.Meta(gt=0, le=1000)] | None,
-        msgspec.Meta(description="Requests a second to Open Library; unset for 1, or 3 with a contact."),
+        Annotated[float, Meta(gt=0, le=1000)] | None,
+        Meta(description="Requests a second to Open Library; unset for 1, or 3 with a contact."),
     ] = None
-    google_books_url: Annotated[
-        str,
-        msgspec.Meta(description="Where the volumes of Google Books are."),
-    ] = "https://www.googleapis.com/books/v1"
+    google_books_url: Annotated[str, Meta(description="Where the volumes of Google Books are.")] = (
+        "https://www.googleapis.com/books/v1"
+    )
     google_books_rate: Annotated[
-        Annotated[float, msgspec.Meta(gt=0, le=1000)] | None,
-        msgspec.Meta(description="Requests a second to Google Books; unset for 2."),
+        Annotated[float, Meta(gt=0, le=1000)] | None,
+        Meta(description="Requests a second to Google Books; unset for 2."),
     ] = None
     google_books_api_key: Annotated[
         Secret | None,
-        msgspec.Meta(
-            description=("A key for Google Books; without one, all the world shares a quota that is often spent.")
-        ),
+        Meta(description=("A key for Google Books; without one, all the world shares a quota that is often spent.")),
     ] = None
 
     def __post_init__(self) -> None:

@@ -1,0 +1,34 @@
+"""Plug-ins: what one declares, how those that are installed are found, checked and put together.
+
+A package names its plug-in by an entry point of the group `shelfwire.plugins`, or a pipeline that needs nothing around
+it by one of the group `shelfwire.pipelines`. Both name a class.
+"""
+
+from shelfwire.plugins.declaration import (
+    Command,
+    CommandGroup,
+    Counter,
+    Labels,
+    Plugin,
+    PluginContext,
+    PluginError,
+    ResultTable,
+    ServiceError,
+)
+from shelfwire.plugins.loading import checked, compose, installed, loaded
+
+__all__ = [
+    "Command",
+    "CommandGroup",
+    "Counter",
+    "Labels",
+    "Plugin",
+    "PluginContext",
+    "PluginError",
+    "ResultTable",
+    "ServiceError",
+    "checked",
+    "compose",
+    "installed",
+    "loaded",
+]
