@@ -267,7 +267,7 @@ def _long_text(field: str, name: str) -> Take:
     return take
 
 
-class Field(NamedTuple):
+class FieldReader(NamedTuple):
     """How the cell of a field is read.
 
     Attributes:
@@ -323,7 +323,7 @@ DATES: Final = frozenset({"date_read", "date_started", "date_added"})
 """The fields that hold one date."""
 
 
-def field_of(name: str, *, day_first: bool, scale: int) -> Field:
+def field_of(name: str, *, day_first: bool, scale: int) -> FieldReader:
     """The field of that name.
 
     Args:
@@ -332,18 +332,18 @@ def field_of(name: str, *, day_first: bool, scale: int) -> Field:
         scale: The best rating.
     """
     if name in _TEXT:
-        return Field(_TEXT[name], values.MAX_TEXT_CHARACTERS)
+        return FieldReader(_TEXT[name], values.MAX_TEXT_CHARACTERS)
     if name in _LONG:
-        return Field(_LONG[name], _UNLIMITED)
+        return FieldReader(_LONG[name], _UNLIMITED)
     if name in DATES:
-        return Field(_date(name, day_first=day_first), _MAX_SHORT_CHARACTERS)
+        return FieldReader(_date(name, day_first=day_first), _MAX_SHORT_CHARACTERS)
     if name.startswith("id:"):
-        return Field(_identifier(name.removeprefix("id:")), _MAX_SHORT_CHARACTERS)
+        return FieldReader(_identifier(name.removeprefix("id:")), _MAX_SHORT_CHARACTERS)
     settled: dict[str, Take] = {
         "dates_read": partial(_dates_read, day_first=day_first),
         "readings": partial(_readings, day_first=day_first),
         "rating": _rating(scale),
     }
     if name in settled:
-        return Field(settled[name], values.MAX_TEXT_CHARACTERS)
-    return Field(_SHORT[name], _MAX_SHORT_CHARACTERS)
+        return FieldReader(settled[name], values.MAX_TEXT_CHARACTERS)
+    return FieldReader(_SHORT[name], _MAX_SHORT_CHARACTERS)

@@ -12,7 +12,7 @@ from shelfwire.books.ai_scan.reader.engine import Engine
 from shelfwire.books.ai_scan.reader.geometry import Pixels, turned_points
 from shelfwire.books.ai_scan.reader.lines import PageText, page_text
 from shelfwire.books.ai_scan.reader.order import Extent, reading_order
-from shelfwire.books.ai_scan.reader.spine_text import SpineText, books_of
+from shelfwire.books.ai_scan.reader.spine_text import SpineContent, books_of
 
 
 class Reader:
@@ -58,12 +58,12 @@ def _check(image: Pixels) -> None:
         raise ValueError(f"The photo has more than {MAX_PIXELS // 1_000_000} million pixels. Make it smaller")
 
 
-def _extent(spine: SpineText) -> Extent:
+def _extent(spine: SpineContent) -> Extent:
     corners = np.concatenate([line.quad for line in spine.group.lines])
     return Extent(*corners.min(axis=0).tolist(), *corners.max(axis=0).tolist())
 
 
-def _detected(spine: SpineText, page: PageText) -> DetectedBook:
+def _detected(spine: SpineContent, page: PageText) -> DetectedBook:
     size = page.image.shape[1], page.image.shape[0]
     corners = np.concatenate([line.quad for line in spine.group.lines]).astype(np.float32)
     frame = np.asarray(cv2.boxPoints(cv2.minAreaRect(corners)), np.float32)

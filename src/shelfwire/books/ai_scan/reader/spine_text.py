@@ -42,7 +42,7 @@ _OTHER_SCRIPT: Final = 0.2
 
 
 @dataclass(frozen=True)
-class SpineText:
+class SpineContent:
     """The text of a spine.
 
     Attributes:
@@ -172,16 +172,16 @@ def _together(one: Piece, other: Piece) -> Piece:
     )
 
 
-def read_spine(group: Group) -> SpineText:
+def read_spine(group: Group) -> SpineContent:
     """Find title and authors of a spine."""
     pieces = pieces_of(group)
     title, authors = split(pieces)
     scores = [piece.score for piece in pieces] or [0.0]
     height = max((piece.height for piece in pieces if set(words_of(piece.text)) & set(words_of(title))), default=0.0)
-    return SpineText(title, authors, float(np.mean(scores)), height, group)
+    return SpineContent(title, authors, float(np.mean(scores)), height, group)
 
 
-def books_of(lines: Sequence[Line], edges: Edges, size: tuple[int, int]) -> list[SpineText]:
+def books_of(lines: Sequence[Line], edges: Edges, size: tuple[int, int]) -> list[SpineContent]:
     """Find the books among the lines of a photo of this width and height."""
     groups = spines_of(_of_one_script(lines), edges, size)
     spines = [spine for spine in map(read_spine, groups) if spine.title]
@@ -190,7 +190,7 @@ def books_of(lines: Sequence[Line], edges: Edges, size: tuple[int, int]) -> list
     return books if is_shelf(books) else []
 
 
-def is_shelf(books: Sequence[SpineText]) -> bool:
+def is_shelf(books: Sequence[SpineContent]) -> bool:
     """Whether what was read in a photo are books: there are names on spines, and none on boxes, signs and screens.
 
     One text that looks like a name suffices, or several texts where names are, or one on each, if not too few of the
@@ -201,7 +201,7 @@ def is_shelf(books: Sequence[SpineText]) -> bool:
     return (known or names >= min(_NAMES, len(books))) and names >= _NAMED_SHARE * len(books)
 
 
-def is_book(spine: SpineText, usual: float) -> bool:
+def is_book(spine: SpineContent, usual: float) -> bool:
     """Whether this is a book; if in doubt, it is not.
 
     Args:
