@@ -19,7 +19,6 @@ from shelfwire.books.bibliography.titles import (
     BookName,
     WrittenBook,
     compared,
-    is_retelling,
     name_of,
     numbers_agree,
     written,
@@ -43,6 +42,8 @@ _OTHER_ORDER: Final = 0.95
 _EXACT_LETTERS: Final = 5
 _ONE_SLIP_LETTERS: Final = 7
 _LETTERS_OF_A_SLIP: Final = 5
+_ARTICLE: Final = "the"
+_LETTERS_OF_ARTICLE: Final = range(2, 5)
 _ALMOST: Final = 0.001
 
 _NAMES_LEFT_OUT: Final = 2
@@ -93,23 +94,36 @@ def title_likeness(asked: BookName, known: BookName) -> float:
     So the title that is asked for may leave out more than the known one.
     """
     one, other = compared(asked.title, asked.rest), compared(known.title, known.rest)
-    likeness = alike(one.main, other.main)
+    likeness = _mains_alike(one.main, other.main)
     if one.rest or other.rest:
         whole = alike(one.whole, other.whole)
         if one.rest and other.rest:
             likeness = max(whole, _OTHER_REST * likeness)
         elif other.rest:
-            likeness = max(whole, _LEFT_OUT * max(likeness, alike(one.main, other.rest)))
+            likeness = max(whole, _left_out(max(likeness, alike(one.main, other.rest))))
         else:
-            likeness = max(whole, _ADDED * likeness, _LEFT_OUT * alike(one.rest, other.main))
+            likeness = max(whole, _ADDED * likeness, _left_out(alike(one.rest, other.main)))
     # A title may be known by its beginning, but "Foundation" is not "Foundation and Empire".
     begun = " ".join(other.main.split()[: len(one.main.split())])
     if _LONG_ENOUGH <= len(begun) < len(other.main):
         likeness = max(likeness, _BEGINNING * alike(one.main, begun))
     if not numbers_agree(one, other):
         likeness *= _OTHER_NUMBER
-    same_kind = is_retelling(asked.title, asked.rest) == is_retelling(known.title, known.rest)
-    return likeness if same_kind else likeness * _OTHER_KIND
+    return likeness if one.retold == other.retold else likeness * _OTHER_KIND
+
+
+def _mains_alike(one: str, other: str) -> float:
+    """The likeness of main titles, of which one may have a misspelt article: "Teh museum", "Themuseum"."""
+    likeness = alike(one, other)
+    if likeness == 1:
+        return likeness
+    for title, against in ((one, other), (other, one)):
+        first, _, more = title.partition(" ")
+        if more and len(first) in _LETTERS_OF_ARTICLE and OSA.distance(first, _ARTICLE) == 1:
+            likeness = max(likeness, alike(more, against))
+        elif first.startswith(_ARTICLE):
+            likeness = max(likeness, alike(title, f"{_ARTICLE}{against}"))
+    return likeness
 
 
 def alike(one: str, other: str) -> float:
@@ -170,6 +184,11 @@ def person_likeness(one: Sequence[str], other: Sequence[str]) -> float:
 def _other_words(likeness: float) -> float:
     """A likeness that is just no match, and keeps its rank among those that are none."""
     return TITLE_MATCHES - _ALMOST * (2 - likeness)
+
+
+def _left_out(likeness: float) -> float:
+    """A likeness where one title leaves something out: less, but a match if it was one."""
+    return min(likeness, TITLE_MATCHES + (likeness - TITLE_MATCHES) * (_LEFT_OUT - TITLE_MATCHES) / (1 - TITLE_MATCHES))
 
 
 def _are_alike(one: WrittenBook, other: WrittenBook, least: float) -> bool:

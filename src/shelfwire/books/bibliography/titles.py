@@ -53,24 +53,35 @@ _ORDINALS: Final = {
 }
 _SPELT: Final = _ORDINALS | {spellings.split()[0]: str(number) for number, spellings in enumerate(_SPELT_NUMBERS, 1)}
 _LETTERS: Final = {"i": "1", "v": "5", "x": "10"}
+_ONES: Final = ("", "i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix")
 _ROMAN: Final = re.compile(r"(?=[ivx]{2})(x{0,3})(ix|iv|v?i{0,3})")
 _LARGE_ROMAN: Final = re.compile(r"(?=.)(xc|xl|l?x{0,3})(ix|iv|v?i{0,3})")
 _ORDINAL: Final = re.compile(r"(\d+)(?:st|nd|rd|th|e|er|eme)")
 _VALUES: Final = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
+_EDITIONS: Final = ("edition", "edn", "ed", "auflage", "aufl", "ausgabe", "edicion", "edizione")
 _EDITION: Final = re.compile(
     r"\b(?:(?:\d+(?:st|nd|rd|th|e)?|first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|revised|expanded"
     r"|updated|enlarged|new|special|anniversary|international|annotated|illustrated|unabridged|deluxe|collectors?"
-    r"|student|reprint|paperback|hardcover|kindle|and) )+(?:edition|edn|ed|auflage|aufl|ausgabe|edicion|edizione)\b"
+    rf"|student|reprint|paperback|hardcover|kindle|and) )+(?:{'|'.join(_EDITIONS)})\b"
 )
 _SAYS_NOTHING: Final = frozenset(
     ["a", "an", "the", "novel", "novella", "roman", "romanzo", "novela", "memoir", "thriller"]
 )
 _RETOLD: Final = re.compile(r"\b(?:summary|study guide|abridged|cliffs ?notes|spark ?notes|key takeaways)\b")
 _EXERCISES: Final = "workbook"
+_TELLING: Final = frozenset(
+    [
+        *(tens + ones for tens in ("", "x", "xx", "xxx") for ones in _ONES if len(tens + ones) > 1),
+        *(*_COUNTERS, *_SPELT, *_EDITIONS),
+        *("summary", "study", "abridged", "cliffs", "cliffsnotes", "spark", "sparknotes", "key", _EXERCISES),
+    ]
+)
+"""Words by which a title may be more than its letters; most titles have none, and need not be taken apart."""
 _THE: Final = "the"
 _OR: Final = "or"
 """Begins an alternative title, which is no part of a title: "Moby-Dick; or, The Whale"."""
 _FIRST: Final = frozenset({"1"})
+_NONE: Final[frozenset[str]] = frozenset()
 
 
 class BookName(NamedTuple):
@@ -109,6 +120,7 @@ class ComparedTitle(NamedTuple):
         rest_numbers: likewise in the rest.
         spelt: numbers of the main title in words, which may be numbers or not: "The Two Towers".
         marks: words of the main title of which every letter counts: "c++", and the last of "Plan B".
+        retold: whether it is a summary, an abridgement or a workbook; see `is_retelling`.
     """
 
     main: str
@@ -117,6 +129,7 @@ class ComparedTitle(NamedTuple):
     rest_numbers: frozenset[str]
     spelt: frozenset[str]
     marks: frozenset[str]
+    retold: bool
 
     @property
     def whole(self) -> str:
@@ -204,6 +217,9 @@ def is_retelling(title: str, beside: str) -> bool:
 @lru_cache(maxsize=8192)
 def compared(title: str, rest: str = "") -> ComparedTitle:
     """A title as it is compared, from its words as `title_of` gives them."""
+    found = title.split()
+    if not rest and found and title.replace(" ", "").isalpha() and _TELLING.isdisjoint(found) and len(found[-1]) > 1:
+        return ComparedTitle(" ".join(_without_articles(found)), "", _NONE, _NONE, _NONE, _NONE, retold=False)
     main, numbers = _numbered((_without_edition(title) or title).split())
     main = _without_articles(main)
     beside, rest_numbers = _numbered(_without_edition(rest).split())
@@ -219,7 +235,9 @@ def compared(title: str, rest: str = "") -> ComparedTitle:
         marks.add(main[-1])
     spelt = frozenset(_SPELT[word] for word in main if word in _SPELT)
     parts = (" ".join(main), " ".join(_without_articles(beside)))
-    return ComparedTitle(*parts, numbers - _FIRST, rest_numbers - _FIRST, spelt, frozenset(marks))
+    return ComparedTitle(
+        *parts, numbers - _FIRST, rest_numbers - _FIRST, spelt, frozenset(marks), is_retelling(title, rest)
+    )
 
 
 def numbers_agree(one: ComparedTitle, other: ComparedTitle) -> bool:
