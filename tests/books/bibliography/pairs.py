@@ -110,6 +110,8 @@ One letter apart, and slips of the keyboard or the camera
 =   PRlDE AND PREJUD1CE                                 Pride and Prejudice
 =   Midlemarhc                                          Middlemarch
 =   The Fellowshipof the Rlng                           The Fellowship of the Ring
+=   Teh Museum of Innocence                             The Museum of Innocence
+=   THEMUSEUM OF INNOCEMCE                              Museum of Innocence
 ≠   The Russia House                                    A Russian Journal
 
 People

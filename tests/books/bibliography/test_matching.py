@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfwire.books.bibliography.matching import (
+    TITLE_MATCHES,
     alike,
     author_likeness,
     person_likeness,
@@ -15,7 +16,7 @@ from shelfwire.books.bibliography.matching import (
     title_likeness,
 )
 from shelfwire.books.bibliography.text import text_key, words
-from shelfwire.books.bibliography.titles import is_retelling, title_of, written
+from shelfwire.books.bibliography.titles import WrittenBook, is_retelling, name_of, title_of, written
 from shelfwire.safe_text import safe_line
 
 PIECES = "The|Henry|IV|V|II|Part|Two|2|Volume|Vol.|:|(|)|edition|or,|A Novel|C++|C#|[#3]|Emma|Gemma|X|summary|北京|背景"
@@ -31,8 +32,8 @@ BOOKS = st.builds(written, TITLES, st.lists(NAMES, max_size=3))
 
 
 @given(BOOKS, BOOKS)
-def test_whether_two_books_are_one_does_not_depend_on_which_is_asked_for(one: object, other: object) -> None:
-    assert same_book(one, other) == same_book(other, one)  # type: ignore[arg-type]
+def test_whether_two_books_are_one_does_not_depend_on_which_is_asked_for(one: WrittenBook, other: WrittenBook) -> None:
+    assert same_book(one, other) == same_book(other, one)
 
 
 @given(TITLES.filter(words), st.lists(NAMES, max_size=3))
@@ -96,6 +97,13 @@ def test_where_a_side_names_nobody_there_is_nothing_to_compare() -> None:
     assert author_likeness("jane austen", "") is None
     assert author_likeness("jane austen", "someone|jane austen") == 1
     assert alike("pride and prejudice", "prideandprejudice") == 1
+
+
+def test_a_misspelt_title_matches_although_it_leaves_the_subtitle_out_but_less_than_a_whole_one() -> None:
+    known = name_of("Pride and Prejudice", "The Comedy of the Five Sisters", ())
+    asked = [name_of(title, None, ()) for title in ("Prde and Prejudise", "Pride and Prejudice")]
+    misspelt, plain = (title_likeness(name, known) for name in asked)
+    assert TITLE_MATCHES <= misspelt < plain < title_likeness(known, known)
 
 
 def test_a_title_alone_must_be_closer_than_one_with_its_author() -> None:

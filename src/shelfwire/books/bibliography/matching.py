@@ -44,6 +44,8 @@ _ONE_SLIP_LETTERS: Final = 7
 _LETTERS_OF_A_SLIP: Final = 5
 _ARTICLE: Final = "the"
 _LETTERS_OF_ARTICLE: Final = range(2, 5)
+_FAR: Final = 0.5
+"""Below this likeness nothing small makes two titles one."""
 _ALMOST: Final = 0.001
 
 _NAMES_LEFT_OUT: Final = 2
@@ -104,9 +106,11 @@ def title_likeness(asked: BookName, known: BookName) -> float:
         else:
             likeness = max(whole, _ADDED * likeness, _left_out(alike(one.rest, other.main)))
     # A title may be known by its beginning, but "Foundation" is not "Foundation and Empire".
-    begun = " ".join(other.main.split()[: len(one.main.split())])
-    if _LONG_ENOUGH <= len(begun) < len(other.main):
-        likeness = max(likeness, _BEGINNING * alike(one.main, begun))
+    if likeness < _BEGINNING and one.main.count(" ") < other.main.count(" "):
+        count = one.main.count(" ") + 1
+        begun = " ".join(other.main.split(" ", count)[:count])
+        if len(begun) >= _LONG_ENOUGH:
+            likeness = max(likeness, _BEGINNING * alike(one.main, begun))
     if not numbers_agree(one, other):
         likeness *= _OTHER_NUMBER
     return likeness if one.retold == other.retold else likeness * _OTHER_KIND
@@ -115,7 +119,7 @@ def title_likeness(asked: BookName, known: BookName) -> float:
 def _mains_alike(one: str, other: str) -> float:
     """The likeness of main titles, of which one may have a misspelt article: "Teh museum", "Themuseum"."""
     likeness = alike(one, other)
-    if likeness == 1:
+    if not _FAR < likeness < 1:
         return likeness
     for title, against in ((one, other), (other, one)):
         first, _, more = title.partition(" ")
@@ -167,11 +171,11 @@ def person_likeness(one: Sequence[str], other: Sequence[str]) -> float:
     if not one or not other:
         return 0.0
     joined = fuzz.ratio("".join(one), "".join(other))
-    whole: float = max(joined, _OTHER_ORDER * fuzz.token_sort_ratio(" ".join(one), " ".join(other))) / 100
     if joined == 100:  # noqa: PLR2004 - of 100: the same letters
-        return whole
+        return 1.0
+    whole: float = max(joined, _OTHER_ORDER * fuzz.token_sort_ratio(" ".join(one), " ".join(other))) / 100
     one, other = _without_particles(one), _without_particles(other)
-    if _is_part_of(one, other) or _is_part_of(other, one):
+    if len(one) != len(other) and _is_part_of(*sorted((one, other), key=len)):
         return max(whole, _PART_OF_NAME)
     surname: float = fuzz.ratio(one[-1], other[-1]) / 100
     given, other_given = one[:-1], other[:-1]
@@ -212,14 +216,16 @@ def _numbers_agree(asked: BookName, known: BookName) -> bool:
 
 
 def _without_particles(names: Sequence[str]) -> Sequence[str]:
+    if PARTICLES.isdisjoint(names):
+        return names
     return [name for name in names if len(name) == 1 or name not in PARTICLES] or names
 
 
 def _is_part_of(short: Sequence[str], long: Sequence[str]) -> bool:
     """Whether "Tolkien", "Garcia Marquez" or "Cervantes" is meant by a longer name; a given name alone is nobody's."""
-    if len(short) == 1 < len(long) and fuzz.ratio(short[0], long[-1]) >= _SAME_NAME:
+    if len(short) == 1 and fuzz.ratio(short[0], long[-1]) >= _SAME_NAME:
         return True
-    if not 0 < len(long) - len(short) <= _NAMES_LEFT_OUT:
+    if len(long) - len(short) > _NAMES_LEFT_OUT:
         return False
     rest = long if len(short) > 1 else long[1:]
     return all(len(name) > 1 and any(fuzz.ratio(name, other) >= _SAME_NAME for other in rest) for name in short)

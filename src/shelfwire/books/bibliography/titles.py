@@ -81,6 +81,8 @@ _THE: Final = "the"
 _OR: Final = "or"
 """Begins an alternative title, which is no part of a title: "Moby-Dick; or, The Whale"."""
 _FIRST: Final = frozenset({"1"})
+_NUMBERS: Final = slice(3, 7)
+"""Numbers and marks in a `ComparedTitle`."""
 _NONE: Final[frozenset[str]] = frozenset()
 
 
@@ -116,6 +118,7 @@ class ComparedTitle(NamedTuple):
     Attributes:
         main: the main title, with the volume or part where there is no other text beside it.
         rest: the text beside it, unless that says nothing, as "a novel".
+        whole: main title and rest.
         numbers: of volumes, parts, kings and years in the main title, but for the first.
         rest_numbers: likewise in the rest.
         spelt: numbers of the main title in words, which may be numbers or not: "The Two Towers".
@@ -125,16 +128,12 @@ class ComparedTitle(NamedTuple):
 
     main: str
     rest: str
+    whole: str
     numbers: frozenset[str]
     rest_numbers: frozenset[str]
     spelt: frozenset[str]
     marks: frozenset[str]
     retold: bool
-
-    @property
-    def whole(self) -> str:
-        """Main title and rest."""
-        return f"{self.main} {self.rest}".strip()
 
 
 def name_of(title: str, subtitle: str | None, authors: Sequence[str]) -> BookName:
@@ -217,26 +216,29 @@ def is_retelling(title: str, beside: str) -> bool:
 @lru_cache(maxsize=8192)
 def compared(title: str, rest: str = "") -> ComparedTitle:
     """A title as it is compared, from its words as `title_of` gives them."""
-    found = title.split()
-    if not rest and found and title.replace(" ", "").isalpha() and _TELLING.isdisjoint(found) and len(found[-1]) > 1:
-        return ComparedTitle(" ".join(_without_articles(found)), "", _NONE, _NONE, _NONE, _NONE, retold=False)
+    found, behind = title.split(), rest.split()
+    if _is_only_letters(title, found) and (not behind or _is_only_letters(rest, behind)):
+        parts = _parts(found, [] if _adds_nothing(behind) else behind)
+        return ComparedTitle(*parts, _NONE, _NONE, _NONE, _NONE, retold=False)
     main, numbers = _numbered((_without_edition(title) or title).split())
-    main = _without_articles(main)
     beside, rest_numbers = _numbered(_without_edition(rest).split())
     if beside[:1] == [_OR]:
-        beside, rest_numbers = [], frozenset()
+        beside, rest_numbers = [], _NONE
     if beside and not any(_says_something(word) for word in beside):
         # "Complete Stories: Volume II" is a volume, "Complete Stories (Penguin, 2)" may be a number of a series.
-        main, numbers, beside, rest_numbers = [*main, *beside], numbers | rest_numbers, [], frozenset()
-    elif _SAYS_NOTHING.issuperset(beside):
+        main, numbers, beside, rest_numbers = [*main, *beside], numbers | rest_numbers, [], _NONE
+    elif _adds_nothing(beside):
         beside = []
     marks = {word for word in main if word[-1] in "+#"}
     if len(main) > 1 and len(main[-1]) == 1 and not main[-1].isdecimal():
         marks.add(main[-1])
-    spelt = frozenset(_SPELT[word] for word in main if word in _SPELT)
-    parts = (" ".join(main), " ".join(_without_articles(beside)))
     return ComparedTitle(
-        *parts, numbers - _FIRST, rest_numbers - _FIRST, spelt, frozenset(marks), is_retelling(title, rest)
+        *_parts(main, beside),
+        numbers - _FIRST,
+        rest_numbers - _FIRST,
+        frozenset(_SPELT[word] for word in main if word in _SPELT),
+        frozenset(marks),
+        retold=is_retelling(title, rest),
     )
 
 
@@ -245,6 +247,8 @@ def numbers_agree(one: ComparedTitle, other: ComparedTitle) -> bool:
 
     Where only one has a number, it must be the first, or stand beside the title: series are often left out.
     """
+    if one[_NUMBERS] == other[_NUMBERS]:
+        return True
     if one.marks != other.marks:
         return False
     if one.numbers | one.rest_numbers == other.numbers | other.rest_numbers:
@@ -257,6 +261,23 @@ def numbers_agree(one: ComparedTitle, other: ComparedTitle) -> bool:
 def is_numbering(word: str) -> bool:
     """Whether a word beside a title is surely a number of a volume, or names what is numbered."""
     return word.isdecimal() or word in _COUNTERS or bool(_ROMAN.fullmatch(word))
+
+
+def _parts(main: list[str], beside: list[str]) -> tuple[str, str, str]:
+    """Main title and rest without their articles, and both together."""
+    title, rest = " ".join(_without_articles(main)), " ".join(_without_articles(beside))
+    return title, rest, f"{title} {rest}" if rest else title
+
+
+def _is_only_letters(text: str, found: Sequence[str]) -> bool:
+    """Whether the words of a title have no number, mark, edition or retelling among them."""
+    is_plain_text = text.replace(" ", "").isalpha()
+    return is_plain_text and _TELLING.isdisjoint(found) and len(found[-1]) > 1
+
+
+def _adds_nothing(beside: Sequence[str]) -> bool:
+    """Whether words beside a title say nothing of the book, as "a novel", or are an alternative title."""
+    return _SAYS_NOTHING.issuperset(beside) or beside[0] == _OR
 
 
 def _without_edition(text: str) -> str:

@@ -156,8 +156,11 @@ class Catalogue:
 
 def _score(asked: WrittenBook, known: BookName) -> float:
     """How well a candidate fits; of one without authors nobody can say whether it is by those who were asked for."""
+    title = asked_likeness(asked, known)
+    if score(title, 1.0) < LEAST:
+        return 0.0
     author = author_likeness(asked.names[0].author, known.author)
-    return score(asked_likeness(asked, known), _UNKNOWN_AUTHOR if author is None and asked.names[0].author else author)
+    return score(title, _UNKNOWN_AUTHOR if author is None and asked.names[0].author else author)
 
 
 def _checked(hit: CatalogueHit, asked: str) -> CatalogueHit:
