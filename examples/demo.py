@@ -28,13 +28,13 @@ FEW: Final = "0.0001"
 """The share of duplicates, and of broken rows: five of each."""
 STOP_SECONDS: Final = 15
 GROWN: Final = 3000
-"""So much of the server's log is shown when something goes wrong."""
+"""Characters at the end of the server's log that are shown when something goes wrong."""
 
 console = Console(highlight=False)
 
 
 class DemoError(Exception):
-    """Something did not go as shown."""
+    """A step of the demo failed."""
 
 
 def main() -> int:
@@ -58,7 +58,7 @@ def main() -> int:
 
 
 def _story(url: str, library: Path, environ: Mapping[str, str]) -> None:
-    _say("\nA reader's export; what cannot be imported is told, row by row:")
+    _say("\nA reader's export; rows that cannot be imported are listed:")
     _shelfwire("import", EXPORT, "--server", url, environ=environ)
     _say(f"\nA library of {ROWS:,} books, with five duplicates and five broken rows in it:")
     _make_library(library)
@@ -98,7 +98,7 @@ def _server(folder: Path, environ: Mapping[str, str]) -> Iterator[str]:
                 raise DemoError("the server did not start")
             console.print(Text(line.decode().strip()), soft_wrap=True)
             yield json.loads(line)["url"]
-            _say("\nThe server stops when it is told to, and hands back what it was doing:")
+            _say("\nThe server stops, and releases the jobs that it was running:")
             _prompt("kill", str(process.pid))
         finally:
             process.terminate()

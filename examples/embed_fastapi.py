@@ -9,7 +9,7 @@ import os
 import uvicorn
 from fastapi import FastAPI, Request
 
-from shelfwire.app import Shelfwire
+from shelfwire import Shelfwire
 from shelfwire.settings import load
 
 jobs = Shelfwire(load({}, os.environ))
@@ -19,7 +19,7 @@ app.mount("/shelfwire", jobs)
 
 @app.post("/books", status_code=202)
 async def add_books(request: Request) -> dict[str, str]:
-    """Import a book list for somebody whom this application knows, and hand out the job's token."""
+    """Import a book list for a user of this application, and return the job's token."""
     job = await jobs.start("csv_import", {"file": await request.body()})
     return {"jobId": job.job_id, "token": job.token}
 

@@ -11,7 +11,7 @@ from shelfwire.server.serving import serving
 
 
 class WordCode(ErrorCode):
-    """What can go wrong with a line."""
+    """The errors of a line."""
 
     LINE_EMPTY = (
         "E_LINE_EMPTY",
@@ -20,7 +20,7 @@ class WordCode(ErrorCode):
 
 
 class Line(msgspec.Struct):
-    """What comes of a line."""
+    """The result of a line."""
 
     line: int
     words: int
