@@ -23,7 +23,7 @@ class Transport(StrEnum):
     POLLING = "polling"
 
 
-class Failure(StrEnum):
+class FailureKind(StrEnum):
     """How a connection came to nothing.
 
     `LOST`: the server is away or busy; the same way may work later.
@@ -36,7 +36,7 @@ class Failure(StrEnum):
     BLOCKED = "blocked"
 
 
-PATIENCE: Final = {Failure.MUTE: 2, Failure.BLOCKED: 1}
+PATIENCE: Final = {FailureKind.MUTE: 2, FailureKind.BLOCKED: 1}
 """So many failures in a row close a way that never worked."""
 PROVEN_PATIENCE: Final = 3
 """The same for one that has worked: a gateway speaks for a server that is only restarting."""
@@ -95,9 +95,9 @@ class TransportFallback:
         self._proven = True
         self._failures = 0
 
-    def failed(self, failure: Failure) -> bool:
+    def failed(self, failure: FailureKind) -> bool:
         """Whether there is another way to try at once. Otherwise the caller waits before it tries `current`."""
-        if failure is Failure.LOST:
+        if failure is FailureKind.LOST:
             if not self._proven:
                 self.start_over()
             return False
