@@ -76,7 +76,10 @@ async def by_websocket(
 
 async def by_events(http: HttpClient, job: JobHandle, position: Position) -> AsyncGenerator[Message | None]:
     """Receive a job's messages on a stream of server-sent events."""
-    last, position.event_id = position.event_id, ""  # should the server refuse it, the next stream begins anew
+    last, position.event_id = (
+        position.event_id,
+        "",
+    )  # should the server refuse it, the next stream starts from the beginning
     headers = {**job.bearer, "Last-Event-ID": last} if last else job.bearer
     request = Request(method="GET", path=job.path("/events"), headers=headers)
     async with http.events(request) as events:
