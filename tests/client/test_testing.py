@@ -157,7 +157,7 @@ async def test_an_unknown_route_is_refused_as_such(client_to: MakeClient) -> Non
     client = client_to(server)
     job = server.add()
     with pytest.raises(RefusedError) as refused:
-        await client._of_job("POST", job, "/dance")
+        await client._state("POST", job, "/dance")
     assert refused.value.code == Code.NOT_FOUND
 
 

@@ -11,7 +11,7 @@ from weakref import WeakSet
 
 import msgspec
 
-from shelfwire.client.errors import ConnectionLostError, data_of, problem_in, refusal
+from shelfwire.client.errors import ConnectionLostError, data_of, problem_in, read, refusal
 from shelfwire.client.following import Following
 from shelfwire.client.handle import JobHandle, created_in, token_in
 from shelfwire.client.http import CutError, HttpClient, NetworkError, Request, Response, Upload, header_value
@@ -158,18 +158,15 @@ class Client:
             RefusedError: the token does not permit it.
             ConnectionLostError: the server cannot be reached.
         """
-        state: dict[str, Any] = await self._of_job("GET", job)
-        return state
+        return await self._state("GET", job)
 
     async def pause(self, job: JobHandle) -> dict[str, Any]:
         """Request that a job stop until `resume`, and return its state. Errors as in `cancel`."""
-        state: dict[str, Any] = await self._of_job("POST", job, "/pause")
-        return state
+        return await self._state("POST", job, "/pause")
 
     async def resume(self, job: JobHandle) -> dict[str, Any]:
         """Let a paused job go on, and return its state. Errors as in `cancel`."""
-        state: dict[str, Any] = await self._of_job("POST", job, "/resume")
-        return state
+        return await self._state("POST", job, "/resume")
 
     async def cancel(self, job: JobHandle) -> dict[str, Any]:
         """Request that a job stop for good, and return its state.
@@ -178,8 +175,7 @@ class Client:
             RefusedError: the job's state forbids it (409), or the token does not permit it.
             ConnectionLostError: the server cannot be reached.
         """
-        state: dict[str, Any] = await self._of_job("POST", job, "/cancel")
-        return state
+        return await self._state("POST", job, "/cancel")
 
     async def retry(self, job: JobHandle, *, idempotency_key: str | None = None) -> JobHandle:
         """Start a new job over the failed and unrecorded items of an ended one.
@@ -193,7 +189,7 @@ class Client:
 
     async def delete(self, job: JobHandle) -> None:
         """End a job if it has not ended, and erase all its data, tokens included. Errors as in `cancel`."""
-        await self._of_job("DELETE", job)
+        data_of(await self._of_job("DELETE", job))
 
     async def results(self, job: JobHandle, *, status: str | None = None) -> AsyncGenerator[dict[str, Any]]:
         """Iterate over the items that are recorded now, in the order of the input.
@@ -206,14 +202,9 @@ class Client:
             RefusedError: the token does not permit it.
             ConnectionLostError: the server cannot be reached.
         """
-        cursor: str | None = None
-        while True:
-            page = data_of(await self._page(job, status, cursor, "application/json"))
-            for item in page["items"]:
+        async for page in self._pages(job, status, "application/json"):
+            for item in data_of(page)["items"]:
                 yield item
-            if page["next"] is None or page["next"] == cursor:
-                return
-            cursor = page["next"]
 
     async def export(
         self, job: JobHandle, *, kind: Literal["csv", "ndjson"] = "csv", status: str | None = None
@@ -229,17 +220,12 @@ class Client:
             RefusedError: the token does not permit it.
             ConnectionLostError: the server cannot be reached.
         """
-        cursor: str | None = None
-        while True:
-            answer = await self._page(job, status, cursor, EXPORTS[kind])
-            if not answer.good:
-                raise refusal(answer)
-            # Every page of a table begins with the header.
-            yield answer.body if cursor is None or kind != "csv" else answer.body.partition(b"\r\n")[2]
-            following = _cursor_in(answer.headers.get("link", ""))
-            if following is None or following == cursor:
-                return
-            cursor = following
+        header = b""
+        async for page in self._pages(job, status, EXPORTS[kind]):
+            yield page.body.removeprefix(header)
+            if kind == "csv":  # every page of a table begins with the header
+                header, newline, _ = page.body.partition(b"\r\n")
+                header += newline
 
     async def new_token(self, job: JobHandle, *, scopes: Sequence[str], expires_in: int | None = None) -> JobHandle:
         """Create another token for a job, for a holder with fewer rights.
@@ -261,7 +247,7 @@ class Client:
 
     async def revoke(self, job: JobHandle) -> None:
         """Revoke a token, and close every connection made with it. Errors as in `state`."""
-        await self._of_job("DELETE", job, "/token")
+        data_of(await self._of_job("DELETE", job, "/token"))
 
     def follow(
         self,
@@ -320,15 +306,24 @@ class Client:
         request = Request(method="POST", path=job.path("/token"), headers=job.bearer, json=body)
         return token_in(await self._request(request), job)
 
-    async def _page(self, job: JobHandle, status: str | None, cursor: str | None, accept: str) -> Response:
-        wanted = {"limit": str(MAX_PAGE), "status": status, "cursor": cursor}
-        params = {name: value for name, value in wanted.items() if value is not None}
+    async def _pages(self, job: JobHandle, status: str | None, accept: str) -> AsyncGenerator[Response]:
+        params = {"limit": str(MAX_PAGE)} | ({} if status is None else {"status": status})
         headers = {**job.bearer, "Accept": accept}
-        return await self._request(Request(method="GET", path=job.path("/results"), headers=headers, params=params))
+        while True:
+            page = await self._request(Request(method="GET", path=job.path("/results"), headers=headers, params=params))
+            if not page.good:
+                raise refusal(page)
+            yield page
+            cursor = _cursor_in(page.headers.get("link", ""))
+            if cursor is None or cursor == params.get("cursor"):
+                return
+            params = params | {"cursor": cursor}
 
-    async def _of_job(self, method: str, job: JobHandle, below: str = "", json: Any = None) -> Any:
-        request = Request(method=method, path=job.path(below), headers=job.bearer, json=json)
-        return data_of(await self._request(request))
+    async def _state(self, method: str, job: JobHandle, below: str = "") -> dict[str, Any]:
+        return read(await self._of_job(method, job, below), dict[str, Any])
+
+    async def _of_job(self, method: str, job: JobHandle, below: str = "") -> Response:
+        return await self._request(Request(method=method, path=job.path(below), headers=job.bearer))
 
     async def _request(self, request: Request) -> Response:
         try:

@@ -283,8 +283,8 @@ def problem(error: ShelfwireError, retry_after: int | None = None) -> Response:
     return Response(entry.status, headers, msgspec.json.encode(document))
 
 
-def _success(status: int, data: Any) -> Response:
-    return Response(status, {}, msgspec.json.encode({"success": True, "data": data}))
+def _success(status: int, data: Any, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(status, headers or {}, msgspec.json.encode({"success": True, "data": data}))
 
 
 def _control(job: FakeJob, operation: tuple[str, ...]) -> Response:
@@ -315,4 +315,4 @@ def _page(request: Request, job: FakeJob) -> Response:
             lines = [f"{item['index']},{str(item['ok']).lower()},{item['title']}" for item in shown]
             return Response(200, headers, "".join(f"{line}\r\n" for line in ["index,ok,title", *lines]).encode())
         case _:
-            return _success(200, {"items": shown, "next": following, "total": len(items)})
+            return _success(200, {"items": shown, "next": following, "total": len(items)}, headers)
