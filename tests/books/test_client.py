@@ -11,7 +11,7 @@ import pytest
 
 from shelfwire.books.client import CREATION_PATHS, BlockingBooksClient, BooksClient
 from shelfwire.client import JobHandle, Upload
-from shelfwire.client.testing.server import FakeServer, InstantClock
+from shelfwire.client.testing import FakeServer, InstantClock
 
 BOOKS = Path("books.csv")
 PHOTO = Upload("shelf.jpg", b"...")
@@ -28,7 +28,7 @@ def sent(server: FakeServer) -> list[tuple[Any, ...]]:
 
 async def test_every_method_creates_a_job_of_its_pipeline() -> None:
     server = fake()
-    async with BooksClient(wire=server, clock=InstantClock()) as client:
+    async with BooksClient(http=server, clock=InstantClock()) as client:
         started = [
             await client.import_csv(BOOKS),
             await client.scan([PHOTO]),
@@ -48,7 +48,7 @@ async def test_every_method_creates_a_job_of_its_pipeline() -> None:
 async def test_what_may_be_chosen_goes_out_with_the_files() -> None:
     server = fake()
     mine = [str(uuid.uuid4()) for _ in range(3)]
-    async with BooksClient(wire=server, clock=InstantClock()) as client:
+    async with BooksClient(http=server, clock=InstantClock()) as client:
         await client.import_csv(str(BOOKS), gemini="never", enrich=True, job_id=mine[0])
         await client.scan([PHOTO], enrich=True, job_id=mine[1])
         await client.enrich([], job_id=mine[2])
@@ -68,7 +68,7 @@ async def test_what_may_be_chosen_goes_out_with_the_files() -> None:
 
 async def test_the_same_key_means_the_same_job_for_every_method() -> None:
     server = fake()
-    async with BooksClient(wire=server, clock=InstantClock()) as client:
+    async with BooksClient(http=server, clock=InstantClock()) as client:
         for key in ("one", "one", "two"):
             await client.import_csv(BOOKS, idempotency_key=key)
             await client.scan([PHOTO], idempotency_key=f"{key} scan".replace(" ", "-"))
@@ -78,7 +78,7 @@ async def test_the_same_key_means_the_same_job_for_every_method() -> None:
 
 def test_a_script_has_the_same_methods() -> None:
     server = fake()
-    with BlockingBooksClient(wire=server, clock=InstantClock()) as client:
+    with BlockingBooksClient(http=server, clock=InstantClock()) as client:
         jobs: list[JobHandle] = [
             client.import_csv(BOOKS),
             client.scan([PHOTO]),

@@ -8,7 +8,7 @@ import pytest
 
 from shelfwire.client import Client, Following
 from shelfwire.client.http import HttpClient
-from shelfwire.client.testing.server import InstantClock
+from shelfwire.client.testing import InstantClock
 from shelfwire.protocol.messages import Message
 
 MakeClient = Callable[..., Client]
@@ -21,10 +21,10 @@ def clock() -> InstantClock:
 
 @pytest.fixture
 def client_to(clock: InstantClock) -> MakeClient:
-    """Makes a client of a wire; the delays are the contract's, without jitter."""
+    """Makes a client of a server; the delays are the contract's, without jitter."""
 
-    def make(wire: HttpClient, **options: Any) -> Client:
-        return Client(wire=wire, **{"clock": clock, "random_fraction": lambda: 0.0, **options})
+    def make(http: HttpClient, **options: Any) -> Client:
+        return Client(http=http, **{"clock": clock, "random_fraction": lambda: 0.0, **options})
 
     return make
 

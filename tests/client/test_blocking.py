@@ -9,14 +9,14 @@ import pytest
 from shelfwire.books.codes import BookCode
 from shelfwire.client import Client, ConnectionLostError, Following, RefusedError
 from shelfwire.client.blocking import BlockingClient, BlockingFollowing
-from shelfwire.client.testing.server import Complete, Cut, FakeServer, InstantClock, Record, Start
+from shelfwire.client.testing import Complete, Cut, FakeServer, InstantClock, Record, Start
 from shelfwire.errors import Code
 
 STORY = (Start(2), Record("Dune"), Cut(), Record("Emma", error=BookCode.DUPLICATE), Complete("Added a book"))
 
 
 def client_of(server: FakeServer) -> BlockingClient:
-    return BlockingClient(wire=server, clock=InstantClock())
+    return BlockingClient(http=server, clock=InstantClock())
 
 
 def test_a_script_starts_follows_and_reads_a_job(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_a_client_that_is_not_open_says_how_to_use_it() -> None:
     server = FakeServer()
     client = client_of(server)
     job = server.add()
-    with pytest.raises(RuntimeError, match="inside of `with"):
+    with pytest.raises(RuntimeError, match="inside `with"):
         client.state(job)
     with client:
         following = client.follow(job)

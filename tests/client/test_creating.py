@@ -10,7 +10,7 @@ import pytest
 from shelfwire.books.codes import BookCode
 from shelfwire.client import ConnectionLostError, JobHandle, RefusedError, Upload
 from shelfwire.client.http import CutError, Response, UnreachableError
-from shelfwire.client.testing.server import Complete, FakeServer, InstantClock, Record, Start, problem
+from shelfwire.client.testing import Complete, FakeServer, InstantClock, Record, Start, problem
 from shelfwire.errors import Code, ShelfwireError
 
 from .conftest import MakeClient

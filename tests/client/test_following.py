@@ -20,7 +20,7 @@ from shelfwire.client.http import (
     UnreachableError,
     UntrustedError,
 )
-from shelfwire.client.testing.server import (
+from shelfwire.client.testing import (
     Complete,
     Cut,
     Fail,
@@ -411,7 +411,7 @@ async def test_a_ping_that_nobody_answers_says_so_in_time(client_to: MakeClient,
     server = FakeServer()
     async with client_to(server).follow(server.add()) as following:
         await anext(following)
-        following._story.pings.use(_Deaf())
+        following._subscription.pings.use(_Deaf())
         with pytest.raises(ConnectionLostError, match="10 s"):
             await following.ping()
         assert clock.waits == [10]

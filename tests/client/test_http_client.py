@@ -30,7 +30,7 @@ def port_of(server: Server) -> int:
 
 async def followed(url: str, server: Server, handshake: float = 10.0) -> tuple[list[Message], Following]:
     created = await server.submit()
-    async with Client(wire=NetworkHttpClient(url, handshake=handshake), delays=SOON) as client:
+    async with Client(http=NetworkHttpClient(url, handshake=handshake), delays=SOON) as client:
         following = client.follow(JobHandle(created["jobId"], created["token"]))
         return [message async for message in following], following
 
@@ -49,7 +49,7 @@ async def test_behind_a_proxy_that_also_holds_streams_back_it_polls(make_server:
     ):
         server.gate.steps.put_nowait(2)
         created = await server.submit()
-        async with Client(wire=NetworkHttpClient(proxy.url, handshake=IMPATIENT), delays=SOON) as client:
+        async with Client(http=NetworkHttpClient(proxy.url, handshake=IMPATIENT), delays=SOON) as client:
             following = client.follow(JobHandle(created["jobId"], created["token"]))
             first = await anext(following)
             server.gate.steps.put_nowait(None)

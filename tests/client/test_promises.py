@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from shelfwire.books.codes import BookCode
 from shelfwire.client import Client, Transport
 from shelfwire.client.http import CutError, NetworkError, Response, UnreachableError
-from shelfwire.client.testing.server import (
+from shelfwire.client.testing import (
     Complete,
     Cut,
     Fail,
@@ -46,7 +46,7 @@ def test_a_follow_through_any_trouble_is_one_legal_story(
     middle: list[Step], ending: Step, allowed: list[Transport], trouble: dict[int, Response | NetworkError | str]
 ) -> None:
     async def follow() -> list[Message]:
-        client = Client(wire=server, clock=InstantClock(), transports=allowed, random_fraction=lambda: 0.0)
+        client = Client(http=server, clock=InstantClock(), transports=allowed, random_fraction=lambda: 0.0)
         messages: list[Message] = []
         async with client.follow(job) as following:
             async for message in following:

@@ -11,7 +11,7 @@ import pytest
 from shelfwire.books.codes import BookCode
 from shelfwire.client import Client, JobHandle, RefusedError
 from shelfwire.client.http import CutError
-from shelfwire.client.testing.server import Complete, Cut, Fail, FakeServer, InstantClock, Record, Say, Start
+from shelfwire.client.testing import Complete, Cut, Fail, FakeServer, InstantClock, Record, Say, Start
 from shelfwire.errors import Code
 from shelfwire.protocol.messages import JobComplete, JobError, JobProgress, Metadata
 
@@ -65,7 +65,7 @@ def two_books(tmp_path: Path) -> Path:
 @asynccontextmanager
 async def fake() -> AsyncIterator[Client]:
     server = FakeServer(Start(2), Record("Dune"), Record("Emma"), Complete())
-    async with Client(wire=server, clock=InstantClock()) as client:
+    async with Client(http=server, clock=InstantClock()) as client:
         yield client
 
 
@@ -157,7 +157,7 @@ async def test_an_unknown_route_is_refused_as_such(client_to: MakeClient) -> Non
     client = client_to(server)
     job = server.add()
     with pytest.raises(RefusedError) as refused:
-        await client._of_job("POST", job, "/dance")
+        await client._state("POST", job, "/dance")
     assert refused.value.code == Code.NOT_FOUND
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from shelfwire.client import JobHandle, RefusedError
 from shelfwire.client.http import CutError
-from shelfwire.client.testing.server import Complete, FakeServer, Record, Start, problem
+from shelfwire.client.testing import Complete, FakeServer, Record, Start, problem
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.testing import FakeClock
 

@@ -24,8 +24,8 @@ HANDSHAKE_SECONDS: Final = 1.0
 
 def make_client(url: str, delays: tuple[float, ...], transports: Sequence[Transport] = tuple(Transport)) -> Client:
     """The client under test; it gives up a stream that does not flow as much sooner as it reconnects sooner."""
-    wire = networks.NetworkHttpClient(url, handshake=HANDSHAKE_SECONDS)
-    return Client(url, wire=wire, transports=transports, delays=delays, random_fraction=lambda: 0.0)
+    http = networks.NetworkHttpClient(url, handshake=HANDSHAKE_SECONDS)
+    return Client(url, http=http, transports=transports, delays=delays, random_fraction=lambda: 0.0)
 
 
 class Network(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from shelfwire.protocol.reconnect import (
     DELAYS,
     Backoff,
     Deduplicator,
-    Failure,
+    FailureKind,
     Transport,
     TransportFallback,
     refresh_in,
@@ -102,7 +102,7 @@ def test_whatever_arrives_what_is_shown_never_goes_back(arrivals: list[tuple[str
 def test_a_way_that_is_blocked_makes_room_for_the_next_at_once() -> None:
     ways = TransportFallback()
     tried = [ways.current]
-    while ways.failed(Failure.BLOCKED):
+    while ways.failed(FailureKind.BLOCKED):
         tried.append(ways.current)
     assert tried == [Transport.WEBSOCKET, Transport.SSE, Transport.POLLING]
     assert ways.current is Transport.WEBSOCKET
@@ -110,22 +110,22 @@ def test_a_way_that_is_blocked_makes_room_for_the_next_at_once() -> None:
 
 def test_one_cut_before_anything_was_heard_may_be_chance_but_not_two() -> None:
     ways = TransportFallback()
-    assert (ways.failed(Failure.MUTE), ways.current) == (False, Transport.WEBSOCKET)
-    assert (ways.failed(Failure.MUTE), ways.current) == (True, Transport.SSE)
+    assert (ways.failed(FailureKind.MUTE), ways.current) == (False, Transport.WEBSOCKET)
+    assert (ways.failed(FailureKind.MUTE), ways.current) == (True, Transport.SSE)
 
 
 def test_a_server_that_is_away_says_nothing_about_the_ways_to_it() -> None:
     ways = TransportFallback()
     for _ in range(9):
-        assert not ways.failed(Failure.LOST)
+        assert not ways.failed(FailureKind.LOST)
         assert ways.current is Transport.WEBSOCKET
 
 
 def test_what_has_worked_is_stayed_with_when_the_server_is_away() -> None:
     ways = TransportFallback()
-    ways.failed(Failure.BLOCKED)
+    ways.failed(FailureKind.BLOCKED)
     ways.works()
-    for failure in (Failure.LOST, Failure.BLOCKED, Failure.MUTE):
+    for failure in (FailureKind.LOST, FailureKind.BLOCKED, FailureKind.MUTE):
         assert not ways.failed(failure)
         assert ways.current is Transport.SSE
 
@@ -133,13 +133,13 @@ def test_what_has_worked_is_stayed_with_when_the_server_is_away() -> None:
 def test_what_has_worked_is_given_up_when_it_is_blocked_again_and_again() -> None:
     ways = TransportFallback()
     ways.works()
-    assert [ways.failed(Failure.BLOCKED) for _ in range(3)] == [False, False, True]
+    assert [ways.failed(FailureKind.BLOCKED) for _ in range(3)] == [False, False, True]
     assert ways.current is Transport.SSE
 
 
 def test_another_network_is_tried_from_the_best_way_on() -> None:
     ways = TransportFallback()
-    ways.failed(Failure.BLOCKED)
+    ways.failed(FailureKind.BLOCKED)
     ways.works()
     ways.start_over()
     assert ways.current is Transport.WEBSOCKET
@@ -147,14 +147,14 @@ def test_another_network_is_tried_from_the_best_way_on() -> None:
 
 def test_only_what_is_allowed_is_ever_tried() -> None:
     ways = TransportFallback((Transport.POLLING,))
-    for failure in Failure:
+    for failure in FailureKind:
         assert not ways.failed(failure)
         assert ways.current is Transport.POLLING
     with pytest.raises(ValueError, match="at least one"):
         TransportFallback(())
 
 
-@given(st.lists(st.sampled_from([*Failure, "works"]), max_size=30))
+@given(st.lists(st.sampled_from([*FailureKind, "works"]), max_size=30))
 def test_whatever_happens_there_is_a_way_to_try_and_an_end_to_trying_at_once(events: list[str]) -> None:
     ways = TransportFallback()
     at_once = 0
@@ -162,7 +162,7 @@ def test_whatever_happens_there_is_a_way_to_try_and_an_end_to_trying_at_once(eve
         if event == "works":
             ways.works()
             at_once = 0
-        elif ways.failed(Failure(event)):
+        elif ways.failed(FailureKind(event)):
             at_once += 1
         else:
             at_once = 0

@@ -31,13 +31,13 @@ _END: Final = object()
 
 
 class _Face(Generic[Inner_co]):
-    """What a thread sees of something that lives on the event loop."""
+    """The blocking face of an object that lives on the event loop."""
 
     _inner: Inner_co
 
     @property
     def _portal(self) -> BlockingPortal:
-        """The way onto the event loop."""
+        """The portal to the event loop."""
         raise NotImplementedError
 
 
@@ -48,15 +48,15 @@ def blocking(
 
     @wraps(method)
     def call(face: _Face[Inner], /, *args: P.args, **options: P.kwargs) -> T:
-        return face._portal.call(partial(method, face._inner, *args, **options))  # noqa: SLF001 - of our own kind
+        return face._portal.call(partial(method, face._inner, *args, **options))  # noqa: SLF001 - the same class
 
     return call
 
 
-def _telling(method: Callable[[Inner], None]) -> Callable[[_Face[Inner]], None]:
+def _notifying(method: Callable[[Inner], None]) -> Callable[[_Face[Inner]], None]:
     @wraps(method)
     def call(face: _Face[Inner], /) -> None:
-        face._portal.call(method, face._inner)  # noqa: SLF001 - of our own kind
+        face._portal.call(method, face._inner)  # noqa: SLF001 - the same class
 
     return call
 
@@ -68,12 +68,12 @@ def blocking_iterator(
 
     @wraps(method)
     def call(face: _Face[Inner], /, *args: P.args, **options: P.kwargs) -> Iterator[T]:
-        items = method(face._inner, *args, **options)  # noqa: SLF001 - of our own kind
+        items = method(face._inner, *args, **options)  # noqa: SLF001 - the same class
         try:
-            yield from _each(items, face._portal)  # noqa: SLF001 - of our own kind
+            yield from _each(items, face._portal)  # noqa: SLF001 - the same class
         finally:
             with suppress(RuntimeError):  # the client is closed already
-                face._portal.call(items.aclose)  # noqa: SLF001 - of our own kind
+                face._portal.call(items.aclose)  # noqa: SLF001 - the same class
 
     return call
 
@@ -92,30 +92,30 @@ def _built_like(_: Callable[P, Client]) -> Callable[[Callable[..., None]], Calla
 
 
 class BlockingFollowing(_Face[Following], Iterator[Message]):
-    """One follow: iterate over it for the job's messages, once. Other threads may call its methods."""
+    """`Following` for scripts: iterate over it for the job's messages, once. Other threads may call its methods."""
 
     def __init__(self, inner: Following, client: "BlockingClient[Any]") -> None:
         self._inner = inner
         self._client = client
-        self._each = _each(inner, client._portal)  # noqa: SLF001 - of our own kind
+        self._each = _each(inner, client._portal)  # noqa: SLF001 - the same class
 
     @property
     def _portal(self) -> BlockingPortal:
-        return self._client._portal  # noqa: SLF001 - of our own kind
+        return self._client._portal  # noqa: SLF001 - the same class
 
     @property
     def job(self) -> JobHandle:
-        """The job, with the token that is valid now."""
+        """See `Following.job`."""
         return self._inner.job
 
     @property
     def transport(self) -> Transport | None:
-        """What the job was heard on last; None before it was."""
+        """See `Following.transport`."""
         return self._inner.transport
 
     def __next__(self) -> Message:
         """Return the next message. Errors as in `Following`."""
-        _ = self._portal  # says what is wrong where the client is closed
+        _ = self._portal  # raises if the client is closed
         return next(self._each)
 
     def __enter__(self) -> Self:
@@ -132,9 +132,9 @@ class BlockingFollowing(_Face[Following], Iterator[Message]):
             self._portal.call(self._inner.aclose)
 
     ping = blocking(Following.ping)
-    network_lost = _telling(Following.network_lost)
-    network_restored = _telling(Following.network_restored)
-    cancel_reconnection = _telling(Following.cancel_reconnection)
+    network_lost = _notifying(Following.network_lost)
+    network_restored = _notifying(Following.network_restored)
+    cancel_reconnection = _notifying(Following.cancel_reconnection)
 
 
 class BlockingClient(_Face[C_co]):
@@ -150,7 +150,7 @@ class BlockingClient(_Face[C_co]):
 
     @_built_like(Client)
     def __init__(self, *args: Any, **options: Any) -> None:
-        """Take what `Client` takes."""
+        """Take the arguments of `Client`."""
         self._inner = self.client_class(*args, **options)
         self._stack = ExitStack()
         self._opened: BlockingPortal | None = None
@@ -180,7 +180,7 @@ class BlockingClient(_Face[C_co]):
     @property
     def _portal(self) -> BlockingPortal:
         if self._opened is None:
-            raise RuntimeError("The client is closed. Use it inside of `with BlockingClient(…) as client:`")
+            raise RuntimeError("The client is closed. Use it inside `with BlockingClient(…) as client:`")
         return self._opened
 
     def follow(

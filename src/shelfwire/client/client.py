@@ -1,4 +1,4 @@
-"""One client for all that a server offers."""
+"""The client of a server: starts jobs, follows and controls them, reads their results."""
 
 import asyncio
 import secrets
@@ -11,7 +11,7 @@ from weakref import WeakSet
 
 import msgspec
 
-from shelfwire.client.errors import ConnectionLostError, data_of, problem_in, refusal
+from shelfwire.client.errors import ConnectionLostError, data_of, problem_in, read, refusal
 from shelfwire.client.following import Following
 from shelfwire.client.handle import JobHandle, created_in, token_in
 from shelfwire.client.http import CutError, HttpClient, NetworkError, Request, Response, Upload, header_value
@@ -23,10 +23,10 @@ from shelfwire.protocol.tokens import Scope
 
 MAX_PAGE: Final = 1000
 CREATE_RETRIES: Final = 3
-"""So often the creation of a job is asked for again when the answer was lost."""
+"""How often a request that creates a job is sent again when its answer was lost."""
 EXPORTS: Final = {"csv": "text/csv", "ndjson": "application/x-ndjson"}
 GATEWAY: Final = frozenset({502, 504})
-"""What a proxy says when the answer was lost behind it."""
+"""Statuses of a proxy behind which the answer was lost."""
 
 File = Path | str | Upload
 """A file to send: on disk or in memory."""
@@ -37,15 +37,15 @@ class Client:
 
     Args:
         url: the server's, such as `http://127.0.0.1:8787`.
-        api_key: lets its holder create jobs, where the server asks for one. A secret.
-        transports: how to follow jobs, the first that gets through; one name pins it.
-        wire: the way to the server, such as `shelfwire.client.testing.server.FakeServer`; the network unless given.
-        clock: where the time comes from.
-        delays: seconds before each try to reconnect; the contract's unless a test has less time.
-        random_fraction: gives fractions in [0, 1), which shorten the delays.
+        api_key: permits creating jobs, on a server that requires one. A secret.
+        transports: the transports to follow jobs by, in the order in which they are tried; a single name pins it.
+        http: the connection to the server, such as `shelfwire.client.testing.FakeServer`; by default the network.
+        clock: the source of the time.
+        delays: seconds before each attempt to reconnect; by default those of the contract.
+        random_fraction: returns fractions in [0, 1), which shorten the delays.
 
     Raises:
-        ValueError: the URL is none of a server, or the key cannot be one.
+        ValueError: the URL cannot be a server's, or the key cannot be one.
     """
 
     def __init__(
@@ -54,17 +54,17 @@ class Client:
         *,
         api_key: str | None = None,
         transports: Sequence[str] = tuple(Transport),
-        wire: HttpClient | None = None,
+        http: HttpClient | None = None,
         clock: Clock | None = None,
         delays: tuple[float, ...] = DELAYS,
         random_fraction: Callable[[], float] = uniform,
     ) -> None:
         self._url = url.rstrip("/")
         self._key_header = {} if api_key is None else {"X-API-Key": header_value(api_key, "The API key")}
-        self._wire = NetworkHttpClient(self._url) if wire is None else wire
-        ways = tuple(Transport(name) for name in transports)
-        self._means = ClientConfig(self._wire, clock or SystemClock(), random_fraction, delays, ways)
-        self._stories: WeakSet[Subscription] = WeakSet()
+        self._http = NetworkHttpClient(self._url) if http is None else http
+        allowed = tuple(Transport(name) for name in transports)
+        self._config = ClientConfig(self._http, clock or SystemClock(), random_fraction, delays, allowed)
+        self._subscriptions: WeakSet[Subscription] = WeakSet()
         self._closed = False
 
     async def __aenter__(self) -> Self:
@@ -78,9 +78,9 @@ class Client:
     async def aclose(self) -> None:
         """Close all connections. Jobs go on."""
         self._closed = True
-        for story in tuple(self._stories):
-            await story.aclose()
-        await self._wire.aclose()
+        for subscription in tuple(self._subscriptions):
+            await subscription.aclose()
+        await self._http.aclose()
 
     async def start(
         self,
@@ -155,45 +155,41 @@ class Client:
         """Return a job's state, as section 4 of the contract has it.
 
         Raises:
-            RefusedError: the token does not let its holder look.
+            RefusedError: the token does not permit it.
             ConnectionLostError: the server cannot be reached.
         """
-        state: dict[str, Any] = await self._of_job("GET", job)
-        return state
+        return await self._state("GET", job)
 
     async def pause(self, job: JobHandle) -> dict[str, Any]:
-        """Ask for a job to stop until `resume`, and return its state. Errors as in `cancel`."""
-        state: dict[str, Any] = await self._of_job("POST", job, "/pause")
-        return state
+        """Request that a job stop until `resume`, and return its state. Errors as in `cancel`."""
+        return await self._state("POST", job, "/pause")
 
     async def resume(self, job: JobHandle) -> dict[str, Any]:
         """Let a paused job go on, and return its state. Errors as in `cancel`."""
-        state: dict[str, Any] = await self._of_job("POST", job, "/resume")
-        return state
+        return await self._state("POST", job, "/resume")
 
     async def cancel(self, job: JobHandle) -> dict[str, Any]:
-        """Ask for a job to stop for good, and return its state.
+        """Request that a job stop for good, and return its state.
 
         Raises:
-            RefusedError: the job's state forbids it (409), or the token does not let its holder do this.
+            RefusedError: the job's state forbids it (409), or the token does not permit it.
             ConnectionLostError: the server cannot be reached.
         """
-        state: dict[str, Any] = await self._of_job("POST", job, "/cancel")
-        return state
+        return await self._state("POST", job, "/cancel")
 
     async def retry(self, job: JobHandle, *, idempotency_key: str | None = None) -> JobHandle:
         """Start a new job over the failed and unrecorded items of an ended one.
 
         Raises:
-            RefusedError: the job has not ended, nothing is left to retry, or the token does not let its holder do this.
+            RefusedError: the job has not ended, nothing is left to retry, or the token does not permit it.
             ConnectionLostError: the server cannot be reached.
         """
         request = Request(method="POST", path=job.path("/retry"), headers=job.bearer)
         return await self._create(request, idempotency_key)
 
     async def delete(self, job: JobHandle) -> None:
-        """End a job if it has not ended, and erase all there is of it, its tokens too. Errors as in `cancel`."""
-        await self._of_job("DELETE", job)
+        """End a job if it has not ended, and erase all its data, tokens included. Errors as in `cancel`."""
+        data_of(await self._of_job("DELETE", job))
 
     async def results(self, job: JobHandle, *, status: str | None = None) -> AsyncGenerator[dict[str, Any]]:
         """Iterate over the items that are recorded now, in the order of the input.
@@ -203,17 +199,12 @@ class Client:
             status: only `ok` or only `failed` items.
 
         Raises:
-            RefusedError: the token does not let its holder read results.
+            RefusedError: the token does not permit it.
             ConnectionLostError: the server cannot be reached.
         """
-        cursor: str | None = None
-        while True:
-            page = data_of(await self._page(job, status, cursor, "application/json"))
-            for item in page["items"]:
+        async for page in self._pages(job, status, "application/json"):
+            for item in data_of(page)["items"]:
                 yield item
-            if page["next"] is None or page["next"] == cursor:
-                return
-            cursor = page["next"]
 
     async def export(
         self, job: JobHandle, *, kind: Literal["csv", "ndjson"] = "csv", status: str | None = None
@@ -222,46 +213,41 @@ class Client:
 
         Args:
             job: the job.
-            kind: a table that is safe to open in a spreadsheet, or a JSON document a line.
+            kind: `csv` for a table that is safe to open in a spreadsheet, `ndjson` for one JSON document per line.
             status: only `ok` or only `failed` items.
 
         Raises:
-            RefusedError: the token does not let its holder read results.
+            RefusedError: the token does not permit it.
             ConnectionLostError: the server cannot be reached.
         """
-        cursor: str | None = None
-        while True:
-            answer = await self._page(job, status, cursor, EXPORTS[kind])
-            if not answer.good:
-                raise refusal(answer)
-            # Every page of a table begins with the header.
-            yield answer.body if cursor is None or kind != "csv" else answer.body.partition(b"\r\n")[2]
-            following = _cursor_in(answer.headers.get("link", ""))
-            if following is None or following == cursor:
-                return
-            cursor = following
+        header = b""
+        async for page in self._pages(job, status, EXPORTS[kind]):
+            yield page.body.removeprefix(header)
+            if kind == "csv":  # every page of a table begins with the header
+                header, newline, _ = page.body.partition(b"\r\n")
+                header += newline
 
     async def new_token(self, job: JobHandle, *, scopes: Sequence[str], expires_in: int | None = None) -> JobHandle:
-        """Make another token for a job, to hand to somebody who may do less.
+        """Create another token for a job, for a holder with fewer rights.
 
         Args:
             job: the job.
             scopes: some of `watch`, `control` and `results`, none that this token lacks.
-            expires_in: seconds; never beyond this token's own end, which is also what None means.
+            expires_in: seconds; at most until this token expires, which is the default.
 
         Raises:
-            RefusedError: the token does not let its holder do this.
+            RefusedError: the token does not permit it.
             ConnectionLostError: the server cannot be reached.
         """
         return await self._token(job, {"scopes": [Scope(scope) for scope in scopes]}, expires_in)
 
     async def rotate(self, job: JobHandle, *, expires_in: int | None = None) -> JobHandle:
-        """Replace a token by a new one; the old one is valid for another minute. Arguments and errors as above."""
+        """Replace a token by a new one; the old one is valid for another minute. Errors as in `new_token`."""
         return await self._token(job, {}, expires_in)
 
     async def revoke(self, job: JobHandle) -> None:
-        """End a token, and every connection it was let in with. Errors as in `state`."""
-        await self._of_job("DELETE", job, "/token")
+        """Revoke a token, and close every connection made with it. Errors as in `state`."""
+        data_of(await self._of_job("DELETE", job, "/token"))
 
     def follow(
         self,
@@ -270,38 +256,38 @@ class Client:
         *,
         on_token: Callable[[JobHandle], object] = lambda _: None,
     ) -> Following:
-        """Follow a job until its ending, whatever happens to the connection.
+        """Follow a job until it ends, whatever happens to the connection.
 
         Iterate over what this returns. Messages older than what was yielded are dropped, and leaving the iteration
         leaves the job alone.
 
         Args:
             job: the job.
-            on_wait: hears how many seconds it is until the next try to reconnect.
-            on_token: hears of the token that replaces one about to end, to be kept; may be a coroutine function.
+            on_wait: receives the seconds until the next attempt to reconnect.
+            on_token: receives the token that replaces one about to expire, to be kept; may be a coroutine function.
 
         Raises:
             RuntimeError: the client is closed.
         """
         if self._closed:
             raise RuntimeError("The client is closed. Make another one")
-        story = Subscription(self._means, job, self.rotate, on_wait, on_token)
-        self._stories.add(story)
-        return Following(story)
+        subscription = Subscription(self._config, job, self.rotate, on_wait, on_token)
+        self._subscriptions.add(subscription)
+        return Following(subscription)
 
     async def _create(self, request: Request, key: str | None) -> JobHandle:
         key = header_value(key or secrets.token_urlsafe(), "The idempotency key")
         headers = {**request.headers, **self._key_header, "Idempotency-Key": key}
-        return created_in(await self._insist(msgspec.structs.replace(request, headers=headers)))
+        return created_in(await self._send_until_answered(msgspec.structs.replace(request, headers=headers)))
 
-    async def _insist(self, request: Request) -> Response:
-        """Ask again while the answer is lost, with one key, which makes the repetition harmless."""
-        means = self._means
-        backoff = Backoff(means.delays[:CREATE_RETRIES])
+    async def _send_until_answered(self, request: Request) -> Response:
+        """Send a request again while its answer is lost; the idempotency key makes the repetition harmless."""
+        config = self._config
+        backoff = Backoff(config.delays[:CREATE_RETRIES])
         lost = False
         while True:
             try:
-                answer = await self._wire.request(request)
+                answer = await self._http.request(request)
                 lost = answer.status in GATEWAY and problem_in(answer) is None
                 reason = f"the server answered {answer.status}"
             except NetworkError as error:
@@ -309,30 +295,39 @@ class Client:
                 reason, answer = f"{self._url} cannot be reached: {error}", None
             if answer is not None and not lost:
                 return answer
-            delay = backoff.next(means.random_fraction()) if lost else None
+            delay = backoff.next(config.random_fraction()) if lost else None
             if delay is None:
                 raise ConnectionLostError(reason)
-            await means.clock.wait(asyncio.Event(), delay)
+            await config.clock.wait(asyncio.Event(), delay)
 
     async def _token(self, job: JobHandle, body: dict[str, Any], expires_in: int | None) -> JobHandle:
         if expires_in is not None:
             body = {**body, "expiresIn": expires_in}
         request = Request(method="POST", path=job.path("/token"), headers=job.bearer, json=body)
-        return token_in(await self._ask(request), job)
+        return token_in(await self._request(request), job)
 
-    async def _page(self, job: JobHandle, status: str | None, cursor: str | None, accept: str) -> Response:
-        wanted = {"limit": str(MAX_PAGE), "status": status, "cursor": cursor}
-        params = {name: value for name, value in wanted.items() if value is not None}
+    async def _pages(self, job: JobHandle, status: str | None, accept: str) -> AsyncGenerator[Response]:
+        params = {"limit": str(MAX_PAGE)} | ({} if status is None else {"status": status})
         headers = {**job.bearer, "Accept": accept}
-        return await self._ask(Request(method="GET", path=job.path("/results"), headers=headers, params=params))
+        while True:
+            page = await self._request(Request(method="GET", path=job.path("/results"), headers=headers, params=params))
+            if not page.good:
+                raise refusal(page)
+            yield page
+            cursor = _cursor_in(page.headers.get("link", ""))
+            if cursor is None or cursor == params.get("cursor"):
+                return
+            params = params | {"cursor": cursor}
 
-    async def _of_job(self, method: str, job: JobHandle, below: str = "", json: Any = None) -> Any:
-        request = Request(method=method, path=job.path(below), headers=job.bearer, json=json)
-        return data_of(await self._ask(request))
+    async def _state(self, method: str, job: JobHandle, below: str = "") -> dict[str, Any]:
+        return read(await self._of_job(method, job, below), dict[str, Any])
 
-    async def _ask(self, request: Request) -> Response:
+    async def _of_job(self, method: str, job: JobHandle, below: str = "") -> Response:
+        return await self._request(Request(method=method, path=job.path(below), headers=job.bearer))
+
+    async def _request(self, request: Request) -> Response:
         try:
-            return await self._wire.request(request)
+            return await self._http.request(request)
         except NetworkError as error:
             raise ConnectionLostError(f"{self._url} cannot be reached: {error}") from error
 

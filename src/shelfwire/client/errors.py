@@ -1,4 +1,4 @@
-"""What the client raises, and how it reads the answers that lead there."""
+"""The errors of the client, and the reading of answers."""
 
 from typing import Any, Final, Generic, TypeVar
 
@@ -9,19 +9,19 @@ from shelfwire.errors import Code
 
 T = TypeVar("T")
 MAX_RETRY_AFTER: Final = 24 * 3600
-"""Seconds; a server that asks for more than a day is not believed."""
+"""Upper limit, in seconds, of what the client believes."""
 
 
 class RefusedError(Exception):
-    """The server said no.
+    """The server refused a request.
 
     Attributes:
         code: an error code; this client may not know it.
-        message: technical.
-        user_message: for a person, with what to do next.
+        message: what happened, for a developer.
+        user_message: what happened and what to do next, for the user.
         status: the HTTP status, or the WebSocket's close code.
-        retry_after: seconds after which the server asks to try again, where it says so.
-        details: JSON values that help a program, where the server gives any.
+        retry_after: seconds after which to try again, if the server says so.
+        details: further JSON values for a program, if the server gives any.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class RefusedError(Exception):
 
 
 class ConnectionLostError(RefusedError):
-    """The server cannot be reached, or all tries to reconnect failed. The job, if there is one, goes on."""
+    """The server cannot be reached, or all attempts to reconnect failed. The job, if there is one, goes on."""
 
     def __init__(self, reason: str) -> None:
         entry = Code.MAX_RETRIES.entry
@@ -59,7 +59,7 @@ class _Problem(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 def problem_in(answer: Response) -> RefusedError | None:
-    """The refusal that an answer of a shelfwire server holds; None where somebody else wrote it."""
+    """Return the refusal in a shelfwire server's answer; None if the answer is not a shelfwire server's."""
     try:
         problem = msgspec.json.decode(answer.body, type=_Problem)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -75,7 +75,7 @@ def problem_in(answer: Response) -> RefusedError | None:
 
 
 def refusal(answer: Response) -> RefusedError:
-    """The refusal in an answer, whoever wrote it."""
+    """Return the refusal in an answer, whatever server wrote it."""
     entry = Code.INTERNAL.entry
     stranger = RefusedError(
         Code.INTERNAL,

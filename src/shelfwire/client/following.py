@@ -1,11 +1,11 @@
-"""What a caller holds while it follows a job."""
+"""The handle of a caller that follows a job."""
 
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Self
 
 from shelfwire.client.handle import JobHandle
-from shelfwire.client.subscription import Subscription, tell
+from shelfwire.client.subscription import Subscription, call
 from shelfwire.protocol.messages import JobComplete, JobError, JobProgress, JobStarted, Message
 from shelfwire.protocol.reconnect import Transport
 
@@ -19,26 +19,28 @@ class Following(AsyncIterator[Message]):
     Leaving the iteration closes the connection and leaves the job alone; `async with` does so at a known moment.
     """
 
-    def __init__(self, story: Subscription) -> None:
-        self._story = story
-        self._messages = story.messages()  # holds no way back to here, so it ends when nobody holds us any more
+    def __init__(self, subscription: Subscription) -> None:
+        self._subscription = subscription
+        self._messages = (
+            subscription.messages()
+        )  # refers not to `self`, so it ends when nobody refers to `self` any more
 
     @property
     def job(self) -> JobHandle:
         """The job, with the token that is valid now."""
-        return self._story.job
+        return self._subscription.job
 
     @property
     def transport(self) -> Transport | None:
-        """What the job was heard on last; None before it was."""
-        return self._story.transport
+        """The transport on which something was received last; None before that."""
+        return self._subscription.transport
 
     async def __anext__(self) -> Message:
         """Return the next message.
 
         Raises:
-            RefusedError: the server does not let the token's holder follow, or closed for good.
-            ConnectionLostError: every try to reconnect failed, or they were cancelled.
+            RefusedError: the token does not permit following, or the server closed for good.
+            ConnectionLostError: every attempt to reconnect failed, or they were cancelled.
         """
         return await anext(self._messages)
 
@@ -62,13 +64,13 @@ class Following(AsyncIterator[Message]):
         on_complete: Callback | None = None,
         on_error: Callback | None = None,
     ) -> Message:
-        """Follow to the end with callbacks, and return the ending.
+        """Follow to the end with callbacks, and return the terminal message.
 
         Args:
-            on_started: hears once how many items there are.
-            on_progress: hears where the job stands, any number of times.
-            on_complete: hears the good ending.
-            on_error: hears the other ending: the job failed or was canceled.
+            on_started: receives `job_started`, once.
+            on_progress: receives `job_progress`, any number of times.
+            on_complete: receives `job_complete`.
+            on_error: receives `error`: the job failed or was canceled.
 
         Raises:
             RefusedError: as in the iteration.
@@ -79,10 +81,10 @@ class Following(AsyncIterator[Message]):
             async for message in self:
                 callback = callbacks.get(type(message.payload))
                 if callback is not None:
-                    await tell(callback, message)
+                    await call(callback, message)
                 if message.terminal:
                     return message
-        raise RuntimeError("this follow has been iterated to its end before")
+        raise RuntimeError("this job has been followed to its end before")
 
     async def ping(self) -> float:
         """Return the round-trip time to the server in seconds.
@@ -90,16 +92,16 @@ class Following(AsyncIterator[Message]):
         Raises:
             ConnectionLostError: no answer came in time.
         """
-        return await self._story.pings.ping()
+        return await self._subscription.pings.ping()
 
     def network_lost(self) -> None:
-        """Pause: the device has no network. No tries are used up until `network_restored`."""
-        self._story.network_lost()
+        """Pause: the device has no network. No attempts are used up until `network_restored`."""
+        self._subscription.network_lost()
 
     def network_restored(self) -> None:
-        """Connect anew at once, with all tries and over whatever transport now works best."""
-        self._story.network_restored()
+        """Reconnect at once, with all attempts left, over whatever transport now works best."""
+        self._subscription.network_restored()
 
     def cancel_reconnection(self) -> None:
-        """Try no more: the iteration ends with a `ConnectionLostError`, at once or when the connection is lost."""
-        self._story.cancel_reconnection()
+        """Make no further attempt: the iteration raises `ConnectionLostError` once the connection is lost."""
+        self._subscription.cancel_reconnection()

@@ -1,4 +1,4 @@
-"""The way back to a job."""
+"""The handle of a job: what it takes to come back to it."""
 
 from typing import Annotated
 from urllib.parse import quote
@@ -12,12 +12,12 @@ TokenText = Annotated[str, msgspec.Meta(pattern=r"\A[!-~]+\Z")]
 
 
 class JobHandle(msgspec.Struct, frozen=True):
-    """What it takes to come back to a job. The token is a secret: keep it where only its owner can read it.
+    """A job's id and token: all it takes to come back to it. Keep it where only its owner can read it.
 
     Attributes:
         job_id: the job.
-        token: what lets its holder in.
-        expires_at: when the token ends, in milliseconds since the epoch; None lasts as long as the job.
+        token: the secret that authorizes access.
+        expires_at: when the token expires, in milliseconds since the epoch; None means with the job.
     """
 
     job_id: str
@@ -28,12 +28,12 @@ class JobHandle(msgspec.Struct, frozen=True):
         return f"JobHandle({self.job_id!r}, token=…)"
 
     def path(self, below: str = "") -> str:
-        """Where the job is on its server, whatever stands in its id."""
+        """Return the route of the job, or of one below it, whatever characters its id has."""
         return f"/api/jobs/{quote(self.job_id, safe='')}{below}"
 
     @property
     def bearer(self) -> dict[str, str]:
-        """The header that shows the token.
+        """The header that carries the token.
 
         Raises:
             ValueError: it cannot be a token.
@@ -53,17 +53,17 @@ class _Token(msgspec.Struct, frozen=True, rename="camel"):
 
 
 def created_in(answer: Response) -> JobHandle:
-    """The way back to a job that was made.
+    """Return the handle of the job in the answer to its creation.
 
     Raises:
-        RefusedError: the answer tells of none.
+        RefusedError: the answer holds none.
     """
     created = read(answer, _Created)
     return JobHandle(created.job_id, created.token, created.token_expires_at)
 
 
 def token_in(answer: Response, job: JobHandle) -> JobHandle:
-    """The way back to a job by another token.
+    """Return the handle of a job with the token in an answer.
 
     Raises:
         RefusedError: the answer holds none.

@@ -1,4 +1,4 @@
-"""All that the client asks of a network. `network.py` is the real one; `testing.py` answers from memory."""
+"""The port to the network. `http_client` is the real adapter; `testing.server` answers from memory."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -9,13 +9,13 @@ import msgspec
 
 
 def header_value(text: str, what: str) -> str:
-    """Give back a text that fits into a header.
+    """Return `text` if it can be the value of a header.
 
     Raises:
-        ValueError: it does not. What is said names `what` it is and not the text, which may be a secret.
+        ValueError: it cannot. The message names `what` it is but not the text, which may be a secret.
     """
     if not text or any(not "!" <= character <= "~" for character in text):
-        raise ValueError(f"{what} holds what none can: a space, the end of a line or no ASCII, or nothing at all")
+        raise ValueError(f"{what} is empty, or holds a space, a line break or a character outside ASCII")
     return text
 
 
@@ -23,7 +23,7 @@ class Upload(msgspec.Struct, frozen=True):
     """A file to send that is not on disk.
 
     Attributes:
-        name: what the server is told it is called.
+        name: its name.
         data: its bytes.
     """
 
@@ -32,13 +32,13 @@ class Upload(msgspec.Struct, frozen=True):
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked once and answered once.
+    """An HTTP request.
 
     Attributes:
         method: an HTTP method.
         path: below the server's URL.
-        headers: those beyond what HTTP itself needs.
-        params: the query; holds no secret.
+        headers: the headers beyond what HTTP itself needs.
+        params: the query; it must hold no secret.
         json: the body, as JSON; None for none.
         files: the body, as a form: files on disk or in memory, each with its field.
         fields: text fields of that form.
@@ -54,7 +54,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Response(msgspec.Struct, frozen=True):
-    """An HTTP answer, read to its end. The names of the headers are in small letters."""
+    """An HTTP response, read to its end. The names of the headers are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -62,8 +62,8 @@ class Response(msgspec.Struct, frozen=True):
 
     @property
     def good(self) -> bool:
-        """Whether the server did what it was asked."""
-        return 200 <= self.status < 300  # noqa: PLR2004 - what HTTP calls success
+        """Whether the request succeeded."""
+        return 200 <= self.status < 300  # noqa: PLR2004 - the range that HTTP calls success
 
 
 class Event(NamedTuple):
@@ -74,19 +74,19 @@ class Event(NamedTuple):
 
 
 class NetworkError(Exception):
-    """The network did not do what it should. The text names no secret."""
+    """A failure of the network. The text holds no secret."""
 
 
 class UnreachableError(NetworkError):
-    """Nothing of the request can have arrived: no connection came to be."""
+    """No connection was made, so the request cannot have arrived."""
 
 
 class UntrustedError(UnreachableError):
-    """Who answers cannot prove to be the server; trying again changes nothing."""
+    """What answers cannot prove to be the server; trying again changes nothing."""
 
 
 class CutError(NetworkError):
-    """The connection ended, or went silent, before its time: the server may have heard us.
+    """The connection ended, or went silent, too early: the server may have received the request.
 
     Attributes:
         code: the WebSocket's close code, where the server gave one.
@@ -98,14 +98,14 @@ class CutError(NetworkError):
 
 
 class BlockedError(NetworkError):
-    """A stream was opened but does not flow, as behind a proxy that collects it first."""
+    """A stream was opened but delivers nothing, as behind a proxy that buffers it."""
 
 
 class UnexpectedAnswerError(NetworkError):
-    """An HTTP answer came where a socket or a stream was asked for.
+    """An HTTP response came in place of a socket or a stream.
 
     Attributes:
-        answer: what came.
+        answer: the response.
     """
 
     def __init__(self, answer: Response) -> None:
@@ -134,15 +134,15 @@ class Socket(Protocol):
 
 
 class HttpClient(Protocol):
-    """The way to one server. Every method must bear being cancelled."""
+    """A connection to one server. Every method must tolerate cancellation."""
 
     async def request(self, request: Request) -> Response:
-        """Ask something; whatever the server answers, good or bad, is returned.
+        """Send a request, and return the response whatever its status.
 
         Raises:
             OSError: a file to send cannot be read.
             UnreachableError: the server cannot be reached.
-            CutError: the answer did not come.
+            CutError: no answer came.
         """
         ...
 
@@ -162,8 +162,8 @@ class HttpClient(Protocol):
         The iteration ends when the server ends the stream; it raises `CutError` when the connection is gone.
 
         Raises:
-            UnexpectedAnswerError: the answer is no such stream.
-            BlockedError: it is one, but nothing comes.
+            UnexpectedAnswerError: the answer is not such a stream.
+            BlockedError: nothing comes on the stream.
             UnreachableError: the server cannot be reached.
             CutError: the connection ended before the stream began.
         """

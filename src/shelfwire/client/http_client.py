@@ -1,4 +1,4 @@
-"""The real wire: httpx2 for requests and event streams, websockets for the socket."""
+"""The adapter to the real network: httpx2 for requests and event streams, websockets for the socket."""
 
 import asyncio
 import logging
@@ -28,11 +28,11 @@ from shelfwire.client.http import (
 from shelfwire.protocol.messages import MAX_MESSAGE_BYTES
 
 REQUEST_SECONDS: Final = 60.0
-"""Without a byte from the server; more than a long poll takes."""
+"""How long the server may send nothing; more than a long poll takes."""
 HANDSHAKE_SECONDS: Final = 10.0
 """To open a socket, or to see the first event of a stream."""
 SILENCE_SECONDS: Final = 45.0
-"""A stream that lives shows it three times in this time."""
+"""How long a stream may send nothing; a living one sends a comment three times in it."""
 GOODBYE_SECONDS: Final = 1.0
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 MAX_FRAME_BYTES: Final = 2 * MAX_MESSAGE_BYTES
@@ -42,14 +42,14 @@ _quiet.setLevel(logging.INFO)  # in its debug log websockets writes every header
 
 
 class NetworkHttpClient:
-    """The way to the server at `url`.
+    """An `HttpClient` for the server at `url`.
 
     Args:
         url: without a slash at its end.
         handshake: seconds to open a socket, or to see the first event of a stream.
 
     Raises:
-        ValueError: it is none of a server.
+        ValueError: the URL cannot be a server's.
     """
 
     def __init__(self, url: str, *, handshake: float = HANDSHAKE_SECONDS) -> None:
@@ -58,7 +58,7 @@ class NetworkHttpClient:
         self._http = httpx2.AsyncClient(base_url=url, timeout=REQUEST_SECONDS, trust_env=False)
 
     async def request(self, request: Request) -> Response:
-        """See `Wire.request`."""
+        """See `HttpClient.request`."""
         with ExitStack() as stack, _translated():
             files = [(field, _opened(file, stack)) for field, file in request.files]
             async with self._http.stream(
@@ -74,7 +74,7 @@ class NetworkHttpClient:
 
     @asynccontextmanager
     async def socket(self, request: Request) -> AsyncIterator[Socket]:
-        """See `Wire.socket`."""
+        """See `HttpClient.socket`."""
         url = f"ws{self._url.removeprefix('http')}{request.path}?{urlencode(request.params)}"
         with _translated():
             connection = await self._connected(url, request)
@@ -96,15 +96,15 @@ class NetworkHttpClient:
             )
         except (ssl.SSLCertVerificationError, ConnectionError, TimeoutError):
             raise
-        except OSError as error:  # no such name, no way there: what a device says that has no network
-            raise UnreachableError(_said(error)) from error
+        except OSError as error:  # no such name or no route: what a device without a network reports
+            raise UnreachableError(_reason(error)) from error
 
     @asynccontextmanager
     async def events(self, request: Request) -> AsyncIterator[AsyncIterator[Event]]:
-        """See `Wire.events`."""
+        """See `HttpClient.events`."""
         async with aclosing(self._events(request)) as events:
             try:
-                # Where nothing is due there may be no first event, only the comments that keep the stream alive.
+                # If nothing is due there may be no first event, only the comments that keep the stream alive.
                 patience = None if "Last-Event-ID" in request.headers else self._handshake
                 async with asyncio.timeout(patience):
                     first = await anext(events, None)
@@ -126,15 +126,15 @@ class NetworkHttpClient:
                     yield Event(event.id, event.data)
 
     async def aclose(self) -> None:
-        """See `Wire.aclose`."""
+        """See `HttpClient.aclose`."""
         await self._http.aclose()
 
 
 def checked_url(url: str) -> str:
-    """Give back the address of a server.
+    """Return `url` if it can be the address of a server.
 
     Raises:
-        ValueError: it is none. A user and password, which no server takes, are not repeated.
+        ValueError: it cannot. A user and password, which no server takes, are not repeated.
     """
     try:
         parts = urlsplit(url)
@@ -143,7 +143,7 @@ def checked_url(url: str) -> str:
     except (ValueError, httpx2.InvalidURL):
         parts, usable = None, False
     if "@" in url:
-        raise ValueError("A server's address takes no user and password; what lets you in is an API key")
+        raise ValueError("A server's address takes no user and password; use an API key")
     if parts is None or not usable or parts.query or parts.fragment:
         raise ValueError(f"{url!r} is not a server's address. One looks like http://127.0.0.1:8787")
     return url
@@ -151,7 +151,7 @@ def checked_url(url: str) -> str:
 
 class _Connect(connect):
     def process_redirect(self, exc: Exception) -> Exception:
-        """Follow no redirect: it could carry the token to somebody else."""
+        """Follow no redirect: it could carry the token to another server."""
         return exc
 
 
@@ -182,14 +182,14 @@ def _translated() -> Iterator[None]:
         raise UnexpectedAnswerError(Response(answer.status_code, headers, bytes(answer.body or b""))) from error
     except (WebSocketException, ConnectionError, EOFError, TimeoutError) as error:
         refused = isinstance(error, ConnectionRefusedError)
-        raise (UnreachableError if refused else CutError)(_said(error)) from error
+        raise (UnreachableError if refused else CutError)(_reason(error)) from error
     except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol) as error:
-        raise (UntrustedError if _is_untrusted(error) else UnreachableError)(_said(error)) from error
+        raise (UntrustedError if _is_untrusted(error) else UnreachableError)(_reason(error)) from error
     except httpx2.HTTPError as error:
-        raise CutError(_said(error)) from error
+        raise CutError(_reason(error)) from error
 
 
-def _said(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 

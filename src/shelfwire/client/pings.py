@@ -1,4 +1,4 @@
-"""Asks a server for signs of life, and measures how long they take."""
+"""Pings a server, and measures round-trip times."""
 
 import asyncio
 import itertools
@@ -10,26 +10,26 @@ from shelfwire.clock import Clock
 from shelfwire.protocol.messages import Message, Ping, encode
 
 PING_SECONDS: Final = 10.0
-"""A sign of life that takes longer is none."""
+"""How long an answer may take."""
 
 
 class Pings:
-    """The pings of one follow.
+    """The pings of one subscription.
 
     Args:
-        wire: the way to the server.
-        clock: where the time comes from.
+        http: the connection to the server.
+        clock: the source of the time.
     """
 
-    def __init__(self, wire: HttpClient, clock: Clock) -> None:
-        self._wire = wire
+    def __init__(self, http: HttpClient, clock: Clock) -> None:
+        self._http = http
         self._clock = clock
         self._numbers = itertools.count(clock.now())
         self._socket: Socket | None = None
         self._waiting: dict[int, asyncio.Event] = {}
 
     def use(self, socket: Socket | None) -> None:
-        """Ask on this socket from now on; None is for when it has closed."""
+        """Use this socket from now on; None when it has closed."""
         self._socket = socket
 
     def answered(self, client_time: int | None) -> None:
@@ -38,7 +38,7 @@ class Pings:
             self._waiting[client_time].set()
 
     async def ping(self) -> float:
-        """Return the seconds until the server answers: on the socket if there is one, else by HTTP.
+        """Return the round-trip time in seconds: on the socket if there is one, else by HTTP.
 
         Raises:
             ConnectionLostError: no answer came in time.
@@ -62,4 +62,4 @@ class Pings:
             raise ConnectionLostError(f"no answer to a ping within {PING_SECONDS:.0f} s")
 
     async def _by_http(self) -> None:
-        await self._wire.request(Request(method="GET", path="/health/live"))
+        await self._http.request(Request(method="GET", path="/health/live"))

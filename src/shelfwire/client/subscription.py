@@ -1,4 +1,4 @@
-"""Tells one job's story over any number of connections, in a task of its own, to one listener."""
+"""Receives the messages of one job over any number of connections, in a task of its own, for one listener."""
 
 import asyncio
 import inspect
@@ -25,23 +25,23 @@ from shelfwire.protocol.messages import Message, Ping, Pong, SyncRequest
 from shelfwire.protocol.reconnect import Backoff, Transport, TransportFallback, refresh_in
 
 BUFFER_SIZE: Final = 64
-"""Messages that may wait for the listener before the connection waits, too."""
+"""Messages that may wait for the listener before the connection waits as well."""
 CLOSED: Final = "the client was closed"
 
 
 @dataclass(frozen=True)
 class ClientConfig:
-    """What every follow of one client has in common.
+    """The configuration that all subscriptions of one client share.
 
     Attributes:
-        wire: the way to the server.
-        clock: where the time comes from.
-        random_fraction: gives fractions in [0, 1), which shorten the delays.
-        delays: seconds before each try to reconnect.
-        transports: the ways to follow by, in the order in which they are tried.
+        http: the connection to the server.
+        clock: the source of the time.
+        random_fraction: returns fractions in [0, 1), which shorten the delays.
+        delays: seconds before each attempt to reconnect.
+        transports: the transports to use, in the order in which they are tried.
     """
 
-    wire: HttpClient
+    http: HttpClient
     clock: Clock
     random_fraction: Callable[[], float]
     delays: tuple[float, ...]
@@ -49,24 +49,24 @@ class ClientConfig:
 
 
 class Subscription:
-    """One follow.
+    """One listener's subscription to a job.
 
     Args:
-        means: see there.
-        job: the job to follow.
+        config: the client's configuration.
+        job: the job.
         rotate: replaces a token.
-        on_wait: hears how many seconds it is until the next try to reconnect.
-        on_token: hears of the token that replaces one about to end; may be a coroutine function.
+        on_wait: receives the seconds until the next attempt to reconnect.
+        on_token: receives the token that replaces one about to expire; may be a coroutine function.
 
     Attributes:
         job: the job, with the token that is valid now.
-        transport: what the job was heard on last.
-        pings: the signs of life asked for.
+        transport: the transport on which something was received last.
+        pings: measures round-trip times.
     """
 
     def __init__(
         self,
-        means: ClientConfig,
+        config: ClientConfig,
         job: JobHandle,
         rotate: Callable[[JobHandle], Awaitable[JobHandle]],
         on_wait: Callable[[float], None],
@@ -74,31 +74,36 @@ class Subscription:
     ) -> None:
         self.job = job
         self.transport: Transport | None = None
-        self.pings = Pings(means.wire, means.clock)
-        self._means = means
+        self.pings = Pings(config.http, config.clock)
+        self._config = config
         self._rotate = rotate
         self._on_wait = on_wait
         self._on_token = on_token
-        self._ways = TransportFallback(means.transports)
-        self._backoff = Backoff(means.delays)
+        self._fallback = TransportFallback(config.transports)
+        self._backoff = Backoff(config.delays)
         self._position = Position()
-        self._outbox = _Outbox()
-        self._asked = asyncio.Event()
+        self._buffer = _Buffer()
+        self._interrupted = asyncio.Event()
         self._attempt: asyncio.Task[NetworkError | None] | None = None
-        self._heard = False
-        self._heard_last = False
+        self._receiving = False
+        self._received_last = False
         self._online = True
         self._canceled = False
         self._closed = False
         self._running: asyncio.Task[None] | None = None
 
     async def messages(self) -> AsyncGenerator[Message]:
-        """Tell the story, once. Leaving it closes the connection."""
+        """Iterate over the messages, once. Leaving the iteration closes the connection.
+
+        Raises:
+            RefusedError: the server refused for good.
+            ConnectionLostError: all attempts to reconnect failed, or they were cancelled, or the client was closed.
+        """
         if self._closed:
             raise ConnectionLostError(CLOSED)
         running = self._running = asyncio.create_task(self._run())
         try:
-            while (message := await self._outbox.take()) is not None:
+            while (message := await self._buffer.take()) is not None:
                 yield message
             await asyncio.wait({running})
             if running.cancelled():
@@ -108,37 +113,37 @@ class Subscription:
             await self.aclose()
 
     async def aclose(self) -> None:
-        """End it for whoever listens or would; returns when its connection is closed."""
+        """End the subscription; return when its connection is closed."""
         self._closed = True
         running = self._running
         if running is not None:
             running.cancel()
             await asyncio.wait({running})
             if not running.cancelled():
-                running.exception()  # who has left does not need to hear how it ended
+                running.exception()  # nobody is left to whom it could be raised
 
     def network_lost(self) -> None:
-        """Wait for `network_restored`, without using up tries."""
+        """Wait for `network_restored`, without using up attempts."""
         self._online = False
         self._interrupt()
 
     def network_restored(self) -> None:
-        """Connect anew, at once, whatever was going on: the network may be another one."""
+        """Reconnect at once, over the best transport again: the network may be another one."""
         self._online = True
         self._backoff.connected()
-        self._ways.start_over()
+        self._fallback.start_over()
         self._interrupt()
 
     def cancel_reconnection(self) -> None:
-        """End the story with the connection it is told on now; at once if there is none."""
+        """Make no further attempt: end with the current connection, or at once if there is none."""
         self._canceled = True
-        if self._heard:
-            self._asked.set()
+        if self._receiving:
+            self._interrupted.set()
         else:
             self._interrupt()
 
     def _interrupt(self) -> None:
-        self._asked.set()
+        self._interrupted.set()
         if self._attempt is not None:
             self._attempt.cancel()
 
@@ -151,33 +156,33 @@ class Subscription:
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from group.exceptions[0].__cause__
         finally:
-            self._outbox.end()
+            self._buffer.end()
 
     async def _follow(self) -> None:
         while True:
-            self._asked.clear()
+            self._interrupted.clear()
             if self._canceled:
                 raise ConnectionLostError("reconnecting was cancelled")
             if not self._online:
-                await self._asked.wait()
+                await self._interrupted.wait()
                 continue
             error = await self._try()
             if self._position.shown.over:
                 return
-            if error is not None and not self._ways.failed(judge(error, heard=self._heard_last)):
+            if error is not None and not self._fallback.failed(judge(error, received=self._received_last)):
                 await self._wait(str(error))
 
     async def _wait(self, reason: str) -> None:
         if self._canceled or not self._online:
             return
-        delay = self._backoff.next(self._means.random_fraction())
+        delay = self._backoff.next(self._config.random_fraction())
         if delay is None:
             raise ConnectionLostError(reason)
         self._on_wait(delay)
-        await self._means.clock.wait(self._asked, delay)
+        await self._config.clock.wait(self._interrupted, delay)
 
     async def _try(self) -> NetworkError | None:
-        """One connection, to its end: how it failed, or None if the story is over or somebody broke it off."""
+        """Listen on one connection; return its failure, or None if the job has ended or it was interrupted."""
         attempt = self._attempt = asyncio.create_task(self._listen())
         try:
             await asyncio.wait({attempt})
@@ -193,66 +198,66 @@ class Subscription:
         try:
             async with aclosing(self._connection()) as messages:
                 async for message in messages:
-                    self._sign_of_life()
-                    await self._tell(message)
+                    self._received()
+                    await self._handle(message)
                     if self._position.shown.over:
                         return None
         except NetworkError as error:
             return error
         finally:
-            self._heard_last, self._heard = self._heard, False
+            self._received_last, self._receiving = self._receiving, False
         return None
 
     def _connection(self) -> AsyncGenerator[Message | None]:
-        wire, position = self._means.wire, self._position
-        match self._ways.current:
+        http, position = self._config.http, self._position
+        match self._fallback.current:
             case Transport.WEBSOCKET:
-                return by_websocket(wire, self.job, position, self.pings.use)
+                return by_websocket(http, self.job, position, self.pings.use)
             case Transport.SSE:
-                return by_events(wire, self.job, position)
+                return by_events(http, self.job, position)
             case Transport.POLLING:
-                return by_polling(wire, self.job, position, self._means.clock)
+                return by_polling(http, self.job, position, self._config.clock)
 
-    def _sign_of_life(self) -> None:
-        if not self._heard:
-            self._heard = True
-            self.transport = self._ways.current
-            self._ways.works()
+    def _received(self) -> None:
+        if not self._receiving:
+            self._receiving = True
+            self.transport = self._fallback.current
+            self._fallback.works()
             self._backoff.connected()
 
-    async def _tell(self, message: Message | None) -> None:
+    async def _handle(self, message: Message | None) -> None:
         match message:
             case None | Message(payload=Ping() | SyncRequest()):
                 pass
             case Message(payload=Pong(client_time=client_time)):
                 self.pings.answered(client_time)
             case _ if self._position.shown.accept(message):
-                self._outbox.put(message)
-                await self._outbox.room()
+                self._buffer.put(message)
+                await self._buffer.wait_for_space()
 
     async def _keep_token(self) -> None:
-        clock = self._means.clock
+        clock = self._config.clock
         while self.job.expires_at is not None:
             await clock.wait(asyncio.Event(), refresh_in(self.job.expires_at, clock.now()))
             if self.job.expires_at <= clock.now():
-                return  # too late; whoever uses it next is told so
+                return  # too late; the next request with it is refused
             try:
                 self.job = await self._rotate(self.job)
             except ConnectionLostError:
                 continue
             except RefusedError as error:
                 if error.status != TOO_MANY and error.status < SERVER_ERROR:
-                    return  # a token without the scope to do so follows as long as it lasts
+                    return  # without the scope to rotate it, the token is used until it expires
                 continue
-            await tell(self._on_token, self.job)
+            await call(self._on_token, self.job)
 
 
-class _Outbox:
-    """What was heard and not yet taken. Putting never waits, so that nothing is lost between hearing and telling."""
+class _Buffer:
+    """Messages received and not yet taken. Putting never waits, so a cancelled connection loses nothing it received."""
 
     def __init__(self) -> None:
         self._queue = asyncio.Queue[Message | None]()
-        self._room = asyncio.Event()
+        self._taken = asyncio.Event()
 
     def put(self, message: Message) -> None:
         self._queue.put_nowait(message)
@@ -262,17 +267,17 @@ class _Outbox:
 
     async def take(self) -> Message | None:
         message = await self._queue.get()
-        self._room.set()
+        self._taken.set()
         return message
 
-    async def room(self) -> None:
+    async def wait_for_space(self) -> None:
         while self._queue.qsize() > BUFFER_SIZE:
-            self._room.clear()
-            await self._room.wait()
+            self._taken.clear()
+            await self._taken.wait()
 
 
-async def tell(callback: Callable[[Any], object], value: object) -> None:
+async def call(callback: Callable[[Any], object], value: object) -> None:
     """Call a function or a coroutine function."""
-    answer = callback(value)
-    if inspect.isawaitable(answer):
-        await answer
+    returned = callback(value)
+    if inspect.isawaitable(returned):
+        await returned

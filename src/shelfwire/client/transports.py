@@ -1,6 +1,6 @@
-"""The three ways to hear of a job, and what their failures mean.
+"""The three transports of a job's messages, and what their failures mean.
 
-All three tell the same story. None in it is a sign of life without news.
+All three deliver the same messages. None among them means that the connection is alive but nothing has changed.
 """
 
 import asyncio
@@ -25,26 +25,26 @@ from shelfwire.clock import Clock
 from shelfwire.errors import Code
 from shelfwire.protocol.close_codes import FINAL_CLOSE_CODES
 from shelfwire.protocol.messages import Message, SyncRequest, UndecodableError, decode, encode
-from shelfwire.protocol.reconnect import Deduplicator, Failure
+from shelfwire.protocol.reconnect import Deduplicator, FailureKind
 from shelfwire.protocol.state import State, messages_of
 
 WAIT_SECONDS: Final = 25
-"""How long one poll may wait for news; within what proxies allow."""
+"""How long a poll may wait for a change; within what proxies allow."""
 EMPTY_SECONDS: Final = 2.0
-"""The pause after a poll that brought no news and did not wait for them, as with a server that cannot."""
+"""The pause after a poll that brought no change and did not wait for one, as with a server that cannot."""
 UNAUTHORIZED: Final = 401
 TOO_MANY: Final = 429
 SERVER_ERROR: Final = 500
 POLICY_VIOLATION: Final = 1008
 NOT_HERE: Final = frozenset({404, 405, 426})
-"""What a server answers itself where it lacks the way, or sees no upgrade because a proxy has removed it."""
+"""A server's own answers where it lacks the transport, or sees no upgrade because a proxy has removed it."""
 
 
 class Position:
-    """Where a follow stands, over all its connections.
+    """The position of a subscription, over all its connections.
 
     Attributes:
-        shown: what was shown.
+        shown: drops what was shown already.
         event_id: the last id that an event stream named; empty for none. Not `shown.seq`: of several events with one
             `seq` only the last has an id, so that a cut between them loses none.
         returning: whether there was a socket before, on which something may have been missed.
@@ -57,13 +57,13 @@ class Position:
 
 
 async def by_websocket(
-    wire: HttpClient, job: JobHandle, position: Position, on_socket: Callable[[Socket | None], None]
+    http: HttpClient, job: JobHandle, position: Position, on_socket: Callable[[Socket | None], None]
 ) -> AsyncGenerator[Message | None]:
-    """Hear of a job on the progress socket; `on_socket` is told when it opens and closes."""
+    """Receive a job's messages on the progress socket; `on_socket` is called when it opens and closes."""
     params = {"jobId": job.job_id, "after": str(position.shown.after)}
-    async with wire.socket(Request(method="GET", path="/ws/progress", headers=job.bearer, params=params)) as socket:
+    async with http.socket(Request(method="GET", path="/ws/progress", headers=job.bearer, params=params)) as socket:
         if position.returning:
-            with contextlib.suppress(CutError):  # an ended job closes at once; what it said can be read yet
+            with contextlib.suppress(CutError):  # an ended job closes at once; what was sent before can still be read
                 await socket.send(encode(Message(job_id=job.job_id, pipeline="", timestamp=0, payload=SyncRequest())))
         position.returning = True
         on_socket(socket)
@@ -74,12 +74,15 @@ async def by_websocket(
             on_socket(None)
 
 
-async def by_events(wire: HttpClient, job: JobHandle, position: Position) -> AsyncGenerator[Message | None]:
-    """Hear of a job on a stream of server-sent events."""
-    last, position.event_id = position.event_id, ""  # should the server refuse it, the next stream begins anew
+async def by_events(http: HttpClient, job: JobHandle, position: Position) -> AsyncGenerator[Message | None]:
+    """Receive a job's messages on a stream of server-sent events."""
+    last, position.event_id = (
+        position.event_id,
+        "",
+    )  # should the server refuse it, the next stream starts from the beginning
     headers = {**job.bearer, "Last-Event-ID": last} if last else job.bearer
     request = Request(method="GET", path=job.path("/events"), headers=headers)
-    async with wire.events(request) as events:
+    async with http.events(request) as events:
         position.event_id = last
         async for event in events:
             position.event_id = event.id or last
@@ -88,47 +91,47 @@ async def by_events(wire: HttpClient, job: JobHandle, position: Position) -> Asy
 
 
 async def by_polling(
-    wire: HttpClient, job: JobHandle, position: Position, clock: Clock
+    http: HttpClient, job: JobHandle, position: Position, clock: Clock
 ) -> AsyncGenerator[Message | None]:
-    """Hear of a job by asking for its state, again and again."""
+    """Receive a job's messages by requesting its state, again and again."""
     after = position.shown.after
     while True:
         asked_at = clock.monotonic()
         params = {"after": str(after), "wait": str(WAIT_SECONDS)}
         request = Request(method="GET", path=job.path(), headers=job.bearer, params=params)
-        news = _messages_in(await wire.request(request), after)
+        changes = _messages_in(await http.request(request), after)
         yield None
-        for message in news:
+        for message in changes:
             yield message
             after = max(after, message.seq or 0)
-        if not news and clock.monotonic() - asked_at < EMPTY_SECONDS:
+        if not changes and clock.monotonic() - asked_at < EMPTY_SECONDS:
             await clock.wait(asyncio.Event(), EMPTY_SECONDS)
 
 
-def judge(error: NetworkError, *, heard: bool) -> Failure:
-    """Say what to make of a connection that failed.
+def judge(error: NetworkError, *, received: bool) -> FailureKind:
+    """Classify the failure of a connection.
 
     Args:
-        error: how it failed.
-        heard: whether anything was heard on it before.
+        error: the failure.
+        received: whether anything was received on the connection.
 
     Raises:
-        RefusedError: the server refused for good, and no other way would change that.
-        ConnectionLostError: who answers is not the server.
+        RefusedError: the server refused for good, and no other transport would change that.
+        ConnectionLostError: what answers cannot prove to be the server.
     """
     match error:
         case UntrustedError():
             raise ConnectionLostError(str(error)) from error
         case BlockedError():
-            return Failure.BLOCKED
+            return FailureKind.BLOCKED
         case UnexpectedAnswerError(answer=answer):
             return _judge_answer(answer)
         case CutError(code=int(code)) if code in FINAL_CLOSE_CODES:
             raise _closed(code, str(error)) from error
-        case CutError() if not heard:
-            return Failure.MUTE
+        case CutError() if not received:
+            return FailureKind.MUTE
         case _:
-            return Failure.LOST
+            return FailureKind.LOST
 
 
 def _closed(code: int, reason: str) -> RefusedError:
@@ -137,14 +140,14 @@ def _closed(code: int, reason: str) -> RefusedError:
     return RefusedError(Code.INVALID_REQUEST, reason, "The server ended the connection.", code)
 
 
-def _judge_answer(answer: Response) -> Failure:
+def _judge_answer(answer: Response) -> FailureKind:
     if answer.status == UNAUTHORIZED:
         raise refusal(answer)
     problem = problem_in(answer)
     if problem is None or answer.status in NOT_HERE:
-        return Failure.BLOCKED
+        return FailureKind.BLOCKED
     if answer.status == TOO_MANY or answer.status >= SERVER_ERROR:
-        return Failure.LOST
+        return FailureKind.LOST
     raise problem
 
 

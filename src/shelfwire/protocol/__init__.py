@@ -1,4 +1,4 @@
-"""The protocol: messages, the job's states, what a follower is told, tokens, the client's schedule.
+"""The protocol: messages, jobs and their transitions, the feed of a follower, tokens, the client's schedule.
 
 Everything here is pure: no clock, no I/O, no asyncio, no randomness. Time and identifiers are arguments.
 """

@@ -10,7 +10,7 @@ CHANNEL: Final = "progress"
 FROM_CLIENTS: Final = ("ping", "sync_request")
 SCHEMAS: Final = "#/components/schemas/{name}"
 ABOUT: Final = """\
-Live progress of long jobs. A client that holds a job's token attaches to the job and is told, whenever it attaches:
+Live progress of long jobs. A client with a job's token attaches to the job and receives, whenever it attaches:
 `job_started` if the job has started, the newest `job_progress`, and whatever follows, or the terminal message at once
 if the job has ended. It may attach early, late or again, and any number of clients may attach to one job."""
 CHANNEL_TEXT: Final = """\
@@ -19,8 +19,8 @@ missing, wrong, expired or revoked, or there is no such job; with 403 if the tok
 it is no upgrade; and with 503 and `Retry-After` if the server has too many followers. The terminal message,
 `job_complete` or `error`, is followed by a close with 1000."""
 LISTENING: Final = """\
-A `ping` is answered with `pong` at once, a `sync_request` with the state now. Frames may be text or binary. A frame
-that is none of these is passed over; the twentieth closes the socket."""
+A `ping` is answered with `pong` at once, a `sync_request` with the current state. Frames may be text or binary. Any
+other frame is ignored; the twentieth closes the socket."""
 
 
 def asyncapi(root: str = "") -> dict[str, Any]:
@@ -29,7 +29,7 @@ def asyncapi(root: str = "") -> dict[str, Any]:
     Args:
         root: where shelfwire is mounted on its server.
     """
-    told = [name for name in TYPES if name not in FROM_CLIENTS]
+    sent = [name for name in TYPES if name not in FROM_CLIENTS]
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -42,7 +42,7 @@ def asyncapi(root: str = "") -> dict[str, Any]:
         "servers": {"shelfwire": _server(root)},
         "channels": {CHANNEL: _channel()},
         "operations": {
-            "tell": _operation("send", told, "What the server tells a follower."),
+            "tell": _operation("send", sent, "The messages from the server to a follower."),
             "listen": _operation("receive", FROM_CLIENTS, LISTENING),
         },
         "components": {
@@ -59,7 +59,7 @@ def _server(root: str) -> dict[str, Any]:
         **({"pathname": root} if root else {}),
         "protocol": "ws",
         "protocolVersion": "13",
-        "description": "A shelfwire server; `wss` where it stands behind a proxy that speaks TLS.",
+        "description": "A shelfwire server; `wss` behind a proxy that terminates TLS.",
         "variables": {"host": {"default": "127.0.0.1:8787", "description": "Where `shelfwire serve` listens."}},
         "security": [{"$ref": f"#/components/securitySchemes/{name}"} for name in _SECURITY],
     }
@@ -99,11 +99,11 @@ _QUERY: Final = {
     "required": ["jobId"],
     "properties": {
         "jobId": {"type": "string", "format": "uuid", "description": "The job."},
-        "token": {"type": "string", "description": "The job's token, where a client cannot send it in a header."},
+        "token": {"type": "string", "description": "The job's token, for clients that cannot send it in a header."},
         "after": {
             "type": "integer",
             "minimum": 0,
-            "description": "The `seq` that the client has shown already; what is not newer is left out.",
+            "description": "The `seq` that the client has shown already; older messages are left out.",
         },
     },
 }
@@ -119,6 +119,6 @@ _SECURITY: Final = {
         "type": "httpApiKey",
         "in": "query",
         "name": "token",
-        "description": "The job's token in the URL, which logs on the way may keep.",
+        "description": "The job's token in the URL, which proxies may log.",
     },
 }

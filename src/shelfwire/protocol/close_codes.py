@@ -1,4 +1,4 @@
-"""The one table of the codes that the progress socket closes with, and what each asks of a client."""
+"""The table of the codes with which the progress socket closes, and whether a client reconnects after each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Final
 
 
 class CloseCode(IntEnum):
-    """Why a progress socket was closed: the server's codes of section 2 of the contract."""
+    """Reasons to close a progress socket: the server's codes in section 2 of the contract."""
 
     ENDED = 1000
     MISUSE = 1008
@@ -19,11 +19,11 @@ class CloseCode(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """What the table knows of one code.
+    """An entry of the table.
 
     Attributes:
-        when: what makes the server close with it.
-        reconnect: whether a client comes back after it.
+        when: when the server closes with this code.
+        reconnect: whether a client reconnects after it.
     """
 
     when: str
@@ -41,4 +41,4 @@ CLOSES: Final[Mapping[CloseCode, Close]] = {
     CloseCode.OVERLOADED: Close("the server has too much to do"),
 }
 FINAL_CLOSE_CODES: Final = frozenset(code for code, close in CLOSES.items() if not close.reconnect)
-"""A client reconnects after every close but these."""
+"""Codes after which a client does not reconnect."""

@@ -1,7 +1,7 @@
-"""What one follower is told next, and the messages it is told with.
+"""The messages that are due to a follower, and how they are made of a job's row.
 
-A follower is a number: the `seq` it was last told. `Feed` compares it with the newest committed state and says which
-messages are due; the functions below it turn a state into these messages.
+The position of a follower is a number: the last `seq` sent to it. `Feed` compares it with the newest committed row and
+returns which messages are due; the functions below make them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,14 +16,14 @@ CLOSE_REASONS: Mapping[Status, str] = {
     Status.FAILED: "Job failed",
     Status.CANCELED: "Job canceled",
 }
-"""Why the server closes with 1000 after the terminal message."""
+"""Reasons of the close with 1000 after the terminal message."""
 
 RESUMING = "Resuming..."
-"""The contract's text for a sync answer where the job has no better one."""
+"""The contract's message in answer to a `sync_request`, for a job that has none of its own."""
 
 
 class Due(StrEnum):
-    """One message that a follower is to be told."""
+    """A message that is due to a follower."""
 
     STARTED = "started"
     PROGRESS = "progress"
@@ -31,7 +31,7 @@ class Due(StrEnum):
 
 
 def type_of(due: Due, state: JobState) -> str:
-    """The type of the message that `due` is as of `state`."""
+    """The type of the message for `due`, as of `state`."""
     if due is Due.ENDING:
         return "job_complete" if state.status is Status.COMPLETE else "error"
     return "job_started" if due is Due.STARTED else "job_progress"
@@ -41,11 +41,11 @@ class Feed:
     """The position of one follower on one connection.
 
     Args:
-        after: the `seq` the follower has shown already; 0 for none.
+        after: the `seq` that the follower has shown already; 0 for none.
 
     Attributes:
-        seq: the newest revision this connection was told.
-        over: whether it was told the ending; nothing is due after that.
+        seq: the newest revision sent on this connection.
+        over: whether the terminal message was sent; nothing is due after that.
     """
 
     __slots__ = ("_after", "_started", "over", "seq")
@@ -57,9 +57,9 @@ class Feed:
         self.over = False
 
     def next(self, state: JobState) -> tuple[Due, ...]:
-        """What is due, in order, now that `state` is committed; the caller sends all of it or closes.
+        """Return what is due, in order, now that `state` is committed; the caller sends all of it or closes.
 
-        The first call makes the snapshot. A state older than what was told, or already told, makes nothing due.
+        The first call makes the snapshot. Nothing is due for a state that was sent already, or an older one.
         """
         if self.over:
             return ()
@@ -81,7 +81,7 @@ class Feed:
         return tuple(due)
 
     def sync(self, state: JobState) -> tuple[Due, ...]:
-        """What answers a `sync_request`: whatever is due, and the state now in any case until the job has ended."""
+        """Return the answer to a `sync_request`: what is due, and the current state in any case until the end."""
         due = self.next(state)
         if self.over or state.seq < self.seq or Due.PROGRESS in due:
             return due
@@ -95,7 +95,7 @@ def started_message(state: JobState) -> Message:
 
 
 def progress_message(state: JobState, user_message: str | None = None) -> Message:
-    """`job_progress` as of `state`; `user_message` where the state has none of its own."""
+    """`job_progress` as of `state`; with `user_message` if the state has none."""
     return _message(
         state,
         JobProgress(
@@ -112,7 +112,7 @@ def progress_message(state: JobState, user_message: str | None = None) -> Messag
 
 
 def current_item(state: JobState) -> CurrentItem | None:
-    """What is known of the item recorded last, beside its title."""
+    """The item recorded last, without its title; None if no more is known about it."""
     return CurrentItem(isbn=state.isbn, author=state.author) if state.isbn or state.author else None
 
 
@@ -122,7 +122,7 @@ def ending_message(state: JobState, results: Any, *, results_url: str, truncated
     Args:
         state: the final state.
         results: the inline results of a completed job; unused for the other endings.
-        results_url: where all results are; told where `truncated`.
+        results_url: the route of all results; sent if `truncated`.
         truncated: whether `results` holds only the first of them.
     """
     if state.status is not Status.COMPLETE:
@@ -135,15 +135,15 @@ def ending_message(state: JobState, results: Any, *, results_url: str, truncated
             failure_count=state.failed,
             duration=state.duration,
             results=results,
-            summary=told_summary(state.summary, truncated=truncated),
+            summary=terminal_summary(state.summary, truncated=truncated),
             results_url=results_url if truncated else None,
             truncated=truncated or None,
         ),
     )
 
 
-def told_summary(summary: str | None, *, truncated: bool) -> str | None:
-    """What a terminal message says the job came to: deployed clients show that not all results are there."""
+def terminal_summary(summary: str | None, *, truncated: bool) -> str | None:
+    """The summary in a terminal message; it says so if not all results are there, since deployed clients show it."""
     if not truncated:
         return summary
     note = "Only the first results are shown here; the rest can be fetched."
@@ -151,7 +151,7 @@ def told_summary(summary: str | None, *, truncated: bool) -> str | None:
 
 
 def inline_prefix(sizes: Sequence[int], limit: int) -> int:
-    """How many items, from the first, fit into `limit` bytes of JSON with a comma each."""
+    """The number of items, from the first, that fit into `limit` bytes of JSON with a comma each."""
     used = 0
     for count, size in enumerate(sizes):
         used += size + 1

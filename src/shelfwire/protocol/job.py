@@ -1,7 +1,7 @@
 """A job's state and its legal transitions, as pure functions from one state to the next.
 
-The store calls them inside its transaction on the row it has just read, so `seq` always grows from what is stored and
-never from anybody's memory. A transition that a follower can see raises `seq` by one; renewing a lease does not.
+The store calls them inside its transaction on the row it has just read, so `seq` always grows from the stored value. A
+transition that a follower can see raises `seq` by one; renewing a lease does not.
 All times are milliseconds since the epoch.
 """
 
@@ -20,7 +20,7 @@ IDLE_TTL: Final = 7 * 24 * HOUR
 
 
 class Status(StrEnum):
-    """Where a job stands."""
+    """The status of a job."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -33,36 +33,36 @@ class Status(StrEnum):
 
 ENDED: Final = frozenset({Status.COMPLETE, Status.FAILED, Status.CANCELED})
 HELD: Final = frozenset({Status.RUNNING, Status.CANCELING})
-"""The states in which a worker holds the job, alive or not."""
+"""The statuses in which a worker holds the job, alive or not."""
 
 
 class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The row of a job: everything a person or a worker needs to know of it.
+    """The row of a job: everything that followers and workers need.
 
     Attributes:
         id: a UUID.
-        pipeline: which pipeline runs it.
-        status: where it stands.
-        stalled: whether it runs and has recorded nothing for too long; over with the next item or change of status.
-        pausing: whether a pause was asked of the worker that holds it, and not confirmed yet.
-        seq: the revision; grows by one with every change a follower can see.
-        attempt: how often it was claimed; a commit that carries another number is fenced off.
+        pipeline: its pipeline.
+        status: its status.
+        stalled: whether it runs and has recorded nothing for too long; reset by the next item or change of status.
+        pausing: whether a pause was requested that its worker has not confirmed yet.
+        seq: the revision; grows by one with every change that a follower can see.
+        attempt: the number of claims; a commit with another number is fenced off.
         error_count: exceptions and fruitless claims that count against the attempt limit.
         fruitless_claims: claims in a row that recorded nothing new.
-        run_at: not to be claimed before.
-        lease_until: the worker that holds it must renew before.
+        run_at: when it may be claimed.
+        lease_until: by when its worker must renew the lease.
         created_at, started_at, updated_at, ended_at: when it was made, first knew its total, last changed, ended.
-        expires_at: state, input, results and tokens are erased after this.
+        expires_at: when state, input, results and tokens are erased.
         total: number of items, once known.
         succeeded, failed: items recorded, by outcome.
-        reported: items done by the word of a caller that records none; see `protocol.legacy`.
+        reported: items done according to a caller that records none; see `protocol.legacy`.
         title, author, isbn: the item recorded last.
-        user_message: what to tell a person beside the counts.
+        user_message: a message for the user, beside the counts.
         eta_seconds: whole seconds left, from the measured rate.
         metadata: what the job works on.
         error: why it failed or was canceled.
-        summary: what it came to, for a person.
-        retry_of: the ended job whose failed and unrecorded items this one does.
+        summary: a sentence for the user about the outcome.
+        retry_of: the ended job whose failed and unrecorded items this one retries.
     """
 
     id: str
@@ -97,12 +97,12 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def recorded(self) -> int:
-        """Items in the log, whatever their outcome."""
+        """Recorded items, whatever their outcome."""
         return self.succeeded + self.failed
 
     @property
     def processed(self) -> int:
-        """Items done: those recorded, or as many as a caller that records none has reported."""
+        """Processed items: those recorded, or those reported by a caller that records none."""
         return max(self.recorded, self.reported)
 
     @property
@@ -119,26 +119,26 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class IllegalTransitionError(ShelfwireError):
-    """The job's state does not allow what was asked."""
+    """The job's status does not permit the request."""
 
-    def __init__(self, state: JobState, wish: str) -> None:
+    def __init__(self, state: JobState, action: str) -> None:
         super().__init__(
             Code.JOB_STATE,
-            f"Job {state.id} is {state.status} and cannot {wish}",
-            user_message=f"This job is {state.status} and cannot {wish}.",
+            f"Job {state.id} is {state.status} and cannot {action}",
+            user_message=f"This job is {state.status} and cannot {action}.",
             details={"status": str(state.status)},
         )
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """What the operator decides about every job's life.
+    """The operator's limits for all jobs.
 
     Attributes:
-        lease: milliseconds a worker holds a job without renewing.
-        ended_ttl: milliseconds an ended job is kept.
-        token_ttl: milliseconds a token lasts; None for as long as its job.
+        lease: milliseconds for which a worker holds a job without renewing.
+        ended_ttl: milliseconds for which an ended job is kept.
+        token_ttl: milliseconds for which a token is valid; None for as long as its job.
         stall_after: milliseconds without an item after which a running job is stalled; 0 is never.
-        max_errors: so many count against a job before it is given up.
+        max_errors: number of errors after which a job is given up.
     """
 
     lease: int = 1500
@@ -169,11 +169,11 @@ def create(
 
 
 Transition = Callable[[JobState, int], JobState]
-"""From the stored row and the time to the next row: what an attempt asks of the store at its end, or an owner."""
+"""From the stored row and the time to the next row."""
 
 
 def changed(state: JobState, now: int, **fields: object) -> JobState:
-    """The next revision of a row, with these fields; it is not stalled unless they say so."""
+    """Return the next revision of a row with these fields, by default not stalled."""
     fields = {"stalled": False, "seq": state.seq + 1, "updated_at": max(now, state.updated_at), **fields}
     return msgspec.structs.replace(state, **fields)
 
@@ -186,7 +186,7 @@ def paused(state: JobState, *, now: int) -> JobState:
 
 
 def canceled(state: JobState, policy: Policy, *, now: int, reason: str | None = None) -> JobState:
-    """The ending of a job whose owner does not want it any more."""
+    """The ending of a canceled job."""
     error = error_of(ShelfwireError(Code.JOB_CANCELED, reason))
     return ended(state, Status.CANCELED, policy, now, error=error)
 

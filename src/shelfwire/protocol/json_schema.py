@@ -17,7 +17,7 @@ Schema = dict[str, Any]
 
 
 def message_schema() -> Schema:
-    """The JSON Schema (2020-12) of all messages: one branch for each type, told apart by the constant `type`."""
+    """The JSON Schema (2020-12) of all messages: one branch for each type, distinguished by the constant `type`."""
     template = "#/$defs/{name}"
     return {
         "$schema": DIALECT,
@@ -33,7 +33,7 @@ def branches(ref_template: str) -> list[Schema]:
     """One reference for each type of message.
 
     Args:
-        ref_template: where the envelopes stand.
+        ref_template: the place of the envelopes, such as `#/$defs/{name}`.
     """
     return [{"$ref": ref_template.format(name=envelope_name(name))} for name in TYPES]
 
@@ -42,7 +42,7 @@ def message_components(ref_template: str) -> dict[str, Schema]:
     """The schemas that make up the messages, by name: each type's envelope, and the payloads with their parts.
 
     Args:
-        ref_template: where they are going to stand, such as `#/$defs/{name}`.
+        ref_template: their place, such as `#/$defs/{name}`.
     """
     parts = components([Envelope, *TYPES.values()], ref_template)
     envelope = parts.pop(Envelope.__name__)
@@ -62,7 +62,7 @@ def components(
 
     Args:
         types: the structs.
-        ref_template: where the schemas are going to be, such as `#/$defs/{name}`.
+        ref_template: their place, such as `#/$defs/{name}`.
         take_null: whether fields that default to None may also be null, as in what is only read; what is written
             leaves them out.
     """
@@ -89,7 +89,7 @@ def _written(schema: Schema) -> Schema:
 
 
 def _present(field: Schema) -> Schema:
-    """What the field holds when it is there, if it is left out while it is None."""
+    """The schema of a field that is left out if it is None."""
     if field.get("default", ...) is not None:
         return field
     kinds = [kind for kind in field.get("anyOf", ()) if kind != {"type": "null"}]

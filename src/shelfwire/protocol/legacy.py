@@ -9,13 +9,13 @@ _COUNTED: Final = re.compile(r"\A[^()]{0,200}\((\d{1,9})/(\d{1,9})\)(?::\s*(.*))
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What a status text says. None where it says nothing of it.
+    """The content of a status text; None for what it does not say.
 
     Attributes:
         processed: items done.
-        total: items in all.
-        title: the item at hand.
-        user_message: any other text, as it came.
+        total: all items.
+        title: the current item.
+        user_message: any other text, unchanged.
     """
 
     processed: int | None = None
@@ -25,12 +25,12 @@ class Report(msgspec.Struct, frozen=True):
 
 
 def read(progress: float, status: str, total: int | None) -> Report:
-    """Read a status text such as `"Enriching (5/10): Dune"`; any other text is for a person.
+    """Read a status text such as `"Enriching (5/10): Dune"`; any other text is a message for the user.
 
     Args:
-        progress: the fraction done, from 0 to 1; what is beyond, or no number, counts as the nearest of them.
+        progress: the fraction done; it is clamped to 0…1, and NaN counts as 0.
         status: the text.
-        total: the job's own number of items, if it is known; the fraction is of it.
+        total: the job's number of items, if it is known; the fraction refers to it.
     """
     counted = _COUNTED.match(status)
     if counted is not None:

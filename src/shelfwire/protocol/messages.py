@@ -48,13 +48,13 @@ class WireStruct(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit
 class Metadata(WireStruct, frozen=True, kw_only=True):
     """What the job works on."""
 
-    file_name: Annotated[str | None, Meta(description="What the caller calls the file.")] = None
-    file_size: Annotated[Count | None, Meta(description="Bytes of the file.")] = None
+    file_name: Annotated[str | None, Meta(description="Name of the file, as given.")] = None
+    file_size: Annotated[Count | None, Meta(description="Size of the file in bytes.")] = None
     photo_count: Annotated[Count | None, Meta(description="Number of photos.")] = None
 
 
 class CurrentItem(WireStruct, frozen=True, kw_only=True):
-    """The item a progress message names beside its title."""
+    """The item of a progress message, beside its title."""
 
     isbn: Annotated[str | None, Meta(description="Its ISBN.")] = None
     author: Annotated[str | None, Meta(description="Its author.")] = None
@@ -74,15 +74,15 @@ class JobProgress(WireStruct, frozen=True, kw_only=True):
     processed_count: Annotated[Count, Meta(description="Items recorded, done or failed; never falls.")]
     total_count: Annotated[Count | None, Meta(description="Items in the input, once known.")] = None
     failure_count: Annotated[Count | None, Meta(description="Items that failed.")] = None
-    current_title: Annotated[Title | None, Meta(description="The item recorded last, as a person knows it.")] = None
-    current_item: Annotated[CurrentItem | None, Meta(description="More of the item recorded last.")] = None
+    current_title: Annotated[Title | None, Meta(description="Title of the item recorded last.")] = None
+    current_item: Annotated[CurrentItem | None, Meta(description="More about the item recorded last.")] = None
     user_message: Annotated[str | None, Meta(description="A message for the user, beside the counts.")] = None
     state: Annotated[str | None, Meta(description="The job's status.")] = None
     eta_seconds: Annotated[Seconds | None, Meta(description="Seconds that are left, from the measured rate.")] = None
 
 
 class JobComplete(WireStruct, frozen=True, kw_only=True):
-    """The good ending. `results` is there even when it is empty."""
+    """The job is complete. `results` is present even when it is empty. Terminal."""
 
     success_count: Annotated[Count, Meta(description="Items that were done.")]
     failure_count: Annotated[Count, Meta(description="Items that failed.")]
@@ -96,7 +96,7 @@ class JobComplete(WireStruct, frozen=True, kw_only=True):
 
 
 class JobError(WireStruct, frozen=True, kw_only=True):
-    """The other ending: the job failed or was canceled. Terminal."""
+    """The job failed or was canceled. Terminal."""
 
     code: Annotated[str, Meta(description="An entry of the table of error codes; pipelines may add their own.")]
     message: Annotated[str, Meta(description="What happened, for a developer.")]
@@ -107,11 +107,9 @@ class JobError(WireStruct, frozen=True, kw_only=True):
 
 
 class Ping(WireStruct, frozen=True, kw_only=True):
-    """A client's question for a sign of life."""
+    """A client's request for a `pong`."""
 
-    client_time: Annotated[Annotated[int, _INT64] | None, Meta(description="Any number; it comes back as it went.")] = (
-        None
-    )
+    client_time: Annotated[Annotated[int, _INT64] | None, Meta(description="Any number; the answer repeats it.")] = None
 
 
 class Pong(WireStruct, frozen=True, kw_only=True):
@@ -121,7 +119,7 @@ class Pong(WireStruct, frozen=True, kw_only=True):
 
 
 class SyncRequest(WireStruct, frozen=True, kw_only=True):
-    """A client's question for the state now."""
+    """A client's request for the current state."""
 
 
 Payload = JobStarted | JobProgress | JobComplete | JobError | Ping | Pong | SyncRequest
@@ -140,14 +138,14 @@ TERMINAL_TYPES: Final = frozenset({"job_complete", "error"})
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """A message with its envelope.
+    """A decoded message with its envelope.
 
     Attributes:
         job_id: the job, a UUID.
         pipeline: the pipeline's name.
         timestamp: server time in milliseconds since the epoch.
-        payload: what it says; its class gives the message's type.
-        seq: the revision of the job that this shows; None on `pong` and on messages from clients.
+        payload: the content; its class determines the message's type.
+        seq: the job's revision that this shows; None on `pong` and on messages from clients.
     """
 
     job_id: str
@@ -163,33 +161,33 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def terminal(self) -> bool:
-        """Whether the job's story ends with this message."""
+        """Whether this is the last message of its job."""
         return isinstance(self.payload, JobComplete | JobError)
 
 
 class Unknown(msgspec.Struct, frozen=True):
-    """A well-formed message of a type this version does not know: to be counted and passed over."""
+    """A well-formed message of a type that this version does not know: to be counted and ignored."""
 
     type: str
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """A message as it stands on the wire."""
+    """The envelope of a message on the wire."""
 
-    type: Annotated[str, Meta(description="The message's name; says how to read the payload.")]
+    type: Annotated[str, Meta(description="The type of the message, which determines its payload.")]
     job_id: Annotated[Uuid, Meta(description="The job.")]
     pipeline: Annotated[str, Meta(description="The pipeline that runs it.")]
     timestamp: Annotated[Millis, Meta(description="Server time, in milliseconds since the epoch.")]
-    version: Annotated[str, Meta(description="Of the wire contract.")]
-    payload: Annotated[msgspec.Raw, Meta(description="What the message says.")]
+    version: Annotated[str, Meta(description="Version of the wire contract.")]
+    payload: Annotated[msgspec.Raw, Meta(description="The content, by type.")]
     seq: Annotated[
         Count | None,
-        Meta(description="The job's revision that the message shows; not on a pong, nor on what clients send."),
+        Meta(description="The job's revision that the message shows; absent on `pong` and on messages from clients."),
     ] = None
 
 
 class _Incoming(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The envelope as tolerantly as it can be read: only the type is needed to know what to do with it."""
+    """The envelope, read as tolerantly as possible: only the type is required."""
 
     type: str
     job_id: str = ""
@@ -211,14 +209,14 @@ _checks: Final[dict[str, msgspec.json.Decoder[Any]]] = {
     **_payloads,
     "job_complete": msgspec.json.Decoder(_JobCompleteShape),
 }
-"""What encoding checks its own output by; results were just encoded, and decoding a whole library costs."""
+"""The decoders by which encoding checks its own output. They pass over results, whose decoding costs."""
 
 
 def encode(message: Message) -> str:
-    """Encode a message for one text frame.
+    """Encode a message for a text frame.
 
     Raises:
-        UnencodableError: a field is not what the contract allows, or the whole reaches 1 MiB.
+        UnencodableError: a field is not as the contract requires, or the message reaches 1 MiB.
     """
     name = message.type
     try:
@@ -272,16 +270,16 @@ def decode(frame: str | bytes) -> Message | Unknown:
 
 
 def clip(text: str, limit: int = MAX_TEXT_CHARS) -> str:
-    """Make a text fit for a message: at most `limit` characters, an ellipsis for what was cut, no lone surrogates."""
+    """Make a text fit into a message: at most `limit` characters, an ellipsis for what was cut, no lone surrogates."""
     text = text if len(text) <= limit else text[: limit - 1] + "…"
     return text.encode("utf-8", "replace").decode()
 
 
 def error_of(error: ShelfwireError) -> JobError:
-    """The payload that tells a follower of `error`, with no more of it than fits into any message.
+    """Make the payload for an error, cut to what fits into any message.
 
     Raises:
-        Exception: JSON cannot say its details.
+        Exception: its details cannot be encoded as JSON.
     """
     return JobError(
         code=error.code,

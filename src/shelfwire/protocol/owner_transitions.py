@@ -1,7 +1,7 @@
-"""What a job's owner may ask of it, as pure functions from one state to the next.
+"""The transitions that a job's owner requests, as pure functions from one row to the next.
 
-A living worker confirms a cancel or a pause (`protocol.attempts.release`); where none lives it takes effect at once.
-Illegal wishes raise `IllegalTransitionError`; asking again for what is under way changes nothing.
+A living worker confirms a cancel or a pause (`worker_transitions.release`); without one it takes effect at once.
+Illegal requests raise `IllegalTransitionError`; repeating a request that is pending changes nothing.
 """
 
 from collections.abc import Collection, Sequence
@@ -21,7 +21,7 @@ from shelfwire.protocol.job import (
 
 
 def cancel(state: JobState, policy: Policy, *, now: int) -> JobState:
-    """Ask for the job to stop for good.
+    """Request that the job stop for good.
 
     Raises:
         IllegalTransitionError: it has ended.
@@ -36,7 +36,7 @@ def cancel(state: JobState, policy: Policy, *, now: int) -> JobState:
 
 
 def pause(state: JobState, *, now: int) -> JobState:
-    """Ask for the job to let go of its worker and wait for `resume`, over restarts too.
+    """Request that the job release its worker and wait for `resume`, also over restarts.
 
     Raises:
         IllegalTransitionError: it is paused already, is being canceled or has ended.
@@ -51,7 +51,7 @@ def pause(state: JobState, *, now: int) -> JobState:
 
 
 def resume(state: JobState, *, now: int) -> JobState:
-    """Let a paused job go on, or take a pause back that is not confirmed yet.
+    """Let a paused job continue, or withdraw a pause that is not confirmed yet.
 
     Raises:
         IllegalTransitionError: it is neither paused nor about to be.
@@ -69,12 +69,12 @@ def delete(state: JobState, policy: Policy, *, now: int) -> JobState:
 
 
 def expire(state: JobState, policy: Policy, *, now: int) -> JobState:
-    """The ending of a job that nothing has become of for so long that it is erased; an ended one stays as it is."""
+    """The ending of a job that is erased because it made no progress for too long; an ended one stays as it is."""
     return state if state.ended else canceled(state, policy, now=now, reason="The job made no progress and has expired")
 
 
 def retry(source: JobState, job_id: str, *, now: int) -> JobState:
-    """Make a new job over what `source` left undone.
+    """Make a new job over the failed and unrecorded items of `source`.
 
     Raises:
         IllegalTransitionError: it has not ended.
@@ -85,15 +85,15 @@ def retry(source: JobState, job_id: str, *, now: int) -> JobState:
 
 
 def left_undone(source: JobState, done: Collection[int], selection: Sequence[int] | None) -> list[int] | None:
-    """Which items of the input a retry of `source` has to do.
+    """Return the items of the input that a retry of `source` has to do.
 
     Args:
         source: the ended job.
         done: the indices of its items that were done.
-        selection: which items of the input `source` itself had to do, if it is a retry of others; None for all.
+        selection: the items of the input that `source` itself had to do, if it is a retry; None for all.
 
     Returns:
-        Indices into the input, ascending; None for all, where nobody ever counted them.
+        Indices into the input, ascending; None for all, if they were never counted.
 
     Raises:
         ShelfwireError: `E_JOB_STATE`: nothing is left.

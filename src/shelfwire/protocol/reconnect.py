@@ -1,4 +1,4 @@
-"""The client's side of following: how to reach the server, when to reconnect, and which messages to show.
+"""A client that follows a job: which transport to use, when to reconnect, which messages to show.
 
 Source: sections 2 and 6 of the wire contract.
 """
@@ -10,25 +10,25 @@ from typing import Final
 from shelfwire.protocol.messages import JobStarted, Message
 
 DELAYS: Final = (2.0, 4.0, 8.0, 16.0, 30.0)
-"""Seconds to wait before each try to reconnect. A successful connection starts them anew."""
+"""Seconds to wait before each attempt to reconnect. A successful connection starts from the first again."""
 REFRESH_AHEAD: Final = 60_000
-"""Milliseconds before its end at which a token is replaced, or half of its life if that is shorter."""
+"""Milliseconds before its expiry at which a token is replaced, or half of its lifetime if that is shorter."""
 
 
 class Transport(StrEnum):
-    """A way to follow a job, the best first."""
+    """A transport of a job's messages, the best first."""
 
     WEBSOCKET = "websocket"
     SSE = "sse"
     POLLING = "polling"
 
 
-class Failure(StrEnum):
-    """How a connection came to nothing.
+class FailureKind(StrEnum):
+    """Kinds of failed connections.
 
-    `LOST`: the server is away or busy; the same way may work later.
-    `MUTE`: it was cut before anything was heard on it, which may be chance or somebody's policy.
-    `BLOCKED`: something between client and server does not let this way through.
+    `LOST`: the server is away or busy; the same transport may work later.
+    `MUTE`: it was cut before anything was received on it, by chance or by a policy of the network.
+    `BLOCKED`: something between client and server does not let this transport through.
     """
 
     LOST = "lost"
@@ -36,50 +36,50 @@ class Failure(StrEnum):
     BLOCKED = "blocked"
 
 
-PATIENCE: Final = {Failure.MUTE: 2, Failure.BLOCKED: 1}
-"""So many failures in a row close a way that never worked."""
+PATIENCE: Final = {FailureKind.MUTE: 2, FailureKind.BLOCKED: 1}
+"""Failures in a row after which a transport that never worked is given up."""
 PROVEN_PATIENCE: Final = 3
-"""The same for one that has worked: a gateway speaks for a server that is only restarting."""
+"""The same for one that has worked: a gateway may answer for a server that is only restarting."""
 
 
 class Backoff:
-    """How long to wait before each try to reconnect.
+    """The delays before attempts to reconnect.
 
     Args:
-        delays: seconds before each try; when they are used up the client gives up.
+        delays: seconds before each attempt; after the last one the client gives up.
     """
 
     def __init__(self, delays: tuple[float, ...] = DELAYS) -> None:
         self._delays = delays
-        self.tries = 0
+        self._attempts = 0
 
     def next(self, fraction: float) -> float | None:
-        """Seconds until the next try, or None to give up.
+        """Return the seconds until the next attempt, or None to give up.
 
         Args:
             fraction: random in [0, 1); takes off up to half, so that clients cut off together do not return together.
         """
-        if self.tries >= len(self._delays):
+        if self._attempts >= len(self._delays):
             return None
-        delay = self._delays[self.tries] * (1 - fraction / 2)
-        self.tries += 1
+        delay = self._delays[self._attempts] * (1 - fraction / 2)
+        self._attempts += 1
         return delay
 
     def connected(self) -> None:
-        """Start anew: a connection succeeded."""
-        self.tries = 0
+        """Start from the first delay again: a connection succeeded."""
+        self._attempts = 0
 
 
 class TransportFallback:
-    """Which way to follow by: the first that gets through, and then that one for good.
+    """Chooses the transport: the first that gets through, and from then on that one.
 
     Args:
-        allowed: the ways to try, in this order.
+        allowed: the transports to try, in this order.
     """
 
     def __init__(self, allowed: Sequence[Transport] = tuple(Transport)) -> None:
         if not allowed:
-            raise ValueError("at least one transport is needed to follow by")
+            raise ValueError("at least one transport is needed")
         self._allowed = tuple(allowed)
         self._at = 0
         self._proven = False
@@ -87,17 +87,17 @@ class TransportFallback:
 
     @property
     def current(self) -> Transport:
-        """The way to try next."""
+        """The transport to try next."""
         return self._allowed[self._at]
 
     def works(self) -> None:
-        """Stay with the current way: something was heard on it."""
+        """Stay with the current transport: something was received on it."""
         self._proven = True
         self._failures = 0
 
-    def failed(self, failure: Failure) -> bool:
-        """Whether there is another way to try at once. Otherwise the caller waits before it tries `current`."""
-        if failure is Failure.LOST:
+    def failed(self, failure: FailureKind) -> bool:
+        """Return whether to try another transport at once. Otherwise the caller waits before it tries `current`."""
+        if failure is FailureKind.LOST:
             if not self._proven:
                 self.start_over()
             return False
@@ -110,17 +110,17 @@ class TransportFallback:
         return self._at > 0
 
     def start_over(self) -> None:
-        """Forget what worked: the network is another one now."""
+        """Forget what worked: the network has changed."""
         self._at = 0
         self._proven = False
         self._failures = 0
 
 
 def refresh_in(expires_at: int, now: int) -> float:
-    """Seconds until a token should be replaced.
+    """Return the seconds until a token should be replaced.
 
     Args:
-        expires_at: when it ends, in milliseconds since the epoch.
+        expires_at: its expiry, in milliseconds since the epoch.
         now: the time, likewise.
     """
     left = max(0, expires_at - now)
@@ -128,7 +128,7 @@ def refresh_in(expires_at: int, now: int) -> float:
 
 
 class Deduplicator:
-    """What this client has shown, over all its connections.
+    """Drops messages that a client has shown already, over all its connections.
 
     Attributes:
         seq: the newest revision shown.
@@ -144,7 +144,7 @@ class Deduplicator:
         self._started = False
 
     def accept(self, message: Message) -> bool:
-        """Whether to show `message`: not if it is older than what was shown, and each start and ending once."""
+        """Return whether to show `message`: not if it is older than what was shown; each start and ending once."""
         if self.over or (message.seq is not None and message.seq < self.seq and not message.terminal):
             return False
         if isinstance(message.payload, JobStarted):

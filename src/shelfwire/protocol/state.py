@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.protocol.feed import current_item, told_summary
+from shelfwire.protocol.feed import current_item, terminal_summary
 from shelfwire.protocol.job import ENDED, JobState, Status
 from shelfwire.protocol.messages import (
     Address,
@@ -32,19 +32,17 @@ from shelfwire.protocol.messages import (
 
 
 class Links(WireStruct, frozen=True, kw_only=True):
-    """Where everything about a job is, relative to where shelfwire is mounted."""
+    """The routes of a job, relative to where shelfwire is mounted."""
 
-    self: Annotated[Address, Meta(description="Its state; DELETE erases it.")]
-    results: Annotated[Address, Meta(description="What became of its items.")]
+    self: Annotated[Address, Meta(description="Its state; DELETE erases the job.")]
+    results: Annotated[Address, Meta(description="Its results, item by item.")]
     events: Annotated[Address, Meta(description="Its progress, as server-sent events.")]
     progress: Annotated[Address, Meta(description="Its progress, over a WebSocket.")]
-    cancel: Annotated[Address, Meta(description="POST ends it for good.")]
-    pause: Annotated[Address, Meta(description="POST lets it wait.")]
-    resume: Annotated[Address, Meta(description="POST lets it go on.")]
-    retry: Annotated[Address, Meta(description="POST makes a new job of what failed.")]
-    token: Annotated[
-        Address, Meta(description="POST hands out another token, DELETE revokes the one it is called with.")
-    ]
+    cancel: Annotated[Address, Meta(description="POST cancels it.")]
+    pause: Annotated[Address, Meta(description="POST pauses it.")]
+    resume: Annotated[Address, Meta(description="POST resumes it.")]
+    retry: Annotated[Address, Meta(description="POST creates a new job over its failed and unrecorded items.")]
+    token: Annotated[Address, Meta(description="POST issues another token, DELETE revokes the one it is called with.")]
 
 
 class State(WireStruct, frozen=True, kw_only=True):
@@ -59,24 +57,22 @@ class State(WireStruct, frozen=True, kw_only=True):
     failure_count: Annotated[Count, Meta(description="Items that failed.")]
     last_update_time: Annotated[Millis, Meta(description="When it last changed, in milliseconds since the epoch.")]
     seq: Annotated[Count, Meta(description="Its revision.")]
-    attempt: Annotated[Count, Meta(description="How often a worker has taken it up.")]
+    attempt: Annotated[Count, Meta(description="Number of times a worker has claimed it.")]
     expires_at: Annotated[
-        Millis, Meta(description="When it is erased unless it goes on, in milliseconds since the epoch.")
+        Millis, Meta(description="When it is erased unless it makes progress, in milliseconds since the epoch.")
     ]
-    links: Annotated[Links, Meta(description="Where everything about it is.")]
-    current_title: Annotated[str | None, Meta(description="The item recorded last, as a person knows it.")] = None
-    current_item: Annotated[CurrentItem | None, Meta(description="More of the item recorded last.")] = None
+    links: Annotated[Links, Meta(description="Its routes.")]
+    current_title: Annotated[str | None, Meta(description="Title of the item recorded last.")] = None
+    current_item: Annotated[CurrentItem | None, Meta(description="More about the item recorded last.")] = None
     user_message: Annotated[str | None, Meta(description="A message for the user, beside the counts.")] = None
-    pausing: Annotated[
-        bool | None, Meta(description="True while a pause was asked for and the worker has not confirmed it.")
-    ] = None
+    pausing: Annotated[bool | None, Meta(description="True while a requested pause is not confirmed yet.")] = None
     stalled: Annotated[bool | None, Meta(description="True while it runs and has recorded nothing for long.")] = None
     eta_seconds: Annotated[Seconds | None, Meta(description="Seconds that are left, from the measured rate.")] = None
     start_time: Annotated[
         Millis | None, Meta(description="When the number of items was known, in milliseconds since the epoch.")
     ] = None
     metadata: Annotated[Metadata | None, Meta(description="What it works on.")] = None
-    retry_of: Annotated[Uuid | None, Meta(description="The job whose items this one takes up again.")] = None
+    retry_of: Annotated[Uuid | None, Meta(description="The job whose failed and unrecorded items it retries.")] = None
     summary: Annotated[str | None, Meta(description="A sentence for the user about the outcome.")] = None
     duration: Annotated[Seconds | None, Meta(description="Seconds from the start to the end, once it has ended.")] = (
         None
@@ -213,7 +209,7 @@ def _ending(state: State) -> JobComplete | JobError:
         failure_count=state.failure_count,
         duration=state.duration or 0,
         results=None if state.results is msgspec.UNSET else _decoded(state.results),
-        summary=told_summary(state.summary, truncated=bool(state.truncated)),
+        summary=terminal_summary(state.summary, truncated=bool(state.truncated)),
         results_url=state.results_url,
         truncated=state.truncated,
     )

@@ -1,6 +1,6 @@
-"""What an attempt at a job may do to its row: take it, get on with it, end it or let it go.
+"""The transitions of an attempt at a job: claim it, advance it, end it or release it.
 
-Pure, as `protocol.job`. Whatever an attempt asks for is refused once it does not hold the job any more.
+Pure, as `protocol.job`. All are refused once the attempt does not hold the job any more.
 """
 
 from typing import Final, TypeVar
@@ -35,18 +35,18 @@ class LeaseLostError(Exception):
 
 
 class ProgressDelta(msgspec.Struct, frozen=True, kw_only=True):
-    """What an attempt achieved since its last commit. None leaves a field as it is.
+    """The progress of an attempt since its last commit. None leaves a field as it is.
 
     Attributes:
-        total, metadata: set when the pipeline has learned how many items there are.
+        total, metadata: set when the number of items is known.
         succeeded, failed: newly recorded items.
         title, author, isbn: the newest of these items.
-        user_message: what to tell a person from now on.
+        user_message: the new message for the user.
         eta_seconds: whole seconds left.
-        reported: see `JobState`; never lowers what was reported before.
-        stalled: the attempt has recorded nothing for too long, and this is what to tell a person; an item in the same
-            step makes that untrue.
-        shown: whether `title`, `author` and `isbn` are of an item that is under way, which is a sign of life too.
+        reported: see `JobState`; never lowers the earlier value.
+        stalled: the message for the user when the attempt has recorded nothing for too long; ignored if the same step
+            records an item.
+        shown: whether `title`, `author` and `isbn` are of an item in progress, which counts as a sign of life.
     """
 
     total: int | None = None
@@ -70,22 +70,22 @@ class ProgressDelta(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def visible(self) -> bool:
-        """Whether a follower can see a difference; false for a mere renewal of the lease."""
+        """Whether a follower can see a difference; false if only the lease is renewed."""
         return self.active or self.shown or self.stalled is not None
 
 
 def claimable(state: JobState, *, now: int) -> bool:
-    """Whether a worker may take the job: it waits and its time has come, or the lease of who held it has ended."""
+    """Whether a worker may claim the job: it waits and its time has come, or the lease of its worker has expired."""
     if state.status is Status.QUEUED:
         return state.run_at <= now
     return state.status in HELD and state.lease_until <= now
 
 
 def claim(state: JobState, policy: Policy, *, now: int) -> JobState:
-    """Take the job with the next attempt number; the caller has asked `claimable`.
+    """Claim the job with the next attempt number; the caller has checked `claimable`.
 
-    A job whose cancel was asked for ends here, and so does one whose claims came to nothing too often; one whose pause
-    was asked for is paused. Only a job that is `running` now is the caller's.
+    A job with a pending cancel ends here, and so does one after too many fruitless claims; one with a pending pause is
+    paused. Only a job that is `running` now is the caller's.
     """
     if not claimable(state, now=now):
         raise IllegalTransitionError(state, "be claimed")
@@ -112,7 +112,7 @@ def claim(state: JobState, policy: Policy, *, now: int) -> JobState:
 
 
 def advance(state: JobState, attempt: int, step: ProgressDelta, policy: Policy, *, now: int) -> JobState:
-    """Add what `attempt` achieved, and renew its lease.
+    """Add the progress of `attempt`, and renew its lease.
 
     Raises:
         LeaseLostError: `attempt` does not hold the job any more.
@@ -150,7 +150,7 @@ def advance(state: JobState, attempt: int, step: ProgressDelta, policy: Policy, 
 
 
 def complete(state: JobState, attempt: int, summary: str, policy: Policy, *, now: int) -> JobState:
-    """The attempt did all there was to do, even if a cancel came too late to stop it.
+    """End the job as complete, even if a cancel came too late to stop it.
 
     Raises:
         LeaseLostError: `attempt` does not hold the job any more.
@@ -162,7 +162,7 @@ def complete(state: JobState, attempt: int, summary: str, policy: Policy, *, now
 
 
 def fail(state: JobState, attempt: int, error: JobError, policy: Policy, *, now: int) -> JobState:
-    """The attempt found that the job as a whole cannot be done, and trying again would not help.
+    """End the job as failed: it cannot be done as a whole, and trying again would not help.
 
     Raises:
         LeaseLostError: `attempt` does not hold the job any more.
@@ -172,9 +172,9 @@ def fail(state: JobState, attempt: int, error: JobError, policy: Policy, *, now:
 
 
 def release(state: JobState, attempt: int, policy: Policy, *, now: int) -> JobState:
-    """The worker has stopped, and nothing counts against the job: it is canceled or paused if that was asked for.
+    """Release the job from its worker without counting an error: it is canceled or paused if that was requested.
 
-    Else the worker leaves, and the job waits for the next one.
+    Otherwise it waits for the next worker.
 
     Raises:
         LeaseLostError: `attempt` does not hold the job any more.
@@ -197,12 +197,12 @@ def release(state: JobState, attempt: int, policy: Policy, *, now: int) -> JobSt
 
 
 def retry_later(state: JobState, attempt: int, reason: str, delay: int, policy: Policy, *, now: int) -> JobState:
-    """The attempt broke off with an exception: wait `delay` milliseconds and try again, or give up at the limit.
+    """The attempt failed with an exception: retry after `delay` milliseconds, or give up at the limit.
 
     Args:
         state: the row as it is stored.
-        attempt: the attempt that broke off.
-        reason: what went wrong, technically.
+        attempt: the attempt that failed.
+        reason: what went wrong, for a developer.
         delay: see `backoff`.
         policy: the operator's limits.
         now: the time.
@@ -231,10 +231,10 @@ def retry_later(state: JobState, attempt: int, reason: str, delay: int, policy: 
 
 
 def backoff(error_count: int, fraction: float) -> int:
-    """Milliseconds to wait after the exception that follows `error_count` earlier ones.
+    """Return the milliseconds to wait after an exception that `error_count` others preceded.
 
-    Doubles from one second to one minute; `fraction` in [0, 1) takes off up to half of it, so that jobs which failed
-    together do not come back together.
+    Doubles from one second to one minute; `fraction` in [0, 1) takes off up to half, so that jobs that failed together
+    are not retried together.
     """
     full = min(60_000, 1000 * 2 ** min(error_count, 6))
     return int(full * (1 - fraction / 2))

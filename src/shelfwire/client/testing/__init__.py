@@ -1,11 +1,11 @@
-"""For tests of code that uses the client: a server in memory, and a clock that makes no one wait.
+"""For tests of code that uses the client: a server in memory, and a clock on which no wait takes any time.
 
     server = FakeServer(Start(2), Record("Dune"), Cut(), Record("Emma"), Complete("Added 2 books"))
     async with Client(http=server, clock=InstantClock()) as client:
         ...
 
-Every job goes through the server's script, one step whenever a follower waits for news. The messages come from the
-same rules as a real server's.
+Every job takes the steps of the server's script, one whenever a follower waits for a change. The messages are made by
+the rules of a real server.
 """
 
 from shelfwire.client.testing.fake_job import Complete, Cut, Fail, Record, Say, Start, Step

@@ -1,4 +1,4 @@
-"""A job that exists only in memory, and goes on as a script says whenever somebody waits for it."""
+"""A job that exists only in memory. It takes the next step of its script whenever a follower waits for a change."""
 
 import asyncio
 from collections import deque
@@ -19,19 +19,19 @@ from shelfwire.protocol.state import State, results_path, state_of
 from shelfwire.protocol.worker_transitions import ProgressDelta
 
 STEP_MS: Final = 1000
-"""So much later is each step of a script."""
+"""Time between two steps of a script."""
 POLICY: Final = Policy(lease=10**12)
 
 
 class Start(msgspec.Struct, frozen=True):
-    """The job learns how many items it has."""
+    """The number of items becomes known."""
 
     total: int
     metadata: Metadata | None = None
 
 
 class Record(msgspec.Struct, frozen=True):
-    """An item is done, or has failed where `error` is its code."""
+    """An item is done, or has failed if `error` is a code."""
 
     title: str
     result: Any = None
@@ -39,13 +39,13 @@ class Record(msgspec.Struct, frozen=True):
 
 
 class Say(msgspec.Struct, frozen=True):
-    """The job tells a person something."""
+    """The job has a message for the user."""
 
     user_message: str
 
 
 class Complete(msgspec.Struct, frozen=True):
-    """The good ending."""
+    """The job is complete."""
 
     summary: str = ""
 
@@ -57,7 +57,7 @@ class Fail(msgspec.Struct, frozen=True):
 
 
 class Cut(msgspec.Struct, frozen=True):
-    """The connection of whoever waits now is cut."""
+    """The connection of the follower that waits is cut."""
 
 
 Step = Start | Record | Say | Complete | Fail | Cut
@@ -69,14 +69,14 @@ class FakeJob:
     Args:
         job_id: its id.
         pipeline: its pipeline.
-        script: what happens, step by step.
+        script: its steps.
         now: milliseconds since the epoch.
         results_name: what the list of done items is called in the inline results.
 
     Attributes:
-        state: where it stands.
-        items: what is recorded, as a page of results shows it.
-        tokens: what lets in.
+        state: its row.
+        items: the recorded items, as on a page of results.
+        tokens: its valid tokens.
     """
 
     def __init__(
@@ -88,44 +88,44 @@ class FakeJob:
         self._script = deque(script)
         self._results_name = results_name
         self._now = now
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
 
     @property
     def script(self) -> tuple[Step, ...]:
-        """What has not happened yet."""
+        """The steps that are left."""
         return tuple(self._script)
 
     def go_on(self, *steps: Step) -> None:
-        """Add to the script, and wake who waits."""
+        """Add steps to the script, and wake the followers that wait."""
         self._script.extend(steps)
-        self._wake()
+        self._changed.set()
 
     def change(self, state: JobState) -> None:
-        """Put the job into another state, and wake who waits."""
+        """Replace the row, and wake the followers that wait."""
         self.state = state
-        self._wake()
+        self._changed.set()
 
     def later(self) -> int:
-        """The time of the next thing that happens."""
+        """Let time pass, and return it."""
         self._now += STEP_MS
         return self._now
 
     async def next(self) -> None:
-        """Let the next thing happen; wait for somebody to cause it if the script has no more.
+        """Take the next step; if there is none, wait for one.
 
         Raises:
-            CutError: the script says so.
+            CutError: the step is a cut.
         """
         state = self.state
-        await yield_to_loop()  # who heard of the last thing may act on it first
+        await yield_to_loop()  # a follower may react to the last step first
         if self.state is not state:
             return
         now = self.later()
         if state.pausing or state.status is Status.CANCELING:
             self.change(worker_transitions.release(state, state.attempt, POLICY, now=now))
         elif state.ended or state.status is Status.PAUSED or not self._script:
-            self._news.clear()
-            await self._news.wait()
+            self._changed.clear()
+            await self._changed.wait()
         elif isinstance(self._script[0], Cut):
             self._script.popleft()
             raise CutError("The script cut the connection")
@@ -135,7 +135,7 @@ class FakeJob:
             self.change(self._play(self._script.popleft(), now))
 
     def messages(self, due: tuple[Due, ...]) -> list[Message]:
-        """What a follower is told."""
+        """The messages that are due."""
         of_kind = {Due.STARTED: started_message, Due.PROGRESS: progress_message, Due.ENDING: self._ending}
         return [of_kind[kind](self.state) for kind in due]
 
@@ -155,36 +155,30 @@ class FakeJob:
         state, attempt = self.state, self.state.attempt
         match step:
             case Start(total=total, metadata=metadata):
-                return worker_transitions.advance(
-                    state, attempt, ProgressDelta(total=total, metadata=metadata), POLICY, now=now
-                )
+                delta = ProgressDelta(total=total, metadata=metadata)
             case Record(title=title, error=None, result=result):
                 self._record({"ok": True, "title": title, "result": {"title": title} if result is None else result})
-                return worker_transitions.advance(
-                    state, attempt, ProgressDelta(succeeded=1, title=title), POLICY, now=now
-                )
+                delta = ProgressDelta(succeeded=1, title=title)
             case Record(title=title, error=str(code)):
                 error = msgspec.to_builtins(error_of(ShelfwireError(code)))
                 self._record({"ok": False, "title": title, "error": error})
-                return worker_transitions.advance(state, attempt, ProgressDelta(failed=1, title=title), POLICY, now=now)
+                delta = ProgressDelta(failed=1, title=title)
             case Say(user_message=text):
-                return worker_transitions.advance(state, attempt, ProgressDelta(user_message=text), POLICY, now=now)
+                delta = ProgressDelta(user_message=text)
             case Complete(summary=summary):
                 return worker_transitions.complete(state, attempt, summary, POLICY, now=now)
             case Fail(code=code):
                 return worker_transitions.fail(state, attempt, error_of(ShelfwireError(code)), POLICY, now=now)
             case _:
                 raise AssertionError("a cut happens to a connection, not to a job")
+        return worker_transitions.advance(state, attempt, delta, POLICY, now=now)
 
     def _record(self, item: dict[str, Any]) -> None:
         self.items.append({"index": len(self.items), **item})
 
-    def _wake(self) -> None:
-        self._news.set()
-
 
 class Listener:
-    """A connection that hears of a job: what is due on it, in order."""
+    """A connection that follows a job: its messages, in order."""
 
     def __init__(self, job: FakeJob, after: int = 0) -> None:
         self.job = job
@@ -193,14 +187,14 @@ class Listener:
 
     @property
     def next_seq(self) -> int | None:
-        """The `seq` of what comes next, where that is known already."""
+        """The `seq` of the next message, if one is due already."""
         return self._due[0].seq if self._due else None
 
     def add(self, *messages: Message) -> None:
-        """Let it hear something besides."""
+        """Send other messages on the connection."""
         self._due.extend(messages)
 
-    async def hear(self) -> Message | None:
+    async def receive(self) -> Message | None:
         """Return the next message, or None after the ending."""
         while not self._due:
             if self.feed.over:

@@ -1,12 +1,4 @@
-"""For tests of code that uses the client: a server in memory, and a clock that makes no one wait.
-
-    server = FakeServer(Start(2), Record("Dune"), Cut(), Record("Emma"), Complete("Added 2 books"))
-    async with Client(wire=server, clock=InstantClock()) as client:
-        ...
-
-Every job goes through the server's script, one step whenever a follower waits for news. The messages come from the
-same rules as a real server's.
-"""
+"""A server in memory, and a clock on which no wait takes any time."""
 
 import asyncio
 import uuid
@@ -28,26 +20,13 @@ from shelfwire.client.http import (
     UnexpectedAnswerError,
     UnreachableError,
 )
-from shelfwire.client.testing.fake_job import (
-    POLICY,
-    Complete,
-    Cut,
-    Fail,
-    FakeJob,
-    Listener,
-    Record,
-    Say,
-    Start,
-    Step,
-)
+from shelfwire.client.testing.fake_job import POLICY, FakeJob, Listener, Step
 from shelfwire.clock import yield_to_loop
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.protocol import owner_transitions
 from shelfwire.protocol.job import Transition
 from shelfwire.protocol.messages import Message, Ping, Pong, SyncRequest, decode, encode
 from shelfwire.protocol.reconnect import Transport
-
-__all__ = ["Complete", "Cut", "Fail", "FakeServer", "InstantClock", "Record", "Say", "Start", "Step", "problem"]
 
 START_MS: Final = 1_700_000_000_000
 CLOSED_NORMALLY: Final = 1000
@@ -57,7 +36,7 @@ class InstantClock:
     """A clock on which every wait is over at once.
 
     Attributes:
-        waits: the seconds somebody wanted to wait, in order.
+        waits: the seconds of each wait, in order.
     """
 
     def __init__(self) -> None:
@@ -69,7 +48,7 @@ class InstantClock:
         return START_MS + round(self._seconds * 1000)
 
     def monotonic(self) -> float:
-        """Return the seconds that were waited for so far."""
+        """Return the seconds waited so far."""
         return self._seconds
 
     async def wait(self, event: asyncio.Event, seconds: float) -> None:
@@ -81,24 +60,24 @@ class InstantClock:
 
 
 class FakeServer:
-    """A `Wire` to a server in memory.
+    """An `HttpClient` for a server in memory.
 
     Args:
-        script: what happens to each job that is created.
+        script: the steps of each job that is created.
         transports: those that get through; the others are refused, as by a proxy.
         creation_paths: routes that create jobs, each with the pipeline of its jobs, beside
             `/api/pipelines/{name}/jobs`; such as `shelfwire.books.client.CREATION_PATHS`.
         results_name: what the list of done items is called in inline results: the `results_name` of the pipelines.
 
     Attributes:
-        script: the same; may be changed between two jobs.
-        transports: the same; may be changed at any time.
+        script: see above; may be changed between two jobs.
+        transports: see above; may be changed at any time.
         reachable: whether there is a server at all; may be changed at any time.
-        losing: so many answers get lost after the server has done what it was asked.
-        requests: what was asked, in order.
-        sent: what clients said on their sockets, in order.
-        jobs: what was created, by id.
-        will: answers and failures that meet the next requests instead of the server's own, the first of them first.
+        losing: number of answers to lose after the server has handled their requests.
+        requests: the requests received, in order.
+        sent: the messages that clients sent on their sockets, in order.
+        jobs: the jobs created, by id.
+        will: answers and failures for the next requests, in place of the server's own.
     """
 
     def __init__(
@@ -122,21 +101,21 @@ class FakeServer:
         self._tokens = 0
 
     def add(self, *script: Step, pipeline: str = "demo", job_id: str | None = None) -> JobHandle:
-        """Create a job behind the client's back, with a script of its own."""
+        """Create a job without a request, with a script of its own."""
         job_id = job_id or str(uuid.UUID(int=len(self.jobs) + 1))
         job = FakeJob(job_id, pipeline, script, START_MS, results_name=self._results_name)
         self.jobs[job.state.id] = job
         return JobHandle(job.state.id, self._new_token(job))
 
     def go_on(self, job: JobHandle, *script: Step) -> None:
-        """Add to the script of a job, which wakes those who wait for more."""
+        """Add steps to the script of a job, and wake the followers that wait."""
         self.jobs[job.job_id].go_on(*script)
 
     async def request(self, request: Request) -> Response:
-        """See `Wire.request`."""
-        foreseen = self._arrive(request)
-        if foreseen is not None:
-            return foreseen
+        """See `HttpClient.request`."""
+        prepared = self._arrive(request)
+        if prepared is not None:
+            return prepared
         try:
             answer = await self._answer(request)
         except ShelfwireError as error:
@@ -148,35 +127,35 @@ class FakeServer:
 
     @asynccontextmanager
     async def socket(self, request: Request) -> AsyncIterator[Socket]:
-        """See `Wire.socket`."""
+        """See `HttpClient.socket`."""
         job = self._open(request, Transport.WEBSOCKET, request.params["jobId"])
         yield _FakeSocket(Listener(job, int(request.params.get("after", "0"))), self.sent)
 
     @asynccontextmanager
     async def events(self, request: Request) -> AsyncIterator[AsyncIterator[Event]]:
-        """See `Wire.events`."""
+        """See `HttpClient.events`."""
         job = self._open(request, Transport.SSE, request.path.split("/")[3])
         async with aclosing(_events(Listener(job, int(request.headers.get("Last-Event-ID", "0"))))) as events:
             yield events
 
     async def aclose(self) -> None:
-        """See `Wire.aclose`."""
+        """See `HttpClient.aclose`."""
 
     def _arrive(self, request: Request) -> Response | None:
         self.requests.append(request)
         if not self.reachable:
             raise UnreachableError("No server listens there")
-        foreseen = self.will.popleft() if self.will else None
-        if isinstance(foreseen, NetworkError):
-            raise foreseen
-        return foreseen
+        prepared = self.will.popleft() if self.will else None
+        if isinstance(prepared, NetworkError):
+            raise prepared
+        return prepared
 
     def _open(self, request: Request, transport: Transport, job_id: str) -> FakeJob:
-        foreseen = self._arrive(request)
-        if foreseen is None and transport not in self.transports:
-            foreseen = Response(502, {}, b"<html>Bad gateway</html>")
-        if foreseen is not None:
-            raise UnexpectedAnswerError(foreseen)
+        prepared = self._arrive(request)
+        if prepared is None and transport not in self.transports:
+            prepared = Response(502, {}, b"<html>Bad gateway</html>")
+        if prepared is not None:
+            raise UnexpectedAnswerError(prepared)
         try:
             return self._admit(request, job_id)
         except ShelfwireError as error:
@@ -201,8 +180,8 @@ class FakeServer:
             case _:
                 raise ShelfwireError(Code.NOT_FOUND)
 
-    async def _of_job(self, request: Request, job: FakeJob, wish: tuple[str, ...]) -> Response:
-        match wish:
+    async def _of_job(self, request: Request, job: FakeJob, operation: tuple[str, ...]) -> Response:
+        match operation:
             case ("GET",):
                 return await self._state(request, job)
             case ("DELETE",):
@@ -214,20 +193,20 @@ class FakeServer:
             case "POST", "retry":
                 return self._retry(request, job)
             case _:
-                return _control(job, wish)
+                return _control(job, operation)
 
     def _create(self, request: Request, pipeline: str, script: tuple[Step, ...]) -> Response:
         key = request.headers["Idempotency-Key"]
         known = self.jobs.get(self._keys.get(key, ""))
         if known is not None:
-            ref = JobHandle(known.state.id, self._new_token(known))
+            handle = JobHandle(known.state.id, self._new_token(known))
         else:
-            wanted = request.fields.get("jobId") or (request.json or {}).get("jobId")
-            if wanted in self.jobs:
+            chosen = request.fields.get("jobId") or (request.json or {}).get("jobId")
+            if chosen in self.jobs:
                 raise ShelfwireError(Code.JOB_EXISTS)
-            ref = self.add(*script, pipeline=pipeline, job_id=wanted)
-            self._keys[key] = ref.job_id
-        return _success(202, {"success": True, "jobId": ref.job_id, "token": ref.token, "message": "Started"})
+            handle = self.add(*script, pipeline=pipeline, job_id=chosen)
+            self._keys[key] = handle.job_id
+        return _success(202, {"success": True, "jobId": handle.job_id, "token": handle.token, "message": "Started"})
 
     async def _state(self, request: Request, job: FakeJob) -> Response:
         after = int(request.params.get("after", "0"))
@@ -282,7 +261,7 @@ class _FakeSocket:
                 self._listener.add(*job.messages(self._listener.feed.sync(job.state)))
 
     async def receive(self) -> str:
-        message = await self._listener.hear()
+        message = await self._listener.receive()
         if message is None:
             raise CutError("Job ended", CLOSED_NORMALLY)
         return encode(message)
@@ -290,32 +269,32 @@ class _FakeSocket:
 
 async def _events(listener: Listener) -> AsyncGenerator[Event]:
     event_id = ""
-    while (message := await listener.hear()) is not None:
+    while (message := await listener.receive()) is not None:
         if listener.next_seq != message.seq:
             event_id = str(message.seq)
         yield Event(event_id, encode(message))
 
 
 def problem(error: ShelfwireError, retry_after: int | None = None) -> Response:
-    """The answer that refuses a request, for `FakeServer.will`."""
+    """Make an answer that refuses a request, for `FakeServer.will`."""
     entry = error.code.entry
     document = {"status": entry.status, "code": error.code, "detail": error.message, "userMessage": error.user_message}
     headers = {} if retry_after is None else {"retry-after": str(retry_after)}
     return Response(entry.status, headers, msgspec.json.encode(document))
 
 
-def _success(status: int, data: Any) -> Response:
-    return Response(status, {}, msgspec.json.encode({"success": True, "data": data}))
+def _success(status: int, data: Any, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(status, headers or {}, msgspec.json.encode({"success": True, "data": data}))
 
 
-def _control(job: FakeJob, wish: tuple[str, ...]) -> Response:
-    if wish not in _WISHES:
+def _control(job: FakeJob, operation: tuple[str, ...]) -> Response:
+    if operation not in _OPERATIONS:
         raise ShelfwireError(Code.NOT_FOUND)
-    job.change(_WISHES[wish](job.state, job.later()))
+    job.change(_OPERATIONS[operation](job.state, job.later()))
     return _success(200, job.document())
 
 
-_WISHES: Final[dict[tuple[str, ...], Transition]] = {
+_OPERATIONS: Final[dict[tuple[str, ...], Transition]] = {
     ("POST", "cancel"): lambda state, now: owner_transitions.cancel(state, POLICY, now=now),
     ("POST", "pause"): lambda state, now: owner_transitions.pause(state, now=now),
     ("POST", "resume"): lambda state, now: owner_transitions.resume(state, now=now),
@@ -323,8 +302,8 @@ _WISHES: Final[dict[tuple[str, ...], Transition]] = {
 
 
 def _page(request: Request, job: FakeJob) -> Response:
-    wanted = request.params.get("status")
-    items = [item for item in job.items if wanted is None or item["ok"] == (wanted == "ok")]
+    status = request.params.get("status")
+    items = [item for item in job.items if status is None or item["ok"] == (status == "ok")]
     first, limit = int(request.params.get("cursor", "0")), int(request.params.get("limit", "100"))
     more = first + limit < len(items)
     shown, following = items[first : first + limit], str(first + limit) if more else None
@@ -336,4 +315,4 @@ def _page(request: Request, job: FakeJob) -> Response:
             lines = [f"{item['index']},{str(item['ok']).lower()},{item['title']}" for item in shown]
             return Response(200, headers, "".join(f"{line}\r\n" for line in ["index,ok,title", *lines]).encode())
         case _:
-            return _success(200, {"items": shown, "next": following, "total": len(items)})
+            return _success(200, {"items": shown, "next": following, "total": len(items)}, headers)
