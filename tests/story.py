@@ -1,4 +1,4 @@
-"""What a follower may be told: the contract's promises, as a check on any sequence of messages."""
+"""The contract's promises to a follower, as a check on any sequence of messages."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -9,26 +9,26 @@ from shelfwire.protocol.messages import JobComplete, JobError, JobProgress, JobS
 
 
 class IllegalStoryError(AssertionError):
-    """The messages cannot be one job's story."""
+    """The messages cannot be those of one job."""
 
 
 NO_WAY_BACK: Final = frozenset({*ENDED, Status.CANCELING})
-"""From these a job goes on only to its ending."""
+"""After these statuses a job can only end."""
 
 
 class Story:
-    """A follower's messages, checked one by one as they come.
+    """The messages to a follower, checked one by one as they come.
 
     Args:
-        whole: whether the follower had been told nothing before; then it must hear of the start before anything that
-            comes after it.
-        starts: how often it may hear of the start: once on a connection and once from a client, but once for each
-            connection where several are taken together.
+        whole: whether the follower had received nothing before; then it must receive `job_started` before anything that
+            follows it.
+        starts: how often it may receive `job_started`: once on a connection and once from a client, but once for each
+            connection if several are taken together.
 
     Attributes:
-        seq: the newest revision told.
-        processed: the highest count told.
-        ending: the terminal message, once it was told.
+        seq: the newest revision received.
+        processed: the highest count received.
+        ending: the terminal message, once it was received.
     """
 
     def __init__(self, *, whole: bool = True, starts: int = 1) -> None:
@@ -63,7 +63,7 @@ class Story:
             case JobError() as error:
                 self._error(error)
             case _:
-                raise IllegalStoryError(f"a {message.type} is no part of a job's story")
+                raise IllegalStoryError(f"a {message.type} is not among the messages of a job")
         if message.terminal:
             self.ending = message
 
@@ -113,7 +113,7 @@ class Story:
 
 
 def legal_story(messages: Iterable[Message], ending: str | None) -> Story:
-    """Check what a client was shown of one job, from its first connection to its last.
+    """Check the messages that a client showed of one job, from its first connection to its last.
 
     Args:
         messages: all of them, in order.
@@ -125,8 +125,8 @@ def legal_story(messages: Iterable[Message], ending: str | None) -> Story:
     story = Story()
     for message in messages:
         story.hear(message)
-    told = None if story.ending is None else encode(story.ending)
-    _must(told == ending, f"the ending told is {_short(told)}, the one stored is {_short(ending)}")
+    received = None if story.ending is None else encode(story.ending)
+    _must(received == ending, f"the ending received is {_short(received)}, the one stored is {_short(ending)}")
     return story
 
 

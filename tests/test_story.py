@@ -24,7 +24,7 @@ def progress(processed: int, failed: int = 0, total: int | None = 5, state: str 
     return JobProgress(processed_count=processed, failure_count=failed, total_count=total, state=state)
 
 
-def told(*parts: tuple[int | None, Payload], job: str = "j") -> list[Message]:
+def received(*parts: tuple[int | None, Payload], job: str = "j") -> list[Message]:
     """Messages by their seq, whose times follow it."""
     return [Message(job_id=job, pipeline="p", timestamp=seq or 0, payload=payload, seq=seq) for seq, payload in parts]
 
@@ -48,7 +48,7 @@ BEGINNING: list[tuple[int, Payload]] = [
     ],
 )
 def test_what_a_job_may_tell_is_legal(parts: list[tuple[int, Payload]]) -> None:
-    messages = told(*parts)
+    messages = received(*parts)
     story = legal_story(messages, encode(messages[-1]))
     assert story.seq == parts[-1][0]
 
@@ -74,32 +74,32 @@ def test_what_a_job_may_tell_is_legal(parts: list[tuple[int, Payload]]) -> None:
         ([*BEGINNING, (6, progress(5, 1, state="failed")), (6, CANCELED)], "E_JOB_CANCELED after failed"),
         ([*BEGINNING, (6, progress(5, 1, state="complete")), (7, progress(5, 1, state="complete"))], "had ended"),
         ([*BEGINNING, (None, progress(5))], "does not say which revision"),
-        ([*BEGINNING, (5, Pong())], "no part of a job's story"),
+        ([*BEGINNING, (5, Pong())], "is not among the messages of a job"),
     ],
 )
 def test_what_breaks_a_promise_is_not(parts: list[tuple[int | None, Payload]], why: str) -> None:
-    messages = told(*parts)
+    messages = received(*parts)
     with pytest.raises(IllegalStoryError, match=why):
         legal_story(messages, encode(messages[-1]))
 
 
 def test_the_ending_must_be_the_one_stored_to_the_byte() -> None:
-    messages = told(*BEGINNING, (6, COMPLETE))
+    messages = received(*BEGINNING, (6, COMPLETE))
     with pytest.raises(IllegalStoryError, match="the one stored is"):
         legal_story(messages, encode(messages[-1]).replace('"duration":0', '"duration":1'))
 
 
-def test_a_story_without_its_ending_is_legal_only_for_who_left_before() -> None:
-    messages = told(*BEGINNING)
+def test_messages_without_an_ending_are_legal_only_for_a_follower_that_left_before() -> None:
+    messages = received(*BEGINNING)
     legal_story(messages, None)
-    with pytest.raises(IllegalStoryError, match="the ending told is none"):
-        legal_story(messages, encode(told((6, COMPLETE))[0]))
+    with pytest.raises(IllegalStoryError, match="the ending received is none"):
+        legal_story(messages, encode(received((6, COMPLETE))[0]))
 
 
 def test_messages_of_another_job_or_with_times_that_disagree_are_no_story() -> None:
-    messages = told(*BEGINNING)
+    messages = received(*BEGINNING)
     for odd, why in (
-        (told((5, progress(4)), job="k"), "k is not the job j"),
+        (received((5, progress(4)), job="k"), "k is not the job j"),
         ([Message(job_id="j", pipeline="p", timestamp=3, payload=progress(4), seq=5)], "time ran backwards"),
         ([Message(job_id="j", pipeline="p", timestamp=5, payload=progress(3), seq=4)], "revision 4 has two times"),
     ):

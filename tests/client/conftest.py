@@ -31,6 +31,6 @@ def client_to(clock: InstantClock) -> MakeClient:
 
 @asynccontextmanager
 async def begun(following: Following, messages: int = 1) -> AsyncIterator[list[Message]]:
-    """A follow that has told so many messages."""
+    """A follow, and the first messages that it received."""
     async with following:
         yield [await anext(following) for _ in range(messages)]

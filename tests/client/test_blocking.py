@@ -12,7 +12,7 @@ from shelfwire.client.blocking import BlockingClient, BlockingFollowing
 from shelfwire.client.testing import Complete, Cut, FakeServer, InstantClock, Record, Start
 from shelfwire.errors import Code
 
-STORY = (Start(2), Record("Dune"), Cut(), Record("Emma", error=BookCode.DUPLICATE), Complete("Added a book"))
+SCRIPT = (Start(2), Record("Dune"), Cut(), Record("Emma", error=BookCode.DUPLICATE), Complete("Added a book"))
 
 
 def client_of(server: FakeServer) -> BlockingClient:
@@ -20,7 +20,7 @@ def client_of(server: FakeServer) -> BlockingClient:
 
 
 def test_a_script_starts_follows_and_reads_a_job(tmp_path: Path) -> None:
-    server = FakeServer(*STORY)
+    server = FakeServer(*SCRIPT)
     with client_of(server) as client:
         job = client.start("csv_import", file=tmp_path / "books.csv")
         messages = list(client.follow(job))
@@ -41,7 +41,7 @@ def test_it_has_every_method_that_the_client_has() -> None:
     assert inspect.getdoc(BlockingClient.start) == inspect.getdoc(Client.start)
 
 
-def test_a_follow_is_left_cut_off_and_asked_from_the_outside() -> None:
+def test_a_follow_is_left_cut_off_and_pinged_from_the_outside() -> None:
     server = FakeServer()
     with client_of(server) as client:
         job = server.add(Start(1))
@@ -74,7 +74,7 @@ def test_no_thread_is_left_however_it_ends() -> None:
 
 
 def test_results_left_in_the_middle_and_dropped_after_the_client_do_no_harm() -> None:
-    server = FakeServer(*STORY)
+    server = FakeServer(*SCRIPT)
     with client_of(server) as client:
         job = client.start("csv_import", json={})
         list(client.follow(job))

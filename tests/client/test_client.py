@@ -28,15 +28,15 @@ async def gated_job(server: Server) -> JobHandle:
 async def test_a_file_is_imported_followed_to_its_end_and_its_failures_read(make_server: MakeServer) -> None:
     async with make_server() as server, client_of(server) as client:
         job = await client.start("csv_import", file=EXAMPLE)
-        told = [message async for message in client.follow(job)]
+        received = [message async for message in client.follow(job)]
         failed = [item async for item in client.results(job, status="failed")]
         state = await client.state(job)
-    ending = told[-1].payload
+    ending = received[-1].payload
     assert isinstance(ending, JobComplete)
     assert ending.success_count + ending.failure_count == state["totalCount"] == 168
     assert {item["error"]["code"] for item in failed} == {BookCode.DUPLICATE, BookCode.ROW_INVALID}
     assert len(failed) == ending.failure_count == 2
-    assert [message.type for message in told].count("job_started") == 1
+    assert [message.type for message in received].count("job_started") == 1
 
 
 async def test_all_results_are_read_however_many_pages_they_take(make_server: MakeServer, tmp_path: Path) -> None:
@@ -63,25 +63,25 @@ async def test_results_of_a_running_job_are_those_recorded_so_far(make_server: M
 async def test_a_cancel_is_seen_by_who_follows(make_server: MakeServer) -> None:
     async with make_server(gated=True) as server, client_of(server) as client:
         job = await gated_job(server)
-        told: list[Message] = []
+        received: list[Message] = []
         async for message in client.follow(job):
-            told.append(message)
+            received.append(message)
             if message.type == "job_started":
                 await client.cancel(job)
-        assert told[-1].payload.code == Code.JOB_CANCELED  # type: ignore[union-attr]
+        assert received[-1].payload.code == Code.JOB_CANCELED  # type: ignore[union-attr]
         with pytest.raises(RefusedError) as refused:
             await client.cancel(job)
     assert (refused.value.code, refused.value.status) == (Code.JOB_STATE, 409)
 
 
 async def test_a_server_that_comes_back_is_followed_on_without_going_back(tmp_path: Path) -> None:
-    told: list[Message] = []
+    received: list[Message] = []
     waits: list[float] = []
     restart = asyncio.Event()
 
     async def follow(client: Client, job: JobHandle) -> None:
         async for message in client.follow(job, on_wait=waits.append):
-            told.append(message)
+            received.append(message)
             if isinstance(message.payload, JobProgress) and message.payload.processed_count == 4:
                 restart.set()
 
@@ -97,11 +97,11 @@ async def test_a_server_that_comes_back_is_followed_on_without_going_back(tmp_pa
         server.gate.steps.put_nowait(None)
         await following
     assert waits
-    assert [message.seq for message in told] == sorted(message.seq or 0 for message in told)
-    counts = [message.payload.processed_count for message in told if isinstance(message.payload, JobProgress)]
+    assert [message.seq for message in received] == sorted(message.seq or 0 for message in received)
+    counts = [message.payload.processed_count for message in received if isinstance(message.payload, JobProgress)]
     assert counts == sorted(counts)
-    assert told[-1].payload.success_count == 6  # type: ignore[union-attr]
-    assert [message.terminal for message in told].count(True) == 1
+    assert received[-1].payload.success_count == 6  # type: ignore[union-attr]
+    assert [message.terminal for message in received].count(True) == 1
 
 
 async def test_when_every_try_fails_it_says_that_the_job_goes_on(make_server: MakeServer) -> None:

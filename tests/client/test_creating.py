@@ -16,7 +16,7 @@ from shelfwire.errors import Code, ShelfwireError
 from .conftest import MakeClient
 
 
-async def test_a_lost_answer_is_asked_for_again_and_makes_no_second_job(
+async def test_a_request_whose_answer_is_lost_is_sent_again_and_makes_no_second_job(
     client_to: MakeClient, clock: InstantClock
 ) -> None:
     server = FakeServer()
@@ -153,7 +153,7 @@ async def test_an_input_that_would_not_arrive_is_refused_before_it_is_sent(clien
 
 
 @pytest.mark.parametrize("secret", ["s3cret\n", " s3cret", "s3cret\x00", "s3crét", ""])
-async def test_a_secret_that_cannot_be_one_is_told_of_and_not_told(client_to: MakeClient, secret: str) -> None:
+async def test_a_secret_that_cannot_be_one_is_refused_and_not_repeated(client_to: MakeClient, secret: str) -> None:
     server = FakeServer()
     job = JobHandle(server.add().job_id, secret)
     client = client_to(server)
@@ -203,7 +203,7 @@ async def test_an_answer_without_a_job_is_an_error_of_the_clients_own(client_to:
         await client.start("csv_import", json={})
     assert "s3cret" not in repr(refused.value)
     job = server.add()
-    if b"5" not in data:  # a token is asked for by the job's id, and needs none in the answer
+    if b"5" not in data:  # a token is requested by the job's id, which the answer need not repeat
         server.will.append(Response(200, {}, b'{"data": %s}' % data))
         with pytest.raises(RefusedError, match="not a shelfwire server"):
             await client.rotate(job)

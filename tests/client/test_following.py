@@ -38,17 +38,17 @@ from shelfwire.protocol.reconnect import Transport
 
 from .conftest import MakeClient, begun
 
-STORY: tuple[Step, ...] = (Start(2), Record("Dune"), Record("Emma"), Complete("Added 2 books"))
+SCRIPT: tuple[Step, ...] = (Start(2), Record("Dune"), Record("Emma"), Complete("Added 2 books"))
 BAD_GATEWAY = Response(502, {}, b"<html>Bad gateway</html>")
 EVERY = [(transport.value,) for transport in Transport]
 
 
-async def told(client: Client, job: JobHandle, **options: Any) -> list[Message]:
+async def received(client: Client, job: JobHandle, **options: Any) -> list[Message]:
     return [message async for message in client.follow(job, **options)]
 
 
-def asked(server: FakeServer) -> list[str]:
-    """The ways by which the server was asked for messages, in order."""
+def tried(server: FakeServer) -> list[str]:
+    """The transports that were tried, in order."""
     kinds = {"/ws/progress": "websocket", "events": "sse"}
     return [
         kinds.get(request.path, kinds.get(request.path.rpartition("/")[2], "polling")) for request in server.requests
@@ -61,10 +61,10 @@ def monotone(messages: list[Message]) -> bool:
 
 
 @pytest.mark.parametrize("transports", EVERY)
-async def test_every_transport_tells_the_same_story(client_to: MakeClient, transports: tuple[str, ...]) -> None:
+async def test_every_transport_delivers_the_same_messages(client_to: MakeClient, transports: tuple[str, ...]) -> None:
     server = FakeServer()
     client = client_to(server, transports=transports)
-    following = client.follow(server.add(*STORY))
+    following = client.follow(server.add(*SCRIPT))
     messages = [message async for message in following]
     assert [(message.seq, message.type) for message in messages] == [
         (1, "job_progress"),
@@ -77,7 +77,7 @@ async def test_every_transport_tells_the_same_story(client_to: MakeClient, trans
         (6, "job_complete"),
     ]
     reference = client_to(other := FakeServer(), transports=("websocket",))
-    assert messages == await told(reference, other.add(*STORY))
+    assert messages == await received(reference, other.add(*SCRIPT))
     assert following.transport == transports[0]
 
 
@@ -87,7 +87,7 @@ async def test_a_cut_costs_two_seconds_and_nothing_else(
 ) -> None:
     server = FakeServer()
     job = server.add(Start(2), Record("Dune"), Cut(), Record("Emma"), Cut(), Complete())
-    messages = await told(client_to(server, transports=transports), job)
+    messages = await received(client_to(server, transports=transports), job)
     assert clock.waits == [2, 2]
     assert monotone(messages)
     assert [message.type for message in messages].count("job_started") == 1
@@ -99,7 +99,7 @@ async def test_after_a_reconnect_it_asks_for_what_it_missed_and_attaches_after_w
     client_to: MakeClient,
 ) -> None:
     server = FakeServer()
-    messages = await told(client_to(server), server.add(Start(1), Cut(), Record("Dune"), Complete()))
+    messages = await received(client_to(server), server.add(Start(1), Cut(), Record("Dune"), Complete()))
     assert [request.params["after"] for request in server.requests] == ["0", "3"]
     assert [type(message.payload) for message in server.sent] == [SyncRequest]
     assert messages[-1].terminal
@@ -107,13 +107,13 @@ async def test_after_a_reconnect_it_asks_for_what_it_missed_and_attaches_after_w
 
 async def test_an_event_stream_is_resumed_where_the_server_says_so(client_to: MakeClient) -> None:
     server = FakeServer()
-    await told(client_to(server, transports=("sse",)), server.add(Start(1), Cut(), Record("Dune"), Complete()))
+    await received(client_to(server, transports=("sse",)), server.add(Start(1), Cut(), Record("Dune"), Complete()))
     assert [request.headers.get("Last-Event-ID") for request in server.requests] == [None, "3"]
 
 
 async def test_a_cut_between_two_events_of_one_revision_loses_neither(client_to: MakeClient) -> None:
     server = _CutShort()
-    messages = await told(client_to(server, transports=("sse",)), server.add(Start(1), Complete()))
+    messages = await received(client_to(server, transports=("sse",)), server.add(Start(1), Complete()))
     assert [(message.seq, message.type) for message in messages[2:]] == [
         (3, "job_started"),
         (3, "job_progress"),
@@ -145,7 +145,7 @@ async def test_five_tries_after_2_4_8_16_and_30_seconds_and_then_it_gives_up(
     server.reachable = False
     waits: list[float] = []
     with pytest.raises(ConnectionLostError, match="No server listens there") as lost:
-        await told(client_to(server), server.add(*STORY), on_wait=waits.append)
+        await received(client_to(server), server.add(*SCRIPT), on_wait=waits.append)
     assert waits == clock.waits == [2, 4, 8, 16, 30]
     assert lost.value.code == Code.MAX_RETRIES
     assert len(server.requests) == 6
@@ -156,16 +156,16 @@ async def test_what_is_heard_starts_the_tries_anew(client_to: MakeClient, clock:
     away = UnreachableError("away")
     server.will.extend([away, away, away])
     job = server.add(Start(1), Cut(), Complete())
-    await told(client_to(server), job)
+    await received(client_to(server), job)
     assert clock.waits == [2, 4, 8, 2]
 
 
 async def test_a_socket_that_opens_but_says_nothing_is_no_success(client_to: MakeClient, clock: InstantClock) -> None:
     server = FakeServer()
-    job = server.add(*STORY)
+    job = server.add(*SCRIPT)
     server.will.extend([CutError("cut")] * 6)
     with pytest.raises(ConnectionLostError):
-        await told(client_to(server, transports=("websocket",)), job)
+        await received(client_to(server, transports=("websocket",)), job)
     assert clock.waits == [2, 4, 8, 16, 30]
 
 
@@ -177,15 +177,15 @@ async def test_a_refusal_ends_it_at_once(
     server = FakeServer()
     server.will.append(problem(ShelfwireError(code)))
     with pytest.raises(RefusedError) as refused:
-        await told(client_to(server, transports=transports), server.add(*STORY))
+        await received(client_to(server, transports=transports), server.add(*SCRIPT))
     assert (refused.value.code, clock.waits) == (code, [])
 
 
-async def test_a_401_is_final_whoever_says_it(client_to: MakeClient, clock: InstantClock) -> None:
+async def test_a_401_is_final_whatever_server_sends_it(client_to: MakeClient, clock: InstantClock) -> None:
     server = FakeServer()
     server.will.append(Response(401, {}, b"who are you?"))
     with pytest.raises(RefusedError) as refused:
-        await told(client_to(server), server.add(*STORY))
+        await received(client_to(server), server.add(*SCRIPT))
     assert (refused.value.status, clock.waits) == (401, [])
 
 
@@ -194,7 +194,7 @@ async def test_a_final_close_ends_it_at_once(client_to: MakeClient, close: int, 
     server = FakeServer()
     server.will.append(CutError("The token was revoked", close))
     with pytest.raises(RefusedError, match="The token was revoked") as refused:
-        await told(client_to(server), server.add(*STORY))
+        await received(client_to(server), server.add(*SCRIPT))
     assert (refused.value.code, refused.value.status) == (code, close)
 
 
@@ -204,7 +204,7 @@ async def test_a_server_that_cannot_prove_who_it_is_is_not_tried_again(
     server = FakeServer()
     server.will.append(UntrustedError("self-signed certificate"))
     with pytest.raises(ConnectionLostError, match="self-signed"):
-        await told(client_to(server), server.add(*STORY))
+        await received(client_to(server), server.add(*SCRIPT))
     assert clock.waits == []
 
 
@@ -214,8 +214,8 @@ async def test_a_busy_server_is_tried_again_by_the_same_way(
 ) -> None:
     server = FakeServer()
     server.will.append(problem(ShelfwireError(code), retry_after=1))
-    await told(client_to(server), server.add(*STORY))
-    assert (asked(server), clock.waits) == (["websocket", "websocket"], [2])
+    await received(client_to(server), server.add(*SCRIPT))
+    assert (tried(server), clock.waits) == (["websocket", "websocket"], [2])
 
 
 @pytest.mark.parametrize(
@@ -234,16 +234,16 @@ async def test_a_proxy_that_refuses_the_upgrade_is_passed_by_without_a_wait(
 ) -> None:
     server = FakeServer()
     server.will.append(answer)
-    following = client_to(server).follow(server.add(*STORY))
+    following = client_to(server).follow(server.add(*SCRIPT))
     messages = [message async for message in following]
-    assert (asked(server), clock.waits) == (["websocket", "sse"], [])
+    assert (tried(server), clock.waits) == (["websocket", "sse"], [])
     assert (following.transport, messages[-1].terminal) == (Transport.SSE, True)
 
 
 async def test_where_no_stream_gets_through_it_polls(client_to: MakeClient, clock: InstantClock) -> None:
     server = FakeServer(transports=("polling",))
-    messages = await told(client_to(server), server.add(*STORY))
-    assert asked(server)[:3] == ["websocket", "sse", "polling"]
+    messages = await received(client_to(server), server.add(*SCRIPT))
+    assert tried(server)[:3] == ["websocket", "sse", "polling"]
     assert clock.waits == []
     assert messages[-1].terminal
 
@@ -251,8 +251,8 @@ async def test_where_no_stream_gets_through_it_polls(client_to: MakeClient, cloc
 async def test_having_fallen_back_it_stays_with_what_works(client_to: MakeClient, clock: InstantClock) -> None:
     server = FakeServer(transports=("sse", "polling"))
     job = server.add(Start(1), Cut(), Record("Dune"), Complete())
-    await told(client_to(server), job)
-    assert (asked(server), clock.waits) == (["websocket", "sse", "sse"], [2])
+    await received(client_to(server), job)
+    assert (tried(server), clock.waits) == (["websocket", "sse", "sse"], [2])
 
 
 async def test_a_gateway_without_its_server_does_not_drive_a_socket_that_worked_away(
@@ -269,7 +269,7 @@ async def test_a_gateway_without_its_server_does_not_drive_a_socket_that_worked_
     server.will.extend([BAD_GATEWAY, BAD_GATEWAY])
     rest = [message async for message in following]
     assert rest[-1].terminal
-    assert asked(server) == ["websocket"] * 4
+    assert tried(server) == ["websocket"] * 4
     assert clock.waits == [2, 4, 8]
 
 
@@ -277,15 +277,15 @@ async def test_two_sockets_cut_before_a_word_make_room_for_the_next_way(
     client_to: MakeClient, clock: InstantClock
 ) -> None:
     server = FakeServer()
-    job = server.add(*STORY)
+    job = server.add(*SCRIPT)
     server.will.extend([CutError("reset by peer"), CutError("reset by peer")])
-    await told(client_to(server), job)
-    assert (asked(server), clock.waits) == (["websocket", "websocket", "sse"], [2])
+    await received(client_to(server), job)
+    assert (tried(server), clock.waits) == (["websocket", "websocket", "sse"], [2])
 
 
-async def test_a_server_that_cannot_wait_is_not_asked_without_pause(client_to: MakeClient, clock: InstantClock) -> None:
+async def test_a_server_that_cannot_wait_is_polled_with_pauses(client_to: MakeClient, clock: InstantClock) -> None:
     server = FakeServer()
-    job = server.add(*STORY)
+    job = server.add(*SCRIPT)
     client = client_to(server, transports=("polling",))
     following = client.follow(job)
     await anext(following)
@@ -304,7 +304,7 @@ async def test_another_page_in_the_servers_place_is_not_taken_for_a_state(client
     server = FakeServer()
     server.will.extend([Response(200, {}, b"<html>hello</html>")] * 6)
     with pytest.raises(ConnectionLostError, match="not a shelfwire server"):
-        await told(client_to(server, transports=("polling",)), server.add(*STORY))
+        await received(client_to(server, transports=("polling",)), server.add(*SCRIPT))
 
 
 async def test_without_network_it_waits_uses_up_no_tries_and_connects_at_once_when_it_is_back(
@@ -333,7 +333,7 @@ async def test_a_restored_network_cuts_the_wait_for_the_next_try_short_and_gives
     client_to: MakeClient,
 ) -> None:
     server = FakeServer()
-    job = server.add(*STORY)
+    job = server.add(*SCRIPT)
     server.will.extend([UnreachableError("away")] * 3)
     waits: list[float] = []
 
@@ -365,7 +365,7 @@ async def test_another_network_may_have_another_best_transport(client_to: MakeCl
 
 async def test_cancelled_reconnection_ends_the_wait_for_the_next_try(client_to: MakeClient) -> None:
     server = FakeServer()
-    job = server.add(*STORY)
+    job = server.add(*SCRIPT)
     server.reachable = False
     following = client_to(server).follow(job, lambda _: following.cancel_reconnection())
     with pytest.raises(ConnectionLostError, match="cancelled") as lost:
@@ -434,34 +434,34 @@ async def test_a_ping_without_a_server_is_an_error(client_to: MakeClient) -> Non
 
 async def test_callbacks_hear_each_kind_whether_they_are_coroutines_or_not(client_to: MakeClient) -> None:
     server = FakeServer()
-    heard: list[str] = []
+    seen: list[str] = []
 
     async def slow(message: Message) -> None:
         await asyncio.sleep(0)
-        heard.append(message.type)
+        seen.append(message.type)
 
     ending = (
         await client_to(server)
-        .follow(server.add(*STORY))
-        .run(on_started=lambda message: heard.append(message.type), on_progress=slow, on_complete=slow)
+        .follow(server.add(*SCRIPT))
+        .run(on_started=lambda message: seen.append(message.type), on_progress=slow, on_complete=slow)
     )
-    assert (heard.count("job_started"), heard.count("job_progress"), heard[-1]) == (1, 6, "job_complete")
+    assert (seen.count("job_started"), seen.count("job_progress"), seen[-1]) == (1, 6, "job_complete")
     assert isinstance(ending.payload, JobComplete)
 
 
 async def test_a_failed_job_calls_the_error_callback_and_no_other(client_to: MakeClient) -> None:
     server = FakeServer()
-    heard: list[Message] = []
+    seen: list[Message] = []
     following = client_to(server).follow(server.add(Start(1), Fail(BookCode.CSV_NO_BOOKS)))
-    assert await following.run(on_error=heard.append, on_complete=lambda _: heard.clear()) == heard[0]
-    assert isinstance(heard[0].payload, JobError)
-    assert heard[0].payload.code == BookCode.CSV_NO_BOOKS
+    assert await following.run(on_error=seen.append, on_complete=lambda _: seen.clear()) == seen[0]
+    assert isinstance(seen[0].payload, JobError)
+    assert seen[0].payload.code == BookCode.CSV_NO_BOOKS
 
 
 async def test_a_callback_that_raises_ends_the_follow_with_its_own_error(client_to: MakeClient) -> None:
     server = FakeServer()
     with pytest.raises(ZeroDivisionError):
-        await client_to(server).follow(server.add(*STORY)).run(on_started=lambda _: 1 // 0)
+        await client_to(server).follow(server.add(*SCRIPT)).run(on_started=lambda _: 1 // 0)
 
 
 async def test_what_on_wait_raises_reaches_who_iterates(client_to: MakeClient) -> None:
@@ -472,14 +472,14 @@ async def test_what_on_wait_raises_reaches_who_iterates(client_to: MakeClient) -
         raise LookupError("the job is elsewhere now")
 
     with pytest.raises(LookupError, match="elsewhere"):
-        await told(client_to(server), server.add(), on_wait=moved)
+        await received(client_to(server), server.add(), on_wait=moved)
 
 
 async def test_messages_of_unknown_types_and_broken_frames_are_passed_over(client_to: MakeClient) -> None:
     server = _Noisy()
-    job = server.add(*STORY)
-    messages = await told(client_to(server), job)
-    assert messages == await told(client_to(other := FakeServer()), other.add(*STORY))
+    job = server.add(*SCRIPT)
+    messages = await received(client_to(server), job)
+    assert messages == await received(client_to(other := FakeServer()), other.add(*SCRIPT))
 
 
 class _Noisy(FakeServer):
@@ -541,19 +541,19 @@ async def test_closing_the_client_ends_its_follows(client_to: MakeClient) -> Non
 async def test_a_closed_client_follows_nothing_any_more(client_to: MakeClient) -> None:
     server = FakeServer()
     client = client_to(server)
-    job = server.add(*STORY)
-    unheard = client.follow(job)
+    job = server.add(*SCRIPT)
+    unused = client.follow(job)
     await client.aclose()
     with pytest.raises(ConnectionLostError, match="closed"):
-        await unheard.run()
+        await unused.run()
     with pytest.raises(RuntimeError, match="closed"):
         client.follow(job)
     assert server.requests == []
 
 
-async def test_a_follow_is_told_once(client_to: MakeClient) -> None:
+async def test_a_follow_is_iterated_once(client_to: MakeClient) -> None:
     server = FakeServer()
-    following = client_to(server).follow(server.add(*STORY))
+    following = client_to(server).follow(server.add(*SCRIPT))
     await following.run()
     with pytest.raises(RuntimeError, match="before"):
         await following.run()

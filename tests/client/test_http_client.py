@@ -1,4 +1,4 @@
-"""The real wire through proxies and against servers that do to a client what networks do."""
+"""The real network through proxies and against servers that do to a client what networks do."""
 
 import asyncio
 import shutil
@@ -36,7 +36,7 @@ async def followed(url: str, server: Server, handshake: float = 10.0) -> tuple[l
 
 
 @pytest.mark.parametrize("status", [200, 403, 404, 502])
-async def test_behind_a_proxy_that_refuses_upgrades_it_hears_events(make_server: MakeServer, status: int) -> None:
+async def test_behind_a_proxy_that_refuses_upgrades_it_receives_events(make_server: MakeServer, status: int) -> None:
     async with make_server() as server, Proxy(port_of(server), lambda _: Plan(refuse=status)) as proxy:
         messages, following = await followed(proxy.url, server)
     assert (messages[-1].type, following.transport) == ("job_complete", Transport.SSE)
@@ -60,7 +60,7 @@ async def test_behind_a_proxy_that_also_holds_streams_back_it_polls(make_server:
 
 
 @pytest.mark.parametrize("moment", [Moment.IN_HEAD, Moment.OPEN])
-async def test_behind_a_proxy_that_cuts_sockets_before_a_word_it_hears_events(
+async def test_behind_a_proxy_that_cuts_sockets_before_a_word_it_receives_events(
     make_server: MakeServer, moment: Moment
 ) -> None:
     def plan(number: int) -> Plan:
@@ -115,10 +115,10 @@ async def odd_server(answer: Answer, secure: ssl.SSLContext | None = None) -> As
 
 
 async def test_a_redirect_does_not_carry_the_token_away() -> None:
-    heard: list[bytes] = []
+    heads: list[bytes] = []
 
     def note(head: bytes) -> bytes:
-        heard.append(head)
+        heads.append(head)
         return b""
 
     async with odd_server(note) as thief:
@@ -128,7 +128,7 @@ async def test_a_redirect_does_not_carry_the_token_away() -> None:
                 await client.follow(JobHandle("j", "secret")).run()
             with pytest.raises(RefusedError, match="307"):
                 await client.state(JobHandle("j", "secret"))
-    assert heard == []
+    assert heads == []
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ async def _first_event(wire: NetworkHttpClient) -> None:
         await anext(events)
 
 
-async def test_nobody_listening_is_told_apart_from_a_lost_answer() -> None:
+async def test_nobody_listening_is_distinguished_from_a_lost_answer() -> None:
     async with odd_server(lambda _: b"") as url:
         with pytest.raises(CutError):
             await NetworkHttpClient(url).request(Request(method="GET", path="/"))

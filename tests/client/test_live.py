@@ -25,7 +25,7 @@ async def gated_job(server: Server) -> JobHandle:
     return JobHandle(created["jobId"], created["token"])
 
 
-async def heard(client: Client, job: JobHandle) -> list[Message]:
+async def received(client: Client, job: JobHandle) -> list[Message]:
     return [message async for message in client.follow(job)]
 
 
@@ -36,17 +36,17 @@ async def until_processed(following: Any, count: int) -> None:
     raise AssertionError(f"the job ended before {count} items were done")
 
 
-async def test_all_transports_tell_one_story_of_a_job(make_server: MakeServer) -> None:
+async def test_all_transports_deliver_the_same_messages_of_a_job(make_server: MakeServer) -> None:
     async with make_server(gated=True) as server:
         job = await gated_job(server)
-        stories: dict[str, list[Message]] = {name: [] for name in TRANSPORTS}
+        sequences: dict[str, list[Message]] = {name: [] for name in TRANSPORTS}
         seen = {name: asyncio.Event() for name in TRANSPORTS}
 
         async def follow(name: str) -> None:
             async with Client(server.url, transports=(name,)) as client:
                 following = client.follow(job)
                 async for message in following:
-                    stories[name].append(message)
+                    sequences[name].append(message)
                     if isinstance(message.payload, JobProgress) and message.payload.processed_count == 3:
                         seen[name].set()
                 assert following.transport == name
@@ -59,24 +59,24 @@ async def test_all_transports_tell_one_story_of_a_job(make_server: MakeServer) -
                 await event.wait()
             server.gate.steps.put_nowait(2)
             server.gate.steps.put_nowait(None)
-    # Progress in between may be merged, and how far differs; what is told of one revision never does.
+    # Progress in between may be merged, and how far differs; the messages of one revision never do.
     of_revision: dict[tuple[int | None, str], Message] = {}
-    for story in stories.values():
-        assert [message.type for message in story].count("job_started") == 1
-        assert isinstance(story[-1].payload, JobComplete)
-        assert story[-1].payload.success_count == 5
-        for message in story:
+    for messages in sequences.values():
+        assert [message.type for message in messages].count("job_started") == 1
+        assert isinstance(messages[-1].payload, JobComplete)
+        assert messages[-1].payload.success_count == 5
+        for message in messages:
             assert of_revision.setdefault((message.seq, message.type), message) == message
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_an_ended_job_is_told_the_same_by_every_transport(make_server: MakeServer, transport: str) -> None:
+async def test_an_ended_job_is_the_same_on_every_transport(make_server: MakeServer, transport: str) -> None:
     async with make_server() as server, Client(server.url) as client:
         job = await client.start("csv_import", file=EXAMPLE)
         await client.follow(job).run()
-        reference = await heard(client, job)
+        reference = await received(client, job)
         async with Client(server.url, transports=(transport,)) as other:
-            assert await heard(other, job) == reference
+            assert await received(other, job) == reference
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -133,7 +133,7 @@ async def test_a_deleted_job_ends_for_who_follows_and_is_gone(make_server: MakeS
         assert refused.value.code == Code.UNAUTHORIZED
 
 
-async def test_who_polls_a_deleted_job_hears_its_ending_or_finds_it_gone(make_server: MakeServer) -> None:
+async def test_a_poll_of_a_deleted_job_shows_its_ending_or_finds_it_gone(make_server: MakeServer) -> None:
     async with make_server(gated=True) as server, Client(server.url, transports=("polling",)) as client:
         job = await gated_job(server)
         following = client.follow(job)

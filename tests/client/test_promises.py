@@ -1,4 +1,4 @@
-"""Whatever a network does to a follow, what is told is one legal story with the one ending."""
+"""Whatever a network does to a follow, what is received is a legal sequence of messages with the one ending."""
 
 import asyncio
 

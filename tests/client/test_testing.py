@@ -19,7 +19,7 @@ from .conftest import MakeClient
 
 
 async def outcome(asking: Awaitable[Any]) -> Any:
-    """What came of a wish: the status it left the job in, or how it was refused."""
+    """The outcome of a request: the status it left the job in, or how it was refused."""
     try:
         answer = await asking
     except RefusedError as refused:
@@ -37,7 +37,7 @@ async def life_after_the_end(client: Client, path: Path) -> list[Any]:
     """Everything an owner can ask of a job that has ended with every item done."""
     job = await client.start("csv_import", file=path)
     ending = await client.follow(job).run()
-    wishes = [
+    requests = [
         client.cancel(job),
         client.pause(job),
         client.resume(job),
@@ -52,7 +52,7 @@ async def life_after_the_end(client: Client, path: Path) -> list[Any]:
         client.state(job),
         client.delete(job),
     ]
-    return [ending.type, *[await outcome(wish) for wish in wishes]]
+    return [ending.type, *[await outcome(request) for request in requests]]
 
 
 @pytest.fixture

@@ -31,20 +31,20 @@ def expiring(server: FakeServer, clock: FakeClock, seconds: int = HOUR) -> JobHa
     return JobHandle(job.job_id, job.token, clock.now() + seconds * 1000)
 
 
-async def test_a_token_about_to_end_is_replaced_and_the_caller_told(client_to: MakeClient, hands: FakeClock) -> None:
+async def test_a_token_about_to_expire_is_replaced_and_handed_over(client_to: MakeClient, hands: FakeClock) -> None:
     server = FakeServer()
     job = expiring(server, hands)
-    told: list[JobHandle] = []
-    async with client_to(server, clock=hands).follow(job, on_token=told.append) as following:
+    given: list[JobHandle] = []
+    async with client_to(server, clock=hands).follow(job, on_token=given.append) as following:
         await anext(following)
         hands.advance(HOUR - 61)
         await settle()
-        assert told == []
+        assert given == []
         hands.advance(1)
         await settle()
-        assert told == [following.job]
-        assert told[0].token != job.token
-        assert told[0].token in server.jobs[job.job_id].tokens
+        assert given == [following.job]
+        assert given[0].token != job.token
+        assert given[0].token in server.jobs[job.job_id].tokens
         server.go_on(job, Record("Dune"), Complete())
         assert (await following.run()).terminal
 
@@ -66,19 +66,19 @@ async def test_the_callback_may_be_a_coroutine_and_the_next_connection_shows_the
     assert server.requests[-1].headers["Authorization"] == f"Bearer {new.token}"
 
 
-async def test_a_lost_replacement_is_asked_for_again_before_it_is_too_late(
+async def test_a_lost_replacement_is_requested_again_before_it_is_too_late(
     client_to: MakeClient, hands: FakeClock
 ) -> None:
     server = FakeServer()
-    told: list[JobHandle] = []
+    given: list[JobHandle] = []
     job = expiring(server, hands)
-    async with client_to(server, clock=hands).follow(job, on_token=told.append) as following:
+    async with client_to(server, clock=hands).follow(job, on_token=given.append) as following:
         await anext(following)
         server.will.extend([CutError("cut"), problem(ShelfwireError(Code.STORAGE_UNAVAILABLE))])
         for seconds in (HOUR - 60, 30, 15):
             hands.advance(seconds)
             await settle()
-        assert told == [following.job]
+        assert given == [following.job]
 
 
 @pytest.mark.parametrize("code", [Code.FORBIDDEN, Code.UNAUTHORIZED])

@@ -64,12 +64,12 @@ def test_every_reference_leads_somewhere() -> None:
     assert all(pointed(reference) for reference in found)
 
 
-def test_each_message_is_told_or_listened_to_and_none_is_both() -> None:
-    told, listened = (
+def test_each_message_is_sent_or_listened_to_and_none_is_both() -> None:
+    sent, listened = (
         [reference["$ref"].rsplit("/", 1)[1] for reference in DOCUMENT["operations"][name]["messages"]]
         for name in ("tell", "listen")
     )
-    assert sorted([*told, *listened]) == sorted(TYPES)
+    assert sorted([*sent, *listened]) == sorted(TYPES)
     assert sorted(listened) == ["ping", "sync_request"]
 
 

@@ -36,7 +36,7 @@ S, P, E = Due.STARTED, Due.PROGRESS, Due.ENDING
 
 
 @pytest.mark.parametrize(
-    ("state", "told"),
+    ("state", "sent"),
     [
         (QUEUED, (P,)),
         (CLAIMED, (P,)),
@@ -48,8 +48,8 @@ S, P, E = Due.STARTED, Due.PROGRESS, Due.ENDING
     ],
     ids=["queued", "claimed", "started", "half", "complete", "failed before the start", "canceled while queued"],
 )
-def test_whenever_a_follower_attaches_it_is_told_where_the_job_stands(state: JobState, told: tuple[Due, ...]) -> None:
-    assert Feed().next(state) == told
+def test_whenever_a_follower_attaches_it_receives_the_state_of_the_job(state: JobState, sent: tuple[Due, ...]) -> None:
+    assert Feed().next(state) == sent
 
 
 def test_what_is_due_goes_by_the_type_of_its_message() -> None:
@@ -59,19 +59,19 @@ def test_what_is_due_goes_by_the_type_of_its_message() -> None:
         assert type_of(E, ended) == ending_message(ended, None, results_url="/r", truncated=False).type
 
 
-def test_a_follower_that_stays_is_told_each_step_once_and_the_start_once() -> None:
+def test_a_follower_that_stays_receives_each_step_once_and_the_start_once() -> None:
     feed = Feed()
-    told = [feed.next(state) for state in (QUEUED, CLAIMED, STARTED, STARTED, HALF, FULL, COMPLETE, COMPLETE)]
-    assert told == [(P,), (P,), (S, P), (), (P,), (P,), (P, E), ()]
+    sent = [feed.next(state) for state in (QUEUED, CLAIMED, STARTED, STARTED, HALF, FULL, COMPLETE, COMPLETE)]
+    assert sent == [(P,), (P,), (S, P), (), (P,), (P,), (P, E), ()]
 
 
-def test_a_slow_follower_is_told_less_but_never_misses_start_or_ending() -> None:
+def test_a_slow_follower_receives_less_but_never_misses_start_or_ending() -> None:
     feed = Feed()
     assert feed.next(QUEUED) == (P,)
     assert feed.next(COMPLETE) == (S, P, E)
 
 
-def test_a_state_older_than_what_was_told_is_not_told() -> None:
+def test_a_state_older_than_the_one_sent_is_not_sent() -> None:
     feed = Feed()
     feed.next(HALF)
     assert feed.next(STARTED) == ()
@@ -79,13 +79,13 @@ def test_a_state_older_than_what_was_told_is_not_told() -> None:
     assert feed.next(FULL) == (P,)
 
 
-def test_a_follower_that_has_shown_the_newest_is_told_only_what_follows() -> None:
+def test_a_follower_that_has_shown_the_newest_receives_only_what_follows() -> None:
     feed = Feed(after=HALF.seq)
     assert feed.next(HALF) == ()
     assert feed.next(FULL) == (S, P)
 
 
-def test_a_follower_that_is_behind_is_told_start_and_progress() -> None:
+def test_a_follower_that_is_behind_receives_start_and_progress() -> None:
     assert Feed(after=STARTED.seq).next(HALF) == (S, P)
 
 
@@ -93,11 +93,11 @@ def test_a_position_beyond_the_jobs_counts_as_none() -> None:
     assert Feed(after=HALF.seq + 1).next(HALF) == (S, P)
 
 
-def test_the_ending_is_told_even_to_who_has_shown_its_number() -> None:
+def test_the_ending_is_sent_even_to_a_follower_that_has_shown_its_number() -> None:
     assert Feed(after=COMPLETE.seq).next(COMPLETE) == (E,)
 
 
-def test_a_sync_tells_the_state_now_even_if_it_was_told() -> None:
+def test_a_sync_sends_the_current_state_even_if_it_was_sent() -> None:
     feed = Feed()
     feed.next(HALF)
     assert feed.sync(HALF) == (P,)
@@ -107,7 +107,7 @@ def test_a_sync_before_the_snapshot_is_the_snapshot() -> None:
     assert Feed().sync(STARTED) == (S, P)
 
 
-def test_a_sync_of_a_job_that_has_told_nothing_yet_still_answers() -> None:
+def test_a_sync_of_a_job_that_has_nothing_to_send_yet_still_answers() -> None:
     silent = msgspec.structs.replace(STARTED, user_message=None)
     assert Feed().next(silent) == (S,)
     assert Feed().sync(silent) == (S, P)

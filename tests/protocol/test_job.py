@@ -110,11 +110,11 @@ def test_progress_adds_up_and_shows_the_newest_item() -> None:
 
 
 def test_a_message_for_its_owner_stays_until_something_is_recorded() -> None:
-    told = advance(STARTED, 1, ProgressDelta(user_message="Looking…"), POLICY, now=NOW)
-    assert told.user_message == "Looking…"
-    assert advance(told, 1, ProgressDelta(total=4), POLICY, now=NOW).user_message == "Looking…"
-    assert advance(told, 1, ProgressDelta(succeeded=1), POLICY, now=NOW).user_message is None
-    assert advance(told, 1, ProgressDelta(succeeded=1, user_message="Still"), POLICY, now=NOW).user_message == "Still"
+    said = advance(STARTED, 1, ProgressDelta(user_message="Looking…"), POLICY, now=NOW)
+    assert said.user_message == "Looking…"
+    assert advance(said, 1, ProgressDelta(total=4), POLICY, now=NOW).user_message == "Looking…"
+    assert advance(said, 1, ProgressDelta(succeeded=1), POLICY, now=NOW).user_message is None
+    assert advance(said, 1, ProgressDelta(succeeded=1, user_message="Still"), POLICY, now=NOW).user_message == "Still"
 
 
 def test_metadata_and_eta_stay_until_they_are_replaced() -> None:
@@ -264,9 +264,9 @@ def test_a_job_is_stalled_until_an_item_comes_and_promises_no_time_meanwhile() -
     stalled = advance(going, 1, ProgressDelta(stalled="No progress"), POLICY, now=NOW + 1)
     assert (stalled.stalled, stalled.user_message, stalled.eta_seconds) == (True, "No progress", None)
     assert stalled.seq == going.seq + 1
-    told = advance(stalled, 1, ProgressDelta(user_message="Waiting for the provider", eta_seconds=9), POLICY, now=NOW)
-    assert (told.stalled, told.user_message, told.eta_seconds) == (True, "Waiting for the provider", None)
-    moved = advance(told, 1, ProgressDelta(failed=1, eta_seconds=8), POLICY, now=NOW)
+    said = advance(stalled, 1, ProgressDelta(user_message="Waiting for the provider", eta_seconds=9), POLICY, now=NOW)
+    assert (said.stalled, said.user_message, said.eta_seconds) == (True, "Waiting for the provider", None)
+    moved = advance(said, 1, ProgressDelta(failed=1, eta_seconds=8), POLICY, now=NOW)
     assert (moved.stalled, moved.user_message, moved.eta_seconds) == (False, None, 8)
 
 

@@ -142,14 +142,14 @@ def test_a_clipped_text_fits_and_can_be_encoded(text: str, limit: int) -> None:
     encode(message(JobProgress(processed_count=0, user_message=clipped)))
 
 
-def test_an_error_that_says_too_much_is_told_without_what_does_not_fit() -> None:
+def test_an_error_that_says_too_much_is_sent_without_what_does_not_fit() -> None:
     talkative = ShelfwireError(
         BookCode.CSV_UNREADABLE, "x" * 2**20, details={"page": "x" * 2**20}, affected=["x" * 2**20] * 2**10
     )
-    told = error_of(talkative)
-    assert len(encode(message(told))) < MAX_MESSAGE_BYTES // 8
-    assert told.details is None
-    assert told.affected_items is not None
+    payload = error_of(talkative)
+    assert len(encode(message(payload))) < MAX_MESSAGE_BYTES // 8
+    assert payload.details is None
+    assert payload.affected_items is not None
     brief = error_of(ShelfwireError(BookCode.CSV_UNREADABLE, details={"row": 4}, affected=["Emma"]))
     assert (brief.details, brief.affected_items) == ({"row": 4}, ["Emma"])
 

@@ -32,7 +32,7 @@ STATES = {
     "complete": COMPLETE,
     "canceled": CANCELED,
 }
-WISHES: dict[str, Callable[[JobState], JobState]] = {
+REQUESTS: dict[str, Callable[[JobState], JobState]] = {
     "cancel": lambda state: owner_transitions.cancel(state, POLICY, now=NOW),
     "pause": lambda state: owner_transitions.pause(state, now=NOW),
     "resume": lambda state: owner_transitions.resume(state, now=NOW),
@@ -47,15 +47,15 @@ LEGAL = {
 
 
 @pytest.mark.parametrize("name", STATES)
-@pytest.mark.parametrize("wish", WISHES)
-def test_a_wish_is_granted_in_the_states_that_allow_it_and_in_no_other(wish: str, name: str) -> None:
+@pytest.mark.parametrize("action", REQUESTS)
+def test_a_request_is_granted_in_the_states_that_allow_it_and_in_no_other(action: str, name: str) -> None:
     state = STATES[name]
-    if name in LEGAL[wish]:
-        after = WISHES[wish](state)
+    if name in LEGAL[action]:
+        after = REQUESTS[action](state)
         assert after.seq >= state.seq or after.id == "another"
     else:
         with pytest.raises(IllegalTransitionError) as refused:
-            WISHES[wish](state)
+            REQUESTS[action](state)
         assert refused.value.code is Code.JOB_STATE
         assert str(state.status) in refused.value.user_message
 

@@ -21,7 +21,7 @@ STEPS = ("start", "done", "failed", "say", "pause", "resume")
 ENDINGS = ("complete", "fail", "cancel", None)
 
 
-def story(steps: Sequence[str], ending: str | None) -> list[JobState]:
+def history(steps: Sequence[str], ending: str | None) -> list[JobState]:
     """The states of a job to which all this happened, as far as it could."""
     states = [create("j", "csv_import", now=1000, metadata=Metadata(file_name="books.csv"))]
     for now, step in enumerate([*steps, *([ending] if ending else [])], start=2000):
@@ -29,22 +29,22 @@ def story(steps: Sequence[str], ending: str | None) -> list[JobState]:
         if state.status == "queued":
             states.append(state := claim(state, POLICY, now=now))
         try:
-            states.append(_asked(state, step, now) or _worked(state, step, now))
+            states.append(_controlled(state, step, now) or _worked(state, step, now))
         except ShelfwireError:
             continue
     return states
 
 
-def _asked(state: JobState, step: str, now: int) -> JobState | None:
+def _controlled(state: JobState, step: str, now: int) -> JobState | None:
     match step:
         case "pause":
-            asked = owner_transitions.pause(state, now=now)
-            return release(asked, asked.attempt, POLICY, now=now)
+            requested = owner_transitions.pause(state, now=now)
+            return release(requested, requested.attempt, POLICY, now=now)
         case "resume":
             return owner_transitions.resume(state, now=now)
         case "cancel":
-            asked = owner_transitions.cancel(state, POLICY, now=now)
-            return asked if asked.ended else release(asked, asked.attempt, POLICY, now=now)
+            requested = owner_transitions.cancel(state, POLICY, now=now)
+            return requested if requested.ended else release(requested, requested.attempt, POLICY, now=now)
         case _:
             return state if state.status == "paused" else None
 
@@ -79,51 +79,51 @@ def read(document: bytes, **changes: Any) -> State:
 
 
 @given(st.lists(st.sampled_from(STEPS), max_size=8), st.sampled_from(ENDINGS), st.integers(0, 12))
-def test_a_poll_tells_exactly_what_a_socket_tells_who_attaches_then(
+def test_a_poll_shows_exactly_what_a_socket_sends_to_a_follower_that_attaches_then(
     steps: list[str], last: str | None, after: int
 ) -> None:
     of_kind = {Due.STARTED: started_message, Due.PROGRESS: progress_message, Due.ENDING: ending}
-    for state in story(steps, last):
+    for state in history(steps, last):
         # A position beyond the job's own is one of another job's; a poll is never there.
         seen = min(after, state.seq)
-        told = [of_kind[due](state) for due in Feed(seen).next(state)]
-        assert list(messages_of(read(document(state)), seen)) == told
+        sent = [of_kind[due](state) for due in Feed(seen).next(state)]
+        assert list(messages_of(read(document(state)), seen)) == sent
 
 
 def test_the_ending_carries_the_results_and_where_the_rest_is() -> None:
-    state = story(["start", "done"], "complete")[-1]
+    state = history(["start", "done"], "complete")[-1]
     payload = messages_of(read(document(state)))[-1].payload
     assert isinstance(payload, JobComplete)
     assert (payload.results, payload.truncated, payload.results_url) == (RESULTS, True, "/api/jobs/j/results")
 
 
 def test_results_go_from_the_terminal_message_to_the_document_byte_for_byte() -> None:
-    state = story(["start", "done"], "complete")[-1]
+    state = history(["start", "done"], "complete")[-1]
     terminal = encode(ending(state)).replace('"Emma"', r'"Em\u006da" ')
     assert rb'{"title":"Em\u006da" }' in msgspec.json.encode(state_of(state, terminal))
 
 
 def test_results_that_are_no_json_are_refused_when_they_are_read() -> None:
-    state = story(["start", "done"], "complete")[-1]
+    state = history(["start", "done"], "complete")[-1]
     broken = msgspec.structs.replace(state_of(state, None), results=msgspec.Raw(b'"\xff"'))
     with pytest.raises(UndecodableError):
         messages_of(broken)
 
 
 def test_a_job_that_ended_badly_for_no_given_reason_still_ends() -> None:
-    failed = msgspec.structs.replace(state_of(story(["start"], "fail")[-1], None), error=None)
+    failed = msgspec.structs.replace(state_of(history(["start"], "fail")[-1], None), error=None)
     payload = messages_of(failed)[-1].payload
     assert isinstance(payload, JobError)
     assert payload.code == Code.INTERNAL
 
 
 def test_members_and_statuses_of_later_versions_do_no_harm() -> None:
-    state = read(document(story(["start", "done"], None)[-1]), status="dreaming", dream={"of": "electric sheep"})
+    state = read(document(history(["start", "done"], None)[-1]), status="dreaming", dream={"of": "electric sheep"})
     assert [message.type for message in messages_of(state)] == ["job_started", "job_progress"]
 
 
 def test_what_is_unset_is_left_out() -> None:
-    members = msgspec.json.decode(document(story([], None)[0]), type=dict[str, Any])
+    members = msgspec.json.decode(document(history([], None)[0]), type=dict[str, Any])
     assert not {"stalled", "pausing", "error", "results", "startTime"} & members.keys()
     assert None not in members.values()
 
@@ -131,4 +131,4 @@ def test_what_is_unset_is_left_out() -> None:
 @pytest.mark.parametrize("change", [{"seq": None}, {"processedCount": -1}, {"totalCount": 1.5}, {"status": 3}])
 def test_what_is_no_state_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(msgspec.ValidationError):
-        read(document(story([], None)[-1]), **change)
+        read(document(history([], None)[-1]), **change)

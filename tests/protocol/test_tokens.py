@@ -60,7 +60,7 @@ def test_a_wrong_token_another_jobs_token_and_no_such_job_look_the_same() -> Non
     assert set(refusals) == {Code.UNAUTHORIZED}
 
 
-def test_an_expired_token_is_told_so_only_to_who_holds_it() -> None:
+def test_only_the_holder_of_a_token_learns_that_it_has_expired() -> None:
     assert refusal(grant(expires_at=5), TOKEN, now=5) is Code.TOKEN_EXPIRED
     assert refusal(grant(expires_at=5), "wrong", now=5) is Code.UNAUTHORIZED
     assert refusal(grant(expires_at=5), TOKEN, job_id="another", now=5) is Code.UNAUTHORIZED
@@ -78,7 +78,7 @@ def test_a_token_without_the_scope_is_forbidden_and_the_scope_named() -> None:
 NARROW = frozenset({Scope.WATCH, Scope.CONTROL})
 
 
-def test_a_token_asked_for_without_scopes_allows_what_the_callers_does() -> None:
+def test_a_token_requested_without_scopes_permits_what_the_callers_does() -> None:
     made = derive(grant(NARROW), b"new", scopes=None, ttl=None, now=7)
     assert made == Grant(digest=b"new", job_id="mine", scopes=NARROW)
 
@@ -92,12 +92,12 @@ def test_a_token_may_be_narrower_but_never_wider_than_the_callers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("own", "asked", "lasts"), [(None, None, None), (None, 5, 5), (9, None, 9), (9, 5, 5), (9, 50, 9)]
+    ("own", "requested", "lasts"), [(None, None, None), (None, 5, 5), (9, None, 9), (9, 5, 5), (9, 50, 9)]
 )
 def test_a_token_lasts_no_longer_than_the_callers_was_made_to(
-    own: int | None, asked: int | None, lasts: int | None
+    own: int | None, requested: int | None, lasts: int | None
 ) -> None:
     caller = issue(b"old", "mine", ttl=own, now=0)
-    made = derive(caller, b"new", scopes=None, ttl=asked, now=100)
+    made = derive(caller, b"new", scopes=None, ttl=requested, now=100)
     assert made.ttl == lasts
     assert made.expires_at == (None if lasts is None else 100 + lasts)

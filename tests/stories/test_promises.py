@@ -1,4 +1,4 @@
-"""The seven promises of the contract, over any interleaving of work, crashes, takeovers, wishes and reconnects.
+"""The seven promises of the contract, over any interleaving of work, crashes, takeovers, requests and reconnects.
 
 A lost connection is one more step of the model in `work.py`.
 """
@@ -18,10 +18,10 @@ from tests.stories.work import POLICY, Work
 
 @dataclass
 class Connection:
-    """One connection of a client: its feed, and the frames it was told."""
+    """One connection of a client: its feed, and the frames it received."""
 
     after: int = 0
-    told: list[str] = field(default_factory=list)
+    frames: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.feed = Feed(self.after)
@@ -72,10 +72,10 @@ class Story(Work):
         connection = client.connection
         assert connection is not None
         due = connection.feed.sync(self.row) if sync else connection.feed.next(self.row)
-        assert len(due) <= len(Due), "promise 6: whatever it missed, a follower holds and is told a bounded number"
+        assert len(due) <= len(Due), "promise 6: whatever it missed, a follower holds and receives a bounded number"
         for one in due:
             frame = self.frame(one)
-            connection.told.append(frame)
+            connection.frames.append(frame)
             message = decode(frame)
             assert isinstance(message, Message)
             if client.shown.accept(message):
@@ -97,19 +97,19 @@ class Story(Work):
             assert seqs == sorted(seqs)
             assert counts == sorted(counts)
         for connection in self.connections():
-            told = [decode(frame) for frame in connection.told]
-            raw = [message.seq or 0 for message in told if isinstance(message, Message)]
+            messages = [decode(frame) for frame in connection.frames]
+            raw = [message.seq or 0 for message in messages if isinstance(message, Message)]
             assert raw == sorted(raw)
 
     @invariant()
     def promise_3_one_ending(self) -> None:
         for connection in self.connections():
-            endings = [frame for frame in connection.told if frame == self.terminal]
-            terminal = [frame for frame in connection.told if decode(frame).terminal]  # type: ignore[union-attr]
+            endings = [frame for frame in connection.frames if frame == self.terminal]
+            terminal = [frame for frame in connection.frames if decode(frame).terminal]  # type: ignore[union-attr]
             assert terminal == endings
             assert len(terminal) <= 1
             if terminal:
-                assert connection.told[-1] == terminal[0]
+                assert connection.frames[-1] == terminal[0]
 
     @invariant()
     def promise_4_late_is_never_lost(self) -> None:
@@ -125,25 +125,25 @@ class Story(Work):
     @invariant()
     def promise_5_lossless_by_class(self) -> None:
         for connection in self.connections():
-            kinds = [type(decode(frame).payload) for frame in connection.told]  # type: ignore[union-attr]
+            kinds = [type(decode(frame).payload) for frame in connection.frames]  # type: ignore[union-attr]
             assert kinds.count(JobStarted) <= 1
             if connection.feed.seq and JobProgress in kinds:
-                told = self.committed[connection.feed.seq]
-                first = self.committed[decode(connection.told[0]).seq or 0]  # type: ignore[union-attr]
+                newest = self.committed[connection.feed.seq]
+                first = self.committed[decode(connection.frames[0]).seq or 0]  # type: ignore[union-attr]
                 # Who has shown a state of the started job already has had its start on an earlier connection.
                 shown = self.committed.get(connection.after)
                 had_it = shown is not None and shown.started_at is not None
-                assert JobStarted in kinds or told.started_at is None or first.ended or had_it
+                assert JobStarted in kinds or newest.started_at is None or first.ended or had_it
 
     def connections(self) -> list[Connection]:
         return [one for client in self.clients for one in [*client.past, client.connection] if one is not None]
 
     def messages(self) -> list[Message]:
-        decoded = [decode(frame) for connection in self.connections() for frame in connection.told]
+        decoded = [decode(frame) for connection in self.connections() for frame in connection.frames]
         return [message for message in decoded if isinstance(message, Message)]
 
     def teardown(self) -> None:
-        """Whoever still listens when the story is over hears its ending."""
+        """A follower that still listens at the end receives the ending."""
         if not hasattr(self, "row"):
             return
         self.now += 10 * POLICY.lease

@@ -1,6 +1,6 @@
-"""What a client is told is a legal story, whatever happens to the job, the network and the transport it is told by.
+"""A client receives a legal sequence of messages, whatever happens to the job, the network and the transport.
 
-Messages are under way for a while here, and a cut loses the rest of them.
+Messages take some time to arrive here, and a cut loses those that have not.
 """
 
 from collections import deque
@@ -25,24 +25,24 @@ from tests.story import legal_story
 
 TRAVELLERS = 2
 VISITS = st.tuples(st.sampled_from(Transport), st.integers(0, 3), st.booleans())
-"""The transport for who is not connected, how many messages are heard until the next turn, whether a cut follows."""
+"""The transport to connect by if need be, how many messages arrive before the next turn, whether a cut follows."""
 
 
 @dataclass
 class Connection:
-    """A way to one client, and what is under way on it.
+    """A connection to one client, and the messages in transit on it.
 
     Attributes:
-        transport: what it is.
-        feed: what the server tells next, where it tells without being asked.
-        sync: whether the server was asked to tell the state in any case.
-        under_way: the messages that the client has not received yet, each with the event's id where it has one.
+        transport: its transport.
+        feed: what the server sends next, if it sends without a request.
+        sync: whether a `sync_request` is to be answered.
+        in_transit: the messages that the client has not received yet, each with the event's id if it has one.
     """
 
     transport: Transport
     feed: Feed
     sync: bool = False
-    under_way: deque[tuple[Message, int | None]] = field(default_factory=deque)
+    in_transit: deque[tuple[Message, int | None]] = field(default_factory=deque)
 
 
 @dataclass
@@ -50,14 +50,14 @@ class Traveller:
     """A client over all its connections.
 
     Attributes:
-        shown: what it has shown; makes it drop what is old.
-        told: the messages that it has shown.
-        event_id: the last id that an event stream gave it.
+        shown: drops what it has shown already.
+        messages: the messages that it has shown.
+        event_id: the last id that an event stream named.
         returning: whether it had a socket before.
     """
 
     shown: Deduplicator = field(default_factory=Deduplicator)
-    told: list[Message] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
     event_id: int = 0
     returning: bool = False
     connection: Connection | None = None
@@ -73,21 +73,21 @@ class Journey(Work):
     @rule(number=st.integers(0, TRAVELLERS - 1), visits=st.lists(VISITS, min_size=1, max_size=4))
     def a_traveller_listens(self, number: int, visits: list[tuple[Transport, int, bool]]) -> None:
         traveller = self.travellers[number]
-        for transport, heard, cut in visits:
-            self.listen(traveller, transport, heard)
+        for transport, arriving, cut in visits:
+            self.listen(traveller, transport, arriving)
             if cut:
                 traveller.connection = None
 
-    def listen(self, traveller: Traveller, transport: Transport, heard: int) -> None:
+    def listen(self, traveller: Traveller, transport: Transport, arriving: int) -> None:
         if traveller.connection is None and not self.erased:
             self.connect(traveller, transport)
         connection = traveller.connection
         if connection is None:
             return
-        complete = self.tell(traveller, connection)
-        for _ in range(min(heard, len(connection.under_way))):
-            self.hear(traveller, connection)
-        if complete and not connection.under_way:
+        complete = self.send(traveller, connection)
+        for _ in range(min(arriving, len(connection.in_transit))):
+            self.receive(traveller, connection)
+        if complete and not connection.in_transit:
             self.knows_all(traveller)
 
     def connect(self, traveller: Traveller, transport: Transport) -> None:
@@ -97,56 +97,56 @@ class Journey(Work):
                 traveller.returning = True
             case Transport.SSE:
                 if self.row.ended and traveller.event_id == self.row.seq:
-                    assert traveller.shown.over, "only who was told the ending may be told that there is nothing more"
+                    assert traveller.shown.over, "only a client that received the ending may receive nothing more"
                     return
                 connection = Connection(transport, Feed(traveller.event_id))
             case Transport.POLLING:
                 connection = Connection(transport, Feed())
         traveller.connection = connection
 
-    def tell(self, traveller: Traveller, connection: Connection) -> bool:
-        """Send what the server sends now; whether nothing is missing then."""
+    def send(self, traveller: Traveller, connection: Connection) -> bool:
+        """Send what the server sends now; return whether nothing is missing then."""
         match connection.transport:
             case Transport.WEBSOCKET:
                 due = connection.feed.sync(self.row) if connection.sync else connection.feed.next(self.row)
                 for one in due:
                     resuming = connection.sync and one is Due.PROGRESS
                     text = encode(progress_message(self.row, RESUMING)) if resuming else self.frame(one)
-                    connection.under_way.append((message_in(text), None))
+                    connection.in_transit.append((message_in(text), None))
                 connection.sync = False
             case Transport.SSE:
                 frames = [Frame(one, self.frame(one), self.row) for one in connection.feed.next(self.row)]
-                connection.under_way.extend(events_in(encode_events(frames) if frames else b""))
-            case Transport.POLLING if not connection.under_way:
+                connection.in_transit.extend(events_in(encode_events(frames) if frames else b""))
+            case Transport.POLLING if not connection.in_transit:
                 document = msgspec.json.encode(state_of(self.row, self.terminal))
                 rebuilt = messages_of(msgspec.json.decode(document, type=State), traveller.shown.after)
                 due = Feed(traveller.shown.after).next(self.row)
                 assert [encode(message) for message in rebuilt] == [self.frame(one) for one in due]
-                connection.under_way.extend((message, None) for message in rebuilt)
+                connection.in_transit.extend((message, None) for message in rebuilt)
             case Transport.POLLING:
-                return False  # it asks again when it has read the answer
+                return False  # it polls again when it has read the answer
         return True
 
-    def hear(self, traveller: Traveller, connection: Connection) -> None:
-        message, event_id = connection.under_way.popleft()
+    def receive(self, traveller: Traveller, connection: Connection) -> None:
+        message, event_id = connection.in_transit.popleft()
         traveller.event_id = traveller.event_id if event_id is None else event_id
         if traveller.shown.accept(message):
-            traveller.told.append(message)
+            traveller.messages.append(message)
 
     def knows_all(self, traveller: Traveller) -> None:
-        """Whoever has received all there is has shown the newest state."""
+        """A client that has received everything has shown the newest state."""
         assert traveller.shown.seq == self.row.seq or not (self.row.processed or self.row.user_message)
         assert traveller.shown.over == self.row.ended
-        counts = [m.payload.processed_count for m in traveller.told if isinstance(m.payload, JobProgress)]
+        counts = [m.payload.processed_count for m in traveller.messages if isinstance(m.payload, JobProgress)]
         assert counts[-1:] == [self.row.processed] or not self.row.processed
 
     @invariant()
     def every_story_is_legal_so_far(self) -> None:
         for traveller in self.travellers:
-            legal_story(traveller.told, self.terminal if traveller.shown.over else None)
+            legal_story(traveller.messages, self.terminal if traveller.shown.over else None)
 
     def teardown(self) -> None:
-        """Whoever still listens, or may still return, hears the same ending."""
+        """A client that still listens, or may still return, receives the same ending."""
         if hasattr(self, "row") and not self.row.ended:
             self.now += 10 * POLICY.lease
             self.commit(owner_transitions.cancel(self.row, POLICY, now=self.now))
@@ -156,13 +156,13 @@ class Journey(Work):
             connection = traveller.connection
             if connection is None:
                 continue
-            # Two rounds: an answer under way may be older than the ending.
+            # Two rounds: an answer in transit may be older than the ending.
             for _ in range(2):
-                self.tell(traveller, connection)
-                while connection.under_way:
-                    self.hear(traveller, connection)
+                self.send(traveller, connection)
+                while connection.in_transit:
+                    self.receive(traveller, connection)
             assert traveller.shown.over
-            legal_story(traveller.told, self.terminal)
+            legal_story(traveller.messages, self.terminal)
 
 
 def message_in(text: str) -> Message:
@@ -205,7 +205,7 @@ def test_a_stream_cut_between_any_two_events_of_one_revision_loses_none(state: J
         traveller.connection = None
         journey.listen(traveller, Transport.SSE, len(Due))
         journey.knows_all(traveller)
-        assert [message.type for message in traveller.told][:2] == ["job_started", "job_progress"]
+        assert [message.type for message in traveller.messages][:2] == ["job_started", "job_progress"]
 
 
 TestJourney = Journey.TestCase

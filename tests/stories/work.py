@@ -1,4 +1,4 @@
-"""A job under any interleaving of work, crashes, takeovers and wishes, for tests of what its followers are told.
+"""A job under any interleaving of work, crashes, takeovers and requests, for tests of what its followers receive.
 
 The model is as simple as the design says: a row and a log. Time and crashes are steps.
 """
@@ -36,7 +36,7 @@ class Worker:
 
 
 class Work(RuleBasedStateMachine):
-    """A job's row and log, who works on it and what its owner wishes."""
+    """A job's row and log, its worker and its owner's requests."""
 
     @initialize(retried=st.booleans(), begun=st.booleans())
     def begin(self, retried: bool, begun: bool) -> None:  # noqa: FBT001
