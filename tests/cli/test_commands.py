@@ -19,8 +19,9 @@ from shelfwire.cli import main
 from shelfwire.cli.embedded_server import start as start_server
 from shelfwire.cli.errors import CommandError, Exit
 from shelfwire.settings import Settings, fields
+from tests.processes import ROOT
 
-from .conftest import EXPORT, ROOT, TIMEOUT, Shelfwire, entries
+from .conftest import EXPORT, TIMEOUT, Shelfwire, entries
 
 Here = Callable[..., tuple[int, str, str]]
 Into = Callable[..., tuple[int, str]]
@@ -71,7 +72,7 @@ def test_help_lists_the_commands_and_the_exit_codes(here: Here) -> None:
 
 
 def test_help_does_not_load_a_server(shelfwire: Shelfwire) -> None:
-    done = shelfwire("--help", PYTHONPROFILEIMPORTTIME="1")
+    done = shelfwire("--help", PYTHONPROFILEIMPORTTIME="1", fresh=True)
     assert done.returncode == 0
     loaded = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines() if "import time" in line}
     assert loaded & {"cyclopts", "starlette", "sqlalchemy", "uvicorn", "httpx2"} == {"cyclopts"}

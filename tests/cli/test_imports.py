@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from shelfwire.protocol.messages import Message, decode
-from tests.servers import UNMEASURED
+from tests.processes import UNMEASURED
 
 from .conftest import EXPORT, MANY, Shelfwire, Start, ended, entries, read_line, read_until
 
