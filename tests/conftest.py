@@ -6,10 +6,13 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.live import MakeServer, Server, live_server
+from tests.processes import share_certificates
 
 # A busy machine is no reason to fail.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
+
+share_certificates()
 
 
 @pytest.fixture

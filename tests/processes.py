@@ -36,6 +36,13 @@ MODULES: Final = ("coverage", "cyclopts", "rich.live", "rich.table", "alembic.co
 """What is imported once. The command line itself is not: it looks at the environment while it is imported."""
 
 
+def share_certificates() -> None:
+    """Read the world's certificates once for all HTTP clients of this process: that takes longer than most tests."""
+    import httpcore2  # noqa: PLC0415 - it is not needed to start a process
+
+    httpcore2.default_ssl_context = functools.cache(httpcore2.default_ssl_context)
+
+
 class Process:
     """A Python process, in the manner of `subprocess.Popen`; leaving its context kills it if it still runs.
 
@@ -333,6 +340,9 @@ if __name__ == "__main__":
     gc.disable()
     for module in MODULES:
         importlib.import_module(module)
+    share_certificates()
+    for trust_env in (True, False):
+        importlib.import_module("httpcore2").default_ssl_context(_trust_env=trust_env)
     gc.freeze()  # so that no collection copies what all of them share
     try:
         _Forking(socket.socket(fileno=int(sys.argv[1]))).run()
