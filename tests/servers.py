@@ -6,9 +6,7 @@ Run as a script it is that process; `Server` is the parent's handle on it.
 import asyncio
 import json
 import os
-import random
 import signal
-import socket
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,24 +22,11 @@ from shelfwire.jobs.pipeline import Pipeline
 from shelfwire.server.logs import quiet_logs
 from shelfwire.server.serving import serving
 from shelfwire.settings import load
+from tests.ports import free_port
 from tests.processes import ROOT, UNMEASURED, Process
 
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 30.0
-PORTS: Final = range(20_000, 32_000)
-"""Below the ephemeral range: a client that reconnects to a port of that range while nobody listens may meet itself."""
-
-
-def free_port() -> int:
-    """Find a port that a server can come back to after each kill."""
-    while True:
-        port = random.choice(PORTS)  # noqa: S311 - a port is no secret
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 class Server:

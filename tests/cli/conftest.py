@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from examples.make_library import write_library
 
+from shelfwire.cli import main
 from tests.processes import ROOT, Process
 
 EXPORT = ROOT / "examples" / "goodreads_export.csv"
@@ -20,6 +21,7 @@ FLUSH_SECONDS = "0.3"
 """5,000 rows wait for a commit at most, so on any machine the library takes more than a second."""
 
 Shelfwire = Callable[..., "subprocess.CompletedProcess[str]"]
+Here = Callable[..., tuple[int, str, str]]
 Start = Callable[..., Process]
 
 
@@ -85,6 +87,22 @@ def shelfwire(start: Start) -> Shelfwire:
 
     def run(*words: str, **more: Any) -> "subprocess.CompletedProcess[str]":
         return ended(start(*words, **more))
+
+    return run
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], env: dict[str, str]) -> Here:
+    """Runs a command in this process, for those that need no server of their own."""
+    for name in ("SHELFWIRE_STATE", "SHELFWIRE_DATA", "COLUMNS"):
+        monkeypatch.setenv(name, env[name])
+
+    def run(*words: str) -> tuple[int, str, str]:
+        try:
+            code = main(words)
+        except SystemExit as end:
+            code = int(end.code or 0)
+        return code, *capsys.readouterr()
 
     return run
 

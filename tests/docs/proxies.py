@@ -16,7 +16,7 @@ import pytest
 from websockets.sync.client import connect
 
 from tests.docs.shell import Shell
-from tests.servers import free_port
+from tests.ports import free_port
 
 NAME: Final = "books.example.com"
 ROWS: Final = 40_000
