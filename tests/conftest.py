@@ -13,9 +13,16 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# A busy machine is no reason to fail.
-settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("suite")
+EXAMPLES, MANY_EXAMPLES = 100, 2000
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    examples = MANY_EXAMPLES if config.option.long else EXAMPLES
+    # A busy machine is no reason to fail.
+    settings.register_profile(
+        "suite", max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    settings.load_profile("suite")
 
 
 def pytest_collection_finish() -> None:
