@@ -1,6 +1,6 @@
 """Has pytest run what README.md and the pages in docs/ show; and the options of the tests."""
 
-import random
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Choose a seed where none is given."""
     if config.option.seed is None:
-        config.option.seed = random.randrange(1_000_000) if config.option.long else USUAL_SEED  # noqa: S311 - no secret
+        config.option.seed = secrets.randbelow(1_000_000) if config.option.long else USUAL_SEED
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -32,7 +32,11 @@ ROOT: Final = Path(__file__).parents[1]
 UNMEASURED: Final = {"COVERAGE_PROCESS_START": "", "COVERAGE_PROCESS_CONFIG": ""}
 """The environment of a process whose lines are not counted: one that is killed could not report them anyway."""
 NUMBER: Final = struct.Struct("i")
-MODULES: Final = ("coverage", "cyclopts", "rich.live", "rich.table", "alembic.command", "shelfwire.cli.embedded_server")
+MODULES: Final = (
+    *("anyio._backends._asyncio", "coverage", "cyclopts", "rich.progress_bar", "rich.live", "rich.table", "uvloop"),
+    *("shelfwire.books.composition", "shelfwire.cli.embedded_server", "shelfwire.client", "shelfwire.server.logs"),
+    *("uvicorn.lifespan.off", "websockets.asyncio.client"),
+)
 """What is imported once. The command line itself is not: it looks at the environment while it is imported."""
 
 
@@ -339,7 +343,8 @@ def _run(words: Sequence[str], env: Mapping[str, str], cwd: str, *, fresh: bool)
 if __name__ == "__main__":
     gc.disable()
     for module in MODULES:
-        importlib.import_module(module)
+        with contextlib.suppress(ImportError):  # whoever needs it says so
+            importlib.import_module(module)
     share_certificates()
     for trust_env in (True, False):
         importlib.import_module("httpcore2").default_ssl_context(_trust_env=trust_env)
