@@ -15,7 +15,7 @@ from schemathesis.config import SchemathesisConfig
 from shelfwire.app import Shelfwire
 from tests.processes import Process
 
-SECONDS = 30
+SECONDS = 60
 EXAMPLES = 10
 ACCEPTING = [*range(200, 300), 401, 403, 404, 409, 415, 422, 429]
 """What may become of a valid request; 415 where it should be a photo, 422 where its Idempotency-Key was used before."""
