@@ -5,9 +5,10 @@ BIN := $(VENV)/bin
 # Bytecode is kept, whatever the environment says: the tests start hundreds of processes.
 unexport PYTHONDONTWRITEBYTECODE
 # What takes longest begins first, so that the others fill the time beside it.
-SLOW_FIRST := tests/faults/test_kills.py tests/pipelines/ai_scan/reader tests/cli tests/faults tests/stories
+SLOW_FIRST := tests/books/ai_scan/reader/test_reader.py tests/faults tests/cli docs tests/books/cli tests/stories
+PYTEST := $(BIN)/pytest --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo demo-scan test test-newest lint types layers core rest docs lock clean
+.PHONY: demo demo-scan test test-long test-newest lint types layers core rest docs lock clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/python examples/demo.py
@@ -15,10 +16,13 @@ demo: $(VENV)/.installed
 demo-scan: $(VENV)/.scan
 	@$(BIN)/python examples/demo_scan.py
 
-# What keeps one core busy runs beside what keeps another.
+# The tests are a chain, and what checks the text runs beside it.
 test: $(VENV)/.dev
-	@$(MAKE) --no-print-directory --jobs=2 types core lint layers
-	@$(MAKE) --no-print-directory rest
+	@$(MAKE) --no-print-directory --jobs=2 rest types lint layers
+
+# Hundreds of kills, cuts and shelves, with a seed of its own that is named first.
+test-long: $(VENV)/.dev
+	$(PYTEST) --long -n 2 --durations=10 tests/faults tests/books/ai_scan/reader tests/protocol
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -32,12 +36,10 @@ layers: $(VENV)/.dev
 
 core: $(VENV)/.dev
 	$(BIN)/coverage erase
-	$(BIN)/pytest tests/protocol --cov=shelfwire.protocol --cov-fail-under=100 -q
+	$(BIN)/pytest -q -p no:schemathesis --cov=shelfwire.protocol --cov-fail-under=100 tests/protocol
 
-# The core has been tested by then.
-rest: $(VENV)/.dev
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --cov=shelfwire --cov-append --durations=10 \
-	  --ignore=tests/protocol $(SLOW_FIRST) docs README.md tests
+rest: core
+	$(PYTEST) -n 3 --cov=shelfwire --cov-append --durations=10 --ignore=tests/protocol $(SLOW_FIRST) README.md tests
 
 docs: $(VENV)/.installed
 	$(BIN)/python docs/tables.py

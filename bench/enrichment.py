@@ -63,7 +63,7 @@ async def measure(folder: Path, count: int, seed: int) -> None:
     )
     async with services.serving():
         settings = {**services.settings, "open_library_rate": RATE, "google_books_rate": RATE}
-        async with Server(folder / "data", settings) as server:
+        async with Server(folder / "data", settings, fresh=True) as server:
             idle = rig.cpu_seconds(server.pid)
             seconds, items, state = await enrich(server, books)
             cpu = rig.cpu_seconds(server.pid) - idle

@@ -219,7 +219,7 @@ async def shelfwire(folder: Path, jobs: int, deaf: int, seconds: int) -> Figures
     pace = folder / "pace.json"
     pace.write_bytes(msgspec.json.encode({"rate": RATE, "seconds": seconds}))
     script = Path(__file__).with_name("paced_server.py")
-    server = Server(folder / "data", {"workers": jobs}, script=script, cpus=[SERVER_CORE])
+    server = Server(folder / "data", {"workers": jobs}, script=script, cpus=[SERVER_CORE], fresh=True)
     async with server, BooksClient(server.url) as client:
         refs: list[JobHandle] = [await client.import_csv(pace) for _ in range(jobs)]
         port = int(server.url.rpartition(":")[2])
@@ -247,7 +247,7 @@ async def peer(folder: Path, jobs: int, seconds: int, size: int) -> Figures:
     """Measure the bare transport with as many sockets and messages of `size` bytes."""
     script = Path(__file__).with_name("broadcast_server.py")
     flags = {"rate": RATE, "seconds": seconds, "size": size}
-    async with Server(folder / "peer", flags, script=script, cpus=[SERVER_CORE]) as server:
+    async with Server(folder / "peer", flags, script=script, cpus=[SERVER_CORE], fresh=True) as server:
         heard = Heard()
         port = int(server.url.rpartition(":")[2])
         attached = await attach(heard, port, [("/", "none")] * (jobs * FOLLOWERS_PER_JOB))

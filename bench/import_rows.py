@@ -109,7 +109,7 @@ async def measure(folder: Path, repeats: int) -> None:
     """Measure, and print."""
     seconds: dict[int, list[float]] = {}
     rates: list[float] = []
-    async with Server(folder / "data") as server, BooksClient(server.url) as client:
+    async with Server(folder / "data", fresh=True) as server, BooksClient(server.url) as client:
         for rows in SIZES:
             path = rig.library(folder, rows)
             await one_import(client, path, rows=rows)  # the first one warms caches and makes the file grow
@@ -120,7 +120,7 @@ async def measure(folder: Path, repeats: int) -> None:
         stored = await results(client, runs[-1].job)
         warm_peak = rig.high_water(server.pid)
     pings: list[float] = []
-    async with Server(folder / "fresh") as server, BooksClient(server.url) as client:
+    async with Server(folder / "fresh", fresh=True) as server, BooksClient(server.url) as client:
         before = rig.resident(server.pid)
         with rig.Memory(server.pid) as memory:
             for _ in range(2):

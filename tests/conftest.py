@@ -1,20 +1,61 @@
+import sys
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.live import MakeServer, Server, live_server
+from tests.processes import share_certificates
 
-# A busy machine is no reason to fail.
-settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("suite")
+if TYPE_CHECKING:
+    from tests.live import MakeServer, Server
+
+T = TypeVar("T")
+
+EXAMPLES, MANY_EXAMPLES = 100, 2000
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    examples = MANY_EXAMPLES if config.option.long else EXAMPLES
+    # A busy machine is no reason to fail.
+    settings.register_profile(
+        "suite", max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    settings.load_profile("suite")
+
+
+def pytest_collection_finish() -> None:
+    if "httpcore2" in sys.modules:
+        share_certificates()
+
+
+class Effort(NamedTuple):
+    """How much a test may take upon itself.
+
+    Attributes:
+        long: whether it has an hour.
+        seed: decides all that is left to chance.
+    """
+
+    long: bool
+    seed: int
+
+    def of(self, usual: T, long: T) -> T:
+        """Choose by it."""
+        return long if self.long else usual
+
+
+@pytest.fixture(scope="session")
+def effort(request: pytest.FixtureRequest) -> Effort:
+    return Effort(long=request.config.option.long, seed=request.config.option.seed)
 
 
 @pytest.fixture
-def make_server(tmp_path: Path) -> MakeServer:
-    def make(*, gated: bool = False, **options: Any) -> AbstractAsyncContextManager[Server]:
+def make_server(tmp_path: Path) -> "MakeServer":
+    from tests.live import live_server  # noqa: PLC0415 - it takes time to import, and the core's tests need no server
+
+    def make(*, gated: bool = False, **options: Any) -> "AbstractAsyncContextManager[Server]":
         return live_server(tmp_path / "data", gated=gated, **options)
 
     return make

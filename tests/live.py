@@ -91,7 +91,7 @@ async def grant_job(server: Server, token: str, **grant: Any) -> str:
 
 async def until(seen: Callable[[], bool]) -> None:
     """Let everything else go on until something is seen."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         for _ in iter(int, 1):
             if seen():
                 return
@@ -123,5 +123,5 @@ async def live_server(folder: Path, *, gated: bool = False, port: int = 0, **opt
     settings = settings_with(data=folder, port=port, **{"create_limit": 0, **options})
     gate = Gated()
     app = Shelfwire(settings, pipelines=[gate] if gated else [])
-    async with serving(app, settings) as url, httpx2.AsyncClient(base_url=url) as http:
+    async with serving(app, settings) as url, httpx2.AsyncClient(base_url=url, timeout=60) as http:
         yield Server(url, app, http, gate)

@@ -6,9 +6,7 @@ Run as a script it is that process; `Server` is the parent's handle on it.
 import asyncio
 import json
 import os
-import random
 import signal
-import socket
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,27 +22,11 @@ from shelfwire.jobs.pipeline import Pipeline
 from shelfwire.server.logs import quiet_logs
 from shelfwire.server.serving import serving
 from shelfwire.settings import load
+from tests.ports import free_port
+from tests.processes import ROOT, UNMEASURED, Process
 
-ROOT: Final = str(Path(__file__).parents[1])
-"""Where the process finds this package, whoever starts it."""
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 30.0
-UNMEASURED: Final = {"COVERAGE_PROCESS_START": "", "COVERAGE_PROCESS_CONFIG": ""}
-"""The environment of a process whose lines are not counted: one that is killed could not tell them anyway."""
-PORTS: Final = range(20_000, 32_000)
-"""Below the ephemeral range: a client that reconnects to a port of that range while nobody listens may meet itself."""
-
-
-def free_port() -> int:
-    """Find a port that a server can come back to after each kill."""
-    while True:
-        port = random.choice(PORTS)  # noqa: S311 - a port is no secret
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 class Server:
@@ -55,6 +37,7 @@ class Server:
         settings: other settings, by name.
         script: what to run instead of this file; it is given the settings as JSON and calls `serve`.
         cpus: the cores it may use; all of them if empty.
+        fresh: whether it starts as a new interpreter, so that its memory is its own.
 
     Attributes:
         url: where it listens, over all restarts.
@@ -68,14 +51,17 @@ class Server:
         *,
         script: Path = Path(__file__),
         cpus: Sequence[int] = (),
+        fresh: bool = False,
     ) -> None:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self.log = data / "server.log"
         flags = {"data": str(data), "port": port, "create_limit": 0, **(settings or {})}
-        self._command = [sys.executable, str(script), json.dumps(flags)]
+        self._words = [str(script), json.dumps(flags)]
         self._cpus = cpus
-        self._process: asyncio.subprocess.Process | None = None
+        self._fresh = fresh
+        self._process: Process | None = None
+        self._alive = -1
 
     async def __aenter__(self) -> Self:
         """Start it."""
@@ -86,7 +72,7 @@ class Server:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Kill it, if it still runs."""
-        if self._process is not None and self._process.returncode is None:
+        if self._process is not None:
             await self.end(signal.SIGKILL)
 
     @property
@@ -98,25 +84,17 @@ class Server:
     async def start(self) -> None:
         """Start it, or start it again; returns when it listens."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
+        stdin, self._alive = os.pipe()  # nothing is ever written: the process sees in this way that we have died
         with self.log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *self._command,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=log,
-                env={
-                    **os.environ,
-                    **UNMEASURED,
-                    "PYTHONPATH": os.pathsep.join([ROOT, os.environ.get("PYTHONPATH", "")]),
-                },
-            )
+            env = {**os.environ, **UNMEASURED, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, *filter(None, sys.path))))}
+            self._process = Process(*self._words, env=env, stdin=stdin, stderr=log.fileno(), fresh=self._fresh)
+        os.close(stdin)
         if self._cpus:
             os.sched_setaffinity(self.pid, self._cpus)
-        assert self._process.stdout is not None
         async with asyncio.timeout(START_SECONDS):
-            line = await self._process.stdout.readline()
+            line = await self._process.first_line()
         if not line:
-            await self._process.wait()
+            await self.end(signal.SIGKILL)
             raise RuntimeError(f"the server did not start:\n{self.log.read_text(encoding='utf-8')[-4000:]}")
 
     def send(self, number: signal.Signals) -> None:
@@ -127,9 +105,13 @@ class Server:
     async def end(self, number: signal.Signals) -> int:
         """Send a signal and wait for the process to be gone; return its exit status."""
         assert self._process is not None
-        self.send(number)
-        async with asyncio.timeout(STOP_SECONDS):
-            return await self._process.wait()
+        process, self._process = self._process, None
+        with process:
+            process.send_signal(number)
+            async with asyncio.timeout(STOP_SECONDS):
+                await process.ended()
+        os.close(self._alive)
+        return process.wait()
 
 
 def serve(*pipelines: Pipeline) -> None:

@@ -61,7 +61,7 @@ def shelfwire(folder: Path, *pipelines: Any, **settings: Any) -> Shelfwire:
 @asynccontextmanager
 async def mounted(app: Any, **options: Any) -> AsyncIterator[httpx2.AsyncClient]:
     """Serve a host, and speak to it from its root."""
-    async with hosting(app, **options) as url, httpx2.AsyncClient(base_url=url, verify=TRUST) as http:
+    async with hosting(app, **options) as url, httpx2.AsyncClient(base_url=url, verify=TRUST, timeout=60) as http:
         yield http
 
 
@@ -309,7 +309,7 @@ async def test_a_host_that_stops_ends_open_streams_and_hands_the_job_back(tmp_pa
             return "Done"
 
     app = in_starlette(shelfwire(tmp_path, Once()))
-    async with httpx2.AsyncClient(verify=TRUST) as http, hosting(app, timeout_graceful_shutdown=0) as url:
+    async with httpx2.AsyncClient(verify=TRUST, timeout=60) as http, hosting(app, timeout_graceful_shutdown=0) as url:
         http.base_url = httpx2.URL(url)
         location, job = await submit(http)
         headers = bearer(job["token"])

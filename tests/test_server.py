@@ -31,7 +31,7 @@ async def test_a_running_server_is_found_by_its_data_folder_and_a_stopped_one_is
     async with serving(Shelfwire(settings), settings) as url:
         assert running_server(settings.data) == url
         assert stat.S_IMODE((settings.data / "server.json").stat().st_mode) == 0o600
-        async with httpx2.AsyncClient() as http:
+        async with httpx2.AsyncClient(timeout=60) as http:
             assert (await http.get(f"{url}/health/live")).status_code == 200
     assert running_server(settings.data) is None
 
@@ -58,7 +58,7 @@ async def test_a_data_folder_in_use_stops_the_second_server_and_harms_the_first_
             async with serving(Shelfwire(settings), settings):
                 pass
         assert running_server(settings.data) == url
-        async with httpx2.AsyncClient() as http:
+        async with httpx2.AsyncClient(timeout=60) as http:
             assert (await http.get(f"{url}/health/ready")).status_code == 200
 
 
@@ -76,7 +76,7 @@ async def test_whatever_parsers_are_installed_the_head_of_a_request_is_bounded(
     async with live_server(tmp_path) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rsplit(":", 1)[1]))
         writer.write(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nX-Endless: " + b"x" * 80_000)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             answer = await reader.readline()
         writer.close()
     assert answer.startswith(b"HTTP/1.1 400 ")
@@ -96,7 +96,7 @@ async def test_a_connection_on_which_no_request_comes_to_the_end_of_its_head_is_
         if before:
             await reader.readuntil(b'{"status":"ok"}')
         writer.write(sent)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await reader.read()
         writer.close()
 
@@ -123,7 +123,7 @@ async def test_a_body_and_an_answer_may_take_longer_than_a_head(
 
 async def test_it_listens_on_ipv6_loopback_too(tmp_path: Path) -> None:
     settings = settings_in(tmp_path, host="::1")
-    async with serving(Shelfwire(settings), settings) as url, httpx2.AsyncClient() as http:
+    async with serving(Shelfwire(settings), settings) as url, httpx2.AsyncClient(timeout=60) as http:
         assert url.startswith("http://[::1]:")
         assert (await http.get(f"{url}/health/live")).status_code == 200
 
@@ -147,7 +147,10 @@ async def test_a_pipeline_that_will_not_let_go_does_not_keep_the_server_from_sto
             return "Done"
 
     settings = settings_in(tmp_path)
-    async with serving(Shelfwire(settings, pipelines=[Stubborn()]), settings) as url, httpx2.AsyncClient() as http:
+    async with (
+        serving(Shelfwire(settings, pipelines=[Stubborn()]), settings) as url,
+        httpx2.AsyncClient(timeout=60) as http,
+    ):
         await http.post(f"{url}/api/import/csv-gemini", files={"file": ("a.csv", b"Title\nEmma\n")})
         await entered.wait()
     release.set()
@@ -160,7 +163,7 @@ async def test_who_follows_a_job_that_expires_before_it_has_ended_hears_its_endi
     async def told(follower: Follower) -> list[Frame]:
         return [frame async for frame in follower.frames()]
 
-    async with app.lifespan(), asyncio.timeout(10):
+    async with app.lifespan(), asyncio.timeout(60):
         created = await app.start("csv_import", {"file": b"Title\nEmma\n"})
         async with app.service.follow(created.job_id) as follower:
             listening = asyncio.create_task(told(follower))
@@ -179,7 +182,7 @@ async def test_a_part_that_breaks_is_logged_and_the_server_is_not_ready(
 
     monkeypatch.setattr(apps, "_sweep", broken)
     settings = settings_in(tmp_path)
-    async with serving(Shelfwire(settings), settings) as url, httpx2.AsyncClient() as http:
+    async with serving(Shelfwire(settings), settings) as url, httpx2.AsyncClient(timeout=60) as http:
         assert (await http.get(f"{url}/health/ready")).status_code == 503
         assert (await http.get(f"{url}/health/live")).status_code == 200
     assert "the server is broken" in capsys.readouterr().out

@@ -1,18 +1,19 @@
-"""A command line as a person has it: real processes, a real server on a free port, folders of their own."""
+"""A command line as a person has it: processes, a server on a free port, folders of their own."""
 
 import contextlib
 import json
 import os
-import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from examples.make_library import write_library
 
-ROOT = Path(__file__).resolve().parents[2]
+from shelfwire.cli import main
+from tests.processes import ROOT, Process
+
 EXPORT = ROOT / "examples" / "goodreads_export.csv"
 TIMEOUT = 60
 MANY = 20_000
@@ -20,7 +21,8 @@ FLUSH_SECONDS = "0.3"
 """5,000 rows wait for a commit at most, so on any machine the library takes more than a second."""
 
 Shelfwire = Callable[..., "subprocess.CompletedProcess[str]"]
-Start = Callable[..., "subprocess.Popen[str]"]
+Here = Callable[..., tuple[int, str, str]]
+Start = Callable[..., Process]
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -35,24 +37,21 @@ def environment(folder: Path) -> dict[str, str]:
     return {**kept, **{f"SHELFWIRE_{name}": value for name, value in own.items()}, "COLUMNS": "200"}
 
 
-def spawn(*words: str, env: dict[str, str]) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "shelfwire", *words]
-    return subprocess.Popen(  # noqa: S603 - our own command
-        command, env=env, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+def spawn(*words: str, env: dict[str, str], fresh: bool = False) -> Process:
+    return Process("-m", "shelfwire", *words, env=env, fresh=fresh)
 
 
-def ended(process: "subprocess.Popen[str]") -> "subprocess.CompletedProcess[str]":
+def ended(process: Process) -> "subprocess.CompletedProcess[str]":
     out, err = process.communicate(timeout=TIMEOUT)
-    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+    return subprocess.CompletedProcess((), process.wait(), out, err)
 
 
-def read_line(process: "subprocess.Popen[str]") -> str:
+def read_line(process: Process) -> str:
     assert process.stdout is not None
     return process.stdout.readline()
 
 
-def read_until(process: "subprocess.Popen[str]", word: str) -> str:
+def read_until(process: Process, word: str) -> str:
     """Read the output up to the first line with `word` in it."""
     assert process.stdout is not None
     for line in process.stdout:
@@ -76,10 +75,8 @@ def start(env: dict[str, str]) -> Iterator[Start]:
     """Starts commands, which end with the test at the latest."""
     with contextlib.ExitStack() as stack:
 
-        def started(*words: str, **more: str) -> "subprocess.Popen[str]":
-            process = stack.enter_context(spawn(*words, env={**env, **more}))
-            stack.callback(process.kill)
-            return process
+        def started(*words: str, fresh: bool = False, **more: str) -> Process:
+            return stack.enter_context(spawn(*words, env={**env, **more}, fresh=fresh))
 
         yield started
 
@@ -88,8 +85,24 @@ def start(env: dict[str, str]) -> Iterator[Start]:
 def shelfwire(start: Start) -> Shelfwire:
     """Runs a command to its end."""
 
-    def run(*words: str, **more: str) -> "subprocess.CompletedProcess[str]":
+    def run(*words: str, **more: Any) -> "subprocess.CompletedProcess[str]":
         return ended(start(*words, **more))
+
+    return run
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], env: dict[str, str]) -> Here:
+    """Runs a command in this process, for those that need no server of their own."""
+    for name in ("SHELFWIRE_STATE", "SHELFWIRE_DATA", "COLUMNS"):
+        monkeypatch.setenv(name, env[name])
+
+    def run(*words: str) -> tuple[int, str, str]:
+        try:
+            code = main(words)
+        except SystemExit as end:
+            code = int(end.code or 0)
+        return code, *capsys.readouterr()
 
     return run
 
@@ -100,7 +113,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]
     with spawn("serve", "--port", "0", "--json", env=environment(tmp_path_factory.mktemp("server"))) as process:
         where: dict[str, Any] = json.loads(read_line(process))
         yield where
-        process.send_signal(signal.SIGTERM)
+        process.terminate()
         process.communicate(timeout=TIMEOUT)
 
 
@@ -108,7 +121,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A list that takes some seconds to import."""
     path = tmp_path_factory.mktemp("library") / "library.csv"
-    with path.open("wb") as file:
-        maker = [sys.executable, "examples/make_library.py", str(MANY), "--broken", "0.00015"]
-        subprocess.run(maker, cwd=ROOT, stdout=file, check=True)  # noqa: S603 - our own example
+    with path.open("w", encoding="utf-8", newline="") as file:
+        write_library(file, MANY, broken=0.00015)
     return path

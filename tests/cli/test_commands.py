@@ -15,31 +15,14 @@ import pytest
 
 from shelfwire import __version__
 from shelfwire.books.settings import BookSettings
-from shelfwire.cli import main
 from shelfwire.cli.embedded_server import start as start_server
 from shelfwire.cli.errors import CommandError, Exit
 from shelfwire.settings import Settings, fields
+from tests.processes import ROOT
 
-from .conftest import EXPORT, ROOT, TIMEOUT, Shelfwire, entries
+from .conftest import EXPORT, TIMEOUT, Here, Shelfwire, entries
 
-Here = Callable[..., tuple[int, str, str]]
 Into = Callable[..., tuple[int, str]]
-
-
-@pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], env: dict[str, str]) -> Here:
-    """Runs a command in this process, for those that end before a server is needed."""
-    for name in ("SHELFWIRE_STATE", "SHELFWIRE_DATA", "COLUMNS"):
-        monkeypatch.setenv(name, env[name])
-
-    def run(*words: str) -> tuple[int, str, str]:
-        try:
-            code = main(words)
-        except SystemExit as end:
-            code = int(end.code or 0)
-        return code, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture
@@ -71,7 +54,7 @@ def test_help_lists_the_commands_and_the_exit_codes(here: Here) -> None:
 
 
 def test_help_does_not_load_a_server(shelfwire: Shelfwire) -> None:
-    done = shelfwire("--help", PYTHONPROFILEIMPORTTIME="1")
+    done = shelfwire("--help", PYTHONPROFILEIMPORTTIME="1", fresh=True)
     assert done.returncode == 0
     loaded = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines() if "import time" in line}
     assert loaded & {"cyclopts", "starlette", "sqlalchemy", "uvicorn", "httpx2"} == {"cyclopts"}

@@ -14,7 +14,7 @@ from shelfwire.cli.job_session import JobSession
 from shelfwire.cli.jobs_file import JobsFile, KnownJob
 from shelfwire.client import JobHandle
 from shelfwire.clock import SystemClock
-from tests.servers import UNMEASURED
+from tests.processes import UNMEASURED
 
 from .conftest import EXPORT, MANY, Shelfwire, Start, ended, entries, read_line, read_until
 

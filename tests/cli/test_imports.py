@@ -6,13 +6,17 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from shelfwire.protocol.messages import Message, decode
-from tests.servers import UNMEASURED
+import pytest
 
-from .conftest import EXPORT, MANY, Shelfwire, Start, ended, entries, read_line, read_until
+from shelfwire.client import Client
+from shelfwire.protocol.messages import Message, decode
+from tests.processes import UNMEASURED
+
+from .conftest import EXPORT, MANY, Here, Shelfwire, Start, ended, entries, read_line, read_until
 
 BROKEN = 3
 
@@ -162,13 +166,14 @@ def test_a_server_killed_in_the_middle_costs_no_row(start: Start, library: Path,
 
 
 def test_a_file_so_large_that_the_server_hangs_up_is_to_be_split(
-    shelfwire: Shelfwire, server: dict[str, Any], tmp_path: Path
+    here: Here, server: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("shelfwire.cli.connect.Client", partial(Client, delays=(0.0,) * 5))
     path = tmp_path / "huge.csv"
     with path.open("wb") as file:
         file.truncate(200 * 1024 * 1024)
-    done = shelfwire("import", str(path), "--server", server["url"])
-    assert (done.returncode, "Split it" in done.stderr) == (4, True), done.stderr
+    code, _, err = here("import", str(path), "--server", server["url"])
+    assert (code, "Split it" in err) == (4, True), err
 
 
 def test_leaving_a_server_leaves_the_job_running(

@@ -18,7 +18,7 @@ def test_a_document_is_printed_the_same_each_time(shelfwire: Shelfwire, document
 
 
 def test_the_messages_are_printed_without_loading_a_server(shelfwire: Shelfwire) -> None:
-    done = shelfwire("schema", "messages", PYTHONPROFILEIMPORTTIME="1")
+    done = shelfwire("schema", "messages", PYTHONPROFILEIMPORTTIME="1", fresh=True)
     loaded = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines() if "import time" in line}
     assert loaded & {"msgspec", "starlette", "sqlalchemy", "uvicorn", "httpx2"} == {"msgspec"}
 

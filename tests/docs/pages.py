@@ -33,9 +33,8 @@ from sybil.parsers.markdown.lexers import DirectiveInHTMLCommentLexer, FencedCod
 
 from shelfwire.books.settings import BookSettings
 from shelfwire.settings import load
-from tests.docs.proxies import try_caddy, try_nginx
 from tests.docs.shell import Shell
-from tests.servers import free_port
+from tests.ports import free_port
 
 ROOT: Final = Path(__file__).parents[2]
 PORT: Final = "8787"
@@ -178,6 +177,18 @@ def _look_at(_: Page, __: str, ___: str | None) -> None:
     """See nothing that could be run."""
 
 
+def _serve_behind_nginx(page: Page, source: str, _: str | None) -> None:
+    from tests.docs.proxies import try_nginx  # noqa: PLC0415 - what few pages need
+
+    try_nginx(page.shell, page.folder, page.url, source)
+
+
+def _serve_behind_caddy(page: Page, source: str, _: str | None) -> None:
+    from tests.docs.proxies import try_caddy  # noqa: PLC0415 - what few pages need
+
+    try_caddy(page.shell, page.folder, page.url, source)
+
+
 LANGUAGES: Final[Mapping[str, Callable[[Page, str, str | None], None]]] = {
     "bash": _run,
     "console": _converse,
@@ -186,8 +197,8 @@ LANGUAGES: Final[Mapping[str, Callable[[Page, str, str | None], None]]] = {
     "ini": _read_ini,
     "json": _read_json,
     "yaml": _read_yaml,
-    "nginx": lambda page, source, _: try_nginx(page.shell, page.folder, page.url, source),
-    "caddyfile": lambda page, source, _: try_caddy(page.shell, page.folder, page.url, source),
+    "nginx": _serve_behind_nginx,
+    "caddyfile": _serve_behind_caddy,
     "text": _look_at,
 }
 

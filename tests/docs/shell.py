@@ -77,11 +77,11 @@ class Shell:
         deadline = time.monotonic() + BLOCK_SECONDS
         while mark.encode() not in said:
             ready, _, _ = select.select([self._process.stdout], [], [], 0.1)
-            if ready:
-                said += os.read(self._process.stdout.fileno(), 65536)
-            elif self._process.poll() is not None:
+            more = os.read(self._process.stdout.fileno(), 65536) if ready else b""
+            said += more
+            if not more and self._process.poll() is not None:
                 raise ShellError(f"{command}\nended with {self._process.returncode}, saying:\n{said.decode()}")
-            elif time.monotonic() > deadline:
+            if not more and time.monotonic() > deadline:
                 raise ShellError(f"{command}\ndid not end within {BLOCK_SECONDS:g} s, saying:\n{said.decode()}")
         return said.decode()
 

@@ -1,5 +1,6 @@
 """What can be said of README.md and the pages in docs/ without running them; `pages.py` runs them."""
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from markdown_it.token import Token
 from shelfwire.app import Shelfwire
 from shelfwire.protocol.job import Status
 from tests.docs.pages import LANGUAGES, ROOT
+from tests.docs.shell import Shell, ShellError
 
 DOCS = ROOT / "docs"
 PAGES = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")), *sorted(DOCS.rglob("*.md"))]
@@ -71,3 +73,13 @@ def test_the_contract_has_every_route() -> None:
 
 def test_the_contract_has_every_status() -> None:
     assert [status for status in Status if f"\n| `{status}` | " not in PROTOCOL] == []
+
+
+def test_a_command_that_fails_ends_the_shell_and_is_shown_with_what_it_said(tmp_path: Path) -> None:
+    shell = Shell(tmp_path, os.environ)
+    assert shell.run("echo well") == "well\n"
+    with pytest.raises(ShellError, match=r"(?s)ended with 3.*not well"):
+        shell.run("echo not well; exit 3")
+    with pytest.raises(ShellError, match="an earlier block has failed"):
+        shell.run("echo well")
+    shell.close()

@@ -106,7 +106,7 @@ async def _one_job(server: Server, services: Catalogues, choice: random.Random, 
 
 
 async def _submit(url: str, books: list[dict[str, str]]) -> JobHandle:
-    async with httpx2.AsyncClient() as http:
+    async with httpx2.AsyncClient(timeout=60) as http:
         response = await http.post(f"{url}/api/pipelines/batch_enrichment/jobs", json={"books": books})
     assert response.status_code == 202, response.text
     created = response.json()["data"]

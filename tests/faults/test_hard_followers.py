@@ -18,7 +18,7 @@ from tests.live import MakeServer, Server
 from tests.story import legal_story
 
 SOON = (0.01,) * 5
-PATIENCE = 30.0
+PATIENCE = 60.0
 STEPS = 250
 """Enough messages to fill every buffer between the server and a client that does not read."""
 

@@ -1,5 +1,4 @@
 import asyncio
-import os
 import signal
 import sqlite3
 from pathlib import Path
@@ -10,20 +9,21 @@ from shelfwire.books.client import BooksClient
 from shelfwire.client import JobHandle
 from shelfwire.protocol.job import JobState
 from shelfwire.stores.sqlite.store import DATABASE_NAME
+from tests.conftest import Effort
 from tests.faults import kills
 from tests.faults.witness import Witness
 from tests.servers import Server
 
-SUITE_KILLS = 20
+KILLS, MANY_KILLS = 6, 200
 SHORT_LEASE = 0.3
 
 
 async def test_nothing_is_lost_doubled_or_taken_back_when_the_server_is_killed_at_random_moments(
-    tmp_path: Path,
+    tmp_path: Path, effort: Effort
 ) -> None:
-    seed = int(os.environ.get("SHELFWIRE_KILL_SEED", "20260"))
-    tally = await kills.hunt(tmp_path, kills=SUITE_KILLS, seed=seed)
-    assert tally.counted >= SUITE_KILLS
+    wanted = effort.of(KILLS, MANY_KILLS)
+    tally = await kills.hunt(tmp_path, kills=wanted, seed=effort.seed)
+    assert tally.counted >= wanted
     assert tally.imports >= 1
 
 

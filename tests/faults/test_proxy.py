@@ -18,7 +18,7 @@ UPGRADE = b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\r\n"
 PLAIN = b"GET /state HTTP/1.1\r\nHost: x\r\n\r\n"
 SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"
 STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 def frame(text: bytes) -> bytes:

@@ -129,7 +129,7 @@ async def test_a_deleted_job_ends_for_its_followers_and_its_pipeline_stops(make_
     async with make_engine(hanging) as engine:
         job_id = await engine.submit()
         await engine.until(job_id, Status.RUNNING)
-        async with engine.service.follow(job_id) as follower, asyncio.timeout(5):
+        async with engine.service.follow(job_id) as follower, asyncio.timeout(60):
             await engine.service.delete(job_id)
             states = [frame.state async for frame in follower.frames()]
             await stopped.wait()

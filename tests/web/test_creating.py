@@ -131,7 +131,7 @@ class Echo(Pipeline):
 async def echoing(folder: Path) -> AsyncIterator[Server]:
     settings = Settings(data=folder, port=0, create_limit=0)
     app = Shelfwire(settings, pipelines=[Echo()])
-    async with serving(app, settings) as url, httpx2.AsyncClient(base_url=url) as http:
+    async with serving(app, settings) as url, httpx2.AsyncClient(base_url=url, timeout=60) as http:
         yield Server(url, app, http)
 
 

@@ -1,10 +1,10 @@
 """Whatever a program makes of the OpenAPI document is answered as the document says."""
 
 import json
-import subprocess
-import sys
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -13,9 +13,9 @@ import schemathesis
 from schemathesis.config import SchemathesisConfig
 
 from shelfwire.app import Shelfwire
-from tests import servers
+from tests.processes import Process
 
-SECONDS = 30
+SECONDS = 60
 EXAMPLES = 10
 ACCEPTING = [*range(200, 300), 401, 403, 404, 409, 415, 422, 429]
 """What may become of a valid request; 415 where it should be a photo, 422 where its Idempotency-Key was used before."""
@@ -29,6 +29,7 @@ CONFIG = {
     },
     "checks": {"positive_data_acceptance": {"expected-statuses": ACCEPTING}},
 }
+INSTALLED_SERVER = Path(__file__).with_name("installed_server.py")
 LIBRARY = b"Title,Author\nEmma,Jane Austen\nEmma,Jane Austen\n,\n"
 """One book, one that fails, so that there is something to retry."""
 
@@ -75,10 +76,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     gemini = {"gemini_api_key": "made-up", "gemini_url": "http://127.0.0.1:9"}
     # Nor is anybody asked about the books that a program makes up.
     nobody = dict.fromkeys(["open_library_url", "google_books_url"], "http://127.0.0.1:9")
-    flags = {"data": str(tmp_path_factory.mktemp("documented")), "port": 0, "create_limit": 0, **gemini, **nobody}
-    command = [sys.executable, "-c", "from tests.servers import serve; serve()", json.dumps(flags)]
-    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(command, cwd=servers.ROOT, text=True, **pipes) as process:  # noqa: S603
+    data = tmp_path_factory.mktemp("documented")
+    flags = {"data": str(data), "port": 0, "create_limit": 0, **gemini, **nobody}
+    stdin, alive = os.pipe()
+    with (
+        os.fdopen(stdin) as nothing,
+        os.fdopen(alive, "w"),
+        (data / "server.log").open("w") as log,
+        Process(
+            str(INSTALLED_SERVER), json.dumps(flags), env=os.environ, stdin=nothing.fileno(), stderr=log.fileno()
+        ) as process,
+    ):
         assert process.stdout is not None
         url = process.stdout.readline().strip()
         with httpx2.Client(base_url=url, timeout=SECONDS) as http:
@@ -86,6 +94,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             story = http.get(f"/api/jobs/{ended['jobId']}/events", headers=bearer(ended))
             assert "event: job_complete" in story.text
             yield Server(url, http, ended)
+        process.terminate()
+        process.communicate()
 
 
 def ask(case: Case, server: Server, job: dict[str, Any]) -> None:

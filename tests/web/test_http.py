@@ -245,7 +245,7 @@ async def half_an_upload(server: Server) -> tuple[asyncio.StreamWriter, asyncio.
 
 async def parts_become(server: Server, wanted: Callable[[int], bool]) -> None:
     """Look into the store until it holds as many parts as wanted."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         for _ in iter(int, 1):
             if wanted(await stored_parts(server)):
                 return

@@ -38,7 +38,7 @@ def lines(server: Server) -> list[dict[str, str]]:
 
 async def line(server: Server, **wanted: str) -> dict[str, str]:
     """Wait for the line that has all that is wanted."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             for found in lines(server):
                 if wanted.items() <= found.items():
@@ -60,7 +60,7 @@ async def follow(server: Server, query: str, **options: Any) -> None:
 
 
 async def test_no_token_key_query_or_book_is_in_the_log_whatever_is_asked(server: Server) -> None:
-    async with httpx2.AsyncClient(base_url=server.url) as http:
+    async with httpx2.AsyncClient(base_url=server.url, timeout=60) as http:
         job = await create(http)
         token, query = job["token"], f"jobId={job['jobId']}"
         offered = [Subprotocol(f"shelfwire.bearer.{token}"), Subprotocol("shelfwire.v1")]
@@ -98,7 +98,7 @@ async def raw(server: Server, head: str, then: bytes = b"") -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rpartition(":")[2]))
     writer.write(head.encode() + then)
     writer.write_eof()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await reader.read()
     writer.close()
 
@@ -111,7 +111,7 @@ def upgrade(query: str) -> str:
 
 
 async def test_every_line_of_a_jobs_life_names_the_job_and_its_attempt(server: Server) -> None:
-    async with httpx2.AsyncClient(base_url=server.url) as http:
+    async with httpx2.AsyncClient(base_url=server.url, timeout=60) as http:
         job = await create(http, b"Title\nExplode\n", **{"X-Request-Id": "from-the-app"})
         await line(server, event="attempt over", job=job["jobId"], attempt="1")
         canceled = await http.post(job["links"]["cancel"], headers=bearer(job["token"]))
@@ -129,7 +129,7 @@ async def test_every_line_of_a_jobs_life_names_the_job_and_its_attempt(server: S
 
 
 async def test_a_socket_has_a_line_when_it_comes_and_one_when_it_goes_with_what_it_was_told(server: Server) -> None:
-    async with httpx2.AsyncClient(base_url=server.url) as http:
+    async with httpx2.AsyncClient(base_url=server.url, timeout=60) as http:
         job = await create(http)
         query = f"jobId={job['jobId']}&token={job['token']}"
         frames = []
@@ -147,7 +147,7 @@ async def test_a_socket_has_a_line_when_it_comes_and_one_when_it_goes_with_what_
 
 @pytest.mark.parametrize("named", ["0b1c-2.3:4_5", "x" * 64])
 async def test_a_request_is_logged_in_one_line_under_the_name_its_caller_gave_it(server: Server, named: str) -> None:
-    async with httpx2.AsyncClient(base_url=server.url) as http:
+    async with httpx2.AsyncClient(base_url=server.url, timeout=60) as http:
         response = await http.get("/health/live?a=b", headers={"X-Request-Id": named})
     found = await line(server, event="request", request_id=named)
     assert response.headers["x-request-id"] == named
@@ -158,7 +158,7 @@ async def test_a_request_is_logged_in_one_line_under_the_name_its_caller_gave_it
 
 @pytest.mark.parametrize("named", [b"", b"x" * 65, b"two words", b'quo"ted', b"\xe9", b"new=line", b"[31m"])
 async def test_a_name_that_could_forge_a_line_is_replaced(server: Server, named: bytes) -> None:
-    async with httpx2.AsyncClient(base_url=server.url) as http:
+    async with httpx2.AsyncClient(base_url=server.url, timeout=60) as http:
         response = await http.get("/nowhere", headers={b"X-Request-Id": named})
     given = response.headers["x-request-id"]
     assert re.fullmatch("[0-9a-f]{16}", given)

@@ -252,7 +252,7 @@ async def test_one_that_asks_for_pongs_and_never_reads_costs_bounded_memory(make
             asking = follower_socket(writer.get_extra_info("sockname")[1])
             for _ in range(300):
                 writer.write(ping * 200)
-                await asyncio.wait_for(writer.drain(), 10)
+                await asyncio.wait_for(writer.drain(), 60)
             await socket.send(PING)
             await next_of(socket, "pong")
             assert asking.transport.get_write_buffer_size() < 2 * 65_536
@@ -268,7 +268,7 @@ async def test_a_handshake_whose_head_is_too_large_is_refused_and_not_left_waiti
         head = "GET /ws/progress HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket"
         key = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
         writer.write(f"{head}\r\n{key}\r\n{more}\r\n\r\n".encode())
-        answer = await asyncio.wait_for(reader.read(), 30)
+        answer = await asyncio.wait_for(reader.read(), 60)
         writer.close()
     assert answer.startswith(b"HTTP/1.1 431 ")
     assert b"longer than 8 KiB" in answer

@@ -179,7 +179,7 @@ class Job:
             async with asyncio.TaskGroup() as group:
                 async for index, item in self.pending(items):
                     await slots.acquire()
-                    group.create_task(_awaited(work(index, item))).add_done_callback(lambda _: slots.release())
+                    group.create_task(_done(work, index, item)).add_done_callback(lambda _: slots.release())
         except BaseExceptionGroup as errors:
             # The worker decides by the one exception that ends an attempt, not by a group.
             raise errors.exceptions[0] from None
@@ -301,8 +301,9 @@ def _depth(encoded: bytes) -> int:
     return deepest
 
 
-async def _awaited(work: Awaitable[None]) -> None:
-    await work
+async def _done(work: Callable[[int, T], Awaitable[None]], index: int, item: T) -> None:
+    # A task that is canceled before it begins has called nothing, and so leaves nothing that is never awaited.
+    await work(index, item)
 
 
 def _check_texts(*texts: str | None) -> None:

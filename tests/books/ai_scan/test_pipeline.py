@@ -62,7 +62,7 @@ async def scanning(
 ) -> AsyncIterator[Server]:
     settings = Settings(data=folder / "data", port=0, create_limit=0)
     app = Shelfwire(settings, pipelines=[AiScan(reader or AnyReader(ImageWorkerProcess(COMMAND)), catalogue)])
-    async with serving(app, settings) as url, httpx2.AsyncClient(base_url=url, timeout=30) as http:
+    async with serving(app, settings) as url, httpx2.AsyncClient(base_url=url, timeout=60) as http:
         yield Server(url, app, http)
 
 
@@ -181,7 +181,7 @@ async def test_what_a_catalogue_knows_for_sure_needs_no_look_and_what_was_read_i
 async def test_the_titles_within_a_photo_are_shown_while_it_is_read(tmp_path: Path) -> None:
     async with scanning(tmp_path) as server:
         job = await made(server, ONE, content=photo(DUNE, BLUE))
-        async with server.socket(job) as socket, asyncio.timeout(30):
+        async with server.socket(job) as socket, asyncio.timeout(60):
             title, done = None, None
             while title is None:
                 message = await next_message(socket)
@@ -198,7 +198,7 @@ async def test_no_finished_photo_is_read_again_after_a_restart(tmp_path: Path) -
     log = tmp_path / "read.log"
     async with scanning(tmp_path) as server:
         job = await made(server, BATCH, files=images(*stuck))
-        async with server.socket(job) as socket, asyncio.timeout(30):
+        async with server.socket(job) as socket, asyncio.timeout(60):
             while True:
                 message = await next_message(socket)
                 if (
@@ -225,7 +225,7 @@ async def test_no_finished_photo_is_read_again_after_a_kill(tmp_path: Path) -> N
         photo(colour, hanging[place]) if place in hanging else photo(colour) for place, colour in enumerate(colours)
     ]
     async with servers.Server(tmp_path / "data", script=Path(scan_server.__file__)) as server:
-        async with httpx2.AsyncClient(base_url=server.url) as http:
+        async with httpx2.AsyncClient(base_url=server.url, timeout=60) as http:
             answer = await http.post(BATCH, files=images(*photos))
             job = answer.json()["data"]
         for place in (2, 5, 8):
@@ -238,7 +238,7 @@ async def test_no_finished_photo_is_read_again_after_a_kill(tmp_path: Path) -> N
             await server.end(signal.SIGKILL)
             (tmp_path / f"calm-{hanging[place][2]}").touch()
             await server.start()
-        async with httpx2.AsyncClient(base_url=server.url, headers=bearer(job["token"]), timeout=30) as http:
+        async with httpx2.AsyncClient(base_url=server.url, headers=bearer(job["token"]), timeout=60) as http:
             story = await http.get(f"/api/jobs/{job['jobId']}/events")
             state = (await http.get(f"/api/jobs/{job['jobId']}")).json()["data"]
     assert "event: job_complete" in story.text

@@ -45,7 +45,7 @@ async def knowing(folder: Path, **options: Any) -> AsyncIterator[Server]:
     app, shared = application(settings)
     scan: Pipeline = AiScan(AnyReader(ImageWorkerProcess(COMMAND)), LocalBooks(shared), shared)
     app._pipelines["ai_scan"] = scan
-    async with serving(app, settings) as url, httpx2.AsyncClient(base_url=url, timeout=30) as http:
+    async with serving(app, settings) as url, httpx2.AsyncClient(base_url=url, timeout=60) as http:
         yield Server(url, app, http)
 
 

@@ -1,33 +1,26 @@
 """`shelfwire catalogue`: build one, kill it, go on, and look into it."""
 
-import contextlib
 import json
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.books.catalogue.dumps import author, edition, write
-from tests.cli.conftest import ROOT, Shelfwire, Start
-from tests.servers import UNMEASURED
+from tests.cli.conftest import Shelfwire
+from tests.processes import ROOT, UNMEASURED, Process
 
 LIST = ROOT / "examples" / "catalogue.csv"
+SIGNALLED = Path(__file__).with_name("signalled.py")
+LINES = 6_000
 
 
-def wait_for(stage: Path, process: "subprocess.Popen[str]") -> None:
-    """Wait until a build has put down some of what it reads."""
-    while size_of(stage) < 300_000:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=0.01)
-            raise AssertionError(process.communicate())
-
-
-def size_of(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
+def signalled(number: signal.Signals, env: dict[str, str], *words: str) -> tuple[int, str, str]:
+    """Run a command whose build is sent the signal when it has put down some of what it reads."""
+    # coverage takes a lock in its tracer, and never gets it again if the interrupt comes while it has it.
+    with Process(str(SIGNALLED), str(int(number)), *words, env={**env, **UNMEASURED}) as process:
+        out, err = process.communicate(timeout=60)
+        return process.wait(), out, err
 
 
 @pytest.fixture
@@ -93,32 +86,32 @@ def test_bad_lines_are_named_and_do_no_harm(shelfwire: Shelfwire, tmp_path: Path
     assert done.stdout.endswith("  and 4 more\n")
 
 
-def test_a_killed_build_goes_on_when_it_is_typed_again(start: Start, shelfwire: Shelfwire, tmp_path: Path) -> None:
-    lines = [edition(number, f"Book {number}") for number in range(1, 20_001)]
-    dump, out = write(tmp_path / "dump.txt", *lines), tmp_path / "books"
-    stage = tmp_path / "books.stage"
-    process = start("catalogue", "build", str(dump), "--out", str(out))
-    wait_for(stage, process)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+@pytest.fixture(scope="module")
+def dump(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file that is read in several parts."""
+    lines = [edition(number, f"Book {number}") for number in range(1, LINES + 1)]
+    return write(tmp_path_factory.mktemp("dump") / "dump.txt", *lines)
+
+
+def test_a_killed_build_goes_on_when_it_is_typed_again(
+    shelfwire: Shelfwire, env: dict[str, str], dump: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "books"
+    build = "catalogue", "build", str(dump), "--out", str(out)
+    assert signalled(signal.SIGKILL, env, *build) == (-signal.SIGKILL, "", "")
     refused = shelfwire("catalogue", "search", "Book 7", "--catalogue", str(out))
     assert (refused.returncode, "is not finished. Start its build again" in refused.stderr) == (2, True)
-    done = shelfwire("catalogue", "build", str(dump), "--out", str(out))
-    assert done.stdout.startswith(f"Went on with an interrupted build. Built {out}: 20,000 books"), done.stderr
-    found = json.loads(shelfwire("catalogue", "search", "Book 19999", "--json", "--catalogue", str(out)).stdout)
-    assert found[0]["title"] == "Book 19999"
+    done = shelfwire(*build)
+    assert done.stdout.startswith(f"Went on with an interrupted build. Built {out}: {LINES:,} books"), done.stderr
+    last = f"Book {LINES - 1}"
+    found = json.loads(shelfwire("catalogue", "search", last, "--json", "--catalogue", str(out)).stdout)
+    assert found[0]["title"] == last
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith("books")) == ["books"]
 
 
-def test_an_interrupted_build_says_how_to_go_on(start: Start, tmp_path: Path) -> None:
-    lines = [edition(number, f"Book {number}") for number in range(1, 20_001)]
-    dump, stage = write(tmp_path / "dump.txt", *lines), tmp_path / "books.stage"
-    # coverage takes a lock in its tracer, and never gets it again if the interrupt comes while it has it.
-    process = start("catalogue", "build", str(dump), "--out", str(tmp_path / "books"), **UNMEASURED)
-    wait_for(stage, process)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (
+def test_an_interrupted_build_says_how_to_go_on(env: dict[str, str], dump: Path, tmp_path: Path) -> None:
+    assert signalled(signal.SIGINT, env, "catalogue", "build", str(dump), "--out", str(tmp_path / "books")) == (
         130,
+        "",
         "shelfwire: Interrupted. Start it again with the same arguments, and it goes on from here\n",
     )

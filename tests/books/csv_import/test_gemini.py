@@ -70,7 +70,7 @@ async def importing(
         upstream = UpstreamClient(client, name="Gemini", limits=quick, retry_hint=retry_delay)
         gemini = Gemini(client, settings.section(BookSettings), Secret(KEY), upstream=upstream)
         app = Shelfwire(settings, pipelines=[CsvImport(Services(gemini, required))])
-        async with serving(app, settings) as url, httpx2.AsyncClient(base_url=url, timeout=30) as http:
+        async with serving(app, settings) as url, httpx2.AsyncClient(base_url=url, timeout=60) as http:
             yield Server(url, app, http)
 
 
@@ -148,7 +148,7 @@ async def test_chunks_are_asked_about_at_the_same_time_and_recorded_in_the_order
     together = threading.Barrier(4)
 
     def play(call: Call) -> Reply:
-        together.wait(timeout=20)
+        together.wait(timeout=60)
         return reads(call)
 
     fake.usual = play
