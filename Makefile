@@ -34,9 +34,10 @@ types: $(VENV)/.dev
 layers: $(VENV)/.dev
 	$(BIN)/lint-imports
 
+# A second; `make test-long` tries its properties longer.
 core: $(VENV)/.dev
 	$(BIN)/coverage erase
-	$(BIN)/pytest -q -p no:schemathesis --cov=shelfwire.protocol --cov-fail-under=100 tests/protocol
+	$(BIN)/pytest -q -p no:schemathesis --examples=30 --cov=shelfwire.protocol --cov-fail-under=100 tests/protocol
 
 rest: core
 	$(PYTEST) -n 3 --cov=shelfwire --cov-append --durations=10 --ignore=tests/protocol $(SLOW_FIRST) README.md tests

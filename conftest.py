@@ -13,6 +13,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of the tests."""
     group = parser.getgroup("shelfwire")
     group.addoption("--long", action="store_true", help="Break as much as takes an hour instead of a minute.")
+    group.addoption("--examples", type=int, help="How often a property is tried: 100 times, or 2,000 with --long.")
     group.addoption("--seed", type=int, help="Decides what is broken when; always the same unless --long is given.")
 
 

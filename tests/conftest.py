@@ -17,7 +17,7 @@ EXAMPLES, MANY_EXAMPLES = 100, 2000
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    examples = MANY_EXAMPLES if config.option.long else EXAMPLES
+    examples = config.option.examples or (MANY_EXAMPLES if config.option.long else EXAMPLES)
     # A busy machine is no reason to fail.
     settings.register_profile(
         "suite", max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from shelfwire.client import Client
+from shelfwire.books.client import BooksClient
 from shelfwire.protocol.messages import Message, decode
 from tests.processes import UNMEASURED
 
@@ -168,7 +168,7 @@ def test_a_server_killed_in_the_middle_costs_no_row(start: Start, library: Path,
 def test_a_file_so_large_that_the_server_hangs_up_is_to_be_split(
     here: Here, server: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shelfwire.cli.connect.Client", partial(Client, delays=(0.0,) * 5))
+    monkeypatch.setattr("shelfwire.books.cli.commands.BooksClient", partial(BooksClient, delays=(0.0,) * 5))
     path = tmp_path / "huge.csv"
     with path.open("wb") as file:
         file.truncate(200 * 1024 * 1024)
