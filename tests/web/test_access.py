@@ -8,7 +8,7 @@ from shelfwire.errors import Code
 from shelfwire.settings import Secret
 from shelfwire.testing import FakeClock
 from shelfwire.web import access
-from shelfwire.web.access import RateLimit
+from shelfwire.web.creation_limit import RateLimit
 from tests.live import MakeServer, Server, bearer, next_message
 
 KEY, OTHER_KEY = "a-key-of-the-web-app", "another-one-of-the-phone-app"

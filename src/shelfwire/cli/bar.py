@@ -15,7 +15,7 @@ from shelfwire.plugins import Labels, ResultTable
 from shelfwire.protocol.messages import Message
 
 LISTED: Final = 200
-"""So many failures fit a person's patience; a file takes all of them."""
+"""The most failures that a terminal lists; a file takes all of them."""
 MAX_WIDTH: Final = 110
 WIDTH_FOR_TABLE: Final = 40
 """On a narrower terminal a column may have no room at all; lines have."""

@@ -256,7 +256,7 @@ def refusal(error: RefusedError, file: str, entry: KnownJob | None, labels: Labe
 
 
 def _deleted(entry: KnownJob, last: Message) -> CommandError:
-    """What to say of a job that ended before our eyes and then let us in no more."""
+    """What to say of a job that ended before our eyes and then denied access."""
     text = f"{entry.file}: job {entry.short} was deleted with all that was kept of it. {entry.labels.again}, if need be"
     return CommandError(text, Exit.UNREACHABLE if isinstance(last.payload, JobComplete) else Exit.CANCELED)
 

@@ -2,12 +2,9 @@
 
 import hmac
 import ipaddress
-import math
-from collections import deque
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-from cachetools import TTLCache
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -18,12 +15,10 @@ from shelfwire.clock import Clock
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.protocol.tokens import digest
 from shelfwire.settings import ANY_ORIGIN, DEFAULT_PORTS, Settings
+from shelfwire.web.creation_limit import RateLimit
 from shelfwire.web.responses import REQUEST_ID, RETRY_AFTER
 
 API_KEY: Final = "X-API-Key"
-WINDOW_SECONDS: Final = 60
-MAX_CALLERS: Final = 10_000
-"""The number of callers that are counted at once; beyond it, the one that is idle for longest is forgotten."""
 NETWORK_BITS: Final = 64
 """Of an IPv6 address: its holder is usually given all that begin with these."""
 PREFLIGHT_SECONDS: Final = 600
@@ -43,35 +38,6 @@ class Caller(NamedTuple):
 
     identity: str
     key: str | None
-
-
-class RateLimit:
-    """At most `limit` admissions of one caller within any minute.
-
-    Own code, for want of a library that takes both our clock and a bound on the number of callers; the memory is
-    cachetools'.
-
-    Args:
-        limit: admissions a minute; 0 admits everything.
-        clock: the time.
-    """
-
-    def __init__(self, limit: int, clock: Clock) -> None:
-        self._limit = limit
-        self._clock = clock
-        self._admitted: TTLCache[str, deque[float]] = TTLCache(MAX_CALLERS, WINDOW_SECONDS, clock.monotonic)
-
-    def admit(self, identity: str) -> int:
-        """Admit a caller and return 0, or return the whole seconds until it may come back, and count nothing."""
-        if not self._limit:
-            return 0
-        now = self._clock.monotonic()
-        times = self._admitted.get(identity) or deque(maxlen=self._limit)
-        if len(times) == self._limit and now < times[0] + WINDOW_SECONDS:
-            return max(1, math.ceil(times[0] + WINDOW_SECONDS - now))
-        times.append(now)
-        self._admitted[identity] = times
-        return 0
 
 
 class Access:

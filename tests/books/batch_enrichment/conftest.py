@@ -10,9 +10,10 @@ from typing import Any, Protocol
 import httpx2
 import pytest
 
-from shelfwire.books.batch_enrichment.factory import limits_for, open_lookups
+from shelfwire.books.batch_enrichment.factory import open_lookups
 from shelfwire.books.batch_enrichment.local import LocalCatalogue
 from shelfwire.books.batch_enrichment.lookups import Lookups
+from shelfwire.books.batch_enrichment.provider_limits import limits_for
 from shelfwire.books.settings import BookSettings
 from shelfwire.books.upstream.limits import Limits
 from tests.books.fake_services import Catalogues

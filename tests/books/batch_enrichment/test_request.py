@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shelfwire.books.batch_enrichment.limits import MOST_BOOKS
 from shelfwire.books.batch_enrichment.request import AskedBook, books_of
+from shelfwire.books.batch_enrichment.request_limits import MOST_BOOKS
 from shelfwire.errors import Code, ErrorCode, ShelfwireError
 
 JSON = st.recursive(

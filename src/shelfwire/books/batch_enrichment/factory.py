@@ -1,6 +1,5 @@
 """Creates the providers that the settings name, with their limits and the cache that they share."""
 
-import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from shelfwire.books.batch_enrichment.local import Local, LocalCatalogue
 from shelfwire.books.batch_enrichment.lookups import Lookups
 from shelfwire.books.batch_enrichment.open_library import OpenLibrary
 from shelfwire.books.batch_enrichment.port import Provider
+from shelfwire.books.batch_enrichment.provider_limits import GOOGLE_BOOKS_RATE, limits_for, open_library_rate
 from shelfwire.books.settings import BookSettings
 from shelfwire.books.upstream.client import UpstreamClient
 from shelfwire.books.upstream.limits import Limits
@@ -25,38 +25,6 @@ from shelfwire.clock import Clock, SystemClock
 
 CACHE_FILE: Final = ("cache", "answers-2.db")
 """The cache in the data folder; the number is raised when the form of its content changes."""
-OPEN_LIBRARY_RATE: Final = 1.0
-OPEN_LIBRARY_RATE_WITH_CONTACT: Final = 3.0
-GOOGLE_BOOKS_RATE: Final = 2.0
-BURST_SECONDS: Final = 0.1
-"""Requests start evenly, but for a burst of what the rate allows in this time."""
-HEADROOM: Final = 1.04
-"""Requests sent at the limit would arrive above it, as their time in the network varies."""
-MAX_FAILURES: Final = 8
-"""Failures in a row that open the circuit of a service."""
-MAX_FAILURES_AT_LOW_RATE: Final = 4
-"""Likewise of a service that is asked so rarely that more would take too long."""
-PAUSE_SECONDS: Final = 2.0
-"""How long a circuit stays open; less than `GRACE_SECONDS`."""
-LATENCY_SECONDS: Final = 3.0
-"""Answers that take up to this long still let the whole rate be used."""
-
-
-def limits_for(rate: float) -> Limits:
-    """The limits of a service that allows `rate` requests a second."""
-    # The shortest period, of a second or more, for which the rate is a whole number of requests.
-    whole = max(1, math.floor(rate))
-    return Limits(
-        rate=whole,
-        period=whole / rate * HEADROOM,
-        burst=max(1, math.floor(rate * BURST_SECONDS)),
-        at_once=max(2, math.ceil(rate * LATENCY_SECONDS)),
-        attempts=4,
-        timeout=12.0,
-        least_timeout=2.0,
-        failures=MAX_FAILURES if rate >= MAX_FAILURES else MAX_FAILURES_AT_LOW_RATE,
-        pause=PAUSE_SECONDS,
-    )
 
 
 @asynccontextmanager
@@ -95,7 +63,7 @@ async def open_lookups(
                 case local.NAME if catalogue is not None:
                     providers.append(Local(catalogue))
                 case open_library.NAME:
-                    rate = settings.open_library_rate or _open_library_rate(settings.contact)
+                    rate = settings.open_library_rate or open_library_rate(settings.contact)
                     service = cached(name, settings.open_library_url, rate, open_library)
                     providers.append(OpenLibrary(service, clock))
                 case google_books.NAME:
@@ -105,10 +73,6 @@ async def open_lookups(
                     service = cached(name, settings.google_books_url, rate, google_books, **secret)
                     providers.append(GoogleBooks(service))
         yield Lookups(providers)
-
-
-def _open_library_rate(contact: str | None) -> float:
-    return OPEN_LIBRARY_RATE_WITH_CONTACT if contact else OPEN_LIBRARY_RATE
 
 
 def _headers(contact: str | None) -> dict[str, str]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from shelfwire.books.batch_enrichment.limits import (
+from shelfwire.books.batch_enrichment.request_limits import (
     MOST_AUTHOR_CHARS,
     MOST_BOOKS,
     MOST_ISBN_CHARS,

@@ -69,7 +69,7 @@ def search(
         text: An ISBN, a title, or title and author in any order.
         catalogue: The catalogue; or set SHELFWIRE_CATALOGUE.
         author: The author, where it should not be taken for a part of the title.
-        limit: So many books at most.
+        limit: The maximum number of books.
         json: Print them as one JSON array, with all that is known of each.
     """
     path = gather({"catalogue": catalogue}, os.environ).section(BookSettings).catalogue
