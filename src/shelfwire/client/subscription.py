@@ -1,4 +1,4 @@
-"""Receives the messages of one job over any number of connections, in a task of its own, for one listener."""
+"""Receives the messages of one job over any number of connections, in a task of its own, for one consumer."""
 
 import asyncio
 import inspect
@@ -25,7 +25,7 @@ from shelfwire.protocol.messages import Message, Ping, Pong, SyncRequest
 from shelfwire.protocol.reconnect import Backoff, Transport, TransportFallback, refresh_in
 
 BUFFER_SIZE: Final = 64
-"""Messages that may wait for the listener before the connection waits as well."""
+"""Messages buffered for the consumer; beyond it nothing more is read from the connection (backpressure)."""
 CLOSED: Final = "the client was closed"
 
 
@@ -49,7 +49,7 @@ class ClientConfig:
 
 
 class Subscription:
-    """One listener's subscription to a job.
+    """One consumer's subscription to a job.
 
     Args:
         config: the client's configuration.

@@ -23,7 +23,7 @@ from shelfwire.client.http import (
 )
 from shelfwire.clock import Clock
 from shelfwire.errors import Code
-from shelfwire.protocol.close_codes import FINAL_CLOSE_CODES
+from shelfwire.protocol.close_codes import FINAL_CLOSE_CODES, CloseCode
 from shelfwire.protocol.messages import Message, SyncRequest, UndecodableError, decode, encode
 from shelfwire.protocol.reconnect import Deduplicator, FailureKind
 from shelfwire.protocol.state import State, messages_of
@@ -35,7 +35,6 @@ EMPTY_SECONDS: Final = 2.0
 UNAUTHORIZED: Final = 401
 TOO_MANY: Final = 429
 SERVER_ERROR: Final = 500
-POLICY_VIOLATION: Final = 1008
 NOT_HERE: Final = frozenset({404, 405, 426})
 """A server's own answers where it lacks the transport, or sees no upgrade because a proxy has removed it."""
 
@@ -135,7 +134,7 @@ def judge(error: NetworkError, *, received: bool) -> FailureKind:
 
 
 def _closed(code: int, reason: str) -> RefusedError:
-    if code == POLICY_VIOLATION:  # for a client that sends no bad frames, this is about its token
+    if code == CloseCode.MISUSE:  # for a client that sends no bad frames, this is about its token
         return RefusedError(Code.UNAUTHORIZED, reason, Code.UNAUTHORIZED.entry.user_message, code)
     return RefusedError(Code.INVALID_REQUEST, reason, "The server ended the connection.", code)
 

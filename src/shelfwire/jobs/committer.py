@@ -36,11 +36,11 @@ class Draft:
         halted: whether the pipeline was stopped: the job is lost, a cancel or pause was requested, or the worker shuts
             down.
         stop: interrupts the pipeline.
-        settled: set when the ending is committed, or the job is lost.
+        finished: set when the ending is committed, or the job is lost.
         below_limit: set while fewer outcomes are uncommitted than `Job.pending` allows.
         items: the encoded items recorded since the last commit began.
         in_flight: number of items in the commit under way.
-        moves: how many items were recorded so far, or reported.
+        activity: grows with every item that is recorded, reported or shown.
     """
 
     def __init__(self, state: JobState) -> None:

@@ -14,7 +14,7 @@ from shelfwire.jobs.store import Item
 OPTIONS: Final = "options"
 """The name of the input that holds a job's options, as JSON; there is none where all are at their defaults."""
 NO_COLUMN: Final[dict[str, Any]] = {"column": False}
-"""The `extra` of a result's field that is no column where results are asked for as CSV."""
+"""Put `Meta(extra=NO_COLUMN)` on a field of a result to leave it out of CSV exports."""
 
 
 class NoOptions(msgspec.Struct, frozen=True):
@@ -31,9 +31,9 @@ class Pipeline(ABC):
             document.
         result: the type of what `Job.record` is given. A struct describes the results in the OpenAPI document, and each
             of its fields is a column where results are asked for as CSV, but for those marked with `NO_COLUMN`.
-        failure: the members that `Job.fail` is given beside the error, as a struct; None for none.
-        results_name: what the list of done items is called in the inline results, beside `errors`.
-        codes: the error codes that are its own; None for none.
+        failure: a struct of the members that `Job.fail` adds to an error; None if it adds none.
+        results_name: what the list of succeeded items is called in the inline results, beside `errors`.
+        codes: its own error codes; None if it has none.
     """
 
     name: str
@@ -85,7 +85,7 @@ class Pipeline(ABC):
         return None
 
     def fold(self, items: Sequence[Item]) -> Mapping[str, Any]:
-        """Make the inline results, without `errors`, of the first items of a job's log, done and failed.
+        """Build the inline results, all but `errors`, from the first items of a job's log, succeeded and failed.
 
         It is called within a transaction that other jobs share: it must be pure and quick.
         """
@@ -96,7 +96,9 @@ class Pipeline(ABC):
 
 
 class UnavailablePipeline(Pipeline):
-    """Stands for a pipeline that cannot be loaded here, and says what is missing. Its jobs wait.
+    """Stands for a pipeline that cannot be loaded here, and says what is missing.
+
+    New jobs are refused; existing ones stay queued.
 
     Args:
         name: the name of the pipeline.

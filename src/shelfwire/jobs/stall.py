@@ -25,7 +25,7 @@ class StallDetector:
 
         Args:
             now: monotonic seconds.
-            activity: number of items the attempt has recorded so far.
+            activity: grows with every item that the attempt records or shows.
         """
         if activity != self._activity:
             self._activity, self._since, self._reported = activity, now, None

@@ -20,7 +20,7 @@ from shelfwire.protocol.job import Policy, Status, Transition
 from shelfwire.protocol.messages import error_of
 
 POLL_SECONDS: Final = 1.0
-"""How often to look for claimable jobs of which no notification came."""
+"""How often to look for claimable jobs, in case a notification was missed."""
 
 log = structlog.get_logger(__name__)
 

@@ -27,7 +27,7 @@ class Labels(NamedTuple):
         noun: the job.
         item: one item of its input; several have an s at the end.
         done: what happened to an item that did not fail.
-        again: what to do when the job is gone, as a sentence without its full stop.
+        again: what to do when the job no longer exists, as a sentence without a full stop.
     """
 
     doing: str = "Working on"
@@ -49,7 +49,7 @@ class Command(NamedTuple):
     """A verb of the command line.
 
     Attributes:
-        target: the function, as `package.module:function`; its signature and docstring are flags and their help.
+        target: the function, as `package.module:function`; its parameters become flags, its docstring their help.
         help: what it does, as a sentence.
     """
 
@@ -70,12 +70,12 @@ class CommandGroup(NamedTuple):
 
 
 class Counter(NamedTuple):
-    """A figure that only grows, for Prometheus.
+    """A Prometheus counter.
 
     Attributes:
-        name: without `shelfwire_` before and `_total` behind it.
+        name: without the prefix `shelfwire_` and the suffix `_total`.
         description: what is counted, as a sentence.
-        labels: the names of its labels. Their values are names that the code knows: never an id or anybody's text.
+        labels: the names of its labels. Their values come from a fixed set: never ids or texts of users.
     """
 
     name: str
@@ -97,7 +97,7 @@ class ResultTable(NamedTuple):
 
 @dataclass(frozen=True)
 class PluginContext:
-    """What a plug-in's services are given while the application runs.
+    """What a plug-in can use of the application while it runs.
 
     Attributes:
         settings: the server's; `settings.section(…)` are the plug-in's own.
@@ -114,11 +114,11 @@ class Plugin:
     """What a package adds to shelfwire. Inherit it and declare what there is; everything has a default.
 
     Attributes:
-        name: what it is called where something is wrong with it.
+        name: its name in error messages.
         install: the command that installs the libraries it needs; empty where there is nothing to install.
         settings: a struct whose fields are flags of `shelfwire serve`, environment variables and keys of the file; each
             has a default and a `msgspec.Meta(description=…)`. Read them with `Settings.section`.
-        codes: its error codes; None for none.
+        codes: its error codes; None if it has none.
         labels: the words for its pipelines on the command line, by pipeline.
         tables: how the command line shows the results of its pipelines: by pipeline, a function as
             `package.module:function` that is given the inline results and returns a `ResultTable`.
@@ -144,7 +144,7 @@ class Plugin:
         return ()
 
     def running(self, context: PluginContext) -> AbstractAsyncContextManager[None]:
-        """Return a context manager around the application's life, in which the plug-in's services are there.
+        """Return a context manager for the application's lifespan, inside which the plug-in's services are available.
 
         It is entered before jobs run, and left after all have stopped.
 

@@ -1,4 +1,4 @@
-"""HTTP routes as data: the router and the OpenAPI document are made from them. A plug-in's are of the same class."""
+"""HTTP routes as data: the router and the OpenAPI document are made from them. Plug-ins use the same class."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -66,7 +66,7 @@ class RequestBody:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """An answer that is no refusal.
+    """A response other than a refusal.
 
     Attributes:
         content: its types; none where it has no body.
@@ -87,7 +87,7 @@ class Context:
         running: returns the engine while the application runs, and raises RuntimeError otherwise.
         settings: the server's settings.
         access: the API keys and limits of callers.
-        connections: the followers of this server.
+        connections: counts and limits the followers of this server.
         metrics: the figures for Prometheus.
         pipelines: the pipelines that jobs can be made for, by name.
         routes: all routes.
@@ -123,13 +123,13 @@ class Route:
     """What answers one method of one path, and its description.
 
     Attributes:
-        method: the method of HTTP.
-        path: the path below the place where the application is mounted; `{name}` is a segment that varies.
+        method: the HTTP method.
+        path: the path relative to the mount point; `{name}` is a path parameter.
         handler: makes the answer.
-        answers: the answers that are no refusals, by status.
+        answers: the responses other than refusals, by status.
         operation_id: names the operation for programs; the name of the handler unless given.
         summary: a sentence; the first line of the handler's docstring unless given.
-        security: the ways to be authorized; none where everybody is.
+        security: the ways to be authorized; empty for a public route.
         path_parameters: a sentence about each segment that varies, by its name.
         query: the query parameters, as a struct: see `parameters.query_of`.
         headers: the headers that it reads, beside those that authorize.

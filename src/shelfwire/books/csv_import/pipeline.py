@@ -22,7 +22,7 @@ from shelfwire.jobs.pipeline import Pipeline
 
 MAX_ROWS: Final = 100_000
 DECISION: Final = "gemini"
-"""The name under which it is stored with the job what Gemini is asked about: a `Doubt`, or `OFFLINE`."""
+"""The key under which a job keeps what Gemini is asked about: a `Doubt`, or `OFFLINE`."""
 OFFLINE: Final = b"offline"
 LEFT_OUT: Final = "Gemini's answer leaves the row out, or does not fit it"
 NO_KEY: Final = (
