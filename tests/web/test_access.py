@@ -7,7 +7,7 @@ from websockets.typing import Subprotocol
 from shelfwire.errors import Code
 from shelfwire.settings import Secret
 from shelfwire.testing import FakeClock
-from shelfwire.web import access
+from shelfwire.web import creation_limit
 from shelfwire.web.creation_limit import RateLimit
 from tests.live import MakeServer, Server, bearer, next_message
 
@@ -94,7 +94,7 @@ def test_without_a_limit_everybody_is_admitted() -> None:
 
 
 def test_any_number_of_callers_costs_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(access, "MAX_CALLERS", 100)
+    monkeypatch.setattr(creation_limit, "MAX_CALLERS", 100)
     limit = RateLimit(2, FakeClock())
     for number in range(1000):
         limit.admit(f"caller {number}")
