@@ -7,7 +7,7 @@ from websockets.typing import Subprotocol
 from shelfwire.errors import Code
 from shelfwire.settings import Secret
 from shelfwire.testing import FakeClock
-from shelfwire.web import creation_limit
+from shelfwire.web import access, creation_limit
 from shelfwire.web.creation_limit import RateLimit
 from tests.live import MakeServer, Server, bearer, next_message
 
