@@ -50,7 +50,7 @@ def test_it_is_valid_by_the_official_schema_wherever_it_is_mounted(official: Dra
 
 @pytest.mark.parametrize(
     ("place", "value"),
-    [("channels", []), ("operations", {"tell": {"action": "publish"}}), ("info", {"title": "x"}), ("extra", 1)],
+    [("channels", []), ("operations", {"send": {"action": "publish"}}), ("info", {"title": "x"}), ("extra", 1)],
 )
 def test_the_official_schema_refuses_what_is_no_such_document(
     official: Draft7Validator, place: str, value: object
@@ -67,7 +67,7 @@ def test_every_reference_leads_somewhere() -> None:
 def test_each_message_is_sent_or_listened_to_and_none_is_both() -> None:
     sent, listened = (
         [reference["$ref"].rsplit("/", 1)[1] for reference in DOCUMENT["operations"][name]["messages"]]
-        for name in ("tell", "listen")
+        for name in ("send", "receive")
     )
     assert sorted([*sent, *listened]) == sorted(TYPES)
     assert sorted(listened) == ["ping", "sync_request"]

@@ -42,8 +42,8 @@ def asyncapi(root: str = "") -> dict[str, Any]:
         "servers": {"shelfwire": _server(root)},
         "channels": {CHANNEL: _channel()},
         "operations": {
-            "tell": _operation("send", sent, "The messages from the server to a follower."),
-            "listen": _operation("receive", FROM_CLIENTS, LISTENING),
+            "send": _operation("send", sent, "The messages from the server to a follower."),
+            "receive": _operation("receive", FROM_CLIENTS, LISTENING),
         },
         "components": {
             "messages": {name: _message(name) for name in TYPES},
