@@ -26,7 +26,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
-    if "httpcore2" in sys.modules:
+    if "httpx2" in sys.modules:
         share_certificates()
 
 
