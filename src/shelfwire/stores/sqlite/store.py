@@ -77,7 +77,11 @@ class SqliteStore:
         try:
             self._writing = _engine(self._folder / DATABASE_NAME, "BEGIN IMMEDIATE")
             self._reading = _engine(self._folder / DATABASE_NAME, "BEGIN")
-            await asyncio.to_thread(self._prepare)
+            try:
+                await asyncio.to_thread(self._prepare)
+            except BaseException:
+                self._writing.dispose()
+                raise
         except SQLAlchemyError as error:
             self._lock.release()
             raise _unavailable(error) from error
