@@ -1,10 +1,11 @@
-# The front door: `make demo` shows shelfwire at work, `make demo-scan` reads a bookshelf, `make test` checks everything.
+# `make demo` shows shelfwire at work, `make demo-scan` reads a bookshelf, `make test` checks everything. CONTRIBUTING.md
+# explains the other commands: test-long, test-newest, lint, types, layers, core, docs, lock, clean.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # Bytecode is kept, whatever the environment says: the tests start hundreds of processes.
 unexport PYTHONDONTWRITEBYTECODE
-# What takes longest begins first, so that the others fill the time beside it.
+# The longest tests begin first, so that the others fill the time beside them.
 SLOW_FIRST := tests/books/ai_scan/reader/test_reader.py tests/faults tests/cli docs tests/books/cli tests/stories
 PYTEST := $(BIN)/pytest --dist loadfile --no-loadscope-reorder
 
@@ -45,7 +46,7 @@ rest: core
 docs: $(VENV)/.installed
 	$(BIN)/python docs/tables.py
 
-# Installed is what the locks say, to the byte, and nothing else; the package itself comes from this folder.
+# Only what the locks list is installed, checked by its hashes; the package itself comes from this folder.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 INSTALL_PACKAGE := $(PIP) --no-deps --no-build-isolation --editable .
 
@@ -79,7 +80,7 @@ lock: $(VENV)/.dev
 	$(LOCK) --extra scan --group build --constraint locks/dev.txt --output-file locks/scan.txt
 	$(LOCK) --extra books --group build --constraint locks/dev.txt --output-file locks/demo.txt
 
-# What a stranger gets who installs the package today, whatever the locks say.
+# The newest versions that pyproject.toml allows, as a user's `pip install` gets them, whatever the locks say.
 test-newest:
 	@rm -rf .venv-newest && $(PYTHON) -m venv .venv-newest
 	@.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"

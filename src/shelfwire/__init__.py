@@ -1,8 +1,8 @@
-"""Durable, authenticated live progress of long jobs: server, client and command line.
+"""Live progress of long jobs that survives crashes, restarts and lost connections.
 
-What is named in `__all__` here, `shelfwire.plugins`, `shelfwire.testing` and `shelfwire.client.testing` is public and
-documented; everything else may change with any version. Names are loaded when they are used: who imports the client
-loads no server.
+Public are the names in `__all__`, `shelfwire.plugins`, `shelfwire.testing`, `shelfwire.client.testing`, and the modules
+that `docs/howto/plugin.md` and `docs/howto/embed.md` use; everything else may change with any version
+(`docs/versioning.md`). Names are loaded when they are used, so that importing the client loads no server.
 """
 
 from importlib import import_module

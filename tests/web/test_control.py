@@ -191,7 +191,7 @@ async def test_revoking_a_token_closes_the_sockets_it_let_in_and_no_others(make_
         b'{"scopes": ["\xff"]}',
         b'{"expiresIn": 0}',
         b'{"expiresIn": 1.5}',
-        b'{"deep": ' + b"[" * 2000 + b"]" * 2000 + b"}",
+        b'{"scopes": ' + b"[" * 2000 + b"]" * 2000 + b"}",
         b"[]",
         b"nothing",
         b"\x00",
