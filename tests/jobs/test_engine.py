@@ -310,18 +310,6 @@ async def test_an_item_cannot_be_recorded_twice(make_engine: MakeEngine) -> None
     assert refused
 
 
-async def test_an_outcome_that_json_cannot_say_breaks_its_own_job_alone(make_engine: MakeEngine) -> None:
-    async def odd(job: Job) -> str:
-        await job.start(total=1)
-        job.record(0, object())
-        return "Done"
-
-    async with make_engine(odd) as engine:
-        told = await engine.story(await engine.submit())
-    assert isinstance(told[-1].payload, JobError)
-    assert told[-1].payload.code == Code.ATTEMPTS_EXHAUSTED
-
-
 async def test_a_library_beyond_the_inline_limit_is_truncated_and_paged(make_engine: MakeEngine) -> None:
     async def large(job: Job) -> str:
         await job.start(total=100)

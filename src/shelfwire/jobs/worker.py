@@ -16,7 +16,7 @@ from shelfwire.jobs.pipeline import OPTIONS, NoOptions, Pipeline
 from shelfwire.jobs.stall import StallDetector
 from shelfwire.jobs.store import Claimed, Committed, JobStore
 from shelfwire.protocol import worker_transitions
-from shelfwire.protocol.job import Policy, Status, Transition
+from shelfwire.protocol.job import JobState, Policy, Status, Transition
 from shelfwire.protocol.messages import error_of
 
 POLL_SECONDS: Final = 1.0
@@ -147,10 +147,13 @@ class Worker:
     def _validated_closing(
         self, running: asyncio.Task[str], draft: Draft, bound: structlog.stdlib.BoundLogger
     ) -> Transition:
-        """Choose the closing transition, and try it: an ending that cannot be stored must not break a shared commit."""
+        """Choose the closing transition, and try it: an ending that cannot be stored must not break a shared commit.
+
+        Nor must one that is stored and cannot be read any more.
+        """
         try:
             closing = self._closing(running, draft, bound)
-            msgspec.json.encode(closing(draft.state, self._clock.now()))
+            msgspec.json.decode(msgspec.json.encode(closing(draft.state, self._clock.now())), type=JobState)
         except Exception as error:  # noqa: BLE001 - whatever the pipeline returned, only this attempt ends
             return self._after_failure(error, draft, bound)
         return closing
