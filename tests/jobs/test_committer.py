@@ -25,13 +25,15 @@ class Disk(SqliteStore):
     poison = ""
     commits = 0
 
-    async def commit(self, changes: Sequence[Change], policy: Policy, now: int) -> list[Committed | None]:
+    async def commit(
+        self, changes: Sequence[Change], policy: Policy, now: int, steady: int | None = None
+    ) -> list[Committed | None]:
         if any(change.job_id == self.poison for change in changes):
             raise RuntimeError("nobody foresaw this")
         if self.full or self.commits >= self.full_after:
             raise ShelfwireError(Code.STORAGE_UNAVAILABLE, "disk full")
         self.commits += 1
-        return await super().commit(changes, policy, now)
+        return await super().commit(changes, policy, now, steady)
 
 
 @pytest.fixture

@@ -404,7 +404,7 @@ def test_the_depth_of_many_towers_is_that_of_one(levels: int, width: int) -> Non
     ids=["flat", "texts", "deep", "mixed"],
 )
 def test_the_depth_costs_little_more_than_the_text(part: bytes) -> None:
-    """In this thread's processor time, against a decoder in C of the same text: a loop in Python takes 10 to 40 of it."""
+    """In this thread's processor time, against a decoder in C of the same text: a loop in Python takes 10 to 40."""
     text = b"[" + part * (MAX_ITEM_BYTES // len(part)) + b"0]"
     figures = []
     for work in (depth, msgspec.json.Decoder(Any).decode):

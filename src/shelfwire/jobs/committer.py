@@ -253,7 +253,8 @@ class Committer:
     async def _write(self, taken: Sequence[tuple[Draft, Change]]) -> None:
         began = self._clock.monotonic()
         try:
-            answers = await self._store.commit([change for _, change in taken], self._policy, self._clock.now())
+            changes = [change for _, change in taken]
+            answers = await self._store.commit(changes, self._policy, self._clock.now(), self._clock.steady())
         except Exception as error:
             if isinstance(error, ShelfwireError):
                 self._put_back(taken)

@@ -99,7 +99,8 @@ class Worker:
 
     async def _claim_one(self) -> bool:
         try:
-            claimed = await self._store.claim(tuple(self._pipelines), self._policy, self._clock.now())
+            now, steady = self._clock.now(), self._clock.steady()
+            claimed = await self._store.claim(tuple(self._pipelines), self._policy, now, steady)
         except ShelfwireError as error:
             log.warning("claiming failed, trying again", code=error.code, reason=error.message)
             return False
@@ -188,6 +189,6 @@ class Worker:
                 ):
                     draft.stalled = text
                     self._committer.mark(draft)
-                if draft.state.lease_until - self._clock.now() <= 2 * third:
+                if draft.state.lease_until - self._clock.steady() <= 2 * third:
                     # An operator may have made the commit interval longer than the lease.
                     self._committer.mark(draft, urgent=True)
