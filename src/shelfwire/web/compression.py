@@ -5,8 +5,10 @@ A handler asks for it: an answer with a token in it must not be compressed, and 
 
 import asyncio
 import gzip
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,6 +20,15 @@ THREAD_BYTES: Final = 16 * 1024
 """The size from which an answer is compressed in a thread: the event loop has PINGs to answer."""
 LEVEL: Final = 6
 ETAG: Final = "ETag"
+
+
+_thread: Final = ThreadPoolExecutor(1, thread_name_prefix="shelfwire-pages")
+T = TypeVar("T")
+
+
+async def in_thread(work: Callable[[], T]) -> T:
+    """Compute beside the event loop, in a thread that all share: with several the loop would wait for each in turn."""
+    return await asyncio.get_running_loop().run_in_executor(_thread, work)
 
 
 async def compressed(request: Request, answer: Response) -> Response:
@@ -34,7 +45,7 @@ async def compressed(request: Request, answer: Response) -> Response:
     if len(body) <= MIN_BYTES or not takes_gzip(request.headers.get("accept-encoding", "")):
         return answer
     compress = partial(gzip.compress, body, LEVEL, mtime=0)
-    answer.body = await asyncio.to_thread(compress) if len(body) >= THREAD_BYTES else compress()
+    answer.body = await in_thread(compress) if len(body) >= THREAD_BYTES else compress()
     answer.headers["Content-Encoding"] = "gzip"
     answer.headers["Content-Length"] = str(len(answer.body))
     if ETAG in answer.headers:

@@ -1,6 +1,6 @@
 """The route of a job's results, as JSON, as lines or as a table."""
 
-import asyncio
+from functools import partial
 from typing import Annotated, Final, Literal
 from urllib.parse import urlencode
 
@@ -11,7 +11,7 @@ from starlette.responses import Response
 from shelfwire.jobs.pipeline import columns_of
 from shelfwire.protocol.tokens import Scope
 from shelfwire.web.accept import best_of
-from shelfwire.web.compression import compressed
+from shelfwire.web.compression import compressed, in_thread
 from shelfwire.web.credentials import bearer
 from shelfwire.web.csv_export import CSV_TYPE, NDJSON_TYPE, csv_of, ndjson_of
 from shelfwire.web.parameters import query_of
@@ -49,7 +49,7 @@ async def results(request: Request, context: Context) -> Response:
         case "text/csv":
             pipeline = context.pipelines.get(found.pipeline)
             # In a thread: a thousand rows take some tens of milliseconds.
-            text = await asyncio.to_thread(csv_of, page.items, columns_of(pipeline) if pipeline else ())
+            text = await in_thread(partial(csv_of, page.items, columns_of(pipeline) if pipeline else ()))
             answer = Response(text, headers=headers, media_type=f"{CSV_TYPE}; header=present")
         case "application/x-ndjson":
             answer = Response(ndjson_of(page.items), headers=headers, media_type=NDJSON_TYPE)
