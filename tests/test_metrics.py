@@ -1,12 +1,16 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from websockets.exceptions import InvalidStatus
 
 from shelfwire.books.codes import BookCode
 from shelfwire.errors import Code, ShelfwireError
+from shelfwire.protocol.job import create
+from shelfwire.protocol.messages import JobError
+from shelfwire.protocol.tokens import Grant
 from shelfwire.settings import Secret
 from tests.live import MakeServer, Server, bearer, live_server, next_of
 
@@ -113,6 +117,25 @@ async def test_no_id_token_key_or_text_of_a_caller_is_a_label(make_server: MakeS
         response = await server.http.get(f"/metrics?token={job['token']}", headers={"X-Request-Id": "the-phone"})
     said = [job["jobId"], job["token"], KEY, "Dune", "Library", "unheard-of", "127.0.0.1", "the-phone"]
     assert [word for word in said if word in response.text] == []
+
+
+async def test_pipelines_and_codes_that_nobody_knows_are_counted_together(make_server: MakeServer) -> None:
+    async with make_server() as server:
+        service, metrics = server.app.service, server.app._metrics
+        for number in range(3):
+            state = create(f"job-{number}", f"of-another-version-{number}", now=service.now())
+            await service._store.create(state, Grant(digest=bytes([number]) * 32, job_id=state.id))
+            metrics.recorded(state.pipeline, 2, 0)
+            error = JobError(code=f"E_MADE_UP_{number}", message="", user_message="", retryable=False)
+            metrics.ended(msgspec.structs.replace(state, error=error))
+            metrics.answered(f"E_MADE_UP_{number}", 0)
+        found = await figures(server)
+        text = (await server.http.get("/metrics")).text
+    assert found["shelfwire_jobs", "other", "queued"] == 3
+    assert found["shelfwire_items_total", "ok", "other"] == 6
+    assert found["shelfwire_errors_total", "other", "job"] == found["shelfwire_errors_total", "other", "answer"] == 3
+    assert "another-version" not in text
+    assert "MADE_UP" not in text
 
 
 async def test_a_scraper_that_prefers_openmetrics_gets_it(make_server: MakeServer) -> None:

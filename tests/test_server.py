@@ -13,6 +13,7 @@ from shelfwire.jobs.job import Job
 from shelfwire.jobs.pipeline import Pipeline
 from shelfwire.protocol.feed import Due
 from shelfwire.protocol.job import Status
+from shelfwire.server import http_protocol
 from shelfwire.server.discovery import running_server
 from shelfwire.server.serving import StartError, serving
 from shelfwire.settings import Settings
@@ -34,6 +35,17 @@ async def test_a_running_server_is_found_by_its_data_folder_and_a_stopped_one_is
         async with httpx2.AsyncClient(timeout=60) as http:
             assert (await http.get(f"{url}/health/live")).status_code == 200
     assert running_server(settings.data) is None
+
+
+async def test_the_address_is_for_its_owner_alone_whatever_file_was_there(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    settings.data.mkdir()
+    left = settings.data / "server.json"
+    left.write_bytes(b"{}")
+    left.chmod(0o666)
+    async with serving(Shelfwire(settings), settings) as url:
+        assert running_server(settings.data) == url
+        assert stat.S_IMODE(left.stat().st_mode) == 0o600
 
 
 async def test_a_broken_announcement_is_no_server(tmp_path: Path) -> None:
@@ -87,10 +99,9 @@ async def test_whatever_parsers_are_installed_the_head_of_a_request_is_bounded(
     "before", [b"", b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"], ids=["first", "next"]
 )
 async def test_a_connection_on_which_no_request_comes_to_the_end_of_its_head_is_closed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: bytes, sent: bytes
+    tmp_path: Path, before: bytes, sent: bytes
 ) -> None:
-    monkeypatch.setattr("shelfwire.server.serving.KEEP_ALIVE_SECONDS", 0.1)
-    async with live_server(tmp_path) as server:
+    async with live_server(tmp_path, keep_alive=0.1) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rsplit(":", 1)[1]))
         writer.write(before)
         if before:
@@ -101,10 +112,24 @@ async def test_a_connection_on_which_no_request_comes_to_the_end_of_its_head_is_
         writer.close()
 
 
-async def test_a_body_and_an_answer_may_take_longer_than_a_head(
+async def test_an_idle_connection_outlives_what_phones_believe_in_and_a_head_that_has_begun_does_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shelfwire.server.serving.KEEP_ALIVE_SECONDS", 0.01)
+    assert Settings().keep_alive == 75
+    monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.05)
+    async with live_server(tmp_path, keep_alive=60) as server:
+        port = int(server.url.rsplit(":", 1)[1])
+        (idle, idle_writer), (begun, begun_writer) = [await asyncio.open_connection("127.0.0.1", port) for _ in "12"]
+        begun_writer.write(b"GET /health/live HT")
+        async with asyncio.timeout(10):
+            assert await begun.read() == b""
+        idle_writer.write(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert await idle.readline() == b"HTTP/1.1 200 OK\r\n"
+        idle_writer.close()
+        begun_writer.close()
+
+
+async def test_a_body_and_an_answer_may_take_longer_than_a_head(tmp_path: Path) -> None:
     body = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\nTitle\nEmma\n\r\n--b--\r\n'
 
     async def piecemeal() -> AsyncIterator[bytes]:
@@ -115,7 +140,7 @@ async def test_a_body_and_an_answer_may_take_longer_than_a_head(
             loop.call_later(0.02, later.set)
             await later.wait()
 
-    async with live_server(tmp_path) as server:
+    async with live_server(tmp_path, keep_alive=0.01) as server:
         headers = {"Content-Type": "multipart/form-data; boundary=b"}
         answer = await server.http.post("/api/import/csv-gemini", content=piecemeal(), headers=headers)
         assert answer.status_code == 202

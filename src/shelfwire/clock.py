@@ -18,6 +18,14 @@ class Clock(Protocol):
         """Return seconds that never run backwards."""
         ...
 
+    def steady(self) -> int:
+        """Return milliseconds since the epoch as they were at the start, and what has passed since.
+
+        Whatever is kept for as long as the process lives, such as a lease, is measured by it: when somebody sets the
+        clock, `now` jumps. For people it means nothing.
+        """
+        ...
+
     async def wait(self, event: asyncio.Event, seconds: float) -> None:
         """Return when `event` is set or after `seconds`, whichever comes first."""
         ...
@@ -26,6 +34,9 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's clock."""
 
+    def __init__(self) -> None:
+        self._offset = self.now() - self.monotonic() * 1000
+
     def now(self) -> int:
         """Return milliseconds since the epoch."""
         return time.time_ns() // 1_000_000
@@ -33,6 +44,10 @@ class SystemClock:
     def monotonic(self) -> float:
         """Return seconds that never run backwards."""
         return time.monotonic()
+
+    def steady(self) -> int:
+        """Return milliseconds since the epoch as they were at the start, and what has passed since."""
+        return round(self._offset + self.monotonic() * 1000)
 
     async def wait(self, event: asyncio.Event, seconds: float) -> None:
         """Return when `event` is set or after `seconds`, whichever comes first."""

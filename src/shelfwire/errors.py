@@ -158,6 +158,24 @@ class Code(ErrorCode):
             user_message="This was sent before with other content. Start it again from the beginning.",
         ),
     )
+    ITEM_TOO_LARGE = (
+        "E_ITEM_TOO_LARGE",
+        CodeEntry(
+            422,
+            retryable=False,
+            message="The result of the item is too large to be kept",
+            user_message="The result for this item is too large to be kept.",
+        ),
+    )
+    ITEM_INVALID = (
+        "E_ITEM_INVALID",
+        CodeEntry(
+            422,
+            retryable=False,
+            message="The result of the item cannot be kept as JSON",
+            user_message="The result for this item is not in a form that can be kept.",
+        ),
+    )
     PIPELINE_UNAVAILABLE = (
         "E_PIPELINE_UNAVAILABLE",
         CodeEntry(

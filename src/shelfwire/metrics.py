@@ -1,5 +1,6 @@
 """The engine's figures for Prometheus. Labels are names that the code knows: never an id, a token or anybody's text."""
 
+from collections import Counter as Counts
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -8,6 +9,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from shelfwire.errors import find_code
 from shelfwire.jobs.telemetry import Stats
 from shelfwire.plugins import Counter as PluginCounter
 from shelfwire.protocol.job import JobState, Status
@@ -15,12 +17,16 @@ from shelfwire.protocol.job import JobState, Status
 COMMIT_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 """Seconds; a commit takes a few milliseconds where the disk is well, and as long as a tick is long where it is not."""
 
+OTHERS: Final = "other"
+"""The label of pipelines and error codes that this application does not know."""
+
 
 class Metrics(Collector):
     """A `Telemetry` with a registry of its own, so that several applications can live in one process.
 
     Args:
-        pipelines: the names of what this application runs; these have a figure for every status, others as they come.
+        pipelines: the names of what this application runs; these have a figure for every status. Others, of which a
+            store may hold jobs, are counted together, so that nobody can make more labels than there are names.
         counters: what plug-ins count.
     """
 
@@ -61,17 +67,17 @@ class Metrics(Collector):
         """See `Telemetry.recorded`."""
         for outcome, count in (("ok", succeeded), ("failed", failed)):
             if count:
-                self._items.labels(pipeline, outcome).inc(count)
+                self._items.labels(self._pipeline(pipeline), outcome).inc(count)
 
     def ended(self, state: JobState) -> None:
         """See `Telemetry.ended`."""
         if state.error is not None:
-            self._errors.labels("job", state.error.code).inc()
+            self._errors.labels("job", _code(state.error.code)).inc()
 
     def answered(self, code: str | None, received: int) -> None:
         """See `Telemetry.answered`."""
         if code is not None:
-            self._errors.labels("answer", code).inc()
+            self._errors.labels("answer", _code(code)).inc()
         if received:
             self._received.inc(received)
 
@@ -105,9 +111,11 @@ class Metrics(Collector):
             return
         jobs, queue_age, followers, stalled, sent = self._families()
         if stats.jobs is not None:
-            zeros = {(pipeline, str(status)): 0 for pipeline in self._pipelines for status in Status}
-            for (pipeline, status), count in sorted({**zeros, **stats.jobs}.items()):
-                jobs.add_metric([pipeline, status], count)
+            figures = Counts({(pipeline, str(status)): 0 for pipeline in self._pipelines for status in Status})
+            for (pipeline, status), count in stats.jobs.items():
+                figures[self._pipeline(pipeline), status] += count
+            for labels, count in sorted(figures.items()):
+                jobs.add_metric(labels, count)
             yield jobs
         for transport, count in sorted(stats.followers.items()):
             followers.add_metric([transport], count)
@@ -115,6 +123,9 @@ class Metrics(Collector):
         stalled.add_metric([], stats.stalled)
         sent.add_metric([], stats.sent_bytes)
         yield from (queue_age, followers, stalled, sent)
+
+    def _pipeline(self, name: str) -> str:
+        return name if name in self._pipelines else OTHERS
 
     @staticmethod
     def _families() -> tuple[
@@ -131,3 +142,10 @@ class Metrics(Collector):
             ),
             CounterMetricFamily("shelfwire_sent_bytes", "Bytes of messages that were sent to followers of this node."),
         )
+
+
+def _code(text: str) -> str:
+    try:
+        return find_code(text)
+    except ValueError:
+        return OTHERS

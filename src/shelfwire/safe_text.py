@@ -18,3 +18,8 @@ def safe(text: str) -> str:
 def safe_line(text: str) -> str:
     """The same in one line, without space around it."""
     return text.strip() if text.isprintable() else _LINE_ENDS.sub(" ", safe(text)).strip()
+
+
+def encodable(text: str) -> str:
+    """Replace halves of surrogate pairs, which UTF-8 cannot express, by question marks."""
+    return text if text.isascii() else text.encode(errors="replace").decode()

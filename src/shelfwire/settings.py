@@ -117,6 +117,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     upload_timeout: Annotated[
         float, Meta(gt=0, description="Seconds without a byte after which an upload is given up.")
     ] = 30.0
+    keep_alive: Annotated[float, Meta(gt=0, le=3600, description="Seconds that an idle connection is kept open.")] = 75
     inline_results: Annotated[
         int,
         Meta(ge=1024, le=MAX_INLINE_BYTES, description="Bytes of results in a terminal message; the rest is paged."),

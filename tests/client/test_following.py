@@ -189,13 +189,36 @@ async def test_a_401_is_final_whatever_server_sends_it(client_to: MakeClient, cl
     assert (refused.value.status, clock.waits) == (401, [])
 
 
-@pytest.mark.parametrize(("close", "code"), [(1008, Code.UNAUTHORIZED), (1000, Code.INVALID_REQUEST)])
-async def test_a_final_close_ends_it_at_once(client_to: MakeClient, close: int, code: Code) -> None:
+async def test_a_final_close_ends_it_at_once(client_to: MakeClient) -> None:
     server = FakeServer()
-    server.will.append(CutError("The token was revoked", close))
+    server.will.append(CutError("The token was revoked", 1008))
     with pytest.raises(RefusedError, match="The token was revoked") as refused:
         await received(client_to(server), server.add(*SCRIPT))
-    assert (refused.value.code, refused.value.status) == (code, close)
+    assert (refused.value.code, refused.value.status) == (Code.UNAUTHORIZED, 1008)
+
+
+@pytest.mark.parametrize("closed", ["at once", "after messages"])
+async def test_a_normal_close_without_an_ending_is_asked_about_by_another_transport(
+    client_to: MakeClient, clock: InstantClock, closed: str
+) -> None:
+    server = FakeServer()
+    if closed == "at once":
+        server.will.append(CutError("Bye", 1000))
+        told = await received(client_to(server), server.add(*SCRIPT))
+    else:
+        told = await received(client_to(server), server.add(*SCRIPT[:-1], Cut(1000), SCRIPT[-1]))
+    assert told[-1].terminal
+    assert (tried(server), clock.waits) == (["websocket", "sse"], [])
+
+
+async def test_a_normal_close_without_an_ending_is_no_reason_to_ask_without_pause(
+    client_to: MakeClient, clock: InstantClock
+) -> None:
+    server = FakeServer()
+    server.will.extend(CutError("Bye", 1000) for _ in range(9))
+    with pytest.raises(ConnectionLostError):
+        await received(client_to(server, transports=("websocket",)), server.add(*SCRIPT))
+    assert clock.waits == [2, 4, 8, 16, 30]
 
 
 async def test_a_server_that_cannot_prove_who_it_is_is_not_tried_again(

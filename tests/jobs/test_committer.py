@@ -25,13 +25,15 @@ class Disk(SqliteStore):
     poison = ""
     commits = 0
 
-    async def commit(self, changes: Sequence[Change], policy: Policy, now: int) -> list[Committed | None]:
+    async def commit(
+        self, changes: Sequence[Change], policy: Policy, now: int, steady: int | None = None
+    ) -> list[Committed | None]:
         if any(change.job_id == self.poison for change in changes):
             raise RuntimeError("nobody foresaw this")
         if self.full or self.commits >= self.full_after:
             raise ShelfwireError(Code.STORAGE_UNAVAILABLE, "disk full")
         self.commits += 1
-        return await super().commit(changes, policy, now)
+        return await super().commit(changes, policy, now, steady)
 
 
 @pytest.fixture
@@ -194,10 +196,68 @@ async def test_progress_waits_for_the_tick_but_a_start_and_an_ending_do_not(stor
     await told.next()
     assert told.rows[-1].state.processed == 2
     note(draft, 2)
+    draft.total = 9
     committer.mark(draft, urgent=True)
     await told.next()
-    assert told.rows[-1].state.processed == 3
+    assert (told.rows[-1].state.processed, told.rows[-1].state.total) == (3, 9)
+    note(draft, 3)
+    draft.closing = lambda state, now: worker_transitions.complete(state, 1, "Done", POLICY, now=now)
+    committer.mark(draft, urgent=True)
+    await told.next()
+    assert (told.rows[-1].state.processed, told.rows[-1].state.status) == (4, Status.COMPLETE)
     running.cancel()
+
+
+async def test_followers_are_notified_of_progress_once_an_interval_however_often_it_is_committed(store: Disk) -> None:
+    told, clock = Told(), FakeClock(NOW)
+    committer = Committer(store, told, POLICY, clock, interval=0.05)
+    running = asyncio.create_task(committer.run())
+    draft, other = await draft_of(store, "job-1"), await draft_of(store, "job-2")
+    for number in range(100):
+        note(draft, number)
+        committer.mark(draft, urgent=True)
+        commits = committer.commits
+        await until(lambda: committer.commits > commits)  # noqa: B023 - it is called before the next turn
+        clock.advance(0.01)
+    assert committer.commits == 100
+    assert 19 <= len(told.rows) <= 21
+    note(draft, 100)
+    other.total = 1
+    for one in (draft, other):
+        committer.mark(one, urgent=True)
+    await until(lambda: committer.commits == 101)
+    assert told.rows[-1].state.id == "job-2", "a start is news at once, and the progress beside it is not"
+    clock.advance(0.05)
+    await until(lambda: told.rows[-1].state.processed == 101)
+    assert committer.commits == 101, "what was withheld comes without another commit"
+    for status in ("canceling", "canceled"):
+        if status == "canceling":
+            await store.request("job-1", lambda state, now: owner_transitions.cancel(state, POLICY, now=now), NOW)
+        else:
+            draft.closing = lambda state, now: worker_transitions.release(state, 1, POLICY, now=now)
+        note(draft, 101 + (status == "canceled"))
+        committer.mark(draft, urgent=True)
+        await until(lambda: told.rows[-1].state.status == status)  # noqa: B023 - likewise
+    running.cancel()
+    rows = [row.state for row in told.rows if row.state.id == "job-1"]
+    assert [row.seq for row in rows] == sorted({row.seq for row in rows})
+
+
+async def test_nobody_is_notified_of_progress_after_the_ending(store: Disk) -> None:
+    told, clock = Told(), FakeClock(NOW)
+    committer = Committer(store, told, POLICY, clock, interval=0.05)
+    draft = await draft_of(store, "job-1")
+    for number in range(3):
+        note(draft, number)
+        if number == 2:
+            draft.closing = lambda state, now: worker_transitions.complete(state, 1, "Done", POLICY, now=now)
+        committer.mark(draft)
+        await committer.commit()
+    running = asyncio.create_task(committer.run())
+    clock.advance(1)
+    await asyncio.wait({running}, timeout=0.01)
+    running.cancel()
+    assert [row.state.processed for row in told.rows] == [1, 3]
 
 
 async def test_a_commit_holds_fifty_jobs_and_sixteen_endings_and_the_rest_follows_at_once(store: Disk) -> None:

@@ -137,6 +137,12 @@ def test_what_has_worked_is_given_up_when_it_is_blocked_again_and_again() -> Non
     assert ways.current is Transport.SSE
 
 
+def test_a_close_without_an_ending_is_asked_about_by_another_way_even_where_this_one_has_worked() -> None:
+    ways = TransportFallback()
+    ways.works()
+    assert (ways.failed(FailureKind.UNFINISHED), ways.current) == (True, Transport.SSE)
+
+
 def test_another_network_is_tried_from_the_best_way_on() -> None:
     ways = TransportFallback()
     ways.failed(FailureKind.BLOCKED)

@@ -106,7 +106,8 @@ async def preflight(server: Server, origin: str) -> Any:
     headers = {
         "Origin": origin,
         "Access-Control-Request-Method": "POST",
-        "Access-Control-Request-Headers": "authorization,x-api-key,idempotency-key,last-event-id,content-type",
+        "Access-Control-Request-Headers": "authorization,x-api-key,idempotency-key,last-event-id,if-none-match,"
+        "content-type",
     }
     return await server.http.options("/api/import/csv-gemini", headers=headers)
 
@@ -119,12 +120,14 @@ async def test_an_allowed_websites_browser_is_told_what_it_may_do(
         before = await preflight(server, APP)
         created = await post(server, Origin=APP)
         refused = await server.http.get("/api/jobs/x", headers={"Origin": APP})
+    assert refused.headers["x-error-code"] == Code.UNAUTHORIZED
     assert (before.status_code, created.status_code, refused.status_code) == (204, 202, 401)
     for response in (before, created, refused):
         assert response.headers["access-control-allow-origin"] in {APP, "*"}
         assert "access-control-allow-credentials" not in response.headers
     exposed = {name.strip() for name in created.headers["access-control-expose-headers"].split(",")}
-    assert exposed == {"Location", "Retry-After", "ETag", "X-Request-Id", "Link"}
+    why = {"WWW-Authenticate", "X-Error-Code"}
+    assert exposed == {"Location", "Retry-After", "ETag", "X-Request-Id", "Link", *why}
 
 
 @pytest.mark.parametrize("origin", [FOREIGN, f"{APP}.evil.example", "http://app.example.com", "null", "x"])

@@ -1,12 +1,21 @@
 """Bodies of requests are bounded in one place, and drained in one place when they are refused."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+from structlog.testing import capture_logs
 
 from shelfwire.app import Shelfwire
+from shelfwire.errors import Code
+from shelfwire.plugins import Plugin, installed
+from shelfwire.server.serving import serving
 from shelfwire.settings import Settings
+from shelfwire.web.route import Context, Route
+from tests.live import until
 
 MIB = 1024 * 1024
 FORM = b"multipart/form-data; boundary=b"
@@ -84,3 +93,48 @@ async def test_a_body_of_exactly_its_limit_is_taken_and_one_byte_more_is_not(app
             sender = Sender([text[:MIB], text[MIB:]], content_type=b"application/json")
             answers.append(await sender.post(app, "/api/pipelines/csv_import/jobs"))
     assert answers == [202, 413]
+
+
+@pytest.mark.parametrize("abruptly", [False, True], ids=["close", "reset"])
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/api/import/csv-gemini", FORM),
+        ("/api/scan-bookshelf", b"image/jpeg"),
+        ("/api/enrichment/batch", b"application/json"),
+        ("/api/pipelines/csv_import/jobs", b"application/json"),
+        ("/read-by-starlette", b"text/plain"),
+    ],
+)
+async def test_a_client_that_hangs_up_while_its_body_is_read_is_no_defect(
+    tmp_path: Path, path: str, kind: bytes, *, abruptly: bool
+) -> None:
+    reading = asyncio.Event()
+
+    async def handler(request: Request, _: Context) -> Response:
+        reading.set()
+        return Response(await request.body())
+
+    class Plug(Plugin):
+        name = "plug"
+
+        def routes(self) -> list[Route]:
+            return [Route(method="POST", path="/read-by-starlette", handler=handler, answers={})]
+
+    settings = Settings(data=tmp_path, port=0)
+    head = b"POST %b HTTP/1.1\r\nHost: a\r\nContent-Type: %b\r\nContent-Length: 9999\r\n\r\n--b\r\n" % (
+        path.encode(),
+        kind,
+    )
+    with capture_logs() as logs:
+        async with serving(Shelfwire(settings, plugins=[*installed(), Plug()]), settings) as url:
+            _, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+            writer.write(head)
+            await writer.drain()
+            if path == "/read-by-starlette":
+                await reading.wait()
+            writer.transport.abort() if abruptly else writer.close()
+            await until(lambda: any(log["event"] == "request" for log in logs))
+    (request,) = (log for log in logs if log["event"] == "request")
+    assert (request["status"], request["code"]) == (400, Code.INVALID_REQUEST)
+    assert [log for log in logs if log["log_level"] in {"error", "critical"} or "exception" in log] == []

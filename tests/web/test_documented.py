@@ -17,7 +17,7 @@ from tests.processes import Process
 
 SECONDS = 60
 EXAMPLES = 10
-ACCEPTING = [*range(200, 300), 401, 403, 404, 409, 415, 422, 429]
+ACCEPTING = [*range(200, 300), 304, 401, 403, 404, 409, 415, 422, 429]
 """What may become of a valid request; 415 where it should be a photo, 422 where its Idempotency-Key was used before."""
 CONFIG = {
     "seed": 1,

@@ -5,7 +5,9 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx2
 import pytest
+from websockets.exceptions import InvalidStatus
 
 from shelfwire.errors import Code
 from shelfwire.jobs.hub import Frame
@@ -120,7 +122,7 @@ async def test_a_poll_is_answered_with_the_news(make_server: MakeServer) -> None
         answer = await poll
         state = answer.json()["data"]
         assert state["seq"] > seq
-        assert answer.headers["etag"] == f'"{state["seq"]}"'
+        assert answer.headers["etag"] == f'W/"{state["seq"]}"', "it is compressed"
 
 
 @pytest.mark.parametrize("query", [{"wait": 31}, {"wait": -1}, {"after": -1}, {"after": "x"}])
@@ -136,11 +138,54 @@ async def test_followers_of_all_kinds_share_one_limit(make_server: MakeServer) -
         job = await server.submit()
         async with server.socket(job) as socket:
             await next_of(socket, "job_started")
-            for path, query in (("/events", {}), ("", {"after": 10**6, "wait": 1})):
-                full = await server.ask("GET", job, path, params=query)
-                assert (full.status_code, full.json()["code"]) == (503, Code.OVERLOADED)
-                assert int(full.headers["retry-after"]) > 0
+            full = await server.ask("GET", job, params={"after": 10**6, "wait": 1})
+            assert (full.status_code, full.json()["code"]) == (503, Code.OVERLOADED)
+            assert int(full.headers["retry-after"]) > 0
+            with pytest.raises(InvalidStatus) as second:
+                await server.socket(job)
+            assert (second.value.response.status_code, second.value.response.headers["X-Error-Code"]) == (
+                503,
+                Code.OVERLOADED,
+            )
+            assert_comes_back(await server.ask("GET", job, "/events"))
             assert (await server.ask("GET", job)).status_code == 200, "who only looks is no follower"
+
+
+def assert_comes_back(stream: httpx2.Response) -> None:
+    """Nothing is in it but the time after which an EventSource comes back, as it never would from a refusal."""
+    assert (stream.status_code, stream.text) == (200, "retry: 2000\n\n")
+    assert stream.headers["content-type"] == "text/event-stream"
+    assert stream.headers["x-error-code"] == Code.OVERLOADED
+
+
+async def test_a_server_that_leaves_sends_browsers_to_its_successor(make_server: MakeServer) -> None:
+    async with make_server() as server:
+        job = await server.submit()
+        seq = (await server.ended(job))["seq"]
+        before = await server.ask("GET", job, "/events", headers={"Last-Event-ID": str(seq)})
+        server.app.service.dismiss_followers()
+        assert_comes_back(await server.ask("GET", job, "/events"))
+        assert before.status_code == 204, "the one answer that keeps a browser from coming back"
+
+
+async def test_a_stream_begins_with_more_than_a_phone_withholds(make_server: MakeServer) -> None:
+    async with make_server(gated=True) as server:
+        job = await server.submit()
+        path = f"/api/jobs/{job['jobId']}/events"
+        headers = {**bearer(job["token"]), "Accept-Encoding": "gzip"}
+        async with server.http.stream("GET", path, headers=headers) as answer:
+            begun = b""
+            async with asyncio.timeout(10):
+                async for chunk in answer.aiter_raw():
+                    begun += chunk
+                    if b"retry" in begun:
+                        break
+        assert "content-encoding" not in answer.headers
+        assert answer.headers["cache-control"] == "no-store"
+    comment, _, rest = begun.partition(b"\n")
+    assert comment.startswith(b":")
+    assert len(comment) + 1 == 1024
+    assert rest.startswith(b"retry: 2000\n\n")
 
 
 async def test_a_stream_that_is_left_gives_its_place_back(make_server: MakeServer) -> None:

@@ -50,7 +50,7 @@ async def test_the_state_of_a_finished_job_tells_everything(make_server: MakeSer
         job = await server.submit(HEADER + b"Emma,Jane Austen,\n,,\nEMMA,jane austen,\n,Nobody,\n", "mine.csv")
         state = await server.ended(job)
         response = await server.http.get(job["links"]["self"], headers=bearer(job["token"]))
-    assert response.headers["etag"] == f'"{state["seq"]}"'
+    assert response.headers["etag"] == f'W/"{state["seq"]}"', "it is compressed"
     assert (state["status"], state["pipeline"], state["attempt"]) == ("complete", "csv_import", 1)
     assert (state["totalCount"], state["processedCount"], state["successCount"], state["failureCount"]) == (3, 3, 1, 2)
     assert [book["title"] for book in state["results"]["books"]] == ["Emma"]
@@ -133,8 +133,15 @@ async def test_who_lacks_the_right_token_learns_nothing(make_server: MakeServer,
         ]
     for response in refusals:
         assert_problem(response, 401, Code.UNAUTHORIZED)
-        assert response.headers["www-authenticate"] == "Bearer"
+        assert response.headers["www-authenticate"] == (
+            'Bearer error="invalid_token", error_description="The token is missing or not valid for this job"'
+        )
     assert len({response.text for response in refusals}) == 1
+    told = [
+        {name: value for name, value in response.headers.items() if name not in {"date", "x-request-id"}}
+        for response in refusals
+    ]
+    assert told == told[:1] * len(told), "nor do the headers tell them apart"
 
 
 async def test_an_expired_token_is_told_apart_for_who_holds_it(make_server: MakeServer) -> None:
@@ -142,6 +149,7 @@ async def test_an_expired_token_is_told_apart_for_who_holds_it(make_server: Make
         job_id = await grant_job(server, "t" * 43, expires_at=1)
         response = await server.http.get(f"/api/jobs/{job_id}", headers=bearer("t" * 43))
     assert assert_problem(response, 401, Code.TOKEN_EXPIRED)["detail"] == "Token expired"
+    assert response.headers["www-authenticate"] == 'Bearer error="invalid_token", error_description="Token expired"'
 
 
 @pytest.mark.parametrize(("method", "route"), ROUTES)

@@ -8,6 +8,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from shelfwire.app import Shelfwire
+from shelfwire.books.codes import BookCode
 from shelfwire.errors import Code
 from shelfwire.protocol.asyncapi import asyncapi
 from shelfwire.protocol.json_schema import message_schema
@@ -124,3 +125,15 @@ async def test_an_empty_id_in_a_form_is_refused_rather_than_passed_over(make_ser
             "/api/import/csv-gemini", data={"jobId": ""}, files={"file": ("a.csv", b"Title\nEmma\n")}
         )
     assert (response.status_code, "leave it out" in response.json()["detail"]) == (400, True)
+
+
+def test_every_error_code_says_whether_to_try_again_and_what_to_show() -> None:
+    codes = {about["const"]: about for about in SCHEMAS["ErrorCode"]["oneOf"]}
+    assert set(codes) == {str(code) for code in (*Code, *BookCode)}
+    for code in (*Code, *BookCode):
+        assert codes[code]["x-retryable"] is code.entry.retryable
+        assert codes[code]["x-user-message"] == code.entry.user_message
+    for name in ("Problem", "ItemError", "JobError"):
+        known, others = SCHEMAS[name]["properties"]["code"]["anyOf"]
+        assert known == {"$ref": "#/components/schemas/ErrorCode"}
+        assert others == {"type": "string"}, "clients must take codes that they do not know"

@@ -4,6 +4,7 @@ import socket as sockets
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from shelfwire.errors import Code
@@ -331,3 +332,41 @@ async def test_a_server_that_shuts_down_says_so_and_hands_the_job_back(make_serv
             ending = await next_of(socket, "job_complete")
         assert (await server.state(job))["attempt"] == 2
     assert ending.payload.success_count == 5  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "code", "challenge"),
+    [
+        ("", 400, Code.INVALID_REQUEST, None),
+        (
+            "jobId={jobId}&token=wrong",
+            401,
+            Code.UNAUTHORIZED,
+            'Bearer error="invalid_token", error_description="The token is missing or not valid for this job"',
+        ),
+        (
+            "jobId=a-job&token=" + "t" * 43,
+            401,
+            Code.TOKEN_EXPIRED,
+            'Bearer error="invalid_token", error_description="Token expired"',
+        ),
+    ],
+)
+async def test_a_refused_upgrade_says_why_in_headers_since_phones_hide_its_body(
+    make_server: MakeServer, query: str, status: int, code: Code, challenge: str | None
+) -> None:
+    async with make_server(gated=True) as server:
+        await grant_job(server, "t" * 43, expires_at=1)
+        answer = await refusal(server, query.format_map(await server.submit()))
+    assert (answer.status_code, answer.headers["X-Error-Code"]) == (status, code)
+    assert answer.headers.get("WWW-Authenticate") == challenge
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+async def test_an_upgrade_to_where_no_socket_is_says_so(make_server: MakeServer) -> None:
+    async with make_server() as server:
+        for path in ("/nowhere", "/health/live"):
+            with pytest.raises(InvalidStatus) as refused:
+                await connect(f"ws{server.url[4:]}{path}", proxy=None)
+            answer = refused.value.response
+            assert (answer.status_code, answer.headers["X-Error-Code"]) == (404, Code.NOT_FOUND)

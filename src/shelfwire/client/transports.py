@@ -125,6 +125,8 @@ def judge(error: NetworkError, *, received: bool) -> FailureKind:
             return FailureKind.BLOCKED
         case UnexpectedAnswerError(answer=answer):
             return _judge_answer(answer)
+        case CutError(code=CloseCode.ENDED):
+            return FailureKind.UNFINISHED
         case CutError(code=int(code)) if code in FINAL_CLOSE_CODES:
             raise _closed(code, str(error)) from error
         case CutError() if not received:

@@ -1,6 +1,7 @@
 """Commit, then publish: one transaction a tick writes the changes of all jobs; only then are followers notified."""
 
 import asyncio
+import math
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
@@ -41,6 +42,7 @@ class Draft:
         items: the encoded items recorded since the last commit began.
         in_flight: number of items in the commit under way.
         activity: grows with every item that is recorded, reported or shown.
+        published_at: when followers were last notified of it, in monotonic seconds.
     """
 
     def __init__(self, state: JobState) -> None:
@@ -66,6 +68,7 @@ class Draft:
         self.metadata: Metadata | None = None
         self.shown = False
         self.closing: Transition | None = None
+        self.published_at = -math.inf
         self._eta = Eta()
 
     def halt(self) -> None:
@@ -130,13 +133,16 @@ class Draft:
 class Committer:
     """Writes the drafts in one transaction a tick, or in several in a row where many jobs run.
 
+    Followers are notified at once of what changes a job's status, and of progress once an interval: commits may follow
+    one another much faster, as where another job starts or ends.
+
     Args:
         store: where they are written.
         publish: receives the new rows after each commit.
         policy: passed to the store.
         clock: source of the time.
-        interval: seconds from one commit to the next; the first change after a quiet time is committed at once, and
-            so are the start and the end of a job.
+        interval: seconds from one commit to the next, and from one notification of a job's progress to the next; the
+            first change after a quiet time is committed at once, and so are the start and the end of a job.
         telemetry: is notified of commits and of the items in them.
 
     Attributes:
@@ -159,6 +165,7 @@ class Committer:
         self._interval = interval
         self._telemetry = telemetry or NoTelemetry()
         self._dirty: dict[Draft, None] = {}
+        self._withheld: dict[Draft, Committed] = {}
         self._news = asyncio.Event()
         self._urgent = asyncio.Event()
         self._is_failing = False
@@ -182,7 +189,7 @@ class Committer:
         """Commit until cancelled. While the store cannot be written, commits are retried and nothing is published."""
         last = self._clock.monotonic() - self._interval
         while True:
-            await self._news.wait()
+            await self._wait_for_news()
             due = last + self._interval - self._clock.monotonic()
             if due > 0:
                 await self._clock.wait(self._urgent, due)
@@ -191,6 +198,14 @@ class Committer:
             last = self._clock.monotonic()
             if failed:
                 await sleep(self._clock, RETRY_SECONDS)
+
+    async def _wait_for_news(self) -> None:
+        """Return when there is something to commit; until then publish what was withheld, as it comes due."""
+        while self._withheld and not self._news.is_set():
+            due = min(draft.published_at for draft in self._withheld) + self._interval - self._clock.monotonic()
+            await self._clock.wait(self._news, max(0, due))
+            self._publish_due(())
+        await self._news.wait()
 
     def _next(self) -> list[Draft]:
         """Take the drafts of the next commit; the surplus is left to another one, which follows at once."""
@@ -238,7 +253,8 @@ class Committer:
     async def _write(self, taken: Sequence[tuple[Draft, Change]]) -> None:
         began = self._clock.monotonic()
         try:
-            answers = await self._store.commit([change for _, change in taken], self._policy, self._clock.now())
+            changes = [change for _, change in taken]
+            answers = await self._store.commit(changes, self._policy, self._clock.now(), self._clock.steady())
         except Exception as error:
             if isinstance(error, ShelfwireError):
                 self._put_back(taken)
@@ -257,11 +273,27 @@ class Committer:
             raise
         self.commits += 1
         self._telemetry.committed(self._clock.monotonic() - began)
+        urgent: list[Draft] = []
         for (draft, change), answer in zip(taken, answers, strict=True):
-            if answer is not None:
+            if answer is None:
+                self._withheld.pop(draft, None)
+            else:
                 self._telemetry.recorded(answer.state.pipeline, change.delta.succeeded, change.delta.failed)
+                if answer.state.seq != draft.state.seq:
+                    self._withheld[draft] = answer
+                if _is_urgent(draft.state, answer.state):
+                    urgent.append(draft)
             _confirm(draft, change, answer)
-        self._publish([answer for answer in answers if answer is not None])
+        self._publish_due(urgent)
+
+    def _publish_due(self, urgent: Iterable[Draft]) -> None:
+        """Publish the newest rows of some drafts, and of all whose followers have not been notified for an interval."""
+        now = self._clock.monotonic()
+        due = dict.fromkeys(urgent)
+        due.update(dict.fromkeys(draft for draft in self._withheld if now - draft.published_at >= self._interval))
+        for draft in due:
+            draft.published_at = now
+        self._publish([self._withheld.pop(draft) for draft in due if draft in self._withheld])
 
     async def _write_apart(self, taken: Sequence[tuple[Draft, Change]]) -> None:
         """Write each change alone, so that the one which breaks the shared commit fails alone."""
@@ -291,6 +323,12 @@ def _confirm(draft: Draft, change: Change, answer: Committed | None) -> None:
     if draft.lost or (_stopping(draft.state) and not was_stopping):
         draft.halt()
     draft.below_limit.set()
+
+
+def _is_urgent(before: JobState, after: JobState) -> bool:
+    """Whether followers are to be notified at once: of a start, of a stop that was asked for, and of an ending."""
+    started = before.started_at is None and after.started_at is not None
+    return started or before.status is not after.status or before.pausing != after.pausing
 
 
 def _stopping(state: JobState) -> bool:

@@ -1,32 +1,29 @@
 """A pipeline's view of its job: the input, the items, and how to record the outcome of each."""
 
 import asyncio
-import re
+import contextlib
 import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
+import structlog
 
 from shelfwire.clock import SystemClock, yield_to_loop
 from shelfwire.errors import ShelfwireError
 from shelfwire.jobs.committer import Committer, Draft
+from shelfwire.jobs.outcomes import encode_item
 from shelfwire.jobs.store import Claimed, Item, JobStore
 from shelfwire.protocol import legacy
-from shelfwire.protocol.messages import JobStarted, Message, Metadata, clip, encode
+from shelfwire.protocol.messages import MAX_TITLE_CHARS, JobStarted, Message, Metadata, clip, encode
+from shelfwire.safe_text import encodable
 
 T = TypeVar("T")
 MAX_UNCOMMITTED: Final = 5000
-MAX_ITEM_BYTES: Final = 256 * 1024
-"""Size limit of an item's result or error as JSON. A page of results has up to a thousand of them."""
-MAX_ITEM_DEPTH: Final = 64
-"""Nesting limit of an item's lists and objects; programs that read them need not be prepared for more."""
 SLICE_SECONDS: Final = 0.002
 """The longest computation between two turns of the event loop, so that a PING is answered in time."""
 
-_encoder = msgspec.json.Encoder()
-# Strings, within which brackets do not count, and all characters that are no bracket.
-_NO_MARKS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[^][{}"]+')
+log = structlog.get_logger(__name__)
 
 
 class Job:
@@ -49,6 +46,7 @@ class Job:
         self._places = None if claimed.selection is None else {s: place for place, s in enumerate(claimed.selection)}
         self._recorded = set(claimed.recorded)
         self._total = 0
+        self._warned = False
         self.succeeded = draft.state.succeeded
         self.failed = draft.state.failed
 
@@ -100,9 +98,8 @@ class Job:
         Raises:
             TypeError: one of them is no text.
         """
-        _check_texts(title, author)
         draft = self._draft
-        draft.title, draft.author, draft.isbn, draft.shown = title, author, None, True
+        draft.title, draft.author, draft.isbn, draft.shown = _text(title), _text(author), None, True
         draft.activity += 1
         self._committer.mark(draft)
 
@@ -189,6 +186,9 @@ class Job:
     ) -> None:
         """Record an item as done. In memory only: the committer makes it durable within a tick.
 
+        An outcome that cannot be kept is recorded as a failure, with `E_ITEM_TOO_LARGE` or `E_ITEM_INVALID` and the
+        reason.
+
         Args:
             index: the item's place in the input, from 0.
             outcome: the item's result; anything that JSON can express in 256 KiB, nested at most 64 deep.
@@ -197,11 +197,18 @@ class Job:
             isbn: likewise.
 
         Raises:
-            ValueError: the item is recorded already, or beyond the total given to `start`; or the outcome is too large.
-            TypeError: JSON cannot express the outcome, or the index or a text is something else.
+            ValueError: the item is recorded already, or beyond the total given to `start`.
+            TypeError: the index or a text is something else.
         """
-        _check_texts(title, author, isbn)
-        self._note(index, True, title, outcome)  # noqa: FBT003 - the order of an Item
+        title, author, isbn = _text(title), _text(author), _text(isbn)
+        try:
+            self._note(index, True, title, outcome)  # noqa: FBT003 - the order of an Item
+        except ShelfwireError as error:
+            if not self._warned:  # the others are in the results
+                log.warning("an outcome cannot be kept; its item fails", item=index, reason=error.message)
+                self._warned = True
+            self.fail(index, error, title=title)
+            return
         draft = self._draft
         draft.succeeded += 1
         self.succeeded += 1
@@ -214,20 +221,30 @@ class Job:
             index: the item's place in the input, from 0.
             error: what happened and what to do about it.
             title: a name for people.
-            details: members to add to the item's error, such as its row number; limited like an outcome.
+            details: members to add to the item's error, such as its row number; limited like an outcome, and left out
+                if they cannot be kept.
 
         Raises:
-            ValueError: the item is recorded already, or beyond the total given to `start`; or the details are too
-                large.
-            TypeError: JSON cannot express the details, or the index or the title is something else.
+            ValueError: the item is recorded already, or beyond the total given to `start`.
+            TypeError: the index or the title is something else.
         """
-        _check_texts(title)
-        body = {**error.to_result(), **details}
-        self._note(index, False, title, body)  # noqa: FBT003 - the order of an Item
+        title = _text(title)
+        try:
+            self._note(index, False, title, {**error.to_result(), **details})  # noqa: FBT003 - the order of an Item
+        except ShelfwireError as trouble:
+            self._note_briefly(index, title, (error, trouble))
         draft = self._draft
         draft.failed += 1
         self.failed += 1
         draft.title, draft.author, draft.isbn = title, None, None
+
+    def _note_briefly(self, index: int, title: str | None, errors: Sequence[ShelfwireError]) -> None:
+        """Record the first of some errors that can be kept, without details, and a title that surely can."""
+        short = None if title is None else clip(title, MAX_TITLE_CHARS)
+        for error in errors:
+            with contextlib.suppress(ShelfwireError):
+                self._note(index, False, short, error.to_result())  # noqa: FBT003 - the order of an Item
+                return
 
     def update_progress(self, progress: float, status: str, keep_alive: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - the signature of deployed callers
         """Report progress by a text, without recording items. For callers from before jobs had item logs.
@@ -249,7 +266,7 @@ class Job:
             stacklevel=2,
         )
         draft = self._draft
-        report = legacy.read(progress, status, draft.state.total if draft.total is None else draft.total)
+        report = legacy.read(progress, encodable(status), draft.state.total if draft.total is None else draft.total)
         if (report.processed or 0) > max(draft.reported, draft.state.reported):
             draft.reported = report.processed or 0
             draft.activity += 1
@@ -266,39 +283,15 @@ class Job:
             raise ValueError(f"item {index} of job {self._draft.state.id} is beyond its total of {self._total}")
         if place in self._recorded:
             raise ValueError(f"item {index} of job {self._draft.state.id} is recorded already")
-        item = (place, ok, title, body, index) if self._retry else (place, ok, title, body)
-        encoded = _encoder.encode(item)
-        self._check_size(index, encoded)
-        self._draft.items.append(msgspec.Raw(encoded))
-        self._draft.activity += 1
+        draft = self._draft
+        draft.items.append(encode_item((place, ok, title, body, index) if self._retry else (place, ok, title, body)))
+        draft.activity += 1
         self._recorded.add(place)
-        self._committer.mark(self._draft)
-
-    def _check_size(self, index: int, encoded: bytes) -> None:
-        # Counting brackets is cheap; the depth is computed only where it might be too large.
-        if len(encoded) > MAX_ITEM_BYTES:
-            trouble = (
-                f"is {len(encoded):,} bytes as JSON, and at most {MAX_ITEM_BYTES:,} are kept: put what is large "
-                "elsewhere, and record where it is"
-            )
-        elif encoded.count(b"[") + encoded.count(b"{") > MAX_ITEM_DEPTH and _depth(encoded) > MAX_ITEM_DEPTH + 1:
-            trouble = f"has more than {MAX_ITEM_DEPTH} lists and objects within one another: flatten it"
-        else:
-            return
-        raise ValueError(f"what is recorded of item {index} of job {self._draft.state.id} {trouble}")
+        self._committer.mark(draft)
 
     def _place(self, index: int) -> int | None:
         """The index in this job's log of an item of the input; None if the job does not cover it."""
         return index if self._places is None else self._places.get(index)
-
-
-def _depth(encoded: bytes) -> int:
-    """How deep the lists and objects of a JSON text are within one another."""
-    depth = deepest = 0
-    for mark in _NO_MARKS.sub(b"", encoded):
-        depth += 1 if mark in b"[{" else -1
-        deepest = max(deepest, depth)
-    return deepest
 
 
 async def _done(work: Callable[[int, T], Awaitable[None]], index: int, item: T) -> None:
@@ -306,8 +299,10 @@ async def _done(work: Callable[[int, T], Awaitable[None]], index: int, item: T) 
     await work(index, item)
 
 
-def _check_texts(*texts: str | None) -> None:
+def _text(text: str | None) -> str | None:
     # A pipeline need not be type-checked, and a title that breaks a commit breaks it for all jobs that share it.
-    for text in texts:
-        if text is not None and not isinstance(text, str):
-            raise TypeError(f"a title, author or ISBN is a text or None, not {type(text).__name__}")
+    if text is None or (isinstance(text, str) and text.isascii()):
+        return text
+    if not isinstance(text, str):
+        raise TypeError(f"a title, author or ISBN is a text or None, not {type(text).__name__}")
+    return encodable(text)

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from shelfwire.jobs.outcomes import check_readable
 from shelfwire.jobs.store import EncodeTerminal, Item
 from shelfwire.protocol.feed import ending_message, inline_prefix
 from shelfwire.protocol.job import JobState
@@ -66,11 +67,12 @@ def _results(fold: Fold, state: JobState, head: Sequence[Item], errors: list[msg
     # An error in one pipeline's code must not break a commit that other jobs share.
     try:
         results = {**fold(head), "errors": errors}
-        size = len(_encoder.encode(results))
+        encoded = _encoder.encode(results)
+        check_readable(encoded)
     except Exception as error:  # noqa: BLE001 - whatever it is, the plain list is still correct
         log.error("the results could not be folded; they are listed as they are", job=state.id, reason=repr(error))  # noqa: TRY400
     else:
-        if size <= MAX_INLINE_BYTES:
+        if len(encoded) <= MAX_INLINE_BYTES:
             return results
-        log.error("the folded results are too large; they are listed as they are", job=state.id, bytes=size)
+        log.error("the folded results are too large; they are listed as they are", job=state.id, bytes=len(encoded))
     return {**_items(head), "errors": errors}

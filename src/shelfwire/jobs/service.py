@@ -315,8 +315,9 @@ class JobService:
         Raises:
             ShelfwireError: `E_JOB_STATE`: it has ended.
         """
+        steady = self.clock.steady()
         return await self._request(
-            "cancel", job_id, lambda state, now: owner_transitions.cancel(state, self._policy, now=now)
+            "cancel", job_id, lambda state, now: owner_transitions.cancel(state, self._policy, now=now, steady=steady)
         )
 
     async def pause(self, job_id: str) -> Committed:
@@ -325,7 +326,10 @@ class JobService:
         Raises:
             ShelfwireError: `E_JOB_STATE`: it is paused already, is being canceled or has ended.
         """
-        return await self._request("pause", job_id, lambda state, now: owner_transitions.pause(state, now=now))
+        steady = self.clock.steady()
+        return await self._request(
+            "pause", job_id, lambda state, now: owner_transitions.pause(state, now=now, steady=steady)
+        )
 
     async def resume(self, job_id: str) -> Committed:
         """Let a paused job go on, and return the committed row.

@@ -216,19 +216,30 @@ class JobStore(Protocol):
         """Return a job's row, with the terminal message of an ended one."""
         ...
 
-    async def claim(self, pipelines: Sequence[str], policy: Policy, now: int) -> Claimed | None:
+    async def claim(
+        self, pipelines: Sequence[str], policy: Policy, now: int, steady: int | None = None
+    ) -> Claimed | None:
         """Take the job of these pipelines that has been claimable for longest, by `worker_transitions.claim`.
 
         Two workers never get the same attempt of a job.
+
+        Args:
+            pipelines: their names.
+            policy: the operator's limits.
+            now: the time.
+            steady: the time by which leases are kept; see `worker_transitions.claimable`.
         """
         ...
 
-    async def commit(self, changes: Sequence[Change], policy: Policy, now: int) -> list[Committed | None]:
+    async def commit(
+        self, changes: Sequence[Change], policy: Policy, now: int, steady: int | None = None
+    ) -> list[Committed | None]:
         """Write all `changes` in one transaction: items, progress, renewed leases, endings.
 
         Each change is applied to the row as it is stored then, by `worker_transitions.advance` and the closing
         transition. A change whose attempt does not hold its job any more, or whose job was erased and its id given to
         another, writes nothing and yields None; the others are written. Results are in the order of the changes.
+        `steady` is the time by which leases are kept; see `worker_transitions.claimable`.
         """
         ...
 

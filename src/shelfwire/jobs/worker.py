@@ -16,7 +16,7 @@ from shelfwire.jobs.pipeline import OPTIONS, NoOptions, Pipeline
 from shelfwire.jobs.stall import StallDetector
 from shelfwire.jobs.store import Claimed, Committed, JobStore
 from shelfwire.protocol import worker_transitions
-from shelfwire.protocol.job import Policy, Status, Transition
+from shelfwire.protocol.job import JobState, Policy, Status, Transition
 from shelfwire.protocol.messages import error_of
 
 POLL_SECONDS: Final = 1.0
@@ -99,7 +99,8 @@ class Worker:
 
     async def _claim_one(self) -> bool:
         try:
-            claimed = await self._store.claim(tuple(self._pipelines), self._policy, self._clock.now())
+            now, steady = self._clock.now(), self._clock.steady()
+            claimed = await self._store.claim(tuple(self._pipelines), self._policy, now, steady)
         except ShelfwireError as error:
             log.warning("claiming failed, trying again", code=error.code, reason=error.message)
             return False
@@ -147,10 +148,13 @@ class Worker:
     def _validated_closing(
         self, running: asyncio.Task[str], draft: Draft, bound: structlog.stdlib.BoundLogger
     ) -> Transition:
-        """Choose the closing transition, and try it: an ending that cannot be stored must not break a shared commit."""
+        """Choose the closing transition, and try it: an ending that cannot be stored must not break a shared commit.
+
+        Nor must one that is stored and cannot be read any more.
+        """
         try:
             closing = self._closing(running, draft, bound)
-            msgspec.json.encode(closing(draft.state, self._clock.now()))
+            msgspec.json.decode(msgspec.json.encode(closing(draft.state, self._clock.now())), type=JobState)
         except Exception as error:  # noqa: BLE001 - whatever the pipeline returned, only this attempt ends
             return self._after_failure(error, draft, bound)
         return closing
@@ -185,6 +189,6 @@ class Worker:
                 ):
                     draft.stalled = text
                     self._committer.mark(draft)
-                if draft.state.lease_until - self._clock.now() <= 2 * third:
+                if draft.state.lease_until - self._clock.steady() <= 2 * third:
                     # An operator may have made the commit interval longer than the lease.
                     self._committer.mark(draft, urgent=True)

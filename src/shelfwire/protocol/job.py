@@ -50,7 +50,8 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         error_count: exceptions and fruitless claims that count against the attempt limit.
         fruitless_claims: claims in a row that recorded nothing new.
         run_at: when it may be claimed.
-        lease_until: by when its worker must renew the lease.
+        lease_until: by when its worker must renew the lease, on a clock that nobody sets: neither for people nor for
+            another process.
         created_at, started_at, updated_at, ended_at: when it was made, first knew its total, last changed, ended.
         expires_at: when state, input, results and tokens are erased.
         total: number of items, once known.

@@ -20,30 +20,41 @@ from shelfwire.protocol.job import (
 )
 
 
-def cancel(state: JobState, policy: Policy, *, now: int) -> JobState:
+def cancel(state: JobState, policy: Policy, *, now: int, steady: int | None = None) -> JobState:
     """Request that the job stop for good.
+
+    Args:
+        state: the row as it is stored.
+        policy: the operator's limits.
+        now: the time.
+        steady: the time by which leases are kept; see `worker_transitions.claimable`.
 
     Raises:
         IllegalTransitionError: it has ended.
     """
     if state.ended:
         raise IllegalTransitionError(state, "be canceled")
-    if not _held(state, now):
+    if not _held(state, now if steady is None else steady):
         return canceled(state, policy, now=now)
     if state.status is Status.CANCELING:
         return state
     return changed(state, now, status=Status.CANCELING, pausing=False, user_message="Canceling…")
 
 
-def pause(state: JobState, *, now: int) -> JobState:
+def pause(state: JobState, *, now: int, steady: int | None = None) -> JobState:
     """Request that the job release its worker and wait for `resume`, also over restarts.
+
+    Args:
+        state: the row as it is stored.
+        now: the time.
+        steady: the time by which leases are kept; see `worker_transitions.claimable`.
 
     Raises:
         IllegalTransitionError: it is paused already, is being canceled or has ended.
     """
     if state.status not in {Status.QUEUED, Status.RUNNING}:
         raise IllegalTransitionError(state, "be paused")
-    if not _held(state, now):
+    if not _held(state, now if steady is None else steady):
         return paused(state, now=now)
     if state.pausing:
         return state
@@ -111,5 +122,5 @@ def left_undone(source: JobState, done: Collection[int], selection: Sequence[int
     return left
 
 
-def _held(state: JobState, now: int) -> bool:
-    return state.status in HELD and state.lease_until > now
+def _held(state: JobState, steady: int) -> bool:
+    return state.status in HELD and state.lease_until > steady

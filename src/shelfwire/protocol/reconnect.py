@@ -29,14 +29,17 @@ class FailureKind(StrEnum):
     `LOST`: the server is away or busy; the same transport may work later.
     `MUTE`: it was cut before anything was received on it, by chance or by a policy of the network.
     `BLOCKED`: something between client and server does not let this transport through.
+    `UNFINISHED`: it was closed as if the job had ended, and no ending came on it: a proxy closed it, or a library
+    dropped the last message behind the close.
     """
 
     LOST = "lost"
     MUTE = "mute"
     BLOCKED = "blocked"
+    UNFINISHED = "unfinished"
 
 
-PATIENCE: Final = {FailureKind.MUTE: 2, FailureKind.BLOCKED: 1}
+PATIENCE: Final = {FailureKind.MUTE: 2, FailureKind.BLOCKED: 1, FailureKind.UNFINISHED: 1}
 """Failures in a row after which a transport that never worked is given up."""
 PROVEN_PATIENCE: Final = 3
 """The same for one that has worked: a gateway may answer for a server that is only restarting."""
@@ -102,7 +105,8 @@ class TransportFallback:
                 self.start_over()
             return False
         self._failures += 1
-        if self._failures < (PROVEN_PATIENCE if self._proven else PATIENCE[failure]):
+        patience = PROVEN_PATIENCE if self._proven else PATIENCE[failure]
+        if failure is not FailureKind.UNFINISHED and self._failures < patience:
             return False
         following = self._at + 1
         self.start_over()

@@ -27,6 +27,9 @@ MAX_FRUITLESS_CLAIMS: Final = 10
 """From this claim in a row that recorded nothing new, each claim counts against the attempt limit."""
 
 
+MAX_BACKOFF: Final = 60_000
+"""Milliseconds that a job waits at most before it is tried again."""
+
 T = TypeVar("T")
 
 
@@ -74,20 +77,27 @@ class ProgressDelta(msgspec.Struct, frozen=True, kw_only=True):
         return self.active or self.shown or self.stalled is not None
 
 
-def claimable(state: JobState, *, now: int) -> bool:
-    """Whether a worker may claim the job: it waits and its time has come, or the lease of its worker has expired."""
+def claimable(state: JobState, *, now: int, steady: int | None = None) -> bool:
+    """Whether a worker may claim the job: it waits and its time has come, or the lease of its worker has expired.
+
+    Args:
+        state: the row as it is stored.
+        now: the time. No job waits longer than `MAX_BACKOFF`; one that seems to was made to before the clock was set
+            back.
+        steady: the time of a clock that nobody sets, by which leases are kept; `now` unless given.
+    """
     if state.status is Status.QUEUED:
-        return state.run_at <= now
-    return state.status in HELD and state.lease_until <= now
+        return not now < state.run_at <= now + MAX_BACKOFF
+    return state.status in HELD and state.lease_until <= (now if steady is None else steady)
 
 
-def claim(state: JobState, policy: Policy, *, now: int) -> JobState:
+def claim(state: JobState, policy: Policy, *, now: int, steady: int | None = None) -> JobState:
     """Claim the job with the next attempt number; the caller has checked `claimable`.
 
     A job with a pending cancel ends here, and so does one after too many fruitless claims; one with a pending pause is
     paused. Only a job that is `running` now is the caller's.
     """
-    if not claimable(state, now=now):
+    if not claimable(state, now=now, steady=steady):
         raise IllegalTransitionError(state, "be claimed")
     if state.status is Status.CANCELING:
         return canceled(state, policy, now=now)
@@ -105,20 +115,30 @@ def claim(state: JobState, policy: Policy, *, now: int) -> JobState:
         attempt=state.attempt + 1,
         fruitless_claims=fruitless_claims,
         error_count=error_count,
-        lease_until=now + policy.lease,
+        lease_until=_lease(policy, now, steady),
         eta_seconds=None,
         user_message="Starting…" if state.started_at is None else "Continuing…",
     )
 
 
-def advance(state: JobState, attempt: int, step: ProgressDelta, policy: Policy, *, now: int) -> JobState:
+def advance(
+    state: JobState, attempt: int, step: ProgressDelta, policy: Policy, *, now: int, steady: int | None = None
+) -> JobState:
     """Add the progress of `attempt`, and renew its lease.
+
+    Args:
+        state: the row as it is stored.
+        attempt: the attempt.
+        step: what it achieved.
+        policy: the operator's limits.
+        now: the time.
+        steady: the time by which leases are kept; see `claimable`.
 
     Raises:
         LeaseLostError: `attempt` does not hold the job any more.
     """
     _fence(state, attempt)
-    lease_until = now + policy.lease
+    lease_until = _lease(policy, now, steady)
     if not step.visible:
         return msgspec.structs.replace(state, lease_until=lease_until)
     recorded = step.succeeded + step.failed or step.reported > state.reported
@@ -236,8 +256,12 @@ def backoff(error_count: int, fraction: float) -> int:
     Doubles from one second to one minute; `fraction` in [0, 1) takes off up to half, so that jobs that failed together
     are not retried together.
     """
-    full = min(60_000, 1000 * 2 ** min(error_count, 6))
+    full = min(MAX_BACKOFF, 1000 * 2 ** min(error_count, 6))
     return int(full * (1 - fraction / 2))
+
+
+def _lease(policy: Policy, now: int, steady: int | None) -> int:
+    return (now if steady is None else steady) + policy.lease
 
 
 def _fence(state: JobState, attempt: int) -> None:

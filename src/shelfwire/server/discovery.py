@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -30,9 +31,11 @@ def running_server(data: Path) -> str | None:
 def announced(data: Path, url: str) -> Iterator[None]:
     """Leave the address of this process's server in the data folder until the context ends."""
     path = data / FILE_NAME
-    descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+    # A new file, for its owner alone: one that is there may have another mode, or be open in another process.
+    descriptor, made = tempfile.mkstemp(dir=data, prefix=f"{FILE_NAME}.")
     with os.fdopen(descriptor, "wb") as file:
         file.write(msgspec.json.encode(Announcement(url, os.getpid())))
+    Path(made).replace(path)
     try:
         yield
     finally:

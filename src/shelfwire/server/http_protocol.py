@@ -1,16 +1,27 @@
 """HTTP for clients that may be slow or mean harm: the head of a request has bounded time as well as bounded size."""
 
 import asyncio
+from typing import Any, Final
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+HEAD_SECONDS: Final = 15.0
+"""The time within which the head of a request must arrive, from its first byte."""
 
 
 class HttpProtocol(H11Protocol):
     """uvicorn's protocol over h11, whose keep-alive timer runs until a whole head is there.
 
+    An idle connection is kept longer than phones believe in it, which is 30 s: they send a request into one that was
+    just closed, and report an error. Once a head has begun, it has `HEAD_SECONDS` in place of what is left.
+
     uvicorn's own starts with the first answer and stops at the next byte: a connection on which no head ever came to
     its end would stay for good, and their number is limited.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request as long as for another one."""
@@ -21,3 +32,9 @@ class HttpProtocol(H11Protocol):
         """Take bytes without stopping the timer, which `handle_events` does once they make up a head."""
         self.conn.receive_data(data)
         self.handle_events()
+        timer = self.timeout_keep_alive_task
+        if timer is not None and timer is not self._head_timer and self.conn.trailing_data[0]:
+            timer.cancel()
+            seconds = min(HEAD_SECONDS, self.timeout_keep_alive)
+            self._head_timer = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+            self.timeout_keep_alive_task = self._head_timer

@@ -8,7 +8,8 @@ from typing import Final
 import structlog
 from structlog.typing import EventDict, Processor
 
-QUERY: Final = re.compile(r"\?[^\s\"'<>]*=[^\s\"'<>]*")
+QUERY: Final = re.compile(r"\?[^\s\"'<>=?]*+=[^\s\"'<>]*+")
+"""Without a way back: a path of many question marks would otherwise take the square of its length."""
 UVICORN_NOISE: Final = "ASGI callable returned without completing handshake."
 """uvicorn 0.54 logs this as an error after every refused handshake that was answered in full."""
 

@@ -29,9 +29,6 @@ progress less often instead, and receives the ending that much sooner."""
 SWITCH_SECONDS: Final = 0.001
 """The interpreter's switch interval, below `jobs.job.SLICE_SECONDS`. A thread requests the interpreter's lock only once
 it was held for that long: a loop that releases it more often, and takes it back first, starves the store's thread."""
-KEEP_ALIVE_SECONDS: Final = 15
-"""The time within which the head of a request must arrive. Longer than HTTP clients keep an idle connection, mostly
-5 s: a request must not cross with the close."""
 GRACE_SECONDS: Final = 5
 
 
@@ -79,7 +76,7 @@ async def serving(application: Shelfwire, settings: Settings) -> AsyncIterator[s
     """
     sys.setswitchinterval(SWITCH_SECONDS)
     with contextlib.closing(_bind(settings)) as listener:
-        server = _Server(_uvicorn_config(application))
+        server = _Server(_uvicorn_config(application, settings))
         started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         running = asyncio.create_task(_run(application, server, listener, started))
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
@@ -117,7 +114,7 @@ def _innermost(error: Exception) -> Exception:
     return error
 
 
-def _uvicorn_config(application: Shelfwire) -> uvicorn.Config:
+def _uvicorn_config(application: Shelfwire, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         application,
         http=HttpProtocol,  # over h11, which bounds heads; the faster parser that uvicorn would prefer does not
@@ -131,6 +128,6 @@ def _uvicorn_config(application: Shelfwire) -> uvicorn.Config:
         access_log=False,
         lifespan="off",
         server_header=False,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_keep_alive=settings.keep_alive,  # type: ignore[arg-type]  # it is passed to `loop.call_later`
         timeout_graceful_shutdown=GRACE_SECONDS,
     )

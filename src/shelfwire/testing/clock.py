@@ -6,20 +6,24 @@ import itertools
 
 
 class FakeClock:
-    """A `Clock` that moves only by `advance`.
+    """A `Clock` that moves only by `advance`, and that somebody may set with `step`.
 
     Args:
         now: milliseconds since the epoch at the start.
     """
 
     def __init__(self, now: int = 1_700_000_000_000) -> None:
-        self._start = now
+        self._start = self._set = now
         self._elapsed = 0.0
         self._order = itertools.count()
         self._timers: list[tuple[float, int, asyncio.Event]] = []
 
     def now(self) -> int:
         """Return milliseconds since the epoch."""
+        return self._set + round(self._elapsed * 1000)
+
+    def steady(self) -> int:
+        """Return milliseconds since the epoch, whatever `step` has done."""
         return self._start + round(self._elapsed * 1000)
 
     def monotonic(self) -> float:
@@ -36,6 +40,10 @@ class FakeClock:
         finally:
             for task in waits:
                 task.cancel()
+
+    def step(self, seconds: float) -> None:
+        """Set the time that people see forward or back, as an operator does; nothing has passed."""
+        self._set += round(seconds * 1000)
 
     def advance(self, seconds: float) -> None:
         """Move the clock forward, and wake the waits that are over."""

@@ -15,7 +15,7 @@ from shelfwire.protocol import owner_transitions, worker_transitions
 from shelfwire.protocol.job import IllegalTransitionError, JobState, Policy, Status
 from shelfwire.protocol.messages import Metadata
 from shelfwire.protocol.tokens import ALL_SCOPES, Grant, Scope
-from shelfwire.protocol.worker_transitions import ProgressDelta
+from shelfwire.protocol.worker_transitions import MAX_BACKOFF, ProgressDelta
 
 
 class MakeStore(Protocol):
@@ -165,6 +165,30 @@ class AttemptsContract:
         assert taken.state.attempt == 2
         assert sorted(taken.recorded) == [0, 2]
         assert taken.state.processed == 2
+
+    @pytest.mark.parametrize("step", [3_600_000, -3_600_000])
+    async def test_leases_are_kept_by_the_steady_time_whatever_the_clock_is_set_to(
+        self, make_store: MakeStore, step: int
+    ) -> None:
+        async with make_store() as store:
+            await add_job(store)
+            claimed = await store.claim(("csv_import",), POLICY, NOW, NOW)
+            assert claimed is not None
+            renewed = NOW + POLICY.lease - 1
+            assert await store.claim(("csv_import",), POLICY, renewed + step, renewed) is None
+            (committed,) = await store.commit([_progress(1, [0])], POLICY, renewed + step, renewed)
+            assert committed is not None
+            assert committed.state.lease_until == renewed + POLICY.lease
+            assert await store.claim(("csv_import",), POLICY, renewed + step, renewed + POLICY.lease - 1) is None
+            taken = await store.claim(("csv_import",), POLICY, renewed + step, renewed + POLICY.lease)
+        assert taken is not None
+        assert taken.state.attempt == 2
+
+    async def test_no_job_waits_for_a_time_that_was_set_back(self, make_store: MakeStore) -> None:
+        async with make_store() as store:
+            await add_job(store)
+            assert await store.claim(("csv_import",), POLICY, NOW - MAX_BACKOFF) is None
+            assert await store.claim(("csv_import",), POLICY, NOW - MAX_BACKOFF - 1) is not None
 
     async def test_a_commit_raises_seq_by_one_and_is_there_after_reopening(self, make_store: MakeStore) -> None:
         async with make_store() as store:

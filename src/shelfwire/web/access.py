@@ -16,7 +16,7 @@ from shelfwire.errors import Code, ShelfwireError
 from shelfwire.protocol.tokens import digest
 from shelfwire.settings import ANY_ORIGIN, DEFAULT_PORTS, Settings
 from shelfwire.web.creation_limit import RateLimit
-from shelfwire.web.responses import REQUEST_ID, RETRY_AFTER
+from shelfwire.web.responses import REQUEST_ID, RETRY_AFTER, X_ERROR_CODE
 
 API_KEY: Final = "X-API-Key"
 NETWORK_BITS: Final = 64
@@ -133,8 +133,13 @@ class Access:
             app,
             allow_origins=sorted(self._origins),
             allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["Authorization", API_KEY, "Idempotency-Key", "Last-Event-ID", "Content-Type", REQUEST_ID],
-            expose_headers=["Location", "Retry-After", "ETag", REQUEST_ID, "Link"],
+            allow_headers=[
+                *("Authorization", API_KEY, "Idempotency-Key", "Last-Event-ID", "If-None-Match", "Content-Type"),
+                REQUEST_ID,
+            ],
+            expose_headers=[
+                *("Location", "Retry-After", "ETag", REQUEST_ID, "Link", "WWW-Authenticate", X_ERROR_CODE),
+            ],
             max_age=PREFLIGHT_SECONDS,
         )
 

@@ -19,7 +19,7 @@ from shelfwire.web.intakes import FORM_TYPE, FileIntake, FormIntake, Intake, Jso
 from shelfwire.web.parameters import from_text, names_of
 from shelfwire.web.responses import JSON_TYPE, Success, success_response
 from shelfwire.web.root_path import root_of
-from shelfwire.web.route import API_KEY, Answer, Context, Header, RequestBody, Route
+from shelfwire.web.route import API_KEY, CACHING, Answer, Context, Header, RequestBody, Route
 from shelfwire.web.schemas import CreatedJob, created_of
 from shelfwire.web.uploads import Body, Received, Submission
 
@@ -54,7 +54,9 @@ IDEMPOTENCY_KEY: Final = Header(
     schema={"type": "string", "minLength": 1, "maxLength": MAX_KEY_CHARS, "pattern": "^[!-~]([ -~]*[!-~])?$"},
 )
 LOCATION: Final = Header(name="Location", description="Where the new job's state is.", required=True)
-CREATED: Final[Mapping[int, Answer]] = {202: Answer(content={JSON_TYPE: Success[CreatedJob]}, headers=[LOCATION])}
+CREATED: Final[Mapping[int, Answer]] = {
+    202: Answer(content={JSON_TYPE: Success[CreatedJob]}, headers=[LOCATION, CACHING])
+}
 
 JobId = Annotated[Uuid | None, msgspec.Meta(description="The caller's own choice of the job's id.")]
 """The member `job_id` of a JSON body that creates a job; None by default."""

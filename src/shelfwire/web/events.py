@@ -1,30 +1,35 @@
 """The progress of a job as Server-Sent Events, for clients whose network lets no WebSocket through."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Annotated, Final
 
 import msgspec
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from shelfwire.errors import Code
+from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.hub import Follower, Frame
 from shelfwire.protocol.feed import type_of
 from shelfwire.web.credentials import bearer, position
 from shelfwire.web.follower_log import follower_log, watched
 from shelfwire.web.jobs import Seq
 from shelfwire.web.parameters import query_of
-from shelfwire.web.responses import JSON_TYPE
-from shelfwire.web.route import TOKEN_OR_QUERY, Answer, Context, Header, job_route
+from shelfwire.web.responses import CACHE_CONTROL, ERROR_CODE, JSON_TYPE, NO_STORE, X_ERROR_CODE
+from shelfwire.web.route import CACHING, TOKEN_OR_QUERY, Answer, Context, Header, job_route
 
 EVENTS_TYPE: Final = "text/event-stream"
 HEARTBEAT_SECONDS: Final = 15.0
 """The interval of comments, which keep proxies from taking a silent stream for a dead one."""
 RETRY_MS: Final = 2000
 """How long a browser waits before it comes back: the first step of the contract's schedule."""
+PADDING_BYTES: Final = 1024
+"""The size of the comment that begins a stream: Apple's networking withholds the first 512 bytes of what is no JSON."""
 NO_CONTENT: Final = 204
 OK: Final = 200
+
+_RETRY: Final = f"retry: {RETRY_MS}\n\n".encode()
+_PADDING: Final = b":".ljust(PADDING_BYTES - 1) + b"\n"
 
 
 class EventsQuery(msgspec.Struct, frozen=True):
@@ -62,10 +67,22 @@ class EventStream:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send everything until the end, or until the follower leaves.
 
+        An overloaded server, or one that shuts down, answers with an empty stream: a browser's EventSource never comes
+        back after a 503.
+
         Raises:
             ShelfwireError: it is not admitted.
         """
-        del scope
+        try:
+            await self._serve(receive, send)
+        except ShelfwireError as error:
+            if error.code != Code.OVERLOADED:
+                raise
+            scope["state"][ERROR_CODE] = str(error.code)
+            await _begin(send, {X_ERROR_CODE: str(error.code)})
+            await send({"type": "http.response.body", "body": _RETRY, "more_body": False})
+
+    async def _serve(self, receive: Receive, send: Send) -> None:
         with self._context.connections.enter():
             service, seen = self._context.service, self._last or self._after
             async with service.follow_with(self._token, self._job_id, seen) as follower:
@@ -93,13 +110,17 @@ def encode(frames: Sequence[Frame]) -> bytes:
 
 
 async def _stream(follower: Follower, send: Send) -> None:
-    headers = {"content-type": EVENTS_TYPE, "cache-control": "no-store", "x-accel-buffering": "no"}
-    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": OK, "headers": raw})
-    await _chunk(send, f"retry: {RETRY_MS}\n\n".encode())
+    await _begin(send)
+    await _chunk(send, _PADDING + _RETRY)
     async for frames in _with_heartbeats(follower):
         await _chunk(send, encode(frames) if frames else b": still here\n\n")
     await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _begin(send: Send, more: Mapping[str, str] | None = None) -> None:
+    headers = {"Content-Type": EVENTS_TYPE, CACHE_CONTROL: NO_STORE, "X-Accel-Buffering": "no", **(more or {})}
+    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": OK, "headers": raw})
 
 
 async def _with_heartbeats(follower: Follower) -> AsyncIterator[list[Frame]]:
@@ -151,12 +172,16 @@ ROUTES: Final = (
         "/events",
         events,
         {
-            200: Answer(content={EVENTS_TYPE: _EVENT}),
+            200: Answer(
+                content={EVENTS_TYPE: _EVENT},
+                headers=[CACHING],
+                description="The events. Nothing but `retry` where the server is overloaded or shuts down, with "
+                f"`{X_ERROR_CODE}`.",
+            ),
             204: Answer(description="The job's ending was seen already; do not come back."),
         },
         security=TOKEN_OR_QUERY,
         query=EventsQuery,
         headers=[_LAST_EVENT_ID],
-        refusals=[Code.OVERLOADED],
     ),
 )

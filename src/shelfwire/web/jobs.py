@@ -12,6 +12,7 @@ from shelfwire.jobs.service import JobService
 from shelfwire.jobs.store import Committed
 from shelfwire.protocol.state import State, state_of
 from shelfwire.protocol.tokens import Grant, Scope
+from shelfwire.web.compression import ETAG, compressed, matching_tag
 from shelfwire.web.creation import (
     CREATED,
     IDEMPOTENCY_KEY,
@@ -23,13 +24,14 @@ from shelfwire.web.credentials import bearer
 from shelfwire.web.follower_log import watched
 from shelfwire.web.intakes import FORM_TYPE, FormIntake, JsonIntake
 from shelfwire.web.parameters import query_of
-from shelfwire.web.responses import JSON_TYPE, Success, success_response
-from shelfwire.web.route import Answer, Context, Header, job_route
+from shelfwire.web.responses import CACHE_CONTROL, JSON_TYPE, REVALIDATE, Success, success_response
+from shelfwire.web.route import CACHING, Answer, Context, Header, job_route
 from shelfwire.web.schemas import created_of
 
 MAX_SEQ: Final = 2**53 - 1
 """The greatest number that every client can hold exactly."""
 MAX_WAIT: Final = 30
+NOT_MODIFIED: Final = 304
 
 Seq = Annotated[int, msgspec.Meta(ge=0, le=MAX_SEQ)]
 
@@ -44,7 +46,10 @@ class StateQuery(msgspec.Struct, frozen=True):
 
 
 async def job_state(request: Request, context: Context) -> Response:
-    """Return a job's state: now, or with `after` and `wait` once it is newer, has ended or `wait` seconds are over."""
+    """Return a job's state: now, or with `after` and `wait` once it is newer, has ended or `wait` seconds are over.
+
+    With `If-None-Match`, the state that is known already is not sent again.
+    """
     query = query_of(request, StateQuery)
     job_id, token = request.path_params["job_id"], bearer(request.headers)
     service = context.service
@@ -56,7 +61,10 @@ async def job_state(request: Request, context: Context) -> Response:
             async with service.follow_with(token, job_id, query.after) as follower:
                 with watched(follower, request.receive):
                     committed = await service.wait(follower, query.after, query.wait)
-    return _state_response(committed, service.now())
+    tag = matching_tag(request.headers.get("if-none-match", ""), _tag(committed))
+    if tag is not None:
+        return await compressed(request, Response(None, NOT_MODIFIED, {ETAG: tag, CACHE_CONTROL: REVALIDATE}))
+    return await compressed(request, _state_response(committed, service.now()))
 
 
 async def cancel(request: Request, context: Context) -> Response:
@@ -109,13 +117,18 @@ async def _control(
 
 
 def _state_response(committed: Committed, now: int) -> Response:
-    return success_response(
-        state_of(committed.state, committed.terminal), now, headers={"ETag": f'"{committed.state.seq}"'}
-    )
+    headers = {ETAG: _tag(committed), CACHE_CONTROL: REVALIDATE}
+    return success_response(state_of(committed.state, committed.terminal), now, headers=headers)
 
 
-_ETAG: Final = Header(name="ETag", description="The job's `seq`.", required=True)
-_STATE: Final = {200: Answer(content={JSON_TYPE: Success[State]}, headers=[_ETAG])}
+def _tag(committed: Committed) -> str:
+    return f'"{committed.state.seq}"'
+
+
+_ETAG: Final = Header(name=ETAG, description="The job's `seq`; weak where the answer is compressed.", required=True)
+_IF_NONE_MATCH: Final = Header(name="If-None-Match", description="The `ETag` of the state that is known already.")
+_STATE: Final = {200: Answer(content={JSON_TYPE: Success[State]}, headers=[_ETAG, CACHING])}
+_UNCHANGED: Final = {304: Answer(headers=[_ETAG, CACHING], description="The state is the one that is known already.")}
 _GONE: Final = {204: Answer()}
 _CONFLICT: Final = [Code.JOB_STATE]
 
@@ -128,7 +141,15 @@ ROUTES: Final = (
         summary="Start a job of any pipeline: each field of a form is an input of its name, a JSON body the input "
         "`request`; the pipeline's options are form fields or query parameters.",
     ),
-    job_route("GET", "", job_state, _STATE, query=StateQuery, refusals=[Code.OVERLOADED]),
+    job_route(
+        "GET",
+        "",
+        job_state,
+        _STATE | _UNCHANGED,
+        query=StateQuery,
+        headers=[_IF_NONE_MATCH],
+        refusals=[Code.OVERLOADED],
+    ),
     job_route("DELETE", "", delete_job, _GONE),
     job_route("POST", "/cancel", cancel, _STATE, refusals=_CONFLICT),
     job_route("POST", "/pause", pause, _STATE, refusals=_CONFLICT),

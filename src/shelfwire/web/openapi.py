@@ -7,14 +7,14 @@ from typing import Any, Final, get_args, get_origin
 
 import msgspec
 
-from shelfwire.errors import ErrorCode
+from shelfwire.errors import Code, ErrorCode
 from shelfwire.jobs.pipeline import Pipeline
 from shelfwire.protocol.json_schema import DESCRIPTION, branches, components, message_components
-from shelfwire.protocol.messages import VERSION
+from shelfwire.protocol.messages import VERSION, JobError
 from shelfwire.web import access
 from shelfwire.web.intakes import FORM_TYPE
-from shelfwire.web.responses import PROBLEM_TYPE, REQUEST_ID, Problem
-from shelfwire.web.route import ALWAYS, Content, Header, Route
+from shelfwire.web.responses import PROBLEM_TYPE, REQUEST_ID, X_ERROR_CODE, Problem
+from shelfwire.web.route import ALWAYS, CACHING, Content, Header, Route
 from shelfwire.web.schemas import ItemError, ResultItem
 
 ABOUT: Final = """\
@@ -41,7 +41,9 @@ HEADERS: Final = (
     Header(
         name=REQUEST_ID, description="Names the request in the server's log; as it came, if it came.", required=True
     ),
-    Header(name="WWW-Authenticate", description="How to authenticate.", required=True),
+    Header(name=X_ERROR_CODE, description="The code of the problem.", required=True),
+    Header(name=CACHING.name, description=CACHING.description, required=True),
+    Header(name="WWW-Authenticate", description="How to authenticate, and what was wrong (RFC 6750).", required=True),
     Header(
         name="Retry-After",
         description="Seconds to wait before another try.",
@@ -54,7 +56,7 @@ OF_STATUS: Final[Mapping[int, Sequence[str]]] = {
     429: ("Retry-After",),
     503: ("Retry-After",),
 }
-"""The headers of a refusal beside the request's id."""
+"""The headers of a refusal beside those that every refusal has."""
 
 Json = dict[str, Any]
 
@@ -156,7 +158,7 @@ def _responses(route: Route) -> dict[int, Json]:
     refusals = {
         status: {
             "description": " ".join(f"`{code}`: {code.entry.message}." for code in codes),
-            "headers": _shared_headers(REQUEST_ID, *OF_STATUS.get(status, ())),
+            "headers": _shared_headers(REQUEST_ID, X_ERROR_CODE, CACHING.name, *OF_STATUS.get(status, ())),
             "content": _content({PROBLEM_TYPE: Problem}),
         }
         for status, codes in by_status.items()
@@ -177,7 +179,11 @@ def _content(content: Content) -> Json:
 
 
 def _schema_of(kind: Any) -> Json:
-    return dict(kind) if isinstance(kind, Mapping) else {"$ref": SCHEMAS.format(name=_name(kind))}
+    return dict(kind) if isinstance(kind, Mapping) else {"$ref": _ref(kind)}
+
+
+def _ref(kind: Any) -> str:
+    return SCHEMAS.format(name=_name(kind))
 
 
 def _name(kind: Any) -> str:
@@ -211,8 +217,44 @@ def _schemas(routes: Sequence[Route], pipelines: Sequence[Pipeline]) -> Json:
     members, used_by_members = _error_members(pipelines)
     schemas[ResultItem.__name__]["properties"]["result"] |= result
     schemas[ItemError.__name__]["properties"] |= members
+    for kind in (Problem, ItemError, JobError):
+        code = schemas[kind.__name__]["properties"]["code"]
+        code["anyOf"] = [{"$ref": _ref(ErrorCode)}, {"type": code.pop("type")}]
     message = {"description": DESCRIPTION, "oneOf": branches(SCHEMAS)}
-    return used | used_by_members | schemas | {"Message": message}
+    return (
+        used
+        | used_by_members
+        | schemas
+        | {
+            "Message": message,
+            ErrorCode.__name__: _error_codes(routes, pipelines),
+        }
+    )
+
+
+def _error_codes(routes: Iterable[Route], pipelines: Iterable[Pipeline]) -> Json:
+    """Return the schema of the known error codes, with what a client does and shows where it meets one."""
+    tables: dict[type[ErrorCode], None] = dict.fromkeys(
+        [
+            Code,
+            *(type(code) for route in routes for code in route.refusals),
+            *(pipeline.codes for pipeline in pipelines if pipeline.codes is not None),
+        ]
+    )
+    return {
+        "type": "string",
+        "description": "The error codes that are known. Others may come, from later versions and from pipelines.",
+        "oneOf": [
+            {
+                "const": str(code),
+                "description": f"{code.entry.message}.",
+                "x-retryable": code.entry.retryable,
+                "x-user-message": code.entry.user_message,
+            }
+            for table in tables
+            for code in table
+        ],
+    }
 
 
 def _result(pipelines: Iterable[Pipeline]) -> tuple[Json, Json]:

@@ -1,5 +1,6 @@
 """The form of answers: the success envelope that deployed decoders know, and problem documents (RFC 9457)."""
 
+import re
 import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -18,6 +19,13 @@ from shelfwire.web.root_path import path_of
 JSON_TYPE: Final = "application/json"
 PROBLEM_TYPE: Final = "application/problem+json"
 REQUEST_ID: Final = "X-Request-Id"
+X_ERROR_CODE: Final = "X-Error-Code"
+"""The header of every refusal that repeats its code: phones and browsers hide the body of a refused upgrade."""
+CACHE_CONTROL: Final = "Cache-Control"
+NO_STORE: Final = "no-store"
+"""Of whatever holds a token or someone's data: a phone would keep it on its disk."""
+REVALIDATE: Final = "private, no-cache"
+"""Of a state, which may be kept by the one who asked for it, and asked for again by its `ETag`."""
 ERROR_CODE: Final = "shelfwire.code"
 """The member of a request's state with the code that it was refused with, for the log and the metrics."""
 RETRY_AFTER: Final = "retryAfter"
@@ -82,8 +90,8 @@ def json_response(content: Any, status: int = 200, headers: Mapping[str, str] | 
 
 
 def success_response(data: Any, now: int, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Answer with the success envelope; see `success`."""
-    return json_response(success(data, now), status, headers)
+    """Answer with the success envelope; see `success`. Nobody keeps the answer unless `headers` say so."""
+    return json_response(success(data, now), status, {CACHE_CONTROL: NO_STORE, **(headers or {})})
 
 
 def problem(error: ShelfwireError, status: int | None = None) -> Problem:
@@ -105,14 +113,20 @@ def problem(error: ShelfwireError, status: int | None = None) -> Problem:
 def headers(error: ShelfwireError) -> dict[str, str]:
     """Return the headers that go with a problem document."""
     details = error.details or {}
+    fields = {X_ERROR_CODE: str(error.code), CACHE_CONTROL: NO_STORE}
     match error.status:
         case 401:
             header = details.get("header")
-            return {"WWW-Authenticate": f'ApiKey header="{header}"' if header else "Bearer"}
+            fields["WWW-Authenticate"] = f'ApiKey header="{header}"' if header else _bearer_challenge(error)
         case 429 | 503:
-            return {"Retry-After": str(details.get(RETRY_AFTER, RETRY_AFTER_SECONDS))}
-        case _:
-            return {}
+            fields["Retry-After"] = str(details.get(RETRY_AFTER, RETRY_AFTER_SECONDS))
+    return fields
+
+
+def _bearer_challenge(error: ShelfwireError) -> str:
+    """Return the challenge of RFC 6750, section 3, whose descriptions have neither quotes nor backslashes."""
+    description = re.sub(r"[^ !#-\[\]-~]", "", error.message)
+    return f'Bearer error="invalid_token", error_description="{description}"'
 
 
 def refusal(request: Request, error: ShelfwireError, extra: Mapping[str, str] | None = None) -> Response:

@@ -51,6 +51,9 @@ class Header:
     required: bool = False
 
 
+CACHING: Final = Header(name="Cache-Control", description="Whether the answer may be kept.", required=True)
+
+
 @dataclass(frozen=True, kw_only=True)
 class RequestBody:
     """The body of a request.

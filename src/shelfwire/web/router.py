@@ -11,10 +11,10 @@ from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.protocol.close_codes import CloseCode
 from shelfwire.web.responses import refusal, refusal_of
 from shelfwire.web.root_path import path_of
 from shelfwire.web.route import Context, Handler, Route
+from shelfwire.web.socket import refuse
 
 TEMPLATE: Final = "path_template"
 """The key of a scope that holds the path of its route, for traces."""
@@ -45,7 +45,8 @@ class Router:
         path = _SLASHES.sub("/", scope["path"].removeprefix(scope["root_path"])).rstrip("/") or "/"
         app = self._fixed.get(path) or self._matching(path, scope)
         if scope["type"] == "websocket" and (app is None or isinstance(app, _Resource)):
-            await send({"type": "websocket.close", "code": CloseCode.MISUSE, "reason": Code.NOT_FOUND})
+            await receive()
+            await refuse(scope, send, ShelfwireError(Code.NOT_FOUND, f"No progress socket is at {path_of(scope)}"))
             return
         if app is None:
             error = ShelfwireError(Code.NOT_FOUND, f"No such route: {path_of(scope)}")

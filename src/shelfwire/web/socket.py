@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import parse_qs
 
@@ -55,19 +56,14 @@ class ProgressSocket:
         """Admit the follower or answer why not, then send it everything until the end or until it leaves."""
         if scope["type"] != "websocket":
             error = ShelfwireError(Code.INVALID_REQUEST, "This address takes only WebSocket upgrades")
-            scope["state"][ERROR_CODE] = str(error.code)
-            await _refuse(send, "http.response", error, UPGRADE_REQUIRED, {"Upgrade": "websocket"})
+            await refuse(scope, send, error, UPGRADE_REQUIRED, {"Upgrade": "websocket"})
             return
         await receive()
         try:
             with self._context.connections.enter():
                 await self._serve(scope, receive, send)
         except ShelfwireError as error:
-            scope["state"][ERROR_CODE] = str(error.code)
-            if ANSWER_EXTENSION in (scope.get("extensions") or {}):
-                await _refuse(send, ANSWER_EXTENSION, error, error.status, headers(error))
-            else:
-                await _close(send, CloseCode.MISUSE, str(error.code))  # the server makes it a 403 without a body
+            await refuse(scope, send, error)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         query = parse_qs(scope["query_string"].decode("latin-1"))
@@ -156,9 +152,31 @@ def _decoded(frame: str | bytes) -> Message | Unknown | None:
         return None
 
 
-async def _refuse(send: Any, kind: str, error: ShelfwireError, status: int, extra: dict[str, str]) -> None:
+async def refuse(
+    scope: Scope,
+    send: Send,
+    error: ShelfwireError,
+    status: int | None = None,
+    extra: Mapping[str, str] | None = None,
+) -> None:
+    """Answer a handshake, or a request that is none, with a problem document.
+
+    Args:
+        scope: its scope.
+        send: the answer goes there.
+        error: why it is refused.
+        status: in place of the status of the error's code.
+        extra: headers beside those that go with the error.
+    """
+    scope["state"][ERROR_CODE] = str(error.code)
+    kind = "http.response"
+    if scope["type"] == "websocket":
+        if ANSWER_EXTENSION not in (scope.get("extensions") or {}):
+            await _close(send, CloseCode.MISUSE, str(error.code))  # the server makes it a 403 without a body
+            return
+        kind = ANSWER_EXTENSION
     body = msgspec.json.encode(problem(error, status))
-    fields = {"Content-Type": PROBLEM_TYPE, "Content-Length": str(len(body)), **extra}
+    fields = {"Content-Type": PROBLEM_TYPE, "Content-Length": str(len(body)), **headers(error), **(extra or {})}
     raw = [(name.lower().encode(), value.encode()) for name, value in fields.items()]
-    await send({"type": f"{kind}.start", "status": status, "headers": raw})
+    await send({"type": f"{kind}.start", "status": status or error.status, "headers": raw})
     await send({"type": f"{kind}.body", "body": body, "more_body": False})

@@ -10,7 +10,7 @@ from shelfwire.errors import Code
 from shelfwire.protocol.tokens import Scope
 from shelfwire.web.jobs import owner_of
 from shelfwire.web.responses import JSON_TYPE, Success, success_response
-from shelfwire.web.route import Answer, Context, RequestBody, job_route
+from shelfwire.web.route import CACHING, Answer, Context, RequestBody, job_route
 from shelfwire.web.schemas import NewToken, new_token_of
 from shelfwire.web.uploads import Body, parsed
 
@@ -41,7 +41,7 @@ async def new_token(request: Request, context: Context) -> Response:
         scopes=None if wanted.scopes is None else frozenset(wanted.scopes),
         ttl=None if wanted.expires_in is None else wanted.expires_in * 1000,
     )
-    return success_response(new_token_of(token), context.service.now(), headers={"Cache-Control": "no-store"})
+    return success_response(new_token_of(token), context.service.now())
 
 
 async def revoke_token(request: Request, context: Context) -> Response:
@@ -55,7 +55,7 @@ ROUTES: Final = (
         "POST",
         "/token",
         new_token,
-        {200: Answer(content={JSON_TYPE: Success[NewToken]})},
+        {200: Answer(content={JSON_TYPE: Success[NewToken]}, headers=[CACHING])},
         body=RequestBody(content={JSON_TYPE: TokenRequest}, required=False),
         refusals=[Code.JOB_STATE, Code.FILE_TOO_LARGE],
     ),

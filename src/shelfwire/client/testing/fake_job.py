@@ -57,7 +57,13 @@ class Fail(msgspec.Struct, frozen=True):
 
 
 class Cut(msgspec.Struct, frozen=True):
-    """The connection of the follower that waits is cut."""
+    """The connection of the follower that waits is cut.
+
+    Attributes:
+        code: the close code of a WebSocket; None where the connection is lost without one.
+    """
+
+    code: int | None = None
 
 
 Step = Start | Record | Say | Complete | Fail | Cut
@@ -126,9 +132,9 @@ class FakeJob:
         elif state.ended or state.status is Status.PAUSED or not self._script:
             self._changed.clear()
             await self._changed.wait()
-        elif isinstance(self._script[0], Cut):
+        elif isinstance(step := self._script[0], Cut):
             self._script.popleft()
-            raise CutError("The script cut the connection")
+            raise CutError("The script cut the connection", step.code)
         elif state.status is Status.QUEUED:
             self.change(worker_transitions.claim(state, POLICY, now=now))
         else:

@@ -51,6 +51,10 @@ class InstantClock:
         """Return the seconds waited so far."""
         return self._seconds
 
+    def steady(self) -> int:
+        """Return milliseconds since the epoch; nobody sets this clock."""
+        return self.now()
+
     async def wait(self, event: asyncio.Event, seconds: float) -> None:
         """Let `seconds` pass, unless `event` is set."""
         await yield_to_loop()

@@ -49,6 +49,9 @@ class DataFolderBusyError(ShelfwireError):
 class SqliteStore:
     """A `JobStore` in one file. Use it as an asynchronous context manager.
 
+    The file belongs to one process, which is dead when the next one opens it. So leases may be kept by a clock of that
+    process alone, and those that are left are freed.
+
     Args:
         folder: the data folder; made with access for its owner alone.
         encode_terminal: encodes the terminal message when a job ends.
@@ -191,10 +194,15 @@ class SqliteStore:
 
         return await self._read(work)
 
-    async def claim(self, pipelines: Sequence[str], policy: Policy, now: int) -> Claimed | None:
+    async def claim(
+        self, pipelines: Sequence[str], policy: Policy, now: int, steady: int | None = None
+    ) -> Claimed | None:
         """See `JobStore.claim`."""
-        waiting = (_job.c.status == "queued") & (_job.c.run_at <= now)
-        lapsed = _job.c.status.in_([str(status) for status in jobs.HELD]) & (_job.c.lease_until <= now)
+        # As `worker_transitions.claimable` has it.
+        its_time = (_job.c.run_at <= now) | (_job.c.run_at > now + worker_transitions.MAX_BACKOFF)
+        waiting = (_job.c.status == "queued") & its_time
+        held = [str(status) for status in jobs.HELD]
+        lapsed = _job.c.status.in_(held) & (_job.c.lease_until <= (now if steady is None else steady))
         query = (
             select(_job.c.id).where(_job.c.pipeline.in_(pipelines), waiting | lapsed).order_by(_job.c.run_at).limit(1)
         )
@@ -204,7 +212,7 @@ class SqliteStore:
             if job_id is None:
                 return None
             (state,) = sql.read_jobs(connection, [job_id])
-            claimed = worker_transitions.claim(state, policy, now=now)
+            claimed = worker_transitions.claim(state, policy, now=now, steady=steady)
             terminal = self._save(connection, [(state, claimed)]).get(job_id)
             if claimed.status is not Status.RUNNING:
                 return Claimed(state=claimed, terminal=terminal)
@@ -215,12 +223,14 @@ class SqliteStore:
             return None
         return await self._write(work)
 
-    async def commit(self, changes: Sequence[Change], policy: Policy, now: int) -> list[Committed | None]:
+    async def commit(
+        self, changes: Sequence[Change], policy: Policy, now: int, steady: int | None = None
+    ) -> list[Committed | None]:
         """See `JobStore.commit`."""
 
         def work(connection: Connection) -> list[Committed | None]:
             stored = {state.id: state for state in sql.read_jobs(connection, [change.job_id for change in changes])}
-            states = [_apply(change, stored.get(change.job_id), policy, now) for change in changes]
+            states = [_apply(change, stored.get(change.job_id), policy, now, steady) for change in changes]
             held = [(change, state) for change, state in zip(changes, states, strict=True) if state is not None]
             rows = [(change.job_id, item) for change, _ in held for item in change.items]
             if rows:
@@ -315,11 +325,11 @@ class SqliteStore:
         return sql.head_of_log(connection, state.id, self._inline_limit)
 
 
-def _apply(change: Change, state: JobState | None, policy: Policy, now: int) -> JobState | None:
+def _apply(change: Change, state: JobState | None, policy: Policy, now: int, steady: int | None) -> JobState | None:
     if state is None or state.created_at != change.created_at:
         return None
     try:
-        state = worker_transitions.advance(state, change.attempt, change.delta, policy, now=now)
+        state = worker_transitions.advance(state, change.attempt, change.delta, policy, now=now, steady=steady)
     except LeaseLostError:
         return None
     return state if change.closing is None else change.closing(state, now)
