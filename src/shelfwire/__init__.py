@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from shelfwire.errors import CodeEntry, ErrorCode, ShelfwireError
     from shelfwire.jobs.job import Job
     from shelfwire.jobs.pipeline import Pipeline
+    from shelfwire.jobs.store import Item
     from shelfwire.plugins import Plugin
     from shelfwire.settings import Settings
 
@@ -25,6 +26,7 @@ __all__ = [
     "CodeEntry",
     "ConnectionLostError",
     "ErrorCode",
+    "Item",
     "Job",
     "JobHandle",
     "Pipeline",
@@ -42,6 +44,7 @@ _MODULES: Final = {
     "CodeEntry": "errors",
     "ConnectionLostError": "client",
     "ErrorCode": "errors",
+    "Item": "jobs.store",
     "Job": "jobs.job",
     "JobHandle": "client",
     "Pipeline": "jobs.pipeline",
