@@ -316,7 +316,7 @@ async def test_setting_the_clock_makes_no_job_wait_longer_for_its_next_attempt(
         began = engine.clock.monotonic()
         await engine.story(job_id)
         assert engine.clock.monotonic() - began < MAX_BACKOFF / 1000
-        assert (await engine.service.get(job_id)).state.attempt == 2
+        assert (await engine.service.get(job_id)).state.attempt > 1
 
 
 Wrong = Callable[[Any], Any]
