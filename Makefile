@@ -40,8 +40,9 @@ core: $(VENV)/.dev
 	$(BIN)/coverage erase
 	$(BIN)/pytest -q -p no:schemathesis --examples=30 --cov=shelfwire.protocol --cov-fail-under=100 tests/protocol
 
+# They wait as often as they work, so that two cores are kept busy by four.
 rest: core
-	$(PYTEST) -n 3 --cov=shelfwire --cov-append --durations=10 --ignore=tests/protocol $(SLOW_FIRST) README.md tests
+	$(PYTEST) -n 4 --cov=shelfwire --cov-append --durations=10 --ignore=tests/protocol $(SLOW_FIRST) README.md tests
 
 docs: $(VENV)/.installed
 	$(BIN)/python docs/tables.py
