@@ -90,3 +90,37 @@ async def test_tables_of_another_program_are_not_touched(tmp_path: Path) -> None
         await SqliteStore(tmp_path, encode_terminal=encode_terminal, inline_limit=0).__aenter__()
     assert database.execute("SELECT sql FROM sqlite_master").fetchall() == [("CREATE TABLE job (theirs TEXT)",)]
     database.close()
+
+
+def test_options_that_were_inputs_of_their_own_become_the_input_with_the_options(connection: Connection) -> None:
+    upgrade_stepwise(connection, "0003")
+    jobs = {
+        "an import": ("csv_import", {"file": b"Title", "gemini": b"never", "enrich": b"true", "\0kept:gemini": b"off"}),
+        "a scan": ("ai_scan", {"photo-1": b"jpeg", "enrich": b"true"}),
+        "one at its defaults": ("csv_import", {"file": b"Title"}),
+        "one of no known value": ("csv_import", {"file": b"Title", "gemini": b"perhaps"}),
+        "of another pipeline": ("word_count", {"file": b"Title", "gemini": b"never", "options": b"its own"}),
+    }
+    for job_id, (pipeline, inputs) in jobs.items():
+        connection.execute(
+            text("INSERT INTO job VALUES (:id, :pipeline, 'queued', 0, 0, 0, '{}')"),
+            {"id": job_id, "pipeline": pipeline},
+        )
+        for name, data in inputs.items():
+            connection.execute(
+                text("INSERT INTO input_part VALUES (:job_id, :name, 0, :data)"),
+                {"job_id": job_id, "name": name, "data": data},
+            )
+    upgrade(connection)
+    moved: dict[str, dict[str, bytes]] = {job_id: {} for job_id in jobs}
+    for job_id, name, data in connection.execute(text("SELECT job_id, name, data FROM input_part")):
+        moved[job_id][name] = data
+    assert moved == {
+        **{job_id: inputs for job_id, (_, inputs) in jobs.items()},
+        "an import": {
+            "file": b"Title",
+            "\0kept:gemini": b"off",
+            "options": b'{"enrich": true, "gemini": "never"}',
+        },
+        "a scan": {"photo-1": b"jpeg", "options": b'{"enrich": true}'},
+    }
