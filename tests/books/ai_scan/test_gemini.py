@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import msgspec
 import pytest
 from PIL import Image
 
-from shelfwire.books.ai_scan.photo_readers import FallbackReader, OfflineReader
+from shelfwire.books.ai_scan.photo_readers import FallbackReader, OfflineReader, PhotoReading
 from shelfwire.books.ai_scan.pipeline import AiScan
 from shelfwire.books.ai_scan.worker_process import ImageWorkerProcess
 from shelfwire.books.codes import BookCode
@@ -155,3 +156,9 @@ async def test_two_photos_of_different_volumes_give_two_books_and_of_one_volume_
     again = found.pop("Henry VI, Part 1", 0) + found.pop("Henry VI Part One", 0)
     assert found == {"Henry IV": 1, "Henry V": 1, "Complete Works II": 1, "Complete Works III": 1}
     assert again == 2, "one book in two places"
+
+
+@pytest.mark.parametrize("code", [code for code in BookCode if "GEMINI" in code])
+def test_a_kept_reading_is_read_again_whatever_gemini_failed_with(code: BookCode) -> None:
+    reading = PhotoReading(books=[], width=1, height=1, reader="offline", instead_of=code)
+    assert msgspec.json.decode(msgspec.json.encode(reading), type=PhotoReading) == reading

@@ -13,7 +13,7 @@ from shelfwire.books.codes import BookCode
 from shelfwire.books.gemini.photo_prompt import PhotoBook
 from shelfwire.books.gemini.responses import GeminiError
 from shelfwire.books.services import Services
-from shelfwire.errors import Code, ShelfwireError
+from shelfwire.errors import ShelfwireError
 
 OFFLINE_AT_ONCE: Final = 1
 """One photo at a time: one reader uses all cores."""
@@ -27,7 +27,7 @@ class PhotoReading(msgspec.Struct, frozen=True, kw_only=True):
         width, height: of the upright photo, in pixels.
         reader: `offline` or `gemini`.
         tokens: of Gemini that were used.
-        instead_of: why Gemini, asked first, did not read it; None if it did or was not asked.
+        instead_of: the code of why Gemini, asked first, did not read it; None if it did or was not asked.
     """
 
     books: Sequence[DetectedBook]
@@ -35,7 +35,7 @@ class PhotoReading(msgspec.Struct, frozen=True, kw_only=True):
     height: int
     reader: str
     tokens: int = 0
-    instead_of: Code | None = None
+    instead_of: str | None = None
 
 
 class PhotoReader(Protocol):
