@@ -33,6 +33,10 @@ class EchoOptions(msgspec.Struct, frozen=True, rename="camel"):
     loud: Annotated[bool, msgspec.Meta(description="Whether it is loud.")] = False
     name: Annotated[str | None, msgspec.Meta(description="A name.")] = None
 
+    def __post_init__(self) -> None:
+        if self.name and self.name == self.colour:
+            raise ValueError("The name must not be the colour")
+
 
 class EchoPipeline(Pipeline):
     """Records its options, and which inputs it has."""
@@ -119,6 +123,12 @@ async def test_options_that_the_pipeline_refuses_make_no_job(tmp_path: Path) -> 
     async with echoing(tmp_path) as server:
         answer = await server.http.post(PATH, files=FILE, data={"colour": "blue", "loud": "true"})
     assert (answer.status_code, answer.json()["detail"]) == (400, "Blue cannot be loud")
+
+
+async def test_options_that_their_struct_refuses_together_make_no_job(tmp_path: Path) -> None:
+    async with echoing(tmp_path) as server:
+        answer = await server.http.post(PATH, files=FILE, data={"colour": "blue", "name": "blue"})
+    assert (answer.status_code, answer.json()["detail"]) == (400, "The name must not be the colour")
 
 
 async def test_no_input_takes_the_place_of_checked_options(tmp_path: Path) -> None:

@@ -29,7 +29,8 @@ def from_text(given: Mapping[str, str], kind: type[T]) -> T:
     """Convert texts to the fields of a struct, by their encoded names. Values that are no text are written as in JSON.
 
     Raises:
-        ShelfwireError: `E_INVALID_REQUEST`: one is missing or not valid; the message names it and its values.
+        ShelfwireError: `E_INVALID_REQUEST`: one is missing or not valid, and the message names it and its values; or
+            the struct refuses them together.
     """
     values = {}
     for field in _fields(kind):
@@ -38,7 +39,10 @@ def from_text(given: Mapping[str, str], kind: type[T]) -> T:
             values[field.name] = _value(field, text)
         elif field.required:
             raise ShelfwireError(Code.INVALID_REQUEST, f"{field.encode_name} is missing")
-    return kind(**values)
+    try:
+        return kind(**values)
+    except (ValueError, TypeError) as error:  # as msgspec has it, a struct may refuse its values so
+        raise ShelfwireError(Code.INVALID_REQUEST, str(error)) from None
 
 
 def names_of(kind: type[msgspec.Struct]) -> Sequence[str]:
