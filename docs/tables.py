@@ -66,8 +66,7 @@ def state() -> str:
 def metrics() -> str:
     """What `/metrics` tells, the figures of the process itself aside."""
     nothing = Stats(jobs={}, queue_age=0, followers={}, sent_bytes=0, stalled=0)
-    counters = [counter for plugin in installed() for counter in plugin.counters]
-    body, _ = Metrics((), counters).render(nothing, "text/plain")
+    body, _ = Metrics((), installed()).render(nothing, "text/plain")
     rows = (
         (
             f"`{family.name}{'_total' if family.type == 'counter' else ''}`",

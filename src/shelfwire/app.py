@@ -23,7 +23,8 @@ from shelfwire.jobs.store import JobStore
 from shelfwire.jobs.telemetry import Telemetry
 from shelfwire.jobs.worker import Worker
 from shelfwire.metrics import Metrics
-from shelfwire.plugins import Plugin, PluginContext, checked, compose, installed
+from shelfwire.plugins import Plugin, PluginContext, ServiceError, checked, compose, installed
+from shelfwire.plugins.checks import described
 from shelfwire.protocol.job import Policy
 from shelfwire.protocol.messages import Metadata
 from shelfwire.settings import Settings
@@ -32,9 +33,9 @@ from shelfwire.tracing import traced_pipelines
 from shelfwire.web.access import Access
 from shelfwire.web.application import Application
 from shelfwire.web.connection_limit import ConnectionLimit
-from shelfwire.web.openapi import openapi
+from shelfwire.web.openapi import check_names, openapi
 from shelfwire.web.route import Context, Route
-from shelfwire.web.routes import ROUTES
+from shelfwire.web.routes import gathered
 
 SWEEP_SECONDS: Final = 60.0
 GRACE_SECONDS: Final = 5.0
@@ -76,7 +77,7 @@ class Shelfwire:
         self._work = work
         self._clock = clock or SystemClock()
         self._random_bytes = random_bytes
-        self._metrics = Metrics(self._pipelines, [own for plugin in self._plugins for own in plugin.counters])
+        self._metrics = Metrics(self._pipelines, self._plugins)
         self._service: JobService | None = None
         self._context = Context(
             running=lambda: self.service,
@@ -85,8 +86,9 @@ class Shelfwire:
             connections=ConnectionLimit(self._settings.max_followers),
             metrics=self._metrics,
             pipelines=self._pipelines,
-            routes=(*ROUTES, *(route for plugin in self._plugins for route in plugin.routes())),
+            routes=gathered(self._plugins, self._pipelines),
         )
+        check_names(self._context.routes, self._pipelines.values())
         self._application = Application(
             self._context, self.lifespan, self._clock, new_id=lambda: self._random_bytes(8).hex()
         )
@@ -149,7 +151,7 @@ class Shelfwire:
         context = PluginContext(self._settings, self._clock, self._metrics.count)
         async with contextlib.AsyncExitStack() as stack:
             for plugin in self._plugins:
-                await stack.enter_async_context(plugin.running(context))
+                await _enter(stack, plugin, context)
             engine = _engine(
                 self._settings, self._pipelines, self._clock, self._random_bytes, self._metrics, work=self._work
             )
@@ -158,6 +160,23 @@ class Shelfwire:
                 yield
             finally:
                 self._service = None
+
+
+async def _enter(stack: contextlib.AsyncExitStack, plugin: Plugin, context: PluginContext) -> None:
+    """Open the services of a plug-in until the stack is closed.
+
+    Raises:
+        ServiceError: they cannot be opened.
+    """
+    try:
+        await stack.enter_async_context(plugin.running(context))
+    except ServiceError:
+        raise
+    except Exception as error:
+        raise ServiceError(
+            f"The plug-in {plugin.name!r} cannot open its services: {described(error)}. Set up what it needs, or "
+            "uninstall it"
+        ) from error
 
 
 @asynccontextmanager

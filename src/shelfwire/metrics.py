@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 from shelfwire.errors import find_code
 from shelfwire.jobs.telemetry import Stats
 from shelfwire.plugins import Counter as PluginCounter
+from shelfwire.plugins import Plugin, PluginError
 from shelfwire.protocol.job import JobState, Status
 
 COMMIT_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -27,10 +28,13 @@ class Metrics(Collector):
     Args:
         pipelines: the names of what this application runs; these have a figure for every status. Others, of which a
             store may hold jobs, are counted together, so that nobody can make more labels than there are names.
-        counters: what plug-ins count.
+        plugins: what counts beside the engine.
+
+    Raises:
+        PluginError: a counter has the name of another figure.
     """
 
-    def __init__(self, pipelines: Iterable[str], counters: Iterable[PluginCounter] = ()) -> None:
+    def __init__(self, pipelines: Iterable[str], plugins: Iterable[Plugin] = ()) -> None:
         self._pipelines = sorted(pipelines)
         self._stats: Stats | None = None
         self._registry = registry = CollectorRegistry(auto_describe=True)
@@ -53,11 +57,17 @@ class Metrics(Collector):
         self._received = Counter(
             "shelfwire_received_bytes", "Bytes of request bodies that were read.", registry=registry
         )
-        self._counters = {
-            own.name: Counter(f"shelfwire_{own.name}", own.description, own.labels, registry=registry)
-            for own in counters
-        }
         registry.register(self)
+        self._counters = {own.name: self._counter(plugin, own) for plugin in plugins for own in plugin.counters}
+
+    def _counter(self, plugin: Plugin, own: PluginCounter) -> Counter:
+        try:
+            return Counter(f"shelfwire_{own.name}", own.description, own.labels, registry=self._registry)
+        except ValueError:
+            raise PluginError(
+                f"The plug-in {plugin.name!r} has the counter {own.name!r}, and there is another figure of that name, "
+                "or Prometheus reserves one of its labels. Rename it"
+            ) from None
 
     def committed(self, seconds: float) -> None:
         """See `Telemetry.committed`."""

@@ -29,6 +29,25 @@ DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 LOOPBACK: Final = "127.0.0.1"
 SECTIONS: Final = "sections"
 """The member of `Settings` that is no setting itself."""
+RESERVED: Final = (SECTIONS, "config", "json", "help", "version")
+"""The names that no setting may have, since `shelfwire serve` has flags of these names."""
+_NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
+
+TEXTUAL: Final = (
+    msgspec.inspect.NoneType,
+    msgspec.inspect.BoolType,
+    msgspec.inspect.IntType,
+    msgspec.inspect.FloatType,
+    msgspec.inspect.StrType,
+    msgspec.inspect.EnumType,
+    msgspec.inspect.LiteralType,
+    msgspec.inspect.DecimalType,
+    msgspec.inspect.UUIDType,
+    msgspec.inspect.DateType,
+    msgspec.inspect.TimeType,
+    msgspec.inspect.DateTimeType,
+    msgspec.inspect.TimeDeltaType,
+)
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -168,23 +187,36 @@ def fields(sections: Iterable[type[msgspec.Struct]] = ()) -> list[Field]:
     return [_field(struct, one) for struct in _structs(sections) for one in _own_fields(struct)]
 
 
-def check_sections(sections: Iterable[type[msgspec.Struct]]) -> None:
+def check_sections(sections: Iterable[tuple[str, type[msgspec.Struct]]]) -> None:
     """Check what plug-ins declare as their settings.
 
+    Args:
+        sections: the name of each plug-in that has settings, and the struct with them.
+
     Raises:
-        SettingsError: a setting has no default or no description, or its name is taken.
+        SettingsError: a setting has no default, no description or no type that a text can have, or its name is taken.
     """
-    owners: dict[str, str] = {}
-    for struct in _structs(sections):
-        for one in _own_fields(struct):
-            what = f"The setting {one.name!r} of {struct.__name__}"
+    owners = dict.fromkeys(RESERVED, "the command line")
+    named = [(f"the plug-in {name!r}", struct) for name, struct in sections]
+    own: tuple[str, type[msgspec.Struct]] = ("shelfwire itself", Settings)
+    for owner, struct in [own, *named]:
+        for one in msgspec.structs.fields(struct):
+            if struct is Settings and one.name == SECTIONS:
+                continue
+            what = f"The setting {one.name!r} of {owner}"
+            field = _field(struct, one)
             if one.required:
                 raise SettingsError(f"{what} has no default. Give it one: every setting may be left out")
-            if not _meta(one.type).description:
+            if not field.description:
                 raise SettingsError(f"{what} has no description. Write: Annotated[…, Meta(description=…)]")
-            if one.name in owners:
-                raise SettingsError(f"{what} has the name of one of {owners[one.name]}. Rename it")
-            owners[one.name] = struct.__name__
+            if one.name != one.encode_name or not _NAME.fullmatch(one.name):
+                raise SettingsError(f"{what} is named {one.encode_name!r}. Use a-z, 0-9 and _, and no rename=")
+            if not _is_textual(msgspec.inspect.type_info(one.type)):
+                raise SettingsError(f"{what} has a type that no text can be. Use a text, number, path or tuple of them")
+            for taken in (one.name, *field.variables):
+                if taken in owners:
+                    raise SettingsError(f"{what} has the name {taken}, and so has {owners[taken]}. Rename it")
+                owners[taken] = owner
 
 
 def load(
@@ -240,6 +272,19 @@ def _field(struct: type[msgspec.Struct], field: msgspec.structs.FieldInfo) -> Fi
 def _meta(kind: Any) -> msgspec.Meta:
     found: msgspec.Meta = next(iter(getattr(kind, "__metadata__", ())), Meta())
     return found
+
+
+def _is_textual(info: msgspec.inspect.Type) -> bool:
+    """Whether a value of a type can be written as one text, or a tuple of values as several."""
+    match info:
+        case msgspec.inspect.Metadata(type=kind) | msgspec.inspect.VarTupleType(item_type=kind):
+            return _is_textual(kind)
+        case msgspec.inspect.UnionType(types=kinds):
+            return all(map(_is_textual, kinds))
+        case msgspec.inspect.CustomType(cls=kind):
+            return kind in {Path, Secret}
+        case _:
+            return isinstance(info, TEXTUAL)
 
 
 def _take(values: dict[str, Any], name: str, value: Any, source: str, known: Mapping[str, Field]) -> None:

@@ -1,11 +1,12 @@
 """What the plug-ins that are installed add to the command line."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from shelfwire.cli.errors import CommandError
-from shelfwire.plugins import Labels, Plugin, PluginError, ResultTable, installed, loaded
+from shelfwire.plugins import Command, CommandGroup, Labels, Plugin, PluginError, ResultTable, installed, loaded
+from shelfwire.plugins.checks import described
 from shelfwire.settings import Settings, SettingsError, load
 
 
@@ -20,6 +21,50 @@ def plugins() -> list[Plugin]:
         return installed()
     except PluginError as error:
         raise CommandError(f"A plug-in cannot be used. {error}") from None
+
+
+def check_verbs(own: Collection[str]) -> None:
+    """Check that no plug-in has a command of the engine.
+
+    Raises:
+        CommandError: one has.
+    """
+    for plugin in plugins():
+        for verb in plugin.commands:
+            if verb in own:
+                raise CommandError(
+                    f"A plug-in cannot be used. The plug-in {plugin.name!r} has the command {verb!r}, and so has "
+                    "shelfwire itself. Rename it, or uninstall the plug-in"
+                )
+
+
+def check_command(typed: Sequence[str]) -> None:
+    """Check that the function is there that a plug-in names for a command.
+
+    Args:
+        typed: the verb and what follows it.
+
+    Raises:
+        CommandError: it is not, or its module is broken.
+        ImportError: its module needs a library that is not installed.
+    """
+    for plugin in plugins():
+        command: Command | CommandGroup | None = plugin.commands.get(typed[0]) if typed else None
+        if isinstance(command, CommandGroup):
+            command = command.commands.get(typed[1]) if len(typed) > 1 else None
+        if command is None:
+            continue
+        try:
+            loaded(command.target)
+        except Exception as error:
+            module = command.target.partition(":")[0]
+            missing = error.name or "" if isinstance(error, ImportError) else ""
+            if missing and not f"{module}.".startswith(f"{missing}."):
+                raise
+            raise CommandError(
+                f"The plug-in {plugin.name!r} names {command.target} for this command, which cannot be loaded: "
+                f"{described(error)}. Update or uninstall it"
+            ) from None
 
 
 def gather(flags: Mapping[str, object], environ: Mapping[str, str]) -> Settings:
@@ -41,6 +86,19 @@ def labels_of(pipeline: str) -> Labels:
 
 
 def table_of(pipeline: str, results: Any) -> ResultTable | None:
-    """Return the results of a job as a table, if a plug-in shows those of its pipeline so."""
-    target = next((plugin.tables[pipeline] for plugin in plugins() if pipeline in plugin.tables), None)
-    return None if target is None else loaded(target)(results)
+    """Return the results of a job as a table, if a plug-in shows those of its pipeline so.
+
+    Raises:
+        CommandError: the plug-in cannot show them.
+    """
+    plugin = next((plugin for plugin in plugins() if pipeline in plugin.tables), None)
+    if plugin is None:
+        return None
+    try:
+        table: ResultTable = loaded(plugin.tables[pipeline])(results)
+    except Exception as error:  # noqa: BLE001 - whatever the code of others raises
+        raise CommandError(
+            f"The plug-in {plugin.name!r} cannot show the results: {described(error)}. See them with: "
+            "shelfwire results last"
+        ) from None
+    return table

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from shelfwire import __version__
 from shelfwire.cli.errors import CommandError, Exit
-from shelfwire.cli.extensions import plugins
+from shelfwire.cli.extensions import check_command, check_verbs, plugins
 from shelfwire.cli.running import Interrupted
 from shelfwire.plugins import Command, CommandGroup
 
@@ -72,6 +72,7 @@ def _command_line() -> App:
         default_parameter=DEFAULT,
     )
     added = [verb for plugin in plugins() for verb in plugin.commands.items()]
+    check_verbs(_COMMANDS)
     verbs = sorted([*added, *_COMMANDS.items()], key=lambda verb: isinstance(verb[1], CommandGroup))
     for order, (name, command) in enumerate(verbs):
         if isinstance(command, Command):
@@ -119,8 +120,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(typed: Sequence[str]) -> int:
+    app = _command_line()
     try:
-        return int(_command_line()(typed, result_action="return_int_as_exit_code_else_zero"))
+        check_command(typed)
+        return int(app(typed, result_action="return_int_as_exit_code_else_zero"))
     except ImportError as error:
         missing = _missing_library(error)
         if missing is None:

@@ -5,7 +5,8 @@ from typing import Literal
 
 import msgspec
 
-from shelfwire.cli.errors import Exit
+from shelfwire.cli.errors import CommandError, Exit
+from shelfwire.plugins import PluginError
 
 
 def schema(document: Literal["openapi", "asyncapi", "messages"], /) -> int:
@@ -18,7 +19,10 @@ def schema(document: Literal["openapi", "asyncapi", "messages"], /) -> int:
         case "openapi":
             from shelfwire.app import Shelfwire  # noqa: PLC0415 - the server takes a moment to import
 
-            made = Shelfwire().openapi()
+            try:
+                made = Shelfwire().openapi()
+            except PluginError as error:
+                raise CommandError(f"A plug-in cannot be used. {error}") from None
         case "asyncapi":
             from shelfwire.protocol.asyncapi import asyncapi  # noqa: PLC0415 - likewise
 

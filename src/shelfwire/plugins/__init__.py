@@ -4,6 +4,7 @@ A package names its plug-in by an entry point of the group `shelfwire.plugins`, 
 it by one of the group `shelfwire.pipelines`. Both name a class.
 """
 
+from shelfwire.plugins.checks import checked
 from shelfwire.plugins.declaration import (
     Command,
     CommandGroup,
@@ -15,7 +16,7 @@ from shelfwire.plugins.declaration import (
     ResultTable,
     ServiceError,
 )
-from shelfwire.plugins.loading import checked, compose, installed, loaded
+from shelfwire.plugins.loading import compose, installed, loaded
 
 __all__ = [
     "Command",

@@ -12,7 +12,7 @@ from shelfwire.web.middleware import RequestMiddleware
 from shelfwire.web.root_path import own_scope
 from shelfwire.web.route import Context
 from shelfwire.web.router import Router
-from shelfwire.web.socket import ProgressSocket
+from shelfwire.web.socket import PATH, ProgressSocket
 
 
 class Application:
@@ -32,7 +32,7 @@ class Application:
         clock: Clock,
         new_id: Callable[[], str],
     ) -> None:
-        router = Router(context, {"/ws/progress": ProgressSocket(context)})
+        router = Router(context, {PATH: ProgressSocket(context)})
         app: ASGIApp = context.access.cors(router)
         self._app = RequestMiddleware(
             traced_application(app),

@@ -8,6 +8,7 @@ import msgspec
 from multipart import MultipartError, MultipartSegment, PushMultipartParser
 
 from shelfwire.errors import Code, ShelfwireError
+from shelfwire.jobs.pipeline import JOB_ID
 from shelfwire.web.responses import JSON_TYPE
 from shelfwire.web.route import Schema
 from shelfwire.web.uploads import Body, Submission, parsed, too_large
@@ -20,8 +21,6 @@ TEXT_CHARS: Final = 1024
 MAX_VALUES: Final = 300_000
 """A JSON body with more would hold up everybody's messages while it is parsed: a value takes about a microsecond."""
 VALUE_MARKS: Final = (b",", b"[", b"{")
-JOB_ID: Final = "jobId"
-"""The form field, or member of a JSON body, with the caller's own choice of an id; it is no input."""
 REQUEST: Final = "request"
 """The name of the input that a JSON body becomes."""
 FILE: Final[Schema] = {"type": "string", "format": "binary", "minLength": 1, "description": "The file."}

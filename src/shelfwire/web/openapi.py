@@ -9,8 +9,9 @@ import msgspec
 
 from shelfwire.errors import Code, ErrorCode
 from shelfwire.jobs.pipeline import Pipeline
+from shelfwire.plugins import PluginError
 from shelfwire.protocol.json_schema import DESCRIPTION, branches, components, message_components
-from shelfwire.protocol.messages import VERSION, JobError
+from shelfwire.protocol.messages import TYPES, VERSION, Envelope, JobError
 from shelfwire.web import access
 from shelfwire.web.intakes import FORM_TYPE
 from shelfwire.web.responses import PROBLEM_TYPE, REQUEST_ID, X_ERROR_CODE, Problem
@@ -98,6 +99,35 @@ def openapi(routes: Iterable[Route], pipelines: Mapping[str, Pipeline], root: st
         }
     )
     return document
+
+
+def check_names(routes: Iterable[Route], pipelines: Iterable[Pipeline]) -> None:
+    """Check that all types can be described, and that no two of them have one name in the document.
+
+    Raises:
+        PluginError: one cannot be, or two have one name, be they of plug-ins or of the engine.
+    """
+    documented = [route for route in routes if route.documented]
+    contents = [route.body.content for route in documented if route.body is not None]
+    contents += [answer.content for route in documented for answer in route.answers.values()]
+    # Parameters, options and failures are described field by field, so their own names are nowhere.
+    flat = [kind for route in documented if (kind := route.query) is not None]
+    flat += [kind for pipeline in pipelines for kind in (pipeline.options, pipeline.failure) if kind is not None]
+    fields = [field.type for kind in flat for field in msgspec.structs.fields(kind)]
+    kinds = [*_types(contents), *(pipeline.result for pipeline in pipelines), *fields, Envelope, *TYPES.values()]
+    try:
+        _, schemas = msgspec.json.schema_components([*kinds, Problem, ItemError], ref_template=SCHEMAS)
+    except (TypeError, NameError) as error:
+        reason = str(error).splitlines()[-1]
+        raise PluginError(
+            f"A route names a type that JSON cannot express: {reason}. Use types that msgspec knows"
+        ) from None
+    owners: dict[str, str] = {}
+    for name, schema in schemas.items():
+        title = re.sub(r"\W+", "", schema["title"])
+        if title in owners:
+            raise PluginError(f"The types {owners[title]} and {name} have one name in /schema/openapi.json. Rename one")
+        owners[title] = name
 
 
 def _plain(value: Any) -> Any:

@@ -31,6 +31,7 @@ from shelfwire.web.responses import ERROR_CODE, PROBLEM_TYPE, headers, problem
 from shelfwire.web.route import Context
 
 MAX_BAD_FRAMES: Final = 20
+PATH: Final = "/ws/progress"
 MAX_FRAME_BYTES: Final = 64 * 1024
 SINK_EXTENSION: Final = "shelfwire.sink"
 """The scope's extension by which a server offers a `jobs.hub.Sink`; without it every frame goes through ASGI."""
