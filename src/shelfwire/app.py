@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 import structlog
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shelfwire.clock import Clock, SystemClock, sleep
 from shelfwire.errors import ShelfwireError
@@ -89,13 +89,27 @@ class Shelfwire:
             routes=gathered(self._plugins, self._pipelines),
         )
         check_names(self._context.routes, self._pipelines.values())
-        self._application = Application(
-            self._context, self.lifespan, self._clock, new_id=lambda: self._random_bytes(8).hex()
-        )
+        self._application = self._applied(standalone=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, as ASGI has it."""
         await self._application(scope, receive, send)
+
+    def standalone(self) -> ASGIApp:
+        """Return the application for a server of its own: on a loopback address it answers for no other host.
+
+        Mounted into another application, the hosts are that one's concern, unless `allowed_hosts` says otherwise.
+        """
+        return self._applied(standalone=True)
+
+    def _applied(self, *, standalone: bool) -> Application:
+        return Application(
+            self._context,
+            self.lifespan,
+            self._clock,
+            new_id=lambda: self._random_bytes(8).hex(),
+            standalone=standalone,
+        )
 
     @property
     def routes(self) -> Sequence[Route]:

@@ -95,6 +95,15 @@ class Code(ErrorCode):
             user_message="This address does not take this kind of request.",
         ),
     )
+    MISDIRECTED = (
+        "E_MISDIRECTED",
+        CodeEntry(
+            421,
+            retryable=False,
+            message="The server does not answer for this host",
+            user_message="This service does not answer at this address. Ask its operator for the right one.",
+        ),
+    )
     JOB_EXISTS = (
         "E_JOB_EXISTS",
         CodeEntry(

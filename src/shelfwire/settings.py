@@ -24,7 +24,10 @@ PREFIX: Final = "SHELFWIRE_"
 CONFIG_VARIABLE: Final = "SHELFWIRE_CONFIG"
 
 MIN_KEY_CHARS: Final = 16
-ANY_ORIGIN: Final = "*"
+ANY: Final = "*"
+"""Among origins or hosts: all of them."""
+HOST: Final = r"\[[0-9a-f:.]+\]|[0-9a-z_](?:[0-9a-z._-]*[0-9a-z_-])?"
+"""The pattern of a host in a URL, in lower case, without a port."""
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 LOOPBACK: Final = "127.0.0.1"
 SECTIONS: Final = "sections"
@@ -124,6 +127,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     origins: Annotated[
         tuple[str, ...],
         Meta(description=("Websites whose scripts may use the server, such as https://app.example.com, or * for all.")),
+    ] = ()
+    allowed_hosts: Annotated[
+        tuple[str, ...],
+        Meta(
+            description=(
+                "Host names that the server answers for beside loopback names, such as books.example.com, or * for "
+                "all; unset for loopback names alone on a loopback address, and for all on any other."
+            )
+        ),
     ] = ()
     stall_after: Annotated[
         float,
@@ -334,6 +346,8 @@ def _checked(name: str, value: Any) -> Any:
                 _check_key(number, key.reveal())
         case "origins":
             return tuple(_origin(origin) for origin in value)
+        case "allowed_hosts":
+            return tuple(_host(host) for host in value)
     return value
 
 
@@ -349,7 +363,7 @@ def _check_key(number: int, key: str) -> None:
 
 def _origin(text: str) -> str:
     """Bring an origin into the form that browsers send."""
-    if text == ANY_ORIGIN:
+    if text == ANY:
         return text
     try:
         parts = urlsplit(text.lower())
@@ -360,6 +374,14 @@ def _origin(text: str) -> str:
     if not parts.hostname or port == 0 or f"{parts.scheme}://{parts.netloc}" != text.lower() or set("*@") & set(host):
         raise SettingsError(f"{text!r} is not an origin. One looks like https://app.example.com; * stands for all")
     return f"{parts.scheme}://{host}"
+
+
+def _host(text: str) -> str:
+    """Bring the name of a host into the form in which names are compared."""
+    name = text.lower().removesuffix(".")
+    if name != ANY and not re.fullmatch(HOST, name):
+        raise SettingsError(f"{text!r} is not a host. One looks like books.example.com, without a port; * is for all")
+    return name.strip("[]")
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

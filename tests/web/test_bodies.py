@@ -122,7 +122,7 @@ async def test_a_client_that_hangs_up_while_its_body_is_read_is_no_defect(
             return [Route(method="POST", path="/read-by-starlette", handler=handler, answers={})]
 
     settings = Settings(data=tmp_path, port=0)
-    head = b"POST %b HTTP/1.1\r\nHost: a\r\nContent-Type: %b\r\nContent-Length: 9999\r\n\r\n--b\r\n" % (
+    head = b"POST %b HTTP/1.1\r\nHost: localhost\r\nContent-Type: %b\r\nContent-Length: 9999\r\n\r\n--b\r\n" % (
         path.encode(),
         kind,
     )

@@ -81,10 +81,11 @@ async def test_no_token_key_query_or_book_is_in_the_log_whatever_is_asked(server
         exploding = await create(http, b"Title\nExplode\n")
         await line(server, event="attempt failed", job=exploding["jobId"])
     await raw(
-        server, f"GET /api/jobs/x?token={token} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\nX\r\n\r\n"
+        server,
+        f"GET /api/jobs/x?token={token} HTTP/1.1\r\nHost: [::1]\r\nAuthorization: Bearer {token}\r\nX\r\n\r\n",
     )
     await raw(server, f"NONSENSE ?token={token}\r\n\r\n")
-    await raw(server, f"GET /?token={token} HTTP/1.1\r\nHost: a\r\nUpgrade: h3c\r\nConnection: Upgrade\r\n\r\n")
+    await raw(server, f"GET /?token={token} HTTP/1.1\r\nHost: localhost\r\nUpgrade: h3c\r\nConnection: Upgrade\r\n\r\n")
     masked = b"\x81\x85\x00\x00\x00\x00\xff\xfe\xfd\xfc\xfb"
     await raw(server, upgrade(f"{query}&token={token}"), masked)
     await line(server, level="warning", event="Invalid HTTP request received.")

@@ -116,7 +116,7 @@ def _innermost(error: Exception) -> Exception:
 
 def _uvicorn_config(application: Shelfwire, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
-        application,
+        application.standalone(),
         http=HttpProtocol,  # over h11, which bounds heads; the faster parser that uvicorn would prefer does not
         ws=WebSocketProtocol,
         ws_max_size=MAX_FRAME_BYTES,

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 from shelfwire.clock import Clock
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.protocol.tokens import digest
-from shelfwire.settings import ANY_ORIGIN, DEFAULT_PORTS, Settings
+from shelfwire.settings import ANY, DEFAULT_PORTS, Settings
 from shelfwire.web.creation_limit import RateLimit
 from shelfwire.web.responses import REQUEST_ID, RETRY_AFTER, X_ERROR_CODE
 
@@ -107,7 +107,7 @@ class Access:
         Raises:
             ShelfwireError: `E_FORBIDDEN`.
         """
-        if origin is None or ANY_ORIGIN in self._origins or origin in self._origins or _same_host(origin, host):
+        if origin is None or ANY in self._origins or origin in self._origins or _same_host(origin, host):
             return
         raise ShelfwireError(
             Code.FORBIDDEN,

@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shelfwire.clock import Clock
 from shelfwire.tracing import traced_application
+from shelfwire.web.hosts import HostCheck
 from shelfwire.web.middleware import RequestMiddleware
 from shelfwire.web.root_path import own_scope
 from shelfwire.web.route import Context
@@ -23,6 +24,7 @@ class Application:
         lifespan: opens the engine until the context manager ends.
         clock: the time.
         new_id: makes the id of a request.
+        standalone: whether a server of shelfwire's own serves it; see `HostCheck`.
     """
 
     def __init__(
@@ -31,11 +33,13 @@ class Application:
         lifespan: Callable[[], AbstractAsyncContextManager[None]],
         clock: Clock,
         new_id: Callable[[], str],
+        *,
+        standalone: bool = False,
     ) -> None:
         router = Router(context, {PATH: ProgressSocket(context)})
         app: ASGIApp = context.access.cors(router)
         self._app = RequestMiddleware(
-            traced_application(app),
+            HostCheck(traced_application(app), context.settings, standalone=standalone),
             clock,
             new_id=new_id,
             telemetry=context.metrics,

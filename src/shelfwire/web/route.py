@@ -28,7 +28,7 @@ TOKEN_OR_QUERY: Final[Security] = ({"token": ()}, {"tokenInQuery": ()})
 API_KEY: Final[Security] = ({"apiKey": ()}, {})
 
 TEXT: Final[Schema] = {"type": "string"}
-ALWAYS: Final = (Code.INVALID_REQUEST, Code.INTERNAL, Code.STORAGE_UNAVAILABLE)
+ALWAYS: Final = (Code.INVALID_REQUEST, Code.MISDIRECTED, Code.INTERNAL, Code.STORAGE_UNAVAILABLE)
 """The codes that any request may be refused with."""
 OWNER: Final = (Code.UNAUTHORIZED, Code.TOKEN_EXPIRED, Code.FORBIDDEN)
 """The codes that a request with a job's token may be refused with."""

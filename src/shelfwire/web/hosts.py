@@ -1,0 +1,70 @@
+"""The hosts that a server answers for.
+
+A website can have its own name resolve to this machine (DNS rebinding). A browser then takes the server for a part of
+the website, whose scripts may read every answer; only the header `Host` still has the website's name.
+"""
+
+import re
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from shelfwire.errors import Code, ShelfwireError
+from shelfwire.settings import ANY, HOST, Settings, is_loopback
+from shelfwire.web.responses import refusal
+from shelfwire.web.socket import refuse
+
+FORWARDED_HOST: Final = "shelfwire.forwarded_host"
+"""The member of a scope with the host that a trusted proxy was asked for."""
+MAX_QUOTED: Final = 200
+_AUTHORITY: Final = re.compile(rf"({HOST})\.?(?::[0-9]{{0,5}})?")
+
+
+class HostCheck:
+    """Refuses requests and handshakes for other hosts with `E_MISDIRECTED`.
+
+    Loopback names are answered for always: no website has one. So is a request without the header, which no browser
+    sends.
+
+    Args:
+        app: the application inside.
+        settings: the allowed hosts.
+        standalone: whether the server is shelfwire's own. Where it listens on loopback, it answers for no other host
+            than the allowed ones even if there are none.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings, *, standalone: bool) -> None:
+        self._app = app
+        self._allowed = frozenset({*settings.allowed_hosts, settings.host.lower()})
+        restricted = bool(settings.allowed_hosts) or (standalone and is_loopback(settings.host))
+        self._any = not restricted or ANY in settings.allowed_hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request or a handshake on, or refuse it."""
+        if self._any:
+            await self._app(scope, receive, send)
+            return
+        hosts = [Headers(scope=scope).get("host"), scope.get(FORWARDED_HOST)]
+        refused = next((host for host in hosts if host is not None and not self._is_ours(host)), None)
+        if refused is None:
+            await self._app(scope, receive, send)
+            return
+        error = ShelfwireError(
+            Code.MISDIRECTED,
+            f"This server does not answer for the host {refused[:MAX_QUOTED]!r}. "
+            "Add its name to the setting 'allowed_hosts'",
+        )
+        if scope["type"] == "websocket":
+            await receive()
+            await refuse(scope, send, error)
+        else:
+            await refusal(Request(scope), error)(scope, receive, send)
+
+    def _is_ours(self, host: str) -> bool:
+        authority = _AUTHORITY.fullmatch(host.lower())
+        if authority is None:
+            return False
+        name = authority[1].strip("[]")
+        return name in self._allowed or is_loopback(name)
