@@ -28,6 +28,8 @@ ANY: Final = "*"
 """Among origins or hosts: all of them."""
 HOST: Final = r"\[[0-9a-f:.]+\]|[0-9a-z_](?:[0-9a-z._-]*[0-9a-z_-])?"
 """The pattern of a host in a URL, in lower case, without a port."""
+PATH_PREFIX: Final = r"(?=.{2,200}$)(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+/?"
+"""The pattern of a path, encoded, below which a proxy passes requests on."""
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 LOOPBACK: Final = "127.0.0.1"
 SECTIONS: Final = "sections"
@@ -127,6 +129,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     origins: Annotated[
         tuple[str, ...],
         Meta(description=("Websites whose scripts may use the server, such as https://app.example.com, or * for all.")),
+    ] = ()
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        Meta(
+            description=(
+                "Addresses or networks of proxies, such as 127.0.0.1 or 10.0.0.0/8, whose X-Forwarded-For, -Proto, "
+                "-Host and -Prefix count; unset for none."
+            )
+        ),
     ] = ()
     allowed_hosts: Annotated[
         tuple[str, ...],
@@ -346,6 +357,8 @@ def _checked(name: str, value: Any) -> Any:
                 _check_key(number, key.reveal())
         case "origins":
             return tuple(_origin(origin) for origin in value)
+        case "trusted_proxies":
+            return tuple(_network(network) for network in value)
         case "allowed_hosts":
             return tuple(_host(host) for host in value)
     return value
@@ -382,6 +395,13 @@ def _host(text: str) -> str:
     if name != ANY and not re.fullmatch(HOST, name):
         raise SettingsError(f"{text!r} is not a host. One looks like books.example.com, without a port; * is for all")
     return name.strip("[]")
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError as error:
+        raise SettingsError(f"{text!r} is neither an address nor a network: {error}") from None
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

@@ -55,7 +55,7 @@ async def test_a_caller_beyond_its_limit_is_told_when_to_come_back_and_the_other
 
 
 async def test_without_keys_callers_are_limited_by_their_address(make_server: MakeServer) -> None:
-    async with make_server(gated=True, create_limit=1) as server:
+    async with make_server(gated=True, create_limit=1, trusted_proxies=("127.0.0.1",)) as server:
         first, second = await post(server, X_API_Key="one"), await post(server, X_API_Key="two")
         # The proxy on this machine says whom it speaks for.
         other = await post(server, X_Forwarded_For="203.0.113.7")

@@ -128,6 +128,7 @@ def _uvicorn_config(application: Shelfwire, settings: Settings) -> uvicorn.Confi
         access_log=False,
         lifespan="off",
         server_header=False,
+        proxy_headers=False,  # `web.proxies` reads them: uvicorn believes whoever is on this machine
         timeout_keep_alive=settings.keep_alive,  # type: ignore[arg-type]  # it is passed to `loop.call_later`
         timeout_graceful_shutdown=GRACE_SECONDS,
     )

@@ -15,12 +15,14 @@ from shelfwire.clock import Clock
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.protocol.tokens import digest
 from shelfwire.settings import ANY, DEFAULT_PORTS, Settings
+from shelfwire.web.addresses import address_of
 from shelfwire.web.creation_limit import RateLimit
 from shelfwire.web.responses import REQUEST_ID, RETRY_AFTER, X_ERROR_CODE
 
 API_KEY: Final = "X-API-Key"
 NETWORK_BITS: Final = 64
 """Of an IPv6 address: its holder is usually given all that begin with these."""
+MAX_IDENTITY_CHARS: Final = 64
 PREFLIGHT_SECONDS: Final = 600
 _OK: Final = 200
 _NO_CONTENT: Final = 204
@@ -159,14 +161,11 @@ def _address(request: Request) -> str:
 
 
 def _network(host: str) -> str:
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host
+    address = address_of(host)
+    if address is None:
+        return host[:MAX_IDENTITY_CHARS]  # the application around this one may take it from a header
     if isinstance(address, ipaddress.IPv4Address):
-        return host
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
+        return str(address)
     return str(ipaddress.ip_network((address.packed, NETWORK_BITS), strict=False))
 
 

@@ -10,6 +10,7 @@ from shelfwire.clock import Clock
 from shelfwire.tracing import traced_application
 from shelfwire.web.hosts import HostCheck
 from shelfwire.web.middleware import RequestMiddleware
+from shelfwire.web.proxies import TrustedProxies
 from shelfwire.web.root_path import own_scope
 from shelfwire.web.route import Context
 from shelfwire.web.router import Router
@@ -45,9 +46,13 @@ class Application:
             telemetry=context.metrics,
             patience=context.settings.upload_timeout,
         )
+        self._proxies = TrustedProxies(context.settings.trusted_proxies)
         self._lifespan = StarletteRouter(lifespan=lambda _: lifespan()).lifespan
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, a handshake or the lifespan."""
         serve = self._lifespan if scope["type"] == "lifespan" else self._app
-        await serve(own_scope(scope), receive, send)
+        own = own_scope(scope)
+        if scope["type"] != "lifespan":
+            self._proxies.apply(own)
+        await serve(own, receive, send)

@@ -13,17 +13,19 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.settings import ANY, HOST, Settings, is_loopback
+from shelfwire.web.proxies import ORIGINAL_HOST
 from shelfwire.web.responses import refusal
 from shelfwire.web.socket import refuse
 
-FORWARDED_HOST: Final = "shelfwire.forwarded_host"
-"""The member of a scope with the host that a trusted proxy was asked for."""
 MAX_QUOTED: Final = 200
 _AUTHORITY: Final = re.compile(rf"({HOST})\.?(?::[0-9]{{0,5}})?")
 
 
 class HostCheck:
     """Refuses requests and handshakes for other hosts with `E_MISDIRECTED`.
+
+    Where a trusted proxy names the host, that of the proxy's own request has to be allowed as well: a browser's script
+    can name any host in a header, but not in `Host`.
 
     Loopback names are answered for always: no website has one. So is a request without the header, which no browser
     sends.
@@ -46,7 +48,7 @@ class HostCheck:
         if self._any:
             await self._app(scope, receive, send)
             return
-        hosts = [Headers(scope=scope).get("host"), scope.get(FORWARDED_HOST)]
+        hosts = [Headers(scope=scope).get("host"), scope.get(ORIGINAL_HOST)]
         refused = next((host for host in hosts if host is not None and not self._is_ours(host)), None)
         if refused is None:
             await self._app(scope, receive, send)
