@@ -43,6 +43,8 @@ def test_a_file_named_by_flag_goes_before_one_named_by_the_environment(tmp_path:
         ({"workers": 0}, {}, "--workers: Expected `int` >= 1"),
         ({"host": EVERYWHERE}, {}, "Set api_keys"),
         ({"host": ""}, {}, "not a loopback address"),
+        ({}, {"SHELFWIRE_DATA": " "}, "SHELFWIRE_DATA: ' ' is no name of a file or folder"),
+        ({"data": "a\0b"}, {}, "is no name of a file or folder"),
         ({"host": EVERYWHERE}, {"SHELFWIRE_API_KEYS": " , "}, "Set api_keys"),
         ({"create_limit": -1}, {}, "--create-limit: "),
         ({"allow_keyless": "perhaps"}, {}, "--allow-keyless: Expected `bool`"),

@@ -331,6 +331,8 @@ def _custom(kind: type, value: Any) -> Any:
 
 
 def _path(text: str) -> Path:
+    if not text.strip() or "\0" in text:
+        raise SettingsError(f"{text!r} is no name of a file or folder. Leave the setting out, or give it one")
     try:
         text.encode()
     except UnicodeEncodeError:

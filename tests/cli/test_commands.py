@@ -97,6 +97,7 @@ def test_every_setting_is_a_flag_with_its_meaning(here: Here) -> None:
         (("delete", "abc"), "No job is known"),
         (("results", "last"), "shelfwire import FILE"),
         (("results", "last", "--format", "xml"), "--format"),
+        (("serve", "--data", ""), "--data: '' is no name of a file or folder"),
         (("serve", "--host", "0.0.0.0"), "Set api_keys"),  # noqa: S104 - it is refused
         (("serve", "--host", "0.0.0.0", "--allow-keyless=false"), "Set api_keys"),  # noqa: S104 - likewise
         (("serve", "--host", "0.0.0.0", "--allow-keyless", "--database", "x://"), "database x://"),  # noqa: S104

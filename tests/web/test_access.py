@@ -107,7 +107,7 @@ async def preflight(server: Server, origin: str) -> Any:
         "Origin": origin,
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "authorization,x-api-key,idempotency-key,last-event-id,if-none-match,"
-        "content-type",
+        "content-type,cache-control,pragma,x-requested-with,traceparent,x-request-id",
     }
     return await server.http.options("/api/import/csv-gemini", headers=headers)
 
@@ -122,6 +122,8 @@ async def test_an_allowed_websites_browser_is_told_what_it_may_do(
         refused = await server.http.get("/api/jobs/x", headers={"Origin": APP})
     assert refused.headers["x-error-code"] == Code.UNAUTHORIZED
     assert (before.status_code, created.status_code, refused.status_code) == (204, 202, 401)
+    asked_for = before.request.headers["access-control-request-headers"]
+    assert before.headers["access-control-allow-headers"] == asked_for
     for response in (before, created, refused):
         assert response.headers["access-control-allow-origin"] in {APP, "*"}
         assert "access-control-allow-credentials" not in response.headers
@@ -146,6 +148,16 @@ async def test_a_foreign_websites_script_is_kept_out(make_server: MakeServer, or
     assert "'origins'" in document["detail"]
     assert socket.value.response.status_code == 403
     assert origin.encode() in bytes(socket.value.response.body)
+
+
+async def test_a_website_whose_address_only_looks_like_the_servers_is_foreign(make_server: MakeServer) -> None:
+    async with make_server(gated=True) as server:
+        origin = server.url.replace("http://", "http://evil@")
+        refused = await post(server, Origin=origin)
+        job = await server.submit()
+        with pytest.raises(InvalidStatus) as socket:
+            await server.socket(job, additional_headers={"Origin": origin})
+    assert (refused.status_code, socket.value.response.status_code) == (403, 403)
 
 
 async def test_a_script_of_the_servers_own_website_an_allowed_one_and_no_browser_may_attach(
@@ -175,6 +187,11 @@ async def test_a_script_of_the_servers_own_website_an_allowed_one_and_no_browser
         ("https://a.example:x", "a.example", False),
         ("https://a.example", "a.example:99999", False),
         ("https://[", "[", False),
+        ("http://evil@127.0.0.1", "127.0.0.1", False),
+        ("http://evil@127.0.0.1:8787", "evil@127.0.0.1:8787", False),
+        ("http://a.example/x", "a.example", False),
+        ("http://evil.example#a.example", "a.example", False),
+        ("http://a.example", "a.example.:80", True),
     ],
 )
 def test_an_origin_is_the_servers_own_by_name_and_port(origin: str, host: str | None, same: bool) -> None:  # noqa: FBT001

@@ -14,9 +14,10 @@ from shelfwire.app import Shelfwire
 from shelfwire.errors import Code
 from shelfwire.jobs.job import Job
 from shelfwire.jobs.pipeline import Pipeline
+from shelfwire.protocol.messages import JobStarted
 from shelfwire.server.serving import serving
 from shelfwire.settings import Secret, Settings
-from tests.live import MakeServer, Server
+from tests.live import MakeServer, Server, next_of
 
 CSV = b"Title\nEmma\n"
 IMPORT = "/api/import/csv-gemini"
@@ -200,3 +201,28 @@ async def test_a_body_of_more_values_than_can_be_parsed_in_a_moment_is_refused(m
         )
         assert (refused.status_code, refused.json()["code"]) == (400, Code.INVALID_REQUEST)
         assert "300,000 values" in refused.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "shown"),
+    [
+        ("books\u202evsc.exe", "books vsc.exe"),
+        ("a\x00b\x1b[2J\u2028c.csv", "a b [2J c.csv"),
+        ("Bücher\u200b.csv", "Bücher.csv"),
+        ("\u202e\u2066 ", None),
+        ("\u202e" * 300 + "late.csv", "late.csv"),
+    ],
+)
+async def test_a_file_name_loses_what_turns_a_line_around_or_moves_a_cursor(
+    make_server: MakeServer, sent: str, shown: str | None
+) -> None:
+    body = f'--b\r\nContent-Disposition: form-data; name="file"; filename="{sent}"\r\n\r\nTitle\nEmma\n\r\n--b--\r\n'
+    async with make_server(gated=True) as server:
+        kind = {"Content-Type": "multipart/form-data; boundary=b"}
+        answer = await server.http.post(IMPORT, content=body.encode(), headers=kind)
+        assert answer.status_code == 202, answer.text
+        async with server.socket(answer.json()["data"]) as socket:
+            started = await next_of(socket, "job_started")
+    assert isinstance(started.payload, JobStarted)
+    assert started.payload.metadata is not None
+    assert started.payload.metadata.file_name == shown

@@ -126,6 +126,33 @@ async def test_a_plain_request_is_told_to_upgrade(make_server: MakeServer) -> No
     assert response.json()["status"] == response.status_code == 426
 
 
+@pytest.mark.parametrize(
+    "how",
+    [
+        "Connection: keep-alive\r\nConnection: Upgrade\r\nUpgrade: websocket",
+        "Connection: Upgrade\r\nConnection: keep-alive\r\nUpgrade: websocket",
+        "Connection: keep-alive, upgrade\r\nUpgrade: h2c, WebSocket",
+        "Connection: Upgrade\r\nUpgrade: websocket\r\nUpgrade: h2c",
+    ],
+)
+async def test_headers_in_several_lines_and_several_offers_upgrade_as_well(make_server: MakeServer, how: str) -> None:
+    async with make_server(gated=True) as server:
+        job = await server.submit()
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rsplit(":", 1)[1]))
+        query = f"jobId={job['jobId']}&token={job['token']}"
+        key = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+        writer.write(f"GET /ws/progress?{query} HTTP/1.1\r\nHost: localhost\r\n{how}\r\n{key}\r\n\r\n".encode())
+        async with asyncio.timeout(60):
+            assert await reader.readline() == b"HTTP/1.1 101 Switching Protocols\r\n"
+        writer.close()
+
+
+async def test_another_upgrade_than_to_a_websocket_is_none(make_server: MakeServer) -> None:
+    async with make_server() as server:
+        for headers in ({"Connection": "Upgrade", "Upgrade": "h2c"}, {"Upgrade": "websocket"}):
+            assert (await server.http.get("/ws/progress?jobId=x", headers=headers)).status_code == 426
+
+
 async def test_beyond_the_limit_of_connections_a_follower_is_asked_to_come_later(make_server: MakeServer) -> None:
     async with make_server(gated=True, max_followers=1) as server:
         job = await server.submit()

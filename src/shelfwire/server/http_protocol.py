@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any, Final
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_SECONDS: Final = 15.0
@@ -27,6 +28,26 @@ class HttpProtocol(H11Protocol):
         """Wait for the first request as long as for another one."""
         super().connection_made(transport)
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+
+    def _get_upgrade(self) -> bytes | None:
+        """Return what the connection is to be upgraded to: `websocket` if that is among the offers (RFC 9110, 7.8).
+
+        uvicorn's own reads only the last line of each header, and takes all offers for one.
+        """
+        if b"upgrade" not in self._elements(b"connection"):
+            return None
+        offers = self._elements(b"upgrade")
+        return b"websocket" if b"websocket" in offers else b",".join(offers) or None
+
+    def _elements(self, name: bytes) -> list[bytes]:
+        lines = [value.lower() for key, value in self.headers if key == name]
+        return [element for line in lines for part in line.split(b",") if (element := part.strip())]
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """Hand the connection over, with the one offer that was taken."""
+        others = [header for header in self.headers if header[0] != b"upgrade"]
+        self.headers = [*others, (b"upgrade", b"websocket")]
+        super().handle_websocket_upgrade(event)
 
     def data_received(self, data: bytes) -> None:
         """Take bytes without stopping the timer, which `handle_events` does once they make up a head."""

@@ -3,7 +3,6 @@
 import hmac
 import ipaddress
 from typing import Final, NamedTuple
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
@@ -15,7 +14,7 @@ from shelfwire.clock import Clock
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.protocol.tokens import digest
 from shelfwire.settings import ANY, DEFAULT_PORTS, Settings
-from shelfwire.web.addresses import address_of
+from shelfwire.web.addresses import address_of, authority_of
 from shelfwire.web.creation_limit import RateLimit
 from shelfwire.web.responses import REQUEST_ID, RETRY_AFTER, X_ERROR_CODE
 
@@ -135,10 +134,7 @@ class Access:
             app,
             allow_origins=sorted(self._origins),
             allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=[
-                *("Authorization", API_KEY, "Idempotency-Key", "Last-Event-ID", "If-None-Match", "Content-Type"),
-                REQUEST_ID,
-            ],
+            allow_headers=[ANY],  # libraries add their own, such as Cache-Control, X-Requested-With or traceparent
             expose_headers=[
                 *("Location", "Retry-After", "ETag", REQUEST_ID, "Link", "WWW-Authenticate", X_ERROR_CODE),
             ],
@@ -170,11 +166,9 @@ def _network(host: str) -> str:
 
 
 def _same_host(origin: str, host: str | None) -> bool:
-    try:
-        theirs, ours = urlsplit(origin), urlsplit(f"//{host or ''}")
-        ports = theirs.port, ours.port
-    except ValueError:
+    scheme, _, rest = origin.partition("://")
+    theirs, ours = authority_of(rest), authority_of(host or "")
+    if theirs is None or ours is None:
         return False
-    default = DEFAULT_PORTS.get(theirs.scheme)
-    same_port = (ports[0] or default) == (ports[1] or default)
-    return theirs.hostname is not None and theirs.hostname == ours.hostname and same_port
+    default = DEFAULT_PORTS.get(scheme.lower())
+    return (theirs.name, theirs.port or default) == (ours.name, ours.port or default)

@@ -4,7 +4,6 @@ A website can have its own name resolve to this machine (DNS rebinding). A brows
 the website, whose scripts may read every answer; only the header `Host` still has the website's name.
 """
 
-import re
 from typing import Final
 
 from starlette.datastructures import Headers
@@ -12,13 +11,13 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.settings import ANY, HOST, Settings, is_loopback
+from shelfwire.settings import ANY, Settings, is_loopback
+from shelfwire.web.addresses import authority_of
 from shelfwire.web.proxies import ORIGINAL_HOST
 from shelfwire.web.responses import refusal
 from shelfwire.web.socket import refuse
 
 MAX_QUOTED: Final = 200
-_AUTHORITY: Final = re.compile(rf"({HOST})\.?(?::[0-9]{{0,5}})?")
 
 
 class HostCheck:
@@ -65,8 +64,5 @@ class HostCheck:
             await refusal(Request(scope), error)(scope, receive, send)
 
     def _is_ours(self, host: str) -> bool:
-        authority = _AUTHORITY.fullmatch(host.lower())
-        if authority is None:
-            return False
-        name = authority[1].strip("[]")
-        return name in self._allowed or is_loopback(name)
+        authority = authority_of(host)
+        return authority is not None and (authority.name in self._allowed or is_loopback(authority.name))

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.pipeline import OPTIONS
 from shelfwire.protocol.messages import clip
+from shelfwire.safe_text import safe_line
 
 PART_BYTES: Final = 1024 * 1024
 HEAD_BYTES: Final = 64
@@ -151,7 +152,8 @@ class Submission:
                 Code.INVALID_REQUEST,
                 f"A form has at most {MAX_INPUTS} inputs, with names of 1 to {MAX_INPUT_NAME} printable characters",
             )
-        self._name, self._file_name = name, clip(file_name, MAX_NAME_CHARS) if file_name else None
+        # Whoever shows the name need not know what characters can do to a line.
+        self._name, self._file_name = name, clip(safe_line(file_name or ""), MAX_NAME_CHARS) or None
         self._size, self._head, self._hash, self._part = 0, b"", hashlib.sha256(), bytearray()
 
     async def add(self, data: bytes | bytearray) -> None:
