@@ -1,6 +1,7 @@
 import asyncio
 import re
 import time
+import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from tests.servers import Server
 KEY = "a-key-of-the-web-app"
 SECRETS = ["quoted-in-an-exception", "wrong-token", "in-the-query", "a-key-of-nobody", "Dune Messiah"]
 BROKEN_SERVER = Path(__file__).with_name("broken_server.py")
+WAITING_SERVER = Path(__file__).with_name("waiting_server.py")
 
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -28,6 +30,13 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
     """One server for all: whatever is asked of it, its log stays readable."""
     async with Server(tmp_path_factory.mktemp("logs") / "data", {"api_keys": KEY}, script=BROKEN_SERVER) as server:
+        yield server
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def waiting(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
+    """A server whose jobs do not end while they are followed, and whose log has nothing else in it."""
+    async with Server(tmp_path_factory.mktemp("quiet") / "data", {"api_keys": KEY}, script=WAITING_SERVER) as server:
         yield server
 
 
@@ -186,3 +195,53 @@ async def test_a_path_of_question_marks_costs_no_more_than_its_length() -> None:
             figures.append(time.thread_time() - began)
         seconds.append(min(figures))
     assert seconds[1] < 30 * seconds[0], "eight times the length, not sixty-four times the time"
+
+
+def frame(payload: bytes, opcode: int = 1) -> bytes:
+    """A frame of a client, masked with zeros."""
+    return bytes([0x80 | opcode, 0x80 | len(payload), 0, 0, 0, 0]) + payload
+
+
+SYNC = frame(b'{"type":"sync_request"}')
+NO_TEXT = frame(b"\xff\xfe")
+NO_FRAME = b"\xff" * 60
+
+
+@pytest.mark.parametrize("early", [True, False], ids=["behind the handshake", "later"])
+@pytest.mark.parametrize(
+    ("sent", "codes"),
+    [
+        (NO_TEXT, {"1007"}),
+        (SYNC * 500 + NO_TEXT + SYNC * 500, {"1007"}),
+        (SYNC * 500 + NO_FRAME, {"1002"}),
+        (SYNC * 500 + SYNC[:9], {"1006"}),
+        (SYNC * 500 + frame(b"\x0f\xa1", 8) + SYNC * 500, {"4001"}),
+        (SYNC * 5000, {"1006"}),
+    ],
+    ids=["no text", "no text in a flood", "no frame in a flood", "a flood cut in a frame", "a closed flood", "a flood"],
+)
+async def test_whatever_frames_a_client_sends_leave_a_quiet_line_with_the_close_code(
+    waiting: Server, sent: bytes, codes: set[str], *, early: bool
+) -> None:
+    async with httpx2.AsyncClient(base_url=waiting.url, timeout=60) as http:
+        job = await create(http)
+        named = uuid.uuid4().hex
+        head = upgrade(f"jobId={job['jobId']}&token={job['token']}").replace("Host:", f"X-Request-Id: {named}\r\nHost:")
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(waiting.url.rpartition(":")[2]))
+        # In two pieces, that are received apart: the head ends in the middle of what belongs to the frames.
+        writer.write(head.encode() + (sent[:5] if early else b""))
+        if early:
+            await writer.drain()
+            writer.write(sent[5:])
+        async with asyncio.timeout(60):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"" if early else sent)
+            writer.write_eof()
+            await reader.read()
+        writer.close()
+        left = await line(waiting, event="follower left", request_id=named)
+        assert left["code"] in codes
+        assert (await http.get("/health/live")).status_code == 200
+    log = waiting.log.read_text(encoding="utf-8")
+    assert [found for found in lines(waiting) if found.get("level") not in {"info", None}] == []
+    assert "Traceback" not in log

@@ -4,6 +4,7 @@ import socket as sockets
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -12,7 +13,7 @@ from shelfwire.protocol.messages import JobProgress, Message, Ping, Pong, decode
 from shelfwire.protocol.tokens import Scope
 from shelfwire.server import serving as servers
 from shelfwire.server.ws_protocol import WebSocketProtocol
-from tests.live import MakeServer, Server, bearer, grant_job, next_message, next_of
+from tests.live import MakeServer, Server, bearer, grant_job, next_message, next_of, until
 
 PING = encode(Message(job_id="x", pipeline="csv_import", timestamp=1, payload=Ping(client_time=1699564820990)))
 SYNC = '{"type":"sync_request","jobId":"x","pipeline":"csv_import","timestamp":1,"version":"1.0.0","payload":{}}'
@@ -249,11 +250,14 @@ async def test_who_does_not_answer_heartbeats_is_cut_off_with_1011(
     monkeypatch.setattr(servers, "HEARTBEAT_TIMEOUT_SECONDS", 0.05)
     async with make_server(gated=True) as server:
         job = await server.submit()
-        reader, writer = await deaf_follower(server, job)
-        received = await reader.read()
-        writer.close()
+        with capture_logs() as logs:
+            reader, writer = await deaf_follower(server, job)
+            received = await reader.read()
+            writer.close()
+            await until(lambda: any(log["event"] == "follower left" for log in logs))
         assert (await server.http.get("/health/ready")).status_code == 200
     assert b"\x03\xf3keepalive ping timeout" in received
+    assert [log["code"] for log in logs if log["event"] == "follower left"] == [1011]
 
 
 async def test_one_that_never_reads_disturbs_neither_the_job_nor_the_others(make_server: MakeServer) -> None:

@@ -48,6 +48,9 @@ class HttpProtocol(H11Protocol):
         others = [header for header in self.headers if header[0] != b"upgrade"]
         self.headers = [*others, (b"upgrade", b"websocket")]
         super().handle_websocket_upgrade(event)
+        # uvicorn drops what came behind the head: the rest would be read from the middle of a frame.
+        if behind := self.conn.trailing_data[0]:
+            self.transport.get_protocol().data_received(behind)  # type: ignore[attr-defined]
 
     def data_received(self, data: bytes) -> None:
         """Take bytes without stopping the timer, which `handle_events` does once they make up a head."""
