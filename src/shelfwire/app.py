@@ -118,7 +118,7 @@ class Shelfwire:
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document of the routes, as JSON values."""
-        return openapi(self._context.routes, self._pipelines)
+        return openapi(self._context.routes, self._pipelines, self._settings.root_path or "/")
 
     def lifespan(self, _host: object = None) -> AbstractAsyncContextManager[None]:
         """Open the store and run the jobs until the context ends.
@@ -208,7 +208,7 @@ async def _engine(
     folds = {name: pipeline.fold for name, pipeline in pipelines.items()}
     able = {name: own for name, own in pipelines.items() if not isinstance(own, UnavailablePipeline)}
     async with SqliteStore(
-        settings.data, encode_terminal=terminal_encoder(inline, folds), inline_limit=inline
+        settings.data, encode_terminal=terminal_encoder(inline, folds, settings.root_path), inline_limit=inline
     ) as store:
         hub = Hub(telemetry)
         committer = Committer(store, hub.publish, policy, clock, settings.flush_interval, telemetry)

@@ -130,6 +130,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         tuple[str, ...],
         Meta(description=("Websites whose scripts may use the server, such as https://app.example.com, or * for all.")),
     ] = ()
+    root_path: Annotated[
+        str,
+        Meta(
+            description=(
+                "The path below which a proxy has the server, such as /jobs, where it cuts it off requests; "
+                "X-Forwarded-Prefix of a trusted proxy goes before it."
+            )
+        ),
+    ] = ""
     trusted_proxies: Annotated[
         tuple[str, ...],
         Meta(
@@ -359,6 +368,8 @@ def _checked(name: str, value: Any) -> Any:
                 _check_key(number, key.reveal())
         case "origins":
             return tuple(_origin(origin) for origin in value)
+        case "root_path":
+            return _root_path(value)
         case "trusted_proxies":
             return tuple(_network(network) for network in value)
         case "allowed_hosts":
@@ -397,6 +408,15 @@ def _host(text: str) -> str:
     if name != ANY and not re.fullmatch(HOST, name):
         raise SettingsError(f"{text!r} is not a host. One looks like books.example.com, without a port; * is for all")
     return name.strip("[]")
+
+
+def _root_path(text: str) -> str:
+    path = text.rstrip("/")
+    if path and not re.fullmatch(PATH_PREFIX, path):
+        raise SettingsError(
+            f"{text!r} is not a path. One looks like /jobs, encoded as in a URL, of 200 characters at most"
+        )
+    return path
 
 
 def _network(text: str) -> str:

@@ -36,12 +36,13 @@ def listed(name: str) -> Fold:
     return lambda items: {name: [item.body for item in items if item.ok]}
 
 
-def terminal_encoder(inline_limit: int, folds: Mapping[str, Fold]) -> EncodeTerminal:
+def terminal_encoder(inline_limit: int, folds: Mapping[str, Fold], root: str = "") -> EncodeTerminal:
     """Make the function that encodes terminal messages.
 
     Args:
         inline_limit: bytes of item bodies to inline at most, the first items first.
         folds: by pipeline; the results of others are a list named `items`.
+        root: what comes before the server's own paths in its URLs, as far as that is known for everybody.
     """
 
     def encode_terminal(state: JobState, head: Sequence[Item]) -> str:
@@ -52,7 +53,7 @@ def terminal_encoder(inline_limit: int, folds: Mapping[str, Fold]) -> EncodeTerm
         message = ending_message(
             state,
             _results(folds.get(state.pipeline, _items), state, head[:fitting], errors),
-            results_url=results_path(state.id),
+            results_url=results_path(state.id, root),
             truncated=fitting < state.recorded,
         )
         return encode(message)

@@ -32,7 +32,7 @@ from shelfwire.protocol.messages import (
 
 
 class Links(WireStruct, frozen=True, kw_only=True):
-    """The routes of a job, relative to where shelfwire is mounted."""
+    """The routes of a job, as paths with all that comes before them on their host."""
 
     self: Annotated[Address, Meta(description="Its state; DELETE erases the job.")]
     results: Annotated[Address, Meta(description="Its results, item by item.")]
@@ -98,37 +98,39 @@ class _Terminal(msgspec.Struct, frozen=True):
 _decode_terminal: Final = msgspec.json.Decoder(_Terminal).decode
 
 
-def job_path(job_id: str, below: str = "") -> str:
-    """The route of a job, relative to its server."""
-    return f"/api/jobs/{job_id}{below}"
+def results_path(job_id: str, root: str = "") -> str:
+    """The path of a job's results; see `links_of`."""
+    return f"{root}/api/jobs/{job_id}/results"
 
 
-def results_path(job_id: str) -> str:
-    """The route of a job's results, relative to its server."""
-    return job_path(job_id, "/results")
+def links_of(job_id: str, root: str = "") -> Links:
+    """The paths of a job's routes.
 
-
-def links_of(job_id: str) -> Links:
-    """The routes of a job."""
+    Args:
+        job_id: the job.
+        root: what comes before the server's own paths in its URLs, encoded.
+    """
+    job = f"{root}/api/jobs/{job_id}"
     return Links(
-        self=job_path(job_id),
-        results=results_path(job_id),
-        events=job_path(job_id, "/events"),
-        progress=f"/ws/progress?jobId={job_id}",
-        cancel=job_path(job_id, "/cancel"),
-        pause=job_path(job_id, "/pause"),
-        resume=job_path(job_id, "/resume"),
-        retry=job_path(job_id, "/retry"),
-        token=job_path(job_id, "/token"),
+        self=job,
+        results=results_path(job_id, root),
+        events=f"{job}/events",
+        progress=f"{root}/ws/progress?jobId={job_id}",
+        cancel=f"{job}/cancel",
+        pause=f"{job}/pause",
+        resume=f"{job}/resume",
+        retry=f"{job}/retry",
+        token=f"{job}/token",
     )
 
 
-def state_of(row: JobState, terminal: str | None) -> State:
+def state_of(row: JobState, terminal: str | None, root: str = "") -> State:
     """Make the state document of a job.
 
     Args:
         row: its row.
         terminal: its terminal message, once it has ended. The results in it, up to a megabyte, are passed on undecoded.
+        root: see `links_of`.
     """
     inline = _Inline() if terminal is None else _decode_terminal(terminal).payload
     return State(
@@ -143,7 +145,7 @@ def state_of(row: JobState, terminal: str | None) -> State:
         seq=row.seq,
         attempt=row.attempt,
         expires_at=row.expires_at,
-        links=links_of(row.id),
+        links=links_of(row.id, root),
         current_title=row.title,
         current_item=current_item(row),
         user_message=row.user_message,
@@ -157,7 +159,7 @@ def state_of(row: JobState, terminal: str | None) -> State:
         duration=row.duration if row.ended else None,
         error=row.error,
         results=inline.results,
-        results_url=inline.results_url,
+        results_url=None if inline.results_url is None else results_path(row.id, root),
         truncated=inline.truncated,
     )
 

@@ -11,7 +11,7 @@ from shelfwire.tracing import traced_application
 from shelfwire.web.hosts import HostCheck
 from shelfwire.web.middleware import RequestMiddleware
 from shelfwire.web.proxies import TrustedProxies
-from shelfwire.web.root_path import own_scope
+from shelfwire.web.root_path import mount_below, own_scope
 from shelfwire.web.route import Context
 from shelfwire.web.router import Router
 from shelfwire.web.socket import PATH, ProgressSocket
@@ -46,6 +46,7 @@ class Application:
             telemetry=context.metrics,
             patience=context.settings.upload_timeout,
         )
+        self._root = context.settings.root_path
         self._proxies = TrustedProxies(context.settings.trusted_proxies)
         self._lifespan = StarletteRouter(lifespan=lambda _: lifespan()).lifespan
 
@@ -54,5 +55,5 @@ class Application:
         serve = self._lifespan if scope["type"] == "lifespan" else self._app
         own = own_scope(scope)
         if scope["type"] != "lifespan":
-            self._proxies.apply(own)
+            mount_below(own, self._proxies.apply(own) or self._root)
         await serve(own, receive, send)

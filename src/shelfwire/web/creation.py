@@ -133,7 +133,8 @@ class _Creation:
             job_id = None if content.job_id is None else job_id_of(content.job_id)
             idempotency = idempotency_of(request, caller, [name, job_id, dict(sorted(digests.items()))])
             token = await service.create(upload, name, metadata, job_id=job_id, idempotency=idempotency)
-        return created_response(request, context, created_of(token, total_photos=photos, total_count=content.total))
+        root = root_of(request.scope)
+        return created_response(context, created_of(token, root, total_photos=photos, total_count=content.total))
 
     async def _receive(self, request: Request, context: Context, pipeline: Pipeline, upload: Upload) -> Submission:
         body = Body(request, context.settings.upload_timeout)
@@ -159,10 +160,9 @@ def _options(request: Request, content: Submission, pipeline: Pipeline) -> bytes
     return stored_options(options)
 
 
-def created_response(request: Request, context: Context, created: CreatedJob) -> Response:
+def created_response(context: Context, created: CreatedJob) -> Response:
     """Answer with a job that was created."""
-    location = f"{root_of(request.scope)}{created.links.self}"
-    return success_response(created, context.service.now(), status=202, headers={"Location": location})
+    return success_response(created, context.service.now(), status=202, headers={"Location": created.links.self})
 
 
 def idempotency_of(request: Request, caller: Caller, content: Sequence[Any]) -> Idempotency | None:

@@ -25,6 +25,7 @@ from shelfwire.web.follower_log import watched
 from shelfwire.web.intakes import FORM_TYPE, FormIntake, JsonIntake
 from shelfwire.web.parameters import query_of
 from shelfwire.web.responses import CACHE_CONTROL, JSON_TYPE, REVALIDATE, Success, success_response
+from shelfwire.web.root_path import root_of
 from shelfwire.web.route import CACHING, Answer, Context, Header, job_route
 from shelfwire.web.schemas import created_of
 
@@ -64,7 +65,7 @@ async def job_state(request: Request, context: Context) -> Response:
     tag = matching_tag(request.headers.get("if-none-match", ""), _tag(committed))
     if tag is not None:
         return await compressed(request, Response(None, NOT_MODIFIED, {ETAG: tag, CACHE_CONTROL: REVALIDATE}))
-    return await compressed(request, _state_response(committed, service.now()))
+    return await compressed(request, _state_response(request, committed, service.now()))
 
 
 async def cancel(request: Request, context: Context) -> Response:
@@ -89,7 +90,7 @@ async def retry(request: Request, context: Context) -> Response:
     # The job's token is what tells its owner from others, so idempotency keys are the job's own.
     caller = context.access.admit_retry(request)._replace(key=source)
     token = await context.service.retry(source, owner, idempotency_of(request, caller, ["retry", source]))
-    return created_response(request, context, created_of(token, retry_of=source))
+    return created_response(context, created_of(token, root_of(request.scope), retry_of=source))
 
 
 async def delete_job(request: Request, context: Context) -> Response:
@@ -113,12 +114,12 @@ async def _control(
 ) -> Response:
     owner = await owner_of(request, context)
     service = context.service
-    return _state_response(await action(service, owner.job_id), service.now())
+    return _state_response(request, await action(service, owner.job_id), service.now())
 
 
-def _state_response(committed: Committed, now: int) -> Response:
+def _state_response(request: Request, committed: Committed, now: int) -> Response:
     headers = {ETAG: _tag(committed), CACHE_CONTROL: REVALIDATE}
-    return success_response(state_of(committed.state, committed.terminal), now, headers=headers)
+    return success_response(state_of(committed.state, committed.terminal, root_of(request.scope)), now, headers=headers)
 
 
 def _tag(committed: Committed) -> str:

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterable
 from ipaddress import ip_network
 from typing import Final
-from urllib.parse import unquote
 
 from starlette.datastructures import Headers
 from starlette.types import Scope
@@ -34,12 +33,16 @@ class TrustedProxies:
     def __init__(self, networks: Iterable[str]) -> None:
         self._networks = [ip_network(network) for network in networks]
 
-    def apply(self, scope: Scope) -> None:
-        """Write what the proxy says into the scope of a request or a handshake."""
+    def apply(self, scope: Scope) -> str:
+        """Write what the proxy says into the scope of a request or a handshake.
+
+        Returns:
+            The path that it has cut off, encoded; empty if it names none.
+        """
         host, port = scope.get("client") or ("", 0)
         peer = address_of(host)
         if peer is None or not self._trusted(peer):
-            return
+            return ""
         headers = Headers(scope=scope)
         address = self._client(peer, _values(headers, "x-forwarded-for"))
         scope["client"] = (str(address), port if address == peer else 0)
@@ -52,8 +55,7 @@ class TrustedProxies:
             others = [header for header in scope["headers"] if header[0] != b"host"]
             scope["headers"] = [(b"host", asked.encode("latin-1")), *others]
         prefix = _last(headers, "x-forwarded-prefix")
-        if re.fullmatch(PATH_PREFIX, prefix):
-            mount_below(scope, prefix)
+        return prefix if re.fullmatch(PATH_PREFIX, prefix) else ""
 
     def _client(self, peer: Address, forwarded: Iterable[str]) -> Address:
         """Return the address that is nearest to the client and known from proxies that are trusted."""
@@ -69,13 +71,6 @@ class TrustedProxies:
 
     def _trusted(self, address: Address) -> bool:
         return any(address in network for network in self._networks)
-
-
-def mount_below(scope: Scope, prefix: str) -> None:
-    """Put a path that was cut off on the way, encoded, before that of the request."""
-    cut = unquote(prefix.rstrip("/"))
-    scope["root_path"] = cut + scope["root_path"]
-    scope["path"] = cut + scope["path"]
 
 
 def _without_port(text: str) -> str:

@@ -1,7 +1,7 @@
 """The place where shelfwire is mounted in the application around it, as ASGI's `root_path` has it."""
 
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from starlette.types import Scope
 
@@ -17,6 +17,13 @@ def own_scope(scope: Scope) -> Scope:
         if not f"{own['path']}/".startswith(f"{root}/"):
             own["path"] = root + own["path"]  # some hosts cut off what has led here, against the specification
     return own
+
+
+def mount_below(scope: Scope, prefix: str) -> None:
+    """Put a path that was cut off on the way to this server, encoded, before that of a request."""
+    cut = unquote(prefix.rstrip("/"))
+    scope["root_path"] = cut + scope["root_path"]
+    scope["path"] = cut + scope["path"]
 
 
 def root_of(scope: Scope) -> str:

@@ -108,15 +108,20 @@ class Health(_Document, frozen=True, kw_only=True):
 
 
 def created_of(
-    token: Token, *, retry_of: str | None = None, total_photos: int | None = None, total_count: int | None = None
+    token: Token,
+    root: str,
+    *,
+    retry_of: str | None = None,
+    total_photos: int | None = None,
+    total_count: int | None = None,
 ) -> CreatedJob:
-    """Describe a job to the caller that has created it."""
+    """Describe a job to the caller that has created it, whose request came below the path `root`."""
     return CreatedJob(
         success=True,
         job_id=token.job_id,
         token=token.token,
         message="The job has started. Follow it with the token.",
-        links=links_of(token.job_id),
+        links=links_of(token.job_id, root),
         token_expires_at=token.expires_at,
         retry_of=retry_of,
         total_photos=total_photos,
