@@ -168,6 +168,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     upload_timeout: Annotated[
         float, Meta(gt=0, description="Seconds without a byte after which an upload is given up.")
     ] = 30.0
+    upload_deadline: Annotated[float, Meta(gt=0, description="Seconds within which a whole upload must arrive.")] = (
+        900.0
+    )
+    upload_rate: Annotated[
+        int,
+        Meta(ge=0, description="Bytes a second that an upload must make on average, after upload_timeout; 0 is none."),
+    ] = 1024
     keep_alive: Annotated[float, Meta(gt=0, le=3600, description="Seconds that an idle connection is kept open.")] = 75
     inline_results: Annotated[
         int,

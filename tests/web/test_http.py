@@ -211,6 +211,28 @@ async def test_a_client_that_stops_half_way_is_told_and_leaves_nothing(make_serv
     assert "send the file again" in json.loads(answer.partition(b"\r\n\r\n")[2])["userMessage"]
 
 
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"upload_timeout": 0.2, "upload_rate": 1_000_000}, "Less than 1000000 bytes a second"),
+        ({"upload_timeout": 10, "upload_deadline": 0.2}, "The whole upload took longer than 0.2 s"),
+    ],
+)
+async def test_an_upload_that_drips_is_given_up(make_server: MakeServer, options: dict[str, Any], why: str) -> None:
+    async with make_server(**options) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rsplit(":", 1)[1]))
+        head = "POST /api/import/csv-gemini HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000\r\n"
+        writer.write(f"{head}Content-Type: multipart/form-data; boundary=b\r\n\r\n".encode())
+        answer = asyncio.create_task(reader.read())
+        async with asyncio.timeout(60):
+            while not answer.done():
+                writer.write(b"-")
+                await asyncio.wait({answer}, timeout=0.02)
+        writer.close()
+    assert answer.result().startswith(b"HTTP/1.1 400 ")
+    assert why in json.loads(answer.result().partition(b"\r\n\r\n")[2])["detail"]
+
+
 async def test_a_client_that_hangs_up_half_way_leaves_nothing_and_is_no_defect(make_server: MakeServer) -> None:
     async with make_server() as server:
         writer, _ = await half_an_upload(server)

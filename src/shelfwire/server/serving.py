@@ -15,6 +15,7 @@ from shelfwire.app import Shelfwire
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.server.discovery import announced
 from shelfwire.server.http_protocol import HttpProtocol
+from shelfwire.server.open_files import allow_open_files
 from shelfwire.server.ws_protocol import WebSocketProtocol
 from shelfwire.settings import Settings
 from shelfwire.web.socket import MAX_FRAME_BYTES
@@ -75,6 +76,7 @@ async def serving(application: Shelfwire, settings: Settings) -> AsyncIterator[s
         ShelfwireError: the store could not be opened.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
+    allow_open_files(settings.max_followers)
     with contextlib.closing(_bind(settings)) as listener:
         server = _Server(_uvicorn_config(application, settings))
         started: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -15,6 +15,7 @@ from shelfwire.web.root_path import mount_below, own_scope
 from shelfwire.web.route import Context
 from shelfwire.web.router import Router
 from shelfwire.web.socket import PATH, ProgressSocket
+from shelfwire.web.uploads import Pace
 
 
 class Application:
@@ -44,7 +45,7 @@ class Application:
             clock,
             new_id=new_id,
             telemetry=context.metrics,
-            patience=context.settings.upload_timeout,
+            pace=Pace.of(context.settings),
         )
         self._root = context.settings.root_path
         self._proxies = TrustedProxies(context.settings.trusted_proxies)

@@ -21,7 +21,7 @@ from shelfwire.web.responses import JSON_TYPE, Success, success_response
 from shelfwire.web.root_path import root_of
 from shelfwire.web.route import API_KEY, CACHING, Answer, Context, Header, RequestBody, Route
 from shelfwire.web.schemas import CreatedJob, created_of
-from shelfwire.web.uploads import Body, Received, Submission
+from shelfwire.web.uploads import Body, Pace, Received, Submission
 
 __all__ = [
     "FORM_TYPE",
@@ -137,7 +137,7 @@ class _Creation:
         return created_response(context, created_of(token, root, total_photos=photos, total_count=content.total))
 
     async def _receive(self, request: Request, context: Context, pipeline: Pipeline, upload: Upload) -> Submission:
-        body = Body(request, context.settings.upload_timeout)
+        body = Body(request, Pace.of(context.settings))
         intake = self._intakes.get(body.media_type, self._otherwise)
         if intake is None:
             raise unsupported(body, self._intakes.values())

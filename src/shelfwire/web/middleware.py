@@ -13,6 +13,7 @@ from shelfwire.clock import Clock
 from shelfwire.jobs.telemetry import Telemetry
 from shelfwire.web.responses import ERROR_CODE, REQUEST_ID
 from shelfwire.web.root_path import path_of
+from shelfwire.web.uploads import Pace
 
 SANE_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 SWITCHING: Final = 101
@@ -39,7 +40,7 @@ class RequestMiddleware:
         clock: the time.
         new_id: makes a request's id.
         telemetry: is notified of errors, and of the bytes that were received.
-        patience: seconds without a byte after which the rest of a refused body is not waited for; at most one.
+        pace: how fast the body of a request has to come; that of a refused one with no gap of over a second.
     """
 
     def __init__(
@@ -48,20 +49,20 @@ class RequestMiddleware:
         clock: Clock,
         new_id: Callable[[], str],
         telemetry: Telemetry,
-        patience: float = IDLE_SECONDS,
+        pace: Pace,
     ) -> None:
         self._app = app
         self._clock = clock
         self._new_id = new_id
         self._telemetry = telemetry
-        self._patience = min(patience, IDLE_SECONDS)
+        self._pace = Pace(min(pace.timeout, IDLE_SECONDS), DRAIN_SECONDS, pace.rate)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, and log how it was answered; a socket that was accepted logs for itself."""
         sent: dict[bytes, bytes] = dict(scope["headers"])
         given = sent.get(REQUEST_ID.lower().encode(), b"").decode("latin-1")
         request_id = given if SANE_ID.fullmatch(given) else self._new_id()
-        exchange = _Exchange(sent, receive, send, request_id, self._patience)
+        exchange = _Exchange(sent, receive, send, request_id, self._pace)
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             began = self._clock.monotonic()
             try:
@@ -89,13 +90,11 @@ class _Exchange:
         received: bytes of the body so far.
     """
 
-    def __init__(
-        self, sent: dict[bytes, bytes], receive: Receive, send: Send, request_id: str, patience: float
-    ) -> None:
+    def __init__(self, sent: dict[bytes, bytes], receive: Receive, send: Send, request_id: str, pace: Pace) -> None:
         self._receive = receive
         self._send = send
         self._id = (REQUEST_ID.lower().encode(), request_id.encode())
-        self._patience = patience
+        self._pace = pace
         length = sent.get(b"content-length", b"0")
         self._length = int(length) if length.isdigit() else 0
         self._waiting = sent.get(b"expect", b"").lower() == b"100-continue"
@@ -123,11 +122,13 @@ class _Exchange:
 
     async def _drain(self) -> None:
         # A sender that waits for "100 Continue" has sent nothing; of more than the limit, nothing is read.
-        limit = self.received + DRAIN_BYTES
-        if self._waiting or self._length > limit:
+        begun = self.received
+        if self._waiting or self._length > begun + DRAIN_BYTES:
             return
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(DRAIN_SECONDS):
-                while not self._complete and self.received <= limit:
-                    async with asyncio.timeout(self._patience):
-                        await self.receive()
+            while not self._complete and self.received <= begun + DRAIN_BYTES:
+                patience, _ = self._pace.patience(loop.time() - began, self.received - begun)
+                async with asyncio.timeout(patience):
+                    await self.receive()

@@ -12,7 +12,7 @@ from shelfwire.web.jobs import owner_of
 from shelfwire.web.responses import JSON_TYPE, Success, success_response
 from shelfwire.web.route import CACHING, Answer, Context, RequestBody, job_route
 from shelfwire.web.schemas import NewToken, new_token_of
-from shelfwire.web.uploads import Body, parsed
+from shelfwire.web.uploads import Body, Pace, parsed
 
 MAX_BODY: Final = 4096
 MAX_SECONDS: Final = 10 * 365 * 86400
@@ -34,7 +34,7 @@ class TokenRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 async def new_token(request: Request, context: Context) -> Response:
     """Issue one more token. Without scopes it replaces the caller's, which stays valid for 60 s."""
     owner = await owner_of(request, context)
-    body = await Body(request, context.settings.upload_timeout).read(MAX_BODY)
+    body = await Body(request, Pace.of(context.settings)).read(MAX_BODY)
     wanted: TokenRequest = parsed(body or b"{}", TokenRequest)
     token = await context.service.derive_token(
         owner,

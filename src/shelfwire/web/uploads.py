@@ -7,7 +7,7 @@ A body is bounded here, in bytes and in time, and nowhere else; the rest of one 
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, Self, TypeVar
 
 import msgspec
 from multipart import parse_options_header
@@ -17,6 +17,7 @@ from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.pipeline import OPTIONS
 from shelfwire.protocol.messages import clip
 from shelfwire.safe_text import safe_line
+from shelfwire.settings import Settings
 
 PART_BYTES: Final = 1024 * 1024
 HEAD_BYTES: Final = 64
@@ -47,24 +48,59 @@ class Received(NamedTuple):
     head: bytes
 
 
+class Pace(NamedTuple):
+    """How fast a body has to come. Time in which the server itself is busy with it does not count.
+
+    Attributes:
+        timeout: seconds to wait for each chunk.
+        deadline: seconds to wait altogether.
+        rate: bytes a second, on average after the first `timeout` seconds; 0 is none.
+    """
+
+    timeout: float
+    deadline: float
+    rate: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return what the operator has set."""
+        return cls(settings.upload_timeout, settings.upload_deadline, settings.upload_rate)
+
+    def patience(self, waited: float, size: int) -> tuple[float, str]:
+        """Return how long to wait for the next chunk, and what is wrong if none comes until then.
+
+        Args:
+            waited: seconds so far.
+            size: bytes so far.
+        """
+        limits = [
+            (self.timeout, f"No byte came for {self.timeout:g} s"),
+            (self.deadline - waited, f"The whole upload took longer than {self.deadline:g} s"),
+        ]
+        if self.rate:
+            behind = self.timeout + size / self.rate - waited
+            limits.append((behind, f"Less than {self.rate} bytes a second came"))
+        return min(limits)
+
+
 class Body:
     """The body of a request.
 
     Args:
         request: the request.
-        timeout: seconds to wait for each chunk.
+        pace: how fast it has to come.
 
     Attributes:
         media_type: its type without parameters; empty if it has none.
         parameters: the parameters of its type.
     """
 
-    def __init__(self, request: Request, timeout: float) -> None:
+    def __init__(self, request: Request, pace: Pace) -> None:
         self.media_type: str
         self.parameters: dict[str, str]
         self.media_type, self.parameters = parse_options_header(request.headers.get("content-type", ""))
         self._receive = request.receive
-        self._timeout = timeout
+        self._pace = pace
         length = request.headers.get("content-length", "")
         self._length = int(length) if length.isascii() and length.isdecimal() else 0
 
@@ -76,22 +112,26 @@ class Body:
             overhead: the greatest size of the form around it.
 
         Raises:
-            ShelfwireError: `E_FILE_TOO_LARGE`, before anything is read where that is announced; `E_INVALID_REQUEST`: no
-                byte came for the time that the server waits, or the client is gone.
+            ShelfwireError: `E_FILE_TOO_LARGE`, before anything is read where that is announced; `E_INVALID_REQUEST`:
+                it came too slowly, or the client is gone.
         """
         if self._length > limit + overhead:
             raise too_large(limit)
-        size, more = 0, True
+        loop = asyncio.get_running_loop()
+        size, waited, more = 0, 0.0, True
         while more:
+            patience, wrong = self._pace.patience(waited, size)
+            began = loop.time()
             try:
-                async with asyncio.timeout(self._timeout):
+                async with asyncio.timeout(patience):
                     event = await self._receive()
             except TimeoutError:
                 raise ShelfwireError(
                     Code.INVALID_REQUEST,
-                    f"No byte came for {self._timeout:g} s; the upload was given up after {size} bytes",
+                    f"{wrong}; the upload was given up after {size} bytes",
                     user_message="The upload stopped half-way. Check your connection and send the file again.",
                 ) from None
+            waited += loop.time() - began
             if event["type"] == "http.disconnect":
                 raise ShelfwireError(Code.INVALID_REQUEST, f"The client hung up after {size} bytes")
             chunk: bytes = event.get("body", b"")

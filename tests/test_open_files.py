@@ -1,0 +1,66 @@
+"""A server whose process begins with few files that it may open."""
+
+import asyncio
+import json
+import resource
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+
+@asynccontextmanager
+async def served(folder: Path, soft: int, hard: int, **options: Any) -> AsyncIterator[tuple[str, Path]]:
+    """Run `shelfwire serve` with a limit of open files; its URL and its log."""
+    log = folder / "log"
+    flags = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    words = [
+        sys.executable,
+        "-m",
+        "shelfwire",
+        "serve",
+        "--json",
+        "--port",
+        "0",
+        "--data",
+        str(folder / "data"),
+        *flags,
+    ]
+    limits = f"resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))"
+    begin = f"import os, resource, sys; {limits}; os.execv(sys.argv[1], sys.argv[1:])"
+    with log.open("wb") as errors:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", begin, *words, stdout=asyncio.subprocess.PIPE, stderr=errors
+        )
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(60):
+            yield json.loads(await process.stdout.readline())["url"], log
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def alive(url: str) -> bool:
+    async with httpx2.AsyncClient(timeout=20) as http:
+        return (await http.get(f"{url}/health/live")).status_code == 200
+
+
+async def test_the_limit_of_open_files_is_raised_as_far_as_it_goes(tmp_path: Path) -> None:
+    hard = min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], 4096)
+    async with served(tmp_path, 64, hard, max_followers=500) as (url, log):
+        port = int(url.rpartition(":")[2])
+        silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(200)]
+        assert await alive(url)
+        for _, writer in silent:
+            writer.close()
+        assert "limit of open files" not in log.read_text()
+
+
+async def test_a_promise_of_followers_that_does_not_fit_is_in_the_log_at_the_start(tmp_path: Path) -> None:
+    async with served(tmp_path, 256, 256, max_followers=500) as (_, log):
+        assert "max_followers does not fit into the limit of open files" in log.read_text()
+        assert "limit=256" in log.read_text()
