@@ -64,3 +64,37 @@ async def test_a_promise_of_followers_that_does_not_fit_is_in_the_log_at_the_sta
     async with served(tmp_path, 256, 256, max_followers=500) as (_, log):
         assert "max_followers does not fit into the limit of open files" in log.read_text()
         assert "limit=256" in log.read_text()
+
+
+async def test_silent_connections_make_room_for_others_and_the_log_says_so(tmp_path: Path) -> None:
+    async with served(tmp_path, 96, 96) as (url, log):
+        port = int(url.rpartition(":")[2])
+        silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(300)]
+        assert await alive(url)
+        async with httpx2.AsyncClient(timeout=20) as http:
+            made = await http.post(f"{url}/api/import/csv-gemini", files={"file": ("a.csv", b"Title\nEmma\n")})
+        assert made.status_code == 202
+        for _, writer in silent:
+            writer.close()
+    assert log.read_text().count("connections refused") == 1
+
+
+async def test_while_all_connections_are_busy_health_is_answered_and_the_rest_is_refused(tmp_path: Path) -> None:
+    head = b"POST /api/import/csv-gemini HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000\r\n"
+    kind = b"Content-Type: multipart/form-data; boundary=b\r\n\r\n--b"
+    async with served(tmp_path, 96, 96, create_limit=0) as (url, log):
+        port = int(url.rpartition(":")[2])
+        uploads = []
+        for _ in range(120):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(head + kind)
+            uploads.append((reader, writer))
+        async with httpx2.AsyncClient(timeout=20) as http:
+            refused = await http.get(f"{url}/metrics")
+            while refused.status_code != 503:
+                refused = await http.get(f"{url}/metrics")
+        assert refused.headers["x-error-code"] == "E_OVERLOADED"
+        assert await alive(url)
+        for _, writer in uploads:
+            writer.close()
+    assert "connections refused" in log.read_text()

@@ -6,6 +6,14 @@ from typing import Any, Final
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from shelfwire.errors import Code, ShelfwireError
+from shelfwire.server.connection_cap import ConnectionCap
+from shelfwire.web.socket import refuse
+
+HEALTH: Final = frozenset({"/health/live", "/health/ready"})
+_BUSY: Final = (
+    b"HTTP/1.1 503 Service Unavailable\r\nX-Error-Code: E_OVERLOADED\r\nRetry-After: 2\r\nConnection: close\r\n\r\n"
+)
 HEAD_SECONDS: Final = 15.0
 """The time within which the head of a request must arrive, from its first byte."""
 
@@ -20,14 +28,45 @@ class HttpProtocol(H11Protocol):
     its end would stay for good, and their number is limited.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, cap: ConnectionCap, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._head_timer: asyncio.TimerHandle | None = None
+        self._cap = cap
+        self._extra = False
+        self._served, self.app = self.app, self._serve
+        self._idle_since = self.loop.time()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request as long as for another one."""
         super().connection_made(transport)
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+        self._extra = not self._cap.make_room(self, self.connections)
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        self._idle_since = self.loop.time()
+        super().on_response_complete()
+
+    def idle_since(self) -> float | None:
+        """See `Closable`."""
+        busy = self.cycle is not None and not self.cycle.response_complete
+        gone = self.transport.is_closing() or self.transport.get_write_buffer_size() > 0
+        return None if busy or gone else self._idle_since
+
+    def turn_away(self) -> None:
+        """See `Closable`; nobody waits for an answer on a connection without a request."""
+        self.transport.close()
+
+    def _has_no_room(self) -> bool:
+        self._extra = self._extra and self._cap.exceeded(self.connections)
+        return self._extra
+
+    async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve a request; on a connection for which there is no room, only if it asks for the server's health."""
+        if self._has_no_room() and scope["path"].rstrip("/") not in HEALTH:
+            await refuse(scope, send, ShelfwireError(Code.OVERLOADED), extra={"Connection": "close"})
+        else:
+            await self._served(scope, receive, send)
 
     def _get_upgrade(self) -> bytes | None:
         """Return what the connection is to be upgraded to: `websocket` if that is among the offers (RFC 9110, 7.8).
@@ -45,6 +84,10 @@ class HttpProtocol(H11Protocol):
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         """Hand the connection over, with the one offer that was taken."""
+        if self._has_no_room():
+            self.transport.write(_BUSY)
+            self.transport.close()
+            return
         others = [header for header in self.headers if header[0] != b"upgrade"]
         self.headers = [*others, (b"upgrade", b"websocket")]
         super().handle_websocket_upgrade(event)

@@ -7,12 +7,14 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Generator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 import uvicorn
 
 from shelfwire.app import Shelfwire
 from shelfwire.errors import Code, ShelfwireError
+from shelfwire.server.connection_cap import ConnectionCap
 from shelfwire.server.discovery import announced
 from shelfwire.server.http_protocol import HttpProtocol
 from shelfwire.server.open_files import allow_open_files
@@ -76,9 +78,9 @@ async def serving(application: Shelfwire, settings: Settings) -> AsyncIterator[s
         ShelfwireError: the store could not be opened.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
-    allow_open_files(settings.max_followers)
+    cap = ConnectionCap(allow_open_files(settings.max_followers))
     with contextlib.closing(_bind(settings)) as listener:
-        server = _Server(_uvicorn_config(application, settings))
+        server = _Server(_uvicorn_config(application, settings, cap))
         started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         running = asyncio.create_task(_run(application, server, listener, started))
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
@@ -116,10 +118,11 @@ def _innermost(error: Exception) -> Exception:
     return error
 
 
-def _uvicorn_config(application: Shelfwire, settings: Settings) -> uvicorn.Config:
+def _uvicorn_config(application: Shelfwire, settings: Settings, cap: ConnectionCap) -> uvicorn.Config:
     return uvicorn.Config(
         application.standalone(),
-        http=HttpProtocol,  # over h11, which bounds heads; the faster parser that uvicorn would prefer does not
+        # Over h11, which bounds heads; the faster parser that uvicorn would prefer does not.
+        http=partial(HttpProtocol, cap=cap),  # type: ignore[arg-type]  # it is only called
         ws=WebSocketProtocol,
         ws_max_size=MAX_FRAME_BYTES,
         ws_ping_interval=HEARTBEAT_SECONDS,
