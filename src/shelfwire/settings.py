@@ -5,32 +5,24 @@ file; the first of these that gives it wins. Plug-ins add sections: structs of t
 the same three ways.
 """
 
-import ipaddress
 import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple, TypeVar, get_origin
-from urllib.parse import urlsplit
 
 import msgspec
 import platformdirs
 from msgspec import Meta
 
+from shelfwire.addresses import host_of, is_loopback, network_of, origin_of, root_path_of
 from shelfwire.protocol.messages import MAX_INLINE_BYTES
 
 PREFIX: Final = "SHELFWIRE_"
 CONFIG_VARIABLE: Final = "SHELFWIRE_CONFIG"
 
 MIN_KEY_CHARS: Final = 16
-ANY: Final = "*"
-"""Among origins or hosts: all of them."""
-HOST: Final = r"\[[0-9a-f:.]+\]|[0-9a-z_](?:[0-9a-z._-]*[0-9a-z_-])?"
-"""The pattern of a host in a URL, in lower case, without a port."""
-PATH_PREFIX: Final = r"(?=.{2,200}$)(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+/?"
-"""The pattern of a path, encoded, below which a proxy passes requests on."""
-DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 LOOPBACK: Final = "127.0.0.1"
 SECTIONS: Final = "sections"
 """The member of `Settings` that is no setting itself."""
@@ -334,7 +326,7 @@ def _take(values: dict[str, Any], name: str, value: Any, source: str, known: Map
     try:
         made = msgspec.convert({name: value}, known[name].struct, strict=False, dec_hook=_custom)
         values[name] = _checked(name, getattr(made, name))
-    except (msgspec.ValidationError, SettingsError) as error:
+    except (msgspec.ValidationError, ValueError) as error:
         raise SettingsError(f"{source}: {str(error).split(' - at')[0]}") from None
 
 
@@ -374,13 +366,13 @@ def _checked(name: str, value: Any) -> Any:
             for number, key in enumerate(value, 1):
                 _check_key(number, key.reveal())
         case "origins":
-            return tuple(_origin(origin) for origin in value)
+            return tuple(origin_of(origin) for origin in value)
         case "root_path":
-            return _root_path(value)
+            return root_path_of(value)
         case "trusted_proxies":
-            return tuple(_network(network) for network in value)
+            return tuple(network_of(network) for network in value)
         case "allowed_hosts":
-            return tuple(_host(host) for host in value)
+            return tuple(host_of(host) for host in value)
     return value
 
 
@@ -394,45 +386,6 @@ def _check_key(number: int, key: str) -> None:
         raise SettingsError(f"API key {number} has a space or a letter beyond ASCII in it, which no header can carry")
 
 
-def _origin(text: str) -> str:
-    """Bring an origin into the form that browsers send."""
-    if text == ANY:
-        return text
-    try:
-        parts = urlsplit(text.lower())
-        port = parts.port
-    except ValueError:
-        parts, port = urlsplit(""), None
-    host = parts.netloc.removesuffix(f":{DEFAULT_PORTS.get(parts.scheme)}")
-    if not parts.hostname or port == 0 or f"{parts.scheme}://{parts.netloc}" != text.lower() or set("*@") & set(host):
-        raise SettingsError(f"{text!r} is not an origin. One looks like https://app.example.com; * stands for all")
-    return f"{parts.scheme}://{host}"
-
-
-def _host(text: str) -> str:
-    """Bring the name of a host into the form in which names are compared."""
-    name = text.lower().removesuffix(".")
-    if name != ANY and not re.fullmatch(HOST, name):
-        raise SettingsError(f"{text!r} is not a host. One looks like books.example.com, without a port; * is for all")
-    return name.strip("[]")
-
-
-def _root_path(text: str) -> str:
-    path = text.rstrip("/")
-    if path and not re.fullmatch(PATH_PREFIX, path):
-        raise SettingsError(
-            f"{text!r} is not a path. One looks like /jobs, encoded as in a URL, of 200 characters at most"
-        )
-    return path
-
-
-def _network(text: str) -> str:
-    try:
-        return str(ipaddress.ip_network(text))
-    except ValueError as error:
-        raise SettingsError(f"{text!r} is neither an address nor a network: {error}") from None
-
-
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
@@ -441,14 +394,6 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is not TOML: {error}") from None
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine by its name or address."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _check_reach(settings: Settings) -> None:

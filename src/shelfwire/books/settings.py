@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
-from shelfwire.settings import DEFAULT_PORTS, Secret, SettingsError, is_loopback
+from shelfwire.addresses import DEFAULT_PORTS, is_loopback
+from shelfwire.settings import Secret, SettingsError
 
 PROVIDERS: Final = ("catalogue", "open_library", "google_books")
 """The providers of book data."""

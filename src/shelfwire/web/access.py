@@ -10,11 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from shelfwire.addresses import ANY, DEFAULT_PORTS, address_of, authority_of
 from shelfwire.clock import Clock
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.protocol.tokens import digest
-from shelfwire.settings import ANY, DEFAULT_PORTS, Settings
-from shelfwire.web.addresses import address_of, authority_of
+from shelfwire.settings import Settings
 from shelfwire.web.creation_limit import RateLimit
 from shelfwire.web.responses import REQUEST_ID, RETRY_AFTER, X_ERROR_CODE
 

@@ -10,9 +10,9 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from shelfwire.addresses import ANY, authority_of, is_loopback
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.settings import ANY, Settings, is_loopback
-from shelfwire.web.addresses import authority_of
+from shelfwire.settings import Settings
 from shelfwire.web.proxies import ORIGINAL_HOST
 from shelfwire.web.responses import refusal
 from shelfwire.web.socket import refuse

@@ -11,8 +11,7 @@ from typing import Final
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from shelfwire.settings import PATH_PREFIX
-from shelfwire.web.addresses import Address, address_of
+from shelfwire.addresses import PATH_PREFIX, Address, address_of
 
 ORIGINAL_HOST: Final = "shelfwire.original_host"
 """The member of a scope with the header `Host` in whose place the host from a trusted proxy was put."""
