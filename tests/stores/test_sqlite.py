@@ -1,10 +1,11 @@
 import sqlite3
 import stat
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.store import Item, JobStore
@@ -18,6 +19,20 @@ Open = Callable[[], AbstractAsyncContextManager[JobStore]]
 @pytest.fixture
 def make_store(tmp_path: Path) -> Open:
     return lambda: SqliteStore(tmp_path / "data", encode_terminal=encode_terminal, inline_limit=10_000)
+
+
+@asynccontextmanager
+async def full_disk(store: SqliteStore) -> AsyncIterator[None]:
+    """Let the file of a store grow no more."""
+
+    def limit(connection: Connection, pages: int) -> None:
+        connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+
+    await store._write(lambda connection: limit(connection, 1))
+    try:
+        yield
+    finally:
+        await store._write(lambda connection: limit(connection, 2**30))
 
 
 class TestSqliteStore(StoreContract):
@@ -90,19 +105,32 @@ async def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         await SqliteStore(tmp_path / "file" / "data", encode_terminal=encode_terminal, inline_limit=1).__aenter__()
 
 
-async def test_a_commit_the_disk_cannot_take_changes_nothing_and_says_so(tmp_path: Path, make_store: Open) -> None:
+async def test_a_commit_the_disk_cannot_take_changes_nothing_and_says_so(make_store: Open) -> None:
     async with make_store() as store:
+        assert isinstance(store, SqliteStore)
         before = await add_job(store)
-        with sqlite3.connect(tmp_path / "data" / DATABASE_NAME) as saboteur:
-            saboteur.execute("CREATE TRIGGER full BEFORE UPDATE ON job BEGIN SELECT RAISE(ABORT, 'disk full'); END")
-        with pytest.raises(ShelfwireError, match="disk full") as refused:
-            await store.claim(("csv_import",), POLICY, NOW)
-        assert refused.value.code is Code.STORAGE_UNAVAILABLE
+        async with full_disk(store):
+            with pytest.raises(ShelfwireError, match="full") as refused:
+                await store.write_input("upload", "file", 0, b"x" * 100_000)
+            assert refused.value.code is Code.STORAGE_UNAVAILABLE
         found = await store.job("job-1")
         assert found is not None
         assert found.state == before
-        saboteur.execute("DROP TRIGGER full")
-        saboteur.close()
+        assert (await claim(store)).state.status is Status.RUNNING
+
+
+async def test_a_locked_file_is_a_matter_of_time(tmp_path: Path, make_store: Open) -> None:
+    async with make_store() as store:
+        assert isinstance(store, SqliteStore)
+        await add_job(store)
+        await store._write(lambda connection: connection.exec_driver_sql("PRAGMA busy_timeout=0"))
+        other = sqlite3.connect(tmp_path / "data" / DATABASE_NAME, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(ShelfwireError, match="locked") as refused:
+            await claim(store)
+        assert refused.value.code is Code.STORAGE_UNAVAILABLE
+        other.execute("ROLLBACK")
+        other.close()
         assert (await claim(store)).state.status is Status.RUNNING
 
 

@@ -1,8 +1,12 @@
 """The port to the store, with the duties of every implementation.
 
 Every method is one transaction, atomic and durable before it returns; a store may put several into one commit. Times
-are milliseconds since the epoch and come from the caller. All methods raise `ShelfwireError` with
-`E_STORAGE_UNAVAILABLE` where the store cannot be read or written; nothing was changed then.
+are milliseconds since the epoch and come from the caller. All methods raise `ShelfwireError`:
+
+- `E_STORAGE_UNAVAILABLE` where the store cannot be read or written now, as when it is locked, its disk is full or its
+  connection is lost. Usually nothing was changed, but the answer to a change that was made may have been lost as well.
+- `E_INTERNAL` where it refuses this very work, and would again: a row cannot be read, or a constraint is violated.
+  Nothing was changed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -42,6 +46,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
         delta: its progress.
         items: the newly recorded items, each the JSON of an `Item`, as many as `delta` counts.
         closing: how the attempt ends, applied after `delta`; None while it goes on.
+        number: counts the changes of the attempt from 1, so that one whose answer was lost can be sent again; 0 for a
+            change that never is.
     """
 
     job_id: str
@@ -50,6 +56,11 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     delta: ProgressDelta
     items: Sequence[msgspec.Raw] = ()
     closing: Transition | None = None
+    number: int = 0
+
+    def applied_to(self, row: JobState) -> bool:
+        """Whether the row shows that the change was applied to it already."""
+        return self.number > 0 and (row.attempt, row.number) == (self.attempt, self.number)
 
 
 EncodeTerminal = Callable[[JobState, Sequence[Item]], str]
@@ -239,6 +250,10 @@ class JobStore(Protocol):
         Each change is applied to the row as it is stored then, by `worker_transitions.advance` and the closing
         transition. A change whose attempt does not hold its job any more, or whose job was erased and its id given to
         another, writes nothing and yields None; the others are written. Results are in the order of the changes.
+
+        The row keeps the change's `number`. A change that was applied before (`Change.applied_to`) writes nothing and
+        yields the row as it is stored.
+
         `steady` is the time by which leases are kept; see `worker_transitions.claimable`.
         """
         ...

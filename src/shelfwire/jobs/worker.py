@@ -133,7 +133,8 @@ class Worker:
         finally:
             running.cancel()
         if draft.lost:
-            bound.warning("job lost to another attempt")
+            if not draft.given_up:
+                bound.warning("job lost to another attempt")
             return
         final = await self._committer.finish(draft, self._validated_closing(running, draft, bound))
         if final is not None:

@@ -47,6 +47,7 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         pausing: whether a pause was requested that its worker has not confirmed yet.
         seq: the revision; grows by one with every change that a follower can see.
         attempt: the number of claims; a commit with another number is fenced off.
+        number: of the attempt's commit that was applied last; 0 before the first. See `jobs.store.Change`.
         error_count: exceptions and fruitless claims that count against the attempt limit.
         fruitless_claims: claims in a row that recorded nothing new.
         run_at: when it may be claimed.
@@ -76,6 +77,7 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     run_at: int
     lease_until: int
     attempt: int = 0
+    number: int = 0
     error_count: int = msgspec.field(default=0, name="strikes")  # the names in stored rows
     fruitless_claims: int = msgspec.field(default=0, name="barren")
     started_at: int | None = None

@@ -113,6 +113,7 @@ def claim(state: JobState, policy: Policy, *, now: int, steady: int | None = Non
         now,
         status=Status.RUNNING,
         attempt=state.attempt + 1,
+        number=0,
         fruitless_claims=fruitless_claims,
         error_count=error_count,
         lease_until=_lease(policy, now, steady),

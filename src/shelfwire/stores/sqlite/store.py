@@ -24,6 +24,7 @@ from shelfwire.stores import schema
 from shelfwire.stores.migrations import upgrade
 from shelfwire.stores.sqlite import creation
 from shelfwire.stores.sqlite import statements as sql
+from shelfwire.stores.sqlite.errors import translated, unavailable
 from shelfwire.stores.sqlite.writer import GroupWriter
 
 T = TypeVar("T")
@@ -76,7 +77,7 @@ class SqliteStore:
         except Timeout:
             raise DataFolderBusyError(self._folder) from None
         except OSError as error:
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
         try:
             self._writing = _engine(self._folder / DATABASE_NAME, "BEGIN IMMEDIATE")
             self._reading = _engine(self._folder / DATABASE_NAME, "BEGIN")
@@ -87,7 +88,7 @@ class SqliteStore:
                 raise
         except SQLAlchemyError as error:
             self._lock.release()
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
         except BaseException:
             self._lock.release()
             raise
@@ -114,8 +115,8 @@ class SqliteStore:
     async def _write(self, work: Callable[[Connection], T]) -> T:
         try:
             return await self._writer.run(work)
-        except SQLAlchemyError as error:
-            raise _unavailable(error) from error
+        except (SQLAlchemyError, msgspec.DecodeError) as error:
+            raise translated(error) from error
 
     async def _read(self, work: Callable[[Connection], T]) -> T:
         def transaction() -> T:
@@ -124,8 +125,8 @@ class SqliteStore:
 
         try:
             return await asyncio.get_running_loop().run_in_executor(self._readers, transaction)
-        except SQLAlchemyError as error:
-            raise _unavailable(error) from error
+        except (SQLAlchemyError, msgspec.DecodeError) as error:
+            raise translated(error) from error
 
     async def write_input(self, job_id: str, name: str, part: int, data: bytes) -> None:
         """See `JobStore.write_input`."""
@@ -231,12 +232,21 @@ class SqliteStore:
         def work(connection: Connection) -> list[Committed | None]:
             stored = {state.id: state for state in sql.read_jobs(connection, [change.job_id for change in changes])}
             states = [_apply(change, stored.get(change.job_id), policy, now, steady) for change in changes]
-            held = [(change, state) for change, state in zip(changes, states, strict=True) if state is not None]
-            rows = [(change.job_id, item) for change, _ in held for item in change.items]
+            written = [
+                (change, state)
+                for change, state in zip(changes, states, strict=True)
+                if state is not None and state is not stored[state.id]
+            ]
+            rows = [(change.job_id, item) for change, _ in written for item in change.items]
             if rows:
                 connection.execute(sql.WRITE_ITEMS, {"items": msgspec.json.encode(rows).decode()})
-            terminals = self._save(connection, [(stored[state.id], state) for _, state in held])
-            return [None if row is None else Committed(state=row, terminal=terminals.get(row.id)) for row in states]
+            terminals = self._save(connection, [(stored[state.id], state) for _, state in written])
+            return [
+                None
+                if row is None
+                else Committed(state=row, terminal=terminals.get(row.id) or sql.terminal(connection, row))
+                for row in states
+            ]
 
         return await self._write(work)
 
@@ -328,11 +338,14 @@ class SqliteStore:
 def _apply(change: Change, state: JobState | None, policy: Policy, now: int, steady: int | None) -> JobState | None:
     if state is None or state.created_at != change.created_at:
         return None
+    if change.applied_to(state):
+        return state
     try:
         state = worker_transitions.advance(state, change.attempt, change.delta, policy, now=now, steady=steady)
     except LeaseLostError:
         return None
-    return state if change.closing is None else change.closing(state, now)
+    state = state if change.closing is None else change.closing(state, now)
+    return msgspec.structs.replace(state, number=change.number)
 
 
 def _engine(path: Path, begin: str) -> Engine:
@@ -356,9 +369,3 @@ def _engine(path: Path, begin: str) -> Engine:
         connection.exec_driver_sql(begin)
 
     return engine
-
-
-def _unavailable(error: Exception) -> ShelfwireError:
-    return ShelfwireError(
-        Code.STORAGE_UNAVAILABLE, f"The store cannot be used: {getattr(error, 'orig', None) or error}"
-    )
