@@ -174,11 +174,12 @@ class JobStore(Protocol):
             idempotency: recognises a repeated request; the key lives as long as the job.
 
         Returns:
-            The id of the job that the token is good for. If that is an earlier one, the new inputs are erased.
+            The id of the job that the token is good for. If that is an earlier one, the new inputs are erased; where it
+            has `protocol.tokens.MAX_GRANTS` tokens, the one that expires first goes, of those that do not expire the
+            oldest.
 
         Raises:
-            ShelfwireError: `E_JOB_EXISTS`; `E_IDEMPOTENCY_MISMATCH`; `E_JOB_STATE`: the earlier job has too many
-                tokens. Nothing was changed.
+            ShelfwireError: `E_JOB_EXISTS`; `E_IDEMPOTENCY_MISMATCH`. Nothing was changed.
         """
         ...
 
@@ -203,19 +204,20 @@ class JobStore(Protocol):
     async def add_grant(
         self, grant: Grant, now: int, *, authorized_by: bytes | None = None, replaces: bytes | None = None
     ) -> bool:
-        """Give an existing job one more token.
+        """Give an existing job one more token. Where that is one too many, expired ones go, the oldest first.
 
         Args:
             grant: the token.
-            now: the time; tokens of the job that have expired are erased.
+            now: the time.
             authorized_by: digest of the token that the request was made with; it may have been revoked meanwhile.
-            replaces: digest of a token that expires `protocol.tokens.GRACE` from now, if not before.
+            replaces: digest of a token that expires `protocol.tokens.GRACE` from now, if not before. Neither it nor
+                others that expire until then count as tokens.
 
         Returns:
             False if the job or the token `authorized_by` does not exist.
 
         Raises:
-            ShelfwireError: `E_JOB_STATE`: the job has `protocol.tokens.MAX_GRANTS` tokens.
+            ShelfwireError: `E_JOB_STATE`: the job has `protocol.tokens.MAX_GRANTS` unexpired tokens.
         """
         ...
 
