@@ -262,6 +262,10 @@ async def _sweep(store: JobStore, hub: Hub, policy: Policy, clock: Clock) -> Non
                 hub.erased(ending.state.id)
             if swept.erased:
                 log.info("expired jobs erased", jobs=swept.erased)
+            for job_id in swept.damaged:
+                log.error("an expired job could not be read", job=job_id)
+            if swept.failure is not None:
+                raise swept.failure
         except ShelfwireError as error:
             log.warning("sweeping failed, trying again", code=error.code, reason=error.message)
         await sleep(clock, SWEEP_SECONDS)

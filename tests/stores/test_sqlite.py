@@ -1,11 +1,13 @@
 import sqlite3
 import stat
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection
+from structlog.testing import capture_logs
 
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.store import Item, JobStore
@@ -146,3 +148,93 @@ async def test_the_head_of_a_long_log_stays_within_the_inline_limit(tmp_path: Pa
         await claim(store)
         await store.commit([ending(list(range(500)))], POLICY, NOW)
     assert 900 <= heads[0] <= 1000
+
+
+DAMAGES = ("'{\"id\":'", "CAST(x'7b22ff' AS TEXT)", "'{}'", "x'00'")
+
+
+def damage(tmp_path: Path, state: str, job_id: str = "job-1") -> None:
+    """Put SQL in place of a job's state, as a failing disk or a careless hand does."""
+    with closing(sqlite3.connect(tmp_path / "data" / DATABASE_NAME, isolation_level=None)) as connection:
+        connection.execute(f"UPDATE job SET state = {state} WHERE id = ?", [job_id])  # noqa: S608 - SQL of a test
+
+
+@pytest.mark.parametrize("state", DAMAGES)
+async def test_a_sweep_goes_past_a_damaged_job_and_erases_it_and_all_others(
+    tmp_path: Path, make_store: Open, state: str
+) -> None:
+    async with make_store() as store:
+        for number in range(3):
+            await store.write_input(f"job-{number}", "file", 0, b"personal")
+            made = await add_job(store, f"job-{number}")
+        damage(tmp_path, state)
+        swept = await store.sweep(POLICY, made.expires_at)
+        assert (swept.erased, swept.damaged, swept.failure) == (3, ("job-1",), None)
+        assert sorted(ending.state.id for ending in swept.endings) == ["job-0", "job-1", "job-2"]
+        assert [await store.read_input(f"job-{number}", "file") for number in range(3)] == [b"", b"", b""]
+        assert (await store.counts(NOW)).jobs == {}
+
+
+async def test_a_sweep_that_breaks_off_reports_what_it_did(make_store: Open) -> None:
+    async with make_store() as store:
+        assert isinstance(store, SqliteStore)
+        for number in range(3):
+            made = await add_job(store, f"job-{number}")
+        whole = store._write
+
+        async def failing(work: Any) -> Any:
+            if work.keywords["job_id"] == "job-1":
+                raise ShelfwireError(Code.STORAGE_UNAVAILABLE, "disk full")
+            return await whole(work)
+
+        store._write = failing  # type: ignore[method-assign]
+        swept = await store.sweep(POLICY, made.expires_at)
+        store._write = whole  # type: ignore[method-assign]
+        assert [ending.state.id for ending in swept.endings] == ["job-0"], "its followers are not left waiting"
+        assert swept.failure is not None
+        assert (await store.sweep(POLICY, made.expires_at)).erased == 2
+
+
+async def test_a_job_that_can_never_be_erased_keeps_no_other(tmp_path: Path, make_store: Open) -> None:
+    async with make_store() as store:
+        for number in range(3):
+            made = await add_job(store, f"job-{number}")
+        with closing(sqlite3.connect(tmp_path / "data" / DATABASE_NAME)) as connection:
+            connection.execute(
+                "CREATE TRIGGER stuck BEFORE DELETE ON job WHEN old.id = 'job-1' BEGIN SELECT RAISE(ABORT, 'no'); END"
+            )
+        swept = await store.sweep(POLICY, made.expires_at)
+    assert (swept.erased, swept.damaged) == (2, ("job-1",))
+
+
+@pytest.mark.parametrize("state", DAMAGES)
+async def test_a_damaged_job_can_be_deleted(tmp_path: Path, make_store: Open, state: str) -> None:
+    async with make_store() as store:
+        await store.write_input("job-1", "file", 0, b"personal")
+        await add_job(store)
+        damage(tmp_path, state)
+        with pytest.raises(ShelfwireError) as refused:
+            await store.job("job-1")
+        assert refused.value.code is Code.INTERNAL, "to wait would not help"
+        deleted = await store.delete("job-1", POLICY, NOW)
+        assert deleted is not None
+        assert (deleted.state.status, deleted.terminal is None) == (Status.CANCELED, False)
+        assert await store.read_input("job-1", "file") == b""
+        assert await store.grant(b"job-1".ljust(32), NOW) is None
+
+
+@pytest.mark.parametrize("state", DAMAGES)
+async def test_a_damaged_job_keeps_no_other_from_being_claimed_nor_the_store_from_opening(
+    tmp_path: Path, make_store: Open, state: str
+) -> None:
+    async with make_store() as store:
+        await add_job(store, "job-1")
+        await add_job(store, "job-2", now=NOW + 1)
+        await claim(store)
+        damage(tmp_path, state)
+    async with make_store() as store:
+        assert (await claim(store, now=NOW + 1)).state.id == "job-2"
+        with capture_logs() as logs:
+            assert await store.claim(("csv_import",), POLICY, NOW + 1) is None
+            assert await store.claim(("csv_import",), POLICY, NOW + 1) is None
+        assert logs == [], "it was said once"

@@ -14,6 +14,7 @@ from typing import Protocol
 
 import msgspec
 
+from shelfwire.errors import ShelfwireError
 from shelfwire.protocol.job import JobState, Policy, Transition
 from shelfwire.protocol.tokens import Grant
 from shelfwire.protocol.worker_transitions import ProgressDelta
@@ -111,10 +112,14 @@ class Swept(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         erased: number of erased jobs.
         endings: the endings of those that had not ended before, for their followers.
+        damaged: the ids of expired jobs whose rows could not be read; they are erased as well, if they can be.
+        failure: why the sweep broke off, after what is reported here; None if it did not.
     """
 
     erased: int
     endings: Sequence[Committed]
+    damaged: Sequence[str] = ()
+    failure: ShelfwireError | None = None
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
@@ -234,7 +239,7 @@ class JobStore(Protocol):
     ) -> Claimed | None:
         """Take the job of these pipelines that has been claimable for longest, by `worker_transitions.claim`.
 
-        Two workers never get the same attempt of a job.
+        Two workers never get the same attempt of a job. A job whose row cannot be read is passed over.
 
         Args:
             pipelines: their names.
@@ -269,7 +274,7 @@ class JobStore(Protocol):
         ...
 
     async def delete(self, job_id: str, policy: Policy, now: int) -> Committed | None:
-        """End a job by `owner_transitions.delete` and erase all its data.
+        """End a job by `owner_transitions.delete` and erase all its data, also where its row cannot be read.
 
         Returns:
             The ending, for the job's followers; None where there is no such job.
@@ -288,7 +293,10 @@ class JobStore(Protocol):
         ...
 
     async def sweep(self, policy: Policy, now: int) -> Swept:
-        """Erase every job that has expired, with its input, items and tokens; end it by `owner_transitions.expire`."""
+        """Erase every job that has expired, with its input, items and tokens; end it by `owner_transitions.expire`.
+
+        Each is a transaction of its own. One that cannot be erased does not keep the others.
+        """
         ...
 
     async def counts(self, now: int) -> Counts:

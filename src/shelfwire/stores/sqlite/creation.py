@@ -156,7 +156,7 @@ def _replayed(connection: Connection, grant: Grant, now: int, idempotency: Idemp
     if earlier is None:
         return None
     job_id: str = earlier.job_id
-    if sql.read_jobs(connection, [job_id])[0].expires_at <= now:
+    if (connection.scalar(select(_job.c.expires_at).where(_job.c.id == job_id)) or 0) <= now:
         sql.erase(connection, job_id)
         return None
     if earlier.fingerprint != idempotency.fingerprint:

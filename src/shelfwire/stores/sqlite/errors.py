@@ -25,13 +25,8 @@ PASSING: Final = frozenset(
     }
 )
 """Errors of the machine, which pass; all others are of the statement or the data."""
-WITHOUT_CODE: Final = (
-    sql_errors.OperationalError,
-    sql_errors.InterfaceError,
-    sql_errors.TimeoutError,
-    sql_errors.DisconnectionError,
-)
-"""Likewise, where the driver gives no code of SQLite's."""
+WITHOUT_CODE: Final = (sql_errors.TimeoutError, sql_errors.DisconnectionError)
+"""Likewise, of SQLAlchemy's own. The driver gives no code where text of a row is no UTF-8, which does not pass."""
 
 
 def unavailable(error: Exception) -> ShelfwireError:

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, NamedTuple, Self, TypeVar
 
 import msgspec
+import structlog
 from filelock import FileLock, Timeout
-from sqlalchemy import Connection, Engine, create_engine, delete, event, func, insert, select, update
+from sqlalchemy import Connection, Engine, Select, create_engine, delete, event, func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from shelfwire.errors import Code, ShelfwireError
@@ -30,9 +31,12 @@ from shelfwire.stores.sqlite.writer import GroupWriter
 T = TypeVar("T")
 DATABASE_NAME: Final = "shelfwire.sqlite3"
 READERS: Final = 2
+MAX_PASSED_OVER: Final = 100
+"""The most damaged jobs that a claim passes over."""
 CHECKPOINT_PAGES: Final = 8000
 """Pages of 4 KiB in the log before a checkpoint: pages that many commits rewrite reach the database file once."""
 
+log = structlog.get_logger(__name__)
 _job, _item, _ending, _grant, _part = schema.job, schema.item, schema.ending, schema.grant, schema.input_part
 
 
@@ -45,6 +49,14 @@ class DataFolderBusyError(ShelfwireError):
             f"Another shelfwire process is using {folder}",
             user_message="Another shelfwire runs on this data folder. Use that one, or name another with --data.",
         )
+
+
+class _Erasure(NamedTuple):
+    """What a sweep did with one job."""
+
+    erased: int
+    ending: Committed | None
+    is_damaged: bool
 
 
 class SqliteStore:
@@ -67,6 +79,7 @@ class SqliteStore:
         self._folder = folder
         self._encode_terminal = encode_terminal
         self._inline_limit = inline_limit
+        self._damaged: set[str] = set()
         self._lock = FileLock(folder / "lock", timeout=0, mode=0o600)
 
     async def __aenter__(self) -> Self:
@@ -108,7 +121,9 @@ class SqliteStore:
         with self._writing.begin() as connection:
             upgrade(connection)
             held = [str(status) for status in jobs.HELD]
-            freed = func.json_set(_job.c.state, "$.lease_until", 0)
+            freed = func.iif(
+                func.json_valid(_job.c.state), func.json_set(_job.c.state, "$.lease_until", 0), _job.c.state
+            )
             connection.execute(update(_job).where(_job.c.status.in_(held)).values(lease_until=0, state=freed))
             connection.execute(delete(_part).where(_part.c.job_id.not_in(select(_job.c.id))))
 
@@ -204,15 +219,13 @@ class SqliteStore:
         waiting = (_job.c.status == "queued") & its_time
         held = [str(status) for status in jobs.HELD]
         lapsed = _job.c.status.in_(held) & (_job.c.lease_until <= (now if steady is None else steady))
-        query = (
-            select(_job.c.id).where(_job.c.pipeline.in_(pipelines), waiting | lapsed).order_by(_job.c.run_at).limit(1)
-        )
+        query = select(_job.c.id).where(_job.c.pipeline.in_(pipelines), waiting | lapsed).order_by(_job.c.run_at)
 
         def work(connection: Connection) -> Claimed | None:
-            job_id = connection.scalar(query)
-            if job_id is None:
+            state = self._first_undamaged(connection, query)
+            if state is None:
                 return None
-            (state,) = sql.read_jobs(connection, [job_id])
+            job_id = state.id
             claimed = worker_transitions.claim(state, policy, now=now, steady=steady)
             terminal = self._save(connection, [(state, claimed)]).get(job_id)
             if claimed.status is not Status.RUNNING:
@@ -220,7 +233,7 @@ class SqliteStore:
             recorded = sql.recorded_indices(connection, job_id)
             return Claimed(state=claimed, recorded=recorded, selection=creation.selection(connection, claimed))
 
-        if not await self._read(lambda connection: connection.scalar(query)):
+        if not await self._read(lambda connection: connection.scalar(query.limit(1))):
             return None
         return await self._write(work)
 
@@ -266,9 +279,10 @@ class SqliteStore:
         """See `JobStore.delete`."""
 
         def work(connection: Connection) -> Committed | None:
-            for before in sql.read_jobs(connection, [job_id]):
-                return self._erase(connection, before, owner_transitions.delete(before, policy, now=now))
-            return None
+            before, _ = sql.read_or_salvage(connection, job_id)
+            if before is None:
+                return None
+            return self._erase(connection, before, owner_transitions.delete(before, policy, now=now))
 
         return await self._write(work)
 
@@ -282,20 +296,30 @@ class SqliteStore:
     async def sweep(self, policy: Policy, now: int) -> Swept:
         """See `JobStore.sweep`."""
         query = select(_job.c.id).where(_job.c.expires_at <= now)
+        erased = 0
         endings: list[Committed] = []
+        damaged: list[str] = []
+        failure: ShelfwireError | None = None
 
-        def work(connection: Connection, job_id: str) -> Committed | None:
-            for before in sql.read_jobs(connection, [job_id]):
-                if before.expires_at <= now:  # it may have made progress meanwhile
-                    erased = self._erase(connection, before, owner_transitions.expire(before, policy, now=now))
-                    return None if before.ended else erased
-            return None
+        def work(connection: Connection, job_id: str) -> _Erasure:
+            before, is_damaged = sql.read_or_salvage(connection, job_id)
+            if before is None or before.expires_at > now:  # it may have made progress meanwhile
+                return _Erasure(0, None, is_damaged=False)
+            committed = self._erase(connection, before, owner_transitions.expire(before, policy, now=now))
+            return _Erasure(1, None if before.ended else committed, is_damaged=is_damaged)
 
-        expired = await self._read(lambda connection: list(connection.scalars(query)))
-        for job_id in expired:
-            ending = await self._write(partial(work, job_id=job_id))
-            endings += [] if ending is None else [ending]
-        return Swept(erased=len(expired), endings=endings)
+        for job_id in await self._read(lambda connection: list(connection.scalars(query))):
+            try:
+                one = await self._write(partial(work, job_id=job_id))
+            except ShelfwireError as error:
+                if error.code == Code.STORAGE_UNAVAILABLE:
+                    failure = error
+                    break
+                one = _Erasure(0, None, is_damaged=True)
+            erased += one.erased
+            endings += [] if one.ending is None else [one.ending]
+            damaged += [job_id] if one.is_damaged else []
+        return Swept(erased=erased, endings=endings, damaged=tuple(damaged), failure=failure)
 
     async def counts(self, now: int) -> Counts:
         """See `JobStore.counts`."""
@@ -323,6 +347,16 @@ class SqliteStore:
             rows = [{"job_id": job_id, "message": message} for job_id, message in terminals.items()]
             connection.execute(insert(_ending), rows)
         return terminals
+
+    def _first_undamaged(self, connection: Connection, query: Select[Any]) -> JobState | None:
+        for job_id in connection.scalars(query.limit(MAX_PASSED_OVER)).all():
+            state, is_damaged = sql.read_or_salvage(connection, job_id)
+            if not is_damaged:
+                return state
+            if job_id not in self._damaged:
+                self._damaged.add(job_id)
+                log.error("a job cannot be read and is passed over; delete it, or it is erased in time", job=job_id)
+        return None
 
     def _erase(self, connection: Connection, before: JobState, after: JobState) -> Committed:
         terminal = sql.terminal(connection, before) if before.ended else self._encode_terminal(after, ())
