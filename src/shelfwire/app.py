@@ -232,7 +232,7 @@ async def _engine(
                 policy,
                 clock,
                 random_bytes,
-                healthy=lambda: not any(task.done() for task in tasks),
+                healthy=lambda: not committer.failing and not any(task.done() for task in tasks),
                 pipelines=pipelines,
             )
         finally:

@@ -1,8 +1,12 @@
+import resource
+import shutil
 import sqlite3
 import stat
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, contextmanager
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -238,3 +242,54 @@ async def test_a_damaged_job_keeps_no_other_from_being_claimed_nor_the_store_fro
             assert await store.claim(("csv_import",), POLICY, NOW + 1) is None
             assert await store.claim(("csv_import",), POLICY, NOW + 1) is None
         assert logs == [], "it was said once"
+
+
+@contextmanager
+def files_that_grow_no_more(path: Path) -> Iterator[None]:
+    """Let the system refuse whatever makes a file larger than this one, as it does where a disk is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def test_a_check_finds_that_nothing_more_can_be_written_and_that_it_can_again(
+    tmp_path: Path, make_store: Open
+) -> None:
+    async with make_store() as store:
+        await add_job(store)
+        with files_that_grow_no_more(tmp_path / "data" / f"{DATABASE_NAME}-wal"):
+            with pytest.raises(ShelfwireError) as refused:
+                await store.check()
+            assert await store.job("job-1") is not None
+        assert refused.value.code is Code.STORAGE_UNAVAILABLE
+        await store.check()
+
+
+async def test_a_check_finds_a_full_disk_even_where_the_log_has_room(
+    make_store: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with make_store() as store:
+        monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=4096))
+        with pytest.raises(ShelfwireError, match="full"):
+            await store.check()
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_nothing_is_written_into_a_file_that_is_no_longer_the_folders(
+    tmp_path: Path, make_store: Open, *, replaced: bool
+) -> None:
+    async with make_store() as store:
+        (tmp_path / "data").rename(tmp_path / "moved")
+        if replaced:
+            shutil.copytree(tmp_path / "moved", tmp_path / "data")
+        for write in (store.check, partial(add_job, store)):
+            with pytest.raises(ShelfwireError) as refused:
+                await write()
+            assert refused.value.code is Code.STORAGE_UNAVAILABLE
+        if replaced:
+            shutil.rmtree(tmp_path / "data")
+        (tmp_path / "moved").rename(tmp_path / "data")
+        await add_job(store)

@@ -160,6 +160,7 @@ class Committer:
 
     Attributes:
         commits: number of transactions so far.
+        failing: whether the last commit failed and is tried again.
     """
 
     def __init__(
@@ -181,7 +182,7 @@ class Committer:
         self._withheld: dict[Draft, Committed] = {}
         self._news = asyncio.Event()
         self._urgent = asyncio.Event()
-        self._is_failing = False
+        self.failing = False
         self.commits = 0
 
     def mark(self, draft: Draft, *, urgent: bool = False) -> None:
@@ -240,12 +241,12 @@ class Committer:
             await self.commit()
         except ShelfwireError as error:
             # Only the first is an error, which quiet terminals show too; the others repeat it.
-            report = log.warning if self._is_failing else log.error
+            report = log.warning if self.failing else log.error
             report("commit failed, trying again", code=error.code, reason=error.message)
-            self._is_failing = True
+            self.failing = True
             return True
-        if self._is_failing:
-            self._is_failing = False
+        if self.failing:
+            self.failing = False
             log.warning("commits succeed again")
         return False
 

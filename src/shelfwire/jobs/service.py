@@ -4,10 +4,11 @@ It trusts its caller, which has called `authorize` unless a method takes a token
 """
 
 import contextlib
+import math
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 import structlog
@@ -23,6 +24,9 @@ from shelfwire.protocol import owner_transitions, tokens
 from shelfwire.protocol.job import Policy, Transition, create
 from shelfwire.protocol.messages import Metadata
 from shelfwire.protocol.tokens import Grant, Scope
+
+CHECK_SECONDS: Final = 1.0
+"""For how long a commit that succeeded makes the service ready; anybody may ask."""
 
 log = structlog.get_logger(__name__)
 
@@ -83,7 +87,7 @@ class JobService:
         policy: lease, lifetimes and limits.
         clock: source of the time.
         random_bytes: returns n bytes from a cryptographic source.
-        healthy: whether all background tasks are alive.
+        healthy: whether all background tasks are alive and commits succeed.
         pipelines: the pipelines that jobs can be made for, by name.
 
     Attributes:
@@ -109,18 +113,22 @@ class JobService:
         self._worker = worker
         self._healthy = healthy
         self._pipelines = pipelines
+        self._checked_at = -math.inf
 
     def now(self) -> int:
         """Return milliseconds since the epoch, for answers to callers."""
         return self.clock.now()
 
     async def ready(self) -> bool:
-        """Whether jobs can be taken and run.
+        """Whether jobs can be taken and run: the store is read, and a commit succeeded lately or succeeds now.
 
         Raises:
             ShelfwireError: `E_STORAGE_UNAVAILABLE`.
         """
         await self._store.job("")
+        if self.clock.monotonic() - self._checked_at >= CHECK_SECONDS:
+            await self._store.check()
+            self._checked_at = self.clock.monotonic()
         return self._healthy()
 
     async def stats(self) -> Stats:

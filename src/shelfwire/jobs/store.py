@@ -299,6 +299,14 @@ class JobStore(Protocol):
         """
         ...
 
+    async def check(self) -> None:
+        """Commit something small, to find out whether the store can be written and what it writes will be found again.
+
+        Raises:
+            ShelfwireError: `E_STORAGE_UNAVAILABLE`: it cannot, or it will not be.
+        """
+        ...
+
     async def counts(self, now: int) -> Counts:
         """Count the jobs, for monitoring; cheap enough to be called every few seconds."""
         ...

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -33,6 +34,8 @@ DATABASE_NAME: Final = "shelfwire.sqlite3"
 READERS: Final = 2
 MAX_PASSED_OVER: Final = 100
 """The most damaged jobs that a claim passes over."""
+MIN_FREE_BYTES: Final = 1024 * 1024
+"""Free bytes of the disk below which it is full."""
 CHECKPOINT_PAGES: Final = 8000
 """Pages of 4 KiB in the log before a checkpoint: pages that many commits rewrite reach the database file once."""
 
@@ -79,6 +82,7 @@ class SqliteStore:
         self._folder = folder
         self._encode_terminal = encode_terminal
         self._inline_limit = inline_limit
+        self._path = folder / DATABASE_NAME
         self._damaged: set[str] = set()
         self._lock = FileLock(folder / "lock", timeout=0, mode=0o600)
 
@@ -92,8 +96,9 @@ class SqliteStore:
         except OSError as error:
             raise unavailable(error) from error
         try:
-            self._writing = _engine(self._folder / DATABASE_NAME, "BEGIN IMMEDIATE")
-            self._reading = _engine(self._folder / DATABASE_NAME, "BEGIN")
+            self._writing = _engine(self._path, "BEGIN IMMEDIATE")
+            self._reading = _engine(self._path, "BEGIN")
+            self._opened = _identity(self._path)
             try:
                 await asyncio.to_thread(self._prepare)
             except BaseException:
@@ -128,8 +133,13 @@ class SqliteStore:
             connection.execute(delete(_part).where(_part.c.job_id.not_in(select(_job.c.id))))
 
     async def _write(self, work: Callable[[Connection], T]) -> T:
+        def in_place(connection: Connection) -> T:
+            if _identity(self._path) != self._opened:
+                raise ShelfwireError(Code.STORAGE_UNAVAILABLE, "The database file was removed or replaced")
+            return work(connection)
+
         try:
-            return await self._writer.run(work)
+            return await self._writer.run(in_place)
         except (SQLAlchemyError, msgspec.DecodeError) as error:
             raise translated(error) from error
 
@@ -321,6 +331,13 @@ class SqliteStore:
             damaged += [job_id] if one.is_damaged else []
         return Swept(erased=erased, endings=endings, damaged=tuple(damaged), failure=failure)
 
+    async def check(self) -> None:
+        """See `JobStore.check`."""
+        # Into a log that was emptied SQLite writes also where the disk is full.
+        if await asyncio.to_thread(_free_bytes, self._folder) < MIN_FREE_BYTES:
+            raise ShelfwireError(Code.STORAGE_UNAVAILABLE, "The disk of the data folder is full")
+        await self._write(lambda connection: connection.exec_driver_sql("PRAGMA user_version = 0"))
+
     async def counts(self, now: int) -> Counts:
         """See `JobStore.counts`."""
         return await self._read(lambda connection: sql.counts(connection, now))
@@ -380,6 +397,22 @@ def _apply(change: Change, state: JobState | None, policy: Policy, now: int, ste
         return None
     state = state if change.closing is None else change.closing(state, now)
     return msgspec.structs.replace(state, number=change.number)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Tell a file from another one of its name; None if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _free_bytes(folder: Path) -> int:
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return 0
 
 
 def _engine(path: Path, begin: str) -> Engine:
