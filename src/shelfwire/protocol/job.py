@@ -48,7 +48,7 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         seq: the revision; grows by one with every change that a follower can see.
         attempt: the number of claims; a commit with another number is fenced off.
         number: of the attempt's commit that was applied last; 0 before the first. See `jobs.store.Change`.
-        error_count: exceptions and fruitless claims that count against the attempt limit.
+        error_count: exceptions and fruitless claims since an item was recorded, which count against the attempt limit.
         fruitless_claims: claims in a row that recorded nothing new.
         run_at: when it may be claimed.
         lease_until: by when its worker must renew the lease, on a clock that nobody sets: neither for people nor for
@@ -141,7 +141,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         ended_ttl: milliseconds for which an ended job is kept.
         token_ttl: milliseconds for which a token is valid; None for as long as its job.
         stall_after: milliseconds without an item after which a running job is stalled; 0 is never.
-        max_errors: number of errors after which a job is given up.
+        max_errors: number of errors, with nothing recorded between them, after which a job is given up.
     """
 
     lease: int = 1500

@@ -162,6 +162,7 @@ def advance(
         failed=state.failed + step.failed,
         reported=max(state.reported, step.reported),
         fruitless_claims=0 if recorded else state.fruitless_claims,
+        error_count=0 if recorded else state.error_count,
         title=_text(step.title) if alive or step.title else state.title,
         author=_text(step.author) if alive else state.author,
         isbn=_text(step.isbn) if alive else state.isbn,
