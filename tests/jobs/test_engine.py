@@ -299,6 +299,34 @@ async def test_setting_the_clock_leaves_no_job_with_a_worker_that_is_dead(make_e
         assert (await engine.service.get(job_id)).state.attempt == 2
 
 
+async def test_a_store_that_stands_still_longer_than_a_lease_makes_no_worker_take_over_its_own_job(
+    make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on, thawed = asyncio.Event(), asyncio.Event()
+
+    async def waiting(job: Job) -> str:
+        await job.start(total=1)
+        await go_on.wait()
+        return "Done"
+
+    async with make_engine(waiting) as engine:
+        job_id = await engine.submit()
+        await engine.until(job_id, Status.RUNNING)
+        commit = engine.store.commit
+
+        async def frozen(*arguments: Any) -> Any:
+            await thawed.wait()
+            return await commit(*arguments)
+
+        monkeypatch.setattr(engine.store, "commit", frozen)
+        engine.clock.advance(2 * POLICY.lease / 1000)
+        assert not await engine.worker._claim_one()
+        thawed.set()
+        go_on.set()
+        await engine.story(job_id)
+        assert (await engine.service.get(job_id)).state.attempt == 1
+
+
 @pytest.mark.parametrize("hours", [1, -1])
 async def test_setting_the_clock_makes_no_job_wait_longer_for_its_next_attempt(
     make_engine: MakeEngine, hours: int

@@ -98,8 +98,11 @@ class Worker:
                 task.cancel()
 
     async def _claim_one(self) -> bool:
+        now, steady = self._clock.now(), self._clock.steady()
+        if any(draft.state.lease_until <= steady and not draft.finished.is_set() for draft in self._runs.values()):
+            # The store stands still: its first answer would be the claim of a job that runs here.
+            return False
         try:
-            now, steady = self._clock.now(), self._clock.steady()
             claimed = await self._store.claim(tuple(self._pipelines), self._policy, now, steady)
         except ShelfwireError as error:
             log.warning("claiming failed, trying again", code=error.code, reason=error.message)
