@@ -208,7 +208,10 @@ async def _engine(
     folds = {name: pipeline.fold for name, pipeline in pipelines.items()}
     able = {name: own for name, own in pipelines.items() if not isinstance(own, UnavailablePipeline)}
     async with SqliteStore(
-        settings.data, encode_terminal=terminal_encoder(inline, folds, settings.root_path), inline_limit=inline
+        settings.data,
+        encode_terminal=terminal_encoder(inline, folds, settings.root_path),
+        inline_limit=inline,
+        steady=clock.steady,
     ) as store:
         hub = Hub(telemetry)
         committer = Committer(store, hub.publish, policy, clock, settings.flush_interval, telemetry)

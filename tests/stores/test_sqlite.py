@@ -293,3 +293,18 @@ async def test_nothing_is_written_into_a_file_that_is_no_longer_the_folders(
             shutil.rmtree(tmp_path / "data")
         (tmp_path / "moved").rename(tmp_path / "data")
         await add_job(store)
+
+
+async def test_the_order_of_the_queue_stays_where_the_clock_was_set_back_between_two_processes(tmp_path: Path) -> None:
+    def make(steady: int) -> SqliteStore:
+        return SqliteStore(tmp_path / "data", encode_terminal=encode_terminal, inline_limit=10, steady=lambda: steady)
+
+    back = NOW - 3_600_000
+    async with make(NOW) as store:
+        await add_job(store, "second", now=NOW + 5)
+        await add_job(store, "first", now=NOW)
+    async with make(back) as store:
+        await add_job(store, "third", now=back + 10)
+        assert (await store.counts(back + 20)).waiting_since == back - 5
+        claimed = [(await claim(store, now=back + 20)).state.id for _ in range(3)]
+    assert claimed == ["first", "second", "third"]

@@ -319,7 +319,7 @@ class Committer:
         failure = draft.give_up(
             change,
             lambda state, now: worker_transitions.retry_later(
-                state, change.attempt, reason, delay, self._policy, now=now
+                state, change.attempt, reason, delay, self._policy, now=now, steady=self._clock.steady()
             ),
         )
         await self._write([(draft, failure)])

@@ -136,7 +136,7 @@ class JobService:
 
     async def stats(self) -> Stats:
         """Return the current figures; without those of jobs while the store cannot be read."""
-        now = self.clock.now()
+        now = self.clock.steady()
         counts = None
         with contextlib.suppress(ShelfwireError):
             counts = await self._store.counts(now)
@@ -199,7 +199,9 @@ class JobService:
                 `JobStore.create`.
         """
         self.check_pipeline(pipeline)
-        state = create(job_id or self._new_id(), pipeline, now=self.clock.now(), metadata=metadata)
+        state = create(
+            job_id or self._new_id(), pipeline, now=self.clock.now(), steady=self.clock.steady(), metadata=metadata
+        )
         token, grant = self._first_token(state.id)
         made = await self._store.create(state, grant, upload_id=upload.upload_id, idempotency=idempotency)
         log.info("job created" if made == state.id else "idempotent replay", job=made, pipeline=pipeline, attempt=0)
@@ -220,7 +222,7 @@ class JobService:
         """
         retry_id = self._new_id()
         token, grant = self._first_token(retry_id, caller)
-        made = await self._store.retry(job_id, retry_id, grant, self.clock.now(), idempotency)
+        made = await self._store.retry(job_id, retry_id, grant, self.clock.now(), idempotency, self.clock.steady())
         if made is None:
             raise ShelfwireError(Code.UNAUTHORIZED)
         log.info("job created", job=made, retry_of=job_id, attempt=0)
@@ -347,7 +349,10 @@ class JobService:
         Raises:
             ShelfwireError: `E_JOB_STATE`: it is not paused.
         """
-        committed = await self._request("resume", job_id, lambda state, now: owner_transitions.resume(state, now=now))
+        steady = self.clock.steady()
+        committed = await self._request(
+            "resume", job_id, lambda state, now: owner_transitions.resume(state, now=now, steady=steady)
+        )
         self._worker.wake()
         return committed
 

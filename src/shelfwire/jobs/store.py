@@ -189,9 +189,17 @@ class JobStore(Protocol):
         ...
 
     async def retry(
-        self, source_id: str, job_id: str, grant: Grant, now: int, idempotency: Idempotency | None = None
+        self,
+        source_id: str,
+        job_id: str,
+        grant: Grant,
+        now: int,
+        idempotency: Idempotency | None = None,
+        steady: int | None = None,
     ) -> str | None:
         """Make a new job over a copy of an ended job's input, by `owner_transitions.retry` and `left_undone`.
+
+        It takes its turn by `steady`; see `worker_transitions.claimable`.
 
         Returns:
             As `create`; None where there is no such job.
@@ -308,5 +316,8 @@ class JobStore(Protocol):
         ...
 
     async def counts(self, now: int) -> Counts:
-        """Count the jobs, for monitoring; cheap enough to be called every few seconds."""
+        """Count the jobs, for monitoring; cheap enough to be called every few seconds.
+
+        `now` is the time by which leases are kept and jobs take turns; see `worker_transitions.claimable`.
+        """
         ...

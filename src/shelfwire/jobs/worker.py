@@ -166,7 +166,9 @@ class Worker:
     def _closing(self, running: asyncio.Task[str], draft: Draft, bound: structlog.stdlib.BoundLogger) -> Transition:
         attempt, policy = draft.state.attempt, self._policy
         if running.cancelled() and draft.halted:
-            return lambda state, now: worker_transitions.release(state, attempt, policy, now=now)
+            return lambda state, now: worker_transitions.release(
+                state, attempt, policy, now=now, steady=self._clock.steady()
+            )
         error = RuntimeError("the pipeline cancelled itself") if running.cancelled() else running.exception()
         if error is None:
             return lambda state, now: worker_transitions.complete(state, attempt, running.result(), policy, now=now)
@@ -181,7 +183,9 @@ class Worker:
         bound.error("attempt failed", exception="".join(traceback.format_exception(error)))
         reason = f"{Code.INTERNAL}: {type(error).__name__}" if not isinstance(error, ShelfwireError) else str(error)
         delay = worker_transitions.backoff(draft.state.error_count, self._uniform())
-        return lambda state, now: worker_transitions.retry_later(state, attempt, reason, delay, policy, now=now)
+        return lambda state, now: worker_transitions.retry_later(
+            state, attempt, reason, delay, policy, now=now, steady=self._clock.steady()
+        )
 
     async def _renew(self) -> None:
         third = self._policy.lease / 3

@@ -50,9 +50,9 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         number: of the attempt's commit that was applied last; 0 before the first. See `jobs.store.Change`.
         error_count: exceptions and fruitless claims since an item was recorded, which count against the attempt limit.
         fruitless_claims: claims in a row that recorded nothing new.
-        run_at: when it may be claimed.
-        lease_until: by when its worker must renew the lease, on a clock that nobody sets: neither for people nor for
-            another process.
+        run_at: since when it waits for its turn, or will: the order of the queue, by the same clock as `lease_until`.
+        lease_until: by when its worker must renew the lease, or until when a queued job waits after an error; on a
+            clock that nobody sets, neither for people nor for another process.
         created_at, started_at, updated_at, ended_at: when it was made, first knew its total, last changed, ended.
         expires_at: when state, input, results and tokens are erased.
         total: number of items, once known.
@@ -152,9 +152,15 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def create(
-    job_id: str, pipeline: str, *, now: int, metadata: Metadata | None = None, retry_of: str | None = None
+    job_id: str,
+    pipeline: str,
+    *,
+    now: int,
+    steady: int | None = None,
+    metadata: Metadata | None = None,
+    retry_of: str | None = None,
 ) -> JobState:
-    """A new job, waiting for a worker."""
+    """A new job, waiting for a worker; it takes its turn by `steady`, see `worker_transitions.claimable`."""
     return JobState(
         id=job_id,
         pipeline=pipeline,
@@ -162,7 +168,7 @@ def create(
         seq=1,
         created_at=now,
         updated_at=now,
-        run_at=now,
+        run_at=now if steady is None else steady,
         lease_until=0,
         expires_at=now + IDLE_TTL,
         user_message="Waiting to start…",

@@ -82,13 +82,14 @@ def claimable(state: JobState, *, now: int, steady: int | None = None) -> bool:
 
     Args:
         state: the row as it is stored.
-        now: the time. No job waits longer than `MAX_BACKOFF`; one that seems to was made to before the clock was set
-            back.
-        steady: the time of a clock that nobody sets, by which leases are kept; `now` unless given.
+        now: the time.
+        steady: the time of a clock that nobody sets, by which leases and backoffs are kept; `now` unless given. No job
+            waits longer than `MAX_BACKOFF`; one that seems to was made to by the clock of another process.
     """
+    steady = now if steady is None else steady
     if state.status is Status.QUEUED:
-        return not now < state.run_at <= now + MAX_BACKOFF
-    return state.status in HELD and state.lease_until <= (now if steady is None else steady)
+        return not steady < state.lease_until <= steady + MAX_BACKOFF
+    return state.status in HELD and state.lease_until <= steady
 
 
 def claim(state: JobState, policy: Policy, *, now: int, steady: int | None = None) -> JobState:
@@ -193,10 +194,17 @@ def fail(state: JobState, attempt: int, error: JobError, policy: Policy, *, now:
     return ended(state, Status.FAILED, policy, now, error=error)
 
 
-def release(state: JobState, attempt: int, policy: Policy, *, now: int) -> JobState:
+def release(state: JobState, attempt: int, policy: Policy, *, now: int, steady: int | None = None) -> JobState:
     """Release the job from its worker without counting an error: it is canceled or paused if that was requested.
 
     Otherwise it waits for the next worker.
+
+    Args:
+        state: the row as it is stored.
+        attempt: the attempt that holds it.
+        policy: the operator's limits.
+        now: the time.
+        steady: the time by which jobs take turns; see `claimable`.
 
     Raises:
         LeaseLostError: `attempt` does not hold the job any more.
@@ -211,14 +219,16 @@ def release(state: JobState, attempt: int, policy: Policy, *, now: int) -> JobSt
         state,
         now,
         status=Status.QUEUED,
-        run_at=now,
+        run_at=now if steady is None else steady,
         lease_until=0,
         eta_seconds=None,
         user_message="Waiting to continue…",
     )
 
 
-def retry_later(state: JobState, attempt: int, reason: str, delay: int, policy: Policy, *, now: int) -> JobState:
+def retry_later(
+    state: JobState, attempt: int, reason: str, delay: int, policy: Policy, *, now: int, steady: int | None = None
+) -> JobState:
     """The attempt failed with an exception: retry after `delay` milliseconds, or give up at the limit.
 
     Args:
@@ -228,6 +238,7 @@ def retry_later(state: JobState, attempt: int, reason: str, delay: int, policy: 
         delay: see `backoff`.
         policy: the operator's limits.
         now: the time.
+        steady: the time by which the delay is kept; see `claimable`.
 
     Raises:
         LeaseLostError: `attempt` does not hold the job any more.
@@ -235,6 +246,7 @@ def retry_later(state: JobState, attempt: int, reason: str, delay: int, policy: 
     _fence(state, attempt)
     if state.status is Status.CANCELING:
         return canceled(state, policy, now=now)
+    due = (now if steady is None else steady) + delay
     error_count = state.error_count + 1
     if error_count >= policy.max_errors:
         return _exhausted(state, policy, now, reason)
@@ -245,8 +257,8 @@ def retry_later(state: JobState, attempt: int, reason: str, delay: int, policy: 
         now,
         status=Status.QUEUED,
         error_count=error_count,
-        run_at=now + delay,
-        lease_until=0,
+        run_at=due,
+        lease_until=due,
         eta_seconds=None,
         user_message=f"Something went wrong. Trying again in {max(1, round(delay / 1000))} s…",
     )

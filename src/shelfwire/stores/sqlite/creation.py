@@ -40,13 +40,19 @@ def create(
 
 
 def retry(
-    connection: Connection, source: JobState, job_id: str, grant: Grant, now: int, idempotency: Idempotency | None
+    connection: Connection,
+    source: JobState,
+    job_id: str,
+    grant: Grant,
+    now: int,
+    idempotency: Idempotency | None,
+    steady: int | None,
 ) -> str:
     """See `JobStore.retry`."""
     earlier = _replayed(connection, grant, now, idempotency)
     if earlier is not None:
         return earlier
-    state = owner_transitions.retry(source, job_id, now=now)
+    state = owner_transitions.retry(source, job_id, now=now, steady=steady)
     left = owner_transitions.left_undone(source, sql.done_indices(connection, source.id), selection(connection, source))
     inputs = select(literal(job_id), _part.c.name, _part.c.part, _part.c.data)
     kept = inputs.where(_part.c.job_id == source.id, _part.c.name != SELECTION)

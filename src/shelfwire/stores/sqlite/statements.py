@@ -164,6 +164,8 @@ def counts(connection: Connection, now: int) -> Counts:
     """Count the jobs, and find the oldest that waits."""
     kinds = (_job.c.status, _job.c.pipeline)
     rows = connection.execute(select(*kinds, func.count()).group_by(*kinds))
-    oldest = select(func.min(_job.c.run_at)).where(_job.c.status == "queued", _job.c.run_at <= now)
+    oldest = select(func.min(_job.c.run_at)).where(
+        _job.c.status == "queued", _job.c.run_at <= now, _job.c.lease_until <= now
+    )
     jobs = {(pipeline, status): count for status, pipeline, count in rows}
     return Counts(jobs=jobs, waiting_since=connection.scalar(oldest))

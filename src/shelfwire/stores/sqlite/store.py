@@ -72,16 +72,25 @@ class SqliteStore:
         folder: the data folder; made with access for its owner alone.
         encode_terminal: encodes the terminal message when a job ends.
         inline_limit: bytes of item bodies to pass to `encode_terminal`.
+        steady: the time by which leases are kept and jobs take turns; see `worker_transitions.claimable`.
 
     Raises:
         DataFolderBusyError: on entering, where another process holds the folder.
         ShelfwireError: `E_STORAGE_UNAVAILABLE` where the folder or file cannot be used.
     """
 
-    def __init__(self, folder: Path, *, encode_terminal: EncodeTerminal, inline_limit: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        encode_terminal: EncodeTerminal,
+        inline_limit: int,
+        steady: Callable[[], int] | None = None,
+    ) -> None:
         self._folder = folder
         self._encode_terminal = encode_terminal
         self._inline_limit = inline_limit
+        self._steady = steady
         self._path = folder / DATABASE_NAME
         self._damaged: set[str] = set()
         self._lock = FileLock(folder / "lock", timeout=0, mode=0o600)
@@ -125,12 +134,24 @@ class SqliteStore:
     def _prepare(self) -> None:
         with self._writing.begin() as connection:
             upgrade(connection)
-            held = [str(status) for status in jobs.HELD]
+            held = [str(status) for status in (*jobs.HELD, Status.QUEUED)]
             freed = func.iif(
                 func.json_valid(_job.c.state), func.json_set(_job.c.state, "$.lease_until", 0), _job.c.state
             )
-            connection.execute(update(_job).where(_job.c.status.in_(held)).values(lease_until=0, state=freed))
+            connection.execute(
+                update(_job).where(_job.c.status.in_(held), _job.c.lease_until > 0).values(lease_until=0, state=freed)
+            )
+            self._rebase(connection)
             connection.execute(delete(_part).where(_part.c.job_id.not_in(select(_job.c.id))))
+
+    def _rebase(self, connection: Connection) -> None:
+        """Keep the order of the queue where the clock was set back since the last process: all have waited till now."""
+        last = connection.scalar(select(func.max(_job.c.run_at)).where(_job.c.status == "queued"))
+        if self._steady is None or last is None or (ahead := last - self._steady()) <= 0:
+            return
+        run_at = _job.c.run_at - ahead
+        state = func.iif(func.json_valid(_job.c.state), func.json_set(_job.c.state, "$.run_at", run_at), _job.c.state)
+        connection.execute(update(_job).where(_job.c.status == "queued").values(run_at=run_at, state=state))
 
     async def _write(self, work: Callable[[Connection], T]) -> T:
         def in_place(connection: Connection) -> T:
@@ -185,13 +206,19 @@ class SqliteStore:
         )
 
     async def retry(
-        self, source_id: str, job_id: str, grant: Grant, now: int, idempotency: Idempotency | None = None
+        self,
+        source_id: str,
+        job_id: str,
+        grant: Grant,
+        now: int,
+        idempotency: Idempotency | None = None,
+        steady: int | None = None,
     ) -> str | None:
         """See `JobStore.retry`."""
 
         def work(connection: Connection) -> str | None:
             for source in sql.read_jobs(connection, [source_id]):
-                return creation.retry(connection, source, job_id, grant, now, idempotency)
+                return creation.retry(connection, source, job_id, grant, now, idempotency, steady)
             return None
 
         return await self._write(work)
@@ -225,10 +252,16 @@ class SqliteStore:
     ) -> Claimed | None:
         """See `JobStore.claim`."""
         # As `worker_transitions.claimable` has it.
-        its_time = (_job.c.run_at <= now) | (_job.c.run_at > now + worker_transitions.MAX_BACKOFF)
+        then = now if steady is None else steady
+        # The first, which follows from the second, is in the index.
+        its_time = (
+            (_job.c.run_at <= then)
+            | (_job.c.lease_until <= then)
+            | (_job.c.lease_until > then + worker_transitions.MAX_BACKOFF)
+        )
         waiting = (_job.c.status == "queued") & its_time
         held = [str(status) for status in jobs.HELD]
-        lapsed = _job.c.status.in_(held) & (_job.c.lease_until <= (now if steady is None else steady))
+        lapsed = _job.c.status.in_(held) & (_job.c.lease_until <= then)
         query = select(_job.c.id).where(_job.c.pipeline.in_(pipelines), waiting | lapsed).order_by(_job.c.run_at)
 
         def work(connection: Connection) -> Claimed | None:
