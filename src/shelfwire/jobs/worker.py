@@ -171,10 +171,14 @@ class Worker:
             )
         error = RuntimeError("the pipeline cancelled itself") if running.cancelled() else running.exception()
         if error is None:
-            return lambda state, now: worker_transitions.complete(state, attempt, running.result(), policy, now=now)
+            return lambda state, now: worker_transitions.complete(
+                state, attempt, running.result(), policy, now=now, steady=self._clock.steady()
+            )
         if isinstance(error, ShelfwireError) and not error.retryable:
             payload = error_of(error)
-            return lambda state, now: worker_transitions.fail(state, attempt, payload, policy, now=now)
+            return lambda state, now: worker_transitions.fail(
+                state, attempt, payload, policy, now=now, steady=self._clock.steady()
+            )
         return self._after_failure(error, draft, bound)
 
     def _after_failure(self, error: BaseException, draft: Draft, bound: structlog.stdlib.BoundLogger) -> Transition:

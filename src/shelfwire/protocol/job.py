@@ -54,6 +54,8 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         lease_until: by when its worker must renew the lease, or until when a queued job waits after an error; on a
             clock that nobody sets, neither for people nor for another process.
         created_at, started_at, updated_at, ended_at: when it was made, first knew its total, last changed, ended.
+        started_steady: when it started, by the clock of `lease_until`; None in rows of older versions.
+        took: milliseconds from the start to the end by that clock; None where it is not known.
         expires_at: when state, input, results and tokens are erased.
         total: number of items, once known.
         succeeded, failed: items recorded, by outcome.
@@ -82,6 +84,8 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     fruitless_claims: int = msgspec.field(default=0, name="barren")
     started_at: int | None = None
     ended_at: int | None = None
+    started_steady: int | None = None
+    took: int | None = None
     total: int | None = None
     pausing: bool = False
     stalled: bool = False
@@ -118,7 +122,8 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """Whole seconds from the start to the end; 0 for a job that never started or has not ended."""
         if self.started_at is None or self.ended_at is None:
             return 0
-        return max(0, self.ended_at - self.started_at) // 1000
+        took = self.ended_at - self.started_at if self.took is None else self.took
+        return max(0, took) // 1000
 
 
 class IllegalTransitionError(ShelfwireError):
@@ -194,20 +199,26 @@ def paused(state: JobState, *, now: int) -> JobState:
     )
 
 
-def canceled(state: JobState, policy: Policy, *, now: int, reason: str | None = None) -> JobState:
+def canceled(
+    state: JobState, policy: Policy, *, now: int, steady: int | None = None, reason: str | None = None
+) -> JobState:
     """The ending of a canceled job."""
     error = error_of(ShelfwireError(Code.JOB_CANCELED, reason))
-    return ended(state, Status.CANCELED, policy, now, error=error)
+    return ended(state, Status.CANCELED, policy, now, steady, error=error)
 
 
-def ended(state: JobState, status: Status, policy: Policy, now: int, **fields: object) -> JobState:
-    """The job's last revision, with these fields."""
+def ended(
+    state: JobState, status: Status, policy: Policy, now: int, steady: int | None = None, **fields: object
+) -> JobState:
+    """The job's last revision, with these fields; its duration is measured by `steady` if that is given."""
+    began = state.started_steady
     return changed(
         state,
         now,
         status=status,
         pausing=False,
         ended_at=now,
+        took=None if steady is None or began is None else steady - began,
         expires_at=now + policy.ended_ttl,
         lease_until=0,
         eta_seconds=None,

@@ -35,7 +35,7 @@ def cancel(state: JobState, policy: Policy, *, now: int, steady: int | None = No
     if state.ended:
         raise IllegalTransitionError(state, "be canceled")
     if not _held(state, now if steady is None else steady):
-        return canceled(state, policy, now=now)
+        return canceled(state, policy, now=now, steady=steady)
     if state.status is Status.CANCELING:
         return state
     return changed(state, now, status=Status.CANCELING, pausing=False, user_message="Canceling…")

@@ -101,7 +101,7 @@ def claim(state: JobState, policy: Policy, *, now: int, steady: int | None = Non
     if not claimable(state, now=now, steady=steady):
         raise IllegalTransitionError(state, "be claimed")
     if state.status is Status.CANCELING:
-        return canceled(state, policy, now=now)
+        return canceled(state, policy, now=now, steady=steady)
     if state.pausing:
         return paused(state, now=now)
     fruitless_claims = state.fruitless_claims + 1
@@ -143,6 +143,7 @@ def advance(
     lease_until = _lease(policy, now, steady)
     if not step.visible:
         return msgspec.structs.replace(state, lease_until=lease_until)
+    starts = step.total is not None and state.started_at is None
     recorded = step.succeeded + step.failed or step.reported > state.reported
     silence = step.stalled if state.status is Status.RUNNING and not state.pausing else None
     alive = recorded or step.shown
@@ -158,7 +159,8 @@ def advance(
         expires_at=state.expires_at if idle else now + IDLE_TTL,
         total=_first(step.total, state.total),
         metadata=_first(step.metadata, state.metadata),
-        started_at=now if step.total is not None and state.started_at is None else state.started_at,
+        started_at=now if starts else state.started_at,
+        started_steady=steady if starts else state.started_steady,
         succeeded=state.succeeded + step.succeeded,
         failed=state.failed + step.failed,
         reported=max(state.reported, step.reported),
@@ -172,8 +174,10 @@ def advance(
     )
 
 
-def complete(state: JobState, attempt: int, summary: str, policy: Policy, *, now: int) -> JobState:
-    """End the job as complete, even if a cancel came too late to stop it.
+def complete(
+    state: JobState, attempt: int, summary: str, policy: Policy, *, now: int, steady: int | None = None
+) -> JobState:
+    """End the job as complete, even if a cancel came too late to stop it; `steady` measures how long it took.
 
     Raises:
         LeaseLostError: `attempt` does not hold the job any more.
@@ -181,17 +185,19 @@ def complete(state: JobState, attempt: int, summary: str, policy: Policy, *, now
     _fence(state, attempt)
     started = state.started_at if state.started_at is not None else now
     total = state.processed if state.total is None else state.total
-    return ended(state, Status.COMPLETE, policy, now, started_at=started, total=total, summary=clip(summary))
+    return ended(state, Status.COMPLETE, policy, now, steady, started_at=started, total=total, summary=clip(summary))
 
 
-def fail(state: JobState, attempt: int, error: JobError, policy: Policy, *, now: int) -> JobState:
-    """End the job as failed: it cannot be done as a whole, and trying again would not help.
+def fail(
+    state: JobState, attempt: int, error: JobError, policy: Policy, *, now: int, steady: int | None = None
+) -> JobState:
+    """End the job as failed: it cannot be done as a whole, and trying again would not help; `steady` as in `complete`.
 
     Raises:
         LeaseLostError: `attempt` does not hold the job any more.
     """
     _fence(state, attempt)
-    return ended(state, Status.FAILED, policy, now, error=error)
+    return ended(state, Status.FAILED, policy, now, steady, error=error)
 
 
 def release(state: JobState, attempt: int, policy: Policy, *, now: int, steady: int | None = None) -> JobState:
@@ -212,7 +218,7 @@ def release(state: JobState, attempt: int, policy: Policy, *, now: int, steady: 
     _fence(state, attempt)
     state = msgspec.structs.replace(state, fruitless_claims=max(0, state.fruitless_claims - 1))
     if state.status is Status.CANCELING:
-        return canceled(state, policy, now=now)
+        return canceled(state, policy, now=now, steady=steady)
     if state.pausing:
         return paused(state, now=now)
     return changed(
@@ -245,7 +251,7 @@ def retry_later(
     """
     _fence(state, attempt)
     if state.status is Status.CANCELING:
-        return canceled(state, policy, now=now)
+        return canceled(state, policy, now=now, steady=steady)
     due = (now if steady is None else steady) + delay
     error_count = state.error_count + 1
     if error_count >= policy.max_errors:
