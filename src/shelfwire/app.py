@@ -208,7 +208,10 @@ async def _engine(
     folds = {name: pipeline.fold for name, pipeline in pipelines.items()}
     able = {name: own for name, own in pipelines.items() if not isinstance(own, UnavailablePipeline)}
     async with SqliteStore(
-        settings.data, encode_terminal=terminal_encoder(inline, folds, settings.root_path), inline_limit=inline
+        settings.data,
+        encode_terminal=terminal_encoder(inline, folds, settings.root_path),
+        inline_limit=inline,
+        steady=clock.steady,
     ) as store:
         hub = Hub(telemetry)
         committer = Committer(store, hub.publish, policy, clock, settings.flush_interval, telemetry)
@@ -232,7 +235,7 @@ async def _engine(
                 policy,
                 clock,
                 random_bytes,
-                healthy=lambda: not any(task.done() for task in tasks),
+                healthy=lambda: not committer.failing and not any(task.done() for task in tasks),
                 pipelines=pipelines,
             )
         finally:
@@ -262,6 +265,10 @@ async def _sweep(store: JobStore, hub: Hub, policy: Policy, clock: Clock) -> Non
                 hub.erased(ending.state.id)
             if swept.erased:
                 log.info("expired jobs erased", jobs=swept.erased)
+            for job_id in swept.damaged:
+                log.error("an expired job could not be read", job=job_id)
+            if swept.failure is not None:
+                raise swept.failure
         except ShelfwireError as error:
             log.warning("sweeping failed, trying again", code=error.code, reason=error.message)
         await sleep(clock, SWEEP_SECONDS)

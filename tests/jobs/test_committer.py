@@ -102,7 +102,9 @@ async def test_a_failed_commit_publishes_nothing_and_loses_nothing(store: Disk) 
     store.full = False
     await committer.commit()
     (row,) = told.rows
-    assert (row.state.processed, row.state.total, row.state.user_message) == (2, 9, "Looking…")
+    assert (row.state.processed, row.state.total, row.state.user_message) == (1, 9, "Looking…"), "as it was"
+    await committer.commit()
+    assert draft.state.processed == 2, "and what was recorded since, without another mark"
     assert [item.index for item in await store.items("job-1", after=-1, limit=9)] == [0, 1]
 
 
@@ -324,11 +326,30 @@ async def test_the_remaining_time_is_estimated_from_the_rate_between_commits(sto
     assert draft.state.eta_seconds == 12
 
 
-def test_a_change_put_back_comes_before_what_was_recorded_since() -> None:
+def test_a_change_to_repeat_comes_as_it_was_before_what_was_recorded_since() -> None:
     draft = Draft(jobs.create("j", "csv_import", now=NOW))
     note(draft, 0)
-    change = draft.take(now=0.0)
+    draft.repeat = draft.take(now=0.0)
     note(draft, 1)
-    draft.put_back(change)
-    assert [msgspec.json.decode(item)[0] for item in draft.items] == [0, 1]
-    assert draft.succeeded == 2
+    assert draft.uncommitted == 2
+    assert draft.take(now=1.0) is draft.repeat
+    draft.repeat = None
+    later = draft.take(now=2.0)
+    assert [msgspec.json.decode(item)[0] for item in later.items] == [1]
+    assert (later.delta.succeeded, later.number) == (1, 2)
+
+
+async def test_a_failure_that_cannot_be_committed_now_is_committed_later(store: Disk) -> None:
+    committer = Committer(store, Told(), POLICY, FakeClock(NOW), interval=0.05)
+    draft = await draft_of(store, "job-1")
+    note(draft, 0)
+    note(draft, 0)
+    committer.mark(draft)
+    store.full_after = 1
+    with pytest.raises(ShelfwireError, match="disk full"):
+        await committer.commit()
+    store.full_after = 1_000_000
+    await committer.commit()
+    found = await store.job("job-1")
+    assert found is not None
+    assert (found.state.status, found.state.error_count, draft.lost) == (Status.QUEUED, 1, True)

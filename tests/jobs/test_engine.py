@@ -299,6 +299,34 @@ async def test_setting_the_clock_leaves_no_job_with_a_worker_that_is_dead(make_e
         assert (await engine.service.get(job_id)).state.attempt == 2
 
 
+async def test_a_store_that_stands_still_longer_than_a_lease_makes_no_worker_take_over_its_own_job(
+    make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on, thawed = asyncio.Event(), asyncio.Event()
+
+    async def waiting(job: Job) -> str:
+        await job.start(total=1)
+        await go_on.wait()
+        return "Done"
+
+    async with make_engine(waiting) as engine:
+        job_id = await engine.submit()
+        await engine.until(job_id, Status.RUNNING)
+        commit = engine.store.commit
+
+        async def frozen(*arguments: Any) -> Any:
+            await thawed.wait()
+            return await commit(*arguments)
+
+        monkeypatch.setattr(engine.store, "commit", frozen)
+        engine.clock.advance(2 * POLICY.lease / 1000)
+        assert not await engine.worker._claim_one()
+        thawed.set()
+        go_on.set()
+        await engine.story(job_id)
+        assert (await engine.service.get(job_id)).state.attempt == 1
+
+
 @pytest.mark.parametrize("hours", [1, -1])
 async def test_setting_the_clock_makes_no_job_wait_longer_for_its_next_attempt(
     make_engine: MakeEngine, hours: int
@@ -501,3 +529,30 @@ async def test_the_event_loop_has_its_turn_while_a_pipeline_computes(make_engine
     assert isinstance(told[-1].payload, JobComplete)
     assert told[-1].payload.summary == "2000 slices"
     assert turns > 2
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+async def test_the_duration_of_a_job_is_what_has_passed_whatever_the_clock_is_set_to(
+    make_engine: MakeEngine, hours: int
+) -> None:
+    go_on = asyncio.Event()
+
+    async def waiting(job: Job) -> str:
+        await job.start(total=1)
+        await go_on.wait()
+        return "Done"
+
+    async with make_engine(waiting) as engine:
+        job_id = await engine.submit()
+        async with engine.service.follow(job_id) as follower:
+            async for frame in engine.turning(follower.frames()):
+                if frame.state.started_at is not None:
+                    break
+        began = engine.clock.monotonic()
+        engine.clock.step(hours * 3600)
+        engine.clock.advance(1)
+        go_on.set()
+        await engine.story(job_id)
+        passed = engine.clock.monotonic() - began
+        duration = (await engine.service.get(job_id)).state.duration
+    assert 1 <= duration <= passed + 10

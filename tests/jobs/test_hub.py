@@ -193,3 +193,13 @@ async def test_nothing_is_kept_of_a_job_without_followers() -> None:
         assert hub.followers == 1
     assert hub.followers == 0
     assert hub._channels == {}
+
+
+async def test_a_revoked_follower_receives_nothing_of_the_batch_that_its_connection_was_too_full_for() -> None:
+    hub = Hub()
+    with hub.follow("j", digest=b"token") as (follower, offer):
+        offer(Committed(state=progress(CLAIMED)))
+        frames = follower.frames()
+        assert (await anext(frames)).due is Due.STARTED
+        hub.revoke("j", b"token")
+        assert [frame.due async for frame in frames] == []

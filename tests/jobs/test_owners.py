@@ -2,6 +2,8 @@
 
 import asyncio
 import warnings
+from collections.abc import Coroutine
+from typing import Any
 
 import pytest
 
@@ -11,6 +13,7 @@ from shelfwire.jobs.hub import Dismissal
 from shelfwire.jobs.job import Job
 from shelfwire.jobs.service import Token
 from shelfwire.jobs.store import Committed
+from shelfwire.protocol.feed import Due
 from shelfwire.protocol.job import IllegalTransitionError, Status
 from shelfwire.protocol.messages import JobComplete, JobError, JobProgress, JobStarted, Metadata
 from shelfwire.protocol.tokens import Scope, digest
@@ -381,3 +384,51 @@ async def test_control_answers_with_the_row_it_committed_without_reading_it_agai
         assert [answer.state.status for answer in answers] == [Status.PAUSED, Status.QUEUED, Status.CANCELED]
         assert answers[-1] == await engine.service.get(job_id)
         assert answers[-1].terminal is not None
+
+
+class Cancelled:
+    """Lets a call to the store commit, and has its caller cancelled before it is answered."""
+
+    def __init__(self, engine: Engine, method: str) -> None:
+        self._call = getattr(engine.store, method)
+        self.committed = asyncio.Event()
+        self.answer = asyncio.Event()
+        setattr(engine.store, method, self)
+
+    async def __call__(self, *arguments: object) -> object:
+        answer = await self._call(*arguments)
+        self.committed.set()
+        await self.answer.wait()
+        return answer
+
+    async def during(self, call: Coroutine[Any, Any, object]) -> None:
+        calling = asyncio.create_task(call)
+        await self.committed.wait()
+        calling.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await calling
+        self.answer.set()
+
+
+@pytest.mark.parametrize(("method", "action"), [("request", "cancel"), ("delete", "delete")])
+async def test_a_call_that_is_cancelled_after_its_commit_still_notifies_followers(
+    make_engine: MakeEngine, method: str, action: str
+) -> None:
+    async with make_engine(Steps(), running=False) as engine:
+        job_id = await engine.submit()
+        async with engine.service.follow(job_id) as follower, asyncio.timeout(10):
+            await Cancelled(engine, method).during(getattr(engine.service, action)(job_id))
+            *_, last = [frame async for frame in follower.frames()]
+    assert last.due is Due.ENDING
+    assert (job_id in engine.hub._channels) is False
+
+
+async def test_a_revocation_whose_caller_is_cancelled_still_dismisses_followers(make_engine: MakeEngine) -> None:
+    async with make_engine(Steps(), running=False) as engine:
+        async with engine.service.upload() as upload:
+            made = await engine.service.create(upload, "csv_import", Metadata())
+        grant = await engine.service.authorize(made.job_id, made.token, Scope.CONTROL)
+        async with engine.service.follow_with(made.token, made.job_id) as follower, asyncio.timeout(10):
+            await Cancelled(engine, "revoke").during(engine.service.revoke(grant))
+            assert [frame.due async for frame in follower.frames()] in ([], [Due.PROGRESS])
+            assert follower.dismissal is Dismissal.REVOKED

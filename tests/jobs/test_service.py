@@ -84,3 +84,22 @@ async def test_a_worker_is_notified_of_a_new_job_without_waiting_for_its_poll(ma
         await engine.submit()
         async with asyncio.timeout(60):
             await ran.wait()
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+async def test_the_order_and_the_age_of_the_queue_do_not_depend_on_how_the_clock_is_set(
+    make_engine: MakeEngine, hours: int
+) -> None:
+    async with make_engine(nothing, running=False) as engine:
+        first = await engine.submit()
+        engine.clock.advance(5)
+        engine.clock.step(hours * 3600)
+        second = await engine.submit()
+        engine.clock.advance(5)
+        assert (await engine.service.stats()).queue_age == 10
+        claims = []
+        for _ in range(2):
+            claimed = await engine.store.claim(("csv_import",), POLICY, engine.clock.now(), engine.clock.steady())
+            assert claimed is not None
+            claims.append(claimed.state.id)
+    assert claims == [first, second]

@@ -225,6 +225,18 @@ def test_an_exception_is_tried_again_up_to_the_limit() -> None:
     assert "KeyError" in state.error.message
 
 
+def test_progress_clears_the_errors_before_it() -> None:
+    state = QUEUED
+    for _ in range(3 * POLICY.max_errors):
+        state = claim(state, POLICY, now=NOW)
+        state = retry_later(state, state.attempt, "broken", 0, POLICY, now=NOW)
+        assert state.error_count == 1
+        state = claim(state, POLICY, now=NOW)
+        state = advance(state, state.attempt, ProgressDelta(succeeded=1), POLICY, now=NOW)
+        assert state.error_count == 0
+        state = release(state, state.attempt, POLICY, now=NOW)
+
+
 def test_a_job_that_kills_its_worker_each_time_is_given_up_in_the_end() -> None:
     state, claims = QUEUED, 0
     while not state.ended:

@@ -1,10 +1,17 @@
+import resource
+import shutil
 import sqlite3
 import stat
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, contextmanager
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from sqlalchemy import Connection
+from structlog.testing import capture_logs
 
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.store import Item, JobStore
@@ -18,6 +25,20 @@ Open = Callable[[], AbstractAsyncContextManager[JobStore]]
 @pytest.fixture
 def make_store(tmp_path: Path) -> Open:
     return lambda: SqliteStore(tmp_path / "data", encode_terminal=encode_terminal, inline_limit=10_000)
+
+
+@asynccontextmanager
+async def full_disk(store: SqliteStore) -> AsyncIterator[None]:
+    """Let the file of a store grow no more."""
+
+    def limit(connection: Connection, pages: int) -> None:
+        connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+
+    await store._write(lambda connection: limit(connection, 1))
+    try:
+        yield
+    finally:
+        await store._write(lambda connection: limit(connection, 2**30))
 
 
 class TestSqliteStore(StoreContract):
@@ -90,19 +111,32 @@ async def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         await SqliteStore(tmp_path / "file" / "data", encode_terminal=encode_terminal, inline_limit=1).__aenter__()
 
 
-async def test_a_commit_the_disk_cannot_take_changes_nothing_and_says_so(tmp_path: Path, make_store: Open) -> None:
+async def test_a_commit_the_disk_cannot_take_changes_nothing_and_says_so(make_store: Open) -> None:
     async with make_store() as store:
+        assert isinstance(store, SqliteStore)
         before = await add_job(store)
-        with sqlite3.connect(tmp_path / "data" / DATABASE_NAME) as saboteur:
-            saboteur.execute("CREATE TRIGGER full BEFORE UPDATE ON job BEGIN SELECT RAISE(ABORT, 'disk full'); END")
-        with pytest.raises(ShelfwireError, match="disk full") as refused:
-            await store.claim(("csv_import",), POLICY, NOW)
-        assert refused.value.code is Code.STORAGE_UNAVAILABLE
+        async with full_disk(store):
+            with pytest.raises(ShelfwireError, match="full") as refused:
+                await store.write_input("upload", "file", 0, b"x" * 100_000)
+            assert refused.value.code is Code.STORAGE_UNAVAILABLE
         found = await store.job("job-1")
         assert found is not None
         assert found.state == before
-        saboteur.execute("DROP TRIGGER full")
-        saboteur.close()
+        assert (await claim(store)).state.status is Status.RUNNING
+
+
+async def test_a_locked_file_is_a_matter_of_time(tmp_path: Path, make_store: Open) -> None:
+    async with make_store() as store:
+        assert isinstance(store, SqliteStore)
+        await add_job(store)
+        await store._write(lambda connection: connection.exec_driver_sql("PRAGMA busy_timeout=0"))
+        other = sqlite3.connect(tmp_path / "data" / DATABASE_NAME, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(ShelfwireError, match="locked") as refused:
+            await claim(store)
+        assert refused.value.code is Code.STORAGE_UNAVAILABLE
+        other.execute("ROLLBACK")
+        other.close()
         assert (await claim(store)).state.status is Status.RUNNING
 
 
@@ -118,3 +152,159 @@ async def test_the_head_of_a_long_log_stays_within_the_inline_limit(tmp_path: Pa
         await claim(store)
         await store.commit([ending(list(range(500)))], POLICY, NOW)
     assert 900 <= heads[0] <= 1000
+
+
+DAMAGES = ("'{\"id\":'", "CAST(x'7b22ff' AS TEXT)", "'{}'", "x'00'")
+
+
+def damage(tmp_path: Path, state: str, job_id: str = "job-1") -> None:
+    """Put SQL in place of a job's state, as a failing disk or a careless hand does."""
+    with closing(sqlite3.connect(tmp_path / "data" / DATABASE_NAME, isolation_level=None)) as connection:
+        connection.execute(f"UPDATE job SET state = {state} WHERE id = ?", [job_id])  # noqa: S608 - SQL of a test
+
+
+@pytest.mark.parametrize("state", DAMAGES)
+async def test_a_sweep_goes_past_a_damaged_job_and_erases_it_and_all_others(
+    tmp_path: Path, make_store: Open, state: str
+) -> None:
+    async with make_store() as store:
+        for number in range(3):
+            await store.write_input(f"job-{number}", "file", 0, b"personal")
+            made = await add_job(store, f"job-{number}")
+        damage(tmp_path, state)
+        swept = await store.sweep(POLICY, made.expires_at)
+        assert (swept.erased, swept.damaged, swept.failure) == (3, ("job-1",), None)
+        assert sorted(ending.state.id for ending in swept.endings) == ["job-0", "job-1", "job-2"]
+        assert [await store.read_input(f"job-{number}", "file") for number in range(3)] == [b"", b"", b""]
+        assert (await store.counts(NOW)).jobs == {}
+
+
+async def test_a_sweep_that_breaks_off_reports_what_it_did(make_store: Open) -> None:
+    async with make_store() as store:
+        assert isinstance(store, SqliteStore)
+        for number in range(3):
+            made = await add_job(store, f"job-{number}")
+        whole = store._write
+
+        async def failing(work: Any) -> Any:
+            if work.keywords["job_id"] == "job-1":
+                raise ShelfwireError(Code.STORAGE_UNAVAILABLE, "disk full")
+            return await whole(work)
+
+        store._write = failing  # type: ignore[method-assign]
+        swept = await store.sweep(POLICY, made.expires_at)
+        store._write = whole  # type: ignore[method-assign]
+        assert [ending.state.id for ending in swept.endings] == ["job-0"], "its followers are not left waiting"
+        assert swept.failure is not None
+        assert (await store.sweep(POLICY, made.expires_at)).erased == 2
+
+
+async def test_a_job_that_can_never_be_erased_keeps_no_other(tmp_path: Path, make_store: Open) -> None:
+    async with make_store() as store:
+        for number in range(3):
+            made = await add_job(store, f"job-{number}")
+        with closing(sqlite3.connect(tmp_path / "data" / DATABASE_NAME)) as connection:
+            connection.execute(
+                "CREATE TRIGGER stuck BEFORE DELETE ON job WHEN old.id = 'job-1' BEGIN SELECT RAISE(ABORT, 'no'); END"
+            )
+        swept = await store.sweep(POLICY, made.expires_at)
+    assert (swept.erased, swept.damaged) == (2, ("job-1",))
+
+
+@pytest.mark.parametrize("state", DAMAGES)
+async def test_a_damaged_job_can_be_deleted(tmp_path: Path, make_store: Open, state: str) -> None:
+    async with make_store() as store:
+        await store.write_input("job-1", "file", 0, b"personal")
+        await add_job(store)
+        damage(tmp_path, state)
+        with pytest.raises(ShelfwireError) as refused:
+            await store.job("job-1")
+        assert refused.value.code is Code.INTERNAL, "to wait would not help"
+        deleted = await store.delete("job-1", POLICY, NOW)
+        assert deleted is not None
+        assert (deleted.state.status, deleted.terminal is None) == (Status.CANCELED, False)
+        assert await store.read_input("job-1", "file") == b""
+        assert await store.grant(b"job-1".ljust(32), NOW) is None
+
+
+@pytest.mark.parametrize("state", DAMAGES)
+async def test_a_damaged_job_keeps_no_other_from_being_claimed_nor_the_store_from_opening(
+    tmp_path: Path, make_store: Open, state: str
+) -> None:
+    async with make_store() as store:
+        await add_job(store, "job-1")
+        await add_job(store, "job-2", now=NOW + 1)
+        await claim(store)
+        damage(tmp_path, state)
+    async with make_store() as store:
+        assert (await claim(store, now=NOW + 1)).state.id == "job-2"
+        with capture_logs() as logs:
+            assert await store.claim(("csv_import",), POLICY, NOW + 1) is None
+            assert await store.claim(("csv_import",), POLICY, NOW + 1) is None
+        assert logs == [], "it was said once"
+
+
+@contextmanager
+def files_that_grow_no_more(path: Path) -> Iterator[None]:
+    """Let the system refuse whatever makes a file larger than this one, as it does where a disk is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def test_a_check_finds_that_nothing_more_can_be_written_and_that_it_can_again(
+    tmp_path: Path, make_store: Open
+) -> None:
+    async with make_store() as store:
+        await add_job(store)
+        with files_that_grow_no_more(tmp_path / "data" / f"{DATABASE_NAME}-wal"):
+            with pytest.raises(ShelfwireError) as refused:
+                await store.check()
+            assert await store.job("job-1") is not None
+        assert refused.value.code is Code.STORAGE_UNAVAILABLE
+        await store.check()
+
+
+async def test_a_check_finds_a_full_disk_even_where_the_log_has_room(
+    make_store: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with make_store() as store:
+        monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=4096))
+        with pytest.raises(ShelfwireError, match="full"):
+            await store.check()
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_nothing_is_written_into_a_file_that_is_no_longer_the_folders(
+    tmp_path: Path, make_store: Open, *, replaced: bool
+) -> None:
+    async with make_store() as store:
+        (tmp_path / "data").rename(tmp_path / "moved")
+        if replaced:
+            shutil.copytree(tmp_path / "moved", tmp_path / "data")
+        for write in (store.check, partial(add_job, store)):
+            with pytest.raises(ShelfwireError) as refused:
+                await write()
+            assert refused.value.code is Code.STORAGE_UNAVAILABLE
+        if replaced:
+            shutil.rmtree(tmp_path / "data")
+        (tmp_path / "moved").rename(tmp_path / "data")
+        await add_job(store)
+
+
+async def test_the_order_of_the_queue_stays_where_the_clock_was_set_back_between_two_processes(tmp_path: Path) -> None:
+    def make(steady: int) -> SqliteStore:
+        return SqliteStore(tmp_path / "data", encode_terminal=encode_terminal, inline_limit=10, steady=lambda: steady)
+
+    back = NOW - 3_600_000
+    async with make(NOW) as store:
+        await add_job(store, "second", now=NOW + 5)
+        await add_job(store, "first", now=NOW)
+    async with make(back) as store:
+        await add_job(store, "third", now=back + 10)
+        assert (await store.counts(back + 20)).waiting_since == back - 5
+        claimed = [(await claim(store, now=back + 20)).state.id for _ in range(3)]
+    assert claimed == ["first", "second", "third"]

@@ -10,10 +10,11 @@ import msgspec
 import structlog
 
 from shelfwire.clock import Clock, sleep
-from shelfwire.errors import ShelfwireError
+from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.eta import Eta
 from shelfwire.jobs.store import Change, Committed, JobStore
 from shelfwire.jobs.telemetry import NoTelemetry, Telemetry
+from shelfwire.protocol import worker_transitions
 from shelfwire.protocol.job import JobState, Policy, Status, Transition
 from shelfwire.protocol.messages import Metadata
 from shelfwire.protocol.worker_transitions import ProgressDelta
@@ -40,7 +41,10 @@ class Draft:
         finished: set when the ending is committed, or the job is lost.
         below_limit: set while fewer outcomes are uncommitted than `Job.pending` allows.
         items: the encoded items recorded since the last commit began.
-        in_flight: number of items in the commit under way.
+        in_flight: number of items in the commit under way, or in the one to repeat.
+        repeat: a change that may or may not be committed: its answer is missing. It is sent again as it was before
+            anything else, so that the store can recognise it.
+        given_up: whether something in the attempt cannot be stored, so that only its failure is committed.
         activity: grows with every item that is recorded, reported or shown.
         published_at: when followers were last notified of it, in monotonic seconds.
     """
@@ -55,6 +59,8 @@ class Draft:
         self.below_limit.set()
         self.items: list[msgspec.Raw] = []
         self.in_flight = 0
+        self.repeat: Change | None = None
+        self.given_up = False
         self.activity = 0
         self.stalled: str | None = None
         self.succeeded = 0
@@ -70,6 +76,7 @@ class Draft:
         self.closing: Transition | None = None
         self.published_at = -math.inf
         self._eta = Eta()
+        self._number = 0
 
     def halt(self) -> None:
         """Stop the pipeline; how the attempt ends is then decided by the row as it is stored at that time."""
@@ -82,11 +89,13 @@ class Draft:
         return len(self.items) + self.in_flight
 
     def take(self, now: float) -> Change:
-        """Take the changes for a commit; the caller puts them back if the commit fails.
+        """Take the changes for a commit, or the one to repeat; the caller puts it back if its answer is missing.
 
         Args:
             now: monotonic seconds, for the rate.
         """
+        if self.repeat is not None:
+            return self.repeat
         processed = max(self.state.recorded + self.succeeded + self.failed, self.state.reported, self.reported)
         total = self.state.total if self.total is None else self.total
         change = Change(
@@ -109,6 +118,7 @@ class Draft:
             ),
             items=self.items,
             closing=self.closing,
+            number=self._next_number(),
         )
         self.in_flight = len(self.items)
         self.items, self.succeeded, self.failed, self.reported = [], 0, 0, 0
@@ -116,18 +126,21 @@ class Draft:
         self.shown = False
         return change
 
-    def put_back(self, change: Change) -> None:
-        """Undo `take`, keeping what was recorded in the meantime."""
-        self.in_flight = 0
-        self.items = [*change.items, *self.items]
-        self.succeeded += change.delta.succeeded
-        self.failed += change.delta.failed
-        self.reported = max(self.reported, change.delta.reported)
-        self.total = change.delta.total if self.total is None else self.total
-        self.metadata = self.metadata or change.delta.metadata
-        self.user_message = self.user_message or change.delta.user_message
-        self.stalled = self.stalled or change.delta.stalled
-        self.shown = self.shown or change.delta.shown
+    def give_up(self, change: Change, closing: Transition) -> Change:
+        """Replace a change that cannot be stored by the attempt's failure; nothing else is committed of it."""
+        self.given_up = True
+        return Change(
+            job_id=change.job_id,
+            attempt=change.attempt,
+            created_at=change.created_at,
+            delta=ProgressDelta(),
+            closing=closing,
+            number=self._next_number(),
+        )
+
+    def _next_number(self) -> int:
+        self._number += 1
+        return self._number
 
 
 class Committer:
@@ -147,6 +160,7 @@ class Committer:
 
     Attributes:
         commits: number of transactions so far.
+        failing: whether the last commit failed and is tried again.
     """
 
     def __init__(
@@ -168,7 +182,7 @@ class Committer:
         self._withheld: dict[Draft, Committed] = {}
         self._news = asyncio.Event()
         self._urgent = asyncio.Event()
-        self._is_failing = False
+        self.failing = False
         self.commits = 0
 
     def mark(self, draft: Draft, *, urgent: bool = False) -> None:
@@ -227,12 +241,12 @@ class Committer:
             await self.commit()
         except ShelfwireError as error:
             # Only the first is an error, which quiet terminals show too; the others repeat it.
-            report = log.warning if self._is_failing else log.error
+            report = log.warning if self.failing else log.error
             report("commit failed, trying again", code=error.code, reason=error.message)
-            self._is_failing = True
+            self.failing = True
             return True
-        if self._is_failing:
-            self._is_failing = False
+        if self.failing:
+            self.failing = False
             log.warning("commits succeed again")
         return False
 
@@ -240,7 +254,7 @@ class Committer:
         """Write the drafts in one transaction, then publish the new rows.
 
         Raises:
-            ShelfwireError: the store could not be written; the drafts are as before.
+            ShelfwireError: the store could not be written; the next commit repeats what this one was about.
         """
         self._news.clear()
         self._urgent.clear()
@@ -256,23 +270,22 @@ class Committer:
             changes = [change for _, change in taken]
             answers = await self._store.commit(changes, self._policy, self._clock.now(), self._clock.steady())
         except Exception as error:
-            if isinstance(error, ShelfwireError):
+            if isinstance(error, ShelfwireError) and error.code == Code.STORAGE_UNAVAILABLE:
                 self._put_back(taken)
                 raise
             if len(taken) > 1:
                 await self._write_apart(taken)
-                return
-            # A bug: this cannot be stored. The attempt ends as if it had lost its lease; when the lease has expired the
-            # job is tried again, which is bounded by the error limit.
-            # Formatted here: the log of a host application may show the values of all local variables.
-            trace = "".join(traceback.format_exception(error))
-            log.error("a job cannot be committed; its attempt is given up", job=taken[0][1].job_id, exception=trace)  # noqa: TRY400
-            answers = [None]
+            else:
+                await self._give_up(*taken[0], error)
+            return
         except BaseException:
             self._put_back(taken)
             raise
         self.commits += 1
         self._telemetry.committed(self._clock.monotonic() - began)
+        self._settle(taken, answers)
+
+    def _settle(self, taken: Sequence[tuple[Draft, Change]], answers: Sequence[Committed | None]) -> None:
         urgent: list[Draft] = []
         for (draft, change), answer in zip(taken, answers, strict=True):
             if answer is None:
@@ -283,8 +296,33 @@ class Committer:
                     self._withheld[draft] = answer
                 if _is_urgent(draft.state, answer.state):
                     urgent.append(draft)
+            repeated = draft.repeat is not None
             _confirm(draft, change, answer)
+            if repeated:
+                self.mark(draft, urgent=True)  # with what it has recorded since
         self._publish_due(urgent)
+
+    async def _give_up(self, draft: Draft, change: Change, error: Exception) -> None:
+        """End an attempt that has something which cannot be stored: a bug, of a pipeline or ours.
+
+        It counts as an error of the job. If not even that can be stored, the job is tried again when its lease expires.
+        """
+        # Formatted here: the log of a host application may show the values of all local variables.
+        trace = "".join(traceback.format_exception(error))
+        if draft.given_up:
+            log.error("the failure of an attempt cannot be committed", job=change.job_id, exception=trace)
+            self._settle([(draft, change)], [None])
+            return
+        log.error("a job cannot be committed; its attempt is given up", job=change.job_id, exception=trace)
+        reason = str(error) if isinstance(error, ShelfwireError) else f"{Code.INTERNAL}: {type(error).__name__}"
+        delay = worker_transitions.backoff(draft.state.error_count, 0)
+        failure = draft.give_up(
+            change,
+            lambda state, now: worker_transitions.retry_later(
+                state, change.attempt, reason, delay, self._policy, now=now, steady=self._clock.steady()
+            ),
+        )
+        await self._write([(draft, failure)])
 
     def _publish_due(self, urgent: Iterable[Draft]) -> None:
         """Publish the newest rows of some drafts, and of all whose followers have not been notified for an interval."""
@@ -308,14 +346,15 @@ class Committer:
 
     def _put_back(self, taken: Sequence[tuple[Draft, Change]]) -> None:
         for draft, change in taken:
-            draft.put_back(change)
+            draft.repeat = change
             self.mark(draft)
 
 
 def _confirm(draft: Draft, change: Change, answer: Committed | None) -> None:
     was_stopping = _stopping(draft.state)
-    draft.lost = answer is None
+    draft.lost = answer is None or draft.given_up
     draft.in_flight = 0
+    draft.repeat = None
     if answer is not None:
         draft.state = answer.state
     if draft.lost or change.closing is not None:

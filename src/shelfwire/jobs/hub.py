@@ -146,9 +146,14 @@ class Follower:
         self.news.set()
 
     async def frames(self) -> AsyncIterator[Frame]:
-        """Yield the frames as they become due, in order, until the ending or a dismissal."""
+        """Yield the frames as they become due, in order, until the ending or a dismissal.
+
+        The consumer may take its time with each: nothing of a batch is yielded once the token was revoked.
+        """
         async for frames in self.batches():
             for frame in frames:
+                if self.dismissal is Dismissal.REVOKED:
+                    return
                 yield frame
 
     async def batches(self) -> AsyncIterator[list[Frame]]:

@@ -3,11 +3,13 @@
 It trusts its caller, which has called `authorize` unless a method takes a token itself.
 """
 
+import asyncio
 import contextlib
+import math
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 import structlog
@@ -23,6 +25,10 @@ from shelfwire.protocol import owner_transitions, tokens
 from shelfwire.protocol.job import Policy, Transition, create
 from shelfwire.protocol.messages import Metadata
 from shelfwire.protocol.tokens import Grant, Scope
+
+T = TypeVar("T")
+CHECK_SECONDS: Final = 1.0
+"""For how long a commit that succeeded makes the service ready; anybody may ask."""
 
 log = structlog.get_logger(__name__)
 
@@ -83,7 +89,7 @@ class JobService:
         policy: lease, lifetimes and limits.
         clock: source of the time.
         random_bytes: returns n bytes from a cryptographic source.
-        healthy: whether all background tasks are alive.
+        healthy: whether all background tasks are alive and commits succeed.
         pipelines: the pipelines that jobs can be made for, by name.
 
     Attributes:
@@ -109,23 +115,28 @@ class JobService:
         self._worker = worker
         self._healthy = healthy
         self._pipelines = pipelines
+        self._checked_at = -math.inf
+        self._committing: set[asyncio.Task[Any]] = set()
 
     def now(self) -> int:
         """Return milliseconds since the epoch, for answers to callers."""
         return self.clock.now()
 
     async def ready(self) -> bool:
-        """Whether jobs can be taken and run.
+        """Whether jobs can be taken and run: the store is read, and a commit succeeded lately or succeeds now.
 
         Raises:
             ShelfwireError: `E_STORAGE_UNAVAILABLE`.
         """
         await self._store.job("")
+        if self.clock.monotonic() - self._checked_at >= CHECK_SECONDS:
+            await self._store.check()
+            self._checked_at = self.clock.monotonic()
         return self._healthy()
 
     async def stats(self) -> Stats:
         """Return the current figures; without those of jobs while the store cannot be read."""
-        now = self.clock.now()
+        now = self.clock.steady()
         counts = None
         with contextlib.suppress(ShelfwireError):
             counts = await self._store.counts(now)
@@ -188,7 +199,9 @@ class JobService:
                 `JobStore.create`.
         """
         self.check_pipeline(pipeline)
-        state = create(job_id or self._new_id(), pipeline, now=self.clock.now(), metadata=metadata)
+        state = create(
+            job_id or self._new_id(), pipeline, now=self.clock.now(), steady=self.clock.steady(), metadata=metadata
+        )
         token, grant = self._first_token(state.id)
         made = await self._store.create(state, grant, upload_id=upload.upload_id, idempotency=idempotency)
         log.info("job created" if made == state.id else "idempotent replay", job=made, pipeline=pipeline, attempt=0)
@@ -209,7 +222,7 @@ class JobService:
         """
         retry_id = self._new_id()
         token, grant = self._first_token(retry_id, caller)
-        made = await self._store.retry(job_id, retry_id, grant, self.clock.now(), idempotency)
+        made = await self._store.retry(job_id, retry_id, grant, self.clock.now(), idempotency, self.clock.steady())
         if made is None:
             raise ShelfwireError(Code.UNAUTHORIZED)
         log.info("job created", job=made, retry_of=job_id, attempt=0)
@@ -251,8 +264,7 @@ class JobService:
 
     async def revoke(self, grant: Grant) -> None:
         """Revoke a token, and dismiss the followers that it authorized."""
-        await self._store.revoke(grant.digest)
-        self._hub.revoke(grant.job_id, grant.digest)
+        await self._publishing(self._store.revoke(grant.digest), lambda _: self._hub.revoke(grant.job_id, grant.digest))
 
     async def get(self, job_id: str) -> Committed:
         """Return a job's committed state, and its terminal message if it has ended.
@@ -337,31 +349,54 @@ class JobService:
         Raises:
             ShelfwireError: `E_JOB_STATE`: it is not paused.
         """
-        committed = await self._request("resume", job_id, lambda state, now: owner_transitions.resume(state, now=now))
+        steady = self.clock.steady()
+        committed = await self._request(
+            "resume", job_id, lambda state, now: owner_transitions.resume(state, now=now, steady=steady)
+        )
         self._worker.wake()
         return committed
 
     async def delete(self, job_id: str) -> None:
         """End a job if it has not ended, notify its followers, and erase all its data. Waits for no worker."""
         now = self.clock.now()
-        ended = await self._store.delete(job_id, self._policy, now)
-        if ended is None:
+
+        def publish(ended: Committed | None) -> None:
+            if ended is None:
+                return
+            log.info("job deleted", job=job_id, attempt=ended.state.attempt, status=ended.state.status)
+            if ended.state.ended_at == now:  # else its ending was published before
+                self._hub.publish([ended])
+                self._worker.check(job_id)
+            self._hub.erased(job_id)
+
+        if await self._publishing(self._store.delete(job_id, self._policy, now), publish) is None:
             raise ShelfwireError(Code.UNAUTHORIZED)
-        log.info("job deleted", job=job_id, attempt=ended.state.attempt, status=ended.state.status)
-        if ended.state.ended_at == now:  # else its ending was published before
-            self._hub.publish([ended])
-            self._worker.check(job_id)
-        self._hub.erased(job_id)
+
+    async def _publishing(self, commit: Coroutine[Any, Any, T], publish: Callable[[T], None]) -> T:
+        """Commit and publish, also where the caller is cancelled in between: followers would wait for ever."""
+        committing = asyncio.create_task(commit)
+        self._committing.add(committing)
+        committing.add_done_callback(self._committing.discard)
+        try:
+            committed = await asyncio.shield(committing)
+        except asyncio.CancelledError:
+            committing.add_done_callback(lambda done: None if _failed(done) else publish(done.result()))
+            raise
+        publish(committed)
+        return committed
 
     async def _request(self, name: str, job_id: str, transition: Transition) -> Committed:
-        committed = await self._store.request(job_id, transition, self.clock.now())
+        def publish(committed: Committed | None) -> None:
+            if committed is None:
+                return
+            attempt, status = committed.state.attempt, committed.state.status
+            log.info("control requested", action=name, job=job_id, attempt=attempt, status=status)
+            self._hub.publish([committed])
+            self._worker.check(job_id)
+
+        committed = await self._publishing(self._store.request(job_id, transition, self.clock.now()), publish)
         if committed is None:
             raise ShelfwireError(Code.UNAUTHORIZED)
-        log.info(
-            "control requested", action=name, job=job_id, attempt=committed.state.attempt, status=committed.state.status
-        )
-        self._hub.publish([committed])
-        self._worker.check(job_id)
         return committed
 
     async def results(self, job_id: str, *, after: int, limit: int, ok: bool | None) -> Page:
@@ -396,3 +431,7 @@ class JobService:
             return token, tokens.issue(tokens.digest(token), job_id, ttl=self._policy.token_ttl, now=now)
         grant = tokens.derive(caller, tokens.digest(token), scopes=None, ttl=self._policy.token_ttl, now=now)
         return token, msgspec.structs.replace(grant, job_id=job_id)
+
+
+def _failed(done: asyncio.Task[Any]) -> bool:
+    return done.cancelled() or done.exception() is not None

@@ -1,8 +1,12 @@
 """The port to the store, with the duties of every implementation.
 
 Every method is one transaction, atomic and durable before it returns; a store may put several into one commit. Times
-are milliseconds since the epoch and come from the caller. All methods raise `ShelfwireError` with
-`E_STORAGE_UNAVAILABLE` where the store cannot be read or written; nothing was changed then.
+are milliseconds since the epoch and come from the caller. All methods raise `ShelfwireError`:
+
+- `E_STORAGE_UNAVAILABLE` where the store cannot be read or written now, as when it is locked, its disk is full or its
+  connection is lost. Usually nothing was changed, but the answer to a change that was made may have been lost as well.
+- `E_INTERNAL` where it refuses this very work, and would again: a row cannot be read, or a constraint is violated.
+  Nothing was changed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +14,7 @@ from typing import Protocol
 
 import msgspec
 
+from shelfwire.errors import ShelfwireError
 from shelfwire.protocol.job import JobState, Policy, Transition
 from shelfwire.protocol.tokens import Grant
 from shelfwire.protocol.worker_transitions import ProgressDelta
@@ -42,6 +47,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
         delta: its progress.
         items: the newly recorded items, each the JSON of an `Item`, as many as `delta` counts.
         closing: how the attempt ends, applied after `delta`; None while it goes on.
+        number: counts the changes of the attempt from 1, so that one whose answer was lost can be sent again; 0 for a
+            change that never is.
     """
 
     job_id: str
@@ -50,6 +57,11 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     delta: ProgressDelta
     items: Sequence[msgspec.Raw] = ()
     closing: Transition | None = None
+    number: int = 0
+
+    def applied_to(self, row: JobState) -> bool:
+        """Whether the row shows that the change was applied to it already."""
+        return self.number > 0 and (row.attempt, row.number) == (self.attempt, self.number)
 
 
 EncodeTerminal = Callable[[JobState, Sequence[Item]], str]
@@ -100,10 +112,14 @@ class Swept(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         erased: number of erased jobs.
         endings: the endings of those that had not ended before, for their followers.
+        damaged: the ids of expired jobs whose rows could not be read; they are erased as well, if they can be.
+        failure: why the sweep broke off, after what is reported here; None if it did not.
     """
 
     erased: int
     endings: Sequence[Committed]
+    damaged: Sequence[str] = ()
+    failure: ShelfwireError | None = None
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
@@ -163,18 +179,27 @@ class JobStore(Protocol):
             idempotency: recognises a repeated request; the key lives as long as the job.
 
         Returns:
-            The id of the job that the token is good for. If that is an earlier one, the new inputs are erased.
+            The id of the job that the token is good for. If that is an earlier one, the new inputs are erased; where it
+            has `protocol.tokens.MAX_GRANTS` tokens, the one that expires first goes, of those that do not expire the
+            oldest.
 
         Raises:
-            ShelfwireError: `E_JOB_EXISTS`; `E_IDEMPOTENCY_MISMATCH`; `E_JOB_STATE`: the earlier job has too many
-                tokens. Nothing was changed.
+            ShelfwireError: `E_JOB_EXISTS`; `E_IDEMPOTENCY_MISMATCH`. Nothing was changed.
         """
         ...
 
     async def retry(
-        self, source_id: str, job_id: str, grant: Grant, now: int, idempotency: Idempotency | None = None
+        self,
+        source_id: str,
+        job_id: str,
+        grant: Grant,
+        now: int,
+        idempotency: Idempotency | None = None,
+        steady: int | None = None,
     ) -> str | None:
         """Make a new job over a copy of an ended job's input, by `owner_transitions.retry` and `left_undone`.
+
+        It takes its turn by `steady`; see `worker_transitions.claimable`.
 
         Returns:
             As `create`; None where there is no such job.
@@ -192,19 +217,20 @@ class JobStore(Protocol):
     async def add_grant(
         self, grant: Grant, now: int, *, authorized_by: bytes | None = None, replaces: bytes | None = None
     ) -> bool:
-        """Give an existing job one more token.
+        """Give an existing job one more token. Where that is one too many, expired ones go, the oldest first.
 
         Args:
             grant: the token.
-            now: the time; tokens of the job that have expired are erased.
+            now: the time.
             authorized_by: digest of the token that the request was made with; it may have been revoked meanwhile.
-            replaces: digest of a token that expires `protocol.tokens.GRACE` from now, if not before.
+            replaces: digest of a token that expires `protocol.tokens.GRACE` from now, if not before. Neither it nor
+                others that expire until then count as tokens.
 
         Returns:
             False if the job or the token `authorized_by` does not exist.
 
         Raises:
-            ShelfwireError: `E_JOB_STATE`: the job has `protocol.tokens.MAX_GRANTS` tokens.
+            ShelfwireError: `E_JOB_STATE`: the job has `protocol.tokens.MAX_GRANTS` unexpired tokens.
         """
         ...
 
@@ -221,7 +247,7 @@ class JobStore(Protocol):
     ) -> Claimed | None:
         """Take the job of these pipelines that has been claimable for longest, by `worker_transitions.claim`.
 
-        Two workers never get the same attempt of a job.
+        Two workers never get the same attempt of a job. A job whose row cannot be read is passed over.
 
         Args:
             pipelines: their names.
@@ -239,6 +265,10 @@ class JobStore(Protocol):
         Each change is applied to the row as it is stored then, by `worker_transitions.advance` and the closing
         transition. A change whose attempt does not hold its job any more, or whose job was erased and its id given to
         another, writes nothing and yields None; the others are written. Results are in the order of the changes.
+
+        The row keeps the change's `number`. A change that was applied before (`Change.applied_to`) writes nothing and
+        yields the row as it is stored.
+
         `steady` is the time by which leases are kept; see `worker_transitions.claimable`.
         """
         ...
@@ -252,7 +282,7 @@ class JobStore(Protocol):
         ...
 
     async def delete(self, job_id: str, policy: Policy, now: int) -> Committed | None:
-        """End a job by `owner_transitions.delete` and erase all its data.
+        """End a job by `owner_transitions.delete` and erase all its data, also where its row cannot be read.
 
         Returns:
             The ending, for the job's followers; None where there is no such job.
@@ -271,9 +301,23 @@ class JobStore(Protocol):
         ...
 
     async def sweep(self, policy: Policy, now: int) -> Swept:
-        """Erase every job that has expired, with its input, items and tokens; end it by `owner_transitions.expire`."""
+        """Erase every job that has expired, with its input, items and tokens; end it by `owner_transitions.expire`.
+
+        Each is a transaction of its own. One that cannot be erased does not keep the others.
+        """
+        ...
+
+    async def check(self) -> None:
+        """Commit something small, to find out whether the store can be written and what it writes will be found again.
+
+        Raises:
+            ShelfwireError: `E_STORAGE_UNAVAILABLE`: it cannot, or it will not be.
+        """
         ...
 
     async def counts(self, now: int) -> Counts:
-        """Count the jobs, for monitoring; cheap enough to be called every few seconds."""
+        """Count the jobs, for monitoring; cheap enough to be called every few seconds.
+
+        `now` is the time by which leases are kept and jobs take turns; see `worker_transitions.claimable`.
+        """
         ...

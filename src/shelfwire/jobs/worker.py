@@ -98,8 +98,11 @@ class Worker:
                 task.cancel()
 
     async def _claim_one(self) -> bool:
+        now, steady = self._clock.now(), self._clock.steady()
+        if any(draft.state.lease_until <= steady and not draft.finished.is_set() for draft in self._runs.values()):
+            # The store stands still: its first answer would be the claim of a job that runs here.
+            return False
         try:
-            now, steady = self._clock.now(), self._clock.steady()
             claimed = await self._store.claim(tuple(self._pipelines), self._policy, now, steady)
         except ShelfwireError as error:
             log.warning("claiming failed, trying again", code=error.code, reason=error.message)
@@ -133,7 +136,8 @@ class Worker:
         finally:
             running.cancel()
         if draft.lost:
-            bound.warning("job lost to another attempt")
+            if not draft.given_up:
+                bound.warning("job lost to another attempt")
             return
         final = await self._committer.finish(draft, self._validated_closing(running, draft, bound))
         if final is not None:
@@ -162,13 +166,19 @@ class Worker:
     def _closing(self, running: asyncio.Task[str], draft: Draft, bound: structlog.stdlib.BoundLogger) -> Transition:
         attempt, policy = draft.state.attempt, self._policy
         if running.cancelled() and draft.halted:
-            return lambda state, now: worker_transitions.release(state, attempt, policy, now=now)
+            return lambda state, now: worker_transitions.release(
+                state, attempt, policy, now=now, steady=self._clock.steady()
+            )
         error = RuntimeError("the pipeline cancelled itself") if running.cancelled() else running.exception()
         if error is None:
-            return lambda state, now: worker_transitions.complete(state, attempt, running.result(), policy, now=now)
+            return lambda state, now: worker_transitions.complete(
+                state, attempt, running.result(), policy, now=now, steady=self._clock.steady()
+            )
         if isinstance(error, ShelfwireError) and not error.retryable:
             payload = error_of(error)
-            return lambda state, now: worker_transitions.fail(state, attempt, payload, policy, now=now)
+            return lambda state, now: worker_transitions.fail(
+                state, attempt, payload, policy, now=now, steady=self._clock.steady()
+            )
         return self._after_failure(error, draft, bound)
 
     def _after_failure(self, error: BaseException, draft: Draft, bound: structlog.stdlib.BoundLogger) -> Transition:
@@ -177,7 +187,9 @@ class Worker:
         bound.error("attempt failed", exception="".join(traceback.format_exception(error)))
         reason = f"{Code.INTERNAL}: {type(error).__name__}" if not isinstance(error, ShelfwireError) else str(error)
         delay = worker_transitions.backoff(draft.state.error_count, self._uniform())
-        return lambda state, now: worker_transitions.retry_later(state, attempt, reason, delay, policy, now=now)
+        return lambda state, now: worker_transitions.retry_later(
+            state, attempt, reason, delay, policy, now=now, steady=self._clock.steady()
+        )
 
     async def _renew(self) -> None:
         third = self._policy.lease / 3

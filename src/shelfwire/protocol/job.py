@@ -47,12 +47,15 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         pausing: whether a pause was requested that its worker has not confirmed yet.
         seq: the revision; grows by one with every change that a follower can see.
         attempt: the number of claims; a commit with another number is fenced off.
-        error_count: exceptions and fruitless claims that count against the attempt limit.
+        number: of the attempt's commit that was applied last; 0 before the first. See `jobs.store.Change`.
+        error_count: exceptions and fruitless claims since an item was recorded, which count against the attempt limit.
         fruitless_claims: claims in a row that recorded nothing new.
-        run_at: when it may be claimed.
-        lease_until: by when its worker must renew the lease, on a clock that nobody sets: neither for people nor for
-            another process.
+        run_at: since when it waits for its turn, or will: the order of the queue, by the same clock as `lease_until`.
+        lease_until: by when its worker must renew the lease, or until when a queued job waits after an error; on a
+            clock that nobody sets, neither for people nor for another process.
         created_at, started_at, updated_at, ended_at: when it was made, first knew its total, last changed, ended.
+        started_steady: when it started, by the clock of `lease_until`; None in rows of older versions.
+        took: milliseconds from the start to the end by that clock; None where it is not known.
         expires_at: when state, input, results and tokens are erased.
         total: number of items, once known.
         succeeded, failed: items recorded, by outcome.
@@ -76,10 +79,13 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     run_at: int
     lease_until: int
     attempt: int = 0
+    number: int = 0
     error_count: int = msgspec.field(default=0, name="strikes")  # the names in stored rows
     fruitless_claims: int = msgspec.field(default=0, name="barren")
     started_at: int | None = None
     ended_at: int | None = None
+    started_steady: int | None = None
+    took: int | None = None
     total: int | None = None
     pausing: bool = False
     stalled: bool = False
@@ -116,7 +122,8 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """Whole seconds from the start to the end; 0 for a job that never started or has not ended."""
         if self.started_at is None or self.ended_at is None:
             return 0
-        return max(0, self.ended_at - self.started_at) // 1000
+        took = self.ended_at - self.started_at if self.took is None else self.took
+        return max(0, took) // 1000
 
 
 class IllegalTransitionError(ShelfwireError):
@@ -139,7 +146,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         ended_ttl: milliseconds for which an ended job is kept.
         token_ttl: milliseconds for which a token is valid; None for as long as its job.
         stall_after: milliseconds without an item after which a running job is stalled; 0 is never.
-        max_errors: number of errors after which a job is given up.
+        max_errors: number of errors, with nothing recorded between them, after which a job is given up.
     """
 
     lease: int = 1500
@@ -150,9 +157,15 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def create(
-    job_id: str, pipeline: str, *, now: int, metadata: Metadata | None = None, retry_of: str | None = None
+    job_id: str,
+    pipeline: str,
+    *,
+    now: int,
+    steady: int | None = None,
+    metadata: Metadata | None = None,
+    retry_of: str | None = None,
 ) -> JobState:
-    """A new job, waiting for a worker."""
+    """A new job, waiting for a worker; it takes its turn by `steady`, see `worker_transitions.claimable`."""
     return JobState(
         id=job_id,
         pipeline=pipeline,
@@ -160,7 +173,7 @@ def create(
         seq=1,
         created_at=now,
         updated_at=now,
-        run_at=now,
+        run_at=now if steady is None else steady,
         lease_until=0,
         expires_at=now + IDLE_TTL,
         user_message="Waiting to start…",
@@ -186,20 +199,26 @@ def paused(state: JobState, *, now: int) -> JobState:
     )
 
 
-def canceled(state: JobState, policy: Policy, *, now: int, reason: str | None = None) -> JobState:
+def canceled(
+    state: JobState, policy: Policy, *, now: int, steady: int | None = None, reason: str | None = None
+) -> JobState:
     """The ending of a canceled job."""
     error = error_of(ShelfwireError(Code.JOB_CANCELED, reason))
-    return ended(state, Status.CANCELED, policy, now, error=error)
+    return ended(state, Status.CANCELED, policy, now, steady, error=error)
 
 
-def ended(state: JobState, status: Status, policy: Policy, now: int, **fields: object) -> JobState:
-    """The job's last revision, with these fields."""
+def ended(
+    state: JobState, status: Status, policy: Policy, now: int, steady: int | None = None, **fields: object
+) -> JobState:
+    """The job's last revision, with these fields; its duration is measured by `steady` if that is given."""
+    began = state.started_steady
     return changed(
         state,
         now,
         status=status,
         pausing=False,
         ended_at=now,
+        took=None if steady is None or began is None else steady - began,
         expires_at=now + policy.ended_ttl,
         lease_until=0,
         eta_seconds=None,

@@ -35,7 +35,7 @@ def cancel(state: JobState, policy: Policy, *, now: int, steady: int | None = No
     if state.ended:
         raise IllegalTransitionError(state, "be canceled")
     if not _held(state, now if steady is None else steady):
-        return canceled(state, policy, now=now)
+        return canceled(state, policy, now=now, steady=steady)
     if state.status is Status.CANCELING:
         return state
     return changed(state, now, status=Status.CANCELING, pausing=False, user_message="Canceling…")
@@ -61,14 +61,25 @@ def pause(state: JobState, *, now: int, steady: int | None = None) -> JobState:
     return changed(state, now, pausing=True, user_message="Pausing…")
 
 
-def resume(state: JobState, *, now: int) -> JobState:
+def resume(state: JobState, *, now: int, steady: int | None = None) -> JobState:
     """Let a paused job continue, or withdraw a pause that is not confirmed yet.
+
+    Args:
+        state: the row as it is stored.
+        now: the time.
+        steady: the time by which jobs take turns; see `worker_transitions.claimable`.
 
     Raises:
         IllegalTransitionError: it is neither paused nor about to be.
     """
     if state.status is Status.PAUSED:
-        return changed(state, now, status=Status.QUEUED, run_at=now, user_message="Waiting to continue…")
+        return changed(
+            state,
+            now,
+            status=Status.QUEUED,
+            run_at=now if steady is None else steady,
+            user_message="Waiting to continue…",
+        )
     if state.pausing:
         return changed(state, now, pausing=False, user_message="Continuing…")
     raise IllegalTransitionError(state, "be resumed")
@@ -84,15 +95,15 @@ def expire(state: JobState, policy: Policy, *, now: int) -> JobState:
     return state if state.ended else canceled(state, policy, now=now, reason="The job made no progress and has expired")
 
 
-def retry(source: JobState, job_id: str, *, now: int) -> JobState:
-    """Make a new job over the failed and unrecorded items of `source`.
+def retry(source: JobState, job_id: str, *, now: int, steady: int | None = None) -> JobState:
+    """Make a new job over the failed and unrecorded items of `source`; it takes its turn by `steady`.
 
     Raises:
         IllegalTransitionError: it has not ended.
     """
     if not source.ended:
         raise IllegalTransitionError(source, "be retried before it has ended")
-    return create(job_id, source.pipeline, now=now, metadata=source.metadata, retry_of=source.id)
+    return create(job_id, source.pipeline, now=now, steady=steady, metadata=source.metadata, retry_of=source.id)
 
 
 def left_undone(source: JobState, done: Collection[int], selection: Sequence[int] | None) -> list[int] | None:

@@ -82,13 +82,14 @@ def claimable(state: JobState, *, now: int, steady: int | None = None) -> bool:
 
     Args:
         state: the row as it is stored.
-        now: the time. No job waits longer than `MAX_BACKOFF`; one that seems to was made to before the clock was set
-            back.
-        steady: the time of a clock that nobody sets, by which leases are kept; `now` unless given.
+        now: the time.
+        steady: the time of a clock that nobody sets, by which leases and backoffs are kept; `now` unless given. No job
+            waits longer than `MAX_BACKOFF`; one that seems to was made to by the clock of another process.
     """
+    steady = now if steady is None else steady
     if state.status is Status.QUEUED:
-        return not now < state.run_at <= now + MAX_BACKOFF
-    return state.status in HELD and state.lease_until <= (now if steady is None else steady)
+        return not steady < state.lease_until <= steady + MAX_BACKOFF
+    return state.status in HELD and state.lease_until <= steady
 
 
 def claim(state: JobState, policy: Policy, *, now: int, steady: int | None = None) -> JobState:
@@ -100,7 +101,7 @@ def claim(state: JobState, policy: Policy, *, now: int, steady: int | None = Non
     if not claimable(state, now=now, steady=steady):
         raise IllegalTransitionError(state, "be claimed")
     if state.status is Status.CANCELING:
-        return canceled(state, policy, now=now)
+        return canceled(state, policy, now=now, steady=steady)
     if state.pausing:
         return paused(state, now=now)
     fruitless_claims = state.fruitless_claims + 1
@@ -113,6 +114,7 @@ def claim(state: JobState, policy: Policy, *, now: int, steady: int | None = Non
         now,
         status=Status.RUNNING,
         attempt=state.attempt + 1,
+        number=0,
         fruitless_claims=fruitless_claims,
         error_count=error_count,
         lease_until=_lease(policy, now, steady),
@@ -141,6 +143,7 @@ def advance(
     lease_until = _lease(policy, now, steady)
     if not step.visible:
         return msgspec.structs.replace(state, lease_until=lease_until)
+    starts = step.total is not None and state.started_at is None
     recorded = step.succeeded + step.failed or step.reported > state.reported
     silence = step.stalled if state.status is Status.RUNNING and not state.pausing else None
     alive = recorded or step.shown
@@ -156,11 +159,13 @@ def advance(
         expires_at=state.expires_at if idle else now + IDLE_TTL,
         total=_first(step.total, state.total),
         metadata=_first(step.metadata, state.metadata),
-        started_at=now if step.total is not None and state.started_at is None else state.started_at,
+        started_at=now if starts else state.started_at,
+        started_steady=steady if starts else state.started_steady,
         succeeded=state.succeeded + step.succeeded,
         failed=state.failed + step.failed,
         reported=max(state.reported, step.reported),
         fruitless_claims=0 if recorded else state.fruitless_claims,
+        error_count=0 if recorded else state.error_count,
         title=_text(step.title) if alive or step.title else state.title,
         author=_text(step.author) if alive else state.author,
         isbn=_text(step.isbn) if alive else state.isbn,
@@ -169,8 +174,10 @@ def advance(
     )
 
 
-def complete(state: JobState, attempt: int, summary: str, policy: Policy, *, now: int) -> JobState:
-    """End the job as complete, even if a cancel came too late to stop it.
+def complete(
+    state: JobState, attempt: int, summary: str, policy: Policy, *, now: int, steady: int | None = None
+) -> JobState:
+    """End the job as complete, even if a cancel came too late to stop it; `steady` measures how long it took.
 
     Raises:
         LeaseLostError: `attempt` does not hold the job any more.
@@ -178,23 +185,32 @@ def complete(state: JobState, attempt: int, summary: str, policy: Policy, *, now
     _fence(state, attempt)
     started = state.started_at if state.started_at is not None else now
     total = state.processed if state.total is None else state.total
-    return ended(state, Status.COMPLETE, policy, now, started_at=started, total=total, summary=clip(summary))
+    return ended(state, Status.COMPLETE, policy, now, steady, started_at=started, total=total, summary=clip(summary))
 
 
-def fail(state: JobState, attempt: int, error: JobError, policy: Policy, *, now: int) -> JobState:
-    """End the job as failed: it cannot be done as a whole, and trying again would not help.
+def fail(
+    state: JobState, attempt: int, error: JobError, policy: Policy, *, now: int, steady: int | None = None
+) -> JobState:
+    """End the job as failed: it cannot be done as a whole, and trying again would not help; `steady` as in `complete`.
 
     Raises:
         LeaseLostError: `attempt` does not hold the job any more.
     """
     _fence(state, attempt)
-    return ended(state, Status.FAILED, policy, now, error=error)
+    return ended(state, Status.FAILED, policy, now, steady, error=error)
 
 
-def release(state: JobState, attempt: int, policy: Policy, *, now: int) -> JobState:
+def release(state: JobState, attempt: int, policy: Policy, *, now: int, steady: int | None = None) -> JobState:
     """Release the job from its worker without counting an error: it is canceled or paused if that was requested.
 
     Otherwise it waits for the next worker.
+
+    Args:
+        state: the row as it is stored.
+        attempt: the attempt that holds it.
+        policy: the operator's limits.
+        now: the time.
+        steady: the time by which jobs take turns; see `claimable`.
 
     Raises:
         LeaseLostError: `attempt` does not hold the job any more.
@@ -202,21 +218,23 @@ def release(state: JobState, attempt: int, policy: Policy, *, now: int) -> JobSt
     _fence(state, attempt)
     state = msgspec.structs.replace(state, fruitless_claims=max(0, state.fruitless_claims - 1))
     if state.status is Status.CANCELING:
-        return canceled(state, policy, now=now)
+        return canceled(state, policy, now=now, steady=steady)
     if state.pausing:
         return paused(state, now=now)
     return changed(
         state,
         now,
         status=Status.QUEUED,
-        run_at=now,
+        run_at=now if steady is None else steady,
         lease_until=0,
         eta_seconds=None,
         user_message="Waiting to continue…",
     )
 
 
-def retry_later(state: JobState, attempt: int, reason: str, delay: int, policy: Policy, *, now: int) -> JobState:
+def retry_later(
+    state: JobState, attempt: int, reason: str, delay: int, policy: Policy, *, now: int, steady: int | None = None
+) -> JobState:
     """The attempt failed with an exception: retry after `delay` milliseconds, or give up at the limit.
 
     Args:
@@ -226,13 +244,15 @@ def retry_later(state: JobState, attempt: int, reason: str, delay: int, policy: 
         delay: see `backoff`.
         policy: the operator's limits.
         now: the time.
+        steady: the time by which the delay is kept; see `claimable`.
 
     Raises:
         LeaseLostError: `attempt` does not hold the job any more.
     """
     _fence(state, attempt)
     if state.status is Status.CANCELING:
-        return canceled(state, policy, now=now)
+        return canceled(state, policy, now=now, steady=steady)
+    due = (now if steady is None else steady) + delay
     error_count = state.error_count + 1
     if error_count >= policy.max_errors:
         return _exhausted(state, policy, now, reason)
@@ -243,8 +263,8 @@ def retry_later(state: JobState, attempt: int, reason: str, delay: int, policy: 
         now,
         status=Status.QUEUED,
         error_count=error_count,
-        run_at=now + delay,
-        lease_until=0,
+        run_at=due,
+        lease_until=due,
         eta_seconds=None,
         user_message=f"Something went wrong. Trying again in {max(1, round(delay / 1000))} s…",
     )

@@ -1,6 +1,7 @@
 """Helpers for tests, also of plug-ins: a clock turned by hand, and the contract of every store."""
 
 from shelfwire.testing.clock import FakeClock
+from shelfwire.testing.commits import CommitsContract
 from shelfwire.testing.owners import OwnersContract
 from shelfwire.testing.stores import (
     NOW,
@@ -15,7 +16,7 @@ from shelfwire.testing.stores import (
 )
 
 
-class StoreContract(AttemptsContract, OwnersContract):
+class StoreContract(AttemptsContract, CommitsContract, OwnersContract):
     """The contract of `JobStore` as tests. Subclass it with a fixture `make_store` that returns a `MakeStore`."""
 
 

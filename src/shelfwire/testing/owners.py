@@ -116,11 +116,52 @@ class OwnersContract:
             for number in range(MAX_GRANTS - 1):
                 short = Grant(digest=bytes([number]) * 32, job_id="job-1", expires_at=NOW + 5)
                 assert await store.add_grant(short, NOW)
-            one_more = Grant(digest=b"!" * 32, job_id="job-1")
+            one_more = Grant(digest=b"one more".ljust(32), job_id="job-1")
             with pytest.raises(ShelfwireError) as refused:
                 await store.add_grant(one_more, NOW)
             assert refused.value.code is Code.JOB_STATE
             assert await store.add_grant(one_more, NOW + 5)
+
+    async def test_expired_tokens_make_room_the_oldest_first(self, make_store: MakeStore) -> None:
+        async with make_store() as store:
+            await add_job(store)
+            for number in range(MAX_GRANTS - 1):
+                short = Grant(digest=bytes([number]) * 32, job_id="job-1", expires_at=NOW + 200 - number)
+                assert await store.add_grant(short, NOW)
+            last = MAX_GRANTS - 2
+            assert await store.add_grant(Grant(digest=b"one more".ljust(32), job_id="job-1"), NOW + 300)
+            assert await store.grant(bytes([last]) * 32, NOW) is None
+            assert await store.grant(bytes([last - 1]) * 32, NOW) is not None, "its holder is told that it has expired"
+            assert await store.grant(b"job-1".ljust(32), NOW) is not None
+
+    async def test_a_token_is_replaced_however_many_there_are_and_again(self, make_store: MakeStore) -> None:
+        async with make_store() as store:
+            await add_job(store)
+            await _fill(store)
+            replaced = b"job-1".ljust(32)
+            for number in range(3):
+                new = f"new-{number}".encode().ljust(32)
+                assert await store.add_grant(Grant(digest=new, job_id="job-1"), NOW + number, replaces=replaced)
+                old = await store.grant(replaced, NOW)
+                assert old is not None
+                assert old.expires_at == NOW + number + GRACE
+                replaced = new
+            with pytest.raises(ShelfwireError):
+                await store.add_grant(Grant(digest=b"one more".ljust(32), job_id="job-1"), NOW + 5)
+            again = Grant(digest=b"again".ljust(32), job_id="job-1")
+            with pytest.raises(ShelfwireError):
+                await store.add_grant(again, NOW + 5, replaces=b"job-1".ljust(32))
+
+    async def test_a_repeated_request_is_answered_however_many_tokens_there_are(self, make_store: MakeStore) -> None:
+        async with make_store() as store:
+            first = await _create(store, 200, _key())
+            await _fill(store, first)
+            assert await _create(store, 201, _key()) == first
+            assert await store.grant(bytes([201]) * 32, NOW) is not None
+            assert await store.grant(bytes([200]) * 32, NOW) is None, "the oldest makes room"
+            assert await store.grant(bytes([0]) * 32, NOW) is not None
+            with pytest.raises(ShelfwireError):
+                await store.add_grant(Grant(digest=b"one more".ljust(32), job_id=first), NOW)
 
     async def test_inputs_written_under_an_upload_become_those_of_the_job(self, make_store: MakeStore) -> None:
         async with make_store() as store:
@@ -256,6 +297,12 @@ class OwnersContract:
             assert first == second == "one"
             assert grant is not None
             assert grant.job_id == "one"
+
+
+async def _fill(store: JobStore, job_id: str = "job-1") -> None:
+    """Give a job with one token as many as it may have."""
+    for number in range(MAX_GRANTS - 1):
+        assert await store.add_grant(Grant(digest=bytes([number]) * 32, job_id=job_id), NOW)
 
 
 def _key(key: bytes = b"key", fingerprint: bytes = b"input") -> Idempotency:

@@ -184,11 +184,33 @@ class AttemptsContract:
         assert taken is not None
         assert taken.state.attempt == 2
 
-    async def test_no_job_waits_for_a_time_that_was_set_back(self, make_store: MakeStore) -> None:
+    @pytest.mark.parametrize("back", [1, MAX_BACKOFF, 3_600_000])
+    async def test_a_job_that_waits_for_its_turn_gets_it_however_far_the_clock_was_set_back(
+        self, make_store: MakeStore, back: int
+    ) -> None:
         async with make_store() as store:
             await add_job(store)
-            assert await store.claim(("csv_import",), POLICY, NOW - MAX_BACKOFF) is None
-            assert await store.claim(("csv_import",), POLICY, NOW - MAX_BACKOFF - 1) is not None
+        async with make_store() as store:
+            released = await claim(store, now=NOW - back)
+            change = Change(job_id="job-1", attempt=1, created_at=NOW, delta=ProgressDelta(), closing=_release)
+            await store.commit([change], POLICY, NOW)
+            again = await claim(store, now=NOW - back)
+        assert (released.state.attempt, again.state.attempt) == (1, 2)
+
+    @pytest.mark.parametrize("step", [3_600_000, 500, -500, -3_600_000])
+    async def test_a_job_waits_after_an_error_for_as_long_as_it_was_made_to(
+        self, make_store: MakeStore, step: int
+    ) -> None:
+        def failed(state: JobState, now: int) -> JobState:
+            return worker_transitions.retry_later(state, 1, "broken", 1000, POLICY, now=now, steady=NOW)
+
+        async with make_store() as store:
+            await add_job(store)
+            await claim(store)
+            change = Change(job_id="job-1", attempt=1, created_at=NOW, delta=ProgressDelta(), closing=failed)
+            await store.commit([change], POLICY, NOW, NOW)
+            assert await store.claim(("csv_import",), POLICY, NOW + step, NOW + 999) is None
+            assert await store.claim(("csv_import",), POLICY, NOW + step, NOW + 1000) is not None
 
     async def test_a_commit_raises_seq_by_one_and_is_there_after_reopening(self, make_store: MakeStore) -> None:
         async with make_store() as store:

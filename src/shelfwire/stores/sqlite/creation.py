@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, delete, exists, func, insert, literal, select, update
+from sqlalchemy import Connection, delete, exists, insert, literal, literal_column, select, update
 
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.store import Idempotency
@@ -40,13 +40,19 @@ def create(
 
 
 def retry(
-    connection: Connection, source: JobState, job_id: str, grant: Grant, now: int, idempotency: Idempotency | None
+    connection: Connection,
+    source: JobState,
+    job_id: str,
+    grant: Grant,
+    now: int,
+    idempotency: Idempotency | None,
+    steady: int | None,
 ) -> str:
     """See `JobStore.retry`."""
     earlier = _replayed(connection, grant, now, idempotency)
     if earlier is not None:
         return earlier
-    state = owner_transitions.retry(source, job_id, now=now)
+    state = owner_transitions.retry(source, job_id, now=now, steady=steady)
     left = owner_transitions.left_undone(source, sql.done_indices(connection, source.id), selection(connection, source))
     inputs = select(literal(job_id), _part.c.name, _part.c.part, _part.c.data)
     kept = inputs.where(_part.c.job_id == source.id, _part.c.name != SELECTION)
@@ -93,9 +99,24 @@ def find_grant(connection: Connection, digest: bytes, now: int) -> Grant | None:
 
 
 def add_grant(
-    connection: Connection, grant: Grant, now: int, authorized_by: bytes | None = None, replaces: bytes | None = None
+    connection: Connection,
+    grant: Grant,
+    now: int,
+    authorized_by: bytes | None = None,
+    replaces: bytes | None = None,
+    *,
+    forced: bool = False,
 ) -> bool:
-    """See `JobStore.add_grant`."""
+    """See `JobStore.add_grant`.
+
+    Args:
+        connection: a connection in a transaction.
+        grant: the token.
+        now: the time.
+        authorized_by: see there.
+        replaces: see there.
+        forced: whether a valid token goes where there is no room, instead of an error.
+    """
     if not connection.scalar(select(exists().where(_job.c.id == grant.job_id))):
         return False
     own = _grant.c.job_id == grant.job_id
@@ -103,19 +124,35 @@ def add_grant(
         select(exists().where(own, _grant.c.digest == authorized_by))
     ):
         return False
-    connection.execute(delete(_grant).where(own, _grant.c.expires_at <= now))
-    if (connection.scalar(select(func.count()).select_from(_grant).where(own)) or 0) >= MAX_GRANTS:
-        raise ShelfwireError(
-            Code.JOB_STATE,
-            f"Job {grant.job_id} has {MAX_GRANTS} tokens. Revoke one, or wait until one expires",
-            user_message="Too many devices have access to this job. Take access away from one of them.",
-        )
+    _make_room(connection, grant.job_id, now, replaces, forced=forced)
     connection.execute(insert(_grant), _grant_row(grant))
     if replaces is not None:
         until = now + GRACE
         later = _grant.c.expires_at.is_(None) | (_grant.c.expires_at > until)
         connection.execute(update(_grant).where(_grant.c.digest == replaces, own, later).values(expires_at=until))
     return True
+
+
+def _make_room(connection: Connection, job_id: str, now: int, replaces: bytes | None, *, forced: bool) -> None:
+    """Erase as many tokens as must go before one more is added, those that expire first before others."""
+    query = select(_grant.c.digest, _grant.c.expires_at).where(_grant.c.job_id == job_id)
+    oldest_first = query.order_by(_grant.c.expires_at.nulls_last(), literal_column("rowid"))
+    tokens = connection.execute(oldest_first).all()
+    surplus = len(tokens) + 1 - MAX_GRANTS
+    if surplus <= 0:
+        return
+    limited = [token for token in tokens if token.expires_at is not None]
+    expired = [token for token in limited if token.expires_at <= now]
+    going = {token.digest for token in limited if replaces is not None and token.expires_at <= now + GRACE}
+    if not forced and surplus > len({*going, *(token.digest for token in expired), replaces} - {None}):
+        raise ShelfwireError(
+            Code.JOB_STATE,
+            f"Job {job_id} has {MAX_GRANTS} tokens. Revoke one, or wait until one expires",
+            user_message="Too many devices have access to this job. Take access away from one of them.",
+        )
+    erased = tokens if forced else expired
+    digests = [token.digest for token in erased[:surplus]]
+    connection.execute(delete(_grant).where(_grant.c.digest.in_(digests)))
 
 
 def _replayed(connection: Connection, grant: Grant, now: int, idempotency: Idempotency | None) -> str | None:
@@ -125,12 +162,12 @@ def _replayed(connection: Connection, grant: Grant, now: int, idempotency: Idemp
     if earlier is None:
         return None
     job_id: str = earlier.job_id
-    if sql.read_jobs(connection, [job_id])[0].expires_at <= now:
+    if (connection.scalar(select(_job.c.expires_at).where(_job.c.id == job_id)) or 0) <= now:
         sql.erase(connection, job_id)
         return None
     if earlier.fingerprint != idempotency.fingerprint:
         raise ShelfwireError(Code.IDEMPOTENCY_MISMATCH)
-    add_grant(connection, msgspec.structs.replace(grant, job_id=job_id), now)
+    add_grant(connection, msgspec.structs.replace(grant, job_id=job_id), now, forced=True)
     return job_id
 
 

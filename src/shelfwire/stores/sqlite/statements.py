@@ -5,16 +5,31 @@ interpreter's lock again for every row it steps over. Beside a busy event loop e
 row-by-row insert then takes tens of times as long (`bench/bulk_insert.py`).
 """
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Select, bindparam, delete, func, insert, literal_column, select, update
+from sqlalchemy import (
+    Connection,
+    LargeBinary,
+    Select,
+    bindparam,
+    cast,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 
 from shelfwire.jobs.store import Counts, Item
-from shelfwire.protocol.job import JobState
+from shelfwire.protocol.job import JobState, Status
 from shelfwire.stores import schema
 
+UNKNOWN_SEQ: Final = 2**31
+"""The revision of a damaged row: above any that its followers have."""
 MIN_ITEM_BYTES: Final = 2
 """Lower bound of an item's JSON with its comma; bounds the number of rows in the head of a log."""
 
@@ -34,6 +49,7 @@ READ_JOBS: Final = select(func.group_concat(_job.c.state, literal_column("','"))
     _job.c.id.in_(select(_ids.c.value))
 )
 IN_INDEX: Final = ("status", "run_at", "expires_at")
+_decode_state: Final = msgspec.json.Decoder(JobState).decode
 _decode_states: Final = msgspec.json.Decoder(list[JobState]).decode
 
 
@@ -70,6 +86,31 @@ def read_jobs(connection: Connection, ids: Sequence[str]) -> list[JobState]:
     """Return the rows of these jobs, as far as they exist."""
     rows = connection.scalar(READ_JOBS, {"ids": msgspec.json.encode(ids).decode()})
     return _decode_states(f"[{rows or ''}]")
+
+
+def read_or_salvage(connection: Connection, job_id: str) -> tuple[JobState | None, bool]:
+    """Return a job's row, if it exists, and whether it is damaged.
+
+    The state of a damaged row is put together from its columns, for its ending.
+    """
+    columns = (_job.c.pipeline, _job.c.status, _job.c.expires_at, cast(_job.c.state, LargeBinary).label("state"))
+    row = connection.execute(select(*columns).where(_job.c.id == job_id)).first()
+    if row is None:
+        return None, False
+    with contextlib.suppress(msgspec.DecodeError, TypeError):
+        return _decode_state(row.state), False
+    state = JobState(
+        id=job_id,
+        pipeline=row.pipeline,
+        status=Status(row.status) if row.status in set(Status) else Status.QUEUED,
+        seq=UNKNOWN_SEQ,
+        created_at=0,
+        updated_at=0,
+        expires_at=row.expires_at,
+        run_at=0,
+        lease_until=0,
+    )
+    return state, True
 
 
 def read_items(connection: Connection, rows: Select[Any]) -> list[Item]:
@@ -123,6 +164,8 @@ def counts(connection: Connection, now: int) -> Counts:
     """Count the jobs, and find the oldest that waits."""
     kinds = (_job.c.status, _job.c.pipeline)
     rows = connection.execute(select(*kinds, func.count()).group_by(*kinds))
-    oldest = select(func.min(_job.c.run_at)).where(_job.c.status == "queued", _job.c.run_at <= now)
+    oldest = select(func.min(_job.c.run_at)).where(
+        _job.c.status == "queued", _job.c.run_at <= now, _job.c.lease_until <= now
+    )
     jobs = {(pipeline, status): count for status, pipeline, count in rows}
     return Counts(jobs=jobs, waiting_since=connection.scalar(oldest))

@@ -2,15 +2,17 @@
 
 import asyncio
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, NamedTuple, Self, TypeVar
 
 import msgspec
+import structlog
 from filelock import FileLock, Timeout
-from sqlalchemy import Connection, Engine, create_engine, delete, event, func, insert, select, update
+from sqlalchemy import Connection, Engine, Select, create_engine, delete, event, func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from shelfwire.errors import Code, ShelfwireError
@@ -24,14 +26,20 @@ from shelfwire.stores import schema
 from shelfwire.stores.migrations import upgrade
 from shelfwire.stores.sqlite import creation
 from shelfwire.stores.sqlite import statements as sql
+from shelfwire.stores.sqlite.errors import translated, unavailable
 from shelfwire.stores.sqlite.writer import GroupWriter
 
 T = TypeVar("T")
 DATABASE_NAME: Final = "shelfwire.sqlite3"
 READERS: Final = 2
+MAX_PASSED_OVER: Final = 100
+"""The most damaged jobs that a claim passes over."""
+MIN_FREE_BYTES: Final = 1024 * 1024
+"""Free bytes of the disk below which it is full."""
 CHECKPOINT_PAGES: Final = 8000
 """Pages of 4 KiB in the log before a checkpoint: pages that many commits rewrite reach the database file once."""
 
+log = structlog.get_logger(__name__)
 _job, _item, _ending, _grant, _part = schema.job, schema.item, schema.ending, schema.grant, schema.input_part
 
 
@@ -46,6 +54,14 @@ class DataFolderBusyError(ShelfwireError):
         )
 
 
+class _Erasure(NamedTuple):
+    """What a sweep did with one job."""
+
+    erased: int
+    ending: Committed | None
+    is_damaged: bool
+
+
 class SqliteStore:
     """A `JobStore` in one file. Use it as an asynchronous context manager.
 
@@ -56,16 +72,27 @@ class SqliteStore:
         folder: the data folder; made with access for its owner alone.
         encode_terminal: encodes the terminal message when a job ends.
         inline_limit: bytes of item bodies to pass to `encode_terminal`.
+        steady: the time by which leases are kept and jobs take turns; see `worker_transitions.claimable`.
 
     Raises:
         DataFolderBusyError: on entering, where another process holds the folder.
         ShelfwireError: `E_STORAGE_UNAVAILABLE` where the folder or file cannot be used.
     """
 
-    def __init__(self, folder: Path, *, encode_terminal: EncodeTerminal, inline_limit: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        encode_terminal: EncodeTerminal,
+        inline_limit: int,
+        steady: Callable[[], int] | None = None,
+    ) -> None:
         self._folder = folder
         self._encode_terminal = encode_terminal
         self._inline_limit = inline_limit
+        self._steady = steady
+        self._path = folder / DATABASE_NAME
+        self._damaged: set[str] = set()
         self._lock = FileLock(folder / "lock", timeout=0, mode=0o600)
 
     async def __aenter__(self) -> Self:
@@ -76,10 +103,11 @@ class SqliteStore:
         except Timeout:
             raise DataFolderBusyError(self._folder) from None
         except OSError as error:
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
         try:
-            self._writing = _engine(self._folder / DATABASE_NAME, "BEGIN IMMEDIATE")
-            self._reading = _engine(self._folder / DATABASE_NAME, "BEGIN")
+            self._writing = _engine(self._path, "BEGIN IMMEDIATE")
+            self._reading = _engine(self._path, "BEGIN")
+            self._opened = _identity(self._path)
             try:
                 await asyncio.to_thread(self._prepare)
             except BaseException:
@@ -87,7 +115,7 @@ class SqliteStore:
                 raise
         except SQLAlchemyError as error:
             self._lock.release()
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
         except BaseException:
             self._lock.release()
             raise
@@ -106,16 +134,35 @@ class SqliteStore:
     def _prepare(self) -> None:
         with self._writing.begin() as connection:
             upgrade(connection)
-            held = [str(status) for status in jobs.HELD]
-            freed = func.json_set(_job.c.state, "$.lease_until", 0)
-            connection.execute(update(_job).where(_job.c.status.in_(held)).values(lease_until=0, state=freed))
+            held = [str(status) for status in (*jobs.HELD, Status.QUEUED)]
+            freed = func.iif(
+                func.json_valid(_job.c.state), func.json_set(_job.c.state, "$.lease_until", 0), _job.c.state
+            )
+            connection.execute(
+                update(_job).where(_job.c.status.in_(held), _job.c.lease_until > 0).values(lease_until=0, state=freed)
+            )
+            self._rebase(connection)
             connection.execute(delete(_part).where(_part.c.job_id.not_in(select(_job.c.id))))
 
+    def _rebase(self, connection: Connection) -> None:
+        """Keep the order of the queue where the clock was set back since the last process: all have waited till now."""
+        last = connection.scalar(select(func.max(_job.c.run_at)).where(_job.c.status == "queued"))
+        if self._steady is None or last is None or (ahead := last - self._steady()) <= 0:
+            return
+        run_at = _job.c.run_at - ahead
+        state = func.iif(func.json_valid(_job.c.state), func.json_set(_job.c.state, "$.run_at", run_at), _job.c.state)
+        connection.execute(update(_job).where(_job.c.status == "queued").values(run_at=run_at, state=state))
+
     async def _write(self, work: Callable[[Connection], T]) -> T:
+        def in_place(connection: Connection) -> T:
+            if _identity(self._path) != self._opened:
+                raise ShelfwireError(Code.STORAGE_UNAVAILABLE, "The database file was removed or replaced")
+            return work(connection)
+
         try:
-            return await self._writer.run(work)
-        except SQLAlchemyError as error:
-            raise _unavailable(error) from error
+            return await self._writer.run(in_place)
+        except (SQLAlchemyError, msgspec.DecodeError) as error:
+            raise translated(error) from error
 
     async def _read(self, work: Callable[[Connection], T]) -> T:
         def transaction() -> T:
@@ -124,8 +171,8 @@ class SqliteStore:
 
         try:
             return await asyncio.get_running_loop().run_in_executor(self._readers, transaction)
-        except SQLAlchemyError as error:
-            raise _unavailable(error) from error
+        except (SQLAlchemyError, msgspec.DecodeError) as error:
+            raise translated(error) from error
 
     async def write_input(self, job_id: str, name: str, part: int, data: bytes) -> None:
         """See `JobStore.write_input`."""
@@ -159,13 +206,19 @@ class SqliteStore:
         )
 
     async def retry(
-        self, source_id: str, job_id: str, grant: Grant, now: int, idempotency: Idempotency | None = None
+        self,
+        source_id: str,
+        job_id: str,
+        grant: Grant,
+        now: int,
+        idempotency: Idempotency | None = None,
+        steady: int | None = None,
     ) -> str | None:
         """See `JobStore.retry`."""
 
         def work(connection: Connection) -> str | None:
             for source in sql.read_jobs(connection, [source_id]):
-                return creation.retry(connection, source, job_id, grant, now, idempotency)
+                return creation.retry(connection, source, job_id, grant, now, idempotency, steady)
             return None
 
         return await self._write(work)
@@ -199,19 +252,23 @@ class SqliteStore:
     ) -> Claimed | None:
         """See `JobStore.claim`."""
         # As `worker_transitions.claimable` has it.
-        its_time = (_job.c.run_at <= now) | (_job.c.run_at > now + worker_transitions.MAX_BACKOFF)
+        then = now if steady is None else steady
+        # The first, which follows from the second, is in the index.
+        its_time = (
+            (_job.c.run_at <= then)
+            | (_job.c.lease_until <= then)
+            | (_job.c.lease_until > then + worker_transitions.MAX_BACKOFF)
+        )
         waiting = (_job.c.status == "queued") & its_time
         held = [str(status) for status in jobs.HELD]
-        lapsed = _job.c.status.in_(held) & (_job.c.lease_until <= (now if steady is None else steady))
-        query = (
-            select(_job.c.id).where(_job.c.pipeline.in_(pipelines), waiting | lapsed).order_by(_job.c.run_at).limit(1)
-        )
+        lapsed = _job.c.status.in_(held) & (_job.c.lease_until <= then)
+        query = select(_job.c.id).where(_job.c.pipeline.in_(pipelines), waiting | lapsed).order_by(_job.c.run_at)
 
         def work(connection: Connection) -> Claimed | None:
-            job_id = connection.scalar(query)
-            if job_id is None:
+            state = self._first_undamaged(connection, query)
+            if state is None:
                 return None
-            (state,) = sql.read_jobs(connection, [job_id])
+            job_id = state.id
             claimed = worker_transitions.claim(state, policy, now=now, steady=steady)
             terminal = self._save(connection, [(state, claimed)]).get(job_id)
             if claimed.status is not Status.RUNNING:
@@ -219,7 +276,7 @@ class SqliteStore:
             recorded = sql.recorded_indices(connection, job_id)
             return Claimed(state=claimed, recorded=recorded, selection=creation.selection(connection, claimed))
 
-        if not await self._read(lambda connection: connection.scalar(query)):
+        if not await self._read(lambda connection: connection.scalar(query.limit(1))):
             return None
         return await self._write(work)
 
@@ -231,12 +288,21 @@ class SqliteStore:
         def work(connection: Connection) -> list[Committed | None]:
             stored = {state.id: state for state in sql.read_jobs(connection, [change.job_id for change in changes])}
             states = [_apply(change, stored.get(change.job_id), policy, now, steady) for change in changes]
-            held = [(change, state) for change, state in zip(changes, states, strict=True) if state is not None]
-            rows = [(change.job_id, item) for change, _ in held for item in change.items]
+            written = [
+                (change, state)
+                for change, state in zip(changes, states, strict=True)
+                if state is not None and state is not stored[state.id]
+            ]
+            rows = [(change.job_id, item) for change, _ in written for item in change.items]
             if rows:
                 connection.execute(sql.WRITE_ITEMS, {"items": msgspec.json.encode(rows).decode()})
-            terminals = self._save(connection, [(stored[state.id], state) for _, state in held])
-            return [None if row is None else Committed(state=row, terminal=terminals.get(row.id)) for row in states]
+            terminals = self._save(connection, [(stored[state.id], state) for _, state in written])
+            return [
+                None
+                if row is None
+                else Committed(state=row, terminal=terminals.get(row.id) or sql.terminal(connection, row))
+                for row in states
+            ]
 
         return await self._write(work)
 
@@ -256,9 +322,10 @@ class SqliteStore:
         """See `JobStore.delete`."""
 
         def work(connection: Connection) -> Committed | None:
-            for before in sql.read_jobs(connection, [job_id]):
-                return self._erase(connection, before, owner_transitions.delete(before, policy, now=now))
-            return None
+            before, _ = sql.read_or_salvage(connection, job_id)
+            if before is None:
+                return None
+            return self._erase(connection, before, owner_transitions.delete(before, policy, now=now))
 
         return await self._write(work)
 
@@ -272,20 +339,37 @@ class SqliteStore:
     async def sweep(self, policy: Policy, now: int) -> Swept:
         """See `JobStore.sweep`."""
         query = select(_job.c.id).where(_job.c.expires_at <= now)
+        erased = 0
         endings: list[Committed] = []
+        damaged: list[str] = []
+        failure: ShelfwireError | None = None
 
-        def work(connection: Connection, job_id: str) -> Committed | None:
-            for before in sql.read_jobs(connection, [job_id]):
-                if before.expires_at <= now:  # it may have made progress meanwhile
-                    erased = self._erase(connection, before, owner_transitions.expire(before, policy, now=now))
-                    return None if before.ended else erased
-            return None
+        def work(connection: Connection, job_id: str) -> _Erasure:
+            before, is_damaged = sql.read_or_salvage(connection, job_id)
+            if before is None or before.expires_at > now:  # it may have made progress meanwhile
+                return _Erasure(0, None, is_damaged=False)
+            committed = self._erase(connection, before, owner_transitions.expire(before, policy, now=now))
+            return _Erasure(1, None if before.ended else committed, is_damaged=is_damaged)
 
-        expired = await self._read(lambda connection: list(connection.scalars(query)))
-        for job_id in expired:
-            ending = await self._write(partial(work, job_id=job_id))
-            endings += [] if ending is None else [ending]
-        return Swept(erased=len(expired), endings=endings)
+        for job_id in await self._read(lambda connection: list(connection.scalars(query))):
+            try:
+                one = await self._write(partial(work, job_id=job_id))
+            except ShelfwireError as error:
+                if error.code == Code.STORAGE_UNAVAILABLE:
+                    failure = error
+                    break
+                one = _Erasure(0, None, is_damaged=True)
+            erased += one.erased
+            endings += [] if one.ending is None else [one.ending]
+            damaged += [job_id] if one.is_damaged else []
+        return Swept(erased=erased, endings=endings, damaged=tuple(damaged), failure=failure)
+
+    async def check(self) -> None:
+        """See `JobStore.check`."""
+        # Into a log that was emptied SQLite writes also where the disk is full.
+        if await asyncio.to_thread(_free_bytes, self._folder) < MIN_FREE_BYTES:
+            raise ShelfwireError(Code.STORAGE_UNAVAILABLE, "The disk of the data folder is full")
+        await self._write(lambda connection: connection.exec_driver_sql("PRAGMA user_version = 0"))
 
     async def counts(self, now: int) -> Counts:
         """See `JobStore.counts`."""
@@ -314,6 +398,16 @@ class SqliteStore:
             connection.execute(insert(_ending), rows)
         return terminals
 
+    def _first_undamaged(self, connection: Connection, query: Select[Any]) -> JobState | None:
+        for job_id in connection.scalars(query.limit(MAX_PASSED_OVER)).all():
+            state, is_damaged = sql.read_or_salvage(connection, job_id)
+            if not is_damaged:
+                return state
+            if job_id not in self._damaged:
+                self._damaged.add(job_id)
+                log.error("a job cannot be read and is passed over; delete it, or it is erased in time", job=job_id)
+        return None
+
     def _erase(self, connection: Connection, before: JobState, after: JobState) -> Committed:
         terminal = sql.terminal(connection, before) if before.ended else self._encode_terminal(after, ())
         sql.erase(connection, before.id)
@@ -328,11 +422,30 @@ class SqliteStore:
 def _apply(change: Change, state: JobState | None, policy: Policy, now: int, steady: int | None) -> JobState | None:
     if state is None or state.created_at != change.created_at:
         return None
+    if change.applied_to(state):
+        return state
     try:
         state = worker_transitions.advance(state, change.attempt, change.delta, policy, now=now, steady=steady)
     except LeaseLostError:
         return None
-    return state if change.closing is None else change.closing(state, now)
+    state = state if change.closing is None else change.closing(state, now)
+    return msgspec.structs.replace(state, number=change.number)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Tell a file from another one of its name; None if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _free_bytes(folder: Path) -> int:
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return 0
 
 
 def _engine(path: Path, begin: str) -> Engine:
@@ -356,9 +469,3 @@ def _engine(path: Path, begin: str) -> Engine:
         connection.exec_driver_sql(begin)
 
     return engine
-
-
-def _unavailable(error: Exception) -> ShelfwireError:
-    return ShelfwireError(
-        Code.STORAGE_UNAVAILABLE, f"The store cannot be used: {getattr(error, 'orig', None) or error}"
-    )
