@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shelfwire.cli.connect import Place
+from shelfwire.cli.connect import JobLocation
 from shelfwire.cli.job_session import JobSession
 from shelfwire.cli.jobs_file import JobsFile, KnownJob
 from shelfwire.client import JobHandle
@@ -173,7 +173,7 @@ def test_a_token_that_replaces_another_is_kept_with_the_time_of_its_end(tmp_path
         server="http://127.0.0.1:1",
     )
     jobs_file.put(entry)
-    visit = JobSession(Place(entry.server, None), jobs_file, as_json=False)
+    visit = JobSession(JobLocation(entry.server, None), jobs_file, as_json=False)
     visit._entry = entry
     visit._keep_token(JobHandle("aa11", "new", 12345))
     assert (jobs_file.find("aa11").ref, told) == (JobHandle("aa11", "new", 12345), [])

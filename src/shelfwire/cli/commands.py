@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar
 
 from rich.console import Console
 
-from shelfwire.cli.connect import Place, Session
+from shelfwire.cli.connect import JobLocation, Session
 from shelfwire.cli.errors import CommandError, Exit
 from shelfwire.cli.job_session import JobSession, refusal, warn, with_ending
 from shelfwire.cli.jobs_file import JobsFile, KnownJob, default_folder
@@ -193,7 +193,7 @@ def known_jobs() -> JobsFile:
     return JobsFile(default_folder(os.environ), warn)
 
 
-def _place(entry: KnownJob) -> Place:
+def _place(entry: KnownJob) -> JobLocation:
     if entry.server is None and entry.data is None:
         raise CommandError(f"Where job {entry.short} runs is not known. {entry.labels.again}: {entry.file}")
-    return Place(entry.server, None if entry.data is None else Path(entry.data))
+    return JobLocation(entry.server, None if entry.data is None else Path(entry.data))

@@ -33,14 +33,14 @@ BUSY_SECONDS: Final = 15.0
 POLL_SECONDS: Final = 0.05
 
 
-class Place(NamedTuple):
+class JobLocation(NamedTuple):
     """Where a job lives: on the server at a URL, or in a data folder of this machine. One of them is set."""
 
     server: str | None
     data: Path | None
 
 
-def choose_place(server: str | None, data: Path | None, environ: Mapping[str, str]) -> Place:
+def choose_place(server: str | None, data: Path | None, environ: Mapping[str, str]) -> JobLocation:
     """Decide where a new job goes, by the flags, then by the environment.
 
     Raises:
@@ -51,9 +51,9 @@ def choose_place(server: str | None, data: Path | None, environ: Mapping[str, st
     if data is None:
         server = server or environ.get(SERVER_VARIABLE)
     if server:
-        return Place(_checked_url(server), None)
+        return JobLocation(_checked_url(server), None)
     own = gather({"data": None if data is None else str(data)}, environ)  # as a text, whose ~ is read as ever
-    return Place(None, own.data.absolute())
+    return JobLocation(None, own.data.absolute())
 
 
 async def alive(url: str) -> bool | None:
@@ -89,7 +89,7 @@ class Session(Generic[C]):
 
     def __init__(
         self,
-        place: Place,
+        place: JobLocation,
         *,
         work: bool = True,
         client_class: type[C] = Client,  # type: ignore[assignment] # the default of the type variable

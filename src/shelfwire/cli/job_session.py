@@ -9,7 +9,7 @@ from typing import Any, Final, Generic, NamedTuple
 
 import msgspec
 
-from shelfwire.cli.connect import KEY_VARIABLE, C, Place, Session
+from shelfwire.cli.connect import KEY_VARIABLE, C, JobLocation, Session
 from shelfwire.cli.errors import OF_STATUS, CommandError, Exit
 from shelfwire.cli.extensions import labels_of, table_of
 from shelfwire.cli.jobs_file import Ended, JobsFile, KnownJob
@@ -70,7 +70,7 @@ class JobSession(Generic[C]):
 
     def __init__(
         self,
-        place: Place,
+        place: JobLocation,
         jobs_file: JobsFile,
         *,
         as_json: bool,

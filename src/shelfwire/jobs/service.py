@@ -65,7 +65,7 @@ class Page(NamedTuple):
     pipeline: str
 
 
-class Upload:
+class InputWriter:
     """An input on its way into the store, part by part, before its job exists."""
 
     def __init__(self, store: JobStore, upload_id: str) -> None:
@@ -154,9 +154,9 @@ class JobService:
         self._hub.dismiss_all()
 
     @asynccontextmanager
-    async def upload(self) -> AsyncIterator[Upload]:
+    async def upload(self) -> AsyncIterator[InputWriter]:
         """Begin an input; it is discarded unless `create` is called before the context ends."""
-        upload = Upload(self._store, self._new_id())
+        upload = InputWriter(self._store, self._new_id())
         try:
             yield upload
         except BaseException:
@@ -178,7 +178,7 @@ class JobService:
 
     async def create(
         self,
-        upload: Upload,
+        upload: InputWriter,
         pipeline: str,
         metadata: Metadata,
         *,

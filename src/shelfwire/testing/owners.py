@@ -131,7 +131,7 @@ class OwnersContract:
             last = MAX_GRANTS - 2
             assert await store.add_grant(Grant(digest=b"one more".ljust(32), job_id="job-1"), NOW + 300)
             assert await store.grant(bytes([last]) * 32, NOW) is None
-            assert await store.grant(bytes([last - 1]) * 32, NOW) is not None, "its holder is told that it has expired"
+            assert await store.grant(bytes([last - 1]) * 32, NOW) is not None, "it answers that it has expired"
             assert await store.grant(b"job-1".ljust(32), NOW) is not None
 
     async def test_a_token_is_replaced_however_many_there_are_and_again(self, make_store: MakeStore) -> None:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from shelfwire.errors import Code, ErrorCode, ShelfwireError
 from shelfwire.jobs.pipeline import OPTIONS, Pipeline, stored_options
-from shelfwire.jobs.service import Upload
+from shelfwire.jobs.service import InputWriter
 from shelfwire.jobs.store import Idempotency
 from shelfwire.protocol.messages import Metadata, Uuid
 from shelfwire.web.access import Caller
@@ -136,7 +136,7 @@ class _Creation:
         root = root_of(request.scope)
         return created_response(context, created_of(token, root, total_photos=photos, total_count=content.total))
 
-    async def _receive(self, request: Request, context: Context, pipeline: Pipeline, upload: Upload) -> Submission:
+    async def _receive(self, request: Request, context: Context, pipeline: Pipeline, upload: InputWriter) -> Submission:
         body = Body(request, Pace.of(context.settings))
         intake = self._intakes.get(body.media_type, self._otherwise)
         if intake is None:

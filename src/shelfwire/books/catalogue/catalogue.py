@@ -37,7 +37,7 @@ WHERE id IN (SELECT rowid FROM names WHERE names MATCH ? ORDER BY rank LIMIT ?)
 """
 
 
-class _Candidate(NamedTuple):
+class _ScoredBook(NamedTuple):
     name: BookName
     book: int
 
@@ -140,14 +140,14 @@ class Catalogue:
             (counts,) = db.execute(COUNTS.format("main")).fetchall()
         return dict(zip(("books", "isbns", "names"), cast("tuple[int, int, int]", counts), strict=True))
 
-    def _candidates(self, db: apsw.Connection, asked: Sequence[str]) -> list[_Candidate]:
+    def _candidates(self, db: apsw.Connection, asked: Sequence[str]) -> list[_ScoredBook]:
         query = _query(terms_for(db, asked[:_MOST_ASKED_WORDS]))
         if query is None:
             return []
-        return [_Candidate(BookName(*row[:3]), row[3]) for row in db.execute(_MATCHES, (query, _CANDIDATES))]
+        return [_ScoredBook(BookName(*row[:3]), row[3]) for row in db.execute(_MATCHES, (query, _CANDIDATES))]
 
     def _best(
-        self, db: apsw.Connection, asked: str, scored: Sequence[tuple[float, _Candidate]], limit: int
+        self, db: apsw.Connection, asked: str, scored: Sequence[tuple[float, _ScoredBook]], limit: int
     ) -> list[CatalogueHit]:
         best = heapq.nlargest(limit, scored, key=lambda one: one[0])
         hits = [CatalogueHit(book_of_name(db, one.book), score) for score, one in best if score >= LEAST]

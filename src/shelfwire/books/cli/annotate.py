@@ -7,7 +7,7 @@ from typing import Final
 from PIL import Image, ImageDraw, ImageFont
 
 from shelfwire.books.ai_scan.photos import open_photo
-from shelfwire.books.cli.found import FoundBook, Place
+from shelfwire.books.cli.found import BookOutline, FoundBook
 from shelfwire.cli.errors import CommandError
 from shelfwire.cli.job_session import warn
 from shelfwire.errors import ShelfwireError
@@ -52,7 +52,7 @@ def draw(photos: Sequence[Path], found: Sequence[FoundBook], paths: Sequence[Pat
     return written
 
 
-def _outline(image: Image.Image, places: Sequence[tuple[FoundBook, Place]]) -> None:
+def _outline(image: Image.Image, places: Sequence[tuple[FoundBook, BookOutline]]) -> None:
     pen = ImageDraw.Draw(image)
     side = max(image.size)
     size = max(12, side // LABELS_PER_SIDE)

@@ -9,7 +9,7 @@ from shelfwire.books.ai_scan.limits import MAX_PHOTO_BYTES, MAX_PHOTOS
 from shelfwire.books.cli.found import found_in
 from shelfwire.books.client import BooksClient, GeminiUse
 from shelfwire.cli.commands import ask, known_jobs
-from shelfwire.cli.connect import Place, choose_place
+from shelfwire.cli.connect import JobLocation, choose_place
 from shelfwire.cli.errors import CommandError
 from shelfwire.cli.files import check_file, check_output
 from shelfwire.cli.job_session import JobSession, NewJob
@@ -124,7 +124,7 @@ def enrich(
     return exit_code
 
 
-def _session(place: Place, *, as_json: bool) -> JobSession[BooksClient]:
+def _session(place: JobLocation, *, as_json: bool) -> JobSession[BooksClient]:
     return JobSession(place, known_jobs(), as_json=as_json, client_class=BooksClient)
 
 

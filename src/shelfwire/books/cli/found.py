@@ -10,7 +10,7 @@ from shelfwire.cli.progress_summary import clean
 from shelfwire.plugins import ResultTable
 
 
-class Place(NamedTuple):
+class BookOutline(NamedTuple):
     """Where a book stands: on which photo, from 0, and its outline in the photo's pixels."""
 
     photo: int
@@ -34,7 +34,7 @@ class FoundBook(NamedTuple):
     authors: Sequence[str]
     confidence: float
     review: bool
-    places: Sequence[Place]
+    places: Sequence[BookOutline]
 
 
 def table(results: Any) -> ResultTable:
@@ -62,5 +62,5 @@ def found_in(results: Any) -> list[FoundBook]:
 
 
 def _found(number: int, book: dict[str, Any]) -> FoundBook:
-    places = [Place(place["photo"], [(x, y) for x, y in place["polygon"]]) for place in book["places"]]
+    places = [BookOutline(place["photo"], [(x, y) for x, y in place["polygon"]]) for place in book["places"]]
     return FoundBook(number, book["title"], book["authors"], book["confidence"], book["review"], places)
