@@ -186,6 +186,7 @@ class Work(RuleBasedStateMachine):
         assert history == sorted(history)
 
     @invariant()
-    def only_a_job_with_a_worker_has_a_lease(self) -> None:
-        assert self.row.status in HELD or not self.row.lease_until
+    def only_a_job_with_a_worker_has_a_lease_and_only_a_queued_one_waits_after_an_error(self) -> None:
+        waits = self.row.status is Status.QUEUED and self.row.lease_until == self.row.run_at
+        assert self.row.status in HELD or waits or not self.row.lease_until
         assert not self.row.pausing or self.row.status is Status.RUNNING
