@@ -300,8 +300,9 @@ async def _done(work: Callable[[int, T], Awaitable[None]], index: int, item: T) 
 
 
 def _text(text: str | None) -> str | None:
-    # A pipeline need not be type-checked, and a title that breaks a commit breaks it for all jobs that share it.
-    if text is None or (isinstance(text, str) and text.isascii()):
+    # A pipeline need not be type-checked, and a title that breaks a commit breaks it for all jobs that share it. What
+    # breaks one, a lone surrogate, is not printable.
+    if text is None or (isinstance(text, str) and (text.isascii() or text.isprintable())):
         return text
     if not isinstance(text, str):
         raise TypeError(f"a title, author or ISBN is a text or None, not {type(text).__name__}")
