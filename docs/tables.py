@@ -15,7 +15,7 @@ from shelfwire.app import Shelfwire
 from shelfwire.errors import known_codes
 from shelfwire.jobs.telemetry import Stats
 from shelfwire.metrics import Metrics
-from shelfwire.plugins import installed
+from shelfwire.plugins import installed, sections_of
 from shelfwire.protocol.close_codes import CLOSES
 from shelfwire.settings import Field, fields
 
@@ -40,7 +40,6 @@ def error_codes() -> str:
 
 def settings() -> str:
     """Every setting: its flag, which also tells the key of the file, its variable, default and meaning."""
-    sections = [plugin.settings for plugin in installed() if plugin.settings is not None]
     rows = (
         (
             f"`{field.flag}`",
@@ -48,7 +47,7 @@ def settings() -> str:
             _default(field),
             field.description.removesuffix("."),
         )
-        for field in fields(sections)
+        for field in fields(sections_of(installed()))
     )
     return _table(("flag", "environment", "default", "meaning"), rows)
 

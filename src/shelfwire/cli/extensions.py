@@ -5,7 +5,17 @@ from functools import cache
 from typing import Any
 
 from shelfwire.cli.errors import CommandError
-from shelfwire.plugins import Command, CommandGroup, Labels, Plugin, PluginError, ResultTable, installed, loaded
+from shelfwire.plugins import (
+    Command,
+    CommandGroup,
+    Labels,
+    Plugin,
+    PluginError,
+    ResultTable,
+    installed,
+    loaded,
+    sections_of,
+)
 from shelfwire.plugins.checks import described
 from shelfwire.settings import Settings, SettingsError, load
 
@@ -73,9 +83,8 @@ def gather(flags: Mapping[str, object], environ: Mapping[str, str]) -> Settings:
     Raises:
         CommandError: one of them cannot be used.
     """
-    sections = [plugin.settings for plugin in plugins() if plugin.settings is not None]
     try:
-        return load(flags, environ, sections)
+        return load(flags, environ, sections_of(plugins()))
     except SettingsError as error:
         raise CommandError(f"Bad setting: {error}") from None
 

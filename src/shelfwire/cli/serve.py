@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from shelfwire.cli.errors import Exit
 from shelfwire.cli.extensions import gather, plugins
 from shelfwire.cli.running import Interrupted, run
+from shelfwire.plugins import sections_of
 from shelfwire.settings import fields
 
 
@@ -52,7 +53,6 @@ def _shown(default: object) -> str | bool:
 
 def _signature() -> inspect.Signature:
     own = inspect.signature(serve).parameters
-    sections = [plugin.settings for plugin in plugins() if plugin.settings is not None]
     parameters = [
         inspect.Parameter(
             field.name,
@@ -63,7 +63,7 @@ def _signature() -> inspect.Signature:
                 Parameter(help=field.description, metavar="", show_default=_shown(field.default)),
             ],
         )
-        for field in fields(sections)
+        for field in fields(sections_of(plugins()))
     ]
     return inspect.Signature([*parameters, own["config"], own["json"]])
 

@@ -16,7 +16,7 @@ from shelfwire.plugins.declaration import (
     ResultTable,
     ServiceError,
 )
-from shelfwire.plugins.loading import compose, installed, loaded
+from shelfwire.plugins.loading import compose, installed, loaded, sections_of
 
 __all__ = [
     "Command",
@@ -32,4 +32,5 @@ __all__ = [
     "compose",
     "installed",
     "loaded",
+    "sections_of",
 ]

@@ -6,6 +6,8 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from shelfwire.plugins.checks import check_pipeline, check_unique_codes, checked, described, misdeclared, quoted, shown
 from shelfwire.plugins.declaration import Plugin, PluginError
 
@@ -32,6 +34,11 @@ def installed() -> list[Plugin]:
         found.append(plugin)
     checked(found)
     return found
+
+
+def sections_of(plugins: Iterable[Plugin]) -> list[type[msgspec.Struct]]:
+    """Return the settings that plug-ins declare, for `shelfwire.settings.load` and `fields`."""
+    return [plugin.settings for plugin in plugins if plugin.settings is not None]
 
 
 def compose(plugins: Iterable[Plugin], given: "Iterable[Pipeline]" = ()) -> "dict[str, Pipeline]":

@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self, TypeVar
@@ -104,21 +105,17 @@ class SqliteStore:
             raise DataFolderBusyError(self._folder) from None
         except OSError as error:
             raise unavailable(error) from error
-        try:
+        with ExitStack() as undo:
+            undo.callback(self._lock.release)
             self._writing = _engine(self._path, "BEGIN IMMEDIATE")
+            undo.callback(self._writing.dispose)
             self._reading = _engine(self._path, "BEGIN")
             self._opened = _identity(self._path)
             try:
                 await asyncio.to_thread(self._prepare)
-            except BaseException:
-                self._writing.dispose()
-                raise
-        except SQLAlchemyError as error:
-            self._lock.release()
-            raise unavailable(error) from error
-        except BaseException:
-            self._lock.release()
-            raise
+            except SQLAlchemyError as error:
+                raise unavailable(error) from error
+            undo.pop_all()
         self._writer = GroupWriter(self._writing)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="shelfwire-reader")
         return self
@@ -135,12 +132,8 @@ class SqliteStore:
         with self._writing.begin() as connection:
             upgrade(connection)
             held = [str(status) for status in (*jobs.HELD, Status.QUEUED)]
-            freed = func.iif(
-                func.json_valid(_job.c.state), func.json_set(_job.c.state, "$.lease_until", 0), _job.c.state
-            )
-            connection.execute(
-                update(_job).where(_job.c.status.in_(held), _job.c.lease_until > 0).values(lease_until=0, state=freed)
-            )
+            leased = update(_job).where(_job.c.status.in_(held), _job.c.lease_until > 0)
+            connection.execute(leased.values(lease_until=0, state=_state_with("lease_until", 0)))
             self._rebase(connection)
             connection.execute(delete(_part).where(_part.c.job_id.not_in(select(_job.c.id))))
 
@@ -150,8 +143,8 @@ class SqliteStore:
         if self._steady is None or last is None or (ahead := last - self._steady()) <= 0:
             return
         run_at = _job.c.run_at - ahead
-        state = func.iif(func.json_valid(_job.c.state), func.json_set(_job.c.state, "$.run_at", run_at), _job.c.state)
-        connection.execute(update(_job).where(_job.c.status == "queued").values(run_at=run_at, state=state))
+        queued = update(_job).where(_job.c.status == "queued")
+        connection.execute(queued.values(run_at=run_at, state=_state_with("run_at", run_at)))
 
     async def _write(self, work: Callable[[Connection], T]) -> T:
         def in_place(connection: Connection) -> T:
@@ -430,6 +423,12 @@ def _apply(change: Change, state: JobState | None, policy: Policy, now: int, ste
         return None
     state = state if change.closing is None else change.closing(state, now)
     return msgspec.structs.replace(state, number=change.number)
+
+
+def _state_with(member: str, value: Any) -> Any:
+    """Return the SQL of a job's state with another value of one member; one that is damaged stays as it is."""
+    state = _job.c.state
+    return func.iif(func.json_valid(state), func.json_set(state, f"$.{member}", value), state)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
