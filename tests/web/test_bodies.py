@@ -14,7 +14,9 @@ from shelfwire.errors import Code
 from shelfwire.plugins import Plugin, installed
 from shelfwire.server.serving import serving
 from shelfwire.settings import Settings
+from shelfwire.web.intakes import FormIntake
 from shelfwire.web.route import Context, Route
+from shelfwire.web.uploads import Body, Pace, Submission
 from tests.live import until
 
 MIB = 1024 * 1024
@@ -138,3 +140,20 @@ async def test_a_client_that_hangs_up_while_its_body_is_read_is_no_defect(
     (request,) = (log for log in logs if log["event"] == "request")
     assert (request["status"], request["code"]) == (400, Code.INVALID_REQUEST)
     assert [log for log in logs if log["log_level"] in {"error", "critical"} or "exception" in log] == []
+
+
+async def test_a_form_field_is_the_same_wherever_the_network_cuts_it() -> None:
+    title = "Zoë 図書"
+    field = b'--b\r\nContent-Disposition: form-data; name="title"\r\n\r\n' + title.encode()
+    form = field + b"\r\n" + HEAD + b"x\r\n--b--\r\n"
+    for cut in range(len(form)):
+        sender = Sender([form[:cut], form[cut:]])
+        request = Request({"type": "http", "headers": [(b"content-type", FORM)]}, sender.receive)
+        received = Submission(_discard, limit=MIB, text_fields=["title"], check=lambda _: None)
+        await FormIntake().receive(Body(request, Pace(timeout=60, deadline=60, rate=0)), received)
+        assert received.texts == {"title": title}
+        assert list(received.inputs) == ["file"]
+
+
+async def _discard(_name: str, _part: bytes) -> None:
+    pass

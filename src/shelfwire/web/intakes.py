@@ -1,5 +1,6 @@
 """The ways to receive the inputs of a job: a form, a JSON body, or a body that is one file."""
 
+import codecs
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Protocol
@@ -21,6 +22,7 @@ TEXT_CHARS: Final = 1024
 MAX_VALUES: Final = 300_000
 """A JSON body with more would hold up everybody's messages while it is parsed: a value takes about a microsecond."""
 VALUE_MARKS: Final = (b",", b"[", b"{")
+_TextDecoder: Final = codecs.getincrementaldecoder("utf-8")
 REQUEST: Final = "request"
 """The name of the input that a JSON body becomes."""
 FILE: Final[Schema] = {"type": "string", "format": "binary", "minLength": 1, "description": "The file."}
@@ -153,6 +155,7 @@ class _FormReader:
         if field == JOB_ID or field in self._into.text_fields:
             wanted = field not in self._texts
             self._texts.setdefault(field, "")
+            self._decoder = _TextDecoder("replace")  # a character may come in two chunks
             return wanted
         name = self._input_of(field)
         if name is None or name in self._into.inputs:
@@ -178,11 +181,12 @@ class _FormReader:
         return intake.names[count]
 
     def _take_text(self, name: str, event: bytearray | None) -> None:
+        self._texts[name] += self._decoder.decode(event or b"", final=event is None)
+        if len(self._texts[name]) > TEXT_CHARS:
+            raise ShelfwireError(Code.INVALID_REQUEST, f"The form field {name} is too long")
         if event is not None:
-            self._texts[name] += event.decode("utf-8", "replace")
-            if len(self._texts[name]) > TEXT_CHARS:
-                raise ShelfwireError(Code.INVALID_REQUEST, f"The form field {name} is too long")
-        elif name == JOB_ID:
+            return
+        if name == JOB_ID:
             self._into.job_id = self._texts[name]
         else:
             self._into.texts[name] = self._texts[name]
