@@ -21,7 +21,8 @@ from tests.ports import free_port
 NAME: Final = "books.example.com"
 ROWS: Final = 40_000
 START_SECONDS: Final = 60.0
-ENDINGS: Final = ("job_complete", "error")
+SERVE: Final = "shelfwire serve --config shelfwire.toml --data shelf"
+"""As the page starts the server."""
 
 
 def try_nginx(shell: Shell, folder: Path, server: str, source: str) -> None:
@@ -104,6 +105,21 @@ def _try(shell: Shell, url: str, certificate: Path) -> None:
             assert http.post(f"{below}/resume", headers=bearer).status_code == 200
             assert '"job_complete"' in [str(message) for message in socket_][-1]
             assert [line for line in lines if line.startswith("event: ")][-1] == "event: job_complete"
+        _try_restart(shell, http, f"{below}/events", bearer)
+
+
+def _try_restart(shell: Shell, http: httpx2.Client, events: str, bearer: dict[str, str]) -> None:
+    """Ask for a stream of events while the server is away, as a browser does, and once it is back."""
+    shell.run("kill $SERVER; wait $SERVER")
+    away = http.get(events, headers=bearer)
+    assert (away.status_code, away.text) == (200, "retry: 3000\n\n"), "a browser comes back"
+    assert away.headers["content-type"] == "text/event-stream"
+    assert away.headers["access-control-allow-origin"] == "*", "a page from elsewhere may read it, too"
+    assert http.get(events.removesuffix("/events"), headers=bearer).status_code == httpx2.codes.BAD_GATEWAY
+    shell.run(f"{SERVE} >> server.log 2>&1 &\nSERVER=$!")
+    while http.get("/health/ready").status_code != httpx2.codes.OK:
+        pass
+    assert "event: job_complete" in http.get(events, headers=bearer).text
 
 
 def _paused_job(http: httpx2.Client, key: str) -> dict[str, Any]:

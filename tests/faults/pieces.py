@@ -18,6 +18,8 @@ TEXT, CLOSE = 0x1, 0x8
 SHORT, LONG = 126, 127
 ENDED: Final = frozenset({"complete", "failed", "canceled"})
 ENDINGS: Final = ("job_complete", "error")
+ENDING_EVENTS: Final = ("job_complete", "job_error")
+"""What they are called in a stream of events."""
 
 
 class Kind(StrEnum):
@@ -128,7 +130,7 @@ class Pieces:
         text = raw[start:-2].decode("utf-8", "replace")
         if not self._events or "data:" not in text:
             return Piece(Kind.OTHER, raw, text)
-        ending = any(f"event: {name}" in text for name in ENDINGS)
+        ending = any(f"event: {name}" in text for name in ENDING_EVENTS)
         return Piece(Kind.ENDING if ending else Kind.MESSAGE, raw, text)
 
     def _body(self, length: int) -> Piece | None:

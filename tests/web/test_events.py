@@ -9,7 +9,7 @@ import httpx2
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from shelfwire.errors import Code
+from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.hub import Frame
 from shelfwire.protocol.feed import Due
 from shelfwire.protocol.job import create
@@ -85,6 +85,42 @@ async def test_who_has_heard_the_ending_is_told_that_there_is_nothing_more(make_
     assert earlier[-1]["event"] == "job_complete"
 
 
+async def test_the_ending_of_a_canceled_job_is_an_event_that_no_browser_fires_itself(make_server: MakeServer) -> None:
+    async with make_server(gated=True) as server:
+        job = await server.submit()
+        await server.ask("POST", job, "/cancel")
+        heard = [event async for event in told(server, job)]
+    assert heard[-1]["event"] == "job_error"
+    assert json.loads(heard[-1]["data"])["type"] == "error"
+
+
+async def test_a_library_that_cannot_send_the_header_resumes_by_the_query(make_server: MakeServer) -> None:
+    async with make_server() as server:
+        job = await server.submit()
+        seq = (await server.ended(job))["seq"]
+        over = await server.ask("GET", job, "/events", params={"lastEventId": seq})
+        garbage = await server.ask("GET", job, "/events", params={"lastEventId": "garbage"})
+        headers = {"Last-Event-ID": str(seq - 1)}
+        both = await server.ask("GET", job, "/events", params={"lastEventId": seq}, headers=headers)
+    assert over.status_code == 204
+    assert "event: job_started" in garbage.text
+    assert both.status_code == 200, "the header is the newer of both"
+
+
+@pytest.mark.parametrize("method", ["authorize", "get"])
+async def test_a_stream_that_the_store_cannot_serve_now_asks_a_browser_to_return(
+    make_server: MakeServer, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    async def fails(*_: object) -> None:
+        raise ShelfwireError(Code.STORAGE_UNAVAILABLE)
+
+    async with make_server(gated=True) as server:
+        job = await server.submit()
+        monkeypatch.setattr(server.app.service, method, fails)
+        assert_comes_back(await server.ask("GET", job, "/events"), Code.STORAGE_UNAVAILABLE)
+        assert server.app._context.connections.attached == 0
+
+
 async def test_a_browser_shows_its_token_in_the_query(make_server: MakeServer) -> None:
     async with make_server() as server:
         job = await server.submit()
@@ -151,11 +187,11 @@ async def test_followers_of_all_kinds_share_one_limit(make_server: MakeServer) -
             assert (await server.ask("GET", job)).status_code == 200, "who only looks is no follower"
 
 
-def assert_comes_back(stream: httpx2.Response) -> None:
+def assert_comes_back(stream: httpx2.Response, code: Code = Code.OVERLOADED) -> None:
     """Nothing is in it but the time after which an EventSource comes back, as it never would from a refusal."""
     assert (stream.status_code, stream.text) == (200, "retry: 2000\n\n")
     assert stream.headers["content-type"] == "text/event-stream"
-    assert stream.headers["x-error-code"] == Code.OVERLOADED
+    assert stream.headers["x-error-code"] == code
 
 
 async def test_a_server_that_leaves_sends_browsers_to_its_successor(make_server: MakeServer) -> None:

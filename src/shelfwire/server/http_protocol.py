@@ -8,6 +8,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.server.connection_cap import ConnectionCap
+from shelfwire.web.events import BELOW, ask_to_return
 from shelfwire.web.socket import refuse
 
 HEALTH: Final = frozenset({"/health/live", "/health/ready"})
@@ -64,7 +65,8 @@ class HttpProtocol(H11Protocol):
     async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve a request; on a connection for which there is no room, only if it asks for the server's health."""
         if self._has_no_room() and scope["path"].rstrip("/") not in HEALTH:
-            await refuse(scope, send, ShelfwireError(Code.OVERLOADED), extra={"Connection": "close"})
+            answer = ask_to_return if scope["path"].rstrip("/").endswith(BELOW) else refuse
+            await answer(scope, send, ShelfwireError(Code.OVERLOADED), extra={"Connection": "close"})
         else:
             await self._served(scope, receive, send)
 

@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from http import HTTPStatus
 from typing import Annotated, Final
 
 import msgspec
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from shelfwire.errors import Code, ShelfwireError
+from shelfwire.errors import ShelfwireError
 from shelfwire.jobs.hub import Follower, Frame
 from shelfwire.protocol.feed import type_of
 from shelfwire.web.credentials import bearer, position
@@ -18,6 +20,8 @@ from shelfwire.web.parameters import query_of
 from shelfwire.web.responses import CACHE_CONTROL, ERROR_CODE, JSON_TYPE, NO_STORE, X_ERROR_CODE
 from shelfwire.web.route import CACHING, TOKEN_OR_QUERY, Answer, Context, Header, job_route
 
+BELOW: Final = "/events"
+"""The path of a job's stream, below the job's own."""
 EVENTS_TYPE: Final = "text/event-stream"
 HEARTBEAT_SECONDS: Final = 15.0
 """The interval of comments, which keep proxies from taking a silent stream for a dead one."""
@@ -25,25 +29,29 @@ RETRY_MS: Final = 2000
 """How long a browser waits before it comes back: the first step of the contract's schedule."""
 PADDING_BYTES: Final = 1024
 """The size of the comment that begins a stream: Apple's networking withholds the first 512 bytes of what is no JSON."""
-NO_CONTENT: Final = 204
-OK: Final = 200
+ERROR_TYPE: Final = "error"
+ERROR_EVENT: Final = "job_error"
+"""What the message `error` is called as an event: a browser's EventSource fires `error` itself when it is cut off."""
 
 _RETRY: Final = f"retry: {RETRY_MS}\n\n".encode()
 _PADDING: Final = b":".ljust(PADDING_BYTES - 1) + b"\n"
 
 
-class EventsQuery(msgspec.Struct, frozen=True):
+class EventsQuery(msgspec.Struct, frozen=True, rename="camel"):
     """The query of a stream of events, without the token."""
 
     after: Annotated[Seq, msgspec.Meta(description="The `seq` that was seen already; 0 for none.")] = 0
+    last_event_id: Annotated[
+        str, msgspec.Meta(description="The same as the header `Last-Event-ID`, for libraries that cannot send it.")
+    ] = ""
 
 
 async def events(request: Request, context: Context) -> ASGIApp:
     """Send a job's progress as it goes, up to its ending. `Last-Event-ID` resumes, as `after` does."""
-    after = query_of(request, EventsQuery).after
-    last = position(request.headers.get("last-event-id", ""))
+    query = query_of(request, EventsQuery)
+    last = position(request.headers.get("last-event-id", query.last_event_id))
     token = bearer(request.headers) or request.query_params.get("token")
-    return EventStream(context, token, request.path_params["job_id"], last, after)
+    return EventStream(context, token, request.path_params["job_id"], last, query.after)
 
 
 class EventStream:
@@ -67,33 +75,49 @@ class EventStream:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send everything until the end, or until the follower leaves.
 
-        An overloaded server, or one that shuts down, answers with an empty stream: a browser's EventSource never comes
-        back after a 503.
-
         Raises:
             ShelfwireError: it is not admitted.
         """
-        try:
-            await self._serve(receive, send)
-        except ShelfwireError as error:
-            if error.code != Code.OVERLOADED:
-                raise
-            scope["state"][ERROR_CODE] = str(error.code)
-            await _begin(send, {X_ERROR_CODE: str(error.code)})
-            await send({"type": "http.response.body", "body": _RETRY, "more_body": False})
+        service, seen = self._context.service, self._last or self._after
+        async with AsyncExitStack() as stack:
+            try:
+                stack.enter_context(self._context.connections.enter())
+                follower = await stack.enter_async_context(service.follow_with(self._token, self._job_id, seen))
+            except ShelfwireError as error:
+                if error.status != HTTPStatus.SERVICE_UNAVAILABLE:
+                    raise
+                await ask_to_return(scope, send, error)
+                return
+            await self._serve(follower, receive, send)
 
-    async def _serve(self, receive: Receive, send: Send) -> None:
-        with self._context.connections.enter():
-            service, seen = self._context.service, self._last or self._after
-            async with service.follow_with(self._token, self._job_id, seen) as follower:
-                state = follower.newest.state
-                if state.ended and state.seq == self._last:
-                    # A browser comes back after every end of a stream, unless the answer is that nothing more follows.
-                    await send({"type": "http.response.start", "status": NO_CONTENT, "headers": []})
-                    await send({"type": "http.response.body", "body": b"", "more_body": False})
-                    return
-                with follower_log(follower, self._job_id, "events", service.clock), watched(follower, receive):
-                    await _stream(follower, send)
+    async def _serve(self, follower: Follower, receive: Receive, send: Send) -> None:
+        state = follower.newest.state
+        if state.ended and state.seq == self._last:
+            # A browser comes back after every end of a stream, unless the answer is that nothing more follows.
+            await send({"type": "http.response.start", "status": HTTPStatus.NO_CONTENT, "headers": []})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
+        with (
+            follower_log(follower, self._job_id, "events", self._context.service.clock),
+            watched(follower, receive),
+        ):
+            await _stream(follower, send)
+
+
+async def ask_to_return(
+    scope: Scope, send: Send, error: ShelfwireError, extra: Mapping[str, str] | None = None
+) -> None:
+    """Answer with an empty stream where none can be served now: a browser's EventSource never returns after a 503.
+
+    Args:
+        scope: the request's scope.
+        send: the answer goes there.
+        error: why it cannot be served.
+        extra: headers beside those of every stream.
+    """
+    scope["state"][ERROR_CODE] = str(error.code)
+    await _begin(send, {X_ERROR_CODE: str(error.code), **(extra or {})})
+    await send({"type": "http.response.body", "body": _RETRY, "more_body": False})
 
 
 def encode(frames: Sequence[Frame]) -> bytes:
@@ -105,7 +129,9 @@ def encode(frames: Sequence[Frame]) -> bytes:
     for frame, following in zip(frames, [*frames[1:], None], strict=True):
         last = following is None or following.state.seq != frame.state.seq
         number = f"id: {frame.state.seq}\n" if last else ""
-        events.append(f"event: {type_of(frame.due, frame.state)}\n{number}data: {frame.text}\n\n")
+        kind = type_of(frame.due, frame.state)
+        name = ERROR_EVENT if kind == ERROR_TYPE else kind
+        events.append(f"event: {name}\n{number}data: {frame.text}\n\n")
     return "".join(events).encode()
 
 
@@ -120,7 +146,7 @@ async def _stream(follower: Follower, send: Send) -> None:
 async def _begin(send: Send, more: Mapping[str, str] | None = None) -> None:
     headers = {"Content-Type": EVENTS_TYPE, CACHE_CONTROL: NO_STORE, "X-Accel-Buffering": "no", **(more or {})}
     raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": OK, "headers": raw})
+    await send({"type": "http.response.start", "status": HTTPStatus.OK, "headers": raw})
 
 
 async def _with_heartbeats(follower: Follower) -> AsyncIterator[list[Frame]]:
@@ -151,7 +177,7 @@ _EVENT: Final = {
     "description": "One event. The stream ends after the one with the terminal message.",
     "required": ["event", "data"],
     "properties": {
-        "event": {"type": "string", "description": "The message's type."},
+        "event": {"type": "string", "description": f"The message's type; `{ERROR_EVENT}` for `{ERROR_TYPE}`."},
         "id": {"type": "string", "description": "The message's `seq`; left out where the next event has the same."},
         "data": {
             "type": "string",
@@ -169,14 +195,14 @@ _LAST_EVENT_ID: Final = Header(
 ROUTES: Final = (
     job_route(
         "GET",
-        "/events",
+        BELOW,
         events,
         {
             200: Answer(
                 content={EVENTS_TYPE: _EVENT},
                 headers=[CACHING],
-                description="The events. Nothing but `retry` where the server is overloaded or shuts down, with "
-                f"`{X_ERROR_CODE}`.",
+                description="The events. Nothing but `retry`, with "
+                f"`{X_ERROR_CODE}`, where a 503 would be due: the server is overloaded, shuts down or cannot read.",
             ),
             204: Answer(description="The job's ending was seen already; do not come back."),
         },
