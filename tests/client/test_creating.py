@@ -15,6 +15,12 @@ from shelfwire.errors import Code, ShelfwireError
 
 from .conftest import MakeClient
 
+UPLOAD = Upload("books.csv", b"Title\nEmma\n")
+
+
+def gateway(status: int = 502) -> Response:
+    return Response(status, {}, b"<html>nginx</html>")
+
 
 async def test_a_request_whose_answer_is_lost_is_sent_again_and_makes_no_second_job(
     client_to: MakeClient, clock: InstantClock
@@ -43,11 +49,92 @@ async def test_an_answer_that_stays_lost_is_given_up(client_to: MakeClient) -> N
     assert (len(server.requests), len(server.jobs)) == (4, 1)
 
 
-async def test_a_gateway_that_lost_the_server_counts_as_a_lost_answer(client_to: MakeClient) -> None:
+@pytest.mark.parametrize("status", [502, 503, 504])
+async def test_a_gateway_that_lost_the_server_counts_as_a_lost_answer(client_to: MakeClient, status: int) -> None:
     server = FakeServer()
-    server.will.append(Response(504, {}, b"<html>Gateway timeout</html>"))
+    server.will.append(gateway(status))
     await client_to(server).start("csv_import", json={})
     assert len(server.jobs) == 1
+
+
+async def test_nothing_is_uploaded_again_before_the_server_answers_through_the_gateway(
+    client_to: MakeClient, clock: InstantClock
+) -> None:
+    server = FakeServer()
+    server.will.extend([gateway(), gateway(), CutError("cut")])
+    await client_to(server).start("csv_import", file=UPLOAD)
+    assert [request.method for request in server.requests] == ["POST", "GET", "GET", "GET", "POST"]
+    assert (len(server.jobs), clock.waits) == (1, [2, 4, 8])
+
+
+async def test_an_upload_that_is_cut_off_each_time_may_be_too_large(client_to: MakeClient) -> None:
+    server = FakeServer()
+    health = Response(200, {}, b'{"status":"ok"}')
+    server.will.extend([CutError("cut"), health] * 4)
+    with pytest.raises(ConnectionLostError, match="may exceed a limit") as lost:
+        await client_to(server).start("csv_import", file=UPLOAD)
+    assert "split it" in lost.value.user_message
+
+
+async def test_a_gateway_before_no_server_is_asked_without_the_upload_until_it_is_given_up(
+    client_to: MakeClient,
+) -> None:
+    server = FakeServer()
+    server.will.extend([gateway()] * 99)
+    with pytest.raises(ConnectionLostError, match="answered 502") as lost:
+        await client_to(server).start("csv_import", file=UPLOAD)
+    assert [request.method for request in server.requests] == ["POST", "GET", "GET", "GET"]
+    assert "not known whether the job was started" in lost.value.user_message
+
+
+@pytest.mark.parametrize("more", [0, 1])
+async def test_an_upload_that_a_gateway_does_not_pass_on_is_sent_twice_and_said_to_be_too_large(
+    client_to: MakeClient, more: int
+) -> None:
+    server = FakeServer()
+    health = Response(200, {}, b'{"status":"ok"}')
+    server.will.extend([gateway(), *[gateway()] * more, health, gateway()])
+    with pytest.raises(RefusedError, match="while the server could be reached") as refused:
+        await client_to(server).start("csv_import", file=UPLOAD)
+    assert refused.value.code == Code.FILE_TOO_LARGE
+    assert [request.method for request in server.requests].count("POST") == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "words"),
+    [
+        (413, Code.FILE_TOO_LARGE, "larger than the connection"),
+        (429, Code.RATE_LIMITED, "wait a minute"),
+        (401, Code.MAX_RETRIES, "Sign in to the network"),
+        (403, Code.MAX_RETRIES, "Sign in to the network"),
+        (407, Code.MAX_RETRIES, "Sign in to the network"),
+        (500, Code.INTERNAL, "Something else answers"),
+    ],
+)
+async def test_what_a_proxy_answers_in_the_servers_place_is_said_to_be_its_own(
+    client_to: MakeClient, status: int, code: Code, words: str
+) -> None:
+    server = FakeServer()
+    for call in (client_to(server).start("csv_import", file=UPLOAD), client_to(server).state(server.add())):
+        server.will.append(gateway(status))
+        with pytest.raises(RefusedError, match=f"answered {status}") as refused:
+            await call
+        assert refused.value.code == code
+        assert words in refused.value.user_message
+    assert len(server.requests) == 2
+
+
+async def test_who_does_not_know_whether_a_job_was_started_asks_again_with_the_key_of_the_error(
+    client_to: MakeClient,
+) -> None:
+    server = FakeServer()
+    server.losing = 4
+    client = client_to(server)
+    with pytest.raises(ConnectionLostError) as lost:
+        await client.start("csv_import", json={})
+    job = await client.start("csv_import", json={}, idempotency_key=lost.value.idempotency_key)
+    assert list(server.jobs) == [job.job_id]
+    assert str(lost.value.idempotency_key) not in f"{lost.value}{lost.value!r}"
 
 
 async def test_a_server_that_restarts_over_a_lost_answer_is_waited_for(client_to: MakeClient) -> None:
@@ -60,9 +147,10 @@ async def test_a_server_that_restarts_over_a_lost_answer_is_waited_for(client_to
 async def test_a_server_that_was_never_reached_is_an_error_at_once(client_to: MakeClient, clock: InstantClock) -> None:
     server = FakeServer()
     server.reachable = False
-    with pytest.raises(ConnectionLostError, match="cannot be reached"):
+    with pytest.raises(ConnectionLostError, match="cannot be reached") as lost:
         await client_to(server).start("csv_import", json={})
-    assert clock.waits == []
+    assert (clock.waits, lost.value.idempotency_key) == ([], None)
+    assert "job" not in lost.value.user_message, "there is none"
 
 
 async def test_too_many_jobs_say_when_to_come_back(client_to: MakeClient) -> None:

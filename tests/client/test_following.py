@@ -181,12 +181,30 @@ async def test_a_refusal_ends_it_at_once(
     assert (refused.value.code, clock.waits) == (code, [])
 
 
-async def test_a_401_is_final_whatever_server_sends_it(client_to: MakeClient, clock: InstantClock) -> None:
+@pytest.mark.parametrize("status", [401, 403, 407, 511])
+async def test_the_login_page_of_a_network_does_not_end_the_follow(
+    client_to: MakeClient, clock: InstantClock, status: int
+) -> None:
     server = FakeServer()
-    server.will.append(Response(401, {}, b"who are you?"))
+    server.will.extend([Response(status, {}, b"<html>Log in to the hotel network</html>")] * 3)
+    messages = await received(client_to(server), server.add(*SCRIPT))
+    assert messages[-1].terminal
+    assert (tried(server)[:3], clock.waits) == (["websocket", "sse", "polling"], [2])
+
+
+async def test_a_login_page_that_stays_is_a_lost_connection_and_not_a_wrong_token(client_to: MakeClient) -> None:
+    server = FakeServer()
+    server.will.extend([Response(401, {}, b"<html>Log in to the hotel network</html>")] * 99)
+    with pytest.raises(ConnectionLostError, match="between this client and the server answered 401"):
+        await received(client_to(server), server.add(*SCRIPT))
+
+
+async def test_a_refusal_without_a_body_is_known_by_its_header(client_to: MakeClient) -> None:
+    server = FakeServer()
+    server.will.append(Response(401, {"x-error-code": "E_TOKEN_EXPIRED"}, b""))
     with pytest.raises(RefusedError) as refused:
         await received(client_to(server), server.add(*SCRIPT))
-    assert (refused.value.status, clock.waits) == (401, [])
+    assert refused.value.code == Code.TOKEN_EXPIRED
 
 
 async def test_a_final_close_ends_it_at_once(client_to: MakeClient) -> None:

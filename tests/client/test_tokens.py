@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from shelfwire.client import JobHandle, RefusedError
-from shelfwire.client.http import CutError
+from shelfwire.client.http import CutError, Response
 from shelfwire.client.testing import Complete, FakeServer, Record, Start, problem
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.testing import FakeClock
@@ -74,8 +74,9 @@ async def test_a_lost_replacement_is_requested_again_before_it_is_too_late(
     job = expiring(server, hands)
     async with client_to(server, clock=hands).follow(job, on_token=given.append) as following:
         await anext(following)
-        server.will.extend([CutError("cut"), problem(ShelfwireError(Code.STORAGE_UNAVAILABLE))])
-        for seconds in (HOUR - 60, 30, 15):
+        login_page = Response(401, {}, b"<html>Log in to the hotel network</html>")
+        server.will.extend([CutError("cut"), problem(ShelfwireError(Code.STORAGE_UNAVAILABLE)), login_page])
+        for seconds in (HOUR - 60, 30, 15, 7.5):
             hands.advance(seconds)
             await settle()
         assert given == [following.job]

@@ -15,6 +15,7 @@ from typing_extensions import TypeVar
 from shelfwire.cli.errors import CommandError, Exit, FolderBusyError
 from shelfwire.cli.extensions import gather
 from shelfwire.client import Client, ConnectionLostError
+from shelfwire.client.errors import GATEWAY
 from shelfwire.client.http_client import checked_url
 from shelfwire.clock import SystemClock, sleep
 from shelfwire.server.discovery import running_server
@@ -62,6 +63,8 @@ async def alive(url: str) -> bool | None:
         async with httpx2.AsyncClient(timeout=ANSWER_SECONDS, trust_env=False) as http:
             answer = await http.get(f"{url}/health/live")
     except httpx2.HTTPError:
+        return False
+    if answer.status_code in GATEWAY:
         return False
     try:
         return True if answer.is_success and answer.json()["status"] == "ok" else None
@@ -186,7 +189,11 @@ async def _require(url: str) -> str:
         case True:
             return url
         case None:
-            raise CommandError(f"What answers at {url} is not a shelfwire server. Check the address", Exit.UNREACHABLE)
+            raise CommandError(
+                f"What answers at {url} is not a shelfwire server. Check the address, and whether the network wants "
+                "you to sign in",
+                Exit.UNREACHABLE,
+            )
         case _:
             raise CommandError(
                 f"No server answers at {url}. Start one with `shelfwire serve`, or check the address",

@@ -239,7 +239,12 @@ def with_ending(entry: KnownJob, status: str, succeeded: int, failed: int) -> Kn
 def refusal(error: RefusedError, file: str, entry: KnownJob | None, labels: Labels) -> CommandError:
     """Return the error that tells a person why a server refused or cannot be reached, and what to do next."""
     back = "" if entry is None else f" Come back later: shelfwire watch {entry.short}"
-    if isinstance(error, ConnectionLostError) and entry is None:
+    if isinstance(error, ConnectionLostError) and error.idempotency_key is not None:
+        text = (
+            f"{file}: the connection was lost, and it is not known whether the {labels.noun} was started "
+            f"({error.message}). Send it again; at worst it is done twice"
+        )
+    elif isinstance(error, ConnectionLostError) and entry is None:
         text = f"{file} could not be sent: {error.message}. Send it again"
     elif isinstance(error, ConnectionLostError) and entry is not None:
         text = f"{file}: the connection to {entry.where} was lost ({error.message}). A started job goes on there.{back}"

@@ -1,6 +1,5 @@
 """The client of a server: starts jobs, follows and controls them, reads their results."""
 
-import asyncio
 import secrets
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,22 +10,19 @@ from weakref import WeakSet
 
 import msgspec
 
-from shelfwire.client.errors import ConnectionLostError, data_of, problem_in, read, refusal
+from shelfwire.client.errors import ConnectionLostError, data_of, read, refusal
 from shelfwire.client.following import Following
 from shelfwire.client.handle import JobHandle, created_in, token_in
-from shelfwire.client.http import CutError, HttpClient, NetworkError, Request, Response, Upload, header_value
+from shelfwire.client.http import HttpClient, NetworkError, Request, Response, Upload, header_value
 from shelfwire.client.http_client import NetworkHttpClient
+from shelfwire.client.repeating import send_until_answered
 from shelfwire.client.subscription import ClientConfig, Subscription
 from shelfwire.clock import Clock, SystemClock, uniform
-from shelfwire.protocol.reconnect import DELAYS, Backoff, Transport
+from shelfwire.protocol.reconnect import DELAYS, Transport
 from shelfwire.protocol.tokens import Scope
 
 MAX_PAGE: Final = 1000
-CREATE_RETRIES: Final = 3
-"""How often a request that creates a job is sent again when its answer was lost."""
 EXPORTS: Final = {"csv": "text/csv", "ndjson": "application/x-ndjson"}
-GATEWAY: Final = frozenset({502, 504})
-"""Statuses of a proxy behind which the answer was lost."""
 
 File = Path | str | Upload
 """A file to send: on disk or in memory."""
@@ -135,8 +131,9 @@ class Client:
         Raises:
             OSError: a file cannot be read.
             ValueError: there are both a form and JSON, a `job_id` without any of them, or a key that cannot be sent.
-            RefusedError: the server rejects it; `retry_after` says when to try again.
-            ConnectionLostError: the server cannot be reached.
+            RefusedError: the server, or a proxy before it, rejects it; `retry_after` says when to try again.
+            ConnectionLostError: the server cannot be reached. Where it is not known whether a job was started, the
+                error has the `idempotency_key` to call this again with.
         """
         parts = [(field, Path(file) if isinstance(file, str) else file) for field, file in files]
         form = dict(fields or {})
@@ -278,27 +275,8 @@ class Client:
     async def _create(self, request: Request, key: str | None) -> JobHandle:
         key = header_value(key or secrets.token_urlsafe(), "The idempotency key")
         headers = {**request.headers, **self._key_header, "Idempotency-Key": key}
-        return created_in(await self._send_until_answered(msgspec.structs.replace(request, headers=headers)))
-
-    async def _send_until_answered(self, request: Request) -> Response:
-        """Send a request again while its answer is lost; the idempotency key makes the repetition harmless."""
-        config = self._config
-        backoff = Backoff(config.delays[:CREATE_RETRIES])
-        lost = False
-        while True:
-            try:
-                answer = await self._http.request(request)
-                lost = answer.status in GATEWAY and problem_in(answer) is None
-                reason = f"the server answered {answer.status}"
-            except NetworkError as error:
-                lost = lost or isinstance(error, CutError)
-                reason, answer = f"{self._url} cannot be reached: {error}", None
-            if answer is not None and not lost:
-                return answer
-            delay = backoff.next(config.random_fraction()) if lost else None
-            if delay is None:
-                raise ConnectionLostError(reason)
-            await config.clock.wait(asyncio.Event(), delay)
+        request = msgspec.structs.replace(request, headers=headers)
+        return created_in(await send_until_answered(self._config, request, key))
 
     async def _token(self, job: JobHandle, body: dict[str, Any], expires_in: int | None) -> JobHandle:
         if expires_in is not None:

@@ -1,5 +1,6 @@
 """The errors of the client, and the reading of answers."""
 
+from http import HTTPStatus
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -10,6 +11,18 @@ from shelfwire.errors import Code
 T = TypeVar("T")
 MAX_RETRY_AFTER: Final = 24 * 3600
 """Upper limit, in seconds, of what the client believes."""
+DENIED: Final = frozenset({401, 403, 407, 511})
+"""Statuses by which a proxy, or a network with a login page, refuses to connect to the server."""
+GATEWAY: Final = frozenset({502, 503, 504})
+"""Statuses of a proxy that does not reach the server, or has lost its answer."""
+TOO_LARGE_ON_THE_WAY: Final = (
+    "This is larger than the connection to the service allows. Split it and send the parts one by one, or ask the "
+    "operator to allow more."
+)
+SIGN_IN: Final = (
+    "The network does not let you through to the service. Sign in to the network or its proxy, then try again."
+)
+AWAY: Final = "The service cannot be reached at the moment. Please try again in a moment."
 
 
 class RefusedError(Exception):
@@ -44,11 +57,30 @@ class RefusedError(Exception):
 
 
 class ConnectionLostError(RefusedError):
-    """The server cannot be reached, or all attempts to reconnect failed. The job, if there is one, goes on."""
+    """The server cannot be reached, or all attempts to reconnect failed. The job, if there is one, goes on.
 
-    def __init__(self, reason: str) -> None:
+    Attributes:
+        idempotency_key: of a request whose answer was lost and that may have started a job: the same call with this key
+            starts no second one. Otherwise None.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        user_message: str | None = None,
+        retry_after: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> None:
         entry = Code.MAX_RETRIES.entry
-        super().__init__(Code.MAX_RETRIES, f"{entry.message}: {reason}", entry.user_message, entry.status)
+        self.idempotency_key = idempotency_key
+        super().__init__(
+            Code.MAX_RETRIES,
+            f"{entry.message}: {reason}",
+            user_message or entry.user_message,
+            entry.status,
+            retry_after=retry_after,
+        )
 
 
 class _Problem(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -59,11 +91,17 @@ class _Problem(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 def problem_in(answer: Response) -> RefusedError | None:
-    """Return the refusal in a shelfwire server's answer; None if the answer is not a shelfwire server's."""
+    """Return the refusal in a shelfwire server's answer; None if the answer is not a shelfwire server's.
+
+    Some of its answers, and what libraries leave of them, have the code in a header and no body.
+    """
     try:
         problem = msgspec.json.decode(answer.body, type=_Problem)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
+        code = next((code for code in Code if code == answer.headers.get("x-error-code")), None)
+        if code is None:
+            return None
+        problem = _Problem(code=code, detail=code.entry.message, user_message=code.entry.user_message)
     return RefusedError(
         problem.code,
         problem.detail,
@@ -75,16 +113,36 @@ def problem_in(answer: Response) -> RefusedError | None:
 
 
 def refusal(answer: Response) -> RefusedError:
-    """Return the refusal in an answer, whatever server wrote it."""
-    entry = Code.INTERNAL.entry
-    stranger = RefusedError(
-        Code.INTERNAL,
-        f"The server answered {answer.status}",
-        entry.user_message,
-        answer.status,
-        retry_after=_retry_after(answer),
-    )
-    return problem_in(answer) or stranger
+    """Return the refusal in an answer, whatever server wrote it.
+
+    What something else answers in the server's place, such as a proxy or the login page of a network, says nothing of
+    the job or its token: such a 401 is a lost connection.
+    """
+    return problem_in(answer) or _refusal_of_another(answer)
+
+
+def _refusal_of_another(answer: Response) -> RefusedError:
+    message = f"Something between this client and the server answered {answer.status}"
+    retry_after = _retry_after(answer)
+    match answer.status:
+        case HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            return RefusedError(
+                Code.FILE_TOO_LARGE,
+                f"{message}: its limit is lower than the server's",
+                TOO_LARGE_ON_THE_WAY,
+                answer.status,
+            )
+        case HTTPStatus.TOO_MANY_REQUESTS:
+            user_message = Code.RATE_LIMITED.entry.user_message
+            return RefusedError(Code.RATE_LIMITED, message, user_message, answer.status, retry_after=retry_after)
+        case status if status in DENIED:
+            return ConnectionLostError(message, user_message=SIGN_IN)
+        case status if status in GATEWAY:
+            return ConnectionLostError(
+                f"{message}: it does not reach the server", user_message=AWAY, retry_after=retry_after
+            )
+        case _:
+            return _not_ours(answer)
 
 
 class _Success(msgspec.Struct, Generic[T], frozen=True):

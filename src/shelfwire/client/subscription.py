@@ -7,9 +7,9 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final
 
-from shelfwire.client.errors import ConnectionLostError, RefusedError
+from shelfwire.client.errors import ConnectionLostError, RefusedError, refusal
 from shelfwire.client.handle import JobHandle
-from shelfwire.client.http import HttpClient, NetworkError
+from shelfwire.client.http import HttpClient, NetworkError, UnexpectedAnswerError
 from shelfwire.client.pings import Pings
 from shelfwire.client.transports import (
     SERVER_ERROR,
@@ -170,7 +170,7 @@ class Subscription:
             if self._position.shown.over:
                 return
             if error is not None and not self._fallback.failed(judge(error, received=self._received_last)):
-                await self._wait(str(error))
+                await self._wait(_reason(error))
 
     async def _wait(self, reason: str) -> None:
         if self._canceled or not self._online:
@@ -250,6 +250,10 @@ class Subscription:
                     return  # without the scope to rotate it, the token is used until it expires
                 continue
             await call(self._on_token, self.job)
+
+
+def _reason(error: NetworkError) -> str:
+    return refusal(error.answer).message if isinstance(error, UnexpectedAnswerError) else str(error)
 
 
 class _Buffer:

@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable
 from typing import Final
 
-from shelfwire.client.errors import ConnectionLostError, RefusedError, problem_in, read, refusal
+from shelfwire.client.errors import ConnectionLostError, RefusedError, problem_in, read
 from shelfwire.client.handle import JobHandle
 from shelfwire.client.http import (
     BlockedError,
@@ -32,7 +32,6 @@ WAIT_SECONDS: Final = 25
 """How long a poll may wait for a change; within what proxies allow."""
 EMPTY_SECONDS: Final = 2.0
 """The pause after a poll that brought no change and did not wait for one, as with a server that cannot."""
-UNAUTHORIZED: Final = 401
 TOO_MANY: Final = 429
 SERVER_ERROR: Final = 500
 NOT_HERE: Final = frozenset({404, 405, 426})
@@ -142,8 +141,6 @@ def _closed(code: int, reason: str) -> RefusedError:
 
 
 def _judge_answer(answer: Response) -> FailureKind:
-    if answer.status == UNAUTHORIZED:
-        raise refusal(answer)
     problem = problem_in(answer)
     if problem is None or answer.status in NOT_HERE:
         return FailureKind.BLOCKED
