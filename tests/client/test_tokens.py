@@ -49,6 +49,64 @@ async def test_a_token_about_to_expire_is_replaced_and_handed_over(client_to: Ma
         assert (await following.run()).terminal
 
 
+@pytest.mark.parametrize("ahead", [-HOUR, HOUR])
+async def test_a_token_is_replaced_by_the_servers_clock_whatever_the_clients_says(
+    client_to: MakeClient, hands: FakeClock, ahead: int
+) -> None:
+    own = FakeClock(hands.now() + ahead * 1000)
+    server = FakeServer(clock=hands)
+    job = expiring(server, hands)
+    given: list[JobHandle] = []
+    async with client_to(server, clock=own).follow(job, on_token=given.append) as following:
+        await anext(following)
+        await settle()
+        for clock in (own, hands):
+            clock.advance(HOUR - 61)
+        own.step(-3 * ahead)  # somebody sets it right, and too far
+        await settle()
+        assert given == []
+        for clock in (own, hands):
+            clock.advance(1)
+        await settle()
+        assert given == [following.job]
+
+
+@pytest.mark.parametrize("ahead", [-HOUR, HOUR])
+async def test_a_token_that_a_call_returned_is_replaced_by_the_clock_of_its_answer(
+    client_to: MakeClient, hands: FakeClock, ahead: int
+) -> None:
+    own = FakeClock(hands.now() + ahead * 1000)
+    server = FakeServer(clock=hands)
+    client = client_to(server, clock=own)
+    given: list[JobHandle] = []
+    job = await client.rotate(server.add(Start(1)), expires_in=HOUR)
+    async with client.follow(job, on_token=given.append) as following:
+        await anext(following)
+        await settle()
+        assert "GET" not in [request.method for request in server.requests if request.path == job.path()]
+        own.advance(HOUR - 60)
+        await settle()
+        assert given == [following.job]
+
+
+async def test_a_server_that_cannot_be_asked_for_its_time_is_asked_again(
+    client_to: MakeClient, hands: FakeClock
+) -> None:
+    own = FakeClock(hands.now() - HOUR * 1000)
+    server = FakeServer(clock=hands)
+    job = expiring(server, hands, seconds=100)
+    given: list[JobHandle] = []
+    server.will.append(CutError("cut"))
+    async with client_to(server, clock=own, transports=("websocket",)).follow(job, on_token=given.append) as following:
+        running = asyncio.create_task(anext(following))
+        for _ in range(60):
+            await settle()
+            own.advance(1)
+            hands.advance(1)
+        await running
+        assert given == [following.job]
+
+
 async def test_the_callback_may_be_a_coroutine_and_the_next_connection_shows_the_new_token(
     client_to: MakeClient, hands: FakeClock
 ) -> None:
@@ -105,7 +163,7 @@ async def test_a_token_that_has_ended_is_not_replaced(client_to: MakeClient, han
     async with client_to(server, clock=hands).follow(job) as following:
         await anext(following)
         await settle()
-    assert len(server.requests) == 1
+    assert "token" not in [request.path.rpartition("/")[2] for request in server.requests]
 
 
 async def test_what_on_token_raises_reaches_who_iterates(client_to: MakeClient, hands: FakeClock) -> None:

@@ -16,6 +16,7 @@ from shelfwire.client.handle import JobHandle, created_in, token_in
 from shelfwire.client.http import HttpClient, NetworkError, Request, Response, Upload, header_value
 from shelfwire.client.http_client import NetworkHttpClient
 from shelfwire.client.repeating import send_until_answered
+from shelfwire.client.server_time import ServerTime
 from shelfwire.client.subscription import ClientConfig, Subscription
 from shelfwire.clock import Clock, SystemClock, uniform
 from shelfwire.protocol.reconnect import DELAYS, Transport
@@ -59,7 +60,9 @@ class Client:
         self._key_header = {} if api_key is None else {"X-API-Key": header_value(api_key, "The API key")}
         self._http = NetworkHttpClient(self._url) if http is None else http
         allowed = tuple(Transport(name) for name in transports)
-        self._config = ClientConfig(self._http, clock or SystemClock(), random_fraction, delays, allowed)
+        clock = clock or SystemClock()
+        self._server_time = ServerTime(clock)
+        self._config = ClientConfig(self._http, clock, random_fraction, delays, allowed, self._server_time)
         self._subscriptions: WeakSet[Subscription] = WeakSet()
         self._closed = False
 
@@ -276,13 +279,17 @@ class Client:
         key = header_value(key or secrets.token_urlsafe(), "The idempotency key")
         headers = {**request.headers, **self._key_header, "Idempotency-Key": key}
         request = msgspec.structs.replace(request, headers=headers)
-        return created_in(await send_until_answered(self._config, request, key))
+        answer = await send_until_answered(self._config, request, key)
+        self._server_time.learn(answer)
+        return created_in(answer)
 
     async def _token(self, job: JobHandle, body: dict[str, Any], expires_in: int | None) -> JobHandle:
         if expires_in is not None:
             body = {**body, "expiresIn": expires_in}
         request = Request(method="POST", path=job.path("/token"), headers=job.bearer, json=body)
-        return token_in(await self._request(request), job)
+        answer = await self._request(request)
+        self._server_time.learn(answer)
+        return token_in(answer, job)
 
     async def _pages(self, job: JobHandle, status: str | None, accept: str) -> AsyncGenerator[Response]:
         params = {"limit": str(MAX_PAGE)} | ({} if status is None else {"status": status})

@@ -9,8 +9,9 @@ from typing import Any, Final
 
 from shelfwire.client.errors import ConnectionLostError, RefusedError, refusal
 from shelfwire.client.handle import JobHandle
-from shelfwire.client.http import HttpClient, NetworkError, UnexpectedAnswerError
+from shelfwire.client.http import HttpClient, NetworkError, Request, UnexpectedAnswerError
 from shelfwire.client.pings import Pings
+from shelfwire.client.server_time import ServerTime
 from shelfwire.client.transports import (
     SERVER_ERROR,
     TOO_MANY,
@@ -26,6 +27,8 @@ from shelfwire.protocol.reconnect import Backoff, Transport, TransportFallback, 
 
 BUFFER_SIZE: Final = 64
 """Messages buffered for the consumer; beyond it nothing more is read from the connection (backpressure)."""
+TIME_RETRY_SECONDS: Final = 10.0
+"""The pause before a server that could not be reached is asked for its time again."""
 CLOSED: Final = "the client was closed"
 
 
@@ -39,6 +42,7 @@ class ClientConfig:
         random_fraction: returns fractions in [0, 1), which shorten the delays.
         delays: seconds before each attempt to reconnect.
         transports: the transports to use, in the order in which they are tried.
+        server_time: the time by the server's clock.
     """
 
     http: HttpClient
@@ -46,6 +50,7 @@ class ClientConfig:
     random_fraction: Callable[[], float]
     delays: tuple[float, ...]
     transports: tuple[Transport, ...]
+    server_time: ServerTime
 
 
 class Subscription:
@@ -236,10 +241,13 @@ class Subscription:
                 await self._buffer.wait_for_space()
 
     async def _keep_token(self) -> None:
-        clock = self._config.clock
+        clock, server = self._config.clock, self._config.server_time
         while self.job.expires_at is not None:
-            await clock.wait(asyncio.Event(), refresh_in(self.job.expires_at, clock.now()))
-            if self.job.expires_at <= clock.now():
+            if not await self._knows_time():
+                await clock.wait(asyncio.Event(), TIME_RETRY_SECONDS)
+                continue
+            await clock.wait(asyncio.Event(), refresh_in(self.job.expires_at, server.now()))
+            if self.job.expires_at <= server.now():
                 return  # too late; the next request with it is refused
             try:
                 self.job = await self._rotate(self.job)
@@ -250,6 +258,19 @@ class Subscription:
                     return  # without the scope to rotate it, the token is used until it expires
                 continue
             await call(self._on_token, self.job)
+
+    async def _knows_time(self) -> bool:
+        """Return whether the server's time is known, or it does not say; ask for it if no answer had it yet."""
+        if self._config.server_time.known:
+            return True
+        try:
+            answer = await self._config.http.request(
+                Request(method="GET", path=self.job.path(), headers=self.job.bearer)
+            )
+        except NetworkError:
+            return False
+        self._config.server_time.learn(answer)
+        return answer.good or self._config.server_time.known
 
 
 def _reason(error: NetworkError) -> str:

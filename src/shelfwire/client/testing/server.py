@@ -5,6 +5,7 @@ import uuid
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
@@ -21,7 +22,7 @@ from shelfwire.client.http import (
     UnreachableError,
 )
 from shelfwire.client.testing.fake_job import POLICY, FakeJob, Listener, Step
-from shelfwire.clock import yield_to_loop
+from shelfwire.clock import Clock, yield_to_loop
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.protocol import owner_transitions
 from shelfwire.protocol.job import Transition
@@ -72,6 +73,7 @@ class FakeServer:
         creation_paths: routes that create jobs, each with the pipeline of its jobs, beside
             `/api/pipelines/{name}/jobs`; such as `shelfwire.books.client.CREATION_PATHS`.
         results_name: what the list of done items is called in inline results: the `results_name` of the pipelines.
+        clock: the server's clock, which answers carry and tokens end by; without one no answer has the time.
 
     Attributes:
         script: see above; may be changed between two jobs.
@@ -90,6 +92,7 @@ class FakeServer:
         transports: tuple[str, ...] = tuple(Transport),
         creation_paths: Mapping[str, str] | None = None,
         results_name: str = "items",
+        clock: Clock | None = None,
     ) -> None:
         self.script = script
         self.transports = transports
@@ -101,6 +104,7 @@ class FakeServer:
         self.will: deque[Response | NetworkError] = deque()
         self._creation_paths = creation_paths or {}
         self._results_name = results_name
+        self._clock = clock
         self._keys: dict[str, str] = {}
         self._tokens = 0
 
@@ -124,6 +128,8 @@ class FakeServer:
             answer = await self._answer(request)
         except ShelfwireError as error:
             answer = problem(error)
+        if self._clock is not None and answer.good:
+            answer = _stamped(answer, self._clock.now())
         if self.losing:
             self.losing -= 1
             raise CutError("The answer was lost")
@@ -231,7 +237,8 @@ class FakeServer:
         body = request.json or {}
         data: dict[str, Any] = {"token": self._new_token(job), "scopes": body.get("scopes", ["watch"])}
         if "expiresIn" in body:
-            data["expiresAt"] = START_MS + body["expiresIn"] * 1000
+            now = START_MS if self._clock is None else self._clock.now()
+            data["expiresAt"] = now + body["expiresIn"] * 1000
         return _success(200, data)
 
     def _retry(self, request: Request, job: FakeJob) -> Response:
@@ -289,6 +296,15 @@ def problem(error: ShelfwireError, retry_after: int | None = None) -> Response:
 
 def _success(status: int, data: Any, headers: Mapping[str, str] | None = None) -> Response:
     return Response(status, headers or {}, msgspec.json.encode({"success": True, "data": data}))
+
+
+def _stamped(answer: Response, now: int) -> Response:
+    """Return an answer with the time, if it is an envelope."""
+    envelope = msgspec.json.decode(answer.body) if answer.body.startswith(b'{"success"') else None
+    if envelope is None:
+        return answer
+    envelope["metadata"] = {"timestamp": datetime.fromtimestamp(now / 1000, UTC)}
+    return msgspec.structs.replace(answer, body=msgspec.json.encode(envelope))
 
 
 def _control(job: FakeJob, operation: tuple[str, ...]) -> Response:
