@@ -1,19 +1,25 @@
 """The real network through proxies and against servers that do to a client what networks do."""
 
 import asyncio
+import gc
 import shutil
 import ssl
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable
+import threading
+import warnings
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Final
 
 import pytest
+import uvloop
+from websockets.sync.server import ServerConnection, serve
 
 from shelfwire.client import Client, ConnectionLostError, Following, JobHandle, RefusedError, Transport
 from shelfwire.client.http import CutError, Request, UnreachableError
 from shelfwire.client.http_client import NetworkHttpClient
-from shelfwire.protocol.messages import Message
+from shelfwire.protocol.messages import JobComplete, Message, encode
 from tests.faults.plans import Fault, Moment, Plan
 from tests.faults.proxy import Proxy
 from tests.live import MakeServer, Server
@@ -21,6 +27,8 @@ from tests.live import MakeServer, Server
 SOON = (0.01, 0.01, 0.01, 0.01, 0.01)
 IMPATIENT = 0.3
 """Seconds within which a stream must begin; it never does where this counts."""
+TRIES: Final = 30
+"""How often something is tried that depends on which of two tasks is first."""
 Answer = Callable[[bytes], bytes]
 
 
@@ -205,9 +213,7 @@ async def test_a_file_whose_name_is_no_utf_8_is_sent(make_server: MakeServer, tm
 @pytest.mark.parametrize("transport", [transport.value for transport in Transport])
 async def test_a_server_with_a_certificate_of_its_own_making_is_refused_at_once(tmp_path: Path, transport: str) -> None:
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    await _certify(key, certificate)
-    secure = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    secure.load_cert_chain(certificate, key)
+    secure = await asyncio.to_thread(_certified, key, certificate)
     waits: list[float] = []
     async with odd_server(lambda _: b"", secure) as url, Client(url, transports=(transport,)) as client:
         with pytest.raises(ConnectionLostError, match="certificate"):
@@ -215,7 +221,45 @@ async def test_a_server_with_a_certificate_of_its_own_making_is_refused_at_once(
     assert waits == []
 
 
-def _certify(key: Path, certificate: Path) -> Awaitable[object]:
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_client_closed_right_after_the_ending_leaves_nothing_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new_loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    secure = _certified(key, certificate)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    over = threading.Event()
+
+    def end_and_linger(socket: ServerConnection) -> None:
+        payload = JobComplete(success_count=1, failure_count=0, duration=1, results={})
+        socket.send(encode(Message(job_id="j", pipeline="p", timestamp=1, payload=payload, seq=3)))
+        over.wait()
+
+    async def follow(url: str) -> str:
+        async with Client(url, transports=("websocket",)) as client:
+            return (await client.follow(JobHandle("j", "t")).run()).type
+
+    with serve(end_and_linger, "127.0.0.1", 0, ssl=secure) as server, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        for _ in range(TRIES):
+            with asyncio.Runner(loop_factory=new_loop) as runner:
+                assert runner.run(follow(f"https://127.0.0.1:{server.socket.getsockname()[1]}")) == "job_complete"
+        gc.collect()
+        over.set()
+        server.shutdown()
+        serving.join()
+    assert [str(warning.message) for warning in caught if warning.category is ResourceWarning] == []
+
+
+def _certified(key: Path, certificate: Path) -> ssl.SSLContext:
+    """Make a certificate that only who knows it trusts, and what a server shows it with."""
     words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=127.0.0.1", "-days", "1"]
-    command = ["openssl", *words, "-keyout", str(key), "-out", str(certificate)]
-    return asyncio.to_thread(subprocess.run, command, check=True, capture_output=True)
+    name = ["-addext", "subjectAltName=IP:127.0.0.1"]
+    command = ["openssl", *words, *name, "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - our own words
+    secure = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    secure.load_cert_chain(certificate, key)
+    return secure

@@ -81,7 +81,14 @@ class NetworkHttpClient:
         try:
             yield _NetworkSocket(connection)
         finally:
-            await connection.close()
+            try:
+                await connection.close()
+            except asyncio.CancelledError:
+                # A goodbye that nobody waits for is cut short, but the transport must be gone before the loop is: with
+                # TLS it otherwise still waits for the peer's own goodbye.
+                connection.transport.abort()
+                await connection.wait_closed()
+                raise
 
     async def _connected(self, url: str, request: Request) -> ClientConnection:
         try:
