@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 
 from shelfwire.books.client import BooksClient
 from shelfwire.protocol.messages import Message, decode
+from shelfwire.stores.sqlite.store import DATABASE_NAME
 from tests.processes import UNMEASURED
 
 from .conftest import EXPORT, MANY, Here, Shelfwire, Start, ended, entries, read_line, read_until
@@ -110,6 +112,38 @@ def test_ctrl_c_hands_the_job_back_and_watch_finishes_it(start: Start, shelfwire
     first = json.loads(next(line for line in watched.stdout.splitlines() if "processedCount" in line))
     assert first["payload"]["processedCount"] > 0
     assert_whole(outcome(watched.stdout))
+
+
+def test_a_job_whose_ending_nobody_saw_is_listed_as_its_data_folder_has_it(
+    shelfwire: Shelfwire, env: dict[str, str]
+) -> None:
+    assert shelfwire("import", str(EXPORT)).returncode == 0
+    jobs_file, data = Path(env["SHELFWIRE_STATE"]) / "jobs.json", Path(env["SHELFWIRE_DATA"])
+    [known] = entries(env)
+    del known["ended"]  # as after Ctrl-C while the last rows were on their way
+    jobs_file.write_text(json.dumps({"jobs": [known]}))
+    before = {path.name for path in data.iterdir()}
+    assert "complete, 2 of 168 failed" in shelfwire("jobs").stdout
+    assert {path.name for path in data.iterdir()} == before
+    (data / DATABASE_NAME).write_bytes(b"not a database" * 100)
+    assert "waiting: shelfwire watch" in shelfwire("jobs").stdout
+    shutil.rmtree(data)
+    assert "its data folder is gone; " in shelfwire("jobs").stdout
+    assert not data.exists()
+
+
+def test_the_last_job_is_that_of_the_data_folder_that_is_named(shelfwire: Shelfwire, env: dict[str, str]) -> None:
+    here, there = env["SHELFWIRE_DATA"], env["SHELFWIRE_DATA"] + "-there"
+    assert shelfwire("import", str(EXPORT)).returncode == 0
+    assert shelfwire("import", str(EXPORT), "--data", there).returncode == 0
+    newest, oldest = (known["job_id"] for known in entries(env))
+    for data, job_id in (([], oldest), (["--data", there], newest)):
+        assert outcome(shelfwire("watch", "last", "--json", *data).stdout)["jobId"] == job_id
+    assert [job["jobId"] for job in json.loads(shelfwire("jobs", "--json", "--data", f"{here}/../data").stdout)] == [
+        oldest
+    ]
+    nowhere = shelfwire("watch", "last", "--data", f"{here}/nowhere")
+    assert (nowhere.returncode, "No job is known in the data folder" in nowhere.stderr) == (2, True)
 
 
 def test_two_imports_at_once_share_one_data_folder(start: Start) -> None:

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from rich.console import Console
 
@@ -20,53 +20,60 @@ from shelfwire.client import Client, JobHandle, RefusedError
 from shelfwire.errors import Code
 from shelfwire.protocol.job import Status
 from shelfwire.protocol.messages import JobProgress
+from shelfwire.settings import SettingsError, expanded
 
 T = TypeVar("T")
+DATA_VARIABLE: Final = "SHELFWIRE_DATA"
 
 
-def watch(job: str, /, *, json: bool = False) -> int:
+def watch(job: str, /, *, data: Path | None = None, json: bool = False) -> int:
     """Come back to a job: show how it goes, and go on with it if nobody else does.
 
     Args:
         job: The beginning of its id, or `last`.
+        data: The data folder that it is in.
         json: Print each message as a line of JSON, then the outcome with every failed row.
     """
     jobs_file = known_jobs()
-    entry = jobs_file.find(job)
+    entry = _find(jobs_file, job, data)
     return run(JobSession(_place(entry), jobs_file, as_json=json).watch(entry))
 
 
-def resume(job: str, /, *, json: bool = False) -> int:
+def resume(job: str, /, *, data: Path | None = None, json: bool = False) -> int:
     """Let a paused job go on, and show how it goes.
 
     Args:
         job: The beginning of its id, or `last`.
+        data: The data folder that it is in.
         json: Print each message as a line of JSON, then the outcome with every failed row.
     """
     jobs_file = known_jobs()
-    entry = jobs_file.find(job)
+    entry = _find(jobs_file, job, data)
     return run(JobSession(_place(entry), jobs_file, as_json=json).resume(entry))
 
 
-def retry(job: str, /, *, json: bool = False) -> int:
+def retry(job: str, /, *, data: Path | None = None, json: bool = False) -> int:
     """Try the failed and unrecorded rows of an ended job again, as a new job, and show how it goes.
 
     Args:
         job: The beginning of its id, or `last`.
+        data: The data folder that it is in.
         json: Print each message as a line of JSON, then the outcome with every failed row.
     """
     jobs_file = known_jobs()
-    entry = jobs_file.find(job)
+    entry = _find(jobs_file, job, data)
     return run(JobSession(_place(entry), jobs_file, as_json=json).retry(entry))
 
 
-def jobs(*, json: bool = False) -> int:
+def jobs(*, data: Path | None = None, json: bool = False) -> int:
     """List the jobs of the last 30 days, and where each stands.
 
     Args:
+        data: List only those of this data folder.
         json: Print them as one JSON array.
     """
-    known = run(look_up(known_jobs().entries()))
+    folder = _folder(data)
+    known = run(look_up([entry for entry in known_jobs().entries() if folder is None or entry.is_in(folder)]))
     if json:
         sys.stdout.write(to_json(known) + "\n")
     elif known and sys.stdout.isatty():
@@ -78,14 +85,15 @@ def jobs(*, json: bool = False) -> int:
     return Exit.OK
 
 
-def cancel(job: str, /) -> int:
+def cancel(job: str, /, *, data: Path | None = None) -> int:
     """Cancel a job. The rows imported until then are kept.
 
     Args:
         job: The beginning of its id, or `last`.
+        data: The data folder that it is in.
     """
     jobs_file = known_jobs()
-    entry = jobs_file.find(job)
+    entry = _find(jobs_file, job, data)
     state = run(ask(entry, _canceled))
     jobs_file.put(with_ending(entry, state["status"], state["successCount"], state["failureCount"]))
     if state["status"] != Status.CANCELED:
@@ -96,13 +104,14 @@ def cancel(job: str, /) -> int:
     return Exit.OK
 
 
-def pause(job: str, /) -> int:
+def pause(job: str, /, *, data: Path | None = None) -> int:
     """Pause a job. It stays paused, over restarts too, until `shelfwire resume`.
 
     Args:
         job: The beginning of its id, or `last`.
+        data: The data folder that it is in.
     """
-    entry = known_jobs().find(job)
+    entry = _find(known_jobs(), job, data)
     state = run(ask(entry, _paused))
     if state["status"] != Status.PAUSED:
         raise CommandError(f"{entry.file}: too late to pause, the job is {state['status']}", Exit.UNREACHABLE)
@@ -113,14 +122,15 @@ def pause(job: str, /) -> int:
     return Exit.OK
 
 
-def delete(job: str, /) -> int:
+def delete(job: str, /, *, data: Path | None = None) -> int:
     """Delete a job with its input and results; one that has not ended is canceled first.
 
     Args:
         job: The beginning of its id, or `last`.
+        data: The data folder that it is in.
     """
     jobs_file = known_jobs()
-    entry = jobs_file.find(job)
+    entry = _find(jobs_file, job, data)
     found = run(ask(entry, _deleted))
     jobs_file.remove(entry)
     what = "and everything that was kept of it" if found else "from the list; its server knew nothing of it any more"
@@ -132,6 +142,7 @@ def results(
     job: str,
     /,
     *,
+    data: Path | None = None,
     format: Literal["csv", "ndjson", "json"] = "csv",  # noqa: A002 - the flag's name
     status: Literal["ok", "failed"] | None = None,
     output: Path | None = None,
@@ -140,11 +151,12 @@ def results(
 
     Args:
         job: The beginning of its id, or `last`.
+        data: The data folder that it is in.
         format: csv, a table that is safe to open in a spreadsheet; ndjson, a line of JSON each; or json, one array.
         status: Only rows that are ok, or only those that failed.
         output: The file to write to, in place of what it holds; the standard output unless given.
     """
-    entry = known_jobs().find(job)
+    entry = _find(known_jobs(), job, data)
     run(ask(entry, lambda client, ref: save(client, ref, format, status, output)))
     return Exit.OK
 
@@ -186,6 +198,17 @@ async def ask(entry: KnownJob, question: Callable[[Client, JobHandle], Awaitable
             return await question(session.client, entry.ref)
     except RefusedError as error:
         raise refusal(error, entry.file, entry, entry.labels) from None
+
+
+def _find(jobs_file: JobsFile, job: str, data: Path | None) -> KnownJob:
+    return jobs_file.find(job, _folder(data), usual=_folder(os.environ.get(DATA_VARIABLE)))
+
+
+def _folder(named: Path | str | None) -> Path | None:
+    try:
+        return expanded(str(named)) if named else None
+    except SettingsError as error:
+        raise CommandError(f"Bad setting: data: {error}") from None
 
 
 def known_jobs() -> JobsFile:

@@ -74,6 +74,10 @@ class KnownJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """The job, for the client."""
         return JobHandle(self.job_id, self.token, self.expires)
 
+    def is_in(self, folder: Path) -> bool:
+        """Whether it lives in this data folder, by whatever path that is named."""
+        return self.data is not None and os.path.realpath(self.data) == os.path.realpath(folder)
+
     @property
     def where(self) -> str:
         """The server or data folder, for a person."""
@@ -118,21 +122,32 @@ class JobsFile:
             self._warn(f"{self.path} cannot be read ({error.strerror}); going on without the jobs it holds")
             return []
 
-    def find(self, name: str) -> KnownJob:
+    def find(self, name: str, data: Path | None = None, *, usual: Path | None = None) -> KnownJob:
         """Return the job that `name` means: the unique beginning of an id, or `last`.
+
+        Args:
+            name: see above.
+            data: the data folder of the job; any of them unless given.
+            usual: the data folder that commands work in without a server: `last` is no job of another one.
 
         Raises:
             CommandError: none or several begin so.
         """
-        entries = self.entries()
-        if name == LAST and entries:
-            return entries[0]
+        entries = [entry for entry in self.entries() if data is None or entry.is_in(data)]
+        if name == LAST:
+            own = [entry for entry in entries if data or not usual or entry.data is None or entry.is_in(usual)]
+            if own:
+                return own[0]
+            if entries:
+                raise CommandError(f"No job is known in the data folder {usual}. List all jobs: shelfwire jobs")
         found = [entry for entry in entries if name and entry.job_id.startswith(name.lower())]
         if len(found) == 1:
             return found[0]
         if found:
             ids = ", ".join(entry.job_id for entry in found)
             raise CommandError(f"{name!r} is the beginning of {len(found)} jobs: {ids}. Give more of the id")
+        if not entries and data is not None:
+            raise CommandError(f"No job is known in the data folder {data}. List all jobs: shelfwire jobs")
         if not entries:
             raise CommandError(f"No job is known in {self.path}. Start one: shelfwire import FILE")
         raise CommandError(f"No known job has an id that begins with {name!r}. List them: shelfwire jobs")

@@ -1,7 +1,7 @@
 """The list of known jobs, with what their servers say of them now."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TextIO
@@ -17,12 +17,15 @@ from shelfwire.cli.job_session import ACCESS
 from shelfwire.cli.jobs_file import Ended, KnownJob
 from shelfwire.cli.progress_summary import clean
 from shelfwire.client import Client, RefusedError
-from shelfwire.protocol.job import ENDED
+from shelfwire.errors import ShelfwireError
+from shelfwire.protocol.job import ENDED, JobState, Status
 from shelfwire.server.discovery import running_server
 
 AT_ONCE: Final = 8
 WIDTH_FOR_TABLE: Final = 60
 EXPIRED: Final = "expired"
+GONE: Final = "gone"
+"""With its data folder."""
 WAITING: Final = "waiting"
 """In a data folder that no server holds now."""
 UNREACHABLE: Final = "unreachable"
@@ -40,15 +43,21 @@ class Known(NamedTuple):
 
 
 async def look_up(entries: Sequence[KnownJob]) -> list[Known]:
-    """Ask the servers of these jobs where each stands."""
+    """Ask the servers of these jobs where each stands, or read it from the data folders that no server holds."""
     urls = {entry.job_id: entry.server or _holder(entry.data) for entry in entries}
     reachable = {url: await alive(url) for url in set(urls.values()) if url is not None}
+    unheld = [entry for entry in entries if entry.data is not None and not reachable.get(urls[entry.job_id] or "")]
+    read = {
+        job_id: known
+        for data in {entry.data for entry in unheld if entry.data is not None}
+        for job_id, known in _read(Path(data), [entry for entry in unheld if entry.data == data]).items()
+    }
     turn = asyncio.Semaphore(AT_ONCE)
 
     async def ask(entry: KnownJob) -> Known:
         url = urls[entry.job_id]
         if url is None or not reachable[url]:
-            return _unasked(entry)
+            return read.get(entry.job_id) or _unasked(entry)
         async with turn:
             return await _ask(entry, url)
 
@@ -88,6 +97,26 @@ def print_table(known: Sequence[Known], console: Console) -> None:
 
 def _holder(data: str | None) -> str | None:
     return None if data is None else running_server(Path(data))
+
+
+def _read(data: Path, entries: Sequence[KnownJob]) -> Mapping[str, Known]:
+    """Return where the jobs of a data folder stand by its store; nothing where that cannot be read."""
+    from shelfwire.stores.sqlite.looking import states_in  # noqa: PLC0415 - a store takes time to import
+
+    try:
+        states = states_in(data, [entry.job_id for entry in entries])
+    except FileNotFoundError:
+        return {entry.job_id: _unasked(entry) if entry.ended else Known(entry, GONE) for entry in entries}
+    except (ShelfwireError, OSError, ValueError):
+        return {}
+    return {entry.job_id: _as_stored(entry, states.get(entry.job_id)) for entry in entries}
+
+
+def _as_stored(entry: KnownJob, state: JobState | None) -> Known:
+    if state is None:
+        return Known(entry, EXPIRED)
+    status = str(state.status) if state.ended or state.status is Status.PAUSED else WAITING
+    return Known(entry, status, state.total or None, state.succeeded, state.failed)
 
 
 def _unasked(entry: KnownJob) -> Known:
@@ -143,8 +172,9 @@ def _standing(job: Known) -> str:
             return f"waiting: shelfwire watch {job.entry.short} continues it"
         case status if status == UNREACHABLE:
             return "its server does not answer"
-        case status if status == EXPIRED:
-            return f"expired; {job.entry.labels.again[:1].lower()}{job.entry.labels.again[1:]}"
+        case status if status in {EXPIRED, GONE}:
+            why = "expired" if status == EXPIRED else "its data folder is gone"
+            return f"{why}; {job.entry.labels.again[:1].lower()}{job.entry.labels.again[1:]}"
         case status if job.total:
             return f"{status}, {(job.succeeded or 0) + (job.failed or 0):,} of {job.entry.labels.counted(job.total)}"
         case status:
