@@ -1,14 +1,40 @@
 """`python -m shelfwire` is the command `shelfwire`."""
 
 import sys
+from typing import Final
+
+MIN_OPEN_FILES: Final = 64
+"""What a command that starts a server opens at once, with room to spare. With less, imports already fail."""
+USAGE: Final = 2
+"""See `shelfwire.cli.errors.Exit`, which costs more files than there may be."""
 
 
 def main() -> int:
     """Run the command."""
+    limit = _open_files_limit()
+    if limit < MIN_OPEN_FILES:
+        sys.stderr.write(
+            f"shelfwire: This process may have only {limit} files open at a time, and needs {MIN_OPEN_FILES}. Allow "
+            "more, such as with: ulimit -n 1024\n"
+        )
+        return USAGE
     # Processes that the command starts import this file too, and need nothing of the command line.
     from shelfwire.cli import main as command  # noqa: PLC0415
 
     return command()
+
+
+def _open_files_limit() -> int:
+    """Return the number of files that this process may have open, once it is raised if that is too few."""
+    if sys.platform == "win32":
+        return MIN_OPEN_FILES
+    import resource  # noqa: PLC0415 - not on every platform
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= soft < MIN_OPEN_FILES and not 0 <= hard < MIN_OPEN_FILES:  # negative is infinity
+        resource.setrlimit(resource.RLIMIT_NOFILE, (MIN_OPEN_FILES, hard))
+        return MIN_OPEN_FILES
+    return soft if soft >= 0 else MIN_OPEN_FILES
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What can be typed, and what comes back when it cannot work."""
 
+import errno
 import json
 import re
 import socket
@@ -51,6 +52,59 @@ def test_help_lists_the_commands_and_the_exit_codes(here: Here) -> None:
         )
         if word not in out
     ] == []
+
+
+def limited(soft: int, hard: int, *words: str, env: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+    """Run a command that may open so many files only."""
+    limits = f"resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))"
+    begin = f"import os, resource, sys; {limits}; os.execv(sys.argv[1], sys.argv[1:])"
+    command = [sys.executable, "-c", begin, sys.executable, "-m", "shelfwire", *words]
+    return subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT, check=False)  # noqa: S603 - our own command
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"), [(6, ("jobs",)), (12, ("import", str(EXPORT))), (12, ("serve",)), (32, ("watch", "last"))]
+)
+def test_too_few_open_files_are_one_line_that_says_how_to_allow_more(
+    env: dict[str, str], limit: int, words: tuple[str, ...]
+) -> None:
+    done = limited(limit, limit, *words, env=env)
+    assert (done.returncode, done.stdout) == (Exit.USAGE, "")
+    assert done.stderr.startswith(f"shelfwire: This process may have only {limit} files open")
+    assert done.stderr.endswith("ulimit -n 1024\n")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("soft", "hard"), [(12, 64), (64, 64)])
+def test_as_many_open_files_as_it_asks_for_are_enough(env: dict[str, str], soft: int, hard: int) -> None:
+    done = limited(soft, hard, "import", str(EXPORT), env=env)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (OSError(errno.EMFILE, "Too many open files", "/books/lock"), "/books/lock: Too many open files. Allow more"),
+        (PermissionError(errno.EACCES, "Permission denied", "/books"), "/books: Permission denied"),
+        (OSError("something of a library's own"), "something of a library's own"),
+    ],
+)
+def test_what_the_system_refuses_is_one_line(
+    here: Here, monkeypatch: pytest.MonkeyPatch, error: OSError, line: str
+) -> None:
+    def refused() -> None:
+        raise error
+
+    monkeypatch.setattr("shelfwire.cli.commands.known_jobs", refused)
+    code, out, err = here("jobs")
+    assert (code, out, err.count("\n")) == (Exit.USAGE, "", 1)
+    assert err.startswith(f"shelfwire: {line}")
+
+
+def test_a_data_folder_whose_name_is_too_long_is_one_line(shelfwire: Shelfwire) -> None:
+    done = shelfwire("import", str(EXPORT), "--data", f"/tmp/{'x' * 5000}")  # noqa: S108 - it cannot be made
+    assert (done.returncode, done.stderr.count("\n")) == (Exit.USAGE, 1)
+    assert "cannot be used: File name too long. Name another one" in done.stderr
 
 
 def test_help_does_not_load_a_server(shelfwire: Shelfwire) -> None:

@@ -75,7 +75,16 @@ def test_a_job_that_is_not_found_says_what_to_do(jobs_file: JobsFile, name: str,
     assert "secret" not in str(error.value)
 
 
-@pytest.mark.parametrize("garbage", [b"", b"[1]", b'{"jobs": [{}]}', b"\xff\xfe\x00", b"[" * 100_000])
+STRANGE = b'{"jobs": [{"job_id": "a", "token": "t", "file": "f", "created": %d, "data": "%s"}]}'
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        *(b"", b"[1]", b'{"jobs": [{}]}', b"\xff\xfe\x00", b"[" * 100_000),
+        *(STRANGE % (10**18, b"/a"), STRANGE % (10**30, b"/a"), STRANGE % (1, rb"/a\u0000")),
+    ],
+)
 def test_a_damaged_file_is_kept_aside_and_work_goes_on(jobs_file: JobsFile, told: Warnings, garbage: bytes) -> None:
     jobs_file.put(entry("aa11"))
     jobs_file.path.write_bytes(garbage)

@@ -1,6 +1,5 @@
 """The verb of the command line, and the table of its results. A function's signature and docstring make its help."""
 
-import os
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
@@ -8,13 +7,9 @@ from typing import Any
 from rich.table import Column
 
 from shelfwire import JobHandle
-from shelfwire.cli.commands import known_jobs
-from shelfwire.cli.connect import choose_place
-from shelfwire.cli.files import check_file
-from shelfwire.cli.job_session import JobSession, NewJob
-from shelfwire.cli.progress_summary import clean
-from shelfwire.cli.running import run
+from shelfwire.cli import start_job
 from shelfwire.plugins import ResultTable
+from shelfwire.safe_text import safe_line
 from shelfwire_glossary.client import GlossaryClient
 
 
@@ -38,17 +33,17 @@ def check(
         data: The data folder to work in without a server; or set SHELFWIRE_DATA.
         json: Print each message as a line of JSON, then the outcome with every failed line.
     """
-    size = check_file(file, "text")
 
     def send(client: GlossaryClient, key: str) -> Awaitable[JobHandle]:
         return client.check(file, strict=strict, only=only, idempotency_key=key)
 
-    place = choose_place(server, data, os.environ)
-    session = JobSession(place, known_jobs(), as_json=json, client_class=GlossaryClient)
-    return run(session.start(NewJob(clean(file.name), "glossary_check", send, size)))
+    job = start_job(
+        "glossary_check", [file], send, client_class=GlossaryClient, what="text", server=server, data=data, json=json
+    )
+    return job.exit_code
 
 
 def table(results: Any) -> ResultTable:
     """Show how often each term was found. See `Plugin.tables`."""
-    rows = [(clean(term), str(count)) for term, count in sorted(results.get("terms", {}).items())]
+    rows = [(safe_line(term), str(count)) for term, count in sorted(results.get("terms", {}).items())]
     return ResultTable([Column("Term", ratio=1), Column("Lines", justify="right")], rows)

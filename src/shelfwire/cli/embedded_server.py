@@ -41,7 +41,8 @@ async def start(settings: Settings, *, work: bool = True) -> AsyncIterator[str]:
 
 
 def _reason(error: ShelfwireError, settings: Settings) -> str:
-    if not isinstance(error.__cause__, OSError):
+    cause = error.__cause__
+    if not isinstance(cause, OSError):
         return error.message
-    why = error.__cause__.strerror if settings.data.is_dir() or not settings.data.exists() else "it is a file"
+    why = "it is a file" if isinstance(cause, FileExistsError) else cause.strerror
     return f"The data folder {settings.data} cannot be used: {why}. Name another one: --data FOLDER"

@@ -83,19 +83,16 @@ class JobSession(Generic[C]):
         self._position = ""
         self.results: Any = None
 
-    @property
-    def entry(self) -> KnownJob | None:
-        """The job, once it is known."""
-        return self._entry
-
-    async def start(self, new_job: NewJob[C]) -> Exit:
-        """Start a job and follow it to its ending.
+    async def start(self, new_job: NewJob[C]) -> tuple[KnownJob, Exit]:
+        """Start a job, follow it to its ending, and return it with how it ended.
 
         Raises:
             CommandError: it cannot be started or followed.
         """
         async with self._stay(new_job.file, labels_of(new_job.pipeline)):
-            return await self._follow(await self._begin(new_job))
+            entry = await self._begin(new_job)
+            exit_code = await self._follow(entry)
+        return self._entry or entry, exit_code
 
     async def watch(self, entry: KnownJob) -> Exit:
         """Follow a known job to its ending.

@@ -5,7 +5,7 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 import platformdirs
@@ -21,6 +21,8 @@ from shelfwire.settings import SettingsError, expanded
 VARIABLE: Final = "SHELFWIRE_STATE"
 NAME: Final = "jobs.json"
 KEPT_MS: Final = 30 * 24 * 3600 * 1000
+MAX_MS: Final = 253_402_214_400_000
+"""The end of the year 9999 but for a day, after which there are no dates in any time zone."""
 LOCK_SECONDS: Final = 10.0
 SHORT: Final = 8
 LAST: Final = "last"
@@ -52,9 +54,9 @@ class KnownJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     job_id: str
     token: str
     file: str
-    created: int
+    created: Annotated[int, msgspec.Meta(ge=0, le=MAX_MS)]
     server: str | None = None
-    data: str | None = None
+    data: Annotated[str, msgspec.Meta(pattern=r"\A[^\x00]*\Z")] | None = None
     ended: Ended | None = None
     expires: int | None = None
     pipeline: str = ""

@@ -111,12 +111,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _drop_output()
         return BROKEN_PIPE
     except OSError as error:
-        if error.filename is not None or error.errno not in FULL:
-            raise
-        _drop_output()
-        sys.stderr.write(f"shelfwire: The output cannot be written: {error.strerror}. {STARTED}\n")
+        sys.stderr.write(f"shelfwire: {_reason(error)}\n")
         return Exit.USAGE
     return code
+
+
+def _reason(error: OSError) -> str:
+    """Return what the system refused, and what to do; this is the environment's fault, and a traceback helps nobody."""
+    if error.filename is None and error.errno in FULL:
+        _drop_output()
+        return f"The output cannot be written: {error.strerror}. {STARTED}"
+    what = f"{error.filename}: " if isinstance(error.filename, str) else ""
+    if error.errno in {errno.EMFILE, errno.ENFILE}:
+        return f"{what}{error.strerror}. Allow more, such as with: ulimit -n 1024"
+    return f"{what}{error.strerror or error}"
 
 
 def _run(typed: Sequence[str]) -> int:

@@ -1,6 +1,5 @@
 """The commands that start jobs over books: `import`, `scan` and `enrich`."""
 
-import os
 from collections.abc import Awaitable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -8,18 +7,15 @@ from typing import Final
 from shelfwire.books.ai_scan.limits import MAX_PHOTO_BYTES, MAX_PHOTOS
 from shelfwire.books.cli.found import found_in
 from shelfwire.books.client import BooksClient, GeminiUse
-from shelfwire.cli.commands import ask, known_jobs
-from shelfwire.cli.connect import JobLocation, choose_place
+from shelfwire.cli import start_job
 from shelfwire.cli.errors import CommandError
 from shelfwire.cli.files import check_file, check_output
-from shelfwire.cli.job_session import JobSession, NewJob
-from shelfwire.cli.progress_summary import clean
-from shelfwire.cli.results import Format, save
-from shelfwire.cli.running import run
+from shelfwire.cli.results import Format
 from shelfwire.client import JobHandle
 
 FORMATS: Final[Mapping[str, Format]] = {".json": "json", ".ndjson": "ndjson"}
 """What is written to files of these names."""
+LIST: Final = "list of books"
 
 
 def import_file(
@@ -42,13 +38,14 @@ def import_file(
         data: The data folder to work in without a server; or set SHELFWIRE_DATA.
         json: Print each message as a line of JSON, then the outcome with every failed row.
     """
-    size = check_file(file)
-    place = choose_place(server, data, os.environ)
 
     def send(client: BooksClient, key: str) -> Awaitable[JobHandle]:
         return client.import_csv(file, gemini=gemini, enrich=enrich, idempotency_key=key)
 
-    return run(_session(place, as_json=json).start(NewJob(clean(file.name), "csv_import", send, size)))
+    job = start_job(
+        "csv_import", [file], send, client_class=BooksClient, what="CSV file", server=server, data=data, json=json
+    )
+    return job.exit_code
 
 
 def scan(
@@ -71,20 +68,20 @@ def scan(
         json: Print each message as a line of JSON, then the outcome with every failed photo.
     """
     drawn = [] if annotate is None else _drawn(annotate, len(photos))
-    size = _check_photos(photos, drawn)
-    session = _session(choose_place(server, data, os.environ), as_json=json)
-    name = clean(photos[0].name) + (f" and {len(photos) - 1} more" if len(photos) > 1 else "")
+    _check_photos(photos, drawn)
 
     def send(client: BooksClient, key: str) -> Awaitable[JobHandle]:
         return client.scan(photos, enrich=enrich, idempotency_key=key)
 
-    exit_code = run(session.start(NewJob(name, "ai_scan", send, size)))
-    found = found_in(session.results)
+    job = start_job(
+        "ai_scan", photos, send, client_class=BooksClient, what="photo", server=server, data=data, json=json
+    )
+    found = found_in(job.results)
     if drawn and found:
         from shelfwire.books.cli.annotate import draw  # noqa: PLC0415 - decoders of images take time to import
 
         draw(photos, found, drawn)
-    return exit_code
+    return job.exit_code
 
 
 def enrich(
@@ -108,24 +105,20 @@ def enrich(
     """
     from shelfwire.books.cli.book_list import books_in  # noqa: PLC0415 - what reads CSV takes time to import
 
-    check_file(file, "list of books")
+    check_file(file, LIST)
     if output is not None:
         check_output(output, [file])
     books = books_in(file)
-    session = _session(choose_place(server, data, os.environ), as_json=json)
 
     def send(client: BooksClient, key: str) -> Awaitable[JobHandle]:
         return client.enrich(books, idempotency_key=key)
 
-    exit_code = run(session.start(NewJob(clean(file.name), "batch_enrichment", send)))
-    if output is not None and session.entry is not None:
-        form = FORMATS.get(output.suffix.lower(), "csv")
-        run(ask(session.entry, lambda client, ref: save(client, ref, form, None, output)))
-    return exit_code
-
-
-def _session(place: JobLocation, *, as_json: bool) -> JobSession[BooksClient]:
-    return JobSession(place, known_jobs(), as_json=as_json, client_class=BooksClient)
+    job = start_job(
+        "batch_enrichment", [file], send, client_class=BooksClient, what=LIST, server=server, data=data, json=json
+    )
+    if output is not None:
+        job.save(output, FORMATS.get(output.suffix.lower(), "csv"))
+    return job.exit_code
 
 
 def _drawn(path: Path, count: int) -> list[Path]:
@@ -135,8 +128,8 @@ def _drawn(path: Path, count: int) -> list[Path]:
     return [path] if count == 1 else [path.with_stem(f"{path.stem}-{number}") for number in range(1, count + 1)]
 
 
-def _check_photos(photos: Sequence[Path], drawn: Sequence[Path]) -> int:
-    """Refuse photos that cannot be scanned, or drawn, before they are sent; give their size in bytes."""
+def _check_photos(photos: Sequence[Path], drawn: Sequence[Path]) -> None:
+    """Refuse photos that cannot be scanned, or drawn, before they are sent."""
     if not photos:
         raise CommandError("Name the photo to scan, such as: shelfwire scan shelf.jpg")
     if len(photos) > MAX_PHOTOS:
@@ -149,4 +142,3 @@ def _check_photos(photos: Sequence[Path], drawn: Sequence[Path]) -> int:
             raise CommandError(f"{photo} is larger than {MAX_PHOTO_BYTES >> 20} MiB. Save it smaller, and scan that")
     for path in drawn:
         check_output(path, photos)
-    return sum(sizes.values())
