@@ -96,6 +96,7 @@ async def test_while_all_connections_are_busy_health_is_answered_and_the_rest_is
             stream = await http.get(f"{url}/api/jobs/a-job/events")
         assert refused.headers["x-error-code"] == stream.headers["x-error-code"] == "E_OVERLOADED"
         assert (stream.status_code, stream.text) == (200, "retry: 2000\n\n"), "a browser comes back"
+        assert stream.headers["access-control-allow-origin"] == "*", "from whatever website its page is"
         assert await alive(url)
         for _, writer in uploads:
             writer.close()

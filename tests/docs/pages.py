@@ -158,6 +158,14 @@ def _read_toml(page: Page, source: str, name: str | None) -> None:
     load({"config": str(path)}, {}, [BookSettings])
 
 
+def _read_javascript(page: Page, source: str, _: str | None) -> None:
+    """See whether it can be parsed; `tests/test_browser_example.py` runs the example that it is from."""
+    if shutil.which("node") is None:
+        pytest.skip("Node is not installed")
+    (page.folder / "block.mjs").write_text(source, encoding="utf-8")
+    page.shell.run("node --check block.mjs")
+
+
 def _read_ini(_: Page, source: str, __: str | None) -> None:
     parser = configparser.ConfigParser(strict=False, interpolation=None, delimiters=["="])
     parser.optionxform = str  # type: ignore[assignment]
@@ -193,6 +201,7 @@ LANGUAGES: Final[Mapping[str, Callable[[Page, str, str | None], None]]] = {
     "bash": _run,
     "console": _converse,
     "python": _run_python,
+    "js": _read_javascript,
     "toml": _read_toml,
     "ini": _read_ini,
     "json": _read_json,

@@ -65,8 +65,11 @@ class HttpProtocol(H11Protocol):
     async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve a request; on a connection for which there is no room, only if it asks for the server's health."""
         if self._has_no_room() and scope["path"].rstrip("/") not in HEALTH:
-            answer = ask_to_return if scope["path"].rstrip("/").endswith(BELOW) else refuse
-            await answer(scope, send, ShelfwireError(Code.OVERLOADED), extra={"Connection": "close"})
+            error = ShelfwireError(Code.OVERLOADED)
+            if scope["path"].rstrip("/").endswith(BELOW):
+                await ask_to_return(scope, send, error, {"Connection": "close", "Access-Control-Allow-Origin": "*"})
+            else:
+                await refuse(scope, send, error, extra={"Connection": "close"})
         else:
             await self._served(scope, receive, send)
 
