@@ -101,6 +101,13 @@ def test_what_the_system_refuses_is_one_line(
     assert err.startswith(f"shelfwire: {line}")
 
 
+@pytest.mark.parametrize("columns", ["0", "000", "wide", "-1", "9" * 5000, "²"])
+def test_a_width_that_no_terminal_has_is_passed_over(here: Here, monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    code, out, err = here("--help")
+    assert (code, "watch" in out, err) == (0, True, "")
+
+
 def test_a_data_folder_whose_name_is_too_long_is_one_line(shelfwire: Shelfwire) -> None:
     done = shelfwire("import", str(EXPORT), "--data", f"/tmp/{'x' * 5000}")  # noqa: S108 - it cannot be made
     assert (done.returncode, done.stderr.count("\n")) == (Exit.USAGE, 1)

@@ -19,6 +19,7 @@ from shelfwire.plugins import Command, CommandGroup
 
 BROKEN_PIPE: Final = 141
 INTERRUPTED: Final = 130
+WIDTH_DIGITS: Final = 5
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 """Why nothing more goes into an output that was sent to a file."""
 STARTED: Final = "Make room, or send it elsewhere. A job that was started is kept; see: shelfwire jobs"
@@ -92,6 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: what was typed after `shelfwire`; the process's own unless given.
     """
     _open_closed_streams()
+    _drop_impossible_width()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     typed = list(sys.argv[1:] if arguments is None else arguments)
@@ -155,6 +157,13 @@ def _open_closed_streams() -> None:
         if getattr(sys, name) is None:
             nowhere = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
             setattr(sys, name, os.fdopen(nowhere, "r" if name == "stdin" else "w", encoding="utf-8"))
+
+
+def _drop_impossible_width() -> None:
+    """Let the terminal say how wide it is where `COLUMNS` says what no terminal is; rich fails at a width of 0."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns and not (columns.isdecimal() and len(columns) <= WIDTH_DIGITS and int(columns)):
+        del os.environ["COLUMNS"]
 
 
 def _drop_output() -> None:
