@@ -65,6 +65,11 @@ They are looked up in the local catalogue, with Open Library and with Google Boo
             ("outcome",),
         ),
         Counter("gemini_tokens", "Tokens that Gemini says it has used, by direction: in or out.", ("direction",)),
+        Counter(
+            "service_failures",
+            "Requests to outside services that failed, retries included, by service and reason.",
+            ("service", "reason"),
+        ),
     )
 
     def __init__(self) -> None:

@@ -87,6 +87,15 @@ class BookCode(ErrorCode):
             user_message="The book recognition is very busy. Please try again in a few minutes.",
         ),
     )
+    GEMINI_QUOTA_SPENT = (
+        "E_GEMINI_QUOTA_SPENT",
+        CodeEntry(
+            429,
+            retryable=True,
+            message="The quota for Gemini is used up for today",
+            user_message="The book recognition has done all it may for today. Please try again tomorrow.",
+        ),
+    )
     GEMINI_UNAVAILABLE = (
         "E_GEMINI_UNAVAILABLE",
         CodeEntry(

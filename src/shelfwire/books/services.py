@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
+from typing import Final
 
 import httpx2
 
@@ -13,7 +15,11 @@ from shelfwire.books.catalogue.catalogue import Catalogue
 from shelfwire.books.gemini.adapter import Gemini
 from shelfwire.books.gemini.responses import Usage
 from shelfwire.books.settings import BookSettings
+from shelfwire.books.upstream.errors import Reason
 from shelfwire.plugins import PluginContext
+
+GEMINI: Final = "gemini"
+"""Its name in the metric of failures."""
 
 
 @dataclass
@@ -47,15 +53,25 @@ class Services:
         headers = {"user-agent": f"shelfwire/{__version__}"}
         # The limits of each service bound its connections; few of them are kept while they are not needed.
         pool = httpx2.Limits(max_connections=None, max_keepalive_connections=20)
+
+        def failed(service: str, reason: Reason) -> None:
+            context.count("service_failures", service=service, reason=reason)
+
         with ExitStack() as stack:
             catalogue = None if settings.catalogue is None else stack.enter_context(Catalogue(settings.catalogue))
             async with (
                 httpx2.AsyncClient(headers=headers, limits=pool) as client,
-                open_lookups(settings, context.settings.data, client, catalogue) as lookups,
+                open_lookups(settings, context.settings.data, client, catalogue, report=failed) as lookups,
             ):
                 self.lookups, self.catalogue = lookups, catalogue
                 if settings.gemini_api_key is not None:
-                    self.gemini = Gemini(client, settings, settings.gemini_api_key, report=_gemini_report(context))
+                    self.gemini = Gemini(
+                        client,
+                        settings,
+                        settings.gemini_api_key,
+                        report=_gemini_report(context),
+                        failed=partial(failed, GEMINI),
+                    )
                 try:
                     yield
                 finally:

@@ -18,6 +18,7 @@ from shelfwire.books.batch_enrichment.cached_service import (
 from shelfwire.books.batch_enrichment.port import ProviderDown
 from shelfwire.books.upstream.client import UpstreamClient
 from shelfwire.books.upstream.limits import Limits
+from shelfwire.books.upstream.traits import Traits
 from shelfwire.clock import Clock, SystemClock
 from shelfwire.testing import FakeClock
 from tests.live import until
@@ -49,7 +50,7 @@ class Service:
         client = httpx2.AsyncClient(transport=httpx2.MockTransport(self.answer))
         clock = clock or SystemClock()
         most = Limits(**{"rate": 1000, "attempts": 1, **limits})
-        upstream = UpstreamClient(client, name="Books", limits=most, clock=clock, fault=json_fault)
+        upstream = UpstreamClient(client, name="Books", limits=most, clock=clock, traits=Traits(fault=json_fault))
         async with AnswerCache(folder / "cache" / "answers.db", clock) as cache:
             yield CachedService(
                 BASE, upstream, cache, headers={}, is_known=lambda answer: bool(answer["items"]), clock=clock

@@ -1,4 +1,5 @@
 import asyncio
+import json
 import socket
 from collections import Counter
 from collections.abc import Sequence
@@ -7,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from shelfwire.books.batch_enrichment.lookup_failure import Unanswered
 from shelfwire.books.batch_enrichment.lookups import Lookups
 from shelfwire.books.batch_enrichment.merging import EnrichedBook
 from shelfwire.books.batch_enrichment.request import AskedBook
 from shelfwire.books.bibliography.records import BookRecord
 from shelfwire.books.catalogue import CatalogueError, CatalogueHit
 from shelfwire.books.codes import BookCode
+from shelfwire.books.upstream.errors import Reason
 from shelfwire.errors import ShelfwireError
 from shelfwire.settings import Secret
 from tests.books.batch_enrichment.conftest import OpenLookups
@@ -145,7 +148,8 @@ async def test_a_local_catalogue_that_breaks_is_like_any_provider_that_is_down(l
         book = await find(opened, asked(BOOKS[3]))
         error = await failure(opened, AskedBook("A Book Nobody Wrote"))
     assert (book.match.provider, "catalogue" in book.warnings[0]) == (OPEN_LIBRARY, True)
-    assert (error.code, error.details) == (BookCode.PROVIDER_UNAVAILABLE, {"providers": ["catalogue"]})
+    reasons = {"providers": ["catalogue"], "reasons": {"catalogue": "down"}}
+    assert (error.code, error.details) == (BookCode.PROVIDER_UNAVAILABLE, reasons)
 
 
 async def test_an_isbn_that_is_another_books_leads_to_a_search_and_a_warning(lookups: OpenLookups) -> None:
@@ -275,6 +279,55 @@ async def test_a_dead_provider_costs_few_requests_and_the_others_go_on(lookups: 
     assert Counter(ask.service for ask in services.asks)[GOOGLE_BOOKS] <= 60 + 8
 
 
+def refusal(status: int, reason: str, message: str = "") -> Trouble:
+    """An error as Google Books gives it."""
+    errors = [{"reason": reason, "message": message}]
+    return Trouble(status, body=json.dumps({"error": {"code": status, "message": message, "errors": errors}}))
+
+
+@pytest.mark.parametrize(
+    ("trouble", "reason", "words", "advice"),
+    [
+        (refusal(400, "keyInvalid"), "key_refused", "google_books_api_key", "operator"),
+        (refusal(403, "accessNotConfigured"), "api_off", "Switch the API on", "operator"),
+        (refusal(403, "ipRefererBlocked"), "blocked", "restrictions of the key", "operator"),
+        (refusal(403, "forbidden"), "access_refused", "google_books_url", "operator"),
+        (refusal(429, "rateLimitExceeded", "limit 'Queries per day'"), "day_quota", "by tomorrow", "tomorrow"),
+    ],
+)
+async def test_a_refusal_of_all_requests_costs_one_and_its_reason_is_in_log_and_every_item(
+    lookups: OpenLookups,
+    capsys: pytest.CaptureFixture[str],
+    trouble: Trouble,
+    reason: str,
+    words: str,
+    advice: str,
+) -> None:
+    books = library(24)
+    known = {OPEN_LIBRARY: books[:12], GOOGLE_BOOKS: books}
+    services = Catalogues(known, plan=always(trouble, GOOGLE_BOOKS))
+    unanswered = Unanswered()
+    async with services.serving(), lookups(services, google_books_api_key=Secret(KEY)) as opened:
+        found = await asyncio.gather(
+            *(opened.find(0, asked(book), unanswered.note) for book in books), return_exceptions=True
+        )
+    assert Counter(ask.service for ask in services.asks)[GOOGLE_BOOKS] == 1
+    short = Reason(reason).text.short
+    assert all(f"google_books ({short})" in book.warnings[0] for book in found if isinstance(book, EnrichedBook))
+    errors = [error for error in found if isinstance(error, ShelfwireError)]
+    assert len(errors) == 12
+    for error in errors:
+        assert (error.details or {})["reasons"] == {GOOGLE_BOOKS: reason}
+        assert words in error.message
+        assert advice in error.user_message
+    assert (
+        unanswered.added_to("Found 12 books") == f"Found 12 books; google_books could not be asked about 24 ({short})"
+    )
+    logged = capsys.readouterr().out
+    assert logged.count("upstream refuses all requests") == 1
+    assert words in logged
+
+
 async def test_a_provider_that_was_down_is_asked_again_for_what_it_did_not_answer(lookups: OpenLookups) -> None:
     async with Catalogues(BOTH, plan=always(Trouble(), GOOGLE_BOOKS)).serving() as services:
         async with lookups(services) as opened:
@@ -295,7 +348,10 @@ async def test_without_a_network_every_book_fails_at_once_and_may_be_retried(loo
             errors = await asyncio.gather(*(failure(opened, asked(book)) for book in library(300)))
     assert {error.code for error in errors} == {BookCode.PROVIDER_UNAVAILABLE}
     assert all(error.retryable for error in errors)
-    assert errors[0].details == {"providers": [OPEN_LIBRARY, GOOGLE_BOOKS]}
+    assert errors[0].details == {
+        "providers": [OPEN_LIBRARY, GOOGLE_BOOKS],
+        "reasons": dict.fromkeys((OPEN_LIBRARY, GOOGLE_BOOKS), "down"),
+    }
 
 
 async def test_a_request_that_is_refused_concerns_its_book_alone(lookups: OpenLookups) -> None:

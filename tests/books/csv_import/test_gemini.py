@@ -13,11 +13,9 @@ import pytest
 from shelfwire.app import Shelfwire
 from shelfwire.books.csv_import.options import GeminiUse, ImportOptions
 from shelfwire.books.csv_import.pipeline import CsvImport
-from shelfwire.books.gemini.adapter import Gemini
-from shelfwire.books.gemini.responses import retry_delay
+from shelfwire.books.gemini.adapter import Gemini, upstream_of
 from shelfwire.books.services import Services
 from shelfwire.books.settings import BookSettings
-from shelfwire.books.upstream.client import UpstreamClient
 from shelfwire.books.upstream.limits import Limits
 from shelfwire.server.serving import serving
 from shelfwire.settings import Secret
@@ -67,8 +65,7 @@ async def importing(
         data=folder / "data", port=0, create_limit=0, lease=60, gemini_url=fake.url, gemini_at_once=at_once
     )
     async with httpx2.AsyncClient(trust_env=False) as client:
-        upstream = UpstreamClient(client, name="Gemini", limits=quick, retry_hint=retry_delay)
-        gemini = Gemini(client, settings.section(BookSettings), Secret(KEY), upstream=upstream)
+        gemini = Gemini(client, settings.section(BookSettings), Secret(KEY), upstream=upstream_of(client, quick))
         app = Shelfwire(settings, pipelines=[CsvImport(Services(gemini, required))])
         async with serving(app, settings) as url, httpx2.AsyncClient(base_url=url, timeout=60) as http:
             yield Server(url, app, http)

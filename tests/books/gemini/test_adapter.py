@@ -7,13 +7,11 @@ import httpx2
 import pytest
 
 from shelfwire.books.codes import BookCode
-from shelfwire.books.gemini.adapter import Gemini, limits_of
+from shelfwire.books.gemini.adapter import Gemini, limits_of, upstream_of
 from shelfwire.books.gemini.list_prompt import RowText
-from shelfwire.books.gemini.responses import GeminiError, Usage, retry_delay
+from shelfwire.books.gemini.responses import GeminiError, Usage
 from shelfwire.books.settings import BookSettings
-from shelfwire.books.upstream.client import UpstreamClient
 from shelfwire.books.upstream.limits import Limits
-from shelfwire.clock import SystemClock
 from shelfwire.errors import Code
 from shelfwire.settings import Secret
 from tests.books.fake_gemini import (
@@ -73,7 +71,7 @@ async def make(fake: FakeGemini, heard: Heard, attempts: list[httpx2.Request]) -
         def make(model: str = "gemini-flash-latest", **limits: Any) -> Gemini:
             settings = BookSettings(gemini_url=fake.url, gemini_model=model)
             quick = Limits(**{"rate": 1000, "attempts": 2, "backoff": 0.01, "timeout": 5.0, "failures": 100, **limits})
-            upstream = UpstreamClient(client, name="Gemini", limits=quick, clock=SystemClock(), retry_hint=retry_delay)
+            upstream = upstream_of(client, quick)
             return Gemini(client, settings, Secret(KEY), report=heard.report, upstream=upstream)
 
         yield make
@@ -218,8 +216,14 @@ async def test_an_overloaded_gemini_is_asked_again(gemini: Gemini, fake: FakeGem
 
 async def test_a_wrong_key_is_not_tried_twice_and_known_to_be_hopeless(gemini: Gemini, fake: FakeGemini) -> None:
     fake.usual = BAD_KEY
-    assert (await failure(gemini.read_photo(JPEG, 10, 10))).hopeless
+    for _ in range(3):
+        refused = await failure(gemini.read_photo(JPEG, 10, 10))
+        assert refused.hopeless
+        assert "Its operator has to see to it" in refused.user_message
     assert len(fake.calls) == 1
+
+
+async def test_content_that_is_refused_says_nothing_of_the_next(gemini: Gemini, fake: FakeGemini) -> None:
     fake.usual = blocked()
     assert not (await failure(gemini.read_photo(JPEG, 10, 10))).hopeless
 
@@ -237,19 +241,19 @@ async def test_a_rest_that_is_asked_for_is_kept_however_it_is_said(
 async def test_what_requests_cost_is_counted_when_nothing_comes_of_them_too(
     gemini: Gemini, fake: FakeGemini, heard: Heard
 ) -> None:
-    fake.script(says([]), says("nonsense", tokens=(10, 5, 1)), blocked(), BAD_KEY, says([], tokens=(-5, 10**40, 0)))
+    fake.script(says([]), says("nonsense", tokens=(10, 5, 1)), blocked(), says([], tokens=(-5, 10**40, 0)), BAD_KEY)
     await gemini.read_photo(JPEG, 10, 10)
     assert (await failure(gemini.read_photo(JPEG, 10, 10))).usage == Usage(10, 6)
     await failure(gemini.read_photo(JPEG, 10, 10))
-    await failure(gemini.read_photo(JPEG, 10, 10))
     await gemini.read_photo(JPEG, 10, 10)
-    assert heard.all[:4] == [
+    await failure(gemini.read_photo(JPEG, 10, 10))
+    assert heard.all == [
         ("ok", 258, 47),
         ("E_GEMINI_BAD_OUTPUT", 10, 6),
         ("E_GEMINI_REJECTED", 5, 0),
+        ("ok", 0, 100_000_000),
         ("E_GEMINI_REJECTED", 0, 0),
     ]
-    assert heard.all[4] == ("ok", 0, 100_000_000)
 
 
 async def test_rows_are_sent_as_data_with_their_numbers(gemini: Gemini, fake: FakeGemini) -> None:

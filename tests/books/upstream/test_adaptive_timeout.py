@@ -7,6 +7,7 @@ from shelfwire.books.upstream.adaptive_timeout import MIN_SAMPLES, AdaptiveTimeo
 from shelfwire.books.upstream.client import UpstreamClient
 from shelfwire.books.upstream.errors import Unavailable, UpstreamTimeout
 from shelfwire.books.upstream.limits import Limits
+from shelfwire.books.upstream.traits import Traits
 from shelfwire.testing import FakeClock
 from tests.books.upstream.test_client import Answer, World, ok
 from tests.live import until
@@ -21,7 +22,9 @@ def not_json(response: httpx2.Response) -> str | None:
 def wary(*answers: Answer, then: Answer = None, failures: int = 8) -> World:
     world = World(*answers, then=then)
     limits = Limits(rate=1000, failures=failures)
-    world.upstream = UpstreamClient(world.client, name="Books", limits=limits, clock=world.clock, fault=not_json)
+    world.upstream = UpstreamClient(
+        world.client, name="Books", limits=limits, clock=world.clock, traits=Traits(fault=not_json)
+    )
     return world
 
 

@@ -8,8 +8,15 @@ from typing import Any
 import httpx2
 import pytest
 
-from shelfwire.books.upstream.client import LONGEST_HOLD, UpstreamClient, retry_after
-from shelfwire.books.upstream.errors import RateLimited, RequestRejected, Unavailable, UpstreamError, UpstreamTimeout
+from shelfwire.books.upstream.client import LONGEST_HOLD, REFUSED_HOLD, TRIAL_SECONDS, UpstreamClient, retry_after
+from shelfwire.books.upstream.errors import (
+    RateLimited,
+    Reason,
+    RequestRejected,
+    Unavailable,
+    UpstreamError,
+    UpstreamTimeout,
+)
 from shelfwire.books.upstream.limits import Limits
 from shelfwire.testing import FakeClock
 
@@ -215,8 +222,8 @@ async def test_a_rest_of_a_year_is_not_believed() -> None:
 
 
 async def test_a_service_with_its_own_way_of_asking_for_rest_is_understood() -> None:
-    world = World(status(429), then=ok())
-    world.upstream._retry_hint = lambda _: 7.0
+    body = b'{"error": {"code": 429, "details": [{"retryDelay": "7s"}]}}'
+    world = World(httpx2.Response(429, content=body), then=ok())
     await world.done(world.send())
     assert world.service.asked == [0.0, 7.0]
 
@@ -296,6 +303,94 @@ async def test_a_spent_quota_is_called_by_its_name_while_the_service_rests() -> 
     world = World(then=status(429), failures=2, attempts=1)
     assert [type(await world.failure()) for _ in range(4)] == [RateLimited] * 4
     assert len(world.service.asked) == 2
+
+
+KEY_REFUSED = httpx2.Response(400, json={"error": {"code": 400, "details": [{"reason": "API_KEY_INVALID"}]}})
+DAY_SPENT = httpx2.Response(
+    429,
+    json={
+        "error": {
+            "code": 429,
+            "details": [{"violations": [{"quotaId": "RequestsPerDay"}]}, {"retryDelay": "38s"}],
+        }
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason", "seconds"),
+    [(KEY_REFUSED, Reason.KEY_REFUSED, REFUSED_HOLD), (DAY_SPENT, Reason.DAY_QUOTA, LONGEST_HOLD)],
+)
+async def test_what_no_request_can_change_is_asked_once_for_all_and_logged_once(
+    capsys: pytest.CaptureFixture[str], answer: httpx2.Response, reason: Reason, seconds: float
+) -> None:
+    world = World(answer, then=ok(), at_once=24)
+    tasks = [world.send() for _ in range(24)]
+    await world.done(*tasks)
+    failures = [task.exception() for task in tasks]
+    assert {failure.reason for failure in failures if isinstance(failure, UpstreamError)} == {reason}
+    assert (len(failures), len(world.service.asked)) == (24, 1)
+    assert world.clock.monotonic() == 0.0
+    assert capsys.readouterr().out.count("upstream refuses all requests") == 1
+    world.clock.advance(seconds)
+    task = world.send()
+    await world.done(task)
+    assert task.result().status_code == 200
+
+
+async def test_what_goes_wrong_with_a_request_on_its_way_does_not_hide_why_all_are_refused() -> None:
+    world = World(ok(), KEY_REFUSED, httpx2.ConnectError("reset"), at_once=4, attempts=1)
+    await world.done(world.send())
+    await world.done(world.send(), world.send())
+    assert (await world.failure()).reason is Reason.KEY_REFUSED
+    assert len(world.service.asked) == 3
+
+
+async def test_a_first_request_that_hangs_holds_the_others_for_a_moment_only() -> None:
+    world = World(None, then=ok(), timeout=60.0, attempts=1)
+    first, *others = [world.send() for _ in range(4)]
+    await world.done(*others)
+    assert world.clock.monotonic() <= TRIAL_SECONDS
+    assert not first.done()
+    first.cancel()
+    await world.settle()
+
+
+async def test_every_failed_attempt_is_reported_with_its_reason() -> None:
+    world = World(status(500), status(429), status(404))
+    reasons: list[Reason] = []
+    world.upstream._report = reasons.append
+    await world.failure()
+    assert reasons == [Reason.DOWN, Reason.RATE_QUOTA, Reason.REQUEST_REFUSED]
+
+
+async def test_an_answer_is_followed_on_the_same_host_and_nowhere_else() -> None:
+    moved = status(301, location="https://books.example/elsewhere")
+    world = World(moved, ok(b"here"))
+    task = world.send()
+    await world.done(task)
+    assert task.result().content == b"here"
+    assert [request.url.path for request in world.service.requests] == ["/search", "/elsewhere"]
+    for location in ("https://login.example/", "http://books.example/search", "https://books.example:444/"):
+        world = World(then=status(302, location=location), attempts=1)
+        failure = await world.failure()
+        assert "points elsewhere" in str(failure)
+        assert len(world.service.asked) == 1
+    world = World(then=moved, attempts=1)
+    assert isinstance(await world.failure(), Unavailable)
+
+
+async def test_success_with_nothing_but_an_error_is_none() -> None:
+    world = World(ok(b'{"error": {"code": 500, "message": "backend"}}'), ok(b'{"items": []}'))
+    task = world.send()
+    await world.done(task)
+    assert task.result().content == b'{"items": []}'
+
+
+async def test_an_answer_that_cannot_be_unpacked_is_tried_again() -> None:
+    world = World(httpx2.DecodingError("zlib"), then=httpx2.DecodingError("zlib"), attempts=2)
+    failure = await world.failure()
+    assert (failure.reason, len(world.service.asked)) == (Reason.BAD_ANSWER, 2)
 
 
 async def test_an_answer_without_end_is_not_read_to_it() -> None:

@@ -4,6 +4,7 @@ The cache keeps answers for as long as we say, whatever the service's headers sa
 """
 
 import asyncio
+import codecs
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from shelfwire.books.batch_enrichment.answer_cache import AnswerCache
 from shelfwire.books.batch_enrichment.port import ProviderDown
 from shelfwire.books.batch_enrichment.single_flight import SingleFlight
 from shelfwire.books.upstream.client import UpstreamClient
-from shelfwire.books.upstream.errors import RequestRejected, UpstreamError
+from shelfwire.books.upstream.errors import Reason, RequestRejected, UpstreamError
 from shelfwire.clock import Clock
 
 DAY: Final = 86_400
@@ -27,6 +28,7 @@ GRACE_SECONDS: Final = 5.0
 """How long a service may be down before requests for its books fail: most outages are restarts."""
 POLL_SECONDS: Final = 0.5
 
+OTHER_CHARSET: Final = "cp1252"
 NESTED: Final = "answered with JSON that is nested too deeply"
 
 Params = tuple[tuple[str, str], ...]
@@ -37,12 +39,26 @@ def json_fault(response: httpx2.Response) -> str | None:
     if not response.is_success:
         return None
     try:
-        answer = msgspec.json.decode(response.content)
+        answer = _decoded(response)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return "answered with something that is not JSON"
     except RecursionError:
         return NESTED
     return None if isinstance(answer, dict) else "answered with JSON that is no object"
+
+
+def _decoded(response: httpx2.Response) -> Any:
+    """The JSON of an answer, which is UTF-8 by its definition, and something else all the same behind some proxies."""
+    body = response.content.removeprefix(codecs.BOM_UTF8)
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        charset = response.charset_encoding or OTHER_CHARSET
+        try:
+            body = body.decode(charset).encode()
+        except LookupError:
+            body = body.decode(OTHER_CHARSET).encode()
+    return msgspec.json.decode(body)
 
 
 class CachedService:
@@ -110,10 +126,10 @@ class CachedService:
                 response = await self._upstream.send(request)
             except UpstreamError as error:
                 restarting = self._upstream.is_down and self._upstream.failing_seconds < self._grace
-                if isinstance(error, RequestRejected) or not restarting:
-                    raise ProviderDown(str(error)) from None
+                if isinstance(error, RequestRejected) or error.reason.is_lasting or not restarting:
+                    raise ProviderDown(str(error), error.reason) from None
             else:
-                answer: dict[str, Any] = msgspec.json.decode(response.content)
+                answer: dict[str, Any] = _decoded(response)
                 return answer
             await self._clock.wait(asyncio.Event(), POLL_SECONDS)
 
@@ -124,5 +140,5 @@ class CachedService:
                 answer = await fetch()
                 await self._cache.put(key, answer, KNOWN_SECONDS if self._is_known(answer) else UNKNOWN_SECONDS)
         except RecursionError:  # it could just be decoded, but not be encoded within the calls that are open here
-            raise ProviderDown(f"{self._upstream.name} {NESTED}") from None
+            raise ProviderDown(f"{self._upstream.name} {NESTED}", Reason.BAD_ANSWER) from None
         return answer

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from shelfwire.books.batch_enrichment.lookup_failure import EnrichmentError
+from shelfwire.books.batch_enrichment.lookup_failure import EnrichmentError, Unanswered
 from shelfwire.books.batch_enrichment.request import AskedBook
 from shelfwire.books.bibliography.isbn import parse_isbn
 from shelfwire.books.services import Services
@@ -36,11 +36,12 @@ class Enriching:
         bodies = [bytes(item.body) for item in earlier if item.ok]
         self.found = sum(FOUND in body for body in bodies)
         self.missed = sum(MISSED in body for body in bodies)
+        self._unanswered = Unanswered()
 
     @property
     def summary(self) -> str:
         """The outcome, for a person."""
-        return counted(self.found, self.missed)
+        return self._unanswered.added_to(counted(self.found, self.missed))
 
     async def look_up(self, index: int, title: str, authors: Sequence[str], isbn: str | None = None) -> dict[str, Any]:
         """Return what to add to a result: `enriched`, an `EnrichedBook`, or `enrichment_error`, an `EnrichmentError`.
@@ -55,7 +56,7 @@ class Enriching:
         parsed = parse_isbn(isbn) if isbn else None
         asked = AskedBook(title, authors[0] if authors else None, parsed.isbn13 if parsed else None)
         try:
-            book = await self._services.lookups.find(index, asked)
+            book = await self._services.lookups.find(index, asked, self._unanswered.note)
         except ShelfwireError as error:
             self.missed += 1
             members = {**error.to_result(), **(error.details or {})}

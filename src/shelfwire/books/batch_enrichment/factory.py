@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Final
@@ -20,7 +21,9 @@ from shelfwire.books.batch_enrichment.port import Provider
 from shelfwire.books.batch_enrichment.provider_limits import GOOGLE_BOOKS_RATE, limits_for, open_library_rate
 from shelfwire.books.settings import BookSettings
 from shelfwire.books.upstream.client import UpstreamClient
+from shelfwire.books.upstream.errors import Reason
 from shelfwire.books.upstream.limits import Limits
+from shelfwire.books.upstream.traits import Traits
 from shelfwire.clock import Clock, SystemClock
 
 CACHE_FILE: Final = ("cache", "answers-2.db")
@@ -36,6 +39,7 @@ async def open_lookups(
     clock: Clock | None = None,
     limits: Callable[[float], Limits] = limits_for,
     grace: float = GRACE_SECONDS,
+    report: Callable[[str, Reason], None] = lambda _, __: None,
 ) -> AsyncIterator[Lookups]:
     """Create the lookups, with a cache of answers that stays open until the context ends.
 
@@ -47,12 +51,20 @@ async def open_lookups(
         clock: the time.
         limits: the limits of a service by its rate, in requests a second.
         grace: see `cached_service.GRACE_SECONDS`.
+        report: receives the provider and the reason of each request that fails.
     """
     clock = clock or SystemClock()
     async with AnswerCache(folder.joinpath(*CACHE_FILE), clock) as cache:
 
         def cached(name: str, url: str, rate: float, service: ModuleType, **secret: str) -> CachedService:
-            upstream = UpstreamClient(client, name=name, limits=limits(rate), clock=clock, fault=service.fault)
+            upstream = UpstreamClient(
+                client,
+                name=name,
+                limits=limits(rate),
+                clock=clock,
+                traits=Traits(key=service.KEY_SETTING, address=f"{name}_url", fault=service.fault),
+                report=partial(report, name),
+            )
             headers = _headers(settings.contact) | secret
             known = service.is_known
             return CachedService(url, upstream, cache, headers=headers, is_known=known, clock=clock, grace=grace)

@@ -7,8 +7,6 @@ for everybody, which is often spent; with one it is a thousand requests a day.
 from collections.abc import Sequence
 from typing import Any, Final
 
-import httpx2
-
 from shelfwire.books.batch_enrichment.cached_service import CachedService, json_fault
 from shelfwire.books.bibliography import cleaning
 from shelfwire.books.bibliography.languages import language_of
@@ -18,9 +16,7 @@ from shelfwire.books.bibliography.titles import main_title
 NAME: Final = "google_books"
 MOST_FOUND: Final = 5
 KEY_HEADER: Final = "X-Goog-Api-Key"
-_SPENT: Final = (b"quota", b"limit exceeded", b"limitexceeded")
-_BAD_REQUEST: Final = 400
-_FORBIDDEN: Final = 403
+KEY_SETTING: Final = "google_books_api_key"
 _PLAIN: Final = str.maketrans(dict.fromkeys('":|()', " "))
 _IMAGES: Final = ("extraLarge", "large", "medium", "small", "thumbnail", "smallThumbnail")
 
@@ -46,6 +42,10 @@ class GoogleBooks:
         query = f"intitle:{_searched(main_title(title))}"
         return await self._found(f"{query} inauthor:{_searched(author)}" if author else query)
 
+    async def completed(self, record: BookRecord) -> BookRecord:
+        """See `port.Provider`: its records are whole."""
+        return record
+
     async def _found(self, query: str) -> list[BookRecord]:
         # Without a country it refuses servers that it cannot locate.
         params = (("q", query), ("maxResults", str(MOST_FOUND)), ("printType", "books"), ("country", "US"))
@@ -59,13 +59,7 @@ def is_known(answer: dict[str, Any]) -> bool:
     return bool(answer.get("items"))
 
 
-def fault(response: httpx2.Response) -> str | None:
-    """Why an answer is unusable: an exhausted quota comes as 403 or even 400, which would blame the request."""
-    if response.status_code in {_BAD_REQUEST, _FORBIDDEN} and any(
-        word in response.content[:4096].lower() for word in _SPENT
-    ):
-        return f"has no quota left (status {response.status_code})"
-    return json_fault(response)
+fault: Final = json_fault
 
 
 def record_of_volume(item: Any) -> BookRecord | None:

@@ -1,10 +1,13 @@
-"""What a lookup says of a book that no provider surely knows."""
+"""What a lookup says of a book that no provider surely knows, and a job of the providers that gave no answer."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
+
+from shelfwire.books.upstream.errors import Reason
 
 
 class LookupCandidate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -22,6 +25,9 @@ class LookupCandidate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
 Candidates = Annotated[Sequence[LookupCandidate], Meta(description="Books that may be it, the likeliest first.")]
 Providers = Annotated[Sequence[str], Meta(description="The providers that did not answer.")]
+Reasons = Annotated[
+    Mapping[str, Reason], Meta(description="Why each of these did not, such as `key_refused` or `day_quota`.")
+]
 
 
 class LookupFailure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -29,6 +35,7 @@ class LookupFailure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
     candidates: Candidates = ()
     providers: Providers = ()
+    reasons: Reasons = msgspec.field(default_factory=dict)
 
 
 class EnrichmentError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -40,3 +47,23 @@ class EnrichmentError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     retryable: Annotated[bool, Meta(description="Whether looking it up again may help.")]
     candidates: Candidates = ()
     providers: Providers = ()
+    reasons: Reasons = msgspec.field(default_factory=dict)
+
+
+class Unanswered:
+    """Counts the books of one job that providers gave no answer about."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[str, Reason]] = Counter()
+
+    def note(self, down: Mapping[str, Reason]) -> None:
+        """Take note of the providers that did not answer about a book."""
+        self._counts.update(down.items())
+
+    def added_to(self, summary: str) -> str:
+        """A summary with the providers and reasons, for a person; as it is if all have answered."""
+        missing = [
+            f"{provider} could not be asked about {count:,} ({reason.text.short})"
+            for (provider, reason), count in self._counts.items()
+        ]
+        return "; ".join([summary, *missing])

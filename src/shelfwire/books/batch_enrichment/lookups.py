@@ -4,7 +4,7 @@ Providers are asked in their order, until the result is complete. Each is asked 
 if that does not surely find the book.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -16,9 +16,12 @@ from shelfwire.books.batch_enrichment.request import AskedBook
 from shelfwire.books.bibliography.isbn import has_isbn_form
 from shelfwire.books.bibliography.people import authors_of_any_list
 from shelfwire.books.codes import BookCode
+from shelfwire.books.upstream.errors import Reason
 from shelfwire.errors import ShelfwireError
 
 UNSURE: Final = "Other books were found that may be this one. Choose among them, or add the author or the ISBN."
+REFUSED: Final = "Book catalogues refuse this service: {}. Its operator has to see to it."
+SPENT: Final = "Book catalogues have answered all that they do for today: {}. Please try again tomorrow."
 MOST_CANDIDATES: Final = 3
 LEAST_LIKELY: Final = 0.3
 """The lowest score of a candidate that is shown to a person."""
@@ -39,7 +42,12 @@ class Inquiry(msgspec.Struct):
     isbn13: str | None
     matches: list[Match] = msgspec.field(default_factory=list)
     candidates: list[Match] = msgspec.field(default_factory=list)
-    down: list[str] = msgspec.field(default_factory=list)
+    down: dict[str, ProviderDown] = msgspec.field(default_factory=dict)
+
+    @property
+    def reasons(self) -> dict[str, Reason]:
+        """Why the providers in `down` gave no answer."""
+        return {name: error.reason for name, error in self.down.items()}
 
 
 class Lookups:
@@ -52,12 +60,15 @@ class Lookups:
     def __init__(self, providers: Sequence[Provider]) -> None:
         self._providers = tuple(providers)
 
-    async def find(self, index: int, asked: AskedBook) -> EnrichedBook:
+    async def find(
+        self, index: int, asked: AskedBook, unanswered: Callable[[Mapping[str, Reason]], None] = lambda _: None
+    ) -> EnrichedBook:
         """Return the data of the providers on a book.
 
         Args:
             index: its place in the list that was sent, for the result.
             asked: the book.
+            unanswered: receives the providers that gave no answer, whether others know the book or not, and why.
 
         Raises:
             ShelfwireError: `E_ENRICHMENT_FAILED`: no provider knows it; `E_PROVIDER_UNAVAILABLE`: none of those that
@@ -67,10 +78,12 @@ class Lookups:
         for provider in self._providers:
             try:
                 await _consult(provider, inquiry)
-            except ProviderDown:
-                inquiry.down.append(provider.name)
+            except ProviderDown as error:
+                inquiry.down[provider.name] = error
             if is_complete(inquiry.matches):
                 break
+        if inquiry.down:
+            unanswered(inquiry.reasons)
         if not self._providers:
             raise ShelfwireError(
                 BookCode.PROVIDER_UNAVAILABLE, "There is no provider of book data: see the setting providers"
@@ -118,10 +131,12 @@ def _nothing(inquiry: Inquiry) -> ShelfwireError:
         details["candidates"] = candidates[:MOST_CANDIDATES]
     title = inquiry.asked.title
     if inquiry.down:
-        details["providers"] = list(inquiry.down)
+        reasons = inquiry.reasons
+        details |= {"providers": list(reasons), "reasons": reasons}
         return ShelfwireError(
             BookCode.PROVIDER_UNAVAILABLE,
-            f"{title!r}: {', '.join(inquiry.down)} did not answer, and no other provider knows the book",
+            f"{title!r}: {'; '.join(map(str, inquiry.down.values()))}; no other provider knows the book",
+            user_message=_advice(reasons),
             details=details,
         )
     if candidates:
@@ -132,6 +147,19 @@ def _nothing(inquiry: Inquiry) -> ShelfwireError:
             details=details,
         )
     return ShelfwireError(BookCode.ENRICHMENT_FAILED, f"{title!r}: no provider knows the book", details=details)
+
+
+def _advice(reasons: Mapping[str, Reason]) -> str | None:
+    """What to do about providers that gave no answer, for a person; None if trying again later is all."""
+    if any(reason.needs_operator for reason in reasons.values()):
+        return REFUSED.format(_named(reasons))
+    if Reason.DAY_QUOTA in reasons.values():
+        return SPENT.format(_named(reasons))
+    return None
+
+
+def _named(reasons: Mapping[str, Reason]) -> str:
+    return ", ".join(f"{name} ({reason.text.short})" for name, reason in reasons.items())
 
 
 def _shown(match: Match) -> dict[str, Any]:
@@ -158,5 +186,5 @@ def _warnings(inquiry: Inquiry) -> tuple[str, ...]:
     if other and all(match.way is Way.TITLE for match in inquiry.matches):
         warnings.append(f'The ISBN {asked.isbn13} is that of "{other.title}"; the book was found by its title.')
     if inquiry.down:
-        warnings.append(f"Could not be asked, so that something may be missing: {', '.join(inquiry.down)}.")
+        warnings.append(f"Could not be asked, so that something may be missing: {_named(inquiry.reasons)}.")
     return tuple(warnings)

@@ -17,6 +17,8 @@ from shelfwire.books.bibliography.titles import main_title
 from shelfwire.clock import Clock
 
 NAME: Final = "open_library"
+KEY_SETTING: Final = "contact"
+"""There is no key; requests with a contact are refused less often."""
 MOST_IN_A_BATCH: Final = 50
 BATCHES_AT_ONCE: Final = 4
 MOST_FOUND: Final = 5
@@ -71,6 +73,10 @@ class OpenLibrary:
         answer = await self._service.get(self._service.url("search.json", params))
         found = (record_of_work(work) for work in cleaning.elements(answer.get("docs"))[:MOST_FOUND])
         return [record for record in found if record]
+
+    async def completed(self, record: BookRecord) -> BookRecord:
+        """See `port.Provider`."""
+        return record
 
     async def _ask_isbn(self, isbn13: str) -> dict[str, Any]:
         book = await self._isbns.get(isbn13)

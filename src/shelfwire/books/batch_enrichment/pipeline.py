@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from shelfwire.books.batch_enrichment.lookup_failure import LookupFailure
+from shelfwire.books.batch_enrichment.lookup_failure import LookupFailure, Unanswered
 from shelfwire.books.batch_enrichment.merging import EnrichedBook
 from shelfwire.books.batch_enrichment.request import AskedBook, books_of, checked_books
 from shelfwire.books.codes import BookCode
@@ -43,10 +43,11 @@ class BatchEnrichment(Pipeline):
             raise RuntimeError("books are looked up only while the application runs")
         books = books_of(await job.input(INPUT))
         await job.start(len(books), job.metadata)
+        unanswered = Unanswered()
 
         async def look_up(index: int, asked: AskedBook) -> None:
             try:
-                found = await lookups.find(index, asked)
+                found = await lookups.find(index, asked, unanswered.note)
             except ShelfwireError as error:
                 job.fail(index, error, title=asked.title, **(error.details or {}))
             else:
@@ -54,7 +55,7 @@ class BatchEnrichment(Pipeline):
                 job.record(index, found, title=asked.title, author=author, isbn=found.isbn13)
 
         await job.each(books, look_up, AT_ONCE)
-        return summary(job.succeeded, job.failed)
+        return unanswered.added_to(summary(job.succeeded, job.failed))
 
 
 def summary(found: int, failed: int) -> str:

@@ -4,10 +4,19 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from shelfwire.books.bibliography.records import BookRecord
+from shelfwire.books.upstream.errors import Reason
 
 
 class ProviderDown(Exception):  # noqa: N818 - it is a state of the provider
-    """The provider gave no answer; that says nothing of the book. The text is for a developer and holds no secret."""
+    """The provider gave no answer; that says nothing of the book. The text is for a developer and holds no secret.
+
+    Attributes:
+        reason: why there is none.
+    """
+
+    def __init__(self, text: str, reason: Reason = Reason.DOWN) -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 class Provider(Protocol):
@@ -28,6 +37,14 @@ class Provider(Protocol):
 
     async def by_title(self, title: str, author: str | None) -> Sequence[BookRecord]:
         """Return the few books that the provider finds for a title, its own favourite first; empty if none.
+
+        Raises:
+            ProviderDown: it gave no answer.
+        """
+        ...
+
+    async def completed(self, record: BookRecord) -> BookRecord:
+        """Return one of its records with what further questions add; it is asked only where something is wanting.
 
         Raises:
             ProviderDown: it gave no answer.

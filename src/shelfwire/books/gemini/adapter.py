@@ -6,16 +6,19 @@ from urllib.parse import quote
 
 import httpx2
 import msgspec
+import structlog
 
 from shelfwire.books.codes import BookCode
 from shelfwire.books.gemini import list_prompt, photo_prompt
 from shelfwire.books.gemini.list_prompt import ColumnsAnswer, RowsAnswer, RowText
 from shelfwire.books.gemini.photo_prompt import PhotoAnswer
-from shelfwire.books.gemini.responses import GeminiError, Usage, answer_text, rejection, retry_delay
+from shelfwire.books.gemini.responses import GeminiError, Usage, answer_text, unknown_fields
 from shelfwire.books.settings import BookSettings
 from shelfwire.books.upstream.client import UpstreamClient
-from shelfwire.books.upstream.errors import RateLimited, RequestRejected, UpstreamError, UpstreamTimeout
+from shelfwire.books.upstream.errors import RateLimited, Reason, RequestRejected, UpstreamError, UpstreamTimeout
 from shelfwire.books.upstream.limits import Limits
+from shelfwire.books.upstream.refusals import Refusal, error_of, refusal_of
+from shelfwire.books.upstream.traits import Traits
 from shelfwire.settings import Secret
 
 T = TypeVar("T")
@@ -24,7 +27,16 @@ KEY_HEADER: Final = "x-goog-api-key"
 MAX_OUTPUT_TOKENS: Final = 32_768
 """Of one answer, thinking included: about ten times what a full shelf or a chunk of rows needs."""
 PATIENCE: Final = 65.0
-"""Seconds; quotas are by the minute, so that waiting for the next minute is worth it."""
+"""Seconds; where a quota is by the minute, waiting for the next minute is worth it."""
+MOST_REFUSED: Final = 2
+"""Requests in a row that are refused as wrong, without any answer in between, until the next would be, too."""
+REFUSED: Final = "The book recognition refuses this service ({}). Its operator has to see to it."
+_OPTIONAL: Final = frozenset({"propertyOrdering", "nullable", "description", "temperature", "candidateCount"})
+"""Members of a request that help, and that an answer can do without."""
+_BAD_REQUEST: Final = 400
+_NOT_FOUND: Final = 404
+
+log = structlog.get_logger(__name__)
 
 
 def limits_of(settings: BookSettings) -> Limits:
@@ -53,6 +65,7 @@ class Gemini:
         key: `gemini_api_key`; sent as a header, and nowhere else.
         report: receives the outcome of each request, `ok`, `canceled` or an error code, and the tokens it used; must
             return at once and never raise.
+        failed: receives the reason of each request that fails, retries included; likewise.
         upstream: replaces the client of the service, for tests.
     """
 
@@ -63,15 +76,16 @@ class Gemini:
         key: Secret,
         *,
         report: Callable[[str, Usage], None] = lambda _, __: None,
+        failed: Callable[[Reason], None] = lambda _: None,
         upstream: UpstreamClient | None = None,
     ) -> None:
         model = quote(settings.gemini_model.removeprefix("models/"), safe="")
         self._url = f"{settings.gemini_url}/v1beta/models/{model}:generateContent"
         self._key = key
         self._report = report
-        self._upstream = upstream or UpstreamClient(
-            client, name=NAME, limits=limits_of(settings), retry_hint=retry_delay
-        )
+        self._upstream = upstream or upstream_of(client, limits_of(settings), failed)
+        self._left_out: frozenset[str] = frozenset()
+        self._refused_in_a_row = 0
         self.at_once = settings.gemini_at_once
 
     async def read_photo(self, jpeg: bytes, width: int, height: int) -> PhotoAnswer:
@@ -104,7 +118,7 @@ class Gemini:
         body = _body(list_prompt.ROWS_INSTRUCTION, list_prompt.rows_parts(rows), list_prompt.ROWS_SCHEMA)
         return await self._ask(body, lambda text, usage: list_prompt.parse_rows(text, rows, usage))
 
-    async def _ask(self, body: bytes, parse: Callable[[str, Usage], T]) -> T:
+    async def _ask(self, body: dict[str, Any], parse: Callable[[str, Usage], T]) -> T:
         outcome, usage = "canceled", Usage()
         try:
             text, usage = answer_text(await self._send(body))
@@ -116,33 +130,92 @@ class Gemini:
             self._report(outcome, usage)
         return answer
 
-    async def _send(self, body: bytes) -> bytes:
+    async def _send(self, body: dict[str, Any]) -> bytes:
+        """Send a request, and once more without members that Gemini does not know if an answer can do without them."""
+        for is_second in (False, True):
+            try:
+                answer = await self._sent(msgspec.json.encode(_without(self._left_out, body)))
+            except RequestRejected as refused:
+                unknown = unknown_fields(refused.body) if refused.status == _BAD_REQUEST else set()
+                if is_second or not unknown or not unknown <= _OPTIONAL:
+                    raise self._rejection(refused, unknown) from None
+                log.warning("Gemini does not know members of a request, they are left out", members=sorted(unknown))
+                self._left_out |= unknown
+            else:
+                self._refused_in_a_row = 0
+                return answer
+        raise AssertionError("the second request returns or raises")
+
+    async def _sent(self, content: bytes) -> bytes:
         headers = {KEY_HEADER: self._key.reveal(), "content-type": "application/json"}
         try:
-            answer = await self._upstream.send(httpx2.Request("POST", self._url, headers=headers, content=body))
-        except RequestRejected as refused:
-            raise rejection(refused.status, refused.body) from None
+            answer = await self._upstream.send(httpx2.Request("POST", self._url, headers=headers, content=content))
+        except RequestRejected:
+            raise
         except UpstreamTimeout as failure:
             raise GeminiError(BookCode.GEMINI_TIMEOUT, str(failure)) from None
         except RateLimited as failure:
+            if failure.reason is Reason.DAY_QUOTA:
+                raise GeminiError(BookCode.GEMINI_QUOTA_SPENT, str(failure), hopeless=True) from None
             raise GeminiError(BookCode.GEMINI_RATE_LIMITED, str(failure)) from None
         except UpstreamError as failure:
             raise GeminiError(BookCode.GEMINI_UNAVAILABLE, str(failure)) from None
         return answer.content
 
+    def _rejection(self, refused: RequestRejected, unknown: set[str]) -> GeminiError:
+        """The error for a request that Gemini refused, which the next may be, too."""
+        if refused.reason.is_lasting:
+            person = REFUSED.format(refused.reason.text.short)
+            return GeminiError(BookCode.GEMINI_REJECTED, str(refused), hopeless=True, user_message=person)
+        error = error_of(httpx2.Response(refused.status, content=refused.body))
+        message = f"Gemini refused the request ({error.details if error else f'status {refused.status}'})"
+        if unknown:
+            named = ", ".join(sorted(unknown))
+            message = f"{message}: it does not know {named}. Check gemini_model and gemini_url"
+        self._refused_in_a_row += 1
+        hopeless = bool(unknown) or self._refused_in_a_row >= MOST_REFUSED
+        return GeminiError(BookCode.GEMINI_REJECTED, message, hopeless=hopeless)
 
-def _body(instruction: str, parts: list[dict[str, Any]], schema: dict[str, Any]) -> bytes:
-    """A request body: the instruction is ours, the parts are data, and the schema constrains the answer."""
-    return msgspec.json.encode(
-        {
-            "systemInstruction": {"parts": [{"text": instruction}]},
-            "contents": [{"role": "user", "parts": parts}],
-            "generationConfig": {
-                "temperature": 0,
-                "candidateCount": 1,
-                "maxOutputTokens": MAX_OUTPUT_TOKENS,
-                "responseMimeType": "application/json",
-                "responseSchema": schema,
-            },
-        }
+
+def upstream_of(
+    client: httpx2.AsyncClient, limits: Limits, failed: Callable[[Reason], None] = lambda _: None
+) -> UpstreamClient:
+    """The client of Gemini's service."""
+    return UpstreamClient(
+        client,
+        name=NAME,
+        limits=limits,
+        traits=Traits(key="gemini_api_key", address="gemini_model and gemini_url", refusal=_refusal),
+        report=failed,
     )
+
+
+def _refusal(response: httpx2.Response) -> Refusal | None:
+    """See `refusals.refusal_of`. There is one address, so that one which is not there is there for nobody."""
+    if response.status_code == _NOT_FOUND and (error := error_of(response)):
+        return Refusal(Reason.NOT_FOUND, error.details)
+    return refusal_of(response)
+
+
+def _without(names: frozenset[str], value: Any) -> Any:
+    """A request without the members of these names, wherever they are."""
+    if not names:
+        return value
+    if isinstance(value, dict):
+        return {name: _without(names, member) for name, member in value.items() if name not in names}
+    return [_without(names, one) for one in value] if isinstance(value, list) else value
+
+
+def _body(instruction: str, parts: list[dict[str, Any]], schema: dict[str, Any]) -> dict[str, Any]:
+    """A request body: the instruction is ours, the parts are data, and the schema constrains the answer."""
+    return {
+        "systemInstruction": {"parts": [{"text": instruction}]},
+        "contents": [{"role": "user", "parts": parts}],
+        "generationConfig": {
+            "temperature": 0,
+            "candidateCount": 1,
+            "maxOutputTokens": MAX_OUTPUT_TOKENS,
+            "responseMimeType": "application/json",
+            "responseSchema": schema,
+        },
+    }

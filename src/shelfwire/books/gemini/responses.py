@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final, Self, TypeVar
 
-import httpx2
 import msgspec
 
 from shelfwire.books.codes import BookCode
@@ -21,9 +20,9 @@ _REFUSALS: Final = frozenset(
     {"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT"}
 )
 _SHORT_NAME: Final = re.compile(r"[A-Z][A-Z0-9_]{1,63}")
-_DELAY: Final = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s")
-_ACCESS: Final = frozenset({"API_KEY_INVALID", "PERMISSION_DENIED", "UNAUTHENTICATED", "FAILED_PRECONDITION"})
-_ACCESS_STATUSES: Final = frozenset({401, 403, 404})
+_FENCED: Final = re.compile(r"```[ \t]*\w*[ \t]*\n(.*?)\n?[ \t]*```", re.DOTALL)
+_UNKNOWN_FIELD: Final = re.compile(rb'Unknown name \\?"([A-Za-z_]{1,64})\\?"')
+_MOST_DIGITS: Final = 12
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -55,24 +54,38 @@ class GeminiError(ShelfwireError):
         hopeless: whether every further request would be refused too, as with a wrong key.
     """
 
-    def __init__(self, code: BookCode, message: str, usage: Usage = Usage(), *, hopeless: bool = False) -> None:  # noqa: B008 - it is frozen
-        super().__init__(code, message)
+    def __init__(
+        self,
+        code: BookCode,
+        message: str,
+        usage: Usage = Usage(),  # noqa: B008 - it is frozen
+        *,
+        hopeless: bool = False,
+        user_message: str | None = None,
+    ) -> None:
+        super().__init__(code, message, user_message=user_message)
         self.usage = usage
         self.hopeless = hopeless
 
 
 class _Part(msgspec.Struct):
-    text: str = ""
-    thought: bool = False
+    text: str | None = None
+    thought: bool | None = None
 
 
 class _Content(msgspec.Struct):
-    parts: list[_Part] = []
+    parts: list[_Part | None] | None = None
 
 
 class _Candidate(msgspec.Struct, rename="camel"):
     content: _Content | None = None
-    finish_reason: str = "STOP"
+    finish_reason: str | None = None
+
+    @property
+    def text(self) -> str:
+        """What the model says, without what it thinks: its parts, joined."""
+        parts = (self.content.parts if self.content else None) or []
+        return "".join(part.text or "" for part in parts if part and not part.thought)
 
 
 class _Feedback(msgspec.Struct, rename="camel"):
@@ -80,28 +93,19 @@ class _Feedback(msgspec.Struct, rename="camel"):
 
 
 class _Metadata(msgspec.Struct, rename="camel"):
-    prompt_token_count: int = 0
-    candidates_token_count: int = 0
-    thoughts_token_count: int = 0
+    prompt_token_count: Any = None
+    candidates_token_count: Any = None
+    thoughts_token_count: Any = None
 
     def usage(self) -> Usage:
-        output = self.candidates_token_count + self.thoughts_token_count
-        return Usage(_sane(self.prompt_token_count), _sane(output))
+        output = _tokens(self.candidates_token_count) + _tokens(self.thoughts_token_count)
+        return Usage(_sane(_tokens(self.prompt_token_count)), _sane(output))
 
 
 class _Answer(msgspec.Struct, rename="camel"):
-    candidates: list[_Candidate] = []
+    candidates: list[_Candidate | None] | None = None
     prompt_feedback: _Feedback | None = None
     usage_metadata: _Metadata | None = None
-
-
-class _Error(msgspec.Struct):
-    status: str = ""
-    details: list[dict[str, Any]] = []
-
-
-class _Failure(msgspec.Struct):
-    error: _Error
 
 
 def answer_text(body: bytes) -> tuple[str, Usage]:
@@ -115,18 +119,26 @@ def answer_text(body: bytes) -> tuple[str, Usage]:
     usage = answer.usage_metadata.usage() if answer.usage_metadata else Usage()
     if answer.prompt_feedback and answer.prompt_feedback.block_reason:
         raise _rejected(f"Gemini refused the content ({_named(answer.prompt_feedback.block_reason)})", usage)
-    if not answer.candidates:
+    candidate = next((one for one in answer.candidates or () if one), None)
+    if candidate is None:
         raise _bad("Gemini's answer is empty", usage)
-    candidate = answer.candidates[0]
-    if candidate.finish_reason in _REFUSALS:
-        raise _rejected(f"Gemini refused the content ({candidate.finish_reason})", usage)
-    if candidate.finish_reason != "STOP":
-        raise _bad(f"Gemini's answer is cut off ({_named(candidate.finish_reason)})", usage)
-    parts = candidate.content.parts if candidate.content else []
-    text = "".join(part.text for part in parts if not part.thought)
-    if not text.strip():
+    reason = candidate.finish_reason or "STOP"
+    if reason in _REFUSALS:
+        raise _rejected(f"Gemini refused the content ({reason})", usage)
+    if reason != "STOP":
+        raise _bad(f"Gemini's answer is cut off ({_named(reason)})", usage)
+    if not (text := unfenced(candidate.text)).strip():
         raise _bad("Gemini's answer is empty", usage)
     return text, usage
+
+
+def unfenced(text: str) -> str:
+    """The JSON in a text that a model may have put into a code fence, with a sentence around it; else as it is."""
+    bare = text.strip().removeprefix("\ufeff")
+    if bare.startswith(("[", "{")):
+        return bare
+    fenced = _FENCED.findall(bare)
+    return fenced[0] if len(fenced) == 1 else text
 
 
 def decode(text: bytes | str, kind: type[T], usage: Usage) -> T:
@@ -160,38 +172,19 @@ def decode_array(text: str, kind: type[T], usage: Usage) -> Iterator[T]:
         raise _bad("Nothing in Gemini's answer is of the form asked for", usage)
 
 
-def rejection(status: int, body: bytes) -> GeminiError:
-    """The error for a response with a status other than 2xx that is not retried."""
-    error = _error(body)
-    reasons = {error.status, *(str(detail.get("reason", "")) for detail in error.details)}
-    names = " ".join(sorted(name for name in reasons if _SHORT_NAME.fullmatch(name)))
-    details = f"status {status} {names}".strip()
-    if "API_KEY_INVALID" in reasons:
-        return _rejected(f"Gemini does not know the API key ({details}). Check gemini_api_key", hopeless=True)
-    if status in _ACCESS_STATUSES or reasons & _ACCESS:
-        what = "Gemini refuses access, or does not know the model"
-        return _rejected(f"{what} ({details}). Check gemini_api_key, gemini_model and gemini_url", hopeless=True)
-    return _rejected(f"Gemini refused the request ({details})")
-
-
-def retry_delay(response: httpx2.Response) -> float | None:
-    """The seconds that an error asks to wait, as Google's services write them in the body; None if it does not."""
-    for detail in _error(response.content).details:
-        delay = detail.get("retryDelay")
-        if isinstance(delay, str) and (seconds := _DELAY.fullmatch(delay)):
-            return float(seconds[1])
-    return None
-
-
-def _error(body: bytes) -> _Error:
-    try:
-        return msgspec.json.decode(body, type=_Failure).error
-    except (msgspec.MsgspecError, RecursionError, ValueError):
-        return _Error()
+def unknown_fields(body: bytes) -> set[str]:
+    """The names in a request that an answer of status 400 says it does not know."""
+    return {name.decode() for name in _UNKNOWN_FIELD.findall(body)}
 
 
 def _named(name: str) -> str:
     return name if _SHORT_NAME.fullmatch(name) else "for a reason without a name"
+
+
+def _tokens(count: Any) -> int:
+    if isinstance(count, str) and count.isascii() and count.isdecimal():
+        count = int(count[:_MOST_DIGITS])
+    return count if type(count) is int else 0
 
 
 def _sane(tokens: int) -> int:
@@ -202,5 +195,5 @@ def _bad(message: str, usage: Usage) -> GeminiError:
     return GeminiError(BookCode.GEMINI_BAD_OUTPUT, message, usage)
 
 
-def _rejected(message: str, usage: Usage = Usage(), *, hopeless: bool = False) -> GeminiError:  # noqa: B008 - as above
-    return GeminiError(BookCode.GEMINI_REJECTED, message, usage, hopeless=hopeless)
+def _rejected(message: str, usage: Usage) -> GeminiError:
+    return GeminiError(BookCode.GEMINI_REJECTED, message, usage)

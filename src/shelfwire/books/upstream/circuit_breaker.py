@@ -48,6 +48,13 @@ class CircuitBreaker:
             self._open_until, self._probing = now + self._pause, False
         return opens
 
+    def refused(self, now: float, pause: float) -> bool:
+        """Record that every request would be refused, which opens the circuit. Return whether it was closed."""
+        was_closed = self._open_until is None
+        self._failing_since = now if self._failing_since is None else self._failing_since
+        self._open_until, self._probing = now + pause, False
+        return was_closed
+
     def cancelled(self, *, probe: bool) -> None:
         """Record that the caller gave up a request, which says nothing about the service."""
         self._probing = self._probing and not probe

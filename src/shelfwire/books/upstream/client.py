@@ -18,6 +18,7 @@ from shelfwire.books.upstream.adaptive_timeout import AdaptiveTimeout
 from shelfwire.books.upstream.circuit_breaker import CircuitBreaker
 from shelfwire.books.upstream.errors import (
     RateLimited,
+    Reason,
     RequestRejected,
     Unavailable,
     UpstreamError,
@@ -25,6 +26,8 @@ from shelfwire.books.upstream.errors import (
 )
 from shelfwire.books.upstream.limits import Limits
 from shelfwire.books.upstream.rate_limiter import RateLimiter, StartTime
+from shelfwire.books.upstream.refusals import Refusal, error_of, retry_delay
+from shelfwire.books.upstream.traits import Traits
 from shelfwire.clock import Clock, SystemClock, sleep, uniform
 
 TIMEOUT_STATUSES: Final = frozenset({408, 504})
@@ -32,6 +35,13 @@ TOO_MANY_REQUESTS: Final = 429
 CONNECT_SECONDS: Final = 10.0
 LONGEST_HOLD: Final = 900.0
 """Seconds; a service that asks for a longer pause is asked again all the same, in case it asked by mistake."""
+REFUSED_HOLD: Final = 300.0
+"""Seconds until a service is asked again that somebody had to see to; longer than most lists take."""
+TRIAL_SECONDS: Final = 2.0
+"""How long the first request of all goes alone: a refused key is sent once, and a service that hangs delays nobody."""
+SHORT_PAUSE: Final = 5.0
+"""Seconds; a longer pause that a service asks for is logged."""
+MOST_REDIRECTS: Final = 3
 SENDING: Final = ".send_request_headers.started"
 TRANSPORT_HEADERS: Final = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 
@@ -48,10 +58,8 @@ class UpstreamClient:
         limits: see `Limits`.
         clock: the time.
         uniform: a random number from 0 to 1, for the backoff.
-        retry_hint: reads from an error how many seconds it asks to wait, for services that do not use `Retry-After`,
-            which is always read.
-        fault: why an answer is unusable although its status does not say so, such as a web page instead of JSON, as
-            the end of a sentence; None if it is usable. The service counts as unavailable then.
+        traits: what is particular to the service.
+        report: receives the reason of every failed attempt; must return at once and never raise.
     """
 
     def __init__(
@@ -62,23 +70,24 @@ class UpstreamClient:
         limits: Limits,
         clock: Clock | None = None,
         uniform: Callable[[], float] = uniform,
-        retry_hint: Callable[[httpx2.Response], float | None] = lambda _: None,
-        fault: Callable[[httpx2.Response], str | None] = lambda _: None,
+        traits: Traits = Traits(),  # noqa: B008 - it cannot change
+        report: Callable[[Reason], None] = lambda _: None,
     ) -> None:
         self.name = name
         self._client = client
         self._limits = limits
         self._clock = clock or SystemClock()
         self._uniform = uniform
-        self._retry_hint = retry_hint
-        self._fault = fault
+        self._traits = traits
+        self._report = report
+        self._trial: asyncio.Event | None = None
         self._timeout = AdaptiveTimeout(limits.least_timeout, limits.timeout)
         self._slots = asyncio.Semaphore(limits.at_once)
         self._queue = asyncio.Lock()
         self._gate = asyncio.Lock()
         self._rate = RateLimiter(limits.rate, limits.period, limits.burst)
         self._breaker = CircuitBreaker(limits.failures, limits.pause)
-        self._last_failure: type[UpstreamError] = Unavailable
+        self._last_failure: UpstreamError = Unavailable(name, "has not been asked yet")
 
     @property
     def is_down(self) -> bool:
@@ -98,9 +107,11 @@ class UpstreamClient:
 
         Raises:
             UpstreamTimeout: the last attempt got no answer in time, or the service is down after many did not.
-            RateLimited: likewise, the service accepts no more, or asks for a longer wait than `Limits.patience`.
+            RateLimited: likewise, the service accepts no more, or asks for a longer wait than `Limits.patience`; at
+                once, and without asking again for a while, if its quota for the day is spent.
             Unavailable: likewise, it cannot be reached, answers with 5xx, or with more than `Limits.most_bytes`.
-            RequestRejected: it answered with another status.
+            RequestRejected: it answered with another status. If it refuses the key or its owner, which no other request
+                can change, it is not asked again for a while.
         """
         limits, attempt, timed_out = self._limits, 0, 0
         while True:
@@ -110,7 +121,8 @@ class UpstreamClient:
                 try:
                     return await self._attempt(request, self._timeout.timeout(timed_out), start, probe=probe)
                 except UpstreamError as failure:
-                    if isinstance(failure, RequestRejected) or attempt >= limits.attempts or self._refusal():
+                    is_final = isinstance(failure, RequestRejected) or failure.reason.is_lasting
+                    if is_final or attempt >= limits.attempts or self._refusal():
                         raise
                     timed_out += isinstance(failure, UpstreamTimeout)
             backoff = min(limits.backoff * 2 ** (attempt - 1), limits.longest_backoff)
@@ -120,7 +132,10 @@ class UpstreamClient:
         """Why a request would fail at once because waiting would take too long; None if it may wait."""
         now = self._clock.monotonic()
         if (wait := self._breaker.retry_in(now)) is not None:
-            return self._last_failure(self.name, f"has failed too often in a row and is asked again in {wait:.0f} s")
+            last = self._last_failure
+            if last.reason.is_lasting:
+                return last.again(last.text)
+            return last.again(f"has failed too often in a row and is asked again in {wait:.0f} s")
         if (held := self._rate.held(now)) > self._limits.patience:
             return RateLimited(self.name, f"asks to send nothing for {held:.0f} s more")
         return None
@@ -134,9 +149,18 @@ class UpstreamClient:
         """Hold a slot of `Limits.at_once`. Only first attempts queue up: retries would otherwise come last of all."""
         async with AsyncExitStack() as stack:
             async with self._queue if first else nullcontext():
+                await self._wait_for_trial()
                 await stack.enter_async_context(self._slots)
                 turn = await self._turn()
             yield turn
+
+    async def _wait_for_trial(self) -> None:
+        """Wait for the end of the first request of all, if that is under way."""
+        if self._trial is None:
+            self._trial = asyncio.Event()
+        elif not self._trial.is_set():
+            await self._clock.wait(self._trial, TRIAL_SECONDS)
+            self._trial.set()
 
     async def _turn(self) -> tuple[StartTime, bool]:
         """Wait, first come first served, until a request may start. Return its start, and whether it is a probe."""
@@ -154,36 +178,74 @@ class UpstreamClient:
             response = await self._timed(request, seconds, start)
             self._raise_for_failure(response)
         except UpstreamError as failure:
-            self._last_failure = type(failure)
-            if self._breaker.failed(self._clock.monotonic(), probe=probe):
-                log.warning("upstream is down, requests to it fail for a while", service=self.name, reason=str(failure))
+            self._failed(failure, probe=probe)
             raise
         except BaseException:
             self._breaker.cancelled(probe=probe)
             raise
+        finally:
+            if self._trial is not None:
+                self._trial.set()
         if self._breaker.succeeded():
             log.info("upstream is back", service=self.name)
         if not response.is_success:
+            self._report(Reason.REQUEST_REFUSED)
             raise RequestRejected(self.name, response.status_code, response.content)
         return response
+
+    def _failed(self, failure: UpstreamError, *, probe: bool) -> None:
+        """Note a failure of the service: the first time that it becomes unusable is logged, with what to do."""
+        now, reason = self._clock.monotonic(), failure.reason
+        if probe or reason.is_lasting or not self.is_down:
+            self._last_failure = failure
+        self._report(reason)
+        if not reason.is_lasting:
+            if self._breaker.failed(now, probe=probe):
+                log.warning("upstream is down, requests to it fail for a while", service=self.name, reason=str(failure))
+            return
+        hold = REFUSED_HOLD if reason.needs_operator else LONGEST_HOLD
+        if self._breaker.refused(now, hold):
+            logged = log.error if reason.needs_operator else log.warning
+            event = "upstream refuses all requests, none is sent to it for a while"
+            logged(event, service=self.name, code=reason, reason=str(failure), seconds=hold)
 
     def _raise_for_failure(self, response: httpx2.Response) -> None:
         """Raise if an answer is a failure of the service, and hold all requests back if it asks for a pause."""
         status = response.status_code
-        if response.is_server_error or status in TIMEOUT_STATUSES or status == TOO_MANY_REQUESTS:
-            waits = (
-                self._retry_hint(response),
-                retry_after(response.headers.get("retry-after", ""), self._clock.now()),
-            )
-            if seconds := max((wait for wait in waits if wait is not None), default=0.0):
-                self._rate.hold(self._clock.monotonic() + min(seconds, LONGEST_HOLD))
-            if status == TOO_MANY_REQUESTS:
-                raise RateLimited(self.name, f"takes no more requests for now (status {status})")
+        refusal = self._traits.refusal(response)
+        if refusal is not None and refusal.reason.is_lasting:
+            raise self._refused(refusal, response)
+        is_limited = status == TOO_MANY_REQUESTS or refusal is not None
+        if response.is_server_error or status in TIMEOUT_STATUSES or is_limited:
+            self._hold(response)
+            if is_limited:
+                details = refusal.details if refusal else f"status {status}"
+                raise RateLimited(self.name, f"takes no more requests for now ({details})")
             if status in TIMEOUT_STATUSES:
                 raise UpstreamTimeout(self.name, f"did not answer in time (status {status})")
             raise Unavailable(self.name, f"answered with status {status}")
-        if (reason := self._fault(response)) is not None:
-            raise Unavailable(self.name, reason)
+        if response.is_success and (error := error_of(response)) is not None:
+            raise Unavailable(self.name, f"answered with an error ({error.details})", reason=Reason.BAD_ANSWER)
+        if (reason := self._traits.fault(response)) is not None:
+            raise Unavailable(self.name, reason, reason=Reason.BAD_ANSWER)
+
+    def _refused(self, refusal: Refusal, response: httpx2.Response) -> UpstreamError:
+        reason, words = refusal.reason, refusal.reason.text
+        remedy = words.remedy.format(key=self._traits.key, address=self._traits.address)
+        text = f"{words.event} ({refusal.details}). {remedy}"
+        if reason is Reason.DAY_QUOTA:
+            return RateLimited(self.name, text, reason=reason)
+        return RequestRejected(self.name, response.status_code, response.content, text=text, reason=reason)
+
+    def _hold(self, response: httpx2.Response) -> None:
+        """Let no request start for as long as an answer asks."""
+        now = self._clock.monotonic()
+        asked = (retry_delay(response), retry_after(response.headers.get("retry-after", ""), self._clock.now()))
+        seconds = min(max((wait for wait in asked if wait is not None), default=0.0), LONGEST_HOLD)
+        if seconds > SHORT_PAUSE and self._rate.held(now) <= SHORT_PAUSE:
+            log.warning("upstream asks for a pause", service=self.name, seconds=round(seconds))
+        if seconds:
+            self._rate.hold(now + seconds)
 
     async def _timed(self, request: httpx2.Request, seconds: float, start: StartTime) -> httpx2.Response:
         """Exchange a request for its answer within `seconds` in all: the client's timeouts restart with every byte."""
@@ -215,13 +277,13 @@ class UpstreamClient:
         request.extensions = {**request.extensions, "timeout": timeout, "trace": correct_start}
         failure: UpstreamError
         try:
-            response = await self._client.send(request, stream=True)
-            try:
-                body = await self._body(response)
-            finally:
-                await response.aclose()
+            response, body = await self._sent(request)
         except httpx2.TimeoutException as error:
             failure = UpstreamTimeout(self.name, f"did not answer in time ({type(error).__name__})")
+        except httpx2.DecodingError:
+            failure = Unavailable(
+                self.name, "answered with something that cannot be unpacked", reason=Reason.BAD_ANSWER
+            )
         except httpx2.RequestError as error:
             failure = Unavailable(self.name, f"cannot be reached ({type(error).__name__})")
         else:
@@ -230,6 +292,22 @@ class UpstreamClient:
         # Outside of the except clauses: the client's own error holds the request, and that the key.
         raise failure
 
+    async def _sent(self, request: httpx2.Request) -> tuple[httpx2.Response, bytes]:
+        """Send a request, and again to where its answer points on the same host: a key goes nowhere else."""
+        for _ in range(MOST_REDIRECTS):
+            response = await self._client.send(request, stream=True)
+            try:
+                body = await self._body(response)
+            finally:
+                await response.aclose()
+            if request.method != "GET" or response.next_request is None:
+                return response, body
+            if not _is_same_host(request.url, response.next_request.url):
+                break
+            request = response.next_request
+        text = f"points elsewhere in place of an answer (status {response.status_code})"
+        raise Unavailable(self.name, f"{text}. Check {self._traits.address}", reason=Reason.BAD_ANSWER)
+
     async def _body(self, response: httpx2.Response) -> bytes:
         body = bytearray()
         async for part in response.aiter_bytes():
@@ -237,6 +315,13 @@ class UpstreamClient:
             if len(body) > self._limits.most_bytes:
                 raise Unavailable(self.name, f"answers with more than {self._limits.most_bytes:,} bytes")
         return bytes(body)
+
+
+def _is_same_host(one: httpx2.URL, other: httpx2.URL) -> bool:
+    """Whether another address is on the same host, and not less secure."""
+    if (one.scheme, one.port) != (other.scheme, other.port):
+        return one.host == other.host and other.scheme == "https" and other.port is None
+    return one.host == other.host
 
 
 def retry_after(text: str, now: int) -> float | None:
