@@ -78,6 +78,7 @@ class Book(msgspec.Struct, frozen=True):
     isbn13: str
     year: int = 1965
     pages: int = 412
+    description: str | None = None
 
     @property
     def asked(self) -> dict[str, str]:
@@ -109,8 +110,8 @@ class Ask(msgspec.Struct, frozen=True):
     Attributes:
         at: monotonic seconds.
         service: who was asked.
-        kind: `isbn` or `title`.
-        keys: the ISBNs or the one title.
+        kind: `isbn`, `title`, or `edition`, `work` and `author` for records by their keys.
+        keys: the ISBNs, the keys or the one title.
         headers: by name in lower case.
         target: path and query.
     """
@@ -280,33 +281,63 @@ class Catalogues:
         return Trouble(status=429)
 
     def _answer(self, ask: Ask) -> dict[str, Any]:
+        if ask.kind in {"work", "author"}:
+            return self._record(ask)
         found = [book for key in ask.keys if (book := self._find(ask, key))]
         if ask.service == GOOGLE_BOOKS:
             return {"totalItems": len(found), "items": [volume(book) for book in found]} if found else {"totalItems": 0}
-        if ask.kind == "isbn":
+        if ask.kind in {"isbn", "edition"}:
             pairs = ((key, self._find(ask, key)) for key in ask.keys)
-            return {f"ISBN:{key}": edition(book) for key, book in pairs if book}
+            return {f"{'OLID' if key[0] == 'O' else 'ISBN'}:{key}": edition(book) for key, book in pairs if book}
         return {"numFound": len(found), "docs": [work(book) for book in found]}
 
+    def _record(self, ask: Ask) -> dict[str, Any]:
+        number = int(ask.keys[0][2:-1])
+        book = next((one for one in self._by_isbn[OPEN_LIBRARY].values() if one.number == number), None)
+        return work_record(book) if book and ask.kind == "work" else {}
+
     def _find(self, ask: Ask, key: str) -> Book | None:
-        index = self._by_isbn if ask.kind == "isbn" else self._by_title
-        return index.get(ask.service, {}).get(key if ask.kind == "isbn" else _key(key))
+        if key.startswith("OL"):
+            known = self._by_isbn.get(ask.service, {}).values()
+            return next((book for book in known if key == f"OL{book.number}M"), None)
+        index = self._by_title if ask.kind == "title" else self._by_isbn
+        return index.get(ask.service, {}).get(_key(key) if ask.kind == "title" else key)
 
 
 def edition(book: Book) -> dict[str, Any]:
-    """As Open Library's `api/books` tells it: without language and description."""
+    """As Open Library's `api/books` tells it with `jscmd=details`: the edition as it is recorded."""
+    key = f"OL{book.number}M"
     return {
-        "url": f"https://openlibrary.org/books/OL{book.number}M",
-        "key": f"/books/OL{book.number}M",
-        "title": book.title,
-        "authors": [{"url": "https://openlibrary.org/authors/OL1A", "name": book.author}],
-        "number_of_pages": book.pages,
-        "identifiers": {"isbn_13": [book.isbn13], "openlibrary": [f"OL{book.number}M"], "goodreads": ["234225"]},
-        "publishers": [{"name": "Harbour Press"}],
-        "publish_date": f"August {book.year}",
-        "subjects": [{"name": "Fiction", "url": "https://openlibrary.org/subjects/fiction"}],
-        "cover": {"large": f"https://covers.openlibrary.org/b/id/{book.number + 1}-L.jpg"},
+        "bib_key": f"ISBN:{book.isbn13}",
+        "info_url": f"https://openlibrary.org/books/{key}",
+        "thumbnail_url": f"https://covers.openlibrary.org/b/id/{book.number + 1}-S.jpg",
+        "details": {
+            "key": f"/books/{key}",
+            "type": {"key": "/type/edition"},
+            "title": book.title,
+            "authors": [{"key": "/authors/OL1A", "name": book.author}],
+            "number_of_pages": book.pages,
+            "isbn_13": [book.isbn13],
+            "identifiers": {"goodreads": ["234225"]},
+            "publishers": ["Harbour Press"],
+            "publish_date": f"August {book.year}",
+            "languages": [{"key": "/languages/eng"}],
+            "subjects": ["Fiction"],
+            "covers": [-1, book.number + 1],
+            "works": [{"key": f"/works/OL{book.number}W"}],
+        },
     }
+
+
+def work_record(book: Book) -> dict[str, Any]:
+    """As Open Library records a work: with the key of its author, and mostly without a description."""
+    record = {
+        "key": f"/works/OL{book.number}W",
+        "type": {"key": "/type/work"},
+        "title": book.title,
+        "authors": [{"type": {"key": "/type/author_role"}, "author": {"key": "/authors/OL1A"}}],
+    }
+    return record if book.description is None else {**record, "description": {"value": book.description}}
 
 
 def work(book: Book) -> dict[str, Any]:
@@ -364,8 +395,12 @@ def _ask(target: str, headers: dict[str, str]) -> Ask:
         kind = "isbn" if asked.startswith("isbn:") else "title"
         keys = [asked.removeprefix("isbn:").removeprefix("intitle:").partition(" inauthor:")[0]]
     elif parts.path == "/api/books":
-        service, kind = OPEN_LIBRARY, "isbn"
-        keys = [key.removeprefix("ISBN:") for key in query["bibkeys"].split(",")]
+        bibkeys = query["bibkeys"].split(",")
+        service, kind = OPEN_LIBRARY, "isbn" if "ISBN:" in query["bibkeys"] else "edition"
+        keys = [key.partition(":")[2] for key in bibkeys]
+    elif parts.path.startswith(("/works/", "/authors/")):
+        service, kind = OPEN_LIBRARY, parts.path.split("/")[1].removesuffix("s")
+        keys = [parts.path.rpartition("/")[2].removesuffix(".json")]
     else:
         assert parts.path == "/search.json", target
         service, kind, keys = OPEN_LIBRARY, "title", [query["title"]]

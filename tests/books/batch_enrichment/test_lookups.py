@@ -100,13 +100,14 @@ async def test_a_book_is_found_by_isbn_and_what_one_provider_leaves_out_comes_fr
     assert (book.match.by, book.match.provider, book.isbn13) == ("isbn", OPEN_LIBRARY, BOOKS[3].isbn13)
     assert (book.sources["coverUrl"], book.sources["description"]) == (OPEN_LIBRARY, GOOGLE_BOOKS)
     assert book.published_date == f"{BOOKS[3].year}-08-01", "the fuller date of the same edition"
-    assert set(book.identifiers) == {"openlibrary", "goodreads", "google"}
+    assert book.language == "en"
+    assert set(book.identifiers) == {"openlibrary", "openlibraryWork", "goodreads", "google"}
 
 
 async def test_the_isbns_of_many_books_are_asked_for_in_one_request(lookups: OpenLookups) -> None:
     async with Catalogues({OPEN_LIBRARY: BOOKS}).serving() as services, lookups(services) as opened:
         await find_all(opened, BOOKS)
-        batches = [ask for ask in services.asks if ask.service == OPEN_LIBRARY]
+        batches = [ask for ask in services.asks if (ask.service, ask.kind) == (OPEN_LIBRARY, "isbn")]
     assert sorted(key for ask in batches for key in ask.keys) == sorted(book.isbn13 for book in BOOKS)
     assert len(batches) < len(BOOKS) / 2
 

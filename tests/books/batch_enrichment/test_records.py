@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shelfwire.books.batch_enrichment import google_books, open_library
+from shelfwire.books.batch_enrichment import google_books
+from shelfwire.books.batch_enrichment import open_library_records as open_library
 from shelfwire.books.bibliography import cleaning, languages
 from shelfwire.books.bibliography import open_library as ol
 from shelfwire.books.bibliography.records import BookRecord
@@ -25,9 +26,10 @@ def test_open_library_tells_an_edition() -> None:
         publisher="Harbour Press",
         published="1965-08",
         pages=412,
+        language="en",
         subjects=("Fiction",),
         cover_url="https://covers.openlibrary.org/b/id/8-L.jpg",
-        identifiers={"openlibrary": "OL7M", "goodreads": "234225"},
+        identifiers={"openlibrary": "OL7M", "openlibraryWork": "OL7W", "goodreads": "234225"},
     )
 
 
@@ -150,6 +152,6 @@ def test_texts_hold_nothing_that_moves_a_cursor_or_turns_a_line_around(unsafe: s
     assert cleaning.text(f"Du{unsafe}ne") == cleaning.description(f"Du{unsafe}ne") == "Du ne"
 
 
-@pytest.mark.parametrize("number", [True, 0, -1, 10**400, "7", None])
+@pytest.mark.parametrize("number", [True, 0, -1, 10**400, "-1", "seven", "", None])
 def test_a_cover_without_a_number_that_covers_have_is_none(number: Any) -> None:
     assert ol.cover_url(number) is None

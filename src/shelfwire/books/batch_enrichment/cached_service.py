@@ -28,6 +28,7 @@ GRACE_SECONDS: Final = 5.0
 """How long a service may be down before requests for its books fail: most outages are restarts."""
 POLL_SECONDS: Final = 0.5
 
+MISSING: Final = frozenset({404, 410})
 OTHER_CHARSET: Final = "cp1252"
 NESTED: Final = "answered with JSON that is nested too deeply"
 
@@ -98,13 +99,17 @@ class CachedService:
         """The URL of a question."""
         return httpx2.URL(f"{self._base}/{path}", params=params)
 
-    async def get(self, url: httpx2.URL) -> dict[str, Any]:
+    async def get(self, url: httpx2.URL, *, may_be_missing: bool = False) -> dict[str, Any]:
         """Return the JSON object at a URL, from the cache if it is there.
+
+        Args:
+            url: the question.
+            may_be_missing: whether status 404 and 410 are answers, which are empty.
 
         Raises:
             ProviderDown: the service gave none.
         """
-        return await self.get_or(url, lambda: self.fetch(url))
+        return await self.get_or(url, lambda: self.fetch(url, may_be_missing=may_be_missing))
 
     async def get_or(self, url: httpx2.URL, fetch: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
         """Return what the cache has for a URL, or else what `fetch` returns, which is then kept.
@@ -114,8 +119,12 @@ class CachedService:
         """
         return await self._flights.do(str(url), lambda: self._cached(str(url), fetch))
 
-    async def fetch(self, url: httpx2.URL) -> dict[str, Any]:
+    async def fetch(self, url: httpx2.URL, *, may_be_missing: bool = False) -> dict[str, Any]:
         """Ask the service, whatever the cache has. Requests to a service that has just gone down wait a little.
+
+        Args:
+            url: the question.
+            may_be_missing: see `get`.
 
         Raises:
             ProviderDown: it gave no answer.
@@ -125,6 +134,8 @@ class CachedService:
             try:
                 response = await self._upstream.send(request)
             except UpstreamError as error:
+                if may_be_missing and isinstance(error, RequestRejected) and error.status in MISSING:
+                    return {}
                 restarting = self._upstream.is_down and self._upstream.failing_seconds < self._grace
                 if isinstance(error, RequestRejected) or error.reason.is_lasting or not restarting:
                     raise ProviderDown(str(error), error.reason) from None

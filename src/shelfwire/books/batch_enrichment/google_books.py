@@ -77,7 +77,7 @@ def record_of_volume(item: Any) -> BookRecord | None:
     return BookRecord(
         title=title,
         subtitle=cleaning.text(volume.get("subtitle")),
-        authors=cleaning.texts(volume.get("authors"), cleaning.MOST_AUTHORS),
+        authors=cleaning.people(volume.get("authors")),
         isbn13s=cleaning.isbns(numbers),
         publisher=cleaning.text(volume.get("publisher")),
         published=cleaning.date(volume.get("publishedDate")),

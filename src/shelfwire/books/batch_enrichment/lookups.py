@@ -101,7 +101,8 @@ async def _consult(provider: Provider, inquiry: Inquiry) -> None:
         if asked.isbn13 is None:
             # An ISBN that came with a title says which edition; whether it is the book, only the title can.
             found = [record for record in found if inquiry.isbn13 in record.isbn13s]
-        if _note(inquiry, ranked(asked, provider.name, found, Way.ISBN if asked.isbn13 else Way.TITLE)):
+        way = Way.ISBN if asked.isbn13 else Way.TITLE
+        if await _note(provider, inquiry, ranked(asked, provider.name, found, way)):
             return
     if not has_isbn_form(asked.title):
         people = authors_of_any_list(asked.author or "")
@@ -109,18 +110,23 @@ async def _consult(provider: Provider, inquiry: Inquiry) -> None:
         if not found and people:
             # One letter of a name that is spelt otherwise hides the book; the scores see to it that it is the one.
             found = await provider.by_title(asked.title, None)
-        _note(inquiry, ranked(asked, provider.name, found, Way.TITLE))
+        await _note(provider, inquiry, ranked(asked, provider.name, found, Way.TITLE))
 
 
-def _note(inquiry: Inquiry, matches: Sequence[Match]) -> bool:
+async def _note(provider: Provider, inquiry: Inquiry, matches: Sequence[Match]) -> bool:
     """Take the best over if it is surely the book, and all as candidates if not. Tell which."""
     if not matches or not matches[0].is_sure:
         inquiry.candidates.extend(matches)
         return False
     best = matches[0]
     inquiry.matches.append(best)
-    if inquiry.isbn13 is None and best.record.is_edition and best.record.isbn13s:
-        inquiry.isbn13 = best.record.isbn13s[0]
+    try:
+        if not is_complete(inquiry.matches):
+            record = await provider.completed(best.record)
+            best = inquiry.matches[-1] = msgspec.structs.replace(best, record=record)
+    finally:
+        if inquiry.isbn13 is None and best.record.is_edition and best.record.isbn13s:
+            inquiry.isbn13 = best.record.isbn13s[0]
     return True
 
 

@@ -5,7 +5,8 @@
 2. What the base leaves out is filled in from the others, in the same order, field by field.
 3. What belongs to an edition (ISBN, subtitle, publisher, date, pages, language) is taken from another record only if
    that is the same edition: found by the same ISBN, or with an ISBN in common. The pages of one edition and the
-   publisher of another make a book that nobody can buy.
+   publisher of another make a book that nobody can buy. A work has the ISBNs of all its editions, so it gives one only
+   if there is no other.
 4. A date that is known in part is replaced by a fuller one that begins with it, of the same edition.
 5. The identifiers of all the records are kept; one that two of them give is the first one's.
 6. Only matches are merged, never candidates.
@@ -75,7 +76,7 @@ def is_complete(matches: Sequence[Match]) -> bool:
     if not matches:
         return False
     fields = {name for name, _, _ in _fields(_in_order(matches))}
-    return fields.issuperset(WANTED) and any(match.record.isbn13s for match in matches)
+    return fields.issuperset(WANTED) and _isbn(_in_order(matches), None)[0] is not None
 
 
 def merged(
@@ -155,7 +156,7 @@ def is_same_edition(one: Match, other: Match) -> bool:
     """Whether two matches are surely of one edition."""
     if not (one.record.is_edition and other.record.is_edition):
         return False
-    if one.way is Way.ISBN and other.way is Way.ISBN:
+    if one.way is Way.ISBN and other.way is Way.ISBN and not (one.record.isbn13s and other.record.isbn13s):
         return True
     return not set(one.record.isbn13s).isdisjoint(other.record.isbn13s)
 
@@ -163,10 +164,11 @@ def is_same_edition(one: Match, other: Match) -> bool:
 def _isbn(ordered: Sequence[Match], asked: str | None) -> tuple[str | None, str]:
     """The ISBN of the result: the one asked for where the base was found by it, else the base's first."""
     base = ordered[0]
-    if asked and base.way is Way.ISBN:
+    isbns = base.record.isbn13s
+    if asked and base.way is Way.ISBN and (not isbns or asked in isbns):
         return asked, base.provider
-    # A work's ISBNs are those of all its editions; the first of a given edition fits the other members.
-    return (base.record.isbn13s[0], base.provider) if base.record.isbn13s else (None, "")
+    is_known = bool(isbns) if base.record.is_edition else len(isbns) == 1
+    return (isbns[0], base.provider) if is_known else (None, "")
 
 
 def _on_the_wire(name: str) -> str:

@@ -1,17 +1,31 @@
-"""Open Library: many ISBNs in one request, and a search that knows works and their best edition.
+"""Open Library: many editions in one request, a search that knows works and their best edition, and works one by one.
 
-Documented at https://openlibrary.org/dev/docs/api/books and https://openlibrary.org/dev/docs/api/search.
+`api/books` has two forms of answer for the same 50 ISBNs: `data` never has languages and descriptions, `details` has
+the editions as they are recorded, with the names of their authors. What belongs to the work, above all its
+description, only the work's own record has, which is a request for each; it is made where something of that kind is
+still wanting, and takes the place of one to the next provider. So a book costs 1/50 to 1 1/50 requests by ISBN, and one
+more by title.
+
+Documented at https://openlibrary.org/dev/docs/api/books, https://openlibrary.org/dev/docs/api/search and
+https://openlibrary.org/dev/docs/restful_api.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import httpx2
+import msgspec
 
 from shelfwire.books.batch_enrichment.cached_service import CachedService, json_fault
+from shelfwire.books.batch_enrichment.open_library_records import (
+    author_keys,
+    filled_from_edition,
+    filled_from_work,
+    record_of_book,
+    record_of_work,
+)
 from shelfwire.books.batch_enrichment.single_flight import Batcher
 from shelfwire.books.bibliography import cleaning, open_library
-from shelfwire.books.bibliography.languages import language_of
 from shelfwire.books.bibliography.records import BookRecord
 from shelfwire.books.bibliography.titles import main_title
 from shelfwire.clock import Clock
@@ -22,6 +36,9 @@ KEY_SETTING: Final = "contact"
 MOST_IN_A_BATCH: Final = 50
 BATCHES_AT_ONCE: Final = 4
 MOST_FOUND: Final = 5
+MOST_AUTHORS: Final = 5
+"""Authors whose names are asked for where a record has only their keys."""
+MOST_REDIRECTS: Final = 3
 
 _WORK_FIELDS: Final = (
     "key",
@@ -30,6 +47,8 @@ _WORK_FIELDS: Final = (
     "author_name",
     "first_publish_year",
     "number_of_pages_median",
+    "edition_count",
+    "edition_key",
     "isbn",
     "cover_i",
     "language",
@@ -53,15 +72,13 @@ class OpenLibrary:
 
     def __init__(self, service: CachedService, clock: Clock) -> None:
         self._service = service
-        self._isbns: Batcher[str, Any] = Batcher(
-            self._ask_isbns, max_size=MOST_IN_A_BATCH, at_once=BATCHES_AT_ONCE, clock=clock
+        self._editions: Batcher[str, Any] = Batcher(
+            self._ask_editions, max_size=MOST_IN_A_BATCH, at_once=BATCHES_AT_ONCE, clock=clock
         )
 
     async def by_isbn(self, isbn13: str) -> Sequence[BookRecord]:
         """See `port.Provider`."""
-        # Each ISBN is kept by itself, though asked together with others: the next list has them in another order.
-        answer = await self._service.get_or(self._books([isbn13]), lambda: self._ask_isbn(isbn13))
-        found = record_of_book(answer.get(f"ISBN:{isbn13}"))
+        found = await self._edition(f"ISBN:{isbn13}")
         return [found] if found else []
 
     async def by_title(self, title: str, author: str | None) -> Sequence[BookRecord]:
@@ -76,19 +93,68 @@ class OpenLibrary:
 
     async def completed(self, record: BookRecord) -> BookRecord:
         """See `port.Provider`."""
+        key, work_key = (record.identifiers.get(name) for name in (open_library.EDITION, open_library.WORK))
+        # Only the search names the work: what it found is completed by the record of the edition.
+        if key and record.work_title is not None and (edition := await self._edition(f"OLID:{key}")):
+            record = filled_from_edition(record, edition)
+        if work_key and not (record.authors and record.description and record.cover_url):
+            work = await self._record("works", work_key)
+            record = filled_from_work(record, work)
+            if not record.authors:
+                names = await self._names(author_keys(work))
+                record = msgspec.structs.replace(record, authors=names)
         return record
 
-    async def _ask_isbn(self, isbn13: str) -> dict[str, Any]:
-        book = await self._isbns.get(isbn13)
-        return {} if book is None else {f"ISBN:{isbn13}": book}
+    async def _edition(self, key: str) -> BookRecord | None:
+        # Each key is kept by itself, though asked together with others: the next list has them in another order.
+        answer = await self._service.get_or(self._books([key]), lambda: self._ask_edition(key))
+        book = answer.get(key)
+        found = record_of_book(book)
+        if found and not found.authors and (keys := author_keys(cleaning.members(book).get("details"))):
+            found = msgspec.structs.replace(found, authors=await self._names(keys))
+        return found
 
-    async def _ask_isbns(self, isbns: Sequence[str]) -> Mapping[str, Any]:
-        answer = await self._service.fetch(self._books(isbns))
-        return {isbn: book for isbn in isbns if (book := answer.get(f"ISBN:{isbn}"))}
+    async def _names(self, keys: Sequence[str]) -> tuple[str, ...]:
+        """The names of authors by their keys."""
+        authors = [await self._record("authors", key) for key in keys[:MOST_AUTHORS]]
+        return cleaning.people([author.get("name") or author.get("personal_name") for author in authors])
 
-    def _books(self, isbns: Sequence[str]) -> httpx2.URL:
-        keys = ",".join(f"ISBN:{isbn}" for isbn in isbns)
-        return self._service.url("api/books", (("bibkeys", keys), ("format", "json"), ("jscmd", "data")))
+    async def _record(self, folder: str, key: str) -> dict[str, Any]:
+        """A record by its key, or the one that took its place; empty if there is none."""
+        for _ in range(MOST_REDIRECTS):
+            url = self._service.url(f"{folder}/{key}.json", ())
+            answer = await self._service.get(url, may_be_missing=True)
+            successor = open_library.olid(answer.get("location"), key[-1])
+            if open_library.key_of(answer.get("type")) != open_library.REDIRECT or successor is None:
+                return answer
+            key = successor
+        return {}
+
+    async def _ask_edition(self, key: str) -> dict[str, Any]:
+        book = await self._editions.get(key)
+        return {} if book is None else {key: book}
+
+    async def _ask_editions(self, keys: Sequence[str]) -> Mapping[str, Any]:
+        answer = await self._service.fetch(self._books(keys))
+        return answer or await self._asked_in_halves(keys)
+
+    async def _asked_in_halves(self, keys: Sequence[str]) -> Mapping[str, Any]:
+        """Ask again for what had an empty answer: one record that Open Library cannot read leaves out all others.
+
+        If both halves are empty, too, nothing of it is known.
+        """
+        middle = len(keys) // 2
+        if not middle:
+            return {}
+        halves = [keys[:middle], keys[middle:]]
+        answers: list[Mapping[str, Any]] = [await self._service.fetch(self._books(half)) for half in halves]
+        if any(answers):
+            pairs = zip(halves, answers, strict=True)
+            answers = [answer or await self._asked_in_halves(half) for half, answer in pairs]
+        return {key: book for answer in answers for key, book in answer.items()}
+
+    def _books(self, keys: Sequence[str]) -> httpx2.URL:
+        return self._service.url("api/books", (("bibkeys", ",".join(keys)), ("format", "json"), ("jscmd", "details")))
 
 
 def is_known(answer: dict[str, Any]) -> bool:
@@ -97,69 +163,6 @@ def is_known(answer: dict[str, Any]) -> bool:
 
 
 fault: Final = json_fault
-
-
-def record_of_book(book: Any) -> BookRecord | None:
-    """A record of an edition as `api/books` with `jscmd=data` returns it."""
-    book = cleaning.members(book)
-    title = cleaning.text(book.get("title"), cleaning.MOST_TITLE)
-    if title is None:
-        return None
-    numbers = cleaning.members(book.get("identifiers"))
-    cover = cleaning.members(book.get("cover"))
-    isbns = [*cleaning.elements(numbers.get("isbn_13")), *cleaning.elements(numbers.get("isbn_10"))]
-    return BookRecord(
-        title=title,
-        subtitle=cleaning.text(book.get("subtitle")),
-        authors=cleaning.texts(cleaning.named(book.get("authors")), cleaning.MOST_AUTHORS),
-        isbn13s=cleaning.isbns(isbns),
-        publisher=cleaning.text(cleaning.first(cleaning.named(book.get("publishers")))),
-        published=cleaning.date(book.get("publish_date")),
-        pages=cleaning.pages(book.get("number_of_pages")),
-        language=language_of(cleaning.first(cleaning.named(book.get("languages")))),
-        subjects=cleaning.texts(cleaning.named(book.get("subjects")), cleaning.MOST_SUBJECTS),
-        description=cleaning.description(book.get("description")),
-        cover_url=cleaning.https(cover.get("large") or cover.get("medium") or cover.get("small")),
-        identifiers=cleaning.known(
-            [
-                (open_library.EDITION, open_library.key_of(book.get("key"))),
-                *((ours, cleaning.first(numbers.get(theirs))) for theirs, ours in open_library.SYSTEMS.items()),
-                *((system, cleaning.first(numbers.get(system))) for system in ("lccn", "oclc")),
-            ]
-        ),
-    )
-
-
-def record_of_work(work: Any) -> BookRecord | None:
-    """A record of a result of `search.json`: a work, with its best edition where there is one."""
-    work = cleaning.members(work)
-    title = cleaning.text(work.get("title"), cleaning.MOST_TITLE)
-    if title is None:
-        return None
-    edition = cleaning.members(cleaning.first(cleaning.members(work.get("editions")).get("docs")))
-    best = edition if edition.get("isbn") else work
-    languages = cleaning.elements(best.get("language"))
-    return BookRecord(
-        title=cleaning.text(best.get("title"), cleaning.MOST_TITLE) or title,
-        work_title=title,
-        subtitle=cleaning.text(best.get("subtitle")),
-        authors=cleaning.texts(work.get("author_name"), cleaning.MOST_AUTHORS),
-        isbn13s=cleaning.isbns(best.get("isbn")),
-        publisher=cleaning.text(cleaning.first(edition.get("publisher"))),
-        published=cleaning.date(cleaning.first(edition.get("publish_date")) or work.get("first_publish_year")),
-        pages=cleaning.pages(work.get("number_of_pages_median")) if best is work else None,
-        # A work has the languages of all its translations.
-        language=language_of(languages[0]) if len(languages) == 1 else None,
-        subjects=cleaning.texts(work.get("subject"), cleaning.MOST_SUBJECTS),
-        cover_url=open_library.cover_url(edition.get("cover_i")) or open_library.cover_url(work.get("cover_i")),
-        identifiers=cleaning.known(
-            [
-                (open_library.EDITION, open_library.key_of(edition.get("key"))),
-                (open_library.WORK, open_library.key_of(work.get("key"))),
-            ]
-        ),
-        is_edition=best is edition,
-    )
 
 
 def _searched(text: str) -> str:

@@ -13,6 +13,7 @@ import msgspec
 from shelfwire.books.bibliography.dates import parse_date
 from shelfwire.books.bibliography.isbn import isbn13_of
 from shelfwire.books.bibliography.languages import language_of
+from shelfwire.books.bibliography.people import natural_order
 from shelfwire.books.bibliography.records import BookRecord
 from shelfwire.books.bibliography.text import plain_text
 from shelfwire.safe_text import safe
@@ -24,10 +25,18 @@ MOST_SUBJECTS: Final = 12
 MOST_AUTHORS: Final = 50
 MOST_PAGES: Final = 100_000
 MOST_URL: Final = 2_000
+MOST_COUNT: Final = 1_000_000
 MOST_ISBNS: Final = 2_000
 """Of a work, which has those of all its editions."""
 _MOST_DIGITS: Final = 9
 _YEAR: Final = re.compile(r"(?<!\d)(1[4-9]\d\d|20\d\d)(?!\d)")
+_OF_COPYRIGHT: Final = re.compile(r"(?:\bc|\bcop\.? ?|\bcopyright |\u00a9 ?|\(c\) ?)(?:1[4-9]|20)\d\d\b", re.IGNORECASE)
+_OF_PRINTING: Final = re.compile(r"(?:1[4-9]|20)\d\d (?:re)?print(?:ing)?\b|\b(?:re)?print(?:ed|ing) (?:1[4-9]|20)\d\d")
+_COMPACT_DATE: Final = re.compile(r"(1[4-9]\d\d|20\d\d)(\d\d)(\d\d)?")
+_LEAVES: Final = re.compile(r"(\d{1,5}) ?(?:p\b|pp\b|pages?\b|s\b|S\.|\u0441\.)")
+_SEVERAL_ISBNS: Final = re.compile(r"(?<![\dXx])(?:97[89][- ]?)?\d(?:[- ]?\d){8}[- ]?[\dXx](?![\dXx])")
+_ONE_ISBN: Final = 17
+"""Characters of an ISBN-13 with hyphens; what is longer may hold several."""
 
 
 def normalised(record: BookRecord) -> BookRecord:
@@ -60,6 +69,12 @@ def texts(values: Any, most: int) -> tuple[str, ...]:
     return tuple(dict.fromkeys([known for value in found[:most] if (known := tidy(value))])) if found else ()
 
 
+def people(values: Any) -> tuple[str, ...]:
+    """The same of names of people, given name first, each once however it is written."""
+    names = [natural_order(name) for name in texts(values, MOST_AUTHORS)]
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
 def description(value: Any) -> str | None:
     """Plain text of what may be HTML, or Open Library's `{"value": …}`."""
     value = value.get("value") if isinstance(value, dict) else value
@@ -73,17 +88,38 @@ def date(value: Any) -> str | None:
     given = text(str(value) if isinstance(value, int) else value)
     if given is None:
         return None
+    if compact := _COMPACT_DATE.fullmatch(given):
+        return _date_in_digits(*compact.groups())
+    for aside in (_OF_COPYRIGHT, _OF_PRINTING):
+        if len(set(_YEAR.findall(given))) > 1:
+            # "1998 printing, c1966": of several years, that of the copyright says least of an edition.
+            given = aside.sub("", given).strip(" ,;[]") or given
     years = set(_YEAR.findall(given))
     if len(years) > 1:
         return None
     return parse_date(given, day_first=False) or next(iter(years), None)
 
 
+def _date_in_digits(year: str, month: str, day: str | None) -> str:
+    """A date that is written without separators: "20030501"; its year where the rest is none, as in "19990000"."""
+    whole = f"{year}-{month}-{day}" if day else f"{year}-{month}"
+    return parse_date(whole, day_first=False) or parse_date(f"{year}-{month}", day_first=False) or year
+
+
 def pages(value: Any) -> int | None:
-    """A number of pages, or None."""
-    if isinstance(value, str) and value.strip().isdecimal():
-        value = int(value.strip()[:_MOST_DIGITS])
+    """A number of pages, from a figure or a text such as "xii, 491 p. :"; None if there is none."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, str):
+        given = value.strip()
+        counts = [given[:_MOST_DIGITS]] if given.isdecimal() else _LEAVES.findall(given[:MOST_TEXT])
+        value = max(map(int, counts), default=None)
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST_PAGES else None
+
+
+def count(value: Any) -> int:
+    """How many there are, or 0 where that is not said."""
+    return value if type(value) is int and 0 < value <= MOST_COUNT else 0
 
 
 def https(value: Any) -> str | None:
@@ -104,9 +140,20 @@ def https(value: Any) -> str | None:
 
 
 def isbns(values: Any) -> tuple[str, ...]:
-    """The valid ISBN-13s among numbers of both kinds, each once."""
-    found = (isbn13_of(value) for value in elements(values)[:MOST_ISBNS] if isinstance(value, str))
-    return tuple(dict.fromkeys(isbn for isbn in found if isbn))
+    """The valid ISBN-13s among numbers of both kinds, each once. A text may hold several of them."""
+    values = [values] if isinstance(values, str) else elements(values)
+    numbers = (number for value in values[:MOST_ISBNS] for number in _numbers(value))
+    found = (isbn13_of(number) for number in numbers)
+    return tuple(dict.fromkeys(isbn for isbn in found if isbn))[:MOST_ISBNS]
+
+
+def _numbers(value: Any) -> list[str]:
+    """The numbers in a value, such as "0819130834; 0819130842" or "978-0-7653-9116-2 (hardcover)"."""
+    if type(value) is int:
+        return [str(value)]
+    if not isinstance(value, str):
+        return []
+    return [value] if len(value) <= _ONE_ISBN else _SEVERAL_ISBNS.findall(value[:MOST_URL])
 
 
 def first(values: Any) -> Any:

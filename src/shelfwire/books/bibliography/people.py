@@ -18,6 +18,16 @@ PARTICLES: Final = frozenset(
 )
 """Words before a surname that belong to it."""
 _CONJUNCTION: Final = re.compile(r"[;|&\n]| / |,? (?:[Aa]nd|und) ")
+_LIFE: Final = re.compile(r"(?:b\. |d\. |ca?\. ?|fl\. )?\d{3,4}\??(?: ?[-\u2013] ?(?:ca?\. ?)?(?:\d{3,4}\??)?)?\.?")
+_OF_MANY: Final = re.compile(
+    r"[()\d\"/;&]|\b(?:of|and|for|the|inc|ltd|llc|gmbh|co|corp|company|press|university|universit\w+|institut\w*"
+    r"|society|association|committee|conference|department|ministry|museum|library|school|staff|editors)\b",
+    re.IGNORECASE,
+)
+"""What shows that a name is one of an organisation, or more than a name."""
+_MOST_SURNAMES: Final = 3
+_MOST_GIVEN: Final = 5
+_LETTERS_OF_ABBREVIATION: Final = 3
 _NOBODY: Final = frozenset({"unknown", "unknown author", "n/a", "none", "-", "?"})
 MOST_AUTHORS: Final = 100
 """More names than this are no list of authors."""
@@ -90,6 +100,26 @@ def given_name_first(name: str) -> str:
     return " ".join(part.strip() for part in (first, last, suffix))
 
 
+def natural_order(name: str) -> str:
+    """A name from a library's record, given name first: "Le Guin, Ursula K.", "Perez, Louis A., Jr", "Oakes, James.".
+
+    Years of a life are left out. Names of organisations keep their commas: "University of California, Berkeley".
+    """
+    if "," not in name:
+        return name
+    parts = [" ".join(part.split()) for part in name.split(",")]
+    parts = [part for part in parts if part and not _LIFE.fullmatch(part)]
+    whole = ", ".join(parts)
+    if len(parts) < 2 or _OF_MANY.search(whole):  # noqa: PLR2004 - surname and given name
+        return whole
+    surname, given, *behind = parts
+    if _is_suffix(given):
+        return " ".join([surname, given, *behind])
+    if len(behind) > 1 or not all(_is_suffix(part) for part in behind) or not _is_name(surname, given):
+        return whole
+    return " ".join([_without_full_stop(given), surname, *map(_without_full_stop, behind)])
+
+
 def is_writing(role: str) -> bool:
     """Whether a role, such as "Editor" or "Author", is to have written the book; no role is."""
     return not role.strip() or bool(_WRITING.search(role))
@@ -101,6 +131,16 @@ def _is_inverted(last: str, first: str) -> bool:
     if not surname or not first or "(" in first or _is_suffix(first):
         return False
     return len(surname) == 1 or len(first.split()) == 1 or surname[0].lower() in PARTICLES
+
+
+def _is_name(surname: str, given: str) -> bool:
+    return len(surname.split()) <= _MOST_SURNAMES and len(given.split()) <= _MOST_GIVEN
+
+
+def _without_full_stop(name: str) -> str:
+    """A name without the full stop of a library's record, which initials and abbreviations keep."""
+    last = name.rpartition(" ")[2].rstrip(".")
+    return name.rstrip(".") if name.endswith(".") and len(last) > _LETTERS_OF_ABBREVIATION else name
 
 
 def _is_suffix(word: str) -> bool:

@@ -27,6 +27,7 @@ class BookRecord(msgspec.Struct, frozen=True, kw_only=True, array_like=True, ren
         cover_url: an image, by https.
         identifiers: other numbers by system: `openlibrary`, `openlibraryWork`, `goodreads`, `google`, …
         is_edition: whether this is one edition; otherwise it is the work in all of its editions.
+        editions: how many editions its work has where it was found; 0 if that is not said.
     """
 
     title: str
@@ -43,6 +44,7 @@ class BookRecord(msgspec.Struct, frozen=True, kw_only=True, array_like=True, ren
     cover_url: str | None = None
     identifiers: dict[str, str] = msgspec.field(default_factory=dict)
     is_edition: bool = True
+    editions: int = 0
 
     @property
     def isbn10s(self) -> tuple[str, ...]:
