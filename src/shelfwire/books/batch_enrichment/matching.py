@@ -2,7 +2,11 @@
 
 A score is a number from 0 to 1. From `THRESHOLD` on a record is a match, below it a candidate to show to a person.
 Found by ISBN, a record is trusted unless title and author speak against it: mistyped ISBNs are common, and so are
-providers that answer with another book. Found by title, the title must agree, and the author where both sides name one.
+providers that answer with another book. Found by title, the title must agree, and so must the author: a record that
+names none is never surely the book of somebody. Where nobody was asked for, the title is all there is.
+
+Services have the same book several times, once well and then as somebody typed it in. Of records that are about equally
+sure the best is that which most stands behind: editions of its work, known fields, and the service's own order.
 """
 
 import math
@@ -39,6 +43,10 @@ SAME_TITLE: Final = 0.98
 OTHER_KIND: Final = 0.6
 """Factor where one is a summary, an abridgement or a workbook, and the other the book itself."""
 SOUNDS_ALIKE: Final = 0.6
+ABOUT_EQUAL: Final = 0.04
+"""The difference of scores that spellings of the same title and name make."""
+KNOWN_FIELDS: Final = ("subtitle", "isbn13s", "publisher", "published", "pages", "language", "subjects", "cover_url")
+"""What a record of a book tells beyond title and authors; descriptions come later from some providers."""
 
 
 class Way(StrEnum):
@@ -70,14 +78,36 @@ class Match(msgspec.Struct, frozen=True, gc=False):
 
 
 def ranked(asked: AskedBook, provider: str, records: Sequence[BookRecord], way: Way) -> list[Match]:
-    """Score the records of a provider, the best first; of equals, the provider's own favourite."""
+    """Score the records of a provider, the best first; of about equals, the one that most stands behind."""
     score = score_by_isbn if way is Way.ISBN else score_by_title
     shared = way is Way.TITLE and not asked.author and _is_shared(asked.title, records)
     matches = [
         Match(provider, record, way, round(score(asked, record) * (SHARED_TITLE if shared else 1), 3))
         for record in records
     ]
-    return sorted(matches, key=lambda match: -match.score)
+    return _best_first(matches)
+
+
+def _best_first(matches: Sequence[Match]) -> list[Match]:
+    places = sorted(range(len(matches)), key=lambda place: -matches[place].score)
+    if matches and matches[places[0]].is_sure:
+        best = matches[places[0]]
+        equals = [place for place in places if _is_about_equal(best, matches[place])]
+        places.remove(first := min(equals, key=lambda place: place - _standing(matches[place].record)))
+        places.insert(0, first)
+    return [matches[place] for place in places]
+
+
+def _is_about_equal(best: Match, other: Match) -> bool:
+    """Whether a record is as sure as the best but for spellings, and has the same title."""
+    if not other.is_sure or other.score < best.score - ABOUT_EQUAL:
+        return False
+    return other is best or matching.same_title(best.record.title, other.record.title)
+
+
+def _standing(record: BookRecord) -> float:
+    """What stands behind a record: twice the editions, or one more field, count as much as one place in the order."""
+    return math.log2(1 + record.editions) + sum(bool(getattr(record, name)) for name in KNOWN_FIELDS)
 
 
 def score_by_isbn(asked: AskedBook, record: BookRecord) -> float:
@@ -100,7 +130,7 @@ def score_by_title(asked: AskedBook, record: BookRecord) -> float:
     title = math.pow(title_similarity(asked.title, record), STRICTNESS)
     author = author_similarity(asked.author, record.authors)
     if author is None:
-        return title * TITLE_ALONE
+        return title * (OTHER_AUTHOR if _people(_asked_people(asked.author)) else TITLE_ALONE)
     if author >= AGREES:
         return title * (0.8 + 0.2 * author)
     return title * (OTHER_AUTHOR if author < DIFFERS else TITLE_ALONE)
@@ -122,7 +152,11 @@ def title_similarity(title: str, record: BookRecord) -> float:
 
 def author_similarity(author: str | None, authors: Sequence[str]) -> float | None:
     """How much a person that was asked for is like one of a book's authors; None where one side names nobody."""
-    return matching.author_likeness(_people(authors_of_any_list(author) if author else ()), _people(authors))
+    return matching.author_likeness(_people(_asked_people(author)), _people(authors))
+
+
+def _asked_people(author: str | None) -> Sequence[str]:
+    return authors_of_any_list(author) if author else ()
 
 
 def _people(names: Sequence[str]) -> str:
