@@ -80,7 +80,7 @@ class Lookups:
                 await _consult(provider, inquiry)
             except ProviderDown as error:
                 inquiry.down[provider.name] = error
-            if is_complete(inquiry.matches):
+            if is_complete(inquiry.matches, asked.isbn13):
                 break
         if inquiry.down:
             unanswered(inquiry.reasons)
@@ -121,7 +121,7 @@ async def _note(provider: Provider, inquiry: Inquiry, matches: Sequence[Match]) 
     best = matches[0]
     inquiry.matches.append(best)
     try:
-        if not is_complete(inquiry.matches):
+        if not is_complete(inquiry.matches, inquiry.asked.isbn13):
             record = await provider.completed(best.record)
             best = inquiry.matches[-1] = msgspec.structs.replace(best, record=record)
     finally:

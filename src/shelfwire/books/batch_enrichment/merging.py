@@ -71,12 +71,12 @@ WANTED: Final = ("authors", "publisher", "published", "pages", "language", "desc
 _WIRE: Final = {"published": "published_date"}
 
 
-def is_complete(matches: Sequence[Match]) -> bool:
+def is_complete(matches: Sequence[Match], asked_isbn: str | None = None) -> bool:
     """Whether nothing is wanting that a further provider could add."""
     if not matches:
         return False
     fields = {name for name, _, _ in _fields(_in_order(matches))}
-    return fields.issuperset(WANTED) and _isbn(_in_order(matches), None)[0] is not None
+    return fields.issuperset(WANTED) and _isbn(_in_order(matches), asked_isbn)[0] is not None
 
 
 def merged(

@@ -9,7 +9,8 @@ EDITION: Final = "openlibrary"
 WORK: Final = "openlibraryWork"
 SYSTEMS: Final = {"goodreads": "goodreads", "librarything": "librarything", "amazon": "asin"}
 """The identifiers of an edition that are kept, by Open Library's names for the systems, with ours."""
-REDIRECT: Final = "/type/redirect"
+REDIRECT: Final = "redirect"
+"""The type of a record that another has taken the place of."""
 _OLID: Final = re.compile(r"OL\d{1,12}[AMW]")
 
 
