@@ -254,6 +254,35 @@ async def test_a_wrong_key_is_found_out_at_once_and_not_for_every_chunk(tmp_path
     assert len(fake.calls) == 1
 
 
+@pytest.mark.parametrize(
+    ("reply", "requests", "code"),
+    [
+        (says("", finish="MAX_TOKENS"), 4 + 1 + 1, "E_GEMINI_BAD_OUTPUT"),
+        (error(400, "INVALID_ARGUMENT", 'Unknown name "responseSchema": Cannot find field.'), 1, "E_GEMINI_REJECTED"),
+        (error(400, "INVALID_ARGUMENT", "Request contains an invalid argument."), 2, "E_GEMINI_REJECTED"),
+        (error(429, "RESOURCE_EXHAUSTED", "limit: 20 requests per day", delay="38s"), 1, "E_GEMINI_QUOTA_SPENT"),
+    ],
+)
+async def test_what_smaller_chunks_do_not_help_is_asked_no_more_than_it_takes_to_learn_that(
+    tmp_path: Path, fake: FakeGemini, reply: Any, requests: int, code: str
+) -> None:
+    fake.usual = reply
+    async with importing(tmp_path, fake, at_once=1) as server:
+        state = await server.ended(await server.submit(prose(2000)))
+    assert state["successCount"] == 2000
+    assert len(fake.calls) == requests
+    assert code in state["summary"]
+
+
+async def test_the_summary_says_what_has_to_be_mended(tmp_path: Path, fake: FakeGemini) -> None:
+    fake.usual = BAD_KEY
+    async with importing(tmp_path, fake) as server:
+        state = await server.ended(await server.submit(prose(3)))
+    assert "Gemini does not accept the API key" in state["summary"]
+    assert "Check gemini_api_key" in state["summary"]
+    assert KEY not in state["summary"]
+
+
 async def test_a_gemini_that_talks_nonsense_is_not_asked_about_the_whole_list(tmp_path: Path, fake: FakeGemini) -> None:
     fake.usual = says([{"title": "Dune", "author": "Frank Herbert", "confidence": 0.97}])
     async with importing(tmp_path, fake, at_once=1) as server:

@@ -1,4 +1,5 @@
 import base64
+import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
@@ -9,11 +10,12 @@ import pytest
 from shelfwire.books.codes import BookCode
 from shelfwire.books.gemini.adapter import Gemini, limits_of, upstream_of
 from shelfwire.books.gemini.list_prompt import RowText
-from shelfwire.books.gemini.responses import GeminiError, Usage
+from shelfwire.books.gemini.responses import GeminiError, Usage, answer_text
 from shelfwire.books.settings import BookSettings
 from shelfwire.books.upstream.limits import Limits
 from shelfwire.errors import Code
 from shelfwire.settings import Secret
+from tests.books import real_answers
 from tests.books.fake_gemini import (
     BAD_KEY,
     HTML,
@@ -24,6 +26,7 @@ from tests.books.fake_gemini import (
     blocked,
     error,
     fake_gemini,
+    reads,
     row,
     says,
     table,
@@ -198,6 +201,158 @@ async def test_every_way_to_fail_has_its_code_and_the_key_is_in_none(
         assert KEY not in f"{told!r} {told}"
         told = told.__cause__ or told.__context__
     assert KEY not in caplog.text
+
+
+DUNE = '[{"title": "Dune", "author": "Frank Herbert", "confidence": 1}]'
+
+
+def answers(candidate: Any, **more: Any) -> Reply:
+    """An answer whose candidate is of any form."""
+    return Reply(200, json.dumps({"candidates": [candidate], **more}).encode())
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        says(f"```json\n{DUNE}\n```"),
+        says(f"```\n{DUNE}```\n"),
+        says(f"Here are the books:\n\n```JSON\n{DUNE}\n```\nI hope this helps."),
+        says(f"\ufeff\n {DUNE}\n"),
+        says([{"title": "Dune ```x```", "confidence": 1}]),
+        answers({"content": {"parts": [{"text": DUNE[:9]}, {"text": DUNE[9:]}]}, "finishReason": "STOP"}),
+        answers({"content": {"parts": [{"text": "Hm.", "thought": True}, {"text": None}, None, {"text": DUNE}]}}),
+        answers({"content": {"parts": [{"text": DUNE, "thought": None}]}, "finishReason": None, "index": "0"}),
+        answers(
+            {"content": {"parts": [{"text": DUNE}]}},
+            promptFeedback=None,
+            usageMetadata={"promptTokenCount": "8", "candidatesTokenCount": None, "thoughtsTokenCount": 1.5},
+        ),
+        answers(
+            {"content": {"parts": [{"executableCode": {"code": "x"}}, {"text": DUNE}]}},
+            promptFeedback={"safetyRatings": [{"category": "NEW"}]},
+        ),
+    ],
+)
+async def test_an_answer_is_found_whatever_it_is_wrapped_in(gemini: Gemini, fake: FakeGemini, reply: Reply) -> None:
+    fake.usual = reply
+    [book] = (await gemini.read_photo(JPEG, 10, 10)).books
+    assert book.title.startswith("Dune")
+    assert len(fake.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("reply", "code", "words"),
+    [
+        (
+            answers({"content": {"role": "model"}, "finishReason": "MAX_TOKENS"}),
+            BookCode.GEMINI_BAD_OUTPUT,
+            "MAX_TOKENS",
+        ),
+        (answers({"finishReason": "MAX_TOKENS"}), BookCode.GEMINI_BAD_OUTPUT, "MAX_TOKENS"),
+        (answers({"content": {}}), BookCode.GEMINI_BAD_OUTPUT, "empty"),
+        (answers(None), BookCode.GEMINI_BAD_OUTPUT, "empty"),
+        (Reply(200, b'{"candidates": null}'), BookCode.GEMINI_BAD_OUTPUT, "empty"),
+        (
+            Reply(200, b'{"candidates": [], "promptFeedback": {"blockReason": "OTHER"}}'),
+            BookCode.GEMINI_REJECTED,
+            "OTHER",
+        ),
+        (
+            Reply(200, b'{"candidates": null, "promptFeedback": {"blockReason": "SAFETY"}}'),
+            BookCode.GEMINI_REJECTED,
+            "SAFETY",
+        ),
+        (says("```json\n[]\n```\n```json\n[]\n```"), BookCode.GEMINI_BAD_OUTPUT, "not of the form"),
+    ],
+)
+async def test_an_answer_without_content_says_why(
+    gemini: Gemini, fake: FakeGemini, reply: Reply, code: Code, words: str
+) -> None:
+    fake.usual = reply
+    failed = await failure(gemini.read_photo(JPEG, 10, 10))
+    assert (failed.code, failed.hopeless) == (code, False)
+    assert words in failed.message
+    assert len(fake.calls) == 1
+
+
+def unknown(*names: str) -> Reply:
+    """A refusal of members of the request."""
+    message = "\n".join(f"Invalid JSON payload received. Unknown name \"{name}\" at 'schema'" for name in names)
+    return error(400, "INVALID_ARGUMENT", message)
+
+
+async def test_members_that_gemini_does_not_know_are_left_out_from_then_on(gemini: Gemini, fake: FakeGemini) -> None:
+    fake.usual = lambda call: unknown("propertyOrdering") if "propertyOrdering" in str(call.body) else reads(call)
+    for _ in range(3):
+        assert len((await gemini.read_photo(JPEG, 10, 10)).books) == 1
+    assert len(fake.calls) == 4
+    schema = fake.calls[-1].body["generationConfig"]["responseSchema"]
+    assert schema["items"]["required"] == ["title", "confidence"]
+
+
+@pytest.mark.parametrize(
+    ("reply", "requests"),
+    [(unknown("responseSchema"), 1), (unknown("systemInstruction", "propertyOrdering"), 1), (unknown("nullable"), 2)],
+)
+async def test_a_gemini_that_knows_less_than_an_answer_needs_is_not_asked_again_and_again(
+    gemini: Gemini, fake: FakeGemini, reply: Reply, requests: int
+) -> None:
+    fake.usual = reply
+    failed = await failure(gemini.read_photo(JPEG, 10, 10))
+    assert failed.hopeless
+    assert "it does not know" in failed.message
+    assert "gemini_model" in failed.message
+    assert len(fake.calls) == requests
+
+
+async def test_requests_that_are_refused_one_after_another_are_hopeless_and_an_answer_begins_anew(
+    gemini: Gemini, fake: FakeGemini
+) -> None:
+    refused = error(400, "INVALID_ARGUMENT", "Request contains an invalid argument.")
+    fake.script(refused, says([]), refused, refused)
+    hopeless = []
+    for _ in range(4):
+        try:
+            await gemini.read_photo(JPEG, 10, 10)
+        except GeminiError as failed:
+            hopeless.append(failed.hopeless)
+    assert hopeless == [False, False, True]
+
+
+async def test_the_quota_of_a_day_is_not_waited_for(gemini: Gemini, fake: FakeGemini) -> None:
+    fake.usual = error(429, "RESOURCE_EXHAUSTED", "limit: 20 requests per day", delay="38s")
+    for _ in range(5):
+        spent = await failure(gemini.read_photo(JPEG, 10, 10))
+        assert (spent.code, spent.hopeless) == (BookCode.GEMINI_QUOTA_SPENT, True)
+        assert "tomorrow" in spent.user_message
+    assert len(fake.calls) == 1
+
+
+def test_real_answers_are_read_without_what_the_model_thinks() -> None:
+    for path in sorted(real_answers.folder("gemini").glob("*success*.json")):
+        if "function-call" in path.name or path.stem.endswith(("empty-text-part", "detailed-token-response")):
+            with pytest.raises(GeminiError, match="empty"):
+                answer_text(path.read_bytes())
+            continue
+        text, usage = answer_text(path.read_bytes())
+        assert text.strip()
+        assert (text == "Mountain View") == ("thinking" in path.name)
+        assert usage.total == 0 or usage.input > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("empty-content", "empty"),
+        ("malformed-content", "empty"),
+        ("finish-reason-safety", "SAFETY"),
+        ("prompt-blocked-safety-with-message", "SAFETY"),
+        ("unknown-enum-prompt-blocked", "FAKE_NEW_BLOCK_REASON"),
+    ],
+)
+def test_real_answers_without_text_say_why(name: str, words: str) -> None:
+    with pytest.raises(GeminiError, match=words):
+        answer_text((real_answers.folder("gemini") / f"vertexai__unary-failure-{name}.json").read_bytes())
 
 
 async def test_a_gemini_that_says_nothing_is_given_up(

@@ -181,7 +181,7 @@ class LlmRowReader:
         try:
             answer = await self._client().read_rows(asked)
         except GeminiError as error:
-            if error.code in _SPOILT and not error.hopeless and len(asked) > MAX_UNSPLIT:
+            if error.code in _SPOILT and not error.hopeless and len(asked) > MAX_UNSPLIT and not self._fruitless:
                 return await self._ask_halves(asked, error)
             if error.hopeless:
                 self._fruitless, self.failed = MAX_FRUITLESS, error
@@ -194,9 +194,14 @@ class LlmRowReader:
         return self._gemini
 
     async def _ask_halves(self, asked: Sequence[RowText], error: GeminiError) -> _StoredAnswer:
-        """Ask about both halves of a chunk: one row may have spoilt the answer for all."""
+        """Ask about both halves of a chunk: one row may have spoilt the answer for all, or it was too long.
+
+        If nothing comes of the first half in all its parts, smaller chunks do not help.
+        """
         middle = len(asked) // 2
-        halves = [await self._ask(half) for half in (asked[:middle], asked[middle:])]
+        halves = [await self._ask(asked[:middle])]
+        if halves[0].books or middle <= MAX_UNSPLIT:
+            halves.append(await self._ask(asked[middle:]))
         failed = next((half for half in halves if half.code is not None), None)
         return _StoredAnswer(
             self._job.id,

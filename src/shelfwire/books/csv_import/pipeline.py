@@ -230,6 +230,8 @@ def llm_summary(reader: LlmRowReader, *, required: bool) -> str:
         consequence = f"{rows} were read without it" if reader.unanswered else "the columns were guessed"
         missing = f"Gemini was not available ({reader.failed.code})"
         parts.append(f"{missing} for {rows}" if required else f"{missing}: {consequence}")
+        if reader.failed.code == BookCode.GEMINI_REJECTED:
+            parts.append(reader.failed.message)
     elif reader.unanswered:
         parts.append(f"Gemini had no answer for {rows}")
     if reader.usage.total:

@@ -134,7 +134,7 @@ def answer_text(body: bytes) -> tuple[str, Usage]:
 
 def unfenced(text: str) -> str:
     """The JSON in a text that a model may have put into a code fence, with a sentence around it; else as it is."""
-    bare = text.strip().removeprefix("\ufeff")
+    bare = text.strip("\ufeff \t\r\n")
     if bare.startswith(("[", "{")):
         return bare
     fenced = _FENCED.findall(bare)
