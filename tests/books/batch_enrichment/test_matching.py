@@ -62,6 +62,8 @@ OTHERS: list[tuple[str, str | None, str, Sequence[str]]] = [
     ("Murder on the Links", "Agatha Christie", "Murder on the Orient Express", ["Agatha Christie"]),
     ("A Court of Thorns and Roses", "Maas", "A Court of Mist and Fury", ["Sarah J. Maas"]),
     ("Cosmos", "Carl Sagan", "Cosmos", ["Witold Gombrowicz"]),
+    ("The Goblet of Fire", "Ayn Rand", "The Goblet of Fire", ["J. K. Rowling", "Mary GrandPré"]),
+    ("Treaties", "Ayn Rand", "Treaties", ["Rand McNally"]),
     ("Poems", "John Smith", "Poems", ["Adam Smith"]),
     ("Henry V", "William Shakespeare", "Henry VI", ["William Shakespeare"]),
     ("Henry IV, Part One", "William Shakespeare", "Henry IV, Part Two", ["William Shakespeare"]),

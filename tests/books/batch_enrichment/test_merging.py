@@ -127,6 +127,19 @@ def test_the_isbn_is_the_one_that_was_asked_for_where_it_found_the_book() -> Non
     assert merged(0, [by_title], ISBN).isbn13 == OTHER
 
 
+def test_what_was_found_by_the_same_isbn_is_another_edition_if_its_own_numbers_are_others() -> None:
+    base = match("open_library", publisher="Ace")
+    other = match("google_books", isbn13s=(OTHER,), pages=600)
+    assert not is_same_edition(base, other)
+    assert merged(0, [base, other], ISBN).pages is None
+    assert merged(0, [other], ISBN).isbn13 == OTHER
+
+
+def test_a_work_gives_its_isbn_only_if_there_is_no_other() -> None:
+    assert merged(0, [match("p", Way.TITLE, is_edition=False, isbn13s=(ISBN, OTHER))]).isbn13 is None
+    assert merged(0, [match("p", Way.TITLE, is_edition=False)]).isbn13 == ISBN
+
+
 def test_a_number_that_begins_with_979_has_no_isbn_10() -> None:
     book = merged(0, [match("google_books", Way.TITLE, isbn13s=("9791032305690",))])
     assert (book.isbn13, book.isbn10) == ("9791032305690", None)

@@ -10,10 +10,13 @@ import httpx2
 import pytest
 
 from shelfwire.books.batch_enrichment.factory import open_lookups
+from shelfwire.books.batch_enrichment.google_books import record_of_volume
 from shelfwire.books.batch_enrichment.lookups import Lookups
+from shelfwire.books.batch_enrichment.matching import Way, ranked
 from shelfwire.books.batch_enrichment.merging import EnrichedBook
 from shelfwire.books.batch_enrichment.open_library_records import record_of_book, record_of_work
 from shelfwire.books.batch_enrichment.request import AskedBook
+from shelfwire.books.bibliography.matching import same_people
 from shelfwire.books.settings import BookSettings
 from tests.books import real_answers
 from tests.books.fake_services import isbn_of
@@ -302,3 +305,18 @@ def test_real_works_keep_their_numbers_and_names_apart() -> None:
         assert bool(record.isbn13s) == bool(work.get("isbn"))
         assert not any(name.count(",") == 1 and "(" not in name for name in record.authors), record.authors
         assert len(set(record.authors)) == len(record.authors)
+
+
+def test_no_real_record_is_surely_the_book_of_somebody_else() -> None:
+    works = real_answers.read("open_library", "search_docs.json")["docs"]
+    volumes = real_answers.read("google_books", "volumes.json")["items"]
+    editions = real_answers.read("open_library", "bw_ol_edition_list.json")["entries"]
+    read = [*map(record_of_work, works), *map(record_of_volume, volumes), *map(record_of_book, editions)]
+    records = [record for record in read if record]
+    for record in records:
+        somebody = ranked(AskedBook(record.title, "Ayn Rand"), "p", records, Way.TITLE)[0]
+        assert not somebody.is_sure, somebody
+        if record.authors:
+            best = ranked(AskedBook(record.title, record.authors[0]), "p", records, Way.TITLE)[0]
+            assert best.is_sure, record
+            assert same_people(best.record.authors, record.authors)

@@ -9,6 +9,7 @@ from shelfwire.books.batch_enrichment import google_books
 from shelfwire.books.batch_enrichment import open_library_records as open_library
 from shelfwire.books.bibliography import cleaning, languages
 from shelfwire.books.bibliography import open_library as ol
+from shelfwire.books.bibliography.people import natural_order
 from shelfwire.books.bibliography.records import BookRecord
 from tests.books.fake_services import Book, edition, volume, work
 
@@ -92,6 +93,15 @@ def test_whatever_a_service_tells_it_is_read_or_passed_over(
         ("[1965?]", "1965"),
         ("Fall 1965", "1965"),
         ("1965 or 1966", None),
+        ("1998 printing, c1966", "1998"),
+        ("1998, c1966", "1998"),
+        ("2001, ©2000", "2001"),
+        ("1965, 1970 printing", "1965"),
+        ("20030501", "2003-05-01"),
+        (20030501, "2003-05-01"),
+        ("200305", "2003-05"),
+        ("19990000", "1999"),
+        ("19991350", "1999"),
         ("n.d.", None),
         ("", None),
         (None, None),
@@ -142,7 +152,22 @@ def test_a_language_is_told_by_its_short_code_where_it_has_one(given_language: A
     assert languages.language_of(given_language) == code
 
 
-@pytest.mark.parametrize(("given_pages", "pages"), [(412, 412), ("412", 412), (0, None), (-1, None), (True, None)])
+@pytest.mark.parametrize(
+    ("given_pages", "pages"),
+    [
+        (412, 412),
+        ("412", 412),
+        (412.0, 412),
+        ("xii, 491 p. :", 491),
+        ("2 v. (1200 pages)", 1200),
+        ("p. cm.", None),
+        ("1 v. (unpaged) :", None),
+        (412.5, None),
+        (0, None),
+        (-1, None),
+        (True, None),
+    ],
+)
 def test_a_number_of_pages_is_a_number_that_books_have(given_pages: Any, pages: int | None) -> None:
     assert cleaning.pages(given_pages) == pages
 
@@ -155,3 +180,50 @@ def test_texts_hold_nothing_that_moves_a_cursor_or_turns_a_line_around(unsafe: s
 @pytest.mark.parametrize("number", [True, 0, -1, 10**400, "-1", "seven", "", None])
 def test_a_cover_without_a_number_that_covers_have_is_none(number: Any) -> None:
     assert ol.cover_url(number) is None
+
+
+@pytest.mark.parametrize(
+    ("numbers", "isbns"),
+    [
+        (["0819130834\t0819130842"], ("9780819130839", "9780819130846")),
+        (["978-0-7653-9116-2 (hardcover)"], ("9780765391162",)),
+        (["9780765391162; 978-0-7653-9117-9"], ("9780765391162", "9780765391179")),
+        ("0 441 47812 3", ("9780441478125",)),
+        ([9780441478125, None, "9780441478126", "0441478123"], ("9780441478125",)),
+        (["97804414781250441478123"], ()),
+        ({"isbn": "9780441478125"}, ()),
+    ],
+)
+def test_a_field_may_hold_several_numbers(numbers: Any, isbns: tuple[str, ...]) -> None:
+    assert cleaning.isbns(numbers) == isbns
+
+
+@pytest.mark.parametrize(
+    ("name", "natural"),
+    [
+        ("Le Guin, Ursula K.", "Ursula K. Le Guin"),
+        ("Perez, Louis A., Jr", "Louis A. Perez Jr"),
+        ("Oakes, James.", "James Oakes"),
+        ("Saint-Exupéry, Antoine de", "Antoine de Saint-Exupéry"),
+        ("Orwell, George, 1903-1950", "George Orwell"),
+        ("Sammy Davis, Jr.", "Sammy Davis Jr."),
+        ("Random House, Inc.", "Random House, Inc."),
+        ("University of California, Berkeley", "University of California, Berkeley"),
+        ("Orwell Conference (1983 University of Antwerp)", "Orwell Conference (1983 University of Antwerp)"),
+        ("Westbury (Wiltshire, England). Council", "Westbury (Wiltshire, England). Council"),
+        ("Smith, Jones, Brown, White", "Smith, Jones, Brown, White"),
+        ("Ursula K. Le Guin", "Ursula K. Le Guin"),
+        (",", ""),
+    ],
+)
+def test_people_are_named_given_name_first_and_organisations_as_they_are(name: str, natural: str) -> None:
+    assert natural_order(name) == natural
+
+
+def test_a_person_who_is_named_in_both_orders_is_one() -> None:
+    assert cleaning.people(["Oakes, James.", "James Oakes", None, ","]) == ("James Oakes",)
+
+
+@given(st.text())
+def test_whatever_a_name_is_its_order_is_found_or_left(name: str) -> None:
+    assert set(natural_order(name)) <= {*name, " ", ","}

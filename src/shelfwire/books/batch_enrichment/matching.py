@@ -133,7 +133,9 @@ def score_by_title(asked: AskedBook, record: BookRecord) -> float:
         return title * (OTHER_AUTHOR if _people(_asked_people(asked.author)) else TITLE_ALONE)
     if author >= AGREES:
         return title * (0.8 + 0.2 * author)
-    return title * (OTHER_AUTHOR if author < DIFFERS else TITLE_ALONE)
+    # Between another person and the same one misspelt, the more alike the surer.
+    likely = max(author - DIFFERS, 0) / (AGREES - DIFFERS)
+    return title * (OTHER_AUTHOR + likely * (TITLE_ALONE - OTHER_AUTHOR))
 
 
 def title_similarity(title: str, record: BookRecord) -> float:
