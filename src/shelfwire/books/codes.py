@@ -119,7 +119,7 @@ class BookCode(ErrorCode):
         CodeEntry(
             502,
             retryable=False,
-            message="Gemini refused the request: its key, its quota or its content",
+            message="Gemini refused the request: its key, its form or its content",
             user_message="The book recognition refused this. Try another photo or file, or tell the operator.",
         ),
     )

@@ -186,9 +186,11 @@ async def test_an_edition_whose_authors_come_without_names_has_them_asked_for(tm
 
 
 async def test_a_hit_of_the_search_is_completed_by_the_record_of_its_own_edition(tmp_path: Path) -> None:
-    best = {"key": "/books/OL7524059M", "title": ASKED.title, "isbn": [ISBN]}
-    library = Library({"OLID:OL7524059M": EDITION}, [{**HIT, "editions": {"docs": [best]}}])
+    best = {"key": "/books/OL7524059M", "title": ASKED.title, "isbn": [ISBN], "publish_date": ["1987"]}
+    edition = {**EDITION, "publish_date": "March 12, 1987"}
+    library = Library({"OLID:OL7524059M": edition}, [{**HIT, "editions": {"docs": [best]}}])
     book = await library.find(tmp_path, ASKED)
+    assert book.published_date == "1987-03-12", "the fuller date"
     assert library.paths == ["/search.json", "/api/books"]
     assert (book.isbn13, book.publisher, book.pages, book.language) == (ISBN, "Ace Books", 304, "en")
     assert book.match.by == "title"

@@ -75,8 +75,10 @@ def filled_from_edition(record: BookRecord, edition: BookRecord) -> BookRecord:
         for name in record.__struct_fields__
         if (value := getattr(edition, name)) and not getattr(record, name)
     }
-    identifiers = {**edition.identifiers, **record.identifiers}
-    return msgspec.structs.replace(record, **{**lacking, "identifiers": identifiers})
+    lacking["identifiers"] = {**edition.identifiers, **record.identifiers}
+    if edition.published and edition.published.startswith(record.published or ""):
+        lacking["published"] = edition.published
+    return msgspec.structs.replace(record, **lacking)
 
 
 def record_of_work(work: Any) -> BookRecord | None:
