@@ -293,6 +293,7 @@ def refusal(status: int, reason: str, message: str = "") -> Trouble:
         (refusal(403, "accessNotConfigured"), "api_off", "Switch the API on", "operator"),
         (refusal(403, "ipRefererBlocked"), "blocked", "restrictions of the key", "operator"),
         (refusal(403, "forbidden"), "access_refused", "google_books_url", "operator"),
+        (Trouble(404, body="<html>Not Found</html>"), "not_found", "google_books_url", "operator"),
         (refusal(429, "rateLimitExceeded", "limit 'Queries per day'"), "day_quota", "by tomorrow", "tomorrow"),
     ],
 )
@@ -327,6 +328,14 @@ async def test_a_refusal_of_all_requests_costs_one_and_its_reason_is_in_log_and_
     logged = capsys.readouterr().out
     assert logged.count("upstream refuses all requests") == 1
     assert words in logged
+
+
+async def test_a_book_is_found_though_what_would_complete_it_cannot_be_asked_for(lookups: OpenLookups) -> None:
+    services = Catalogues({OPEN_LIBRARY: BOOKS}, plan=lambda ask: Trouble() if ask.kind == "work" else None)
+    async with services.serving(), lookups(services, providers=(OPEN_LIBRARY,)) as opened:
+        book = await find(opened, asked(BOOKS[3]))
+    assert (book.title, book.pages) == (BOOKS[3].title, BOOKS[3].pages)
+    assert "open_library (it is down)" in book.warnings[0]
 
 
 async def test_a_provider_that_was_down_is_asked_again_for_what_it_did_not_answer(lookups: OpenLookups) -> None:

@@ -460,3 +460,4 @@ async def test_the_key_is_in_no_log_no_state_and_no_metric_and_the_tokens_are_co
     assert 'shelfwire_gemini_tokens_total{direction="out"} 47.0' in figures
     assert 'shelfwire_gemini_requests_total{outcome="ok"} 1.0' in figures
     assert 'shelfwire_gemini_requests_total{outcome="E_GEMINI_REJECTED"} 1.0' in figures
+    assert 'shelfwire_service_failures_total{reason="key_refused",service="gemini"} 1.0' in figures

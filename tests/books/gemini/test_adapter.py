@@ -300,9 +300,18 @@ async def test_a_gemini_that_knows_less_than_an_answer_needs_is_not_asked_again_
     fake.usual = reply
     failed = await failure(gemini.read_photo(JPEG, 10, 10))
     assert failed.hopeless
-    assert "it does not know" in failed.message
+    assert "does not know" in failed.message
     assert "gemini_model" in failed.message
     assert len(fake.calls) == requests
+
+
+async def test_what_every_request_needs_and_gemini_does_not_know_is_asked_for_once(
+    gemini: Gemini, fake: FakeGemini
+) -> None:
+    fake.usual = unknown("responseSchema")
+    for _ in range(12):
+        assert "responseSchema" in (await failure(gemini.read_photo(JPEG, 10, 10))).message
+    assert len(fake.calls) == 1
 
 
 async def test_requests_that_are_refused_one_after_another_are_hopeless_and_an_answer_begins_anew(

@@ -394,8 +394,10 @@ async def test_an_answer_that_cannot_be_unpacked_is_tried_again() -> None:
 
 
 async def test_an_answer_without_end_is_not_read_to_it() -> None:
-    world = World(then=ok(b"x" * 1001), most_bytes=1000, attempts=1)
-    assert isinstance(await world.failure(), Unavailable)
+    world = World(then=ok(b"x" * 1001), most_bytes=1000, failures=2)
+    for _ in range(3):
+        assert isinstance(await world.failure(), Unavailable)
+    assert len(world.service.asked) == 3, "once each: neither is it tried again, nor is the service down"
 
 
 async def test_the_key_is_in_no_failure_no_cause_and_no_log(caplog: pytest.LogCaptureFixture) -> None:

@@ -23,7 +23,6 @@ from shelfwire.books.settings import BookSettings
 from shelfwire.books.upstream.client import UpstreamClient
 from shelfwire.books.upstream.errors import Reason
 from shelfwire.books.upstream.limits import Limits
-from shelfwire.books.upstream.traits import Traits
 from shelfwire.clock import Clock, SystemClock
 
 CACHE_FILE: Final = ("cache", "answers-2.db")
@@ -62,7 +61,7 @@ async def open_lookups(
                 name=name,
                 limits=limits(rate),
                 clock=clock,
-                traits=Traits(key=service.KEY_SETTING, address=f"{name}_url", fault=service.fault),
+                traits=service.traits,
                 report=partial(report, name),
             )
             headers = _headers(settings.contact) | secret

@@ -12,11 +12,12 @@ from shelfwire.books.bibliography import cleaning
 from shelfwire.books.bibliography.languages import language_of
 from shelfwire.books.bibliography.records import BookRecord
 from shelfwire.books.bibliography.titles import main_title
+from shelfwire.books.upstream.refusals import refusal_of_address
+from shelfwire.books.upstream.traits import Traits
 
 NAME: Final = "google_books"
 MOST_FOUND: Final = 5
 KEY_HEADER: Final = "X-Goog-Api-Key"
-KEY_SETTING: Final = "google_books_api_key"
 _PLAIN: Final = str.maketrans(dict.fromkeys('":|()', " "))
 _IMAGES: Final = ("extraLarge", "large", "medium", "small", "thumbnail", "smallThumbnail")
 
@@ -59,7 +60,7 @@ def is_known(answer: dict[str, Any]) -> bool:
     return bool(answer.get("items"))
 
 
-fault: Final = json_fault
+traits: Final = Traits("google_books_api_key", "google_books_url", json_fault, refusal_of_address)
 
 
 def record_of_volume(item: Any) -> BookRecord | None:

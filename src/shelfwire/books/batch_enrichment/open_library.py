@@ -28,11 +28,13 @@ from shelfwire.books.batch_enrichment.single_flight import Batcher
 from shelfwire.books.bibliography import cleaning, open_library
 from shelfwire.books.bibliography.records import BookRecord
 from shelfwire.books.bibliography.titles import main_title
+from shelfwire.books.upstream.refusals import Refusal, refusal_of, refusal_of_address
+from shelfwire.books.upstream.traits import Traits
 from shelfwire.clock import Clock
 
 NAME: Final = "open_library"
-KEY_SETTING: Final = "contact"
-"""There is no key; requests with a contact are refused less often."""
+_RECORDS: Final = ("works", "authors")
+"""Folders of records, of which any may be missing."""
 MOST_IN_A_BATCH: Final = 50
 BATCHES_AT_ONCE: Final = 4
 MOST_FOUND: Final = 5
@@ -162,7 +164,13 @@ def is_known(answer: dict[str, Any]) -> bool:
     return bool(answer.get("docs") if "docs" in answer else answer)
 
 
-fault: Final = json_fault
+def _refusal(response: httpx2.Response) -> Refusal | None:
+    folder = response.request.url.path.split("/")[-2]
+    return refusal_of(response) if folder in _RECORDS else refusal_of_address(response)
+
+
+traits: Final = Traits("contact", "open_library_url", json_fault, _refusal)
+"""There is no key; requests with a contact are refused less often."""
 
 
 def _searched(text: str) -> str:

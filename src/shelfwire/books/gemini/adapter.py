@@ -17,7 +17,7 @@ from shelfwire.books.settings import BookSettings
 from shelfwire.books.upstream.client import UpstreamClient
 from shelfwire.books.upstream.errors import RateLimited, Reason, RequestRejected, UpstreamError, UpstreamTimeout
 from shelfwire.books.upstream.limits import Limits
-from shelfwire.books.upstream.refusals import Refusal, error_of, refusal_of
+from shelfwire.books.upstream.refusals import Refusal, error_of, refusal_of_address
 from shelfwire.books.upstream.traits import Traits
 from shelfwire.settings import Secret
 
@@ -34,7 +34,6 @@ REFUSED: Final = "The book recognition refuses this service ({}). Its operator h
 _OPTIONAL: Final = frozenset({"propertyOrdering", "nullable", "description", "temperature", "candidateCount"})
 """Members of a request that help, and that an answer can do without."""
 _BAD_REQUEST: Final = 400
-_NOT_FOUND: Final = 404
 
 log = structlog.get_logger(__name__)
 
@@ -137,7 +136,7 @@ class Gemini:
                 answer = await self._sent(msgspec.json.encode(_without(self._left_out, body)))
             except RequestRejected as refused:
                 unknown = unknown_fields(refused.body) if refused.status == _BAD_REQUEST else set()
-                if is_second or not unknown or not unknown <= _OPTIONAL:
+                if is_second or not unknown:
                     raise self._rejection(refused, unknown) from None
                 log.warning("Gemini does not know members of a request, they are left out", members=sorted(unknown))
                 self._left_out |= unknown
@@ -191,10 +190,11 @@ def upstream_of(
 
 
 def _refusal(response: httpx2.Response) -> Refusal | None:
-    """See `refusals.refusal_of`. There is one address, so that one which is not there is there for nobody."""
-    if response.status_code == _NOT_FOUND and (error := error_of(response)):
-        return Refusal(Reason.NOT_FOUND, error.details)
-    return refusal_of(response)
+    """See `refusals.refusal_of_address`. Nor is anything answered where what all requests need is not known."""
+    unknown = unknown_fields(response.content) if response.status_code == _BAD_REQUEST else set()
+    if unknown - _OPTIONAL:
+        return Refusal(Reason.NOT_FOUND, " ".join((f"status {response.status_code}", *sorted(unknown))))
+    return refusal_of_address(response)
 
 
 def _without(names: frozenset[str], value: Any) -> Any:

@@ -20,6 +20,7 @@ from shelfwire.books.upstream.errors import (
     RateLimited,
     Reason,
     RequestRejected,
+    TooLarge,
     Unavailable,
     UpstreamError,
     UpstreamTimeout,
@@ -121,7 +122,7 @@ class UpstreamClient:
                 try:
                     return await self._attempt(request, self._timeout.timeout(timed_out), start, probe=probe)
                 except UpstreamError as failure:
-                    is_final = isinstance(failure, RequestRejected) or failure.reason.is_lasting
+                    is_final = isinstance(failure, RequestRejected | TooLarge) or failure.reason.is_lasting
                     if is_final or attempt >= limits.attempts or self._refusal():
                         raise
                     timed_out += isinstance(failure, UpstreamTimeout)
@@ -196,9 +197,12 @@ class UpstreamClient:
     def _failed(self, failure: UpstreamError, *, probe: bool) -> None:
         """Note a failure of the service: the first time that it becomes unusable is logged, with what to do."""
         now, reason = self._clock.monotonic(), failure.reason
+        self._report(reason)
+        if isinstance(failure, TooLarge):
+            self._breaker.cancelled(probe=probe)
+            return
         if probe or reason.is_lasting or not self.is_down:
             self._last_failure = failure
-        self._report(reason)
         if not reason.is_lasting:
             if self._breaker.failed(now, probe=probe):
                 log.warning("upstream is down, requests to it fail for a while", service=self.name, reason=str(failure))
@@ -313,7 +317,7 @@ class UpstreamClient:
         async for part in response.aiter_bytes():
             body += part
             if len(body) > self._limits.most_bytes:
-                raise Unavailable(self.name, f"answers with more than {self._limits.most_bytes:,} bytes")
+                raise TooLarge(self.name, f"answers with more than {self._limits.most_bytes:,} bytes")
         return bytes(body)
 
 

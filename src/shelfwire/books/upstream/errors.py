@@ -89,7 +89,7 @@ _TEXTS: Final = {
     Reason.DAY_QUOTA: ReasonText(
         "has no quota left for today",
         "its quota for today is used up",
-        "It is renewed by tomorrow. Raise the quota, or check {key}",
+        "It is renewed by tomorrow; set or change {key} for a larger one",
     ),
     Reason.RATE_QUOTA: ReasonText("takes no more requests for now", "too many requests"),
     Reason.TIMEOUT: ReasonText("does not answer in time", "no answer in time"),
@@ -134,6 +134,12 @@ class RateLimited(UpstreamError):  # noqa: N818 - as above
 
 class Unavailable(UpstreamError):  # noqa: N818 - as above
     """It cannot be reached, or answers with a server error."""
+
+
+class TooLarge(Unavailable):
+    """It answers with more than anybody wants to read, which says nothing of its other answers."""
+
+    usual = Reason.BAD_ANSWER
 
 
 class RequestRejected(UpstreamError):  # noqa: N818 - as above

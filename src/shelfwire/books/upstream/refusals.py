@@ -16,6 +16,7 @@ import msgspec
 from shelfwire.books.upstream.errors import Reason
 
 _BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _TOO_MANY, _LEGAL = 400, 401, 403, 429, 451
+_NOT_FOUND: Final = 404
 _PROXY: Final = 407
 _REFUSING: Final = frozenset({_BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _TOO_MANY, _LEGAL, _PROXY})
 _MOST_NAMES: Final = 20
@@ -115,6 +116,13 @@ def refusal_of(response: httpx2.Response) -> Refusal | None:
         return None
     reason = _reason(error)
     return None if reason is None else Refusal(reason, error.details)
+
+
+def refusal_of_address(response: httpx2.Response) -> Refusal | None:
+    """The same of a service with one address for all questions: if that is not there, it is there for nobody."""
+    if response.status_code == _NOT_FOUND and (error := error_of(response)):
+        return Refusal(Reason.NOT_FOUND, error.details)
+    return refusal_of(response)
 
 
 def retry_delay(response: httpx2.Response) -> float | None:
