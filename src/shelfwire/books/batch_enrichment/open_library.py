@@ -50,7 +50,6 @@ _WORK_FIELDS: Final = (
     "first_publish_year",
     "number_of_pages_median",
     "edition_count",
-    "edition_key",
     "isbn",
     "cover_i",
     "language",
