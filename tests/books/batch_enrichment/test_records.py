@@ -70,13 +70,22 @@ def test_google_books_tells_a_volume_with_a_plain_description_and_a_safe_cover()
 def test_whatever_a_service_tells_it_is_read_or_passed_over(
     read: Callable[[Any], BookRecord | None], data: st.DataObject
 ) -> None:
-    sample: dict[str, Any] = {**edition(DUNE), **work(DUNE), **volume(DUNE)["volumeInfo"]}
+    sample: dict[str, Any] = {**edition(DUNE)["details"], **work(DUNE), **volume(DUNE)["volumeInfo"]}
     told = data.draw(st.fixed_dictionaries({}, optional=dict.fromkeys(sample, JSON)) | JSON)
-    for one in (told, {"volumeInfo": told}, {**sample, **told} if isinstance(told, dict) else told):
+    full = {**sample, **told} if isinstance(told, dict) else told
+    for one in (told, full, {"volumeInfo": full}, {"details": full}, {**work(DUNE), "editions": {"docs": [full]}}):
         record = read(one)
         if record is not None:
             assert record.title
             assert record.cover_url is None or record.cover_url.startswith("https://")
+
+
+@given(st.dictionaries(st.sampled_from(["title", "authors", "subjects", "description", "covers", "key"]), JSON))
+def test_whatever_a_work_tells_a_record_is_filled_with_what_can_be_read(told: dict[str, Any]) -> None:
+    record = BookRecord(title="Dune", authors=("Frank Herbert",))
+    filled = open_library.filled_from_work(record, told)
+    assert (filled.title, filled.authors) == (record.title, record.authors)
+    assert all(key.startswith("OL") for key in open_library.author_keys(told))
 
 
 @pytest.mark.parametrize(
