@@ -17,6 +17,7 @@ from shelfwire.books.batch_enrichment.cached_service import (
 )
 from shelfwire.books.batch_enrichment.port import ProviderDown
 from shelfwire.books.upstream.client import UpstreamClient
+from shelfwire.books.upstream.errors import Reason
 from shelfwire.books.upstream.limits import Limits
 from shelfwire.books.upstream.traits import Traits
 from shelfwire.clock import Clock, SystemClock
@@ -33,12 +34,15 @@ class Service:
         self.asked: list[str] = []
         self.headers = {"cache-control": "no-store, max-age=0", "expires": "0", "vary": "*"}
         self.broken = False
+        self.spent = False
         self.depth = 0
 
     def answer(self, request: httpx2.Request) -> httpx2.Response:
         self.asked.append(request.url.params["q"])
         if self.broken:
             return httpx2.Response(500)
+        if self.spent:
+            return httpx2.Response(429, json={"error": {"code": 429, "message": "limit 'Queries per day'"}})
         if self.depth:
             nested = b"[" * self.depth + b"]" * self.depth
             return httpx2.Response(200, content=b'{"items": ' + nested + b"}")
@@ -193,3 +197,14 @@ async def test_an_answer_that_is_nested_however_deeply_costs_no_more_than_itself
             await ask(answers, "nested deepest")
         service.depth = 0
         assert await ask(answers, "dune") == ["a book"]
+
+
+async def test_a_quota_that_is_spent_for_today_is_not_taken_for_a_restart(tmp_path: Path) -> None:
+    service = Service()
+    service.spent = True
+    async with service.opened(tmp_path, FakeClock()) as books, asyncio.timeout(30):
+        for _ in range(3):
+            with pytest.raises(ProviderDown) as raised:
+                await books.get(books.url("search", (("q", "dune"),)))
+            assert raised.value.reason is Reason.DAY_QUOTA
+    assert len(service.asked) == 1
