@@ -11,7 +11,7 @@ KEY, OTHER_KEY = "a-key-of-the-web-app", "another-one-of-the-phone-app"
 
 def test_without_anything_given_the_contracts_defaults_hold() -> None:
     settings = load({}, {})
-    assert (settings.host, settings.port, settings.workers) == ("127.0.0.1", 8787, 4)
+    assert (settings.host, settings.port, settings.workers) == ("127.0.0.1", 8787, 6)
     assert (settings.flush_interval, settings.lease) == (0.05, 1.5)
     assert (settings.token_ttl, settings.job_ttl) == (None, 86400)
     assert (settings.api_keys, settings.allow_keyless, settings.create_limit) == ((), False, 10)

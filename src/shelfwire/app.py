@@ -19,6 +19,7 @@ from shelfwire.jobs.hub import Hub
 from shelfwire.jobs.pipeline import OPTIONS, Pipeline, UnavailablePipeline, stored_options
 from shelfwire.jobs.results import terminal_encoder
 from shelfwire.jobs.service import JobService, Token
+from shelfwire.jobs.slots import Slots
 from shelfwire.jobs.store import JobStore
 from shelfwire.jobs.telemetry import Telemetry
 from shelfwire.jobs.worker import Worker
@@ -27,7 +28,7 @@ from shelfwire.plugins import Plugin, PluginContext, ServiceError, checked, comp
 from shelfwire.plugins.checks import described
 from shelfwire.protocol.job import Policy
 from shelfwire.protocol.messages import Metadata
-from shelfwire.settings import Settings
+from shelfwire.settings import Settings, SettingsError, slots_of
 from shelfwire.stores.sqlite.store import SqliteStore
 from shelfwire.tracing import traced_pipelines
 from shelfwire.web.access import Access
@@ -58,6 +59,7 @@ class Shelfwire:
 
     Raises:
         PluginError: something among the pipelines and plug-ins, given or installed, is misdeclared.
+        SettingsError: `pipeline_slots` names a pipeline that there is not.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Shelfwire:
         self._plugins = installed() if plugins is None else list(plugins)
         checked(self._plugins)
         self._pipelines = compose(self._plugins, pipelines)
+        _check_slots(self._settings, self._pipelines)
         self._work = work
         self._clock = clock or SystemClock()
         self._random_bytes = random_bytes
@@ -215,8 +218,10 @@ async def _engine(
     ) as store:
         hub = Hub(telemetry)
         committer = Committer(store, hub.publish, policy, clock, settings.flush_interval, telemetry)
-        run = traced_pipelines(able) if work else {}
-        worker = Worker(store, committer, hub.publish, run, policy, clock, settings.workers)
+        run = able if work else {}
+        defaults = {name: own.slots for name, own in run.items()}
+        slots = Slots(settings.workers, defaults, slots_of(settings.pipeline_slots))
+        worker = Worker(store, committer, hub.publish, traced_pipelines(run), policy, clock, slots)
         tasks = [
             asyncio.create_task(work, name=name)
             for name, work in {
@@ -245,6 +250,13 @@ async def _engine(
             await _cancel(committing)
             for pipeline in pipelines.values():
                 await pipeline.close()
+
+
+def _check_slots(settings: Settings, pipelines: Mapping[str, Pipeline]) -> None:
+    for name in slots_of(settings.pipeline_slots):
+        if name not in pipelines:
+            known = ", ".join(sorted(pipelines))
+            raise SettingsError(f"pipeline_slots names {name}, and this server has no such pipeline. It has: {known}")
 
 
 def _policy(settings: Settings) -> Policy:

@@ -101,7 +101,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Annotated[int, Meta(ge=1)] | None, Meta(description="Seconds a token lasts; unset for as long as its job.")
     ] = None
     job_ttl: Annotated[int, Meta(ge=1, description="Seconds an ended job is kept.")] = 86400
-    workers: Annotated[int, Meta(ge=1, le=1000, description="Jobs at once on this node.")] = 4
+    workers: Annotated[int, Meta(ge=1, le=1000, description="Jobs at once on this node: its slots.")] = 6
+    pipeline_slots: Annotated[
+        tuple[str, ...],
+        Meta(
+            description=(
+                "The most slots of single pipelines, such as csv_import=4 ai_scan=2; one that is not named has its own "
+                "default, and leaves a slot to each of the others."
+            )
+        ),
+    ] = ()
     api_keys: Annotated[
         tuple[Secret, ...],
         Meta(
@@ -365,6 +374,8 @@ def _checked(name: str, value: Any) -> Any:
         case "api_keys":
             for number, key in enumerate(value, 1):
                 _check_key(number, key.reveal())
+        case "pipeline_slots":
+            slots_of(value)
         case "origins":
             return tuple(origin_of(origin) for origin in value)
         case "root_path":
@@ -374,6 +385,23 @@ def _checked(name: str, value: Any) -> Any:
         case "allowed_hosts":
             return tuple(host_of(host) for host in value)
     return value
+
+
+def slots_of(limits: Iterable[str]) -> dict[str, int]:
+    """Read the setting `pipeline_slots`: the slots by pipeline.
+
+    Raises:
+        SettingsError: one is not a name and a number, or a pipeline is named twice.
+    """
+    slots: dict[str, int] = {}
+    for limit in limits:
+        match = re.fullmatch(r"([a-z][a-z0-9_]*)=([1-9][0-9]{0,3})", limit)
+        if match is None:
+            raise SettingsError(f"{limit!r} is no pipeline with a number of slots from 1. Write it as csv_import=4")
+        if match[1] in slots:
+            raise SettingsError(f"the pipeline {match[1]} has two numbers of slots. Give it one")
+        slots[match[1]] = int(match[2])
+    return slots
 
 
 def _check_key(number: int, key: str) -> None:

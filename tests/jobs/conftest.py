@@ -19,6 +19,7 @@ from shelfwire.jobs.job import Job
 from shelfwire.jobs.pipeline import Pipeline
 from shelfwire.jobs.results import listed, terminal_encoder
 from shelfwire.jobs.service import JobService
+from shelfwire.jobs.slots import Slots
 from shelfwire.jobs.worker import Worker
 from shelfwire.protocol.job import JobState, Policy, Status
 from shelfwire.protocol.messages import Message, Metadata, decode
@@ -123,7 +124,9 @@ def make_engine(tmp_path: Path) -> MakeEngine:
         ) as store:
             committer = Committer(store, hub.publish, policy, clock, interval=0.05)
             pipelines = {"csv_import": Scripted(body)}
-            worker = Worker(store, committer, hub.publish, pipelines, policy, clock, slots, lambda: 0.0)
+            worker = Worker(
+                store, committer, hub.publish, pipelines, policy, clock, Slots(slots, {"csv_import": None}), lambda: 0.0
+            )
             service = JobService(
                 store,
                 hub,

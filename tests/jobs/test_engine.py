@@ -472,7 +472,7 @@ async def test_a_cancel_whose_worker_died_takes_effect_when_the_next_process_sta
 async def test_a_worker_whose_store_fails_for_a_while_goes_on_by_itself(
     make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def failing(*_: object) -> None:
+    async def failing(*_: object, **__: object) -> None:
         tried.set()
         raise ShelfwireError(Code.STORAGE_UNAVAILABLE, "disk full")
 

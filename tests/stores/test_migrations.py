@@ -26,6 +26,12 @@ async def main():
 asyncio.run(main())
 """
 
+AS_BEFORE_TURNS = """
+DROP INDEX job_by_turn; DROP INDEX job_by_caller; DROP TABLE queue;
+ALTER TABLE job DROP COLUMN caller; ALTER TABLE job DROP COLUMN turn;
+CREATE INDEX job_by_turn ON job (status, pipeline, run_at);
+"""
+
 
 @pytest.fixture
 def connection() -> Iterator[Connection]:
@@ -77,8 +83,8 @@ def test_alembic_is_imported_only_where_there_is_something_to_migrate(tmp_path: 
 
     assert [imported(), imported()] == ["sqlalchemy", "sqlalchemy"]
     with sqlite3.connect(tmp_path / DATABASE_NAME) as database:
-        database.executescript("DROP INDEX job_by_turn; CREATE INDEX job_by_turn ON job (status, run_at)")
-        database.execute("UPDATE alembic_version SET version_num = '0002'")
+        database.executescript(AS_BEFORE_TURNS)
+        database.execute("UPDATE alembic_version SET version_num = '0004'")
     database.close()
     assert imported() == "alembic sqlalchemy"
 

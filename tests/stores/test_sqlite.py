@@ -301,10 +301,10 @@ async def test_the_order_of_the_queue_stays_where_the_clock_was_set_back_between
 
     back = NOW - 3_600_000
     async with make(NOW) as store:
-        await add_job(store, "second", now=NOW + 5)
-        await add_job(store, "first", now=NOW)
+        await add_job(store, "second", now=NOW + 5, caller="one")
+        await add_job(store, "first", now=NOW, caller="another")
     async with make(back) as store:
-        await add_job(store, "third", now=back + 10)
+        await add_job(store, "third", now=back + 10, caller="a third")
         assert (await store.counts(back + 20)).waiting_since == back - 5
         claimed = [(await claim(store, now=back + 20)).state.id for _ in range(3)]
     assert claimed == ["first", "second", "third"]

@@ -8,7 +8,7 @@ from shelfwire.cli.errors import CommandError, FolderBusyError
 from shelfwire.errors import ShelfwireError
 from shelfwire.plugins import PluginError, ServiceError
 from shelfwire.server.serving import serving
-from shelfwire.settings import Settings
+from shelfwire.settings import Settings, SettingsError
 from shelfwire.stores.sqlite.store import DataFolderBusyError
 
 
@@ -26,7 +26,7 @@ async def start(settings: Settings, *, work: bool = True) -> AsyncIterator[str]:
     """
     try:
         application = Shelfwire(settings, work=work)
-    except PluginError as error:
+    except (PluginError, SettingsError) as error:
         raise CommandError(f"The server cannot start. {error}") from None
     async with AsyncExitStack() as stack:
         try:

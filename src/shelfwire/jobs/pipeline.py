@@ -36,6 +36,8 @@ class Pipeline(ABC):
         failure: a struct of the members that `Job.fail` adds to an error; None if it adds none.
         results_name: what the list of succeeded items is called in the inline results, beside `errors`.
         codes: its own error codes; None if it has none.
+        slots: how many of its jobs run at once on a node where the setting `pipeline_slots` says nothing of it, 1 at
+            least; None for as many as the other pipelines leave. See `jobs.slots`.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Pipeline(ABC):
     failure: type[msgspec.Struct] | None = None
     results_name: str = "items"
     codes: type[ErrorCode] | None = None
+    slots: int | None = None
 
     @abstractmethod
     async def run(self, job: Job) -> str:

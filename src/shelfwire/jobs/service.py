@@ -184,6 +184,7 @@ class JobService:
         *,
         job_id: str | None = None,
         idempotency: Idempotency | None = None,
+        caller: str = "",
     ) -> Token:
         """Create a job over an uploaded input, durably, and notify the worker.
 
@@ -193,6 +194,7 @@ class JobService:
             metadata: describes the input.
             job_id: the caller's choice of a UUID.
             idempotency: recognises a repeated request, which is answered with a token for the job it has made before.
+            caller: whose turns it takes; see `JobState.caller`.
 
         Raises:
             ShelfwireError: `E_NOT_FOUND`, `E_JOB_EXISTS`, `E_IDEMPOTENCY_MISMATCH` or `E_JOB_STATE`; see
@@ -200,7 +202,12 @@ class JobService:
         """
         self.check_pipeline(pipeline)
         state = create(
-            job_id or self._new_id(), pipeline, now=self.clock.now(), steady=self.clock.steady(), metadata=metadata
+            job_id or self._new_id(),
+            pipeline,
+            now=self.clock.now(),
+            steady=self.clock.steady(),
+            metadata=metadata,
+            caller=caller,
         )
         token, grant = self._first_token(state.id)
         made = await self._store.create(state, grant, upload_id=upload.upload_id, idempotency=idempotency)

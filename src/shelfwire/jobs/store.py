@@ -9,7 +9,8 @@ are milliseconds since the epoch and come from the caller. All methods raise `Sh
   Nothing was changed.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Protocol
 
 import msgspec
@@ -173,7 +174,7 @@ class JobStore(Protocol):
         """Insert a job with its first token; or give the token to the job that the same request has made before.
 
         Args:
-            state: the new row.
+            state: the new row; the store sets its turn, by `protocol.job.next_turn`.
             grant: the token.
             upload_id: the id under which its inputs were written; they become the job's. None for the job's own id.
             idempotency: recognises a repeated request; the key lives as long as the job.
@@ -199,7 +200,7 @@ class JobStore(Protocol):
     ) -> str | None:
         """Make a new job over a copy of an ended job's input, by `owner_transitions.retry` and `left_undone`.
 
-        It takes its turn by `steady`; see `worker_transitions.claimable`.
+        It waits since `steady`, and takes its turn like a job that is created.
 
         Returns:
             As `create`; None where there is no such job.
@@ -243,17 +244,28 @@ class JobStore(Protocol):
         ...
 
     async def claim(
-        self, pipelines: Sequence[str], policy: Policy, now: int, steady: int | None = None
+        self,
+        pipelines: Sequence[str],
+        policy: Policy,
+        now: int,
+        steady: int | None = None,
+        *,
+        passing: Mapping[str, Collection[str]] = MappingProxyType({}),
     ) -> Claimed | None:
-        """Take the job of these pipelines that has been claimable for longest, by `worker_transitions.claim`.
+        """Take the job of these pipelines whose turn it is, by `worker_transitions.claim`.
+
+        First come the jobs that other workers have lost, the longest waiting one first. Then come the queues of the
+        pipelines, in the order of `pipelines`. In a queue the lowest `JobState.turn` is first, of these the job that
+        has waited for longest.
 
         Two workers never get the same attempt of a job. A job whose row cannot be read is passed over.
 
         Args:
-            pipelines: their names.
+            pipelines: their names, the most urgent one first.
             policy: the operator's limits.
             now: the time.
             steady: the time by which leases are kept; see `worker_transitions.claimable`.
+            passing: by pipeline, the callers (`JobState.caller`) whose queued jobs are passed over.
         """
         ...
 
@@ -275,6 +287,8 @@ class JobStore(Protocol):
 
     async def request(self, job_id: str, transition: Transition, now: int) -> Committed | None:
         """Apply one of `owner_transitions` to a row; None where there is no such job.
+
+        A paused job that is queued again takes a new turn, by `protocol.job.next_turn`.
 
         Raises:
             IllegalTransitionError: the job's state does not allow it.

@@ -13,6 +13,7 @@ from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.committer import Committer, Draft
 from shelfwire.jobs.job import Job
 from shelfwire.jobs.pipeline import OPTIONS, NoOptions, Pipeline
+from shelfwire.jobs.slots import Slots
 from shelfwire.jobs.stall import StallDetector
 from shelfwire.jobs.store import Claimed, Committed, JobStore
 from shelfwire.protocol import worker_transitions
@@ -26,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 
 class Worker:
-    """Runs up to `slots` jobs at once.
+    """Runs jobs in the slots that they may take.
 
     Args:
         store: where jobs are claimed.
@@ -35,7 +36,7 @@ class Worker:
         pipelines: by name; jobs of other pipelines are left alone.
         policy: lease and limits.
         clock: source of the time.
-        slots: maximum number of jobs at once.
+        slots: how many jobs run at once, and whose.
         uniform: returns random numbers in [0, 1), for the backoff.
     """
 
@@ -47,7 +48,7 @@ class Worker:
         pipelines: Mapping[str, Pipeline],
         policy: Policy,
         clock: Clock,
-        slots: int,
+        slots: Slots,
         uniform: Callable[[], float] = uniform,
     ) -> None:
         self._store = store
@@ -83,7 +84,7 @@ class Worker:
             tasks.create_task(self._renew())
             while True:
                 self._news.clear()
-                if len(self._runs) >= self._slots or not await self._claim_one():
+                if not await self._claim_one():
                     await self._clock.wait(self._news, POLL_SECONDS)
 
     async def shut_down(self, grace: float) -> None:
@@ -98,12 +99,15 @@ class Worker:
                 task.cancel()
 
     async def _claim_one(self) -> bool:
+        open_to = self._slots.open_to([draft.state for draft in self._runs.values()])
+        if not open_to:
+            return False
         now, steady = self._clock.now(), self._clock.steady()
         if any(draft.state.lease_until <= steady and not draft.finished.is_set() for draft in self._runs.values()):
             # The store stands still: its first answer would be the claim of a job that runs here.
             return False
         try:
-            claimed = await self._store.claim(tuple(self._pipelines), self._policy, now, steady)
+            claimed = await self._store.claim(tuple(open_to), self._policy, now, steady, passing=open_to)
         except ShelfwireError as error:
             log.warning("claiming failed, trying again", code=error.code, reason=error.message)
             return False
@@ -112,6 +116,7 @@ class Worker:
         self._publish([Committed(state=claimed.state, terminal=claimed.terminal)])
         if claimed.state.status is not Status.RUNNING:
             return True
+        self._slots.taken(claimed.state.pipeline)
         draft = Draft(claimed.state)
         task = asyncio.create_task(self._attempt(claimed, draft))
         self._runs[task] = draft

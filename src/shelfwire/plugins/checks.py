@@ -61,7 +61,7 @@ def check_pipeline(pipeline: Any, source: str) -> "Pipeline":
     Raises:
         PluginError: it cannot.
     """
-    for reason_against in (_kind, _name, _run, _results_name, _options, _result, _failure, _fold):
+    for reason_against in (_kind, _name, _run, _results_name, _options, _result, _failure, _fold, _slots):
         reason = reason_against(pipeline)
         if reason is not None:
             misdeclared(source, reason)
@@ -287,6 +287,12 @@ def _failure(pipeline: Any) -> str | None:
         return f"has a failure that JSON cannot express ({unfit}). Use types that msgspec knows"
     taken = sorted(ERROR_MEMBERS.intersection(kind.__struct_encode_fields__))
     return f"has the failure member {taken[0]}, which every error has. Rename it" if taken else None
+
+
+def _slots(pipeline: Any) -> str | None:
+    if pipeline.slots is None or (type(pipeline.slots) is int and pipeline.slots > 0):
+        return None
+    return f"has the slots {shown(pipeline.slots)}. Write a number from 1, or leave it out"
 
 
 def _unfit(kind: Any) -> str | None:

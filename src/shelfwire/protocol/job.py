@@ -34,6 +34,8 @@ class Status(StrEnum):
 ENDED: Final = frozenset({Status.COMPLETE, Status.FAILED, Status.CANCELED})
 HELD: Final = frozenset({Status.RUNNING, Status.CANCELING})
 """The statuses in which a worker holds the job, alive or not."""
+CLAIMED_TURN: Final = -1
+"""The turn of a job that a worker has claimed: if it comes back to the queue it goes on before others begin."""
 
 
 class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -67,6 +69,9 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         error: why it failed or was canceled.
         summary: a sentence for the user about the outcome.
         retry_of: the ended job whose failed and unrecorded items this one retries.
+        caller: who made it, as a digest; the callers of a pipeline take turns. "" is this machine: the application that
+            shelfwire is part of, and callers at a loopback address.
+        turn: its place in the queue of its pipeline; see `next_turn`.
     """
 
     id: str
@@ -101,6 +106,8 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     error: JobError | None = None
     summary: str | None = None
     retry_of: str | None = None
+    caller: str = ""
+    turn: int = 0
 
     @property
     def recorded(self) -> int:
@@ -164,8 +171,9 @@ def create(
     steady: int | None = None,
     metadata: Metadata | None = None,
     retry_of: str | None = None,
+    caller: str = "",
 ) -> JobState:
-    """A new job, waiting for a worker; it takes its turn by `steady`, see `worker_transitions.claimable`."""
+    """A new job, waiting for a worker since `steady`; the store gives it its turn, by `next_turn`."""
     return JobState(
         id=job_id,
         pipeline=pipeline,
@@ -179,7 +187,22 @@ def create(
         user_message="Waiting to start…",
         metadata=metadata,
         retry_of=retry_of,
+        caller=caller,
     )
+
+
+def next_turn(taken: int, last: int | None) -> int:
+    """The turn of a job that joins the queue of its pipeline: when it is made, and when it is resumed.
+
+    In each round every caller has one turn. So nobody waits for more than one job of each of the others, however many
+    these have queued, and nobody who comes again and again keeps others from theirs. It is start-time fair queueing
+    (Goyal, Vin and Cheng, 1996) with jobs of one size. No clock is involved.
+
+    Args:
+        taken: the highest turn that was claimed in this queue, `CLAIMED_TURN` before the first.
+        last: the highest turn of the caller's own jobs in the queue; None where there are none.
+    """
+    return max(taken, CLAIMED_TURN if last is None else last) + 1
 
 
 Transition = Callable[[JobState, int], JobState]

@@ -96,14 +96,22 @@ def expire(state: JobState, policy: Policy, *, now: int) -> JobState:
 
 
 def retry(source: JobState, job_id: str, *, now: int, steady: int | None = None) -> JobState:
-    """Make a new job over the failed and unrecorded items of `source`; it takes its turn by `steady`.
+    """Make a new job of the same caller over the failed and unrecorded items of `source`; it waits since `steady`.
 
     Raises:
         IllegalTransitionError: it has not ended.
     """
     if not source.ended:
         raise IllegalTransitionError(source, "be retried before it has ended")
-    return create(job_id, source.pipeline, now=now, steady=steady, metadata=source.metadata, retry_of=source.id)
+    return create(
+        job_id,
+        source.pipeline,
+        now=now,
+        steady=steady,
+        metadata=source.metadata,
+        retry_of=source.id,
+        caller=source.caller,
+    )
 
 
 def left_undone(source: JobState, done: Collection[int], selection: Sequence[int] | None) -> list[int] | None:

@@ -9,6 +9,7 @@ import msgspec
 
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.protocol.job import (
+    CLAIMED_TURN,
     HELD,
     HOUR,
     IDLE_TTL,
@@ -115,6 +116,7 @@ def claim(state: JobState, policy: Policy, *, now: int, steady: int | None = Non
         status=Status.RUNNING,
         attempt=state.attempt + 1,
         number=0,
+        turn=CLAIMED_TURN,
         fruitless_claims=fruitless_claims,
         error_count=error_count,
         lease_until=_lease(policy, now, steady),

@@ -14,10 +14,21 @@ job = Table(
     Column("lease_until", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False, index=True),
     Column("state", Text, nullable=False),
-    Index("job_by_turn", "status", "pipeline", "run_at"),
+    Column("caller", Text, nullable=False, server_default=""),
+    Column("turn", BigInteger, nullable=False, server_default="0"),
+    Index("job_by_turn", "status", "pipeline", "turn", "run_at", "caller"),
+    Index("job_by_caller", "caller", "pipeline", "status", "turn"),
     sqlite_with_rowid=False,
 )
-"""One row per job: `state` is the JSON of `protocol.job.JobState`; queries use the columns before it."""
+"""One row per job: `state` is the JSON of `protocol.job.JobState`; queries use the other columns."""
+
+queue = Table(
+    "queue",
+    metadata,
+    Column("pipeline", Text, primary_key=True),
+    Column("turn", BigInteger, nullable=False),
+)
+"""The highest turn that was claimed in the queue of each pipeline; see `protocol.job.next_turn`."""
 
 item = Table(
     "item",

@@ -14,9 +14,10 @@ from shelfwire.testing.stores import (
     encoded,
     ending,
 )
+from shelfwire.testing.turns import TurnsContract
 
 
-class StoreContract(AttemptsContract, CommitsContract, OwnersContract):
+class StoreContract(AttemptsContract, CommitsContract, OwnersContract, TurnsContract):
     """The contract of `JobStore` as tests. Subclass it with a fixture `make_store` that returns a `MakeStore`."""
 
 

@@ -36,9 +36,12 @@ def encoded(*items: tuple[Any, ...]) -> list[msgspec.Raw]:
     return [msgspec.Raw(msgspec.json.encode(item)) for item in items]
 
 
-async def add_job(store: JobStore, job_id: str = "job-1", *, now: int = NOW, pipeline: str = "csv_import") -> JobState:
+async def add_job(
+    store: JobStore, job_id: str = "job-1", *, now: int = NOW, pipeline: str = "csv_import", caller: str = ""
+) -> JobState:
     """Add a queued job, with a token whose digest is derived from its id."""
-    state = jobs.create(job_id, pipeline, now=now, metadata=Metadata(file_name="books.csv", file_size=12))
+    metadata = Metadata(file_name="books.csv", file_size=12)
+    state = jobs.create(job_id, pipeline, now=now, metadata=metadata, caller=caller)
     await store.create(state, Grant(digest=job_id.encode().ljust(32), job_id=job_id))
     return state
 
@@ -133,8 +136,8 @@ class AttemptsContract:
 
     async def test_the_job_that_waited_longest_is_claimed_first_and_only_once(self, make_store: MakeStore) -> None:
         async with make_store() as store:
-            await add_job(store, "late", now=NOW + 1)
-            await add_job(store, "early", now=NOW)
+            await add_job(store, "late", now=NOW + 1, caller="one")
+            await add_job(store, "early", now=NOW, caller="another")
             first, second = await claim(store, now=NOW + 2), await claim(store, now=NOW + 2)
             assert [first.state.id, second.state.id] == ["early", "late"]
             assert await store.claim(("csv_import",), POLICY, NOW + 2) is None

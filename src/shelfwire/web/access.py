@@ -1,5 +1,6 @@
 """Authorization of callers: API keys, the limit of new jobs for each, and the websites whose scripts may call."""
 
+import hashlib
 import hmac
 import ipaddress
 from typing import Final, NamedTuple
@@ -10,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from shelfwire.addresses import ANY, DEFAULT_PORTS, address_of, authority_of
+from shelfwire.addresses import ANY, DEFAULT_PORTS, address_of, authority_of, is_loopback
 from shelfwire.clock import Clock
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.protocol.tokens import digest
@@ -22,6 +23,8 @@ API_KEY: Final = "X-API-Key"
 NETWORK_BITS: Final = 64
 """Of an IPv6 address: its holder is usually given all that begin with these."""
 MAX_IDENTITY_CHARS: Final = 64
+DIGEST_CHARS: Final = 32
+"""Of the digest that is stored with a job: 128 bits."""
 PREFLIGHT_SECONDS: Final = 600
 _OK: Final = 200
 _NO_CONTENT: Final = 204
@@ -39,6 +42,11 @@ class Caller(NamedTuple):
 
     identity: str
     key: str | None
+
+    @property
+    def digest(self) -> str:
+        """Whose turns a job takes: a digest of the identity; see `JobState.caller`."""
+        return "" if is_loopback(self.identity) else hashlib.sha256(self.identity.encode()).hexdigest()[:DIGEST_CHARS]
 
 
 class Access:
@@ -160,7 +168,7 @@ def _network(host: str) -> str:
     address = address_of(host)
     if address is None:
         return host[:MAX_IDENTITY_CHARS]  # the application around this one may take it from a header
-    if isinstance(address, ipaddress.IPv4Address):
+    if isinstance(address, ipaddress.IPv4Address) or address.is_loopback:
         return str(address)
     return str(ipaddress.ip_network((address.packed, NETWORK_BITS), strict=False))
 

@@ -132,7 +132,9 @@ class _Creation:
                 digests[OPTIONS] = hashlib.sha256(options).hexdigest()
             job_id = None if content.job_id is None else job_id_of(content.job_id)
             idempotency = idempotency_of(request, caller, [name, job_id, dict(sorted(digests.items()))])
-            token = await service.create(upload, name, metadata, job_id=job_id, idempotency=idempotency)
+            token = await service.create(
+                upload, name, metadata, job_id=job_id, idempotency=idempotency, caller=caller.digest
+            )
         root = root_of(request.scope)
         return created_response(context, created_of(token, root, total_photos=photos, total_count=content.total))
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -21,6 +21,9 @@ from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.job import Job
 from shelfwire.jobs.pipeline import Pipeline
 from shelfwire.jobs.store import Item
+
+SLOTS: Final = 4
+"""Scans at once; more would only wait for the image worker, each with a photo in memory."""
 
 
 class Confirmer(Protocol):
@@ -45,6 +48,7 @@ class AiScan(Pipeline):
     result = PhotoResult
     failure = PhotoFailure
     codes = BookCode
+    slots = SLOTS
 
     def __init__(
         self,

@@ -35,7 +35,7 @@ def create(
         raise ShelfwireError(Code.JOB_EXISTS, f"Job {state.id} exists")
     if upload_id != state.id:
         connection.execute(update(_part).where(_part.c.job_id == upload_id).values(job_id=state.id))
-    _insert(connection, state, grant, idempotency)
+    _insert(connection, sql.with_turn(connection, state), grant, idempotency)
     return state.id
 
 
@@ -60,7 +60,7 @@ def retry(
     if left is not None:
         row = {"job_id": job_id, "name": SELECTION, "part": 0, "data": msgspec.json.encode(left)}
         connection.execute(insert(_part), row)
-    _insert(connection, state, grant, idempotency)
+    _insert(connection, sql.with_turn(connection, state), grant, idempotency)
     return job_id
 
 
@@ -172,9 +172,8 @@ def _replayed(connection: Connection, grant: Grant, now: int, idempotency: Idemp
 
 
 def _insert(connection: Connection, state: JobState, grant: Grant, idempotency: Idempotency | None) -> None:
-    searched = {name: getattr(state, name) for name in ("lease_until", *sql.IN_INDEX)}
-    document = msgspec.json.encode(state).decode()
-    connection.execute(insert(_job), {"id": state.id, "pipeline": state.pipeline, "state": document, **searched})
+    searched = {name: getattr(state, name) for name in ("id", "pipeline", "caller", "lease_until", *sql.IN_INDEX)}
+    connection.execute(insert(_job), {"state": msgspec.json.encode(state).decode(), **searched})
     connection.execute(insert(_grant), _grant_row(grant))
     if idempotency is not None:
         row = {"key": idempotency.key, "job_id": state.id, "fingerprint": idempotency.fingerprint}

@@ -6,7 +6,7 @@ row-by-row insert then takes tens of times as long (`bench/bulk_insert.py`).
 """
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -23,9 +23,11 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.dialects.sqlite import insert as upsert
 
 from shelfwire.jobs.store import Counts, Item
-from shelfwire.protocol.job import JobState, Status
+from shelfwire.protocol.job import CLAIMED_TURN, HELD, JobState, Status, next_turn
+from shelfwire.protocol.worker_transitions import MAX_BACKOFF
 from shelfwire.stores import schema
 
 UNKNOWN_SEQ: Final = 2**31
@@ -33,7 +35,7 @@ UNKNOWN_SEQ: Final = 2**31
 MIN_ITEM_BYTES: Final = 2
 """Lower bound of an item's JSON with its comma; bounds the number of rows in the head of a log."""
 
-_job, _item, _ending = schema.job, schema.item, schema.ending
+_job, _queue, _item, _ending = schema.job, schema.queue, schema.item, schema.ending
 
 
 def _each(name: str) -> Any:
@@ -48,13 +50,14 @@ _ids, _states, _items = _each("ids"), _each("states"), _each("items")
 READ_JOBS: Final = select(func.group_concat(_job.c.state, literal_column("','"))).where(
     _job.c.id.in_(select(_ids.c.value))
 )
-IN_INDEX: Final = ("status", "run_at", "expires_at")
+IN_INDEX: Final = ("status", "run_at", "expires_at", "turn")
 _decode_state: Final = msgspec.json.Decoder(JobState).decode
 _decode_states: Final = msgspec.json.Decoder(list[JobState]).decode
 
 
 def _write_jobs(*columns: str) -> Any:
-    extracted = {name: _at(_states, f"$.{name}") for name in columns}
+    # A turn of 0, the default, is left out of the document.
+    extracted = {name: func.coalesce(_at(_states, f"$.{name}"), 0) for name in columns}
     same = _job.c.id == _at(_states, "$.id")
     return update(_job).where(same).values({"state": _states.c.value, **extracted})
 
@@ -86,6 +89,40 @@ def read_jobs(connection: Connection, ids: Sequence[str]) -> list[JobState]:
     """Return the rows of these jobs, as far as they exist."""
     rows = connection.scalar(READ_JOBS, {"ids": msgspec.json.encode(ids).decode()})
     return _decode_states(f"[{rows or ''}]")
+
+
+def with_turn(connection: Connection, state: JobState) -> JobState:
+    """Return a job that joins the queue of its pipeline, with its turn by `protocol.job.next_turn`."""
+    taken = connection.scalar(select(_queue.c.turn).where(_queue.c.pipeline == state.pipeline))
+    last = connection.scalar(
+        select(func.max(_job.c.turn)).where(
+            _job.c.caller == state.caller, _job.c.pipeline == state.pipeline, _job.c.status == Status.QUEUED
+        )
+    )
+    return msgspec.structs.replace(state, turn=next_turn(CLAIMED_TURN if taken is None else taken, last))
+
+
+def take_turn(connection: Connection, state: JobState) -> None:
+    """Keep the turn of a job that is claimed from its queue, if none after it was claimed before."""
+    if state.turn > CLAIMED_TURN:
+        taken = upsert(_queue).values(pipeline=state.pipeline, turn=state.turn)
+        latest = func.max(_queue.c.turn, taken.excluded.turn)
+        connection.execute(taken.on_conflict_do_update(index_elements=["pipeline"], set_={"turn": latest}))
+
+
+def queues(pipelines: Sequence[str], passing: Mapping[str, Collection[str]], then: int) -> Iterator[Select[Any]]:
+    """Select the ids of the jobs to claim, in the order of `JobStore.claim`: a query for the lapsed, then each queue.
+
+    Each walks along an index; see `worker_transitions.claimable` for the conditions.
+    """
+    lapsed = select(_job.c.id).where(_job.c.status.in_([str(status) for status in HELD]), _job.c.lease_until <= then)
+    yield lapsed.where(_job.c.pipeline.in_(pipelines)).order_by(_job.c.run_at)
+    # The first, which follows from the second, is in the index.
+    its_time = (_job.c.run_at <= then) | (_job.c.lease_until <= then) | (_job.c.lease_until > then + MAX_BACKOFF)
+    queued = select(_job.c.id).where(_job.c.status == Status.QUEUED, its_time)
+    for pipeline in pipelines:
+        own = queued.where(_job.c.pipeline == pipeline, _job.c.caller.not_in(passing.get(pipeline, ())))
+        yield own.order_by(_job.c.turn, _job.c.run_at)
 
 
 def read_or_salvage(connection: Connection, job_id: str) -> tuple[JobState | None, bool]:

@@ -3,11 +3,12 @@
 import asyncio
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Self, TypeVar
 
 import msgspec
@@ -241,27 +242,23 @@ class SqliteStore:
         return await self._read(work)
 
     async def claim(
-        self, pipelines: Sequence[str], policy: Policy, now: int, steady: int | None = None
+        self,
+        pipelines: Sequence[str],
+        policy: Policy,
+        now: int,
+        steady: int | None = None,
+        *,
+        passing: Mapping[str, Collection[str]] = MappingProxyType({}),
     ) -> Claimed | None:
         """See `JobStore.claim`."""
-        # As `worker_transitions.claimable` has it.
-        then = now if steady is None else steady
-        # The first, which follows from the second, is in the index.
-        its_time = (
-            (_job.c.run_at <= then)
-            | (_job.c.lease_until <= then)
-            | (_job.c.lease_until > then + worker_transitions.MAX_BACKOFF)
-        )
-        waiting = (_job.c.status == "queued") & its_time
-        held = [str(status) for status in jobs.HELD]
-        lapsed = _job.c.status.in_(held) & (_job.c.lease_until <= then)
-        query = select(_job.c.id).where(_job.c.pipeline.in_(pipelines), waiting | lapsed).order_by(_job.c.run_at)
+        queues = list(sql.queues(pipelines, passing, now if steady is None else steady))
 
         def work(connection: Connection) -> Claimed | None:
-            state = self._first_undamaged(connection, query)
+            state = next(filter(None, (self._first_undamaged(connection, queue) for queue in queues)), None)
             if state is None:
                 return None
             job_id = state.id
+            sql.take_turn(connection, state)
             claimed = worker_transitions.claim(state, policy, now=now, steady=steady)
             terminal = self._save(connection, [(state, claimed)]).get(job_id)
             if claimed.status is not Status.RUNNING:
@@ -269,7 +266,7 @@ class SqliteStore:
             recorded = sql.recorded_indices(connection, job_id)
             return Claimed(state=claimed, recorded=recorded, selection=creation.selection(connection, claimed))
 
-        if not await self._read(lambda connection: connection.scalar(query.limit(1))):
+        if not await self._read(lambda connection: any(connection.scalar(queue.limit(1)) for queue in queues)):
             return None
         return await self._write(work)
 
@@ -305,6 +302,8 @@ class SqliteStore:
         def work(connection: Connection) -> Committed | None:
             for before in sql.read_jobs(connection, [job_id]):
                 state = transition(before, now)
+                if before.status is Status.PAUSED and state.status is Status.QUEUED:
+                    state = sql.with_turn(connection, state)
                 terminals = self._save(connection, [(before, state)])
                 return Committed(state=state, terminal=terminals.get(job_id))
             return None
