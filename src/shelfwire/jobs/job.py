@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextvars import ContextVar
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -22,6 +23,8 @@ T = TypeVar("T")
 MAX_UNCOMMITTED: Final = 5000
 SLICE_SECONDS: Final = 0.002
 """The longest computation between two turns of the event loop, so that a PING is answered in time."""
+RUNNING_JOB: Final = ContextVar("RUNNING_JOB", default="")
+"""The id of the job that what runs now is for; what jobs share can serve them in turn. "" outside of any job."""
 
 log = structlog.get_logger(__name__)
 

@@ -11,7 +11,7 @@ import structlog
 from shelfwire.clock import Clock, sleep, uniform
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.committer import Committer, Draft
-from shelfwire.jobs.job import Job
+from shelfwire.jobs.job import RUNNING_JOB, Job
 from shelfwire.jobs.pipeline import OPTIONS, NoOptions, Pipeline
 from shelfwire.jobs.slots import Slots
 from shelfwire.jobs.stall import StallDetector
@@ -132,6 +132,7 @@ class Worker:
         state = claimed.state
         # For log lines of the pipeline and of what it calls.
         structlog.contextvars.bind_contextvars(job=state.id, attempt=state.attempt)
+        RUNNING_JOB.set(state.id)
         bound = log.bind(job=state.id, pipeline=state.pipeline, attempt=state.attempt)
         bound.info("job claimed", recorded=state.processed)
         running = asyncio.create_task(self._run(claimed, draft))

@@ -1,8 +1,8 @@
 """A process that opens photos as the real one does, and reads them as their colour says.
 
 White: nothing on it. Red: it breaks off. Blue, in three shades: it never comes to an end, until a file says that it is
-calm. Green: it breaks off, but not in a second process. Any other: a book named after its red and green, by an author
-named after its blue.
+calm. Yellow: it computes for ever. Green: it breaks off, but not in a second process. Any other: a book named after its
+red and green, by an author named after its blue.
 """
 
 import io
@@ -20,7 +20,7 @@ from shelfwire.books.ai_scan.image_worker import claim_stdout, serve
 from shelfwire.books.ai_scan.ipc import DetectedBook
 
 COMMAND: Final = (sys.executable, "-m", "tests.books.ai_scan.scripted")
-WHITE, RED, BLUE, GREEN = (255, 255, 255), (255, 0, 0), (0, 0, 255), (0, 255, 0)
+WHITE, RED, BLUE, GREEN, YELLOW = (255, 255, 255), (255, 0, 0), (0, 0, 255), (0, 255, 0), (255, 255, 0)
 Colour = tuple[int, int, int]
 
 
@@ -50,6 +50,9 @@ def read(image: Image.Image, on_title: Callable[[str], None]) -> tuple[DetectedB
                 os.kill(os.getpid(), signal.SIGKILL)
             case (0, 0, 253 | 254 | 255) if not (Path(log) / f"calm-{blue}").exists():
                 signal.pause()
+            case (255, 255, 0):
+                while True:
+                    pass
             case (0, 255, 0):
                 seen = Path(log) / "green"
                 if not seen.exists():
@@ -65,4 +68,4 @@ def read(image: Image.Image, on_title: Callable[[str], None]) -> tuple[DetectedB
 
 
 if __name__ == "__main__":
-    serve(sys.stdin.buffer, claim_stdout(), read)
+    serve(sys.stdin.buffer, claim_stdout(), read, *map(int, sys.argv[1:]))

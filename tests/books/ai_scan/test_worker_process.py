@@ -13,7 +13,7 @@ import pytest
 from shelfwire.books.ai_scan.worker_process import ImageWorkerProcess
 from shelfwire.books.codes import BookCode
 from shelfwire.errors import ShelfwireError
-from tests.books.ai_scan.scripted import BLUE, COMMAND, GREEN, RED, photo
+from tests.books.ai_scan.scripted import BLUE, COMMAND, GREEN, RED, YELLOW, photo
 from tests.live import until
 
 DUNE, EMMA = (10, 20, 30), (11, 21, 31)
@@ -101,6 +101,26 @@ async def test_a_photo_that_never_comes_to_an_end_is_given_up_and_its_process_en
         with pytest.raises(ShelfwireError, match="longer than 1 s"):
             await worker.books(photo(BLUE), ignored)
         assert children() == []
+
+
+async def test_a_photo_that_takes_too_much_processor_time_is_given_up_at_once_and_the_next_one_is_read() -> None:
+    worker = ImageWorkerProcess((*COMMAND, "1"))
+    with pytest.raises(ShelfwireError, match="s of processor time") as refused:
+        await worker.books(photo(YELLOW), ignored)
+    assert refused.value.code is BookCode.IMAGE_UNREADABLE
+    assert children() == []
+    assert (await worker.books(photo(DUNE), ignored)).books
+    await worker.close()
+
+
+async def test_jobs_that_share_the_process_have_their_photos_read_in_turn(tmp_path: Path) -> None:
+    async def job(worker: ImageWorkerProcess, red: int) -> None:
+        for green in range(3):
+            await worker.books(photo((red, green, 1)), ignored)
+
+    async with working() as worker:
+        await asyncio.gather(job(worker, 1), job(worker, 2))
+    assert (tmp_path / "read.log").read_text().split() == ["1-0-1", "2-0-1", "1-1-1", "2-1-1", "1-2-1", "2-2-1"]
 
 
 async def test_nobody_goes_on_with_a_photo_that_nobody_waits_for() -> None:

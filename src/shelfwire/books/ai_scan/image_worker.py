@@ -4,6 +4,7 @@ It isolates the server from decoders and readers that crash or exhaust memory. I
 until its input ends.
 """
 
+import math
 import os
 import resource
 import sys
@@ -27,6 +28,7 @@ from shelfwire.books.ai_scan.ipc import (
     framed,
     request_decoder,
 )
+from shelfwire.books.ai_scan.limits import MAX_CPU_SECONDS
 from shelfwire.errors import ShelfwireError
 
 MAX_ADDRESS_BYTES: Final = 6 * 1024**3
@@ -73,14 +75,26 @@ def offline_reader() -> Read:
     return read
 
 
-def serve(requests: BinaryIO, out: BinaryIO, read: Read) -> None:
-    """Answer requests until their stream ends."""
+def serve(requests: BinaryIO, out: BinaryIO, read: Read, cpu_seconds: int = MAX_CPU_SECONDS) -> None:
+    """Answer requests until their stream ends.
+
+    The system ends this process, with SIGXCPU, in the middle of a photo that takes more processor time than it may.
+    That time does not grow while other processes keep the machine busy.
+
+    Args:
+        requests: framed requests.
+        out: takes framed answers.
+        read: detects the books on a photo.
+        cpu_seconds: processor time for one photo.
+    """
 
     def send(message: WorkerMessage) -> None:
         out.write(framed(message))
         out.flush()
 
     for request in _requests(requests):
+        _, most = resource.getrlimit(resource.RLIMIT_CPU)
+        resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(time.process_time()) + cpu_seconds, most))
         send(answer(request, read, lambda title: send(TitleRead(title))))
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal
@@ -21,6 +22,7 @@ from shelfwire.books.ai_scan.ipc import (
     framed,
     message_decoder,
 )
+from shelfwire.books.ai_scan.limits import MAX_CPU_SECONDS
 from shelfwire.books.codes import BookCode
 from shelfwire.errors import ShelfwireError
 
@@ -28,7 +30,8 @@ COMMAND: Final = (sys.executable, "-m", "shelfwire.books.ai_scan.image_worker")
 PASSED_ON: Final = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "TMPDIR", "HOME", "SYSTEMROOT", "COVERAGE_PROCESS_START")
 """The environment variables that the worker inherits; it needs no keys."""
 PHOTO_SECONDS: Final = 300.0
-"""A photo takes ten seconds on two idle cores; one that takes this long will not end on busy ones either."""
+"""A photo takes ten seconds on two idle cores and `MAX_CPU_SECONDS` of processor time at most; one that takes this long
+will not end on busy cores either."""
 IDLE_SECONDS: Final = 60.0
 """After this time without a photo the worker ends, which frees its memory."""
 TRIES: Final = 2
@@ -120,6 +123,8 @@ class ImageWorkerProcess:
             raise _too_demanding(f"Reading the photo took longer than {self._photo_seconds:g} s") from None
         except (OSError, EOFError):
             await self._end()
+            if process.returncode == -signal.SIGXCPU:
+                raise _too_demanding(f"Reading the photo took {MAX_CPU_SECONDS} s of processor time") from None
             log.warning("the image worker died", exit=process.returncode)
             return None
         except BaseException:

@@ -25,11 +25,13 @@ from shelfwire.books.upstream.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
+from shelfwire.books.upstream.fair_lock import FairLock
 from shelfwire.books.upstream.limits import Limits
 from shelfwire.books.upstream.rate_limiter import RateLimiter, StartTime
 from shelfwire.books.upstream.refusals import Refusal, error_of, retry_delay
 from shelfwire.books.upstream.traits import Traits
 from shelfwire.clock import Clock, SystemClock, sleep, uniform
+from shelfwire.jobs.job import RUNNING_JOB
 
 TIMEOUT_STATUSES: Final = frozenset({408, 504})
 TOO_MANY_REQUESTS: Final = 429
@@ -84,7 +86,7 @@ class UpstreamClient:
         self._trial: asyncio.Event | None = None
         self._timeout = AdaptiveTimeout(limits.least_timeout, limits.timeout)
         self._slots = asyncio.Semaphore(limits.at_once)
-        self._queue = asyncio.Lock()
+        self._queue = FairLock()
         self._gate = asyncio.Lock()
         self._rate = RateLimiter(limits.rate, limits.period, limits.burst)
         self._breaker = CircuitBreaker(limits.failures, limits.pause)
@@ -147,9 +149,12 @@ class UpstreamClient:
 
     @asynccontextmanager
     async def _slot(self, *, first: bool) -> AsyncIterator[tuple[StartTime, bool]]:
-        """Hold a slot of `Limits.at_once`. Only first attempts queue up: retries would otherwise come last of all."""
+        """Hold a slot of `Limits.at_once`. Only first attempts queue up: retries would otherwise come last of all.
+
+        In the queue jobs take turns, so that one with hundreds of requests does not keep the others waiting for all.
+        """
         async with AsyncExitStack() as stack:
-            async with self._queue if first else nullcontext():
+            async with self._queue.turn(RUNNING_JOB.get()) if first else nullcontext():
                 await self._wait_for_trial()
                 await stack.enter_async_context(self._slots)
                 turn = await self._turn()

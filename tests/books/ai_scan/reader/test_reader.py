@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +24,8 @@ from shelfwire.books.ai_scan.ipc import DetectedBook
 from shelfwire.books.ai_scan.limits import MAX_PIXELS
 from shelfwire.books.ai_scan.photos import open_photo
 from shelfwire.books.ai_scan.reader import Reader
-from shelfwire.books.ai_scan.reader.geometry import turned
+from shelfwire.books.ai_scan.reader.engine import Recognition, reading_width
+from shelfwire.books.ai_scan.reader.geometry import Pixels, Quad, is_plain, turned
 from tests.books.ai_scan.scoring import Book, Score, scored
 from tests.books.ai_scan.shelves import shelf
 from tests.conftest import Effort
@@ -113,6 +114,39 @@ def test_a_photo_without_text_has_no_books(reader: Reader) -> None:
     noise = np.random.default_rng(1).integers(0, 255, (200, 600, 3), np.uint8)
     assert reader.read(noise, nobody) == []
     assert reader.read(np.full((60, 300, 3), 200, np.uint8), nobody) == []
+
+
+def test_the_models_are_spared_a_photo_of_one_colour_however_large(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader._engine, "_detector", None)
+    ground = np.random.default_rng(1).integers(20, 26, (4000, 4000, 3), np.uint8)
+    assert reader.read(ground, nobody) == []
+
+
+def test_letters_that_can_just_be_told_from_their_ground_are_looked_for() -> None:
+    ground = np.full((40, 40, 3), 100, np.uint8)
+    assert is_plain(ground)
+    ground[20, 20, 1] = 108
+    assert not is_plain(ground)
+
+
+def test_of_lines_that_fill_a_photo_only_the_largest_are_read(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    widths: list[int] = []
+
+    def lines(image: Pixels) -> list[Quad]:
+        height, width = image.shape[:2]
+        tops = range(0, height - 12, 12)
+        return [np.array([[4, y], [width - 4, y], [width - 4, y + 9], [4, y + 9]], np.float32) for y in tops]
+
+    def read(crops: Sequence[Pixels]) -> list[Recognition]:
+        widths.extend(reading_width(crop.shape[1], crop.shape[0]) for crop in crops)
+        return [Recognition("a line", 0.9, ())] * len(crops)
+
+    monkeypatch.setattr(reader._engine, "detect", lines)
+    monkeypatch.setattr(reader._engine, "read", read)
+    reader.read(np.zeros((4000, 4000, 3), np.uint8), nobody)
+    assert 100_000 < sum(widths) < 200_000, "two axes, and some lines to see which way they run"
 
 
 def test_a_page_of_a_letter_is_no_shelf(reader: Reader) -> None:

@@ -10,7 +10,7 @@ import rapidocr
 from rapidocr.ch_ppocr_det import TextDetector
 from rapidocr.ch_ppocr_rec import TextRecInput, TextRecognizer
 
-from shelfwire.books.ai_scan.reader.geometry import Pixels, Quad
+from shelfwire.books.ai_scan.reader.geometry import Pixels, Quad, is_plain
 
 LETTER_HEIGHT: Final = 48
 """Pixels: the recogniser's own height of a line. Larger crops are shrunk to it."""
@@ -59,6 +59,8 @@ class Engine:
 
     def detect(self, image: Pixels) -> list[Quad]:
         """Find text, as quadrilaterals in the image's pixels: clockwise from the upper left corner."""
+        if is_plain(image):
+            return []
         boxes = self._detector(image).boxes
         return [] if boxes is None else [np.asarray(box, np.float32) for box in boxes]
 
@@ -99,8 +101,13 @@ def _parameters(threads: int) -> dict[str, Any]:
     }
 
 
+def reading_width(width: float, height: float) -> int:
+    """Pixels of the width to which a crop of this size is brought to be read; the time for it grows with them."""
+    return min(_WIDEST, max(LETTER_HEIGHT // 3, round(width * LETTER_HEIGHT / height)))
+
+
 def _at_height(crop: Pixels) -> Pixels:
     height, width = crop.shape[:2]
-    wanted = min(_WIDEST, max(LETTER_HEIGHT // 3, round(width * LETTER_HEIGHT / height)))
+    wanted = reading_width(width, height)
     kind = cv2.INTER_AREA if height > LETTER_HEIGHT else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(crop, (wanted, LETTER_HEIGHT), interpolation=kind), np.uint8)

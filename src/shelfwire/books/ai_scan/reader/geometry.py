@@ -13,6 +13,14 @@ Quad: TypeAlias = NDArray[np.float32]
 """4 x 2: the corners (x, y), clockwise from the upper left one of the text as it is read."""
 FULL_TURN: Final = 4
 """Quarters in a full turn. All turns are counted in quarters, anticlockwise."""
+_FAINTEST: Final = 6
+"""Levels of 255 by which a letter differs from its ground at least."""
+
+
+def is_plain(image: Pixels) -> bool:
+    """Whether an image is of one colour, as far as letters are concerned: nobody could tell them from the ground."""
+    ground = image[0, 0].astype(np.int16)
+    return bool(cv2.inRange(image, ground - _FAINTEST, ground + _FAINTEST).all())
 
 
 def turned(image: Pixels, quarters: int) -> Pixels:

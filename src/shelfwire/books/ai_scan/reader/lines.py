@@ -4,11 +4,12 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import Final
 
 import numpy as np
 
-from shelfwire.books.ai_scan.reader.engine import Engine, Recognition, Word
+from shelfwire.books.ai_scan.reader.engine import Engine, Recognition, Word, reading_width
 from shelfwire.books.ai_scan.reader.geometry import (
     Pixels,
     Quad,
@@ -36,6 +37,8 @@ _RIM: Final = 3
 """Pixels: text this close to the rim of a strip is cut off there, and whole in the next."""
 _MOST: Final = 400
 """Lines read along one axis at most, the largest, which bounds the time of a photo."""
+_WIDTH: Final = 80_000
+"""Pixels of all lines read along one axis at most, by `reading_width`; a photo of 122 books has not as many."""
 _REPORTED: Final = 12
 """One of this many lines is reported while they are read: about twice a second."""
 _SURE: Final = 0.8
@@ -135,7 +138,7 @@ def _lines(page: Pixels, turns: int, side: int, engine: Engine, on_text: Callabl
     scale = side / max(image.shape)
     quads = [quad / np.float32(scale) for quad in _found(scaled(image, scale), engine)]
     quads = [quad for quad in quads if sides(quad)[0] > 0.8 * sides(quad)[1]]
-    quads = sorted(quads, key=lambda quad: -sides(quad)[0] * sides(quad)[1])[:_MOST]
+    quads = _affordable(sorted(quads, key=lambda quad: -sides(quad)[0] * sides(quad)[1])[:_MOST])
     back = (4 - turns) % 4
     upright = _read(engine, [cut(image, quad) for quad in quads], on_text)
     doubtful = [index for index, reading in enumerate(upright) if reading.score < _SURE]
@@ -150,6 +153,12 @@ def _lines(page: Pixels, turns: int, side: int, engine: Engine, on_text: Callabl
         if line.score >= _LEAST and line.letters:
             lines.append(line)
     return lines
+
+
+def _affordable(quads: Sequence[Quad]) -> list[Quad]:
+    """The first of some lines, as many as may be read."""
+    widths = accumulate(reading_width(*sides(quad)) for quad in quads)
+    return [quad for quad, width in zip(quads, widths, strict=True) if width <= _WIDTH]
 
 
 def _read(engine: Engine, crops: Sequence[Pixels], on_text: Callable[[str], None]) -> list[Recognition]:
