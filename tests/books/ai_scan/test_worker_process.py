@@ -13,6 +13,7 @@ import pytest
 from shelfwire.books.ai_scan.worker_process import ImageWorkerProcess
 from shelfwire.books.codes import BookCode
 from shelfwire.errors import ShelfwireError
+from shelfwire.jobs.job import RUNNING_JOB
 from tests.books.ai_scan.scripted import BLUE, COMMAND, GREEN, RED, YELLOW, photo
 from tests.live import until
 
@@ -114,13 +115,14 @@ async def test_a_photo_that_takes_too_much_processor_time_is_given_up_at_once_an
 
 
 async def test_jobs_that_share_the_process_have_their_photos_read_in_turn(tmp_path: Path) -> None:
-    async def job(worker: ImageWorkerProcess, red: int) -> None:
-        for green in range(3):
-            await worker.books(photo((red, green, 1)), ignored)
+    async def job(worker: ImageWorkerProcess, name: str, red: int, photos: int) -> None:
+        RUNNING_JOB.set(name)
+        await asyncio.gather(*(worker.books(photo((red, green, 1)), ignored) for green in range(photos)))
 
     async with working() as worker:
-        await asyncio.gather(job(worker, 1), job(worker, 2))
-    assert (tmp_path / "read.log").read_text().split() == ["1-0-1", "2-0-1", "1-1-1", "2-1-1", "1-2-1", "2-2-1"]
+        await asyncio.gather(job(worker, "large", 1, 4), job(worker, "small", 2, 2))
+    read = (tmp_path / "read.log").read_text().split()
+    assert read == ["1-0-1", "1-1-1", "2-0-1", "1-2-1", "2-1-1", "1-3-1"]
 
 
 async def test_nobody_goes_on_with_a_photo_that_nobody_waits_for() -> None:

@@ -24,7 +24,9 @@ from shelfwire.books.ai_scan.ipc import (
 )
 from shelfwire.books.ai_scan.limits import MAX_CPU_SECONDS
 from shelfwire.books.codes import BookCode
+from shelfwire.books.fair_lock import FairLock
 from shelfwire.errors import ShelfwireError
+from shelfwire.jobs.job import RUNNING_JOB
 
 COMMAND: Final = (sys.executable, "-m", "shelfwire.books.ai_scan.image_worker")
 PASSED_ON: Final = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "TMPDIR", "HOME", "SYSTEMROOT", "COVERAGE_PROCESS_START")
@@ -41,7 +43,7 @@ log = structlog.get_logger(__name__)
 
 
 class ImageWorkerProcess:
-    """The image worker, started with the first photo.
+    """The image worker, started with the first photo. Jobs have their photos read in turn, one by one.
 
     Args:
         command: starts it.
@@ -59,7 +61,7 @@ class ImageWorkerProcess:
         self._command = command
         self._photo_seconds = photo_seconds
         self._idle_seconds = idle_seconds
-        self._turn = asyncio.Lock()
+        self._lock = FairLock()
         self._process: asyncio.subprocess.Process | None = None
         self._idle_timer: asyncio.TimerHandle | None = None
 
@@ -89,13 +91,13 @@ class ImageWorkerProcess:
 
     async def close(self) -> None:
         """End the worker; the next photo starts another one."""
-        async with self._turn:
+        async with self._lock.turn(RUNNING_JOB.get()):
             await self._end()
 
     async def _request(
         self, photo: bytes, want: Literal["books", "jpeg"], on_title: Callable[[str], None]
     ) -> WorkerMessage:
-        async with self._turn:
+        async with self._lock.turn(RUNNING_JOB.get()):
             if self._idle_timer is not None:
                 self._idle_timer.cancel()
             request = ImageRequest(photo, want)

@@ -14,6 +14,7 @@ from typing import Any, Final
 import httpx2
 import structlog
 
+from shelfwire.books.fair_lock import FairLock
 from shelfwire.books.upstream.adaptive_timeout import AdaptiveTimeout
 from shelfwire.books.upstream.circuit_breaker import CircuitBreaker
 from shelfwire.books.upstream.errors import (
@@ -25,7 +26,6 @@ from shelfwire.books.upstream.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
-from shelfwire.books.upstream.fair_lock import FairLock
 from shelfwire.books.upstream.limits import Limits
 from shelfwire.books.upstream.rate_limiter import RateLimiter, StartTime
 from shelfwire.books.upstream.refusals import Refusal, error_of, retry_delay

@@ -5,7 +5,7 @@ import httpx2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shelfwire.books.upstream.fair_lock import FairLock
+from shelfwire.books.fair_lock import FairLock
 from shelfwire.jobs.job import RUNNING_JOB
 from tests.books.upstream.test_client import World, ok
 
