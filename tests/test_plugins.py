@@ -110,6 +110,8 @@ def test_a_broken_one_stops_the_server_with_one_line_and_exit_code_2(tmp_path: P
         (HEAD + "    def run(self, job): ...", POINT, r"has no coroutine that runs a job"),
         (HEAD + "    async def run(self, job): yield", POINT, r"has no coroutine that runs a job"),
         (HEAD + "    async def run(self): ...", POINT, r"does not take a job alone \(too many .*\)\. Write: async def"),
+        (HEAD + RUN + "    slots = 0", POINT, r"has the slots 0\. Write a number from 1, or leave it out"),
+        (HEAD + RUN + "    slots = True", POINT, r"has the slots True\. Write a number from 1"),
         (HEAD + RUN + "    results_name = 'errors'", POINT, r"the results_name 'errors'\. Choose a text other than"),
         (HEAD + RUN + "    options = int", POINT, r"has the options int\. Name a msgspec\.Struct"),
         (HEAD + RUN + "    codes = {'E_MINE'}", POINT, r"has the codes {'E_MINE'}\. Name a class that inherits"),
