@@ -194,9 +194,10 @@ def create(
 def next_turn(taken: int, last: int | None) -> int:
     """The turn of a job that joins the queue of its pipeline: when it is made, and when it is resumed.
 
-    In each round every caller has one turn. So nobody waits for more than one job of each of the others, however many
-    these have queued, and nobody who comes again and again keeps others from theirs. It is start-time fair queueing
-    (Goyal, Vin and Cheng, 1996) with jobs of one size. No clock is involved.
+    In each round every caller has one turn. So before a caller's only job at most two of each other one start, however
+    many these have queued: what is left of the round, and the next. And nobody who comes again and again keeps others
+    from theirs. It is start-time fair queueing (Goyal, Vin and Cheng, 1996) with jobs of one size. No clock is
+    involved.
 
     Args:
         taken: the highest turn that was claimed in this queue, `CLAIMED_TURN` before the first.

@@ -93,9 +93,14 @@ def serve(requests: BinaryIO, out: BinaryIO, read: Read, cpu_seconds: int = MAX_
         out.flush()
 
     for request in _requests(requests):
-        _, most = resource.getrlimit(resource.RLIMIT_CPU)
-        resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(time.process_time()) + cpu_seconds, most))
+        _limit_cpu(math.ceil(time.process_time()) + cpu_seconds)
         send(answer(request, read, lambda title: send(TitleRead(title))))
+
+
+def _limit_cpu(seconds: int) -> None:
+    """Let the system end this process once it has used so much processor time, or less if it is allowed less."""
+    _, most = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds if most == resource.RLIM_INFINITY else min(seconds, most), most))
 
 
 def _requests(stream: BinaryIO) -> Iterator[ImageRequest]:
