@@ -6,7 +6,8 @@ import os
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, Protocol
 
 import msgspec
 import structlog
@@ -20,7 +21,7 @@ from shelfwire.jobs.pipeline import OPTIONS, Pipeline, UnavailablePipeline, stor
 from shelfwire.jobs.results import terminal_encoder
 from shelfwire.jobs.service import JobService, Token
 from shelfwire.jobs.slots import Slots
-from shelfwire.jobs.store import JobStore
+from shelfwire.jobs.store import EncodeTerminal, JobStore
 from shelfwire.jobs.telemetry import Telemetry
 from shelfwire.jobs.worker import Worker
 from shelfwire.metrics import Metrics
@@ -45,6 +46,21 @@ GRACE_SECONDS: Final = 5.0
 log = structlog.get_logger(__name__)
 
 
+class OpenStore(Protocol):
+    """Makes the store of an application, such as the class `shelfwire.testing.MemoryStore`."""
+
+    def __call__(
+        self, *, encode_terminal: EncodeTerminal, steady: Callable[[], int]
+    ) -> AbstractAsyncContextManager[JobStore]:
+        """Return the store; it is open within the context.
+
+        Args:
+            encode_terminal: encodes the terminal message when a job ends.
+            steady: the time by which leases are kept; see `worker_transitions.claimable`.
+        """
+        ...
+
+
 class Shelfwire:
     """The whole server as one ASGI application, by itself or mounted into another one.
 
@@ -56,6 +72,7 @@ class Shelfwire:
         work: whether to run jobs; without, they only wait.
         clock: the time; the machine's unless a test turns another.
         random_bytes: a cryptographic source that returns the given number of bytes.
+        open_store: makes the store; a `SqliteStore` in the folder `settings.data` unless given.
 
     Raises:
         PluginError: something among the pipelines and plug-ins, given or installed, is misdeclared.
@@ -71,6 +88,7 @@ class Shelfwire:
         work: bool = True,
         clock: Clock | None = None,
         random_bytes: Callable[[int], bytes] = os.urandom,
+        open_store: OpenStore | None = None,
     ) -> None:
         self._settings = settings or Settings()
         self._plugins = installed() if plugins is None else list(plugins)
@@ -80,6 +98,9 @@ class Shelfwire:
         self._work = work
         self._clock = clock or SystemClock()
         self._random_bytes = random_bytes
+        self._open_store = open_store or partial(
+            SqliteStore, self._settings.data, inline_limit=self._settings.inline_results
+        )
         self._metrics = Metrics(self._pipelines, self._plugins)
         self._service: JobService | None = None
         self._context = Context(
@@ -170,7 +191,13 @@ class Shelfwire:
             for plugin in self._plugins:
                 await _enter(stack, plugin, context)
             engine = _engine(
-                self._settings, self._pipelines, self._clock, self._random_bytes, self._metrics, work=self._work
+                self._settings,
+                self._pipelines,
+                self._clock,
+                self._random_bytes,
+                self._metrics,
+                self._open_store,
+                work=self._work,
             )
             self._service = await stack.enter_async_context(engine)
             try:
@@ -203,19 +230,15 @@ async def _engine(
     clock: Clock,
     random_bytes: Callable[[int], bytes],
     telemetry: Telemetry,
+    open_store: OpenStore,
     *,
     work: bool,
 ) -> AsyncIterator[JobService]:
     policy = _policy(settings)
-    inline = settings.inline_results
     folds = {name: pipeline.fold for name, pipeline in pipelines.items()}
     able = {name: own for name, own in pipelines.items() if not isinstance(own, UnavailablePipeline)}
-    async with SqliteStore(
-        settings.data,
-        encode_terminal=terminal_encoder(inline, folds, settings.root_path),
-        inline_limit=inline,
-        steady=clock.steady,
-    ) as store:
+    encode_terminal = terminal_encoder(settings.inline_results, folds, settings.root_path)
+    async with open_store(encode_terminal=encode_terminal, steady=clock.steady) as store:
         hub = Hub(telemetry)
         committer = Committer(store, hub.publish, policy, clock, settings.flush_interval, telemetry)
         run = able if work else {}

@@ -1,7 +1,8 @@
-"""Helpers for tests, also of plug-ins: a clock turned by hand, and the contract of every store."""
+"""Helpers for tests, also of plug-ins: a clock turned by hand, a store in memory, and the contract of every store."""
 
 from shelfwire.testing.clock import FakeClock
 from shelfwire.testing.commits import CommitsContract
+from shelfwire.testing.memory import MemoryDatabase, MemoryStore
 from shelfwire.testing.owners import OwnersContract
 from shelfwire.testing.stores import (
     NOW,
@@ -26,6 +27,8 @@ __all__ = [
     "POLICY",
     "FakeClock",
     "MakeStore",
+    "MemoryDatabase",
+    "MemoryStore",
     "StoreContract",
     "add_job",
     "claim",

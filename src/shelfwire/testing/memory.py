@@ -1,0 +1,400 @@
+"""A `JobStore` in memory, for tests that need an engine and no disk."""
+
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Final, Self
+
+import msgspec
+
+from shelfwire.errors import Code, ShelfwireError
+from shelfwire.jobs.store import Change, Claimed, Committed, Counts, EncodeTerminal, Idempotency, Item, Swept
+from shelfwire.protocol import owner_transitions, worker_transitions
+from shelfwire.protocol.job import HELD, JobState, Policy, Status, Transition
+from shelfwire.protocol.tokens import GRACE, MAX_GRANTS, Grant
+from shelfwire.protocol.worker_transitions import LeaseLostError
+
+_decode_item: Final = msgspec.json.Decoder(Item).decode
+_replace: Final = msgspec.structs.replace
+
+
+class MemoryJob:
+    """All that is stored of one job.
+
+    Attributes:
+        state: the row.
+        items: the log, by index.
+        terminal: the terminal message, once it has ended.
+        selection: in a retry, which items of the input it is about; None for all.
+        inputs: parts of inputs, by name and number.
+        kept: data that attempts keep, by name.
+    """
+
+    def __init__(self, state: JobState, selection: Sequence[int] | None = None) -> None:
+        self.state = state
+        self.items: dict[int, Item] = {}
+        self.terminal: str | None = None
+        self.selection = selection
+        self.inputs: dict[tuple[str, int], bytes] = {}
+        self.kept: dict[str, bytes] = {}
+
+    @property
+    def committed(self) -> Committed:
+        """The row with the terminal message."""
+        return Committed(state=self.state, terminal=self.terminal)
+
+
+class MemoryDatabase:
+    """What stores keep: it survives them, as a file survives the processes that open it.
+
+    Attributes:
+        jobs: by id.
+        uploads: inputs whose job does not exist yet, by the id under which they were written.
+        grants: by digest, in the order in which they were made.
+        keys: the job and the fingerprint of the request that was made under each idempotency key.
+        stores: the stores that are open on it.
+    """
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, MemoryJob] = {}
+        self.uploads: dict[str, dict[tuple[str, int], bytes]] = {}
+        self.grants: dict[bytes, Grant] = {}
+        self.keys: dict[bytes, tuple[str, bytes]] = {}
+        self.stores: set[MemoryStore] = set()
+
+    def insert(self, job: MemoryJob) -> None:
+        """Add a job."""
+        self.jobs[job.state.id] = job
+
+    def write(self, job: MemoryJob, state: JobState, encode_terminal: EncodeTerminal) -> None:
+        """Replace the row of a job, and store the terminal message if that ends it."""
+        before, job.state = job.state, state
+        if state.ended and not before.ended:
+            complete = state.status is Status.COMPLETE
+            head = [item for _, item in sorted(job.items.items())] if complete else ()
+            job.terminal = encode_terminal(state, head)
+
+    def erase(self, job_id: str) -> None:
+        """Erase a job and all that is its own."""
+        del self.jobs[job_id]
+        self.grants = {digest: grant for digest, grant in self.grants.items() if grant.job_id != job_id}
+        self.keys = {key: made for key, made in self.keys.items() if made[0] != job_id}
+
+    def free(self, steady: int | None) -> None:
+        """Free the jobs of processes that are dead, and keep the order of the queue by the clock of the next one.
+
+        Args:
+            steady: the time of that clock; None where all processes have the same.
+        """
+        self.uploads.clear()
+        waiting = [job.state.run_at for job in self.jobs.values() if job.state.status is Status.QUEUED]
+        ahead = 0 if steady is None else max(0, max(waiting, default=steady) - steady)
+        for job in self.jobs.values():
+            if job.state.status in HELD:
+                job.state = _replace(job.state, lease_until=0)
+            elif job.state.status is Status.QUEUED:
+                job.state = _replace(job.state, lease_until=0, run_at=job.state.run_at - ahead)
+
+
+class MemoryStore:
+    """A `JobStore` that keeps everything in memory and passes `StoreContract`. Use it as a context manager.
+
+    Hand it to an application under test: `Shelfwire(pipelines=[Mine()], open_store=MemoryStore)`. Its calls never wait,
+    and it bounds nothing, so it is not for production.
+
+    Args:
+        encode_terminal: encodes the terminal message when a job ends.
+        steady: the time by which leases are kept; see `worker_transitions.claimable`.
+        database: what it keeps. One that several stores have open is what several processes share. A store that opens
+            it alone takes those before it for dead, and frees their jobs, as `SqliteStore` does. Its own unless given.
+    """
+
+    def __init__(
+        self,
+        *,
+        encode_terminal: EncodeTerminal,
+        steady: Callable[[], int] | None = None,
+        database: MemoryDatabase | None = None,
+    ) -> None:
+        self._encode_terminal = encode_terminal
+        self._steady = steady
+        self.database = MemoryDatabase() if database is None else database
+
+    async def __aenter__(self) -> Self:
+        """Open the database."""
+        if not self.database.stores:
+            self.database.free(self._steady and self._steady())
+        self.database.stores.add(self)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the database as it is."""
+        self.database.stores.discard(self)
+
+    async def write_input(self, job_id: str, name: str, part: int, data: bytes) -> None:
+        """See `JobStore.write_input`."""
+        job = self.database.jobs.get(job_id)
+        inputs = self.database.uploads.setdefault(job_id, {}) if job is None else job.inputs
+        if (name, part) in inputs:
+            raise ShelfwireError(Code.INTERNAL, f"Part {part} of the input {name} of job {job_id} is stored already")
+        inputs[name, part] = data
+
+    async def discard_input(self, job_id: str) -> None:
+        """See `JobStore.discard_input`."""
+        self.database.uploads.pop(job_id, None)
+
+    async def read_input(self, job_id: str, name: str) -> bytes:
+        """See `JobStore.read_input`."""
+        job = self.database.jobs.get(job_id)
+        inputs = self.database.uploads.get(job_id, {}) if job is None else job.inputs
+        return b"".join(data for (of, _), data in sorted(inputs.items()) if of == name)
+
+    async def keep(self, job_id: str, attempt: int, name: str, data: bytes) -> bool:
+        """See `JobStore.keep`."""
+        job = self.database.jobs.get(job_id)
+        if job is None or job.state.attempt != attempt or job.state.status not in HELD:
+            return False
+        job.kept[name] = data
+        return True
+
+    async def kept(self, job_id: str, name: str) -> bytes | None:
+        """See `JobStore.kept`."""
+        job = self.database.jobs.get(job_id)
+        return None if job is None else job.kept.get(name)
+
+    async def create(
+        self, state: JobState, grant: Grant, *, upload_id: str | None = None, idempotency: Idempotency | None = None
+    ) -> str:
+        """See `JobStore.create`."""
+        upload_id = upload_id or state.id
+        earlier = self._replayed(grant, state.created_at, idempotency)
+        if earlier is not None:
+            await self.discard_input(upload_id)
+            return earlier
+        if state.id in self.database.jobs:
+            raise ShelfwireError(Code.JOB_EXISTS, f"Job {state.id} exists")
+        job = MemoryJob(state)
+        job.inputs = self.database.uploads.pop(upload_id, {})
+        self._insert(job, grant, idempotency)
+        return state.id
+
+    async def retry(
+        self,
+        source_id: str,
+        job_id: str,
+        grant: Grant,
+        now: int,
+        idempotency: Idempotency | None = None,
+        steady: int | None = None,
+    ) -> str | None:
+        """See `JobStore.retry`."""
+        source = self.database.jobs.get(source_id)
+        if source is None:
+            return None
+        earlier = self._replayed(grant, now, idempotency)
+        if earlier is not None:
+            return earlier
+        state = owner_transitions.retry(source.state, job_id, now=now, steady=steady)
+        done = {index for index, item in source.items.items() if item.ok}
+        job = MemoryJob(state, owner_transitions.left_undone(source.state, done, source.selection))
+        job.inputs, job.kept = dict(source.inputs), dict(source.kept)
+        self._insert(job, grant, idempotency)
+        return job_id
+
+    async def grant(self, digest: bytes, now: int) -> Grant | None:
+        """See `JobStore.grant`."""
+        grant = self.database.grants.get(digest)
+        if grant is None or self.database.jobs[grant.job_id].state.expires_at <= now:
+            return None
+        return grant
+
+    async def add_grant(
+        self, grant: Grant, now: int, *, authorized_by: bytes | None = None, replaces: bytes | None = None
+    ) -> bool:
+        """See `JobStore.add_grant`."""
+        own = self._tokens(grant.job_id)
+        if grant.job_id not in self.database.jobs or (authorized_by is not None and authorized_by not in own):
+            return False
+        self._make_room(grant.job_id, now, replaces)
+        self.database.grants[grant.digest] = grant
+        old = None if replaces is None else own.get(replaces)
+        if old is not None and (old.expires_at is None or old.expires_at > now + GRACE):
+            self.database.grants[old.digest] = _replace(old, expires_at=now + GRACE)
+        return True
+
+    async def revoke(self, digest: bytes) -> None:
+        """See `JobStore.revoke`."""
+        self.database.grants.pop(digest, None)
+
+    async def job(self, job_id: str) -> Committed | None:
+        """See `JobStore.job`."""
+        job = self.database.jobs.get(job_id)
+        return None if job is None else job.committed
+
+    async def claim(
+        self, pipelines: Sequence[str], policy: Policy, now: int, steady: int | None = None
+    ) -> Claimed | None:
+        """See `JobStore.claim`."""
+        claimable = [
+            job
+            for job in self.database.jobs.values()
+            if job.state.pipeline in pipelines and worker_transitions.claimable(job.state, now=now, steady=steady)
+        ]
+        if not claimable:
+            return None
+        job = min(claimable, key=lambda job: job.state.run_at)
+        self._write(job, worker_transitions.claim(job.state, policy, now=now, steady=steady))
+        if job.state.status is not Status.RUNNING:
+            return Claimed(state=job.state, terminal=job.terminal)
+        return Claimed(state=job.state, recorded=list(job.items), selection=job.selection)
+
+    async def commit(
+        self, changes: Sequence[Change], policy: Policy, now: int, steady: int | None = None
+    ) -> list[Committed | None]:
+        """See `JobStore.commit`."""
+        states = [self._applied(change, policy, now, steady) for change in changes]
+        logs = [_log(change, state, self.database.jobs) for change, state in zip(changes, states, strict=True)]
+        answers: list[Committed | None] = []
+        for state, log in zip(states, logs, strict=True):
+            if state is None:
+                answers.append(None)
+                continue
+            job = self.database.jobs[state.id]
+            if state is not job.state:
+                job.items.update(log)
+                self._write(job, state)
+            answers.append(job.committed)
+        return answers
+
+    async def request(self, job_id: str, transition: Transition, now: int) -> Committed | None:
+        """See `JobStore.request`."""
+        job = self.database.jobs.get(job_id)
+        if job is None:
+            return None
+        self._write(job, transition(job.state, now))
+        return job.committed
+
+    async def delete(self, job_id: str, policy: Policy, now: int) -> Committed | None:
+        """See `JobStore.delete`."""
+        job = self.database.jobs.get(job_id)
+        if job is None:
+            return None
+        self._write(job, owner_transitions.delete(job.state, policy, now=now))
+        self.database.erase(job_id)
+        return job.committed
+
+    async def items(self, job_id: str, *, after: int, limit: int, ok: bool | None = None) -> list[Item]:
+        """See `JobStore.items`."""
+        job = self.database.jobs.get(job_id)
+        log = sorted(job.items.items()) if job is not None else ()
+        return [item for index, item in log if index > after and ok in {None, item.ok}][:limit]
+
+    async def sweep(self, policy: Policy, now: int) -> Swept:
+        """See `JobStore.sweep`."""
+        expired = self.expired(now)
+        endings = [self.expire(job_id, policy, now) for job_id in expired]
+        return Swept(erased=len(expired), endings=[ending for ending in endings if ending is not None])
+
+    def expired(self, now: int) -> list[str]:
+        """Return the ids of the jobs that a sweep erases."""
+        return [job_id for job_id, job in self.database.jobs.items() if job.state.expires_at <= now]
+
+    def expire(self, job_id: str, policy: Policy, now: int) -> Committed | None:
+        """Erase a job that has expired; return its ending if it had none before."""
+        job = self.database.jobs[job_id]
+        had_ended = job.state.ended
+        self._write(job, owner_transitions.expire(job.state, policy, now=now))
+        self.database.erase(job_id)
+        return None if had_ended else job.committed
+
+    async def check(self) -> None:
+        """See `JobStore.check`."""
+
+    async def counts(self, now: int) -> Counts:
+        """See `JobStore.counts`."""
+        jobs: dict[tuple[str, str], int] = {}
+        waiting: list[int] = []
+        for state in (job.state for job in self.database.jobs.values()):
+            kind = state.pipeline, str(state.status)
+            jobs[kind] = jobs.get(kind, 0) + 1
+            if state.status is Status.QUEUED and max(state.run_at, state.lease_until) <= now:
+                waiting.append(state.run_at)
+        return Counts(jobs=jobs, waiting_since=min(waiting, default=None))
+
+    def _write(self, job: MemoryJob, state: JobState) -> None:
+        self.database.write(job, state, self._encode_terminal)
+
+    def _applied(self, change: Change, policy: Policy, now: int, steady: int | None) -> JobState | None:
+        job = self.database.jobs.get(change.job_id)
+        if job is None or job.state.created_at != change.created_at:
+            return None
+        if change.applied_to(job.state):
+            return job.state
+        try:
+            state = worker_transitions.advance(job.state, change.attempt, change.delta, policy, now=now, steady=steady)
+        except LeaseLostError:
+            return None
+        state = state if change.closing is None else change.closing(state, now)
+        return _replace(state, number=change.number)
+
+    def _replayed(self, grant: Grant, now: int, idempotency: Idempotency | None) -> str | None:
+        made = None if idempotency is None else self.database.keys.get(idempotency.key)
+        if idempotency is None or made is None:
+            return None
+        job_id, fingerprint = made
+        if self.database.jobs[job_id].state.expires_at <= now:
+            self.database.erase(job_id)
+            return None
+        if fingerprint != idempotency.fingerprint:
+            raise ShelfwireError(Code.IDEMPOTENCY_MISMATCH)
+        self._make_room(job_id, now, None, forced=True)
+        self.database.grants[grant.digest] = _replace(grant, job_id=job_id)
+        return job_id
+
+    def _insert(self, job: MemoryJob, grant: Grant, idempotency: Idempotency | None) -> None:
+        self.database.insert(job)
+        self.database.grants[grant.digest] = grant
+        if idempotency is not None:
+            self.database.keys[idempotency.key] = (job.state.id, idempotency.fingerprint)
+
+    def _tokens(self, job_id: str) -> dict[bytes, Grant]:
+        return {digest: grant for digest, grant in self.database.grants.items() if grant.job_id == job_id}
+
+    def _make_room(self, job_id: str, now: int, replaces: bytes | None, *, forced: bool = False) -> None:
+        """Erase as many tokens as must go before one more is added; where `forced`, also valid ones."""
+        own = self._tokens(job_id)
+        surplus = len(own) + 1 - MAX_GRANTS
+        if surplus <= 0:
+            return
+        soonest_first = sorted(own.values(), key=_lifetime)
+        expired = [grant for grant in soonest_first if _lifetime(grant) <= now]
+        going = {grant.digest for grant in expired}
+        if replaces is not None:
+            going |= {replaces, *(grant.digest for grant in soonest_first if _lifetime(grant) <= now + GRACE)}
+        if not forced and surplus > len(going):
+            raise ShelfwireError(
+                Code.JOB_STATE, f"Job {job_id} has {MAX_GRANTS} tokens. Revoke one, or wait until one expires"
+            )
+        for grant in (soonest_first if forced else expired)[:surplus]:
+            del self.database.grants[grant.digest]
+
+
+def _lifetime(grant: Grant) -> float:
+    return float("inf") if grant.expires_at is None else grant.expires_at
+
+
+def _log(change: Change, state: JobState | None, jobs: dict[str, MemoryJob]) -> dict[int, Item]:
+    """Return the items that a change adds to a log.
+
+    Raises:
+        ShelfwireError: `E_INTERNAL`: one of them is there already.
+    """
+    if state is None or state is jobs[state.id].state:
+        return {}
+    log: dict[int, Any] = {}
+    for item in map(_decode_item, change.items):
+        if item.index in log or item.index in jobs[state.id].items:
+            raise ShelfwireError(Code.INTERNAL, f"Item {item.index} of job {state.id} is recorded already")
+        log[item.index] = item
+    return log
