@@ -239,7 +239,7 @@ async def _engine(
     able = {name: own for name, own in pipelines.items() if not isinstance(own, UnavailablePipeline)}
     encode_terminal = terminal_encoder(settings.inline_results, folds, settings.root_path)
     async with open_store(encode_terminal=encode_terminal, steady=clock.steady) as store:
-        hub = Hub(telemetry)
+        hub = Hub(telemetry, clock, settings.flush_interval)
         committer = Committer(store, hub.publish, policy, clock, settings.flush_interval, telemetry)
         run = able if work else {}
         defaults = {name: own.slots for name, own in run.items()}
@@ -297,7 +297,7 @@ async def _sweep(store: JobStore, hub: Hub, policy: Policy, clock: Clock) -> Non
             swept = await store.sweep(policy, clock.now())
             hub.publish(swept.endings)
             for ending in swept.endings:
-                hub.erased(ending.state.id)
+                hub.erased(ending.state)
             if swept.erased:
                 log.info("expired jobs erased", jobs=swept.erased)
             for job_id in swept.damaged:

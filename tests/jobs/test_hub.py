@@ -11,6 +11,7 @@ from shelfwire.protocol.feed import Due
 from shelfwire.protocol.job import JobState, Policy
 from shelfwire.protocol.messages import Message, encode
 from shelfwire.protocol.worker_transitions import ProgressDelta
+from shelfwire.testing import FakeClock
 
 POLICY = Policy()
 QUEUED = jobs.create("j", "csv_import", now=1000)
@@ -32,20 +33,25 @@ async def test_a_follower_receives_what_is_published_and_nothing_of_other_jobs()
         assert [frame.due for frame in follower.due()] == [Due.STARTED, Due.PROGRESS]
 
 
-async def test_a_follower_of_the_new_job_of_an_erased_id_receives_nothing_of_the_old_one() -> None:
+@pytest.mark.parametrize("late", [False, True])
+async def test_followers_of_the_two_jobs_of_an_id_receive_each_their_own(*, late: bool) -> None:
     hub = Hub()
-    ended = Committed(state=owner_transitions.delete(QUEUED, POLICY, now=2000), terminal="{}")
+    old = jobs.create("j", "csv_import", now=999)
+    ending = Committed(state=owner_transitions.delete(old, POLICY, now=2000), terminal="{}")
     with hub.follow("j") as (slow, offer_old):
-        offer_old(Committed(state=QUEUED))
-        hub.publish([ended])
-        hub.erased("j")
+        offer_old(Committed(state=old))
+        if not late:
+            hub.publish([ending])
         with hub.follow("j") as (follower, offer):
+            hub.publish([Committed(state=CLAIMED)])
             offer(Committed(state=QUEUED))
-            assert [frame.due for frame in follower.due()] == [Due.PROGRESS]
-            assert [frame.due for frame in slow.due()] == [Due.ENDING]
+            if late:
+                hub.publish([ending])
+            assert [frame.state for frame in follower.due()] == [CLAIMED]
+            assert [(frame.due, frame.state.created_at) for frame in slow.due()] == [(Due.ENDING, 999)]
             assert hub.followers == 2
     assert hub.followers == 0
-    assert not hub._erased
+    assert (hub._channels, hub._arriving, hub._erased) == ({}, {}, {})
 
 
 async def test_a_commit_between_attaching_and_reading_the_row_is_not_lost() -> None:
@@ -58,10 +64,22 @@ async def test_a_commit_between_attaching_and_reading_the_row_is_not_lost() -> N
     assert {frame.state.seq for frame in frames} == {newer.seq}
 
 
+async def test_a_follower_with_the_row_of_a_job_that_is_deleted_before_it_is_attached_receives_the_ending() -> None:
+    hub = Hub()
+    with hub.follow("j") as (follower, offer):
+        ended = owner_transitions.delete(CLAIMED, POLICY, now=2000)
+        hub.publish([Committed(state=ended, terminal="{}")])
+        hub.erased(ended)
+        offer(Committed(state=CLAIMED))
+        assert [frame.due for frame in follower.due()] == [Due.ENDING]
+    assert (hub._channels, hub._arriving, hub._erased) == ({}, {}, {})
+
+
 async def test_a_follower_that_sleeps_holds_no_messages_and_then_receives_the_newest() -> None:
     hub = Hub()
-    with hub.follow("j") as (sleeper, offer), hub.follow("j") as (reader, _):
+    with hub.follow("j") as (sleeper, offer), hub.follow("j") as (reader, offer_reader):
         offer(Committed(state=CLAIMED))
+        offer_reader(Committed(state=CLAIMED))
         state, told = CLAIMED, 0
         for _ in range(500):
             state = progress(state)
@@ -81,8 +99,9 @@ async def test_each_message_is_encoded_once_for_all_followers(monkeypatch: pytes
 
     monkeypatch.setattr(hubs, "encode", counting)
     hub = Hub()
-    with hub.follow("j") as (one, offer), hub.follow("j") as (two, _), hub.follow("j") as (three, _):
-        offer(Committed(state=progress(CLAIMED)))
+    with hub.follow("j") as (one, offer_1), hub.follow("j") as (two, offer_2), hub.follow("j") as (three, offer_3):
+        for offer in (offer_1, offer_2, offer_3):
+            offer(Committed(state=progress(CLAIMED)))
         texts = [[frame.text for frame in follower.due()] for follower in (one, two, three)]
     assert texts[0] == texts[1] == texts[2]
     assert len(encoded) == 2
@@ -203,3 +222,68 @@ async def test_a_revoked_follower_receives_nothing_of_the_batch_that_its_connect
         assert (await anext(frames)).due is Due.STARTED
         hub.revoke("j", b"token")
         assert [frame.due async for frame in frames] == []
+
+
+async def test_progress_comes_once_an_interval_and_starts_and_endings_at_once() -> None:
+    clock = FakeClock()
+    hub, told = Hub(clock=clock, interval=0.05), asyncio.Queue[Frame]()
+    with hub.follow("j") as (follower, offer):
+        offer(Committed(state=QUEUED))
+
+        async def listen() -> None:
+            async for frame in follower.frames():
+                told.put_nowait(frame)
+
+        listening = asyncio.create_task(listen())
+        assert (await told.get()).state.seq == QUEUED.seq
+        await yield_often()
+        hub.publish([Committed(state=CLAIMED)])
+        hub.publish([Committed(state=progress(CLAIMED))])
+        assert (await told.get()).due is Due.STARTED
+        await yield_often()
+        assert told.empty()
+        newest = progress(progress(CLAIMED))
+        hub.publish([Committed(state=newest)])
+        clock.advance(0.05)
+        shown = await told.get()
+        assert (shown.due, shown.state) == (Due.PROGRESS, newest)
+        hub.publish([Committed(state=worker_transitions.complete(newest, 1, "Done", POLICY, now=3000), terminal="{}")])
+        await listening
+        assert [told.get_nowait().due for _ in range(told.qsize())] == [Due.ENDING]
+
+
+async def test_a_connection_that_can_take_frames_is_written_progress_once_an_interval() -> None:
+    clock, pipe = FakeClock(), Pipe()
+    hub = Hub(clock=clock, interval=0.05)
+    with hub.follow("j") as (follower, offer):
+        offer(Committed(state=CLAIMED))
+        follower.sink = pipe
+        frames = follower.frames()
+        await anext(frames)
+        waiting = asyncio.ensure_future(anext(frames))
+        await yield_often()
+        clock.advance(0.05)
+        state = progress(CLAIMED)
+        hub.publish([Committed(state=state)])
+        hub.publish([Committed(state=progress(state))])
+        assert [frame.due for frame in pipe.taken] == [Due.STARTED, Due.PROGRESS]
+        await yield_often()
+        assert not waiting.done()
+        clock.advance(0.05)
+        frame = await waiting
+        assert (frame.due, frame.state.processed) == (Due.PROGRESS, 2)
+
+
+async def test_a_sync_is_answered_at_once_whatever_was_sent_just_now() -> None:
+    hub = Hub(clock=FakeClock(), interval=0.05)
+    with hub.follow("j") as (follower, offer):
+        offer(Committed(state=progress(CLAIMED)))
+        frames = follower.frames()
+        assert [(await anext(frames)).due, (await anext(frames)).due] == [Due.STARTED, Due.PROGRESS]
+        follower.sync()
+        assert (await anext(frames)).due is Due.PROGRESS
+
+
+async def yield_often() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)

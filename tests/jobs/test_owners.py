@@ -1,8 +1,9 @@
 """The engine as an owner uses it: pause, resume, delete, retry, tokens."""
 
 import asyncio
+import contextlib
 import warnings
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from shelfwire.jobs.store import Committed
 from shelfwire.protocol.feed import Due
 from shelfwire.protocol.job import IllegalTransitionError, Status
 from shelfwire.protocol.messages import JobComplete, JobError, JobProgress, JobStarted, Message, Metadata, decode
-from shelfwire.protocol.tokens import Scope, digest
+from shelfwire.protocol.tokens import Grant, Scope
 from tests.jobs.conftest import Engine, MakeEngine
 from tests.live import until
 
@@ -244,23 +245,61 @@ async def test_revoking_a_token_dismisses_the_followers_that_it_let_in_and_no_ot
     assert refused.value.code is Code.UNAUTHORIZED
 
 
-async def test_a_follower_whose_token_is_revoked_while_it_attaches_is_dismissed(
-    make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("reads", [1, 2])
+async def test_a_follower_whose_token_is_revoked_while_it_attaches_receives_nothing(
+    make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch, reads: int
 ) -> None:
     async with make_engine(Steps(), running=False) as engine:
         async with engine.service.upload() as upload:
             token = await engine.service.create(upload, "csv_import", Metadata())
         grant = await engine.service.authorize(token.job_id, token.token, Scope.CONTROL)
-        get = engine.service.get
+        find, found = engine.store.grant, []
 
-        async def revoked_meanwhile(job_id: str) -> object:
-            await engine.service.revoke(grant)
-            return await get(job_id)
+        async def revoked_meanwhile(digest: bytes, now: int) -> Grant | None:
+            found.append(await find(digest, now))
+            if len(found) == reads:
+                await engine.service.revoke(grant)
+            return found[-1]
 
-        monkeypatch.setattr(engine.service, "get", revoked_meanwhile)
-        async with engine.service.follow_with(token.token, token.job_id) as follower:
-            assert [frame async for frame in follower.frames()] == []
-    assert grant.digest == digest(token.token)
+        monkeypatch.setattr(engine.store, "grant", revoked_meanwhile)
+        frames = []
+        with contextlib.suppress(ShelfwireError):
+            async with engine.service.follow_with(token.token, token.job_id) as follower:
+                frames = [frame async for frame in follower.frames()]
+    assert frames == []
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda engine, old: engine.service.get_with(old.token, old.job_id),
+        lambda engine, old: _waited(engine, old, 0),
+    ],
+    ids=["state", "follow"],
+)
+async def test_the_token_of_an_erased_job_shows_nothing_of_the_next_one_with_its_id(
+    make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch, ask: Callable[[Engine, Token], Awaitable[Committed]]
+) -> None:
+    async with make_engine(Steps(), running=False) as engine:
+
+        async def submit() -> Token:
+            async with engine.service.upload() as upload:
+                return await engine.service.create(upload, "csv_import", Metadata(), job_id="the-same")
+
+        old = await submit()
+        find = engine.store.grant
+
+        async def made_again_meanwhile(digest: bytes, now: int) -> Grant | None:
+            grant = await find(digest, now)
+            monkeypatch.setattr(engine.store, "grant", find)
+            await engine.service.delete("the-same")
+            await submit()
+            return grant
+
+        monkeypatch.setattr(engine.store, "grant", made_again_meanwhile)
+        with pytest.raises(ShelfwireError) as refused:
+            await ask(engine, old)
+        assert refused.value.code is Code.UNAUTHORIZED
 
 
 async def test_a_rotated_token_works_for_a_minute_more(make_engine: MakeEngine) -> None:

@@ -5,8 +5,8 @@ import pytest
 
 from shelfwire.app import Shelfwire
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.jobs.committer import RETRY_SECONDS
 from shelfwire.jobs.job import Job
+from shelfwire.jobs.patience import RETRY_SECONDS
 from shelfwire.jobs.service import CHECK_SECONDS
 from shelfwire.settings import Settings
 from shelfwire.testing import FakeClock

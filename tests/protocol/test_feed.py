@@ -71,6 +71,25 @@ def test_a_slow_follower_receives_less_but_never_misses_start_or_ending() -> Non
     assert feed.next(COMPLETE) == (S, P, E)
 
 
+def test_progress_that_is_withheld_is_due_later_and_the_start_and_the_ending_are_not_withheld() -> None:
+    feed = Feed()
+    assert feed.next(QUEUED) == (P,)
+    assert (feed.next(STARTED, withhold=True), feed.behind) == ((S,), True)
+    assert (feed.next(STARTED, withhold=True), feed.behind) == ((), True)
+    assert (feed.next(HALF), feed.behind) == ((P,), False)
+    assert (feed.next(FULL, withhold=True), feed.behind) == ((), True)
+    assert (feed.next(FULL), feed.behind) == ((P,), False)
+    assert (feed.next(COMPLETE, withhold=True), feed.behind) == ((E,), False)
+
+
+def test_a_sync_is_answered_also_where_progress_was_withheld() -> None:
+    feed = Feed()
+    feed.next(STARTED)
+    feed.next(HALF, withhold=True)
+    assert feed.sync(HALF) == (P,)
+    assert feed.next(HALF) == ()
+
+
 def test_a_state_older_than_the_one_sent_is_not_sent() -> None:
     feed = Feed()
     feed.next(HALF)

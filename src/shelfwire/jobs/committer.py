@@ -12,6 +12,7 @@ import structlog
 from shelfwire.clock import Clock, sleep
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.eta import Eta
+from shelfwire.jobs.patience import RETRY_SECONDS
 from shelfwire.jobs.store import Change, Committed, JobStore
 from shelfwire.jobs.telemetry import NoTelemetry, Telemetry
 from shelfwire.protocol import worker_transitions
@@ -23,8 +24,6 @@ MAX_JOBS: Final = 50
 """The most jobs that share a commit, which all their followers wait for; the others' commit follows at once."""
 MAX_ENDINGS: Final = 16
 """The most of them that may end in one commit: each ending reads the head of its log."""
-RETRY_SECONDS: Final = 1.0
-"""Pause before a failed commit is tried again."""
 
 log = structlog.get_logger(__name__)
 

@@ -1,12 +1,14 @@
 """Followers by job: each committed state is encoded once, and every follower takes the messages due to it."""
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from enum import Enum, auto
 from typing import Any, Protocol
 
+from shelfwire.clock import Clock, SystemClock
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.store import Committed
 from shelfwire.jobs.telemetry import NoTelemetry, Telemetry
@@ -49,11 +51,11 @@ class Sink(Protocol):
 
 
 class Channel:
-    """The newest committed state of one followed job, its messages and its followers."""
+    """The newest committed state of one followed job, its messages and its followers, in the order they came."""
 
     def __init__(self) -> None:
         self.newest: Committed | None = None
-        self.followers: set[Follower] = set()
+        self.followers: dict[Follower, None] = {}
         self._frames: dict[Due, Frame] = {}
 
     def offer(self, committed: Committed) -> None:
@@ -83,6 +85,13 @@ class Dismissal(Enum):
 class Follower:
     """One follower's position in a channel. It queues no messages: a slow one receives fewer, newer ones.
 
+    Args:
+        after: the newest `seq` it has already.
+        digest: see below.
+        clock: the time.
+        interval: seconds from one message of progress to the next at least; those that answer a `sync_request` do not
+            count.
+
     Attributes:
         digest: of the token that authorized it; empty for one inside the process.
         dismissal: why it receives nothing more; None while it is attached.
@@ -94,7 +103,7 @@ class Follower:
         transport: the name of its transport, for the statistics.
     """
 
-    def __init__(self, channel: Channel, after: int, digest: bytes) -> None:
+    def __init__(self, after: int, digest: bytes, clock: Clock, interval: float) -> None:
         self.digest = digest
         self.dismissal: Dismissal | None = None
         self.news = asyncio.Event()
@@ -103,10 +112,23 @@ class Follower:
         self.sent_frames = 0
         self.sent_bytes = 0
         self.transport = "none"
-        self._channel = channel
+        self._channel = Channel()
         self._feed = Feed(after)
+        self._clock = clock
+        self._interval = interval
+        self._progress_at = -math.inf
         self._idle = False
         self._sync = False
+
+    def attach(self, channel: Channel) -> None:
+        """Receive what is offered to a channel from now on."""
+        self._channel = channel
+        channel.followers[self] = None
+
+    def detach(self) -> Channel:
+        """Receive nothing more; return the channel that was left."""
+        self._channel.followers.pop(self, None)
+        return self._channel
 
     @property
     def newest(self) -> Committed:
@@ -127,13 +149,20 @@ class Follower:
             return
         sink = self.sink
         if sink is not None and self._idle and newest.terminal is None and sink.ready():
-            for due in self._feed.next(newest.state):
+            for due in self._feed.next(newest.state, withhold=self._early() > 0):
                 frame = self._channel.frame(due, newest)
                 sink.write(frame)
                 self.sent_frames += 1
                 self.sent_bytes += frame.size
-        else:
-            self.news.set()
+                if due is Due.PROGRESS:
+                    self._progress_at = self._clock.monotonic()
+            if not self._feed.behind:
+                return
+        self.news.set()
+
+    def _early(self) -> float:
+        """Seconds until progress may be sent again."""
+        return self._progress_at + self._interval - self._clock.monotonic() if self._interval else 0.0
 
     def sync(self) -> None:
         """Answer a `sync_request`: send the state now, even if it was sent before."""
@@ -160,7 +189,10 @@ class Follower:
         """Yield lists of frames, each time all that are due, until the ending or a dismissal."""
         while not self._feed.over:
             self._idle = True
-            await self.news.wait()
+            if self._feed.behind and (early := self._early()) > 0:
+                await self._clock.wait(self.news, early)
+            elif not self._feed.behind:
+                await self.news.wait()
             self._idle = False
             self.news.clear()
             if self.dismissal is not None:
@@ -169,13 +201,16 @@ class Follower:
             self.sent_frames += len(frames)
             self.sent_bytes += sum(frame.size for frame in frames)
             yield frames
+            if any(frame.due is Due.PROGRESS for frame in frames):
+                self._progress_at = self._clock.monotonic()
 
     def due(self) -> list[Frame]:
         """Take the frames that are due now."""
         newest = self.newest
         sync, self._sync = self._sync, False
         if not sync:
-            return [self._channel.frame(due, newest) for due in self._feed.next(newest.state)]
+            due = self._feed.next(newest.state, withhold=self._early() > 0)
+            return [self._channel.frame(one, newest) for one in due]
         return [
             Frame(due, encode(progress_message(newest.state, RESUMING)), newest.state)
             if due is Due.PROGRESS
@@ -187,13 +222,21 @@ class Follower:
 class Hub:
     """Publishes committed rows to the followers in this process. It keeps nothing of jobs without followers.
 
+    An id may be given to another job once its own is erased, so jobs are told apart by when they were made as well.
+
     Args:
         telemetry: is notified of ended jobs.
+        clock: the time; the machine's unless given.
+        interval: seconds from one message of progress to the next of the same follower, at least. The committer keeps
+            it for a job's own progress; a claim, a start or an owner's request may come right after that.
     """
 
-    def __init__(self, telemetry: Telemetry | None = None) -> None:
-        self._channels: dict[str, Channel] = {}
-        self._erased: set[Channel] = set()
+    def __init__(self, telemetry: Telemetry | None = None, clock: Clock | None = None, interval: float = 0.0) -> None:
+        self._channels: dict[str, dict[int, Channel]] = {}
+        self._arriving: dict[str, dict[Follower, None]] = {}
+        self._erased: dict[Channel, None] = {}
+        self._clock = clock or SystemClock()
+        self._interval = interval
         self._leaving = False
         self._telemetry = telemetry or NoTelemetry()
         self._departed_bytes = 0
@@ -213,28 +256,41 @@ class Hub:
         return Counter(follower.transport for follower in self._attached())
 
     def _attached(self) -> Iterator[Follower]:
-        for channel in (*self._channels.values(), *self._erased):
+        for job_id in dict.fromkeys((*self._channels, *self._arriving)):
+            yield from self._followers_of(job_id)
+        for channel in self._erased:
+            yield from channel.followers
+
+    def _followers_of(self, job_id: str) -> Iterator[Follower]:
+        yield from self._arriving.get(job_id, ())
+        for channel in self._channels.get(job_id, {}).values():
             yield from channel.followers
 
     def publish(self, committed: Iterable[Committed]) -> None:
         """Notify the followers of rows that are durable; the caller has committed them."""
         for one in committed:
-            if one.state.ended:
-                self._telemetry.ended(one.state)
-            channel = self._channels.get(one.state.id)
-            if channel is not None:
-                channel.offer(one)
+            state = one.state
+            if state.ended:
+                self._telemetry.ended(state)
+            channels = self._channels.get(state.id, {})
+            if state.id in self._arriving:
+                # Who is arriving has read no row yet, or an older one.
+                channels = self._channels.setdefault(state.id, channels)
+                channels.setdefault(state.created_at, Channel())
+            if state.created_at in channels:
+                channels[state.created_at].offer(one)
 
-    def erased(self, job_id: str) -> None:
-        """Detach the channel of an erased job, its ending published: the id may be given to another job."""
-        channel = self._channels.pop(job_id, None)
-        if channel is not None:
-            self._erased.add(channel)
+    def erased(self, state: JobState) -> None:
+        """Detach the channel of an erased job, its ending published: another may be made of its id within this ms."""
+        if state.id in self._arriving:
+            return  # who has read the row before must find the ending
+        channel = self._channels.get(state.id, {}).pop(state.created_at, None)
+        if channel is not None and channel.followers:
+            self._erased[channel] = None
 
     def revoke(self, job_id: str, digest: bytes) -> None:
         """Dismiss the followers of a job that were authorized by a token, now revoked."""
-        channel = self._channels.get(job_id)
-        for follower in channel.followers if channel is not None else ():
+        for follower in self._followers_of(job_id):
             if follower.digest == digest:
                 follower.dismiss(Dismissal.REVOKED)
 
@@ -251,25 +307,42 @@ class Hub:
         """Attach a follower, which receives every commit from now on.
 
         The caller then reads the job's row and passes it to the second value before it takes frames: with a row that
-        was read before attaching, a commit in between would be lost.
+        was read before attaching, a commit in between would be lost. The row decides which job of this id it follows.
 
         Raises:
             ShelfwireError: `E_OVERLOADED`: the server shuts down.
         """
         if self._leaving:
             raise ShelfwireError(Code.OVERLOADED, "The server is shutting down. Connect again in a moment")
-        channel = self._channels.setdefault(job_id, Channel())
-        follower = Follower(channel, after, digest)
-        channel.followers.add(follower)
+        follower = Follower(after, digest, self._clock, self._interval)
+        self._arriving.setdefault(job_id, {})[follower] = None
+
+        def offer(row: Committed) -> None:
+            channel = self._channels.setdefault(job_id, {}).setdefault(row.state.created_at, Channel())
+            follower.attach(channel)
+            channel.offer(row)
+            self._arrived(job_id, follower)
+
         try:
-            yield follower, channel.offer
+            yield follower, offer
         finally:
-            channel.followers.discard(follower)
-            self._departed_bytes += follower.sent_bytes
+            channel = follower.detach()
             if not channel.followers:
-                self._erased.discard(channel)
-                if self._channels.get(job_id) is channel:
-                    del self._channels[job_id]
+                self._erased.pop(channel, None)
+            self._arrived(job_id, follower)
+            self._departed_bytes += follower.sent_bytes
+
+    def _arrived(self, job_id: str, follower: Follower) -> None:
+        """Forget that a follower was arriving, and what nobody follows or is about to."""
+        arriving = self._arriving.get(job_id, {})
+        arriving.pop(follower, None)
+        if arriving:
+            return
+        self._arriving.pop(job_id, None)
+        followed = {made: one for made, one in self._channels.get(job_id, {}).items() if one.followers}
+        self._channels.pop(job_id, None)
+        if followed:
+            self._channels[job_id] = followed
 
 
 def _encode(due: Due, newest: Committed) -> str:

@@ -10,10 +10,11 @@ from typing import Any, Final, TypeVar
 import msgspec
 import structlog
 
-from shelfwire.clock import SystemClock, yield_to_loop
+from shelfwire.clock import Clock, SystemClock, yield_to_loop
 from shelfwire.errors import ShelfwireError
 from shelfwire.jobs.committer import Committer, Draft
 from shelfwire.jobs.outcomes import encode_item
+from shelfwire.jobs.patience import when_available
 from shelfwire.jobs.store import Claimed, Item, JobStore
 from shelfwire.protocol import legacy
 from shelfwire.protocol.messages import MAX_TITLE_CHARS, JobStarted, Message, Metadata, clip, encode
@@ -30,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 
 class Job:
-    """One attempt at a job, as its pipeline sees it.
+    """One attempt at a job, as its pipeline sees it. While the store cannot be used, it waits for it as commits do.
 
     Attributes:
         options: how the job was asked to work: an instance of its pipeline's `options`.
@@ -38,9 +39,16 @@ class Job:
     """
 
     def __init__(
-        self, store: JobStore, committer: Committer, draft: Draft, claimed: Claimed, options: Any = None
+        self,
+        store: JobStore,
+        committer: Committer,
+        draft: Draft,
+        claimed: Claimed,
+        options: Any = None,
+        clock: Clock | None = None,
     ) -> None:
         self.options = options
+        self._clock = clock or SystemClock()
         self._store = store
         self._committer = committer
         self._draft = draft
@@ -70,11 +78,12 @@ class Job:
 
     async def input(self, name: str) -> bytes:
         """Return the whole of an input, by the name it was sent under; empty if there is none."""
-        return await self._store.read_input(self._draft.state.id, name)
+        return await when_available(self._clock, lambda: self._store.read_input(self.id, name))
 
     async def log(self) -> Sequence[Item]:
         """Return the items that are committed, in the order of their index: what earlier attempts have done."""
-        return await self._store.items(self.id, after=-1, limit=max(1, len(self._recorded)))
+        limit = max(1, len(self._recorded))
+        return await when_available(self._clock, lambda: self._store.items(self.id, after=-1, limit=limit))
 
     async def keep(self, name: str, data: bytes) -> None:
         """Keep data that must not be fetched again, such as a paid answer; durable once this returns.
@@ -85,11 +94,11 @@ class Job:
             name: the key for `kept`; data kept under it before are replaced.
             data: the data.
         """
-        await self._store.keep(self.id, self.attempt, name, data)
+        await when_available(self._clock, lambda: self._store.keep(self.id, self.attempt, name, data))
 
     async def kept(self, name: str) -> bytes | None:
         """Return the data that this or an earlier attempt kept under a name; None if there are none."""
-        return await self._store.kept(self.id, name)
+        return await when_available(self._clock, lambda: self._store.kept(self.id, name))
 
     def show(self, title: str, *, author: str | None = None) -> None:
         """Show followers what is under way within an item that takes long. It records nothing.
@@ -129,7 +138,7 @@ class Job:
 
     async def paced(self, work: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
         """Iterate over work that computes, giving the event loop a turn every few milliseconds."""
-        clock = SystemClock().monotonic  # computing takes real time, whatever the clock of a test shows
+        clock = self._clock.monotonic
         until = clock() + SLICE_SECONDS
         if isinstance(work, AsyncIterable):
             async for element in work:

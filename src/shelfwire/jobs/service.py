@@ -284,6 +284,18 @@ class JobService:
             raise ShelfwireError(Code.UNAUTHORIZED)
         return committed
 
+    async def get_with(self, token: str | None, job_id: str) -> Committed:
+        """Return the state of a token's job, as `get` does.
+
+        Raises:
+            ShelfwireError: as `authorize` for the scope `watch`, and as `get`.
+        """
+        grant = await self.authorize(job_id, token, Scope.WATCH)
+        committed = await self.get(grant.job_id)
+        # Once more: before the row was read, the id may have been given to another job, which the token is not for.
+        await self.authorize(job_id, token, Scope.WATCH)
+        return committed
+
     @asynccontextmanager
     async def follow(self, job_id: str, after: int = 0) -> AsyncIterator[Follower]:
         """Attach a follower.
@@ -309,8 +321,7 @@ class JobService:
         job_id = tokens.canonical(job_id)
         with self._hub.follow(job_id, after, tokens.digest(token or "")) as (follower, offer):
             # Attached first, so that a revocation from here on dismisses the follower.
-            await self.authorize(job_id, token, Scope.WATCH)
-            offer(await self.get(job_id))
+            offer(await self.get_with(token, job_id))
             yield follower
 
     async def wait(self, follower: Follower, after: int, seconds: float) -> Committed:
@@ -374,23 +385,24 @@ class JobService:
             if ended.state.ended_at == now:  # else its ending was published before
                 self._hub.publish([ended])
                 self._worker.check(job_id)
-            self._hub.erased(job_id)
+            self._hub.erased(ended.state)
 
         if await self._publishing(self._store.delete(job_id, self._policy, now), publish) is None:
             raise ShelfwireError(Code.UNAUTHORIZED)
 
     async def _publishing(self, commit: Coroutine[Any, Any, T], publish: Callable[[T], None]) -> T:
         """Commit and publish, also where the caller is cancelled in between: followers would wait for ever."""
-        committing = asyncio.create_task(commit)
+
+        async def both() -> T:
+            committed = await commit
+            # At once: a claim that was committed later must not be published before it.
+            publish(committed)
+            return committed
+
+        committing = asyncio.create_task(both())
         self._committing.add(committing)
         committing.add_done_callback(self._committing.discard)
-        try:
-            committed = await asyncio.shield(committing)
-        except asyncio.CancelledError:
-            committing.add_done_callback(lambda done: None if _failed(done) else publish(done.result()))
-            raise
-        publish(committed)
-        return committed
+        return await asyncio.shield(committing)
 
     async def _request(self, name: str, job_id: str, transition: Transition) -> Committed:
         def publish(committed: Committed | None) -> None:
@@ -438,7 +450,3 @@ class JobService:
             return token, tokens.issue(tokens.digest(token), job_id, ttl=self._policy.token_ttl, now=now)
         grant = tokens.derive(caller, tokens.digest(token), scopes=None, ttl=self._policy.token_ttl, now=now)
         return token, msgspec.structs.replace(grant, job_id=job_id)
-
-
-def _failed(done: asyncio.Task[Any]) -> bool:
-    return done.cancelled() or done.exception() is not None

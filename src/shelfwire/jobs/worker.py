@@ -151,9 +151,10 @@ class Worker:
 
     async def _run(self, claimed: Claimed, draft: Draft) -> str:
         pipeline = self._pipelines[claimed.state.pipeline]
-        sent = b"" if pipeline.options is NoOptions else await self._store.read_input(claimed.state.id, OPTIONS)
-        options = msgspec.json.decode(sent, type=pipeline.options) if sent else pipeline.options()
-        return await pipeline.run(Job(self._store, self._committer, draft, claimed, options))
+        job = Job(self._store, self._committer, draft, claimed, pipeline.options(), self._clock)
+        if pipeline.options is not NoOptions and (sent := await job.input(OPTIONS)):
+            job.options = msgspec.json.decode(sent, type=pipeline.options)
+        return await pipeline.run(job)
 
     def _validated_closing(
         self, running: asyncio.Task[str], draft: Draft, bound: structlog.stdlib.BoundLogger

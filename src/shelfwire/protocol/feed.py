@@ -44,22 +44,30 @@ class Feed:
         after: the `seq` that the follower has shown already; 0 for none.
 
     Attributes:
-        seq: the newest revision sent on this connection.
+        seq: the newest revision of which something was sent on this connection, or withheld.
+        behind: whether progress was withheld that is due later.
         over: whether the terminal message was sent; nothing is due after that.
     """
 
-    __slots__ = ("_after", "_started", "over", "seq")
+    __slots__ = ("_after", "_started", "behind", "over", "seq")
 
     def __init__(self, after: int = 0) -> None:
         self._after: int | None = after
         self._started = False
         self.seq = 0
+        self.behind = False
         self.over = False
 
-    def next(self, state: JobState) -> tuple[Due, ...]:
+    def next(self, state: JobState, *, withhold: bool = False) -> tuple[Due, ...]:
         """Return what is due, in order, now that `state` is committed; the caller sends all of it or closes.
 
         The first call makes the snapshot. Nothing is due for a state that was sent already, or an older one.
+
+        Args:
+            state: the newest one.
+            withhold: whether it is too early for progress, because some was sent just now. The caller calls again when
+                it is time, if `behind` is true then. Starts and endings are never withheld, and an ending makes the
+                progress before it superfluous.
         """
         if self.over:
             return ()
@@ -68,12 +76,14 @@ class Feed:
                 self.seq = self._after
             self._after = None
         due: list[Due] = []
-        if state.seq > self.seq:
+        if state.seq > self.seq or (self.behind and state.seq == self.seq):
             self.seq = state.seq
             if state.started_at is not None and not self._started:
                 self._started = True
                 due.append(Due.STARTED)
-            if state.processed or state.user_message:
+            progressed = bool(state.processed or state.user_message)
+            self.behind = progressed and withhold and not state.ended
+            if progressed and not withhold:
                 due.append(Due.PROGRESS)
         if state.ended and state.seq >= self.seq:
             self.over = True

@@ -292,17 +292,19 @@ class MemoryStore:
 
     async def sweep(self, policy: Policy, now: int) -> Swept:
         """See `JobStore.sweep`."""
-        expired = self.expired(now)
-        endings = [self.expire(job_id, policy, now) for job_id in expired]
+        expired = await self.expired(now)
+        endings = [await self.expire(job_id, policy, now) for job_id in expired]
         return Swept(erased=len(expired), endings=[ending for ending in endings if ending is not None])
 
-    def expired(self, now: int) -> list[str]:
+    async def expired(self, now: int) -> list[str]:
         """Return the ids of the jobs that a sweep erases."""
         return [job_id for job_id, job in self.database.jobs.items() if job.state.expires_at <= now]
 
-    def expire(self, job_id: str, policy: Policy, now: int) -> Committed | None:
-        """Erase a job that has expired; return its ending if it had none before."""
-        job = self.database.jobs[job_id]
+    async def expire(self, job_id: str, policy: Policy, now: int) -> Committed | None:
+        """Erase a job if it has expired; return its ending if it had none before."""
+        job = self.database.jobs.get(job_id)
+        if job is None or job.state.expires_at > now:
+            return None
         had_ended = job.state.ended
         self._write(job, owner_transitions.expire(job.state, policy, now=now))
         self.database.erase(job_id)

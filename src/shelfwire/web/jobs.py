@@ -55,8 +55,7 @@ async def job_state(request: Request, context: Context) -> Response:
     job_id, token = request.path_params["job_id"], bearer(request.headers)
     service = context.service
     if query.after == 0 or query.wait == 0:
-        grant = await service.authorize(job_id, token, Scope.WATCH)
-        committed = await service.get(grant.job_id)
+        committed = await service.get_with(token, job_id)
     else:
         with context.connections.enter():
             async with service.follow_with(token, job_id, query.after) as follower:
