@@ -90,6 +90,13 @@ def test_a_sync_is_answered_also_where_progress_was_withheld() -> None:
     assert feed.next(HALF) == ()
 
 
+def test_what_was_withheld_is_not_waited_for_when_an_older_state_is_offered() -> None:
+    feed = Feed()
+    feed.next(STARTED)
+    feed.next(FULL, withhold=True)
+    assert (feed.next(HALF), feed.behind) == ((), False)
+
+
 def test_a_state_older_than_the_one_sent_is_not_sent() -> None:
     feed = Feed()
     feed.next(HALF)

@@ -76,7 +76,8 @@ class Feed:
                 self.seq = self._after
             self._after = None
         due: list[Due] = []
-        if state.seq > self.seq or (self.behind and state.seq == self.seq):
+        behind, self.behind = self.behind, self.behind and withhold
+        if state.seq > self.seq or (behind and state.seq == self.seq):
             self.seq = state.seq
             if state.started_at is not None and not self._started:
                 self._started = True

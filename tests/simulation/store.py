@@ -1,0 +1,192 @@
+"""The disk between a node and its data: it takes time, keeps order, fails, hangs and loses answers."""
+
+import random
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final, Self
+
+from shelfwire.errors import Code, ShelfwireError
+from shelfwire.jobs.store import Change, Committed, EncodeTerminal, Swept
+from shelfwire.protocol.job import HELD, JobState, Policy
+from shelfwire.protocol.tokens import Grant
+from shelfwire.testing import MemoryDatabase, MemoryStore
+from shelfwire.testing.memory import MemoryJob
+from tests.simulation.loop import SimulatedLoop, process
+from tests.simulation.oracles import Oracles
+from tests.simulation.plans import Conditions
+
+READS: Final = frozenset({"read_input", "kept", "grant", "job", "items", "counts", "expired"})
+INSTANT: Final = 1e-7
+"""Seconds between two things of which one comes first."""
+LONGEST: Final = 6.0
+"""Seconds that a call hangs, or that its answer is late, at most."""
+
+
+class WatchedDatabase(MemoryDatabase):
+    """A database that shows the oracles all that is committed."""
+
+    def __init__(self, oracles: Oracles) -> None:
+        super().__init__()
+        self.oracles = oracles
+
+    def insert(self, job: MemoryJob) -> None:
+        super().insert(job)
+        self.oracles.created(job)
+
+    def write(self, job: MemoryJob, state: JobState, encode_terminal: EncodeTerminal) -> None:
+        before = job.state
+        super().write(job, state, encode_terminal)
+        self.oracles.committed(job, before)
+
+    def erase(self, job_id: str) -> None:
+        self.oracles.erased(self.jobs[job_id])
+        super().erase(job_id)
+
+
+class WatchedStore(MemoryStore):
+    """A store that shows the oracles what the database does not know: tokens, and who wrote a change."""
+
+    database: WatchedDatabase
+
+    def _insert(self, job: MemoryJob, grant: Grant, idempotency: Any) -> None:
+        super()._insert(job, grant, idempotency)
+        self.database.oracles.token_made(grant.digest, grant.job_id)
+
+    async def add_grant(self, grant: Grant, now: int, **options: Any) -> bool:
+        added = await super().add_grant(grant, now, **options)
+        if added:
+            self.database.oracles.token_made(grant.digest, grant.job_id)
+        return added
+
+    def _applied(self, change: Change, policy: Policy, now: int, steady: int | None) -> JobState | None:
+        state = super()._applied(change, policy, now, steady)
+        if state is None:
+            return None
+        row = self.database.jobs[change.job_id].state
+        if state is row:
+            self.database.oracles.saw("a commit was sent again")
+        elif (row.attempt, row.created_at) != (change.attempt, change.created_at) or row.status not in HELD:
+            self.database.oracles.violated(
+                "7 fence", f"attempt {change.attempt} wrote to attempt {row.attempt}, {row.status}"
+            )
+        return state
+
+
+class Disk:
+    """What all stores of a world share: the order of writes and the troubles.
+
+    Attributes:
+        troubled: whether anything goes wrong.
+        outage: until when calls fail or hang, which of both, and which calls; all if none is named.
+    """
+
+    def __init__(self, loop: SimulatedLoop, dice: random.Random, conditions: Conditions) -> None:
+        self.loop = loop
+        self.troubled = True
+        self.outage: tuple[float, str, Sequence[str]] = (0.0, "", ())
+        self.executed = 0.0
+        self.answered = 0.0
+        self.dice = dice
+        self._conditions = conditions
+
+    def delay(self) -> float:
+        return self._conditions.lag * self.dice.random() ** 2
+
+    def fate(self, name: str) -> str:
+        """What happens to a call: nothing, or `fails`, `hangs`, `loses` or `late`."""
+        if not self.troubled:
+            return ""
+        until, trouble, calls = self.outage
+        if self.loop.now < until and (name in calls or not calls):
+            return trouble
+        conditions, drawn = self._conditions, self.dice.random()
+        for fate in ("failing", "hanging", "losing", "late"):
+            drawn -= getattr(conditions, fate)
+            if drawn < 0:
+                return {"failing": "fails", "hanging": "hangs", "losing": "loses", "late": "late"}[fate]
+        return ""
+
+
+class FaultyStore:
+    """A `JobStore` on a disk. As with SQLite, writes and their answers keep their order, and reads pass them."""
+
+    def __init__(self, inner: WatchedStore, disk: Disk) -> None:
+        self._inner = inner
+        self._disk = disk
+        self._process = process()
+
+    async def __aenter__(self) -> Self:
+        await self._inner.__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._inner.__aexit__(None, None, None)
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        return lambda *args, **options: self._call(name, args, options)
+
+    async def sweep(self, policy: Policy, now: int) -> Swept:
+        """Each erasure is a transaction; the first that fails ends it, as in `SqliteStore`."""
+        erased: list[str] = []
+        endings: list[Committed] = []
+        try:
+            for job_id in await self._call("expired", (now,), {}):
+                ending = await self._call("expire", (job_id, policy, now), {})
+                erased.append(job_id)
+                endings += [] if ending is None else [ending]
+        except ShelfwireError as error:
+            self._inner.database.oracles.saw("a sweep broke off" + (" after an ending" if endings else ""))
+            return Swept(erased=len(erased), endings=endings, failure=error)
+        return Swept(erased=len(erased), endings=endings)
+
+    async def _call(self, name: str, args: Sequence[Any], options: dict[str, Any]) -> Any:
+        disk, loop = self._disk, self._disk.loop
+        answer = loop.create_future()
+        fate = disk.fate(name)
+        if fate:
+            self._inner.database.oracles.saw(f"the disk: {fate}")
+        executes = loop.now + disk.delay()
+        if fate == "hangs":
+            executes = max(executes + disk.dice.random() ** 2 * LONGEST, disk.outage[0])
+        writes = name not in READS
+        if writes:
+            executes = disk.executed = max(executes, disk.executed + INSTANT)
+        loop.outside(executes - loop.now, self._execute, (name, args, options, fate, answer))
+        return await answer
+
+    def _execute(self, call: tuple[str, Sequence[Any], dict[str, Any], str, Any]) -> None:
+        name, args, options, fate, answer = call
+        disk, loop = self._disk, self._disk.loop
+        if not self._process.alive:
+            return  # its queue died with the process
+        result: Any = None
+        error: Exception | None = None
+        if fate == "fails":
+            error = ShelfwireError(Code.STORAGE_UNAVAILABLE, "The disk failed")
+        else:
+            try:
+                result = _immediately(getattr(self._inner, name)(*args, **options))
+            except Exception as raised:  # noqa: BLE001 - it is the caller's
+                error = raised
+            if fate == "loses" and error is None:
+                error = ShelfwireError(Code.STORAGE_UNAVAILABLE, "The answer was lost")
+        answers = loop.now + disk.delay() + (disk.dice.random() ** 2 * LONGEST if fate == "late" else 0)
+        if name not in READS:
+            answers = disk.answered = max(answers, disk.answered + INSTANT)
+        loop.outside(answers - loop.now, self._answer, answer, result, error)
+
+    def _answer(self, answer: Any, result: Any, error: Exception | None) -> None:
+        if not self._process.alive or answer.done():
+            return
+        if error is None:
+            answer.set_result(result)
+        else:
+            answer.set_exception(error)
+
+
+def _immediately(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """The result of a coroutine that waits for nothing."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        return done.value
+    raise AssertionError("a store in memory waits for nothing")
