@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Bytecode is kept, whatever the environment says: the tests start hundreds of processes.
 unexport PYTHONDONTWRITEBYTECODE
 # The longest tests begin first, so that the others fill the time beside them.
-SLOW_FIRST := tests/books/ai_scan/reader/test_reader.py tests/faults tests/cli docs tests/books/cli tests/stories
+SLOW_FIRST := tests/books/ai_scan/reader/test_reader.py tests/faults tests/simulation tests/cli docs tests/books/cli tests/stories
 PYTEST := $(BIN)/pytest --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo demo-scan test test-long test-newest lint types layers core rest docs lock clean
@@ -21,9 +21,9 @@ demo-scan: $(VENV)/.scan
 test: $(VENV)/.dev
 	@$(MAKE) --no-print-directory --jobs=2 rest types lint layers
 
-# Hundreds of kills, cuts and shelves, with a seed of its own that is named first.
+# Hundreds of kills, cuts and shelves and thousands of histories, with a seed of its own that is named first.
 test-long: $(VENV)/.dev
-	$(PYTEST) --long -n 2 --durations=10 tests/faults tests/books/ai_scan/reader tests/protocol
+	$(PYTEST) --long -n 2 --durations=10 tests/simulation tests/faults tests/books/ai_scan/reader tests/protocol
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -2,14 +2,18 @@
 
 import argparse
 import sys
+from typing import Final
 
 import msgspec
 
-from tests.simulation.histories import run_many
+from tests.simulation.histories import Tally, run_many
 from tests.simulation.plans import MODES, Plan, make_plan
 from tests.simulation.scenarios import SCENARIOS
 from tests.simulation.shrink import shrink
 from tests.simulation.world import run
+
+CHUNK: Final = 200
+"""Histories after which to say how far it is."""
 
 
 def main() -> int:
@@ -22,7 +26,10 @@ def main() -> int:
     parser.add_argument("--shrink", action="store_true", help="print the smallest plan that breaks the same promise")
     given = parser.parse_args()
     if given.histories is not None:
-        tally = run_many(given.mode, range(given.seed, given.seed + given.histories))
+        tally = Tally()
+        for first in range(given.seed, given.seed + given.histories, CHUNK):
+            run_many(given.mode, range(first, min(first + CHUNK, given.seed + given.histories)), tally)
+            print(f"{tally.histories} histories, {tally.hours:.1f} h, broken: {tally.broken}", flush=True)
         print(msgspec.json.format(msgspec.json.encode(tally, order="sorted"), indent=2).decode())
         print("never reached:", ", ".join(tally.unreached) or "nothing")
         return bool(tally.broken)

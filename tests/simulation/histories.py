@@ -16,12 +16,10 @@ BETWEEN_COLLECTIONS: Final = 40
 """Histories after which memory is collected: to do so within one would take a quarter of its time."""
 
 RARE: Final = (
-    "a client gave up",
     "a client replaced its token",
     "a commit was sent again",
     "a follower left and came back",
     "a frame went through the sink",
-    "a sweep broke off after an ending",
     "a token was revoked while its connection was full",
     "an answer was paid for twice",
     "an id was made again",

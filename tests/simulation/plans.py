@@ -209,6 +209,9 @@ def _of_owner(dice: random.Random, job: int, mode: str) -> list[Act]:
     acts = [Act(at=begins, kind=kind, **create)]
     if chance() < 0.5:
         acts.append(Act(at=begins + chance() * 2, do="token", job=job, which=chance()))
+    if chance() < 0.1:
+        # Followers that read slowly may still be owed something when their token goes.
+        acts.append(Act(at=begins + chance() * 6, do="revoke", job=job, which=chance()))
     for _ in range(dice.choice([0, 0, 1, 2, 4])):
         call: OwnerCall = dice.choice(
             ["cancel", "pause", "pause", "resume", "resume", "delete", "retry", "revoke", "token", "results"]

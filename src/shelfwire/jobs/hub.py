@@ -149,20 +149,21 @@ class Follower:
             return
         sink = self.sink
         if sink is not None and self._idle and newest.terminal is None and sink.ready():
-            for due in self._feed.next(newest.state, withhold=self._early() > 0):
+            now = self._clock.monotonic()
+            for due in self._feed.next(newest.state, withhold=self._early(now) > 0):
                 frame = self._channel.frame(due, newest)
                 sink.write(frame)
                 self.sent_frames += 1
                 self.sent_bytes += frame.size
                 if due is Due.PROGRESS:
-                    self._progress_at = self._clock.monotonic()
+                    self._progress_at = now
             if not self._feed.behind:
                 return
         self.news.set()
 
-    def _early(self) -> float:
+    def _early(self, now: float) -> float:
         """Seconds until progress may be sent again."""
-        return self._progress_at + self._interval - self._clock.monotonic() if self._interval else 0.0
+        return self._progress_at + self._interval - now
 
     def sync(self) -> None:
         """Answer a `sync_request`: send the state now, even if it was sent before."""
@@ -189,10 +190,10 @@ class Follower:
         """Yield lists of frames, each time all that are due, until the ending or a dismissal."""
         while not self._feed.over:
             self._idle = True
-            if self._feed.behind and (early := self._early()) > 0:
-                await self._clock.wait(self.news, early)
-            elif not self._feed.behind:
+            if not self._feed.behind:
                 await self.news.wait()
+            elif (early := self._early(self._clock.monotonic())) > 0:
+                await self._clock.wait(self.news, early)
             self._idle = False
             self.news.clear()
             if self.dismissal is not None:
@@ -209,7 +210,7 @@ class Follower:
         newest = self.newest
         sync, self._sync = self._sync, False
         if not sync:
-            due = self._feed.next(newest.state, withhold=self._early() > 0)
+            due = self._feed.next(newest.state, withhold=self._early(self._clock.monotonic()) > 0)
             return [self._channel.frame(one, newest) for one in due]
         return [
             Frame(due, encode(progress_message(newest.state, RESUMING)), newest.state)
