@@ -297,7 +297,7 @@ async def _sweep(store: JobStore, hub: Hub, policy: Policy, clock: Clock) -> Non
             swept = await store.sweep(policy, clock.now())
             hub.publish(swept.endings)
             for ending in swept.endings:
-                hub.erased(ending.state)
+                hub.erased(ending)
             if swept.erased:
                 log.info("expired jobs erased", jobs=swept.erased)
             for job_id in swept.damaged:

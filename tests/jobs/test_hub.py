@@ -69,10 +69,20 @@ async def test_a_follower_with_the_row_of_a_job_that_is_deleted_before_it_is_att
     with hub.follow("j") as (follower, offer):
         ended = owner_transitions.delete(CLAIMED, POLICY, now=2000)
         hub.publish([Committed(state=ended, terminal="{}")])
-        hub.erased(ended)
+        hub.erased(Committed(state=ended, terminal="{}"))
         offer(Committed(state=CLAIMED))
         assert [frame.due for frame in follower.due()] == [Due.ENDING]
     assert (hub._channels, hub._arriving, hub._erased) == ({}, {}, {})
+
+
+async def test_an_erased_job_ends_for_its_followers_also_where_its_ending_was_not_published() -> None:
+    hub = Hub()
+    with hub.follow("j") as (follower, offer), hub.follow("j") as (arriving, offer_late):
+        offer(Committed(state=CLAIMED))
+        ended = worker_transitions.complete(progress(CLAIMED), 1, "Done", POLICY, now=3000)
+        hub.erased(Committed(state=ended, terminal="{}"))
+        offer_late(Committed(state=CLAIMED))
+        assert [one.due()[-1].due for one in (follower, arriving)] == [Due.ENDING, Due.ENDING]
 
 
 async def test_a_follower_that_sleeps_holds_no_messages_and_then_receives_the_newest() -> None:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
 import msgspec
+import pytest
 
 from shelfwire.jobs import job as job_module
 from shelfwire.jobs import worker as worker_module
@@ -145,6 +146,17 @@ def a_store_that_jobs_do_not_wait_for(patch: Patch) -> None:
     patch(job_module, "when_available", once)
 
 
+def an_erasure_that_trusts_others_to_publish_the_ending(patch: Patch) -> None:
+    erased = Hub.erased
+
+    def silent(self: Hub, ending: Committed) -> None:
+        with pytest.MonkeyPatch.context() as nothing:
+            nothing.setattr(Hub, "_offer", lambda *_: None)
+            erased(self, ending)
+
+    patch(Hub, "erased", silent)
+
+
 def progress_that_is_not_spaced(patch: Patch) -> None:
     made = Hub.__init__
 
@@ -187,6 +199,7 @@ BUGS: Final[Mapping[Callable[[Patch], None], str]] = {
     a_worker_that_claims_while_its_leases_run_out: "the disk stands still for longer than a lease",
     a_sweep_that_forgets_its_endings_when_it_breaks_off: "a sweep breaks off after an ending",
     a_store_that_jobs_do_not_wait_for: "a paid answer cannot be kept for a while",
+    an_erasure_that_trusts_others_to_publish_the_ending: "a job is deleted after the answer to its ending was lost",
     progress_that_is_not_spaced: "progress comes from several sides at once",
     a_commit_that_is_not_recognised: "answers of the store are lost",
     a_wall_clock_for_leases: "the clock is set forward while a job runs",

@@ -17,7 +17,7 @@ FAULTS_END: Final = 30.0
 KINDS: Final = ("fast", "slow", "failing", "raising", "silent", "several", "keeping", "legacy", "clinging")
 
 OwnerCall = Literal["create", "cancel", "pause", "resume", "delete", "retry", "token", "revoke", "results"]
-Incident = Literal["crash", "stop", "freeze", "disk fails", "disk hangs", "clock"]
+Incident = Literal["crash", "stop", "freeze", "disk fails", "disk hangs", "disk loses", "clock"]
 NetworkChange = Literal["network lost", "network restored"]
 Transports = Literal["websocket", "sse", "polling", "all"]
 
@@ -108,7 +108,7 @@ class Act(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         which: chooses one of several tokens, as a fraction.
         cut_off: seconds after which the owner's call is cancelled; None for never.
         down: seconds for which a node or the disk is away.
-        calls: the calls of the store that the disk's failure is about; all unless given.
+        calls: the calls of the store that the disk's trouble is about; all unless given.
         silent: whether connections are not closed by a crash, only dead.
         seconds: by which the clock is set forward.
         follower: whose network it concerns.

@@ -131,6 +131,13 @@ SCENARIOS: Final = {
         followers=tuple(FollowerPlan(at=1.5, job=job) for job in range(3)),
         losing=0.3,
     ),
+    "a job is deleted after the answer to its ending was lost": _plan(
+        *(_create(job=job, kind="silent", items=1, pace=2.0) for job in range(4)),
+        Act(at=1.6, do="disk loses", down=8.0, calls=("commit",)),
+        *(Act(at=4.5, do="delete", job=job) for job in range(4)),
+        followers=tuple(FollowerPlan(at=1.2 + job / 20, job=job) for job in range(4)),
+        lease=60.0,
+    ),
     "a server crashes again and again": _plan(
         *(_create(at=1.0, job=job, kind=kind, items=12) for job, kind in enumerate(("slow", "several", "keeping"))),
         *(Act(at=2.0 + 2 * number, do="crash", down=0.3, silent=number % 2 == 1) for number in range(6)),

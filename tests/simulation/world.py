@@ -392,7 +392,7 @@ class World:
                 self.oracles.saw("a freeze")
                 self.loop.freeze(self.node.process)
                 self.loop.outside(act.down, self.loop.thaw, self.node.process)
-            case "disk fails" | "disk hangs":
+            case "disk fails" | "disk hangs" | "disk loses":
                 self.disk.outage = (self.loop.now + act.down, act.do.removeprefix("disk "), act.calls)
             case "clock":
                 self.oracles.saw("the clock was set " + ("forward" if act.seconds > 0 else "back"))

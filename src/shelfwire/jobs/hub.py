@@ -270,19 +270,27 @@ class Hub:
     def publish(self, committed: Iterable[Committed]) -> None:
         """Notify the followers of rows that are durable; the caller has committed them."""
         for one in committed:
-            state = one.state
-            if state.ended:
-                self._telemetry.ended(state)
-            channels = self._channels.get(state.id, {})
-            if state.id in self._arriving:
-                # Who is arriving has read no row yet, or an older one.
-                channels = self._channels.setdefault(state.id, channels)
-                channels.setdefault(state.created_at, Channel())
-            if state.created_at in channels:
-                channels[state.created_at].offer(one)
+            if one.state.ended:
+                self._telemetry.ended(one.state)
+            self._offer(one)
 
-    def erased(self, state: JobState) -> None:
-        """Detach the channel of an erased job, its ending published: another may be made of its id within this ms."""
+    def _offer(self, one: Committed) -> None:
+        state = one.state
+        channels = self._channels.get(state.id, {})
+        if state.id in self._arriving:
+            # Who is arriving has read no row yet, or an older one.
+            channels = self._channels.setdefault(state.id, channels)
+            channels.setdefault(state.created_at, Channel())
+        if state.created_at in channels:
+            channels[state.created_at].offer(one)
+
+    def erased(self, ending: Committed) -> None:
+        """Detach the channel of an erased job: another one may be made of its id within this millisecond.
+
+        Its followers receive the ending first, if they have none: what ended it may never have been answered.
+        """
+        state = ending.state
+        self._offer(ending)
         if state.id in self._arriving:
             return  # who has read the row before must find the ending
         channel = self._channels.get(state.id, {}).pop(state.created_at, None)

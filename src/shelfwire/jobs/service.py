@@ -385,7 +385,7 @@ class JobService:
             if ended.state.ended_at == now:  # else its ending was published before
                 self._hub.publish([ended])
                 self._worker.check(job_id)
-            self._hub.erased(ended.state)
+            self._hub.erased(ended)
 
         if await self._publishing(self._store.delete(job_id, self._policy, now), publish) is None:
             raise ShelfwireError(Code.UNAUTHORIZED)
