@@ -1,7 +1,7 @@
 """A `JobStore` in memory, for tests that need an engine and no disk."""
 
-from collections.abc import Callable, Sequence
-from types import TracebackType
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType, TracebackType
 from typing import Any, Final, Self
 
 import msgspec
@@ -9,7 +9,7 @@ import msgspec
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.store import Change, Claimed, Committed, Counts, EncodeTerminal, Idempotency, Item, Swept
 from shelfwire.protocol import owner_transitions, worker_transitions
-from shelfwire.protocol.job import HELD, JobState, Policy, Status, Transition
+from shelfwire.protocol.job import CLAIMED_TURN, HELD, JobState, Policy, Status, Transition, next_turn
 from shelfwire.protocol.tokens import GRACE, MAX_GRANTS, Grant
 from shelfwire.protocol.worker_transitions import LeaseLostError
 
@@ -51,6 +51,7 @@ class MemoryDatabase:
         uploads: inputs whose job does not exist yet, by the id under which they were written.
         grants: by digest, in the order in which they were made.
         keys: the job and the fingerprint of the request that was made under each idempotency key.
+        turns: the highest turn that was claimed in the queue of each pipeline.
         stores: the stores that are open on it.
     """
 
@@ -59,6 +60,7 @@ class MemoryDatabase:
         self.uploads: dict[str, dict[tuple[str, int], bytes]] = {}
         self.grants: dict[bytes, Grant] = {}
         self.keys: dict[bytes, tuple[str, bytes]] = {}
+        self.turns: dict[str, int] = {}
         self.stores: set[MemoryStore] = set()
 
     def insert(self, job: MemoryJob) -> None:
@@ -72,6 +74,17 @@ class MemoryDatabase:
             complete = state.status is Status.COMPLETE
             head = [item for _, item in sorted(job.items.items())] if complete else ()
             job.terminal = encode_terminal(state, head)
+
+    def with_turn(self, state: JobState) -> JobState:
+        """Return a job that joins the queue of its pipeline, with its turn by `protocol.job.next_turn`."""
+        queued = (job.state for job in self.jobs.values() if job.state.status is Status.QUEUED)
+        own = (one.turn for one in queued if (one.caller, one.pipeline) == (state.caller, state.pipeline))
+        turn = next_turn(self.turns.get(state.pipeline, CLAIMED_TURN), max(own, default=None))
+        return _replace(state, turn=turn)
+
+    def take_turn(self, state: JobState) -> None:
+        """Note the turn of a job that is claimed from its queue."""
+        self.turns[state.pipeline] = max(state.turn, self.turns.get(state.pipeline, CLAIMED_TURN))
 
     def erase(self, job_id: str) -> None:
         """Erase a job and all that is its own."""
@@ -174,7 +187,7 @@ class MemoryStore:
             return earlier
         if state.id in self.database.jobs:
             raise ShelfwireError(Code.JOB_EXISTS, f"Job {state.id} exists")
-        job = MemoryJob(state)
+        job = MemoryJob(self.database.with_turn(state))
         job.inputs = self.database.uploads.pop(upload_id, {})
         self._insert(job, grant, idempotency)
         return state.id
@@ -197,7 +210,8 @@ class MemoryStore:
             return earlier
         state = owner_transitions.retry(source.state, job_id, now=now, steady=steady)
         done = {index for index, item in source.items.items() if item.ok}
-        job = MemoryJob(state, owner_transitions.left_undone(source.state, done, source.selection))
+        left = owner_transitions.left_undone(source.state, done, source.selection)
+        job = MemoryJob(self.database.with_turn(state), left)
         job.inputs, job.kept = dict(source.inputs), dict(source.kept)
         self._insert(job, grant, idempotency)
         return job_id
@@ -233,17 +247,26 @@ class MemoryStore:
         return None if job is None else job.committed
 
     async def claim(
-        self, pipelines: Sequence[str], policy: Policy, now: int, steady: int | None = None
+        self,
+        pipelines: Sequence[str],
+        policy: Policy,
+        now: int,
+        steady: int | None = None,
+        *,
+        passing: Mapping[str, Collection[str]] = MappingProxyType({}),
     ) -> Claimed | None:
         """See `JobStore.claim`."""
         claimable = [
             job
             for job in self.database.jobs.values()
-            if job.state.pipeline in pipelines and worker_transitions.claimable(job.state, now=now, steady=steady)
+            if job.state.pipeline in pipelines
+            and worker_transitions.claimable(job.state, now=now, steady=steady)
+            and (job.state.status in HELD or job.state.caller not in passing.get(job.state.pipeline, ()))
         ]
         if not claimable:
             return None
-        job = min(claimable, key=lambda job: job.state.run_at)
+        job = min(claimable, key=lambda job: _urgency(job.state, pipelines))
+        self.database.take_turn(job.state)
         self._write(job, worker_transitions.claim(job.state, policy, now=now, steady=steady))
         if job.state.status is not Status.RUNNING:
             return Claimed(state=job.state, terminal=job.terminal)
@@ -272,7 +295,10 @@ class MemoryStore:
         job = self.database.jobs.get(job_id)
         if job is None:
             return None
-        self._write(job, transition(job.state, now))
+        state = transition(job.state, now)
+        if job.state.status is Status.PAUSED and state.status is Status.QUEUED:
+            state = self.database.with_turn(state)
+        self._write(job, state)
         return job.committed
 
     async def delete(self, job_id: str, policy: Policy, now: int) -> Committed | None:
@@ -380,6 +406,13 @@ class MemoryStore:
             )
         for grant in (soonest_first if forced else expired)[:surplus]:
             del self.database.grants[grant.digest]
+
+
+def _urgency(state: JobState, pipelines: Sequence[str]) -> tuple[int, ...]:
+    """The order of `JobStore.claim`, the smallest first."""
+    if state.status in HELD:
+        return 0, state.run_at
+    return 1, pipelines.index(state.pipeline), state.turn, state.run_at
 
 
 def _lifetime(grant: Grant) -> float:
