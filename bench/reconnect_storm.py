@@ -91,7 +91,8 @@ class Prober:
     """The process beside, which asks from `start` to `stop`."""
 
     def __init__(self, port: int, path: str, token: str) -> None:
-        self._words = [sys.executable, __file__, "--probe", str(port), path, token]
+        self._words = [sys.executable, __file__, "--probe", str(port)]
+        self._follower = msgspec.json.encode([path, token]) + b"\n"
 
     async def start(self) -> None:
         """Start it; returns when its follower is attached."""
@@ -102,6 +103,7 @@ class Prober:
             cast(asyncio.StreamWriter, process.stdin),
             cast(asyncio.StreamReader, process.stdout),
         )
+        self._input.write(self._follower)
         async with asyncio.timeout(STORM_SECONDS):
             await self._output.readline()
 
@@ -116,7 +118,7 @@ class Prober:
 @contextlib.contextmanager
 def busy_cores(count: int) -> Iterator[None]:
     """Have other processes compute on both cores in turn."""
-    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]  # noqa: S603 - a constant
+    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
     try:
         for number, process in enumerate(others):
             os.sched_setaffinity(process.pid, [(SERVER_CORE, CLIENT_CORE)[number % 2]])
@@ -199,15 +201,16 @@ def main() -> None:
     parser.add_argument("--followers", type=int, default=2000, help="how many come (2000)")
     parser.add_argument("--quick", action="store_true", help="200 followers")
     parser.add_argument("--busy", type=int, default=0, help="processes that compute beside, on each core in turn (0)")
-    parser.add_argument("--probe", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--probe", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
     os.sched_setaffinity(0, [CLIENT_CORE])
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         if given.probe:
-            port, path, token = given.probe
-            print(msgspec.json.encode(runner.run(probe(int(port), path, token))).decode())
+            print(
+                msgspec.json.encode(runner.run(probe(given.probe, *msgspec.json.decode(sys.stdin.readline())))).decode()
+            )
             return
         rig.machine()
         with rig.scratch() as folder:

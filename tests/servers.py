@@ -20,7 +20,7 @@ from shelfwire.books.csv_import.pipeline import CsvImport
 from shelfwire.books.settings import BookSettings
 from shelfwire.jobs.pipeline import Pipeline
 from shelfwire.server.logs import quiet_logs
-from shelfwire.server.serving import serving
+from shelfwire.server.serving import collect_rarely, serving
 from shelfwire.settings import load
 from tests.ports import free_port
 from tests.processes import ROOT, UNMEASURED, Process
@@ -125,6 +125,7 @@ def serve(*pipelines: Pipeline) -> None:
         loop.add_signal_handler(signal.SIGTERM, told.set)
         loop.add_reader(sys.stdin.fileno(), told.set)  # the parent never writes: readable means that it has died
         async with serving(Shelfwire(settings, pipelines=pipelines), settings) as url:
+            collect_rarely()
             print(url, flush=True)  # noqa: T201 - the parent waits for it
             await told.wait()
 

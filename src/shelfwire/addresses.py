@@ -14,6 +14,8 @@ HOST: Final = r"\[[0-9a-f:.]+\]|[0-9a-z_](?:[0-9a-z._-]*[0-9a-z_-])?"
 """The pattern of a host in a URL, in lower case, without a port."""
 PATH_PREFIX: Final = r"(?=.{2,200}$)(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+/?"
 """The pattern of a path, encoded, below which a proxy passes requests on."""
+HOLDER_BITS: Final = 64
+"""Of an IPv6 address: its holder is usually given all that begin with these."""
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _AUTHORITY: Final = re.compile(rf"({HOST})\.?(?::([0-9]{{0,5}}))?")
 
@@ -43,6 +45,17 @@ def address_of(text: str) -> Address | None:
     except ValueError:
         return None
     return (address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None) or address
+
+
+def holder_of(host: str) -> str | None:
+    """Return the network that one holder is usually given with an address: itself, or the /64 of an IPv6 address.
+
+    None if it is no address.
+    """
+    address = address_of(host)
+    if isinstance(address, ipaddress.IPv6Address) and not address.is_loopback:
+        return str(ipaddress.ip_network((address.packed, HOLDER_BITS), strict=False))
+    return None if address is None else str(address)
 
 
 def origin_of(text: str) -> str:

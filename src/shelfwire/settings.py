@@ -165,6 +165,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_followers: Annotated[
         int, Meta(ge=1, description="Followers at once on this node, whatever their transport.")
     ] = 10_000
+    connections_per_address: Annotated[
+        Annotated[int, Meta(ge=0)] | None,
+        Meta(
+            description=(
+                "Connections at once from one address, or from the /64 of an IPv6 address; trusted proxies may have "
+                "any number. 0 is no limit; unset is 1,000, or half of all if that is less, and no limit for loopback."
+            )
+        ),
+    ] = None
     max_upload: Annotated[int, Meta(ge=1, description="Bytes of all inputs of a job.")] = 10 * 1024 * 1024
     upload_timeout: Annotated[
         float, Meta(gt=0, description="Seconds without a byte after which an upload is given up.")

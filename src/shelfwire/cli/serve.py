@@ -35,9 +35,11 @@ async def _serve(flags: dict[str, Any], *, as_json: bool) -> int:
     settings = gather(flags, os.environ)
     from shelfwire.cli.embedded_server import start  # noqa: PLC0415 - the server takes a second to import
     from shelfwire.server.logs import quiet_logs  # noqa: PLC0415 - likewise
+    from shelfwire.server.serving import collect_rarely  # noqa: PLC0415 - likewise
 
     quiet_logs()
     async with start(settings) as url:
+        collect_rarely()
         where = {"url": url, "data": str(settings.data), "pid": os.getpid()}
         text = f"Listening on {url}, data in {settings.data}"
         sys.stdout.write((msgspec.json.encode(where).decode() if as_json else text) + "\n")

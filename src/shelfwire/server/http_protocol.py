@@ -1,9 +1,11 @@
 """HTTP for clients that may be slow or mean harm: the head of a request has bounded time as well as bounded size."""
 
 import asyncio
+from functools import partial
 from typing import Any, Final
 
 import h11
+import structlog
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from shelfwire.errors import Code, ShelfwireError
@@ -17,6 +19,12 @@ _BUSY: Final = (
 )
 HEAD_SECONDS: Final = 15.0
 """The time within which the head of a request must arrive, from its first byte."""
+ANSWER_SECONDS: Final = 30.0
+ANSWER_BYTES: Final = 30 * 1024
+"""What a client takes of an answer within that time at least, as long as more of it waits. The kernel drops only a
+client that takes nothing at all."""
+
+log = structlog.get_logger(__name__)
 
 
 class HttpProtocol(H11Protocol):
@@ -29,11 +37,13 @@ class HttpProtocol(H11Protocol):
     its end would stay for good, and their number is limited.
     """
 
-    def __init__(self, *args: Any, cap: ConnectionCap, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, cap: ConnectionCap, has_room: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._head_timer: asyncio.TimerHandle | None = None
         self._cap = cap
-        self._extra = False
+        self._extra = not has_room
+        self._taking_timer: asyncio.TimerHandle | None = None
+        self._movements = 0
         self._served, self.app = self.app, self._serve
         self._idle_since = self.loop.time()
 
@@ -41,12 +51,45 @@ class HttpProtocol(H11Protocol):
         """Wait for the first request as long as for another one."""
         super().connection_made(transport)
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
-        self._extra = not self._cap.make_room(self, self.connections)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End it."""
+        self._cap.leave(self.transport)
+        if self._taking_timer is not None:
+            self._taking_timer.cancel()
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Send no more until the client has taken what waits, in bounded time."""
+        super().pause_writing()
+        self._expect_taking()
+
+    def resume_writing(self) -> None:
+        """Go on sending."""
+        self._movements += 1
+        super().resume_writing()
 
     def on_response_complete(self) -> None:
         """Wait for the next request."""
         self._idle_since = self.loop.time()
         super().on_response_complete()
+        self._movements += 1
+        self._expect_taking()
+
+    def _expect_taking(self) -> None:
+        """See to it that the client takes what waits, as long as nothing is added to it."""
+        size = self.transport.get_write_buffer_size()
+        if size and self._taking_timer is None and (self.flow.write_paused or self.cycle.response_complete):
+            self._taking_timer = self.loop.call_later(ANSWER_SECONDS, self._check_taking, size, self._movements)
+
+    def _check_taking(self, before: int, movements: int) -> None:
+        self._taking_timer = None
+        size = self.transport.get_write_buffer_size()
+        if size > max(0, before - ANSWER_BYTES) and movements == self._movements:
+            log.info("an answer is not taken; its connection is cut", unsent=size)
+            self.transport.abort()
+        else:
+            self._expect_taking()
 
     def idle_since(self) -> float | None:
         """See `Closable`."""
@@ -59,7 +102,7 @@ class HttpProtocol(H11Protocol):
         self.transport.close()
 
     def _has_no_room(self) -> bool:
-        self._extra = self._extra and self._cap.exceeded(self.connections)
+        self._extra = self._extra and self._cap.exceeded(self.transport)
         return self._extra
 
     async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
@@ -96,6 +139,7 @@ class HttpProtocol(H11Protocol):
         others = [header for header in self.headers if header[0] != b"upgrade"]
         self.headers = [*others, (b"upgrade", b"websocket")]
         super().handle_websocket_upgrade(event)
+        self.transport.get_protocol().on_lost = partial(self._cap.leave, self.transport)  # type: ignore[attr-defined]
         # uvicorn drops what came behind the head: the rest would be read from the middle of a frame.
         if behind := self.conn.trailing_data[0]:
             self.transport.get_protocol().data_received(behind)  # type: ignore[attr-defined]

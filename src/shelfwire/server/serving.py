@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import socket
 import sys
@@ -12,14 +13,16 @@ from typing import Final
 
 import uvicorn
 
+from shelfwire.addresses import address_of, holder_of
 from shelfwire.app import Shelfwire
 from shelfwire.errors import Code, ShelfwireError
+from shelfwire.server.arrival import Arrival, Turnstile
 from shelfwire.server.connection_cap import ConnectionCap
 from shelfwire.server.discovery import announced
-from shelfwire.server.http_protocol import HttpProtocol
 from shelfwire.server.open_files import allow_open_files
 from shelfwire.server.ws_protocol import WebSocketProtocol
 from shelfwire.settings import Settings
+from shelfwire.web.proxies import TrustedProxies
 from shelfwire.web.socket import MAX_FRAME_BYTES
 
 HEARTBEAT_SECONDS: Final = 30.0
@@ -33,6 +36,16 @@ SWITCH_SECONDS: Final = 0.001
 """The interpreter's switch interval, below `jobs.job.SLICE_SECONDS`. A thread requests the interpreter's lock only once
 it was held for that long: a loop that releases it more often, and takes it back first, starves the store's thread."""
 GRACE_SECONDS: Final = 5
+COLLECTIONS: Final = 20_000, 20, 50
+"""Thresholds of the garbage collector: with Python's own a collection among 2,000 followers took 140 ms."""
+ACCEPTED_PER_TURN: Final = 32
+"""Connections that are accepted in one turn of the event loop: libuv takes one for each socket that listens. A health
+check comes behind all followers who come back at once, and 2,000 turns are seconds while these attach."""
+CONNECTIONS_PER_LISTENER: Final = 16
+"""Where few files may be open, fewer of them listen."""
+CONNECTIONS_PER_ADDRESS: Final = 1000
+"""As many phones may be behind one address of a carrier. Loopback is not counted unless the setting says so: a proxy
+that `trusted_proxies` does not name may be there, and with it everybody."""
 
 
 class StartError(ShelfwireError):
@@ -58,6 +71,16 @@ def _bind(settings: Settings) -> socket.socket:
     return listener
 
 
+def collect_rarely() -> None:
+    """Spare what is there already from garbage collections, which stop everything, and have fewer of them.
+
+    Called once, by a process that does nothing but serve, when it listens.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECTIONS)
+
+
 class _Server(uvicorn.Server):
     """uvicorn without its signal handlers: the command line owns the process's signals."""
 
@@ -78,11 +101,13 @@ async def serving(application: Shelfwire, settings: Settings) -> AsyncIterator[s
         ShelfwireError: the store could not be opened.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
-    cap = ConnectionCap(allow_open_files(settings.max_followers))
+    limit = allow_open_files(settings.max_followers)
+    copies = max(1, min(ACCEPTED_PER_TURN, limit // CONNECTIONS_PER_LISTENER))
+    cap = _connection_cap(settings, limit - copies)
     with contextlib.closing(_bind(settings)) as listener:
         server = _Server(_uvicorn_config(application, settings, cap))
         started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        running = asyncio.create_task(_run(application, server, listener, started))
+        running = asyncio.create_task(_run(application, server, listener, copies, started))
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         url = f"http://{host}:{listener.getsockname()[1]}"
         try:
@@ -97,15 +122,35 @@ async def serving(application: Shelfwire, settings: Settings) -> AsyncIterator[s
             await running
 
 
+def _connection_cap(settings: Settings, limit: int) -> ConnectionCap:
+    each = settings.connections_per_address
+    usual = min(CONNECTIONS_PER_ADDRESS, max(1, limit // 2))
+    proxies = TrustedProxies(settings.trusted_proxies)
+
+    def counted_as(host: str) -> str | None:
+        address = address_of(host)
+        if address is None or proxies.trusts(address) or (each is None and address.is_loopback):
+            return None
+        return holder_of(host)
+
+    return ConnectionCap(limit, None if each == 0 else each or usual, counted_as)
+
+
 async def _run(
-    application: Shelfwire, server: uvicorn.Server, listener: socket.socket, started: asyncio.Future[None]
+    application: Shelfwire,
+    server: uvicorn.Server,
+    listener: socket.socket,
+    copies: int,
+    started: asyncio.Future[None],
 ) -> None:
     # A task of its own: what goes wrong in the caller's context must not pass through the application's task groups.
     try:
         async with application.lifespan():
             listener.listen(server.config.backlog)
             started.set_result(None)
-            await server.serve([listener])
+            with contextlib.ExitStack() as listeners:
+                same = [listeners.enter_context(contextlib.closing(listener.dup())) for _ in range(copies)]
+                await server.serve(same)
     except Exception as error:
         if started.done():
             raise
@@ -122,7 +167,7 @@ def _uvicorn_config(application: Shelfwire, settings: Settings, cap: ConnectionC
     return uvicorn.Config(
         application.standalone(),
         # Over h11, which bounds heads; the faster parser that uvicorn would prefer does not.
-        http=partial(HttpProtocol, cap=cap),  # type: ignore[arg-type]  # it is only called
+        http=partial(Arrival, cap=cap, turnstile=Turnstile()),  # type: ignore[arg-type]  # it is only called
         ws=WebSocketProtocol,
         ws_max_size=MAX_FRAME_BYTES,
         ws_ping_interval=HEARTBEAT_SECONDS,

@@ -6,6 +6,7 @@ cut is uvicorn's.
 """
 
 from asyncio import BaseTransport
+from collections.abc import Callable
 from typing import Any, Final
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -25,10 +26,15 @@ _UNREADABLE_HEAD: Final = (
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """uvicorn's WebSocket protocol, which also offers itself to the application as a `Sink`."""
+    """uvicorn's WebSocket protocol, which also offers itself to the application as a `Sink`.
+
+    Attributes:
+        on_lost: called once the connection is gone.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.on_lost: Callable[[], None] | None = None
         self._early = bytearray()
 
     def connection_made(self, transport: BaseTransport) -> None:
@@ -91,6 +97,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         code = WireCloseCode.ABNORMAL_CLOSURE if sent is None else sent.code
         self.queue.put_nowait({"type": "websocket.disconnect", "code": int(code)})
         super().connection_lost(exc)
+        if self.on_lost is not None:
+            self.on_lost()
 
     def ready(self) -> bool:
         """Whether the socket is open and its buffer not full."""

@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-import ipaddress
 from typing import Final, NamedTuple
 
 from starlette.datastructures import Headers
@@ -11,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from shelfwire.addresses import ANY, DEFAULT_PORTS, address_of, authority_of, is_loopback
+from shelfwire.addresses import ANY, DEFAULT_PORTS, authority_of, holder_of, is_loopback
 from shelfwire.clock import Clock
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.protocol.tokens import digest
@@ -20,8 +19,6 @@ from shelfwire.web.creation_limit import RateLimit
 from shelfwire.web.responses import REQUEST_ID, RETRY_AFTER, X_ERROR_CODE
 
 API_KEY: Final = "X-API-Key"
-NETWORK_BITS: Final = 64
-"""Of an IPv6 address: its holder is usually given all that begin with these."""
 MAX_IDENTITY_CHARS: Final = 64
 DIGEST_CHARS: Final = 32
 """Of the digest that is stored with a job: 128 bits."""
@@ -161,16 +158,9 @@ class _Cors(CORSMiddleware):
 
 
 def _address(request: Request) -> str:
-    return _network(request.client.host if request.client else "")
-
-
-def _network(host: str) -> str:
-    address = address_of(host)
-    if address is None:
-        return host[:MAX_IDENTITY_CHARS]  # the application around this one may take it from a header
-    if isinstance(address, ipaddress.IPv4Address) or address.is_loopback:
-        return str(address)
-    return str(ipaddress.ip_network((address.packed, NETWORK_BITS), strict=False))
+    host = request.client.host if request.client else ""
+    # The application around this one may take it from a header.
+    return holder_of(host) or host[:MAX_IDENTITY_CHARS]
 
 
 def _same_host(origin: str, host: str | None) -> bool:

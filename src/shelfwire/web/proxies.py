@@ -40,7 +40,7 @@ class TrustedProxies:
         """
         host, port = scope.get("client") or ("", 0)
         peer = address_of(host)
-        if peer is None or not self._trusted(peer):
+        if peer is None or not self.trusts(peer):
             return ""
         headers = Headers(scope=scope)
         address = self._client(peer, _values(headers, "x-forwarded-for"))
@@ -64,11 +64,12 @@ class TrustedProxies:
             if named is None:
                 break
             address = named
-            if not self._trusted(address):
+            if not self.trusts(address):
                 break
         return address
 
-    def _trusted(self, address: Address) -> bool:
+    def trusts(self, address: Address) -> bool:
+        """Whether an address is that of a trusted proxy."""
         return any(address in network for network in self._networks)
 
 
