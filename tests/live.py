@@ -1,7 +1,7 @@
 """A real server on loopback, with a pipeline that goes on when a test says so."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,10 +118,12 @@ class MakeServer(Protocol):
 
 
 @asynccontextmanager
-async def live_server(folder: Path, *, gated: bool = False, port: int = 0, **options: Any) -> AsyncIterator[Server]:
+async def live_server(
+    folder: Path, *, gated: bool = False, port: int = 0, pipelines: Sequence[Pipeline] = (), **options: Any
+) -> AsyncIterator[Server]:
     """Run a server on a data folder within a test."""
     settings = settings_with(data=folder, port=port, **{"create_limit": 0, **options})
     gate = Gated()
-    app = Shelfwire(settings, pipelines=[gate] if gated else [])
+    app = Shelfwire(settings, pipelines=[gate] if gated else pipelines)
     async with serving(app, settings) as url, httpx2.AsyncClient(base_url=url, timeout=60) as http:
         yield Server(url, app, http, gate)

@@ -4,7 +4,7 @@ import asyncio
 import select
 import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import httpx2
@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from shelfwire.server import http_protocol
 from shelfwire.server.arrival import BEGUN_PER_TURN, Turnstile
-from tests.live import Server, live_server, until
+from tests.live import Server, bearer, live_server, until
 
 HEALTH = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 UPLOAD = (
@@ -189,6 +189,16 @@ def request_for(job: dict[str, str], path: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {job['token']}\r\n\r\n".encode()
 
 
+def rest_of(one: socket.socket) -> int:
+    """The bytes that still come before a connection is closed."""
+    size = 0
+    one.settimeout(60)
+    with suppress(ConnectionResetError):
+        while part := one.recv(65536):
+            size += len(part)
+    return size
+
+
 @pytest.mark.parametrize("pipelined", [1, 3])
 async def test_an_answer_that_nobody_takes_holds_its_connection_for_a_bounded_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pipelined: int
@@ -197,11 +207,13 @@ async def test_an_answer_that_nobody_takes_holds_its_connection_for_a_bounded_ti
     with capture_logs() as logs:
         async with live_server(tmp_path) as server:
             job, path = await results_path(server)
+            whole = len((await server.http.get(path, headers=bearer(job["token"]))).content)
             with socket.socket() as deaf:
                 deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
                 deaf.connect(("127.0.0.1", port_of(server)))
                 deaf.sendall(request_for(job, path) * pipelined)
                 await until(lambda: any("an answer is not taken" in line["event"] for line in logs))
+                assert await asyncio.to_thread(rest_of, deaf) < whole
 
 
 async def test_an_answer_that_is_taken_slowly_comes_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,7 +221,7 @@ async def test_an_answer_that_is_taken_slowly_comes_whole(tmp_path: Path, monkey
     monkeypatch.setattr(http_protocol, "ANSWER_BYTES", 1)
     async with live_server(tmp_path) as server:
         job, path = await results_path(server)
-        whole = len((await server.http.get(path, headers={"Authorization": f"Bearer {job['token']}"})).content)
+        whole = len((await server.http.get(path, headers=bearer(job["token"]))).content)
         with socket.socket() as slow:
             slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             slow.connect(("127.0.0.1", port_of(server)))

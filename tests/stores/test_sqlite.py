@@ -186,10 +186,10 @@ async def test_a_sweep_that_breaks_off_reports_what_it_did(make_store: Open) -> 
             made = await add_job(store, f"job-{number}")
         whole = store._write
 
-        async def failing(work: Any) -> Any:
-            if work.keywords["job_id"] == "job-1":
+        async def failing(work: Any, **options: Any) -> Any:
+            if isinstance(work, partial) and work.keywords["job_id"] == "job-1":
                 raise ShelfwireError(Code.STORAGE_UNAVAILABLE, "disk full")
-            return await whole(work)
+            return await whole(work, **options)
 
         store._write = failing  # type: ignore[method-assign]
         swept = await store.sweep(POLICY, made.expires_at)

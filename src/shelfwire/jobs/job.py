@@ -88,7 +88,8 @@ class Job:
     async def keep(self, name: str, data: bytes) -> None:
         """Keep data that must not be fetched again, such as a paid answer; durable once this returns.
 
-        It survives crashes, goes into the job's retries, and is erased with the job.
+        It survives crashes, goes into the job's retries, and is erased with the job. While the store cannot be written,
+        as on a full disk, this waits, as the items do that were recorded.
 
         Args:
             name: the key for `kept`; data kept under it before are replaced.

@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+import structlog
 
 FILE_NAME: Final = "server.json"
+
+log = structlog.get_logger(__name__)
 
 
 class Announcement(msgspec.Struct, frozen=True):
@@ -29,14 +32,28 @@ def running_server(data: Path) -> str | None:
 
 @contextlib.contextmanager
 def announced(data: Path, url: str) -> Iterator[None]:
-    """Leave the address of this process's server in the data folder until the context ends."""
+    """Leave the address of this process's server in the data folder until the context ends.
+
+    Where there is no room for it, the server is to be found by its URL alone, and the log says so.
+    """
     path = data / FILE_NAME
-    # A new file, for its owner alone: one that is there may have another mode, or be open in another process.
-    descriptor, made = tempfile.mkstemp(dir=data, prefix=f"{FILE_NAME}.")
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(msgspec.json.encode(Announcement(url, os.getpid())))
-    Path(made).replace(path)
+    try:
+        _write(path, msgspec.json.encode(Announcement(url, os.getpid())))
+    except OSError as error:
+        log.warning("other commands will not find this server; name it with --server", url=url, reason=error.strerror)
     try:
         yield
     finally:
         path.unlink(missing_ok=True)
+
+
+def _write(path: Path, content: bytes) -> None:
+    # A new file, for its owner alone: one that is there may have another mode, or be open in another process.
+    descriptor, made = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        Path(made).replace(path)
+    except OSError:
+        Path(made).unlink(missing_ok=True)
+        raise

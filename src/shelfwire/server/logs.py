@@ -3,7 +3,8 @@
 import logging
 import re
 import sys
-from typing import Final
+from contextlib import suppress
+from typing import Final, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, Processor
@@ -27,13 +28,28 @@ def quiet_logs(level: int = logging.INFO) -> None:
     structlog.configure(
         processors=[*chain, render],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, _Expendable(sys.stderr))),
     )
     forget = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     others = logging.StreamHandler(sys.stderr)
     others.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=chain, processors=[forget, render]))
     logging.basicConfig(level=logging.WARNING, handlers=[others])
     logging.getLogger("uvicorn.error").addFilter(lambda record: record.getMessage() != UVICORN_NOISE)
+
+
+class _Expendable:
+    """A file whose lines may be lost: a log on a full disk must not break what it reports on."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            self._file.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._file.flush()
 
 
 def _without_queries(_: object, __: str, event: EventDict) -> EventDict:

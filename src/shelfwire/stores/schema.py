@@ -81,5 +81,8 @@ idempotency = Table(
 )
 """The job created under each idempotency key, and the fingerprint of its request."""
 
-OWNED = (item, ending, grant, input_part, idempotency)
+OWNED = (ending, grant, idempotency)
 """The tables whose rows are erased with their job."""
+
+BULKY = (input_part, item)
+"""The tables whose rows are erased once their job is gone."""

@@ -1,10 +1,11 @@
 import asyncio
 import sqlite3
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from shelfwire.books.batch_enrichment.answer_cache import AnswerCache
+from shelfwire.books.batch_enrichment.answer_cache import MIN_FREE_BYTES, AnswerCache
 from shelfwire.testing import FakeClock
 
 
@@ -82,3 +83,13 @@ async def test_a_folder_that_cannot_be_made_has_no_answers(tmp_path: Path) -> No
     async with AnswerCache(tmp_path / "cache" / "answers.db", FakeClock()) as cache:
         await cache.put("dune", 1, 60)
         assert await cache.get("dune") is None
+
+
+async def test_answers_are_kept_only_while_the_disk_has_room_for_other_things(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with AnswerCache(tmp_path / "cache", FakeClock()) as cache:
+        await cache.put("early", {"title": "Emma"}, 60)
+        monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=MIN_FREE_BYTES - 1))
+        await cache.put("late", {"title": "Emma"}, 60)
+        assert (await cache.get("early"), await cache.get("late")) == ({"title": "Emma"}, None)

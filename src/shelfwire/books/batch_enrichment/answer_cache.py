@@ -1,6 +1,7 @@
 """A cache of JSON answers on disk that all services share: keys and values in SQLite, each with its time of expiry."""
 
 import asyncio
+import shutil
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,8 @@ from shelfwire.clock import Clock
 
 T = TypeVar("T")
 MAX_BYTES: Final = 512 * 1024 * 1024
+MIN_FREE_BYTES: Final = 192 * 1024 * 1024
+"""Of the disk, left to what cannot be fetched again: the store stops growing with less than 128 MiB."""
 CREATE: Final = """
 CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, value BLOB NOT NULL, expires INTEGER NOT NULL) STRICT;
 CREATE INDEX IF NOT EXISTS answers_expires ON answers (expires);
@@ -83,6 +86,8 @@ class AnswerCache:
 
     def _put(self, key: str, value: bytes, expires: int) -> None:
         connection = self._opened()
+        if shutil.disk_usage(self._path.parent).free < MIN_FREE_BYTES:
+            return
         for may_evict in (True, False):
             try:
                 connection.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", (key, value, expires))

@@ -33,7 +33,10 @@ def create(
         return earlier
     if connection.scalar(select(exists().where(_job.c.id == state.id))):
         raise ShelfwireError(Code.JOB_EXISTS, f"Job {state.id} exists")
+    # Of an earlier job of this id there may be rows that are not erased yet.
+    connection.execute(delete(schema.item).where(schema.item.c.job_id == state.id))
     if upload_id != state.id:
+        connection.execute(delete(_part).where(_part.c.job_id == state.id))
         connection.execute(update(_part).where(_part.c.job_id == upload_id).values(job_id=state.id))
     _insert(connection, sql.with_turn(connection, state), grant, idempotency)
     return state.id

@@ -14,13 +14,16 @@ from sqlalchemy import (
     Connection,
     LargeBinary,
     Select,
+    Table,
     bindparam,
     cast,
     delete,
+    exists,
     func,
     insert,
     literal_column,
     select,
+    tuple_,
     update,
 )
 from sqlalchemy.dialects.sqlite import insert as upsert
@@ -35,7 +38,11 @@ UNKNOWN_SEQ: Final = 2**31
 MIN_ITEM_BYTES: Final = 2
 """Lower bound of an item's JSON with its comma; bounds the number of rows in the head of a log."""
 
-_job, _queue, _item, _ending = schema.job, schema.queue, schema.item, schema.ending
+STEP_BYTES: Final = 512 * 1024
+STEP_ROWS: Final = 2000
+"""Rows looked at for one step; those that fit into `STEP_BYTES`, and one more, are erased in it."""
+
+_job, _queue, _item, _ending, _part = schema.job, schema.queue, schema.item, schema.ending, schema.input_part
 
 
 def _each(name: str) -> Any:
@@ -192,9 +199,62 @@ def recorded_indices(connection: Connection, job_id: str) -> list[int]:
 
 def erase(connection: Connection, job_id: str) -> None:
     """Erase a job and all its data."""
+    erase_head(connection, job_id)
+    for table in schema.BULKY:
+        connection.execute(delete(table).where(table.c.job_id == job_id))
+
+
+def erase_head(connection: Connection, job_id: str) -> None:
+    """Erase a job, so that it is gone; its inputs and items are left to `erase_some`."""
     connection.execute(delete(_job).where(_job.c.id == job_id))
     for table in schema.OWNED:
         connection.execute(delete(table).where(table.c.job_id == job_id))
+
+
+def erase_some(connection: Connection, job_id: str) -> bool:
+    """Erase inputs and items whose job is gone, some `STEP_BYTES` of each; return whether there may be more.
+
+    What belongs to a new job of the same id is left alone; `creation.create` has erased the rest.
+    """
+    if connection.scalar(select(exists().where(_job.c.id == job_id))):
+        return False
+    return sum(connection.execute(step, {"job": job_id}).rowcount for step in _ERASE_STEPS) > 0
+
+
+def _erase_step(table: Table, data: Any) -> Any:
+    keys = [column for column in table.primary_key if column.name != "job_id"]
+    some = select(*keys, data.label("data")).where(table.c.job_id == bindparam("job")).order_by(*keys).limit(STEP_ROWS)
+    rows = some.subquery()
+    order = [rows.c[key.name] for key in keys]
+    before = func.coalesce(func.sum(func.length(rows.c.data)).over(order_by=order, rows=(None, -1)), 0)
+    sized = select(*order, before.label("before")).subquery()
+    chosen = select(*(sized.c[key.name] for key in keys)).where(sized.c.before < STEP_BYTES)
+    return delete(table).where(table.c.job_id == bindparam("job"), tuple_(*keys).in_(chosen))
+
+
+_ERASE_STEPS: Final = (_erase_step(_part, _part.c.data), _erase_step(_item, _item.c.body))
+
+
+def ownerless(connection: Connection) -> set[str]:
+    """Return the ids under which there are inputs or items and no job: of uploads and erasures that were broken off."""
+    return {job_id for query in _OWNERLESS for job_id in connection.scalars(query)}
+
+
+def _ownerless(table: Table) -> Any:
+    """Go from one id to the next in the index, past all the rows that each has."""
+    ids = select(func.min(table.c.job_id).label("id")).cte(recursive=True)
+    following = select(func.min(table.c.job_id)).where(table.c.job_id > ids.c.id).scalar_subquery()
+    ids = ids.union_all(select(following).where(ids.c.id.is_not(None)))
+    return select(ids.c.id).where(ids.c.id.is_not(None), ids.c.id.not_in(select(_job.c.id)))
+
+
+_OWNERLESS: Final = tuple(_ownerless(table) for table in schema.BULKY)
+
+
+def reusable_bytes(connection: Connection) -> int:
+    """Return the size of the pages that were erased and not used again."""
+    pages, size = (connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("freelist_count", "page_size"))
+    return int(pages or 0) * int(size or 0)
 
 
 def counts(connection: Connection, now: int) -> Counts:

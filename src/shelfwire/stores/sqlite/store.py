@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -28,7 +27,8 @@ from shelfwire.stores import schema
 from shelfwire.stores.migrations import upgrade
 from shelfwire.stores.sqlite import creation
 from shelfwire.stores.sqlite import statements as sql
-from shelfwire.stores.sqlite.errors import translated, unavailable
+from shelfwire.stores.sqlite.errors import full, translated, unavailable, wants_room
+from shelfwire.stores.sqlite.room import CHECKPOINT_PAGES, DiskRoom
 from shelfwire.stores.sqlite.writer import GroupWriter
 
 T = TypeVar("T")
@@ -37,9 +37,9 @@ READERS: Final = 2
 MAX_PASSED_OVER: Final = 100
 """The most damaged jobs that a claim passes over."""
 MIN_FREE_BYTES: Final = 1024 * 1024
-"""Free bytes of the disk below which it is full."""
-CHECKPOINT_PAGES: Final = 8000
-"""Pages of 4 KiB in the log before a checkpoint: pages that many commits rewrite reach the database file once."""
+"""Bytes for new data below which the disk is full: a part of an upload, see `web.uploads`."""
+MAX_PAGES: Final = 2**30
+"""SQLite's own limit of a database."""
 
 log = structlog.get_logger(__name__)
 _job, _item, _ending, _grant, _part = schema.job, schema.item, schema.ending, schema.grant, schema.input_part
@@ -95,6 +95,9 @@ class SqliteStore:
         self._steady = steady
         self._path = folder / DATABASE_NAME
         self._damaged: set[str] = set()
+        self._room = DiskRoom(folder)
+        self._may_grow = True
+        self._leftovers: set[str] = set()
         self._lock = FileLock(folder / "lock", timeout=0, mode=0o600)
 
     async def __aenter__(self) -> Self:
@@ -108,17 +111,21 @@ class SqliteStore:
             raise unavailable(error) from error
         with ExitStack() as undo:
             undo.callback(self._lock.release)
-            self._writing = _engine(self._path, "BEGIN IMMEDIATE")
-            undo.callback(self._writing.dispose)
-            self._reading = _engine(self._path, "BEGIN")
-            self._opened = _identity(self._path)
             try:
+                self._room.measure()
+                if self._room.free() < self._room.size // 2:
+                    self._room.give_up()
+                self._writing = _engine(self._path, "BEGIN IMMEDIATE", self._room.checkpoint_pages)
+                undo.callback(self._writing.dispose)
+                self._reading = _engine(self._path, "BEGIN", self._room.checkpoint_pages)
+                self._opened = _identity(self._path)
                 await asyncio.to_thread(self._prepare)
-            except SQLAlchemyError as error:
-                raise unavailable(error) from error
+            except (SQLAlchemyError, OSError) as error:
+                raise self._explained(error) or unavailable(error) from error
             undo.pop_all()
         self._writer = GroupWriter(self._writing)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="shelfwire-reader")
+        await self._keep_room()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -136,7 +143,7 @@ class SqliteStore:
             leased = update(_job).where(_job.c.status.in_(held), _job.c.lease_until > 0)
             connection.execute(leased.values(lease_until=0, state=_state_with("lease_until", 0)))
             self._rebase(connection)
-            connection.execute(delete(_part).where(_part.c.job_id.not_in(select(_job.c.id))))
+            self._leftovers.update(sql.ownerless(connection))
 
     def _rebase(self, connection: Connection) -> None:
         """Keep the order of the queue where the clock was set back since the last process: all have waited till now."""
@@ -147,16 +154,52 @@ class SqliteStore:
         queued = update(_job).where(_job.c.status == "queued")
         connection.execute(queued.values(run_at=run_at, state=_state_with("run_at", run_at)))
 
-    async def _write(self, work: Callable[[Connection], T]) -> T:
+    async def _write(self, work: Callable[[Connection], T], *, erasing: bool = False) -> T:
+        """Run `work` in a transaction; what erases gets the room that is kept for it."""
+
         def in_place(connection: Connection) -> T:
             if _identity(self._path) != self._opened:
                 raise ShelfwireError(Code.STORAGE_UNAVAILABLE, "The database file was removed or replaced")
+            self._limit_growth(connection, erasing=erasing)
             return work(connection)
 
         try:
             return await self._writer.run(in_place)
         except (SQLAlchemyError, msgspec.DecodeError) as error:
-            raise translated(error) from error
+            if erasing and wants_room(error) and self._room.give_up():
+                log.warning("the disk is full: the room that is kept for erasing is given up", bytes=self._room.size)
+                return await self._write(work, erasing=True)
+            raise self._explained(error) or translated(error) from error
+
+    def _explained(self, error: Exception) -> ShelfwireError | None:
+        """Say that the disk is full, if that is why; SQLite calls some of its consequences an I/O error."""
+        return full() if wants_room(error) and self._room.free() < MIN_FREE_BYTES else None
+
+    def _limit_growth(self, connection: Connection, *, erasing: bool) -> None:
+        may_grow = erasing or not self._room.is_tight()
+        if may_grow != self._may_grow:
+            # No limit is below the present size.
+            connection.exec_driver_sql(f"PRAGMA max_page_count = {MAX_PAGES if may_grow else 1}")
+            self._may_grow = may_grow
+
+    async def _erase_rest(self, job_id: str) -> None:
+        """Erase the inputs and items of a job that is gone, in steps: the log has no room for all of a large one."""
+        self._leftovers.add(job_id)
+        while await self._write(lambda connection: sql.erase_some(connection, job_id), erasing=True):
+            """Others get a turn."""
+        self._leftovers.discard(job_id)
+
+    async def _keep_room(self) -> ShelfwireError | None:
+        """Erase what is left of jobs that are gone, and make the reserve if there is room; return what failed."""
+        try:
+            for job_id in sorted(self._leftovers):
+                await self._erase_rest(job_id)
+            await asyncio.to_thread(self._room.restore)
+        except ShelfwireError as error:
+            return error
+        except OSError as error:
+            return unavailable(error)
+        return None
 
     async def _read(self, work: Callable[[Connection], T]) -> T:
         def transaction() -> T:
@@ -175,7 +218,7 @@ class SqliteStore:
 
     async def discard_input(self, upload_id: str) -> None:
         """See `JobStore.discard_input`."""
-        await self._write(lambda connection: creation.discard_input(connection, upload_id))
+        await self._erase_rest(upload_id)
 
     async def read_input(self, job_id: str, name: str) -> bytes:
         """See `JobStore.read_input`."""
@@ -229,7 +272,8 @@ class SqliteStore:
 
     async def revoke(self, digest: bytes) -> None:
         """See `JobStore.revoke`."""
-        await self._write(lambda connection: connection.execute(delete(_grant).where(_grant.c.digest == digest)))
+        revoked = delete(_grant).where(_grant.c.digest == digest)
+        await self._write(lambda connection: connection.execute(revoked), erasing=True)
 
     async def job(self, job_id: str) -> Committed | None:
         """See `JobStore.job`."""
@@ -319,7 +363,12 @@ class SqliteStore:
                 return None
             return self._erase(connection, before, owner_transitions.delete(before, policy, now=now))
 
-        return await self._write(work)
+        committed = await self._write(work, erasing=True)
+        try:
+            await self._erase_rest(job_id)
+        except ShelfwireError as error:
+            log.warning("the data of a deleted job are erased later", job=job_id, code=error.code, reason=error.message)
+        return committed
 
     async def items(self, job_id: str, *, after: int, limit: int, ok: bool | None = None) -> list[Item]:
         """See `JobStore.items`."""
@@ -345,7 +394,9 @@ class SqliteStore:
 
         for job_id in await self._read(lambda connection: list(connection.scalars(query))):
             try:
-                one = await self._write(partial(work, job_id=job_id))
+                one = await self._write(partial(work, job_id=job_id), erasing=True)
+                if one.erased:
+                    await self._erase_rest(job_id)
             except ShelfwireError as error:
                 if error.code == Code.STORAGE_UNAVAILABLE:
                     failure = error
@@ -354,18 +405,26 @@ class SqliteStore:
             erased += one.erased
             endings += [] if one.ending is None else [one.ending]
             damaged += [job_id] if one.is_damaged else []
+        if failure is None:
+            failure = await self._keep_room()
         return Swept(erased=erased, endings=endings, damaged=tuple(damaged), failure=failure)
 
     async def check(self) -> None:
         """See `JobStore.check`."""
-        # Into a log that was emptied SQLite writes also where the disk is full.
-        if await asyncio.to_thread(_free_bytes, self._folder) < MIN_FREE_BYTES:
-            raise ShelfwireError(Code.STORAGE_UNAVAILABLE, "The disk of the data folder is full")
+        # What SQLite writes here fits into an emptied log also where the disk is full.
+        is_short, is_tight = await asyncio.to_thread(self._look_at_room)
+        if is_short or (is_tight and await self._read(sql.reusable_bytes) < MIN_FREE_BYTES):
+            raise full()
         await self._write(lambda connection: connection.exec_driver_sql("PRAGMA user_version = 0"))
 
     async def counts(self, now: int) -> Counts:
         """See `JobStore.counts`."""
         return await self._read(lambda connection: sql.counts(connection, now))
+
+    def _look_at_room(self) -> tuple[bool, bool]:
+        """Whether the log has no room for more, and whether the database may not grow."""
+        log_bytes = sum(path.stat().st_size for path in self._folder.glob(f"{DATABASE_NAME}-wal"))
+        return self._room.free() + log_bytes < MIN_FREE_BYTES, self._room.is_tight()
 
     def _save(self, connection: Connection, changes: list[tuple[JobState, JobState]]) -> dict[str, str]:
         """Write changed rows, and the terminal messages of those that have ended; return these by job.
@@ -402,7 +461,8 @@ class SqliteStore:
 
     def _erase(self, connection: Connection, before: JobState, after: JobState) -> Committed:
         terminal = sql.terminal(connection, before) if before.ended else self._encode_terminal(after, ())
-        sql.erase(connection, before.id)
+        sql.erase_head(connection, before.id)
+        sql.erase_some(connection, before.id)
         return Committed(state=after, terminal=terminal)
 
     def _head(self, connection: Connection, state: JobState) -> list[Item]:
@@ -439,14 +499,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _free_bytes(folder: Path) -> int:
-    try:
-        return shutil.disk_usage(folder).free
-    except OSError:
-        return 0
-
-
-def _engine(path: Path, begin: str) -> Engine:
+def _engine(path: Path, begin: str, checkpoint_pages: int = CHECKPOINT_PAGES) -> Engine:
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     # Parameters are token digests and personal data; the text of an error goes to the log.
     engine = create_engine(f"sqlite:///{path}", hide_parameters=True)
@@ -458,7 +511,8 @@ def _engine(path: Path, begin: str) -> Engine:
             "journal_mode=WAL",
             "synchronous=FULL",
             "busy_timeout=5000",
-            f"wal_autocheckpoint={CHECKPOINT_PAGES}",
+            "temp_store=MEMORY",
+            f"wal_autocheckpoint={checkpoint_pages}",
         ):
             connection.execute(f"PRAGMA {pragma}")
 

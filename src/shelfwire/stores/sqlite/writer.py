@@ -1,12 +1,15 @@
 """Group commit: one thread owns the writing connection and puts all waiting work into one transaction."""
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Engine
+
+from shelfwire.stores.sqlite.errors import code_of
 
 T = TypeVar("T")
 MAX_GROUP: Final = 64
@@ -19,7 +22,7 @@ class GroupWriter:
     """Runs pieces of work on one connection, in one thread, in the order they came.
 
     Work that was queued while the last transaction was synced to disk shares the next one. A piece that raises is
-    rolled back to its savepoint and fails alone; a failed commit fails them all.
+    rolled back to its savepoint and fails alone; a failed commit fails them all; on a full disk each is tried alone.
 
     Args:
         engine: makes connections whose `BEGIN` takes the write lock.
@@ -80,6 +83,9 @@ def _transact(
                 else:
                     outcomes.append((future, result, None))
     except Exception as error:  # noqa: BLE001 - raised by `run`
+        if len(works) > 1 and code_of(error) == sqlite3.SQLITE_FULL:
+            # One that needs less, or only erases, must not fail with one that needs room.
+            return [outcome for work in works for outcome in _transact(connection, [work])]
         return [(future, None, error) for _, future in works]
     return outcomes
 
