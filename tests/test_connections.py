@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from shelfwire.server import http_protocol
 from shelfwire.server.arrival import BEGUN_PER_TURN, Turnstile
-from tests.live import Server, bearer, live_server, until
+from tests.live import Server, live_server, until
 
 HEALTH = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 UPLOAD = (
@@ -177,15 +177,16 @@ async def test_a_server_that_stops_leaves_no_connection_that_has_asked_for_nothi
     writer.close()
 
 
-async def results_path(server: Server) -> tuple[dict[str, str], str]:
-    """A job whose results are some hundred kilobytes."""
+async def large_job(server: Server) -> dict[str, str]:
+    """A job that has ended, whose results are some hundred kilobytes."""
     rows = b"".join(b"%d %s\n" % (number, b"x" * 400) for number in range(1000))
     job = await server.submit(b"Title\n" + rows)
     await server.ended(job)
-    return job, f"/api/jobs/{job['jobId']}/results?limit=1000"
+    return job
 
 
-def request_for(job: dict[str, str], path: str) -> bytes:
+def request_for(job: dict[str, str], below: str) -> bytes:
+    path = f"/api/jobs/{job['jobId']}{below}"
     return f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {job['token']}\r\n\r\n".encode()
 
 
@@ -199,19 +200,22 @@ def rest_of(one: socket.socket) -> int:
     return size
 
 
-@pytest.mark.parametrize("pipelined", [1, 3])
+RESULTS = "/results?limit=1000"
+
+
+@pytest.mark.parametrize(("below", "pipelined"), [(RESULTS, 1), (RESULTS, 3), ("/events", 1)])
 async def test_an_answer_that_nobody_takes_holds_its_connection_for_a_bounded_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pipelined: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, below: str, pipelined: int
 ) -> None:
     monkeypatch.setattr(http_protocol, "ANSWER_SECONDS", 0.05)
     with capture_logs() as logs:
         async with live_server(tmp_path) as server:
-            job, path = await results_path(server)
-            whole = len((await server.http.get(path, headers=bearer(job["token"]))).content)
+            job = await large_job(server)
+            whole = len((await server.ask("GET", job, below)).content)
             with socket.socket() as deaf:
                 deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
                 deaf.connect(("127.0.0.1", port_of(server)))
-                deaf.sendall(request_for(job, path) * pipelined)
+                deaf.sendall(request_for(job, below) * pipelined)
                 await until(lambda: any("an answer is not taken" in line["event"] for line in logs))
                 assert await asyncio.to_thread(rest_of, deaf) < whole
 
@@ -220,14 +224,14 @@ async def test_an_answer_that_is_taken_slowly_comes_whole(tmp_path: Path, monkey
     monkeypatch.setattr(http_protocol, "ANSWER_SECONDS", 0.02)
     monkeypatch.setattr(http_protocol, "ANSWER_BYTES", 1)
     async with live_server(tmp_path) as server:
-        job, path = await results_path(server)
-        whole = len((await server.http.get(path, headers=bearer(job["token"]))).content)
+        job = await large_job(server)
+        whole = len((await server.ask("GET", job, RESULTS)).content)
         with socket.socket() as slow:
             slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             slow.connect(("127.0.0.1", port_of(server)))
             slow.settimeout(0)
             loop = asyncio.get_running_loop()
-            await loop.sock_sendall(slow, request_for(job, path))
+            await loop.sock_sendall(slow, request_for(job, RESULTS))
             size = 0
             async with asyncio.timeout(60):
                 while size < whole:

@@ -125,7 +125,11 @@ class SqliteStore:
             undo.pop_all()
         self._writer = GroupWriter(self._writing)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="shelfwire-reader")
-        await self._keep_room()
+        try:
+            await self._keep_room()  # what fails now is done by a sweep
+        except BaseException:
+            await self.__aexit__()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
