@@ -65,8 +65,9 @@ async def uploads(server: Server, count: int, address: str = "127.0.0.1") -> Asy
 async def test_an_address_holds_as_many_connections_as_it_may_and_others_are_served(tmp_path: Path) -> None:
     with capture_logs() as logs:
         async with live_server(tmp_path, connections_per_address=20) as server, uploads(server, 40, "127.0.0.2"):
-            while await asked(server, "/metrics", "127.0.0.2") != 503:
-                """It asks before all uploads have begun."""
+            async with asyncio.timeout(60):
+                while await asked(server, "/metrics", "127.0.0.2") != 503:
+                    """It asks before all uploads have begun."""
             assert await asked(server, "/health/live", "127.0.0.2") == 200, "health is answered beyond the bound"
             assert await asked(server, "/health/ready", "127.0.0.2") == 200
             assert await asked(server, "/metrics", "127.0.0.3") == 200
@@ -99,8 +100,9 @@ async def test_followers_count_for_their_address_until_they_leave(tmp_path: Path
         assert await asked(server, "/health/live") == 200
         for _, one in (*followers, (reader, writer)):
             one.close()
-        while await asked(server, "/metrics") != 200:
-            """The server has yet to see that they are gone."""
+        async with asyncio.timeout(60):
+            while await asked(server, "/metrics") != 200:
+                """The server has yet to see that they are gone."""
 
 
 async def test_a_trusted_proxy_may_have_any_number_of_connections(tmp_path: Path) -> None:

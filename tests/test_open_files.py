@@ -1,6 +1,7 @@
 """A server whose process begins with few files that it may open."""
 
 import asyncio
+import contextlib
 import json
 import resource
 import sys
@@ -99,5 +100,31 @@ async def test_while_all_connections_are_busy_health_is_answered_and_the_rest_is
         assert stream.headers["access-control-allow-origin"] == "*", "from whatever website its page is"
         assert await alive(url)
         for _, writer in uploads:
+            writer.close()
+    assert "connections refused" in log.read_text()
+
+
+async def test_uploads_that_drip_shut_others_out_for_no_longer_than_their_deadline(tmp_path: Path) -> None:
+    head = b"POST /api/import/csv-gemini HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000\r\n"
+    kind = b"Content-Type: multipart/form-data; boundary=b\r\n\r\n--b"
+    async with served(tmp_path, 64, 64, create_limit=0, upload_deadline=1) as (url, log):
+        port = int(url.rpartition(":")[2])
+        uploads = [(await asyncio.open_connection("127.0.0.1", port))[1] for _ in range(44)]
+        for writer in uploads:
+            writer.write(head + kind)
+        statuses: set[int] = set()
+        async with asyncio.timeout(60):
+            while not {202, 503} <= statuses:
+                for writer in uploads:
+                    if not writer.is_closing():
+                        writer.write(b"x")
+                assert await alive(url)
+                async with httpx2.AsyncClient(timeout=20) as http:
+                    with contextlib.suppress(httpx2.TransportError):
+                        made = await http.post(
+                            f"{url}/api/import/csv-gemini", files={"file": ("a.csv", b"Title\nEmma\n")}
+                        )
+                        statuses.add(made.status_code)
+        for writer in uploads:
             writer.close()
     assert "connections refused" in log.read_text()

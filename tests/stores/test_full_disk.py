@@ -1,4 +1,5 @@
 import asyncio
+import errno
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -135,6 +136,22 @@ async def test_the_reserve_is_made_again_when_there_is_room(disk: Path) -> None:
         found = (disk / "data" / room.FILE_NAME).stat()
         assert found.st_size == found.st_blocks * 512 == store._room.size, "its blocks are its own"
         assert found.st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("reason", [errno.EOPNOTSUPP, None])
+async def test_the_reserve_is_written_where_blocks_cannot_be_allocated_otherwise(
+    disk: Path, monkeypatch: pytest.MonkeyPatch, reason: int | None
+) -> None:
+    def refusing(*_: object) -> None:
+        raise OSError(reason, "not supported")
+
+    if reason is None:
+        monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    else:
+        monkeypatch.setattr(os, "posix_fallocate", refusing, raising=False)
+    async with store_in(disk) as store:
+        found = (disk / "data" / room.FILE_NAME).stat()
+        assert found.st_size == found.st_blocks * 512 == store._room.size
 
 
 async def test_a_store_opens_on_a_full_disk_and_is_emptied(disk: Path) -> None:

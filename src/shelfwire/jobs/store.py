@@ -298,6 +298,9 @@ class JobStore(Protocol):
     async def delete(self, job_id: str, policy: Policy, now: int) -> Committed | None:
         """End a job by `owner_transitions.delete` and erase all its data, also where its row cannot be read.
 
+        The job is gone with one transaction. Inputs and items of a large one may be erased by others that follow; what
+        fails of them is done by `sweep`.
+
         Returns:
             The ending, for the job's followers; None where there is no such job.
         """

@@ -10,6 +10,7 @@ which makes that grow: on a full disk nothing can be erased. So
 - the log is moved into the database before it reaches half of that, so that it and the growth of the database fit in.
 """
 
+import errno
 import os
 import shutil
 from contextlib import suppress
@@ -25,6 +26,8 @@ CHECKPOINT_PAGES: Final = 8000
 """Pages of 4 KiB in the log before a checkpoint: pages that many commits rewrite reach the database file once."""
 MIN_CHECKPOINT_PAGES: Final = 16
 PAGE_BYTES: Final = 4096
+NOT_SUPPORTED: Final = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
+"""Errors of file systems that cannot allocate blocks without writing them."""
 
 
 class DiskRoom:
@@ -78,7 +81,7 @@ class DiskRoom:
         """Make the reserve if it is missing and there is room for it twice."""
         if self._held() >= self.size or self.is_tight():
             return
-        descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600)
+        descriptor = os.open(self._path, os.O_CREAT | os.O_TRUNC | os.O_RDWR, 0o600)
         try:
             _allocate(descriptor, self.size)
         except OSError:
@@ -94,10 +97,15 @@ class DiskRoom:
 
 
 def _allocate(descriptor: int, size: int) -> None:
-    """Give a file blocks of its own on the disk."""
+    """Give an empty file blocks of its own on the disk."""
     if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(descriptor, 0, size)
-        return
+        try:
+            os.posix_fallocate(descriptor, 0, size)
+        except OSError as error:
+            if error.errno not in NOT_SUPPORTED:
+                raise
+        else:
+            return
     part = bytes(1024 * 1024)
     for at in range(0, size, len(part)):
-        os.pwrite(descriptor, part[: size - at], at)
+        os.write(descriptor, part[: size - at])
