@@ -55,8 +55,7 @@ class HttpProtocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End it."""
         self._cap.leave(self.transport)
-        if self._taking_timer is not None:
-            self._taking_timer.cancel()
+        self._stop_checking()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -81,6 +80,10 @@ class HttpProtocol(H11Protocol):
         size = self.transport.get_write_buffer_size()
         if size and self._taking_timer is None and (self.flow.write_paused or self.cycle.response_complete):
             self._taking_timer = self.loop.call_later(ANSWER_SECONDS, self._check_taking, size, self._movements)
+
+    def _stop_checking(self) -> None:
+        if self._taking_timer is not None:
+            self._taking_timer.cancel()
 
     def _check_taking(self, before: int, movements: int) -> None:
         self._taking_timer = None
@@ -136,6 +139,7 @@ class HttpProtocol(H11Protocol):
             self.transport.write(_BUSY)
             self.transport.close()
             return
+        self._stop_checking()
         others = [header for header in self.headers if header[0] != b"upgrade"]
         self.headers = [*others, (b"upgrade", b"websocket")]
         super().handle_websocket_upgrade(event)
