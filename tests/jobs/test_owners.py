@@ -302,6 +302,59 @@ async def test_the_token_of_an_erased_job_shows_nothing_of_the_next_one_with_its
         assert refused.value.code is Code.UNAUTHORIZED
 
 
+@pytest.mark.parametrize("erased", [False, True])
+async def test_followers_learn_of_a_request_that_was_committed_and_never_answered(
+    make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch, *, erased: bool
+) -> None:
+    async with make_engine(Steps(), running=False) as engine:
+        job_id = await engine.submit()
+        async with engine.service.follow(job_id) as follower:
+            frames = follower.frames()
+            await anext(frames)
+            name = "delete" if erased else "request"
+            call = getattr(engine.store, name)
+
+            async def unanswered(*args: Any) -> None:
+                await call(*args)
+                raise ShelfwireError(Code.STORAGE_UNAVAILABLE, "the connection is lost")
+
+            monkeypatch.setattr(engine.store, name, unanswered)
+            with pytest.raises(ShelfwireError):
+                await (engine.service.delete(job_id) if erased else engine.service.cancel(job_id))
+            left = [frame.due async for frame in engine.turning(frames)]
+        assert left == ([] if erased else [Due.ENDING])
+        assert follower.dismissal is (Dismissal.LEAVING if erased else None)
+
+
+async def test_followers_are_dismissed_where_the_revocation_of_their_token_was_never_answered(
+    make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with make_engine(Steps(), running=False) as engine:
+        async with engine.service.upload() as upload:
+            token = await engine.service.create(upload, "csv_import", Metadata())
+        grant = await engine.service.authorize(token.job_id, token.token, Scope.CONTROL)
+        call, revoked = engine.store.revoke, False
+
+        async def unanswered(digest: bytes) -> None:
+            if revoked:
+                await call(digest)
+            raise ShelfwireError(Code.STORAGE_UNAVAILABLE, "the connection is lost")
+
+        monkeypatch.setattr(engine.store, "revoke", unanswered)
+        async with engine.service.follow_with(token.token, token.job_id) as follower:
+            frames = follower.frames()
+            await anext(frames)
+            for revoked in (False, True):
+                with pytest.raises(ShelfwireError):
+                    await engine.service.revoke(grant)
+                if not revoked:
+                    await _settled()
+                    await engine.service.authorize(token.job_id, token.token, Scope.WATCH)
+                    assert follower.dismissal is None
+            assert [frame async for frame in engine.turning(frames)] == []
+            assert follower.dismissal is Dismissal.REVOKED
+
+
 async def test_a_rotated_token_works_for_a_minute_more(make_engine: MakeEngine) -> None:
     async with make_engine(Steps(), running=False) as engine:
         async with engine.service.upload() as upload:

@@ -118,7 +118,7 @@ def a_sweep_that_forgets_its_endings_when_it_breaks_off(patch: Patch) -> None:
 
 
 def an_owners_call_whose_publication_dies_with_it(patch: Patch) -> None:
-    async def publishing(_: JobService, commit: Any, publish: Callable[[Any], None]) -> Any:
+    async def publishing(_: JobService, commit: Any, publish: Callable[[Any], None], __: Any) -> Any:
         committed = await commit
         publish(committed)
         return committed
@@ -137,6 +137,13 @@ def a_worker_that_claims_while_its_leases_run_out(patch: Patch) -> None:
         return await claiming
 
     patch(Worker, "_claim_one", careless)
+
+
+def a_request_without_an_answer_that_nobody_looks_after(patch: Patch) -> None:
+    async def look(_: JobService, __: str) -> None:
+        """Look at nothing."""
+
+    patch(JobService, "_look", look)
 
 
 def a_store_that_jobs_do_not_wait_for(patch: Patch) -> None:
@@ -198,6 +205,7 @@ BUGS: Final[Mapping[Callable[[Patch], None], str]] = {
     an_owners_call_whose_publication_dies_with_it: "an owner's call is cut off between its commit and the answer",
     a_worker_that_claims_while_its_leases_run_out: "the disk stands still for longer than a lease",
     a_sweep_that_forgets_its_endings_when_it_breaks_off: "a sweep breaks off after an ending",
+    a_request_without_an_answer_that_nobody_looks_after: "the answers to requests of owners are lost",
     a_store_that_jobs_do_not_wait_for: "a paid answer cannot be kept for a while",
     an_erasure_that_trusts_others_to_publish_the_ending: "a job is deleted after the answer to its ending was lost",
     progress_that_is_not_spaced: "progress comes from several sides at once",

@@ -131,6 +131,18 @@ SCENARIOS: Final = {
         followers=tuple(FollowerPlan(at=1.5, job=job) for job in range(3)),
         losing=0.3,
     ),
+    "the answers to requests of owners are lost": _plan(
+        *(_create(job=job, items=30, pace=1.0) for job in range(4)),
+        *(Act(at=2.0, do="pause", job=job) for job in range(2)),
+        Act(at=5.0, do="disk loses", down=4.0, calls=("request", "delete", "revoke")),
+        Act(at=6.0, do="cancel", job=0),
+        Act(at=6.0, do="delete", job=1),
+        Act(at=6.0, do="delete", job=2),
+        Act(at=6.0, do="cancel", job=3),
+        followers=tuple(
+            FollowerPlan(at=3.0, job=job, by=by) for job in range(4) for by in ("websocket", "sse", "polling")
+        ),
+    ),
     "a job is deleted after the answer to its ending was lost": _plan(
         *(_create(job=job, kind="silent", items=1, pace=2.0) for job in range(4)),
         Act(at=1.6, do="disk loses", down=8.0, calls=("commit",)),

@@ -8,7 +8,7 @@ from shelfwire.protocol import worker_transitions
 from shelfwire.protocol.worker_transitions import ProgressDelta
 from shelfwire.testing import NOW, POLICY, add_job, claim, encode_terminal
 from tests.simulation.bugs import BUGS, Patch
-from tests.simulation.histories import RARE, run_many, without_collection
+from tests.simulation.histories import RARE, run_many, undisturbed
 from tests.simulation.oracles import Oracles
 from tests.simulation.plans import Plan
 from tests.simulation.scenarios import SCENARIOS
@@ -25,7 +25,7 @@ def under(schedule: int, plan: Plan) -> Outcome:
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_a_fault_that_was_found_stays_mended(name: str) -> None:
-    with without_collection():
+    with undisturbed():
         for schedule in range(SCHEDULES):
             assert under(schedule, SCENARIOS[name]).violations == [], f"under schedule {schedule}"
 
@@ -33,7 +33,7 @@ def test_a_fault_that_was_found_stays_mended(name: str) -> None:
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.__name__)
 def test_a_bug_that_is_planted_is_found(bug: Callable[[Patch], None], monkeypatch: pytest.MonkeyPatch) -> None:
     bug(monkeypatch.setattr)
-    with without_collection():
+    with undisturbed():
         assert any(under(schedule, SCENARIOS[BUGS[bug]]).violations for schedule in range(SCHEDULES))
 
 
@@ -57,7 +57,7 @@ async def test_an_overtaken_attempt_that_writes_is_noticed(monkeypatch: pytest.M
 def test_a_plan_is_shrunk_to_what_breaks_it(monkeypatch: pytest.MonkeyPatch) -> None:
     bug = next(bug for bug in BUGS if bug.__name__ == "a_cancel_that_reopens_an_ended_job")
     bug(monkeypatch.setattr)
-    with without_collection():
+    with undisturbed():
         smallest = shrink(SCENARIOS[BUGS[bug]])
     assert [act.do for act in smallest.acts] == ["create", "cancel"]
     assert smallest.followers == ()

@@ -297,6 +297,25 @@ class Hub:
         if channel is not None and channel.followers:
             self._erased[channel] = None
 
+    def correct(self, job_id: str, row: Committed | None) -> None:
+        """Show followers what is stored of a job, because a change of it was not answered and may have been made.
+
+        Followers of a job that is gone are dismissed: they come back, and are answered that it is gone. Its ending
+        nobody knows any more. So are those who are arriving, for the row that they read may be of it.
+
+        Args:
+            job_id: the job.
+            row: what is stored of it; None if nothing is.
+        """
+        if row is not None:
+            self._offer(row)
+        leaving = list(self._arriving.get(job_id, ()))
+        for created_at, channel in self._channels.get(job_id, {}).items():
+            if row is None or row.state.created_at != created_at:
+                leaving += channel.followers
+        for follower in leaving:
+            follower.dismiss(Dismissal.LEAVING)
+
     def revoke(self, job_id: str, digest: bytes) -> None:
         """Dismiss the followers of a job that were authorized by a token, now revoked."""
         for follower in self._followers_of(job_id):

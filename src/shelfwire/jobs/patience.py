@@ -18,8 +18,7 @@ log = structlog.get_logger(__name__)
 async def when_available(clock: Clock, call: Callable[[], Awaitable[T]]) -> T:
     """Call the store, again and again until it can be used, and return its answer.
 
-    It is no fault of a job that a disk is full, so its attempt waits and loses nothing. Whoever stops the attempt
-    cancels the wait.
+    It is no fault of a job that a disk is full, so its attempt waits and loses nothing. Whoever stops waiting cancels.
 
     Args:
         clock: the time.
@@ -37,7 +36,7 @@ async def when_available(clock: Clock, call: Callable[[], Awaitable[T]]) -> T:
                 raise
             # Only the first is an error, which quiet terminals show too; the others repeat it.
             report = log.warning if failing else log.error
-            report("the store cannot be used, a job waits for it", code=error.code, reason=error.message)
+            report("the store cannot be used, trying again", code=error.code, reason=error.message)
             failing = True
         else:
             return answer

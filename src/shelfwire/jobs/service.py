@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import math
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -17,6 +17,7 @@ import structlog
 from shelfwire.clock import Clock
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.hub import Dismissal, Follower, Hub
+from shelfwire.jobs.patience import when_available
 from shelfwire.jobs.pipeline import Pipeline
 from shelfwire.jobs.store import Committed, Idempotency, Item, JobStore
 from shelfwire.jobs.telemetry import Stats
@@ -116,7 +117,7 @@ class JobService:
         self._healthy = healthy
         self._pipelines = pipelines
         self._checked_at = -math.inf
-        self._committing: set[asyncio.Task[Any]] = set()
+        self._background: set[asyncio.Task[Any]] = set()
 
     def now(self) -> int:
         """Return milliseconds since the epoch, for answers to callers."""
@@ -271,7 +272,15 @@ class JobService:
 
     async def revoke(self, grant: Grant) -> None:
         """Revoke a token, and dismiss the followers that it authorized."""
-        await self._publishing(self._store.revoke(grant.digest), lambda _: self._hub.revoke(grant.job_id, grant.digest))
+
+        def dismiss(_: object = None) -> None:
+            self._hub.revoke(grant.job_id, grant.digest)
+
+        async def look() -> None:
+            if await self._store.grant(grant.digest, self.clock.now()) is None:
+                dismiss()
+
+        await self._publishing(self._store.revoke(grant.digest), dismiss, look)
 
     async def get(self, job_id: str) -> Committed:
         """Return a job's committed state, and its terminal message if it has ended.
@@ -387,22 +396,45 @@ class JobService:
                 self._worker.check(job_id)
             self._hub.erased(ended)
 
-        if await self._publishing(self._store.delete(job_id, self._policy, now), publish) is None:
+        deleting = self._store.delete(job_id, self._policy, now)
+        if await self._publishing(deleting, publish, lambda: self._look(job_id)) is None:
             raise ShelfwireError(Code.UNAUTHORIZED)
 
-    async def _publishing(self, commit: Coroutine[Any, Any, T], publish: Callable[[T], None]) -> T:
-        """Commit and publish, also where the caller is cancelled in between: followers would wait for ever."""
+    async def _publishing(
+        self, commit: Coroutine[Any, Any, T], publish: Callable[[T], None], look: Callable[[], Awaitable[None]]
+    ) -> T:
+        """Commit and publish, also where the caller is cancelled in between: followers would wait for ever.
+
+        Args:
+            commit: the call of the store.
+            publish: receives its answer.
+            look: finds out what is stored, and publishes it; called once the store can be used again, if there was no
+                answer.
+        """
 
         async def both() -> T:
-            committed = await commit
+            try:
+                committed = await commit
+            except ShelfwireError as error:
+                if error.code == Code.STORAGE_UNAVAILABLE:
+                    # It may have been committed all the same, and its answer lost.
+                    self._in_background(when_available(self.clock, look))
+                raise
             # At once: a claim that was committed later must not be published before it.
             publish(committed)
             return committed
 
-        committing = asyncio.create_task(both())
-        self._committing.add(committing)
-        committing.add_done_callback(self._committing.discard)
-        return await asyncio.shield(committing)
+        return await asyncio.shield(self._in_background(both()))
+
+    def _in_background(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return task
+
+    async def _look(self, job_id: str) -> None:
+        """Show followers the row of a job as it is stored, after a change of it that was not answered."""
+        self._hub.correct(job_id, await self._store.job(job_id))
 
     async def _request(self, name: str, job_id: str, transition: Transition) -> Committed:
         def publish(committed: Committed | None) -> None:
@@ -413,7 +445,8 @@ class JobService:
             self._hub.publish([committed])
             self._worker.check(job_id)
 
-        committed = await self._publishing(self._store.request(job_id, transition, self.clock.now()), publish)
+        requesting = self._store.request(job_id, transition, self.clock.now())
+        committed = await self._publishing(requesting, publish, lambda: self._look(job_id))
         if committed is None:
             raise ShelfwireError(Code.UNAUTHORIZED)
         return committed
