@@ -18,7 +18,8 @@ from shelfwire.web.socket import ANSWER_EXTENSION, SINK_EXTENSION
 from tests.simulation.oracles import SURPLUS_FRAMES, Story
 
 if TYPE_CHECKING:
-    from tests.simulation.world import Node, World
+    from tests.simulation.node import Node
+    from tests.simulation.world import World
 
 NORMAL: Final = 1000
 CUT: Final = 1006

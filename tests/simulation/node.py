@@ -1,0 +1,161 @@
+"""A server of the simulation: one process after the other, each with the real application, on the same data."""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from shelfwire.app import Shelfwire
+from shelfwire.jobs.store import EncodeTerminal
+from shelfwire.settings import Settings
+from tests.simulation.loop import Process
+from tests.simulation.pipelines import behaviors
+from tests.simulation.store import FaultyStore, WatchedStore
+
+if TYPE_CHECKING:
+    from tests.simulation.network import Connection
+    from tests.simulation.world import World
+
+EPOCH: Final = 1_700_000_000_000
+SHORTEST: Final = 1e-6
+"""Seconds that a wait takes at least: while nothing takes time, a shorter one could be repeated for ever."""
+
+
+class NodeClock:
+    """The clock of one process: somebody may set what people see."""
+
+    def __init__(self, world: "World") -> None:
+        self._loop = world.loop
+        self._world = world
+        self._started = world.clock_offset
+
+    def now(self) -> int:
+        return EPOCH + self._world.elapsed
+
+    def steady(self) -> int:
+        return EPOCH + self._started + int(self._loop.now * 1000)
+
+    def monotonic(self) -> float:
+        return self._loop.now
+
+    async def wait(self, event: asyncio.Event, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(seconds, SHORTEST)):
+                await event.wait()
+
+
+class Node:
+    """A server: one process after the other on the same data.
+
+    Attributes:
+        up: whether there is a process.
+        serving: whether it listens.
+        app: the application of the living process.
+        connections: those that are open.
+    """
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self._lives = 0
+        self.up = self.serving = False
+        self.connections: dict[Connection, None] = {}
+        self.process = Process("node")
+        self.app: Shelfwire
+        self._store: WatchedStore
+        self._leaving: asyncio.Event
+        self._down = 0.0
+        self._handlers: dict[asyncio.Task[Any], None] = {}
+
+    def boot(self) -> None:
+        if self.up:
+            return
+        world = self._world
+        self._lives += 1
+        self.process = Process(f"node {self._lives}")
+        world.disk.executed = world.disk.answered = world.loop.now
+        world.trace("the node starts")
+        dice = world.stream("node", self._lives)
+        conditions = world.plan.conditions
+        settings = Settings(
+            flush_interval=conditions.flush_interval,
+            lease=conditions.lease,
+            stall_after=conditions.stall_after,
+            token_ttl=conditions.token_ttl,
+            job_ttl=conditions.job_ttl,
+            workers=conditions.workers,
+        )
+        clock = NodeClock(world)
+        pipelines = behaviors(world.stream, world.paid, self._running)
+        self.app = Shelfwire(
+            settings,
+            pipelines=pipelines,
+            plugins=[],
+            clock=clock,
+            random_bytes=dice.randbytes,
+            open_store=self._open_store,
+        )
+        self.up = True
+        self._handlers = {}
+        world.loop.spawn(self.process, self._live())
+
+    def crash(self, *, silently: bool = False) -> None:
+        """End the process as `kill -9` does."""
+        world = self._world
+        self.up = self.serving = False
+        world.loop.kill(self.process)
+        world.running = Counter()
+        world.database.stores.clear()
+        for connection in list(self.connections):
+            connection.die(silently=silently)
+        self.connections.clear()
+
+    def stop(self, down: float) -> None:
+        """End the process as it ends by itself when it is told to, and start another one later."""
+        self._leaving.set()
+        self._down = down
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run something that a server waits for before it ends, and cancels when it takes too long."""
+        task = self._world.loop.spawn(self.process, coroutine)
+        self._handlers[task] = None
+        task.add_done_callback(lambda done: self._handlers.pop(done, None))
+
+    async def _live(self) -> None:
+        world = self._world
+        self._leaving = asyncio.Event()
+        async with self.app.lifespan():
+            self.serving = True
+            await self._leaving.wait()
+            self.serving = False
+            self.app.service.dismiss_followers()
+            await asyncio.sleep(world.stream("stop", self._lives).random() * 0.2)
+            for task in [*self._handlers]:
+                task.cancel()
+            if self._handlers:
+                await asyncio.wait([*self._handlers])
+        world.oracles.saw("a server stopped")
+        world.loop.outside(0, self._ended, self._lives)
+
+    def _ended(self, life: int) -> None:
+        if self.up and life == self._lives:
+            self.crash()
+            self._world.loop.outside(self._down, self.boot)
+
+    def _open_store(self, *, encode_terminal: EncodeTerminal, steady: Callable[[], int]) -> FaultyStore:
+        world = self._world
+        store = WatchedStore(encode_terminal=encode_terminal, steady=steady, database=world.database)
+        return FaultyStore(store, world.disk)
+
+    @contextlib.contextmanager
+    def _running(self, job_id: str) -> Iterator[None]:
+        """Note that an attempt at a job runs here; the id's next job is another one."""
+        oracles, running = self._world.oracles, self._world.running
+        job = job_id, len(oracles.generations[job_id])
+        running[job] += 1
+        if running[job] > 1:
+            oracles.violated("engine", f"{job_id} was taken over by the process that runs it")
+        try:
+            yield
+        finally:
+            running[job] -= 1
