@@ -30,8 +30,8 @@ def main() -> int:
         for first in range(given.seed, given.seed + given.histories, CHUNK):
             run_many(given.mode, range(first, min(first + CHUNK, given.seed + given.histories)), tally)
             print(f"{tally.histories} histories, {tally.hours:.1f} h, broken: {tally.broken}", flush=True)
+            print("never reached:", ", ".join(tally.unreached) or "nothing", flush=True)
         print(msgspec.json.format(msgspec.json.encode(tally, order="sorted"), indent=2).decode())
-        print("never reached:", ", ".join(tally.unreached) or "nothing")
         return bool(tally.broken)
     scenario = SCENARIOS.get(given.mode)
     return _replay(make_plan(given.mode, given.seed) if scenario is None else scenario, given)
