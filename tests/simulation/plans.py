@@ -14,6 +14,8 @@ MODES: Final = {
 }
 FAULTS_END: Final = 30.0
 """Seconds after which nothing more goes wrong."""
+SLOW_READERS: Final = 0.1
+"""Share of plans in which the token of a follower is revoked that reads slowly, so that something may be on its way."""
 KINDS: Final = ("fast", "slow", "failing", "raising", "silent", "several", "keeping", "legacy", "clinging")
 
 OwnerCall = Literal["create", "cancel", "pause", "resume", "delete", "retry", "token", "revoke", "results"]
@@ -163,6 +165,10 @@ def make_plan(mode: str, seed: int) -> Plan:
     acts = [act for job in range(jobs) for act in _of_owner(dice, job, mode)]
     followers = [_follower(dice, jobs) for _ in range(dice.randint(1, 6))]
     acts += _incidents(dice, len(followers), mode)
+    if dice.random() < SLOW_READERS:
+        create = acts[0]
+        acts.append(Act(at=create.at + 1 + dice.random() * 5, do="revoke", job=create.job))
+        followers.append(FollowerPlan(at=create.at, job=create.job, window=1, slow=2.0))
     return Plan(
         schedule=f"{mode}{seed}",
         conditions=_conditions(dice, mode),
@@ -209,9 +215,6 @@ def _of_owner(dice: random.Random, job: int, mode: str) -> list[Act]:
     acts = [Act(at=begins, kind=kind, **create)]
     if chance() < 0.5:
         acts.append(Act(at=begins + chance() * 2, do="token", job=job, which=chance()))
-    if chance() < 0.1:
-        # Followers that read slowly may still be owed something when their token goes.
-        acts.append(Act(at=begins + chance() * 6, do="revoke", job=job, which=chance()))
     for _ in range(dice.choice([0, 0, 1, 2, 4])):
         call: OwnerCall = dice.choice(
             ["cancel", "pause", "pause", "resume", "resume", "delete", "retry", "revoke", "token", "results"]
