@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from shelfwire.jobs import hub as hubs
-from shelfwire.jobs.hub import Frame, Hub
+from shelfwire.jobs.hub import Dismissal, Frame, Hub
 from shelfwire.jobs.store import Committed
 from shelfwire.protocol import job as jobs
 from shelfwire.protocol import owner_transitions, worker_transitions
@@ -83,6 +83,21 @@ async def test_an_erased_job_ends_for_its_followers_also_where_its_ending_was_no
         hub.erased(Committed(state=ended, terminal="{}"))
         offer_late(Committed(state=CLAIMED))
         assert [one.due()[-1].due for one in (follower, arriving)] == [Due.ENDING, Due.ENDING]
+
+
+async def test_where_the_row_of_a_job_is_another_ones_its_followers_are_sent_back_and_those_of_the_other_see_it() -> (
+    None
+):
+    hub = Hub()
+    old = jobs.create("j", "csv_import", now=999)
+    with hub.follow("j") as (of_old, offer_old), hub.follow("j") as (of_new, offer_new), hub.follow("j") as (late, _):
+        offer_old(Committed(state=old))
+        offer_new(Committed(state=QUEUED))
+        hub.correct("j", Committed(state=CLAIMED))
+        assert [one.dismissal for one in (of_old, of_new, late)] == [Dismissal.LEAVING, None, Dismissal.LEAVING]
+        assert of_new.newest.state == CLAIMED
+        assert hub.is_followed("j")
+    assert not hub.is_followed("j")
 
 
 async def test_a_follower_that_sleeps_holds_no_messages_and_then_receives_the_newest() -> None:

@@ -118,7 +118,7 @@ def a_sweep_that_forgets_its_endings_when_it_breaks_off(patch: Patch) -> None:
 
 
 def an_owners_call_whose_publication_dies_with_it(patch: Patch) -> None:
-    async def publishing(_: JobService, commit: Any, publish: Callable[[Any], None], __: Any) -> Any:
+    async def publishing(_: JobService, __: str, commit: Any, publish: Callable[[Any], None], ___: Any) -> Any:
         committed = await commit
         publish(committed)
         return committed

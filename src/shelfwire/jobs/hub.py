@@ -297,6 +297,10 @@ class Hub:
         if channel is not None and channel.followers:
             self._erased[channel] = None
 
+    def is_followed(self, job_id: str) -> bool:
+        """Whether anybody follows a job, or is about to."""
+        return job_id in self._channels or job_id in self._arriving
+
     def correct(self, job_id: str, row: Committed | None) -> None:
         """Show followers what is stored of a job, because a change of it was not answered and may have been made.
 

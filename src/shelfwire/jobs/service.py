@@ -280,7 +280,7 @@ class JobService:
             if await self._store.grant(grant.digest, self.clock.now()) is None:
                 dismiss()
 
-        await self._publishing(self._store.revoke(grant.digest), dismiss, look)
+        await self._publishing(grant.job_id, self._store.revoke(grant.digest), dismiss, look)
 
     async def get(self, job_id: str) -> Committed:
         """Return a job's committed state, and its terminal message if it has ended.
@@ -397,15 +397,20 @@ class JobService:
             self._hub.erased(ended)
 
         deleting = self._store.delete(job_id, self._policy, now)
-        if await self._publishing(deleting, publish, lambda: self._look(job_id)) is None:
+        if await self._publishing(job_id, deleting, publish, lambda: self._look(job_id)) is None:
             raise ShelfwireError(Code.UNAUTHORIZED)
 
     async def _publishing(
-        self, commit: Coroutine[Any, Any, T], publish: Callable[[T], None], look: Callable[[], Awaitable[None]]
+        self,
+        job_id: str,
+        commit: Coroutine[Any, Any, T],
+        publish: Callable[[T], None],
+        look: Callable[[], Awaitable[None]],
     ) -> T:
         """Commit and publish, also where the caller is cancelled in between: followers would wait for ever.
 
         Args:
+            job_id: the job that is changed.
             commit: the call of the store.
             publish: receives its answer.
             look: finds out what is stored, and publishes it; called once the store can be used again, if there was no
@@ -416,9 +421,9 @@ class JobService:
             try:
                 committed = await commit
             except ShelfwireError as error:
-                if error.code == Code.STORAGE_UNAVAILABLE:
+                if error.code == Code.STORAGE_UNAVAILABLE and self._hub.is_followed(job_id):
                     # It may have been committed all the same, and its answer lost.
-                    self._in_background(when_available(self.clock, look))
+                    self._in_background(self._look_again(look))
                 raise
             # At once: a claim that was committed later must not be published before it.
             publish(committed)
@@ -431,6 +436,11 @@ class JobService:
         self._background.add(task)
         task.add_done_callback(self._background.discard)
         return task
+
+    async def _look_again(self, look: Callable[[], Awaitable[None]]) -> None:
+        # A row that cannot be read is reported by those who claim or erase it.
+        with contextlib.suppress(ShelfwireError):
+            await when_available(self.clock, look)
 
     async def _look(self, job_id: str) -> None:
         """Show followers the row of a job as it is stored, after a change of it that was not answered."""
@@ -446,7 +456,7 @@ class JobService:
             self._worker.check(job_id)
 
         requesting = self._store.request(job_id, transition, self.clock.now())
-        committed = await self._publishing(requesting, publish, lambda: self._look(job_id))
+        committed = await self._publishing(job_id, requesting, publish, lambda: self._look(job_id))
         if committed is None:
             raise ShelfwireError(Code.UNAUTHORIZED)
         return committed
