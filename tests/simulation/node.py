@@ -148,10 +148,10 @@ class Node:
         return FaultyStore(store, world.disk)
 
     @contextlib.contextmanager
-    def _running(self, job_id: str) -> Iterator[None]:
+    def _running(self, job_id: str, created_at: int) -> Iterator[None]:
         """Note that an attempt at a job runs here; the id's next job is another one."""
         oracles, running = self._world.oracles, self._world.running
-        job = job_id, len(oracles.generations[job_id])
+        job = job_id, created_at
         running[job] += 1
         if running[job] > 1:
             oracles.violated("engine", f"{job_id} was taken over by the process that runs it")

@@ -25,7 +25,7 @@ class Behavior(Pipeline):
     Args:
         stream: returns a source of chance by its name.
         paid: is called with the job's id and the item that something is paid for.
-        running: returns a context within which an attempt at the job of an id runs.
+        running: returns a context within which an attempt at a job runs, given its id and when it was made.
     """
 
     results_name = "books"
@@ -35,7 +35,7 @@ class Behavior(Pipeline):
         self,
         stream: Stream,
         paid: Callable[[str, int], None],
-        running: Callable[[str], AbstractContextManager[None]],
+        running: Callable[[str, int], AbstractContextManager[None]],
     ) -> None:
         self._stream = stream
         self._running = running
@@ -46,7 +46,7 @@ class Behavior(Pipeline):
 
     async def run(self, job: Job) -> str:
         dice = self._stream("job", job.id, job.attempt)
-        with self._running(job.id):
+        with self._running(job.id, job._draft.state.created_at):
             work = msgspec.json.decode(await job.input("file"), type=Work)
             await self.work(job, work, dice)
         return f"{job.succeeded} done"
