@@ -75,6 +75,7 @@ class Library:
         self.hits = list(hits)
         self.records = records
         self.unreadable: str | None = None
+        self.volumes: list[dict[str, Any]] = []
         self.paths: list[str] = []
         self.keys: list[list[str]] = []
 
@@ -90,7 +91,7 @@ class Library:
             found = {} if self.unreadable in keys else {key: self.editions[key] for key in keys if key in self.editions}
             return httpx2.Response(200, json={key: {"bib_key": key, "details": one} for key, one in found.items()})
         if path == "/books/v1/volumes":
-            return httpx2.Response(200, json={"totalItems": 0})
+            return httpx2.Response(200, json={"totalItems": len(self.volumes), "items": self.volumes})
         record = self.records.get(path.rpartition("/")[2].removesuffix(".json"))
         return httpx2.Response(404, json={"error": "notfound"}) if record is None else httpx2.Response(200, json=record)
 
@@ -140,6 +141,33 @@ async def test_what_only_the_work_has_costs_one_request_more_and_no_second_provi
     assert library.paths == ["/api/books", "/works/OL59800W.json"]
     assert (book.description, book.subjects) == (WORK["description"], ("Science fiction", "Winter"))
     assert book.cover_url == "https://covers.openlibrary.org/b/id/6776207-L.jpg", "the edition's own cover"
+
+
+async def test_where_more_is_wanting_than_a_work_has_the_work_is_asked_for_last(tmp_path: Path) -> None:
+    edition = {name: value for name, value in EDITION.items() if name not in {"description", "pagination"}}
+    library = Library({f"ISBN:{ISBN}": edition}, OL59800W=WORK)
+    book = await library.find(tmp_path, BY_ISBN)
+    assert list(dict.fromkeys(library.paths)) == ["/api/books", "/books/v1/volumes", "/works/OL59800W.json"]
+    assert (book.description, book.pages) == (WORK["description"], None)
+
+
+async def test_a_work_is_not_asked_for_where_another_provider_has_told_all_that_was_wanting(tmp_path: Path) -> None:
+    edition = {name: value for name, value in EDITION.items() if name not in {"description", "pagination"}}
+    library = Library({f"ISBN:{ISBN}": edition}, OL59800W=WORK)
+    library.volumes = [
+        {
+            "volumeInfo": {
+                "title": ASKED.title,
+                "authors": [ASKED.author],
+                "industryIdentifiers": [{"type": "ISBN_13", "identifier": ISBN}],
+                "pageCount": 304,
+                "description": "An envoy.",
+            }
+        }
+    ]
+    book = await library.find(tmp_path, BY_ISBN)
+    assert library.paths == ["/api/books", "/books/v1/volumes"]
+    assert (book.description, book.pages, book.publisher) == ("An envoy.", 304, "Ace Books")
 
 
 async def test_a_second_edition_of_a_work_does_not_ask_for_the_work_again(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ Documented at https://developers.google.com/books/docs/v1/reference/volumes. Req
 for everybody, which is often spent; with one it is a thousand requests a day.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from shelfwire.books.batch_enrichment.cached_service import CachedService, json_fault
@@ -43,7 +43,7 @@ class GoogleBooks:
         query = f"intitle:{_searched(main_title(title))}"
         return await self._found(f"{query} inauthor:{_searched(author)}" if author else query)
 
-    async def completed(self, record: BookRecord) -> BookRecord:
+    async def completed(self, record: BookRecord, missing: Collection[str], *, thorough: bool) -> BookRecord:  # noqa: ARG002 - the port's
         """See `port.Provider`: its records are whole."""
         return record
 

@@ -1,7 +1,7 @@
 """The local catalogue as a provider: it costs no request."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Protocol
 
 from shelfwire.books.batch_enrichment.port import ProviderDown
@@ -53,6 +53,6 @@ class Local:
             raise ProviderDown(str(error)) from None
         return [normalised(one.book) for one in found]
 
-    async def completed(self, record: BookRecord) -> BookRecord:
+    async def completed(self, record: BookRecord, missing: Collection[str], *, thorough: bool) -> BookRecord:  # noqa: ARG002 - the port's
         """See `port.Provider`: its records are whole."""
         return record

@@ -1,7 +1,8 @@
 """How one book is looked up: which provider is asked what, and when that is enough.
 
 Providers are asked in their order, until the result is complete. Each is asked by ISBN first, and by title and author
-if that does not surely find the book.
+if that does not surely find the book. Where something is wanting in the end, those that know the book are asked for all
+they have.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from shelfwire.books.batch_enrichment.matching import Match, Way, ranked
-from shelfwire.books.batch_enrichment.merging import EnrichedBook, is_complete, merged
+from shelfwire.books.batch_enrichment.merging import EnrichedBook, is_complete, merged, missing
 from shelfwire.books.batch_enrichment.port import Provider, ProviderDown
 from shelfwire.books.batch_enrichment.request import AskedBook
 from shelfwire.books.bibliography.isbn import has_isbn_form
@@ -75,13 +76,14 @@ class Lookups:
                 answered knows it, and some did not. `details` has the candidates, and those that did not answer.
         """
         inquiry = Inquiry(asked, asked.isbn13)
-        for provider in self._providers:
-            try:
-                await _consult(provider, inquiry)
-            except ProviderDown as error:
-                inquiry.down[provider.name] = error
-            if is_complete(inquiry.matches, asked.isbn13):
-                break
+        for ask in (_consult, _complete):
+            for provider in self._providers:
+                if is_complete(inquiry.matches, asked.isbn13):
+                    break
+                try:
+                    await ask(provider, inquiry)
+                except ProviderDown as error:
+                    inquiry.down[provider.name] = error
         if inquiry.down:
             unanswered(inquiry.reasons)
         if not self._providers:
@@ -118,16 +120,23 @@ async def _note(provider: Provider, inquiry: Inquiry, matches: Sequence[Match]) 
     if not matches or not matches[0].is_sure:
         inquiry.candidates.extend(matches)
         return False
-    best = matches[0]
-    inquiry.matches.append(best)
+    inquiry.matches.append(matches[0])
     try:
-        if not is_complete(inquiry.matches, inquiry.asked.isbn13):
-            record = await provider.completed(best.record)
-            best = inquiry.matches[-1] = msgspec.structs.replace(best, record=record)
+        await _complete(provider, inquiry, thorough=False)
     finally:
-        if inquiry.isbn13 is None and best.record.is_edition and best.record.isbn13s:
-            inquiry.isbn13 = best.record.isbn13s[0]
+        best = inquiry.matches[-1].record
+        if inquiry.isbn13 is None and best.is_edition and best.isbn13s:
+            inquiry.isbn13 = best.isbn13s[0]
     return True
+
+
+async def _complete(provider: Provider, inquiry: Inquiry, *, thorough: bool = True) -> None:
+    """Let a provider that surely knows the book add what it knows further, if something is wanting."""
+    wanting = missing(inquiry.matches, inquiry.asked.isbn13) if inquiry.matches else set()
+    for place, match in enumerate(inquiry.matches):
+        if wanting and match.provider == provider.name and provider.name not in inquiry.down:
+            record = await provider.completed(match.record, wanting, thorough=thorough)
+            inquiry.matches[place] = msgspec.structs.replace(match, record=record)
 
 
 def _nothing(inquiry: Inquiry) -> ShelfwireError:

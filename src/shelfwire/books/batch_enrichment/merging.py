@@ -73,10 +73,14 @@ _WIRE: Final = {"published": "published_date"}
 
 def is_complete(matches: Sequence[Match], asked_isbn: str | None = None) -> bool:
     """Whether nothing is wanting that a further provider could add."""
-    if not matches:
-        return False
-    fields = {name for name, _, _ in _fields(_in_order(matches))}
-    return fields.issuperset(WANTED) and _isbn(_in_order(matches), asked_isbn)[0] is not None
+    return bool(matches) and not missing(matches, asked_isbn)
+
+
+def missing(matches: Sequence[Match], asked_isbn: str | None = None) -> set[str]:
+    """What is wanting of a book that one provider at least surely knows: members of `BookRecord`."""
+    ordered = _in_order(matches)
+    lacking = set(WANTED).difference(name for name, _, _ in _fields(ordered))
+    return lacking if _isbn(ordered, asked_isbn)[0] else lacking | {"isbn13s"}
 
 
 def merged(

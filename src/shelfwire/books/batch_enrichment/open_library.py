@@ -2,15 +2,15 @@
 
 `api/books` has two forms of answer for the same 50 ISBNs: `data` never has languages and descriptions, `details` has
 the editions as they are recorded, with the names of their authors. What belongs to the work, above all its
-description, only the work's own record has, which is a request for each; it is made where something of that kind is
-still wanting, and takes the place of one to the next provider. So a book costs 1/50 to 1 1/50 requests by ISBN, and one
-more by title.
+description, only the work's own record has, which is a request for each. It is made where nothing else is wanting, so
+that it may take the place of one to the next provider, and where no provider is left. So a book costs 1/50 to 1 1/50
+requests by ISBN, and one more by title.
 
 Documented at https://openlibrary.org/dev/docs/api/books, https://openlibrary.org/dev/docs/api/search and
 https://openlibrary.org/dev/docs/restful_api.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import httpx2
@@ -41,6 +41,8 @@ MOST_FOUND: Final = 5
 MOST_AUTHORS: Final = 5
 """Authors whose names are asked for where a record has only their keys."""
 MOST_REDIRECTS: Final = 3
+_OF_WORKS: Final = frozenset({"authors", "description", "cover_url"})
+"""What the record of a work may have that the one of an edition lacks."""
 
 _WORK_FIELDS: Final = (
     "key",
@@ -92,13 +94,14 @@ class OpenLibrary:
         found = (record_of_work(work) for work in cleaning.elements(answer.get("docs"))[:MOST_FOUND])
         return [record for record in found if record]
 
-    async def completed(self, record: BookRecord) -> BookRecord:
+    async def completed(self, record: BookRecord, missing: Collection[str], *, thorough: bool) -> BookRecord:
         """See `port.Provider`."""
         key, work_key = (record.identifiers.get(name) for name in (open_library.EDITION, open_library.WORK))
         # Only the search names the work: what it found is completed by the record of the edition.
         if key and record.work_title is not None and (edition := await self._edition(f"OLID:{key}")):
             record = filled_from_edition(record, edition)
-        if work_key and not (record.authors and record.description and record.cover_url):
+        still = {name for name in missing if not getattr(record, name)}
+        if work_key and still & _OF_WORKS and (thorough or still <= _OF_WORKS):
             work = await self._record("works", work_key)
             record = filled_from_work(record, work)
             if not record.authors:

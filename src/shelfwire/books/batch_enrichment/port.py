@@ -1,6 +1,6 @@
 """The port of providers of book data."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from shelfwire.books.bibliography.records import BookRecord
@@ -43,8 +43,13 @@ class Provider(Protocol):
         """
         ...
 
-    async def completed(self, record: BookRecord) -> BookRecord:
-        """Return one of its records with what further questions add; it is asked only where something is wanting.
+    async def completed(self, record: BookRecord, missing: Collection[str], *, thorough: bool) -> BookRecord:
+        """Return one of its records with what further questions add.
+
+        Args:
+            record: one that it has given.
+            missing: the members that no provider has told so far; one at least.
+            thorough: whether to ask also where something would still be missing that another provider may know.
 
         Raises:
             ProviderDown: it gave no answer.
