@@ -94,9 +94,11 @@ def test_why_a_service_refuses_is_read_from_its_answer(answer: httpx2.Response, 
 
 
 def test_of_what_a_service_says_only_short_names_are_passed_on() -> None:
-    refusal = refusal_of(new(403, "PERMISSION_DENIED", "of key abc", info("API_KEY_INVALID"), info("key abc!")))
+    key = "AIzaSyMadeUp0123456789_abcdefghijklmnopq"
+    refusal = refusal_of(new(403, "PERMISSION_DENIED", f"of {key}", info("API_KEY_INVALID"), info("key!"), info(key)))
     assert refusal is not None
     assert refusal.details == "status 403 API_KEY_INVALID PERMISSION_DENIED"
+    assert refusal_of(old(403, "accessNotConfigured")) == (Reason.API_OFF, "status 403 accessNotConfigured")
 
 
 def test_the_wait_that_an_error_asks_for_is_read() -> None:

@@ -23,6 +23,7 @@ _SHORT_NAME: Final = re.compile(r"[A-Z][A-Z0-9_]{1,63}")
 _FENCED: Final = re.compile(r"```[ \t]*\w*[ \t]*\n(.*?)\n?[ \t]*```", re.DOTALL)
 _UNKNOWN_FIELD: Final = re.compile(rb'Unknown name \\?"([A-Za-z_]{1,64})\\?"')
 _MOST_DIGITS: Final = 12
+_MOST_OF_ERROR: Final = 4096
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -174,7 +175,7 @@ def decode_array(text: str, kind: type[T], usage: Usage) -> Iterator[T]:
 
 def unknown_fields(body: bytes) -> set[str]:
     """The names in a request that an answer of status 400 says it does not know."""
-    return {name.decode() for name in _UNKNOWN_FIELD.findall(body)}
+    return {name.decode() for name in _UNKNOWN_FIELD.findall(body[:_MOST_OF_ERROR])}
 
 
 def _named(name: str) -> str:

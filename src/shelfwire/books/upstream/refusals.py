@@ -21,7 +21,8 @@ _PROXY: Final = 407
 _REFUSING: Final = frozenset({_BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _TOO_MANY, _LEGAL, _PROXY})
 _MOST_NAMES: Final = 20
 _MOST_TEXT: Final = 4096
-_SHORT_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{1,63}")
+_SHORT_NAME: Final = re.compile(r"[A-Z][A-Z0-9_]{1,63}|[a-z]{2,20}(?:[A-Z][a-z]{1,20}){0,5}")
+"""A constant, or words in camel case. A key of Google's is neither."""
 _DELAY: Final = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s")
 _UNMET: Final = "failedprecondition"
 _NOT_LETTERS: Final = re.compile(r"[^a-z]+")
