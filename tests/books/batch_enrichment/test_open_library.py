@@ -148,6 +148,7 @@ async def test_where_more_is_wanting_than_a_work_has_the_work_is_asked_for_last(
     library = Library({f"ISBN:{ISBN}": edition}, OL59800W=WORK)
     book = await library.find(tmp_path, BY_ISBN)
     assert list(dict.fromkeys(library.paths)) == ["/api/books", "/books/v1/volumes", "/works/OL59800W.json"]
+    assert library.paths.count("/api/books") == library.paths.count("/works/OL59800W.json") == 1
     assert (book.description, book.pages) == (WORK["description"], None)
 
 
@@ -168,6 +169,17 @@ async def test_a_work_is_not_asked_for_where_another_provider_has_told_all_that_
     book = await library.find(tmp_path, BY_ISBN)
     assert library.paths == ["/api/books", "/books/v1/volumes"]
     assert (book.description, book.pages, book.publisher) == ("An envoy.", 304, "Ace Books")
+
+
+async def test_a_work_that_does_not_tell_what_is_wanting_is_asked_for_once(tmp_path: Path) -> None:
+    silent = {name: value for name, value in WORK.items() if name != "description"}
+    edition = {name: value for name, value in EDITION.items() if name != "description"}
+    library = Library({f"ISBN:{ISBN}": edition}, OL59800W=silent)
+    (tmp_path / "cache").write_bytes(b"no folder, so that nothing is kept")
+    book = await library.find(tmp_path, BY_ISBN)
+    assert book.description is None
+    assert library.paths[:2] == ["/api/books", "/works/OL59800W.json"]
+    assert set(library.paths[2:]) == {"/books/v1/volumes"}
 
 
 async def test_a_second_edition_of_a_work_does_not_ask_for_the_work_again(tmp_path: Path) -> None:

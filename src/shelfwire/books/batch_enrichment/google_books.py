@@ -43,9 +43,15 @@ class GoogleBooks:
         query = f"intitle:{_searched(main_title(title))}"
         return await self._found(f"{query} inauthor:{_searched(author)}" if author else query)
 
-    async def completed(self, record: BookRecord, missing: Collection[str], *, thorough: bool) -> BookRecord:  # noqa: ARG002 - the port's
+    async def completed(
+        self,
+        record: BookRecord,
+        missing: Collection[str],  # noqa: ARG002 - there is nothing more to ask
+        *,
+        thorough: bool,  # noqa: ARG002 - likewise
+    ) -> tuple[BookRecord, bool]:
         """See `port.Provider`: its records are whole."""
-        return record
+        return record, False
 
     async def _found(self, query: str) -> list[BookRecord]:
         # Without a country it refuses servers that it cannot locate.

@@ -53,6 +53,12 @@ class Local:
             raise ProviderDown(str(error)) from None
         return [normalised(one.book) for one in found]
 
-    async def completed(self, record: BookRecord, missing: Collection[str], *, thorough: bool) -> BookRecord:  # noqa: ARG002 - the port's
+    async def completed(
+        self,
+        record: BookRecord,
+        missing: Collection[str],  # noqa: ARG002 - there is nothing more to ask
+        *,
+        thorough: bool,  # noqa: ARG002 - likewise
+    ) -> tuple[BookRecord, bool]:
         """See `port.Provider`: its records are whole."""
-        return record
+        return record, False

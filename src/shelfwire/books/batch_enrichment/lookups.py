@@ -37,6 +37,7 @@ class Inquiry(msgspec.Struct):
         matches: one of each provider that surely knows it, in their order.
         candidates: records that may be it.
         down: the providers that gave no answer, by name.
+        unfinished: those that know the book and have not been asked for all they know of it.
     """
 
     asked: AskedBook
@@ -44,6 +45,7 @@ class Inquiry(msgspec.Struct):
     matches: list[Match] = msgspec.field(default_factory=list)
     candidates: list[Match] = msgspec.field(default_factory=list)
     down: dict[str, ProviderDown] = msgspec.field(default_factory=dict)
+    unfinished: set[str] = msgspec.field(default_factory=set)
 
     @property
     def reasons(self) -> dict[str, Reason]:
@@ -76,7 +78,7 @@ class Lookups:
                 answered knows it, and some did not. `details` has the candidates, and those that did not answer.
         """
         inquiry = Inquiry(asked, asked.isbn13)
-        for ask in (_consult, _complete):
+        for ask in (_consult, _finish):
             for provider in self._providers:
                 if is_complete(inquiry.matches, asked.isbn13):
                     break
@@ -130,13 +132,21 @@ async def _note(provider: Provider, inquiry: Inquiry, matches: Sequence[Match]) 
     return True
 
 
-async def _complete(provider: Provider, inquiry: Inquiry, *, thorough: bool = True) -> None:
+async def _finish(provider: Provider, inquiry: Inquiry) -> None:
+    """Ask a provider that knows the book for all it knows of it."""
+    if provider.name in inquiry.unfinished:
+        await _complete(provider, inquiry, thorough=True)
+
+
+async def _complete(provider: Provider, inquiry: Inquiry, *, thorough: bool) -> None:
     """Let a provider that surely knows the book add what it knows further, if something is wanting."""
-    wanting = missing(inquiry.matches, inquiry.asked.isbn13) if inquiry.matches else set()
-    for place, match in enumerate(inquiry.matches):
-        if wanting and match.provider == provider.name and provider.name not in inquiry.down:
-            record = await provider.completed(match.record, wanting, thorough=thorough)
-            inquiry.matches[place] = msgspec.structs.replace(match, record=record)
+    place = next(place for place, match in enumerate(inquiry.matches) if match.provider == provider.name)
+    if not (wanting := missing(inquiry.matches, inquiry.asked.isbn13)):
+        return
+    record, is_unfinished = await provider.completed(inquiry.matches[place].record, wanting, thorough=thorough)
+    inquiry.matches[place] = msgspec.structs.replace(inquiry.matches[place], record=record)
+    if is_unfinished:
+        inquiry.unfinished.add(provider.name)
 
 
 def _nothing(inquiry: Inquiry) -> ShelfwireError:

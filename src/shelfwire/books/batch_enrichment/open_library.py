@@ -94,20 +94,24 @@ class OpenLibrary:
         found = (record_of_work(work) for work in cleaning.elements(answer.get("docs"))[:MOST_FOUND])
         return [record for record in found if record]
 
-    async def completed(self, record: BookRecord, missing: Collection[str], *, thorough: bool) -> BookRecord:
+    async def completed(
+        self, record: BookRecord, missing: Collection[str], *, thorough: bool
+    ) -> tuple[BookRecord, bool]:
         """See `port.Provider`."""
         key, work_key = (record.identifiers.get(name) for name in (open_library.EDITION, open_library.WORK))
         # Only the search names the work: what it found is completed by the record of the edition.
-        if key and record.work_title is not None and (edition := await self._edition(f"OLID:{key}")):
+        if key and record.work_title is not None and not thorough and (edition := await self._edition(f"OLID:{key}")):
             record = filled_from_edition(record, edition)
         still = {name for name in missing if not getattr(record, name)}
-        if work_key and still & _OF_WORKS and (thorough or still <= _OF_WORKS):
-            work = await self._record("works", work_key)
-            record = filled_from_work(record, work)
-            if not record.authors:
-                names = await self._names(author_keys(work))
-                record = msgspec.structs.replace(record, authors=names)
-        return record
+        if not work_key or not still & _OF_WORKS:
+            return record, False
+        if not (thorough or still <= _OF_WORKS):
+            return record, True
+        work = await self._record("works", work_key)
+        record = filled_from_work(record, work)
+        if not record.authors:
+            record = msgspec.structs.replace(record, authors=await self._names(author_keys(work)))
+        return record, False
 
     async def _edition(self, key: str) -> BookRecord | None:
         # Each key is kept by itself, though asked together with others: the next list has them in another order.

@@ -43,13 +43,16 @@ class Provider(Protocol):
         """
         ...
 
-    async def completed(self, record: BookRecord, missing: Collection[str], *, thorough: bool) -> BookRecord:
-        """Return one of its records with what further questions add.
+    async def completed(
+        self, record: BookRecord, missing: Collection[str], *, thorough: bool
+    ) -> tuple[BookRecord, bool]:
+        """Return one of its records with what further questions add, and whether thorough ones may add more.
 
         Args:
             record: one that it has given.
             missing: the members that no provider has told so far; one at least.
-            thorough: whether to ask also where something would still be missing that another provider may know.
+            thorough: whether to ask also where something would still be missing that another provider may know; only
+                after it was asked without.
 
         Raises:
             ProviderDown: it gave no answer.
