@@ -438,4 +438,4 @@ async def test_the_example_of_a_host_imports_a_book_list(tmp_path: Path, monkeyp
     async with mounted(example.app) as http:
         job = (await http.post("/books", content=b"Title\nEmma\n")).json()
         events = await http.get(f"{MOUNT}/api/jobs/{job['jobId']}/events", headers=bearer(job["token"]))
-    assert "Added 1 book to your library" in events.text
+    assert "Imported 1 book" in events.text

@@ -29,7 +29,7 @@ class Books(Plugin):
     commands: ClassVar[Mapping[str, Command | CommandGroup]] = {
         "import": Command(
             "shelfwire.books.cli.commands:import_file",
-            """Import a book list from a CSV file, and show how it goes.
+            """Import a book list from a file, and show how it goes.
 
 Without --server it uses the server that holds the data folder; if there is none, it does all the work by itself.""",
         ),

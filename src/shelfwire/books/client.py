@@ -39,10 +39,10 @@ class BooksClient(Client):
         job_id: str | None = None,
         idempotency_key: str | None = None,
     ) -> JobHandle:
-        """Send a CSV file and start its import. Other arguments and errors: see `Client.create`.
+        """Send a book list and start its import. Other arguments and errors: see `Client.create`.
 
         Args:
-            path: the file.
+            path: the file: CSV, .xlsx, .ods, or one of them in a .zip.
             gemini: whether Gemini helps to read it: only where nothing else is sure of it (`auto`, the default),
                 always or never.
             enrich: whether to look the books up with the providers of book data too.

@@ -27,7 +27,7 @@ def test_a_key_in_the_environment_is_all_that_an_import_needs_for_help(
 ) -> None:
     done = shelfwire("import", str(odd), GEMINI_API_KEY=KEY, SHELFWIRE_GEMINI_URL=fake.url)
     assert (done.returncode, len(fake.calls)) == (0, 1)
-    assert "Added 2 books to your library. Gemini used 305 tokens" in done.stdout
+    assert "Imported 2 books. Gemini used 305 tokens" in done.stdout
     assert KEY not in done.stdout + done.stderr
 
 
@@ -66,6 +66,6 @@ def test_a_killed_import_goes_on_where_it_was_and_pays_for_no_answer_twice(
     fake.usual = reads
     done = shelfwire("watch", "last", **env)
     assert done.returncode == 0, done.stderr
-    assert "Added 60 books to your library. Gemini used 610 tokens" in done.stdout
+    assert "Imported 60 books. Gemini used 610 tokens" in done.stdout
     assert fake.asked_rows.count(1) == 1
     assert fake.asked_rows.count(41) == 2

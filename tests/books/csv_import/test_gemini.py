@@ -102,7 +102,7 @@ async def test_a_table_without_header_is_told_by_a_sample_in_one_question(tmp_pa
     assert found[:2] == [("Dune", "Frank Herbert"), ("Emma", "Jane Austen")]
     (call,) = fake.calls
     assert len(call.data["rows"]) == 15
-    assert state["summary"] == f"Added 503 books to your library. Gemini used {TOKENS} tokens"
+    assert state["summary"] == f"Imported 503 books. Gemini used {TOKENS} tokens"
 
 
 async def test_a_header_in_a_language_that_nothing_else_knows_is_no_book(tmp_path: Path, fake: FakeGemini) -> None:
@@ -189,7 +189,7 @@ async def test_a_chunk_whose_answer_is_cut_off_is_asked_about_in_halves(tmp_path
         state = await server.ended(job)
     assert [len(call.rows) for call in fake.calls] == [40, 20, 20]
     assert state["successCount"] == 40
-    assert state["summary"] == f"Added 40 books to your library. Gemini used {1000 + 2 * TOKENS:,} tokens"
+    assert state["summary"] == f"Imported 40 books. Gemini used {1000 + 2 * TOKENS:,} tokens"
 
 
 @pytest.mark.parametrize(

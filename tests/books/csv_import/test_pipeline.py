@@ -10,10 +10,10 @@ from shelfwire.jobs.pipeline import columns_of
 @pytest.mark.parametrize(
     ("added", "failed", "text"),
     [
-        (0, 0, "Added 0 books to your library"),
-        (1, 0, "Added 1 book to your library"),
-        (145, 1, "Added 145 books to your library; 1 row was not imported"),
-        (49_990, 1000, "Added 49,990 books to your library; 1,000 rows were not imported"),
+        (0, 0, "Imported 0 books"),
+        (1, 0, "Imported 1 book"),
+        (145, 1, "Imported 145 books; 1 row was not imported"),
+        (49_990, 1000, "Imported 49,990 books; 1,000 rows were not imported"),
     ],
 )
 def test_the_summary_reads_as_a_person_would_say_it(added: int, failed: int, text: str) -> None:

@@ -1,5 +1,6 @@
 """A list of books to look up, from a file as people have it: CSV from anywhere, or JSON."""
 
+import asyncio
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from shelfwire.books.batch_enrichment.request_limits import (
 )
 from shelfwire.books.csv_import.book_file import BookFile
 from shelfwire.books.csv_import.problems import RowProblem, UnreadableCsv
+from shelfwire.books.csv_import.unpacking import opened
 from shelfwire.cli.errors import CommandError
 from shelfwire.cli.job_session import warn
 
@@ -51,7 +53,7 @@ def _of_json(path: Path, data: bytes) -> list[dict[str, Any]]:
 def _of_csv(path: Path, data: bytes) -> list[dict[str, Any]]:
     books = []
     try:
-        file = BookFile(data)
+        file = BookFile(asyncio.run(opened(data)).data)
     except UnreadableCsv as error:
         raise CommandError(f"{path}: {error}") from None
     for row in file.rows():

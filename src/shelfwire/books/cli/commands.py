@@ -28,10 +28,10 @@ def import_file(
     data: Path | None = None,
     json: bool = False,
 ) -> int:
-    """Import a book list from a CSV file, and show how it goes.
+    """Import a book list from a file, and show how it goes.
 
     Args:
-        file: The book list, as CSV or TSV.
+        file: The book list, as CSV or TSV, as a spreadsheet (.xlsx or .ods), or one of these in a .zip.
         gemini: Ask Gemini what nothing else is sure of (auto, as without this), always, or never; needs GEMINI_API_KEY.
         enrich: Look the books up as well: in the local catalogue, with Open Library, with Google Books.
         server: The URL of a running server, such as http://127.0.0.1:8787; or set SHELFWIRE_SERVER.
@@ -96,7 +96,7 @@ def enrich(
     """Look up the books of a list, and show how it goes.
 
     Args:
-        file: The list, as CSV or TSV of any layout, or as JSON; 1,000 books at most.
+        file: The list, as any file that can be imported, or as JSON; 1,000 books at most.
         output: Where to write what was found, in place of what is there: as CSV, or as JSON if its name ends in .json
             or .ndjson. Without it see `shelfwire results`.
         server: The URL of a running server, such as http://127.0.0.1:8787; or set SHELFWIRE_SERVER.

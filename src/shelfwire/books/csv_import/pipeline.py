@@ -15,6 +15,7 @@ from shelfwire.books.csv_import.imported_book import ImportedBook, RowFailure
 from shelfwire.books.csv_import.llm_rows import LlmRowReader, RowReading
 from shelfwire.books.csv_import.options import GeminiUse, ImportOptions
 from shelfwire.books.csv_import.problems import RepeatedBook, RowProblem, UnreadableCsv
+from shelfwire.books.csv_import.unpacking import opened
 from shelfwire.books.services import Services
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.job import Job
@@ -70,7 +71,8 @@ class CsvImport(Pipeline):
     async def run(self, job: Job) -> str:
         """See `Pipeline.run`."""
         try:
-            file = await asyncio.to_thread(BookFile, await job.input("file"))
+            unpacked = await opened(await job.input("file"))
+            file = await asyncio.to_thread(BookFile, unpacked.data)
         except UnreadableCsv as error:
             raise ShelfwireError(BookCode.CSV_UNREADABLE, str(error), user_message=str(error)) from None
         enriching = await enriching_of(job, self._services)
@@ -80,7 +82,7 @@ class CsvImport(Pipeline):
             await _import(job, file, verdicts(file), enriching)
         else:
             helped = await self._import_with_gemini(job, file, doubt, enriching)
-        parts = (summary(job.succeeded, job.failed), enriching.summary if enriching else "", helped)
+        parts = (summary(job.succeeded, job.failed), unpacked.note, enriching.summary if enriching else "", helped)
         return ". ".join(filter(None, parts))
 
     def _may_ask_gemini(self, options: ImportOptions) -> bool:
@@ -218,7 +220,7 @@ def _admitted(book: ImportedBook, seen: SeenBooks) -> Verdict:
 
 def summary(added: int, failed: int) -> str:
     """The outcome of the import, for a person."""
-    books = f"Added {added:,} {'book' if added == 1 else 'books'} to your library"
+    books = f"Imported {added:,} {'book' if added == 1 else 'books'}"
     return books if not failed else f"{books}; {failed:,} {'row was' if failed == 1 else 'rows were'} not imported"
 
 

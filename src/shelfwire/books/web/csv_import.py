@@ -9,5 +9,6 @@ ROUTE: Final = creation_route(
     "csv_import",
     {FORM_TYPE: FormIntake(field="file")},
     operation_id="import_csv",
-    summary="Start the import of a CSV file, sent as the form field `file`.",
+    summary="Start the import of a book list, sent as the form field `file`: CSV of any kind, a spreadsheet (.xlsx or "
+    ".ods), or one of these in a .zip.",
 )
