@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shelfwire.safe_text import safe, safe_line
+from shelfwire.safe_text import safe, safe_cell, safe_line, text_of_cell
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,11 @@ def test_safe_text_can_always_be_encoded_and_stays_as_it_is(text: str) -> None:
     safe(text).encode()
     assert safe(safe(text)) == safe(text)
     assert safe_line(safe_line(text)) == safe_line(text)
+
+
+@given(st.text(st.sampled_from("'=+-@\t\r\n1.a ")))
+def test_a_cell_starts_no_formula_and_is_read_again_as_it_was(text: str) -> None:
+    cell = safe_cell(text)
+    assert text_of_cell(cell) == text
+    assert cell[:1] not in set("=@\t\r\n")
+    assert cell[:1] not in {"+", "-"} or float(cell) == float(text)

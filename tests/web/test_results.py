@@ -87,3 +87,115 @@ async def test_only_the_failed_are_told_where_that_was_asked(make_server: MakeSe
         rows = await table(server, job, status="failed")
     assert len(rows) == state["failureCount"]
     assert {row["ok"] for row in rows} == {"false"}
+
+
+MARK = "\ufeff"
+
+
+async def original(server: Server, job: dict[str, Any], **query: Any) -> str:
+    answer = await server.ask("GET", job, "/results", params={"original": "true", **query})
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "text/csv; header=present; charset=utf-8"
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.text.startswith(MARK)
+    return answer.text.removeprefix(MARK)
+
+
+async def test_a_failed_row_has_its_number_in_the_table(make_server: MakeServer) -> None:
+    async with make_server() as server:
+        job = await server.submit(BOOKS)
+        await server.ended(job)
+        rows = await table(server, job, status="failed")
+    assert [row["row"] for row in rows] == ["6"]
+
+
+async def test_failed_rows_come_as_they_stood_in_the_file_with_the_reason(make_server: MakeServer) -> None:
+    file = (
+        b"My books\n\nTitle;Writer;Price\nEmma;Jane Austen;3,50\n;Nobody;=1+1\nEMMA;jane austen;4\n"
+        b'"Never closed;Ann;1\n'
+    )
+    async with make_server() as server:
+        job = await server.submit(file)
+        await server.ended(job)
+        text = await original(server, job, limit=1)
+        assert text == await original(server, job, status="failed")
+    header, *rows = csv.reader(io.StringIO(text))
+    assert header == ["reason (shelfwire)", "Title", "Writer", "Price"]
+    assert [row[1:] for row in rows] == [
+        ["", "Nobody", "'=1+1"],
+        ["EMMA", "jane austen", "4"],
+        ['"Never closed', "Ann", "1"],
+    ]
+    assert rows[0][0].startswith("Row 5 has neither a title nor an ISBN")
+    assert rows[1][0] == "The same book as row 4."
+
+
+async def test_corrected_rows_are_imported_and_what_fails_again_has_one_reason(make_server: MakeServer) -> None:
+    async with make_server() as server:
+        job = await server.submit(b"Dune,Frank Herbert,9780441013593\n,Jane Austen,\n,Emily Bronte,\n", "no header.csv")
+        await server.ended(job)
+        corrected = (await original(server, job)).replace(",,Jane Austen", ",Emma,Jane Austen")
+        again = await server.submit((MARK + corrected).encode())
+        assert (await server.ended(again))["summary"] == "Imported 1 book; 1 row was not imported"
+        books = await table(server, again, status="ok")
+        rest = list(csv.reader(io.StringIO(await original(server, again))))
+    assert [(book["title"], book["authors"]) for book in books] == [("Emma", "Jane Austen")]
+    assert rest[0] == ["reason (shelfwire)", "title", "author", "isbn"]
+    assert rest[1][1:] == ["", "Emily Bronte", ""]
+
+
+async def test_all_failed_rows_come_however_many_pages_they_are(make_server: MakeServer) -> None:
+    rows = "".join(f",Nobody {number}\n" for number in range(2500))
+    async with make_server() as server:
+        job = await server.submit(f"Title,Author\n{rows}".encode())
+        await server.ended(job)
+        found = list(csv.reader(io.StringIO(await original(server, job))))
+    assert [row[2] for row in found[1:]] == [f"Nobody {number}" for number in range(2500)]
+
+
+async def test_what_has_no_original_rows_says_so(make_server: MakeServer) -> None:
+    async with make_server() as server:
+        job = await server.submit()
+        await server.ended(job)
+        done = await server.ask("GET", job, "/results", params={"original": "true", "status": "ok"})
+        found = await server.http.post("/api/enrichment/batch", json={"books": [{"title": "Emma"}]})
+        lookup = found.json()["data"]
+        other = await server.ask("GET", lookup, "/results", params={"original": "true"})
+    assert (done.status_code, done.json()["code"]) == (400, "E_INVALID_REQUEST")
+    assert (other.status_code, other.json()["detail"]) == (
+        400,
+        "The input of a job of batch_enrichment is no table, so that it has no original rows",
+    )
+
+
+async def test_our_own_table_comes_back_as_the_same_books(make_server: MakeServer) -> None:
+    columns = (
+        "Book Id,Title,Author,Additional Authors,ISBN13,My Rating,Exclusive Shelf,Bookshelves,My Review,Private Notes"
+    )
+    rows = (
+        (
+            '7,=Dune,"Martin King, Jr.",Bob and Ann,9780441013593,4,read,"sci-fi, a;b",'
+            '"<b>one</b><br/>two &amp;lt; 3",-note'
+        ),
+        "8,,,,,3,read,,,",
+        "9,'-x,@home,,,0,my shelf,,,",
+        "9,'-x,@home,,,0,my shelf,,,",
+    )
+    export = "\n".join([columns, *rows]).encode()
+    async with make_server() as server:
+        first = await server.submit(export)
+        await server.ended(first)
+        answer = await server.ask("GET", first, "/results", headers={"Accept": "text/csv"})
+        again = await server.submit(answer.content)
+        state = await server.ended(again)
+        pages = [(await server.ask("GET", job, "/results")).json()["data"]["items"] for job in (first, again)]
+    assert (state["successCount"], state["failureCount"]) == (3, 0)
+    one, other = ([without_row(item["result"]) for item in page if item["ok"]] for page in pages)
+    assert one == other
+    assert one[0]["title"] == "=Dune"
+    assert one[0]["review"] == "one\ntwo &lt; 3"
+    assert one[0]["identifiers"] == {"goodreads": "7"}
+
+
+def without_row(book: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in book.items() if name != "row"}

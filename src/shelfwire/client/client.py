@@ -207,7 +207,12 @@ class Client:
                 yield item
 
     async def export(
-        self, job: JobHandle, *, kind: Literal["csv", "ndjson"] = "csv", status: str | None = None
+        self,
+        job: JobHandle,
+        *,
+        kind: Literal["csv", "ndjson"] = "csv",
+        status: str | None = None,
+        original: bool = False,
     ) -> AsyncGenerator[bytes]:
         """Iterate over the parts of one file with the items that are recorded now, in UTF-8.
 
@@ -215,13 +220,15 @@ class Client:
             job: the job.
             kind: `csv` for a table that is safe to open in a spreadsheet, `ndjson` for one JSON document per line.
             status: only `ok` or only `failed` items.
+            original: the failed items alone, as they stood in the table that was sent, with the reason in an added
+                column; always as CSV.
 
         Raises:
             RefusedError: the token does not permit it.
             ConnectionLostError: the server cannot be reached.
         """
         header = b""
-        async for page in self._pages(job, status, EXPORTS[kind]):
+        async for page in self._pages(job, status, EXPORTS[kind], original=original):
             yield page.body.removeprefix(header)
             if kind == "csv":  # every page of a table begins with the header
                 header, newline, _ = page.body.partition(b"\r\n")
@@ -291,8 +298,11 @@ class Client:
         self._server_time.learn(answer)
         return token_in(answer, job)
 
-    async def _pages(self, job: JobHandle, status: str | None, accept: str) -> AsyncGenerator[Response]:
+    async def _pages(
+        self, job: JobHandle, status: str | None, accept: str, *, original: bool = False
+    ) -> AsyncGenerator[Response]:
         params = {"limit": str(MAX_PAGE)} | ({} if status is None else {"status": status})
+        params |= {"original": "true"} if original else {}
         headers = {**job.bearer, "Accept": accept}
         while True:
             page = await self._request(Request(method="GET", path=job.path("/results"), headers=headers, params=params))

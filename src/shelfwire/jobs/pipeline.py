@@ -1,7 +1,7 @@
 """What a pipeline declares: the class that every kind of job inherits."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, get_args
 
 import msgspec
@@ -19,6 +19,26 @@ NO_COLUMN: Final[dict[str, Any]] = {"column": False}
 """Put `Meta(extra=NO_COLUMN)` on a field of a result to leave it out of CSV exports."""
 
 
+class OriginalTable(ABC):
+    """The input of a job as the table that a person sent.
+
+    Attributes:
+        header: the names of its columns.
+    """
+
+    header: Sequence[str]
+
+    @abstractmethod
+    def rows(self, failed: Sequence[Item]) -> Sequence[Sequence[str]]:
+        """Return the cells of failed items, a row for each, as they stood in the table.
+
+        It is called in a thread with one page after the other, in the order of the input.
+
+        Args:
+            failed: the items.
+        """
+
+
 class NoOptions(msgspec.Struct, frozen=True):
     """The options of a pipeline that takes none."""
 
@@ -33,6 +53,7 @@ class Pipeline(ABC):
             document.
         result: the type of what `Job.record` is given. A struct describes the results in the OpenAPI document, and each
             of its fields is a column where results are asked for as CSV, but for those marked with `NO_COLUMN`.
+        line: the struct that is a line where results are asked for as CSV, if that is not `result`; see `lines`.
         failure: a struct of the members that `Job.fail` adds to an error; None if it adds none.
         results_name: what the list of succeeded items is called in the inline results, beside `errors`.
         codes: its own error codes; None if it has none.
@@ -43,6 +64,7 @@ class Pipeline(ABC):
     name: str
     options: type[msgspec.Struct] = NoOptions
     result: Any = Any
+    line: type[msgspec.Struct] | None = None
     failure: type[msgspec.Struct] | None = None
     results_name: str = "items"
     codes: type[ErrorCode] | None = None
@@ -96,6 +118,29 @@ class Pipeline(ABC):
         """
         return {self.results_name: [item.body for item in items if item.ok]}
 
+    def lines(self, items: Sequence[Item]) -> Sequence[Item]:
+        """Return what is a line each where results are asked for as CSV; the items of the page unless overridden.
+
+        Args:
+            items: a page, succeeded and failed.
+
+        Returns:
+            Items in the same order; the body of a succeeded one is a `line`. An item may become several.
+        """
+        return items
+
+    async def original(self, read: Callable[[str], Awaitable[bytes]]) -> OriginalTable | None:
+        """Return the input of a job as the table that a person sent; None if it is no table.
+
+        Args:
+            read: returns an input of the job by its name.
+
+        Raises:
+            ShelfwireError: the input cannot be read.
+        """
+        del read
+        return None
+
     async def close(self) -> None:  # noqa: B027 - optional
         """Release what the pipeline holds; awaited once, when the server stops."""
 
@@ -135,8 +180,8 @@ def stored_options(options: msgspec.Struct) -> bytes | None:
 
 
 def columns_of(pipeline: Pipeline) -> Sequence[str]:
-    """The names of the columns of a pipeline's results, as they are on the wire; none where a result is no struct."""
-    kind = pipeline.result
+    """The names of the columns of a pipeline's results, as they are on the wire; none where a line is no struct."""
+    kind = pipeline.line or pipeline.result
     if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
         return ()
     return tuple(field.encode_name for field in msgspec.structs.fields(kind) if _is_column(field.type))

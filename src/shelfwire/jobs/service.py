@@ -9,6 +9,7 @@ import math
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
@@ -18,7 +19,7 @@ from shelfwire.clock import Clock
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.hub import Dismissal, Follower, Hub
 from shelfwire.jobs.patience import when_available
-from shelfwire.jobs.pipeline import Pipeline
+from shelfwire.jobs.pipeline import OriginalTable, Pipeline
 from shelfwire.jobs.store import Committed, Idempotency, Item, JobStore
 from shelfwire.jobs.telemetry import Stats
 from shelfwire.jobs.worker import Worker
@@ -480,6 +481,22 @@ class JobService:
         contiguous = [item for index, item in enumerate(items, after + 1) if item.index == index]
         matching = [item for item in contiguous if ok is None or item.ok == ok]
         return Page(matching, after + len(contiguous), total, state.pipeline)
+
+    async def original(self, job_id: str) -> OriginalTable:
+        """Return a job's input as the table that a person sent.
+
+        Raises:
+            ShelfwireError: `E_INVALID_REQUEST`: it is no table; or it cannot be read any more.
+        """
+        state = (await self.get(job_id)).state
+        pipeline = self._pipelines.get(state.pipeline)
+        table = None if pipeline is None else await pipeline.original(partial(self._store.read_input, job_id))
+        if table is None:
+            raise ShelfwireError(
+                Code.INVALID_REQUEST,
+                f"The input of a job of {state.pipeline} is no table, so that it has no original rows",
+            )
+        return table
 
     def _new_id(self) -> str:
         return str(uuid.UUID(bytes=self._random_bytes(16), version=4))

@@ -2,19 +2,23 @@
 
 import csv
 import io
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
 
+from shelfwire.jobs.pipeline import OriginalTable
+from shelfwire.jobs.store import Item
+from shelfwire.safe_text import safe_cell
 from shelfwire.web.schemas import ResultItem
 
 CSV_TYPE: Final = "text/csv"
 NDJSON_TYPE: Final = "application/x-ndjson"
 _FIXED_COLUMNS: Final = ("index", "sourceIndex", "ok", "title", "code", "userMessage")
-_FORMULA: Final = re.compile(r"\A[=+\-@\t\r\n]")
-_NUMBER: Final = re.compile(r"\A[+-]?\d+(\.\d+)?\Z")
+REASON: Final = "reason (shelfwire)"
+"""The column that is added to the original rows. What reads tables leaves it out, see `books/csv_import/aliases.py`."""
+BYTE_ORDER_MARK: Final = "\ufeff"
+"""Without it, spreadsheet programs take UTF-8 for an older encoding, and save it so."""
 
 
 def ndjson_of(items: Iterable[ResultItem]) -> bytes:
@@ -38,11 +42,28 @@ def csv_of(items: Iterable[ResultItem], columns: Sequence[str]) -> str:
     return text.getvalue()
 
 
+def original_header(table: OriginalTable) -> str:
+    """Return the beginning of a file of original rows."""
+    return BYTE_ORDER_MARK + _lines([[REASON, *table.header]])
+
+
+def original_rows(table: OriginalTable, failed: Sequence[Item]) -> str:
+    """Return the original rows of the failed items of a page, each after the reason."""
+    reasons = [msgspec.json.decode(item.body)["userMessage"] for item in failed]
+    return _lines([[reason, *cells] for reason, cells in zip(reasons, table.rows(failed), strict=True)])
+
+
+def _lines(rows: Iterable[Sequence[str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text).writerows([safe_cell(cell) for cell in row] for row in rows)
+    return text.getvalue()
+
+
 def _row(item: ResultItem, columns: Sequence[str], *, has_title: bool) -> list[Any]:
     error = {} if item.ok else msgspec.json.decode(item.error)
     fixed = [item.index, item.source_index, item.ok, item.title, error.get("code"), error.get("userMessage")]
     if not item.ok:
-        return [*fixed, *("" for _ in columns or ["result"])]
+        return [*fixed, *(error.get(column) for column in columns or ["result"])]
     result = msgspec.json.decode(item.result)
     if has_title and isinstance(result, dict) and result.get("title"):
         # The title that was found need not be the one that was asked for.
@@ -53,7 +74,7 @@ def _row(item: ResultItem, columns: Sequence[str], *, has_title: bool) -> list[A
 
 
 def _cell(value: Any) -> str:
-    """Return the text of a cell. A spreadsheet would run what looks like a formula (OWASP, "CSV Injection")."""
+    """Return the text of a cell, safe to open in a spreadsheet."""
     match value:
         case None:
             text = ""
@@ -65,6 +86,4 @@ def _cell(value: Any) -> str:
             text = "; ".join(parts)
         case _:
             text = msgspec.json.encode(value).decode()
-    if _FORMULA.match(text) and not _NUMBER.match(text):
-        return "'" + text
-    return text
+    return safe_cell(text)

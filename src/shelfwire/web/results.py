@@ -1,23 +1,27 @@
 """The route of a job's results, as JSON, as lines or as a table."""
 
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import Annotated, Final, Literal
 from urllib.parse import urlencode
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
-from shelfwire.jobs.pipeline import columns_of
+from shelfwire.errors import Code, ShelfwireError
+from shelfwire.jobs.pipeline import OriginalTable, Pipeline, columns_of
+from shelfwire.jobs.service import JobService
+from shelfwire.jobs.store import Item
 from shelfwire.protocol.tokens import Scope
 from shelfwire.web.accept import best_of
 from shelfwire.web.compression import compressed, in_thread
 from shelfwire.web.credentials import bearer
-from shelfwire.web.csv_export import CSV_TYPE, NDJSON_TYPE, csv_of, ndjson_of
+from shelfwire.web.csv_export import CSV_TYPE, NDJSON_TYPE, csv_of, ndjson_of, original_header, original_rows
 from shelfwire.web.parameters import query_of
 from shelfwire.web.responses import CACHE_CONTROL, JSON_TYPE, NO_STORE, Success, success_response
 from shelfwire.web.route import CACHING, Answer, Context, Header, job_route
-from shelfwire.web.schemas import ResultPage, page_of
+from shelfwire.web.schemas import ResultPage, item_of, page_of
 
 MAX_INDEX: Final = 2**31
 """No job has more items; a number beyond 64 bits would be refused by the store."""
@@ -34,6 +38,13 @@ class ResultQuery(msgspec.Struct, frozen=True):
     status: Annotated[
         Literal["ok", "failed", "all"], msgspec.Meta(description="Only items that were done, or that failed.")
     ] = "all"
+    original: Annotated[
+        bool,
+        msgspec.Meta(
+            description="The failed items alone, all of them, as they stood in the table that was sent: CSV with its "
+            "columns and one for the reason, to be corrected and sent again. `cursor` and `limit` have no effect."
+        ),
+    ] = False
 
 
 async def results(request: Request, context: Context) -> Response:
@@ -42,6 +53,8 @@ async def results(request: Request, context: Context) -> Response:
     service = context.service
     grant = await service.authorize(request.path_params["job_id"], bearer(request.headers), Scope.RESULTS)
     ok = None if query.status == "all" else query.status == "ok"
+    if query.original:
+        return await _original(service, grant.job_id, query)
     found = await service.results(grant.job_id, after=query.cursor, limit=query.limit, ok=ok)
     page = page_of(found)
     headers = {CACHE_CONTROL: NO_STORE, "Vary": "Accept", **_next_link(query, page)}
@@ -49,13 +62,39 @@ async def results(request: Request, context: Context) -> Response:
         case "text/csv":
             pipeline = context.pipelines.get(found.pipeline)
             # In a thread: a thousand rows take some tens of milliseconds.
-            text = await in_thread(partial(csv_of, page.items, columns_of(pipeline) if pipeline else ()))
+            text = await in_thread(partial(_table, found.items, pipeline))
             answer = Response(text, headers=headers, media_type=f"{CSV_TYPE}; header=present")
         case "application/x-ndjson":
             answer = Response(ndjson_of(page.items), headers=headers, media_type=NDJSON_TYPE)
         case _:
             answer = success_response(page, service.now(), headers=headers)
     return await compressed(request, answer)
+
+
+def _table(items: Sequence[Item], pipeline: Pipeline | None) -> str:
+    if pipeline is None:
+        return csv_of(map(item_of, items), ())
+    return csv_of(map(item_of, pipeline.lines(items)), columns_of(pipeline))
+
+
+async def _original(service: JobService, job_id: str, query: ResultQuery) -> Response:
+    if query.status == "ok":
+        raise ShelfwireError(Code.INVALID_REQUEST, "original rows are those of failed items: leave status=ok out")
+    table = await service.original(job_id)
+    parts = _original_parts(service, job_id, table)
+    return StreamingResponse(parts, headers={CACHE_CONTROL: NO_STORE}, media_type=f"{CSV_TYPE}; header=present")
+
+
+async def _original_parts(service: JobService, job_id: str, table: OriginalTable) -> AsyncIterator[str]:
+    yield original_header(table)
+    cursor: int | None = -1
+    after = None
+    while cursor is not None and cursor != after:
+        after = cursor
+        page = await service.results(job_id, after=after, limit=MAX_LIMIT, ok=False)
+        if page.items:
+            yield await in_thread(partial(original_rows, table, page.items))
+        cursor = page.next
 
 
 def _next_link(query: ResultQuery, page: ResultPage) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import csv
+import io
 import json
 import signal
 from collections.abc import AsyncIterator, Sequence
@@ -346,5 +348,19 @@ async def test_the_same_batch_with_the_same_key_is_one_job(tmp_path: Path) -> No
         assert gone.status_code == 204
 
 
-def test_the_table_of_a_scan_says_of_each_photo_how_many_books_it_has_and_lists_none_of_them() -> None:
-    assert columns_of(AiScan()) == ("bookCount", "reader", "width", "height")
+def test_the_table_of_a_scan_has_a_column_for_what_a_person_looks_for_in_a_book() -> None:
+    assert columns_of(AiScan()) == ("title", "authors", "confidence", "review", "photo", "text", "isbn13")
+
+
+async def test_the_table_of_a_scan_has_a_line_for_each_book_and_one_for_a_photo_that_failed(tmp_path: Path) -> None:
+    async with scanning(tmp_path) as server:
+        sent = images(photo(DUNE, ANON), b"\xff\xd8\xff no photo", photo(DUNE))
+        job = await made(server, BATCH, files=sent)
+        await server.ended(job)
+        table = await server.ask("GET", job, "/results", headers={"Accept": "text/csv"})
+    rows = list(csv.DictReader(io.StringIO(table.text)))
+    assert [(row["index"], row["title"], row["photo"], row["code"]) for row in rows] == [
+        ("0", "The Title of Book 10 20", "0", ""),
+        ("0", "The Title of Book 12 22", "0", ""),
+        ("1", "Photo 2", "1", "E_IMAGE_UNREADABLE"),
+    ], "a book on two photos is one line"

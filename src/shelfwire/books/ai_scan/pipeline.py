@@ -46,6 +46,7 @@ class AiScan(Pipeline):
     name = "ai_scan"
     options = ScanOptions
     result = PhotoResult
+    line = ScannedBook
     failure = PhotoFailure
     codes = BookCode
     slots = SLOTS
@@ -71,6 +72,10 @@ class AiScan(Pipeline):
     def fold(self, items: Sequence[Item]) -> Mapping[str, Any]:
         """The results of a job, in which a book on two photos is listed once."""
         return scanned_books.results(items)
+
+    def lines(self, items: Sequence[Item]) -> Sequence[Item]:
+        """The books of the photos on a page, each once."""
+        return scanned_books.lines(items)
 
     async def run(self, job: Job) -> str:
         """Read every photo that is not read yet.

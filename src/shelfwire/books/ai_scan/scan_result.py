@@ -45,19 +45,26 @@ class ScannedBook(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
         bool, Meta(description="Whether a person should check it; false only if title and authors were confirmed.")
     ]
     photo: PhotoIndex
-    polygon: Polygon
+    polygon: Annotated[Polygon, Meta(extra=NO_COLUMN)]
     text: Annotated[str, Meta(description="All that was read on it.")]
     isbn13: Annotated[str | None, Meta(description="Its ISBN-13 without hyphens, if a catalogue confirmed it.")] = None
     read_as: Annotated[
-        TitleAndAuthors | None, Meta(description="What was read, if a catalogue or provider corrected it.")
+        TitleAndAuthors | None,
+        Meta(description="What was read, if a catalogue or provider corrected it.", extra=NO_COLUMN),
     ] = None
-    candidate: Annotated[ProposedBook | None, Meta(description="What a catalogue proposes without being sure.")] = None
+    candidate: Annotated[
+        ProposedBook | None, Meta(description="What a catalogue proposes without being sure.", extra=NO_COLUMN)
+    ] = None
     enriched: Annotated[
-        EnrichedBook | None, Meta(description="What the providers of book data know of it, if the job enriches.")
+        EnrichedBook | None,
+        Meta(description="What the providers of book data know of it, if the job enriches.", extra=NO_COLUMN),
     ] = None
-    enrichment_error: Annotated[EnrichmentError | None, Meta(description="Why it was not enriched.")] = None
+    enrichment_error: Annotated[
+        EnrichmentError | None, Meta(description="Why it was not enriched.", extra=NO_COLUMN)
+    ] = None
     places: Annotated[
-        tuple[BookPlace, ...], Meta(description="All places where it stands; only in the results of the whole job.")
+        tuple[BookPlace, ...],
+        Meta(description="All places where it stands; only in the results of the whole job.", extra=NO_COLUMN),
     ] = ()
 
 

@@ -83,6 +83,16 @@ def results(items: Sequence[Item]) -> dict[str, Any]:
     return {"books": merged(books), "photos": photos}
 
 
+def lines(items: Sequence[Item]) -> list[Item]:
+    """The books on some photos, each once, as items of their photos; and the photos that failed. Pure."""
+    photos = {item.index if item.source is None else item.source: item for item in items}
+    found = [item for item in items if not item.ok]
+    for book in merged([book for item in items if item.ok for book in decode_result(item.body).books]):
+        body = msgspec.Raw(msgspec.json.encode(book))
+        found.append(replace(photos[book.photo], title=book.title, body=body))
+    return sorted(found, key=lambda item: item.index)
+
+
 def merged(books: Sequence[ScannedBook]) -> list[ScannedBook]:
     """The books of several photos, each once: its best reading, with all places where it stands.
 

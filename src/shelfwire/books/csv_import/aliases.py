@@ -288,6 +288,7 @@ _OTHERS = (
     "|id|no|nr|number|row|index|position|rank|url|link|uuid|issn|publisher url|country|pace|moods|owner|gender"
     "|übersetzer|illustratorin|erstausgabe|traducteur|traductrice|traductor|traduttore|tradutor|vertaler|översättare"
     "|tłumacz|переводчик|翻訳者|訳者|译者|譯者"
+    "|reason (shelfwire)"
 )
 
 LANGUAGES: Final = {

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import dropwhile
 from typing import Final
 
+from shelfwire.books.bibliography.text import text_key
 from shelfwire.books.csv_import.confidence import doubt_of, named_fields
 from shelfwire.books.csv_import.dialect import Layout, find_layout
 from shelfwire.books.csv_import.encoding import decode
@@ -14,6 +15,9 @@ from shelfwire.books.csv_import.raw_rows import RawRow, raw_rows
 
 UNKNOWN_LANGUAGE: Final = "und"
 """The language of a header of which we know no word; it is not English, so that its dates begin with the day."""
+OWN: Final = "shelfwire"
+"""The source of a table that was written here."""
+FAILED: Final = "false"
 _ADDED_TO_EXPORTS: Final = frozenset({"subtitle", "publisher", "year", "pages", "format", "language", "notes"})
 """Fields that a column added to an export by hand may hold; the export itself has columns for all others."""
 
@@ -55,16 +59,23 @@ class BookFile:
         self.header_row = layout.header_row
         self._start = layout.start
         self._mapper = BookMapper(layout)
+        keys = [text_key(name) for name in self.columns]
+        self._ok = keys.index("ok") if self.source == OWN else None
 
     def rows(self) -> Iterator[RawRow]:
         """Read the rows below the header from the beginning, each time anew and one at a time.
 
-        Blank rows are left out; a row that cannot be read is there with its problem. No step takes more than some
+        Blank rows are left out, and so is what our own tables say of rows that failed; a row that cannot be read is
+        there with its problem. No step takes more than some
         twenty milliseconds, whatever the file.
         """
         everything = raw_rows(self._text, delimiter=self.delimiter, width=len(self.columns), start=self._start)
         header_row = self.header_row
-        return dropwhile(lambda raw: raw.row <= header_row, everything)
+        rows = dropwhile(lambda raw: raw.row <= header_row, everything)
+        ok = self._ok
+        if ok is None:
+            return rows
+        return (raw for raw in rows if cell_of(raw, ok).lower() != FAILED)
 
     def book(self, raw: RawRow) -> ImportedBook:
         """Make a book of one of `rows`.
@@ -109,3 +120,8 @@ class BookFile:
     def compose(self, row: int, cells: Iterable[tuple[str, str]]) -> ImportedBook:
         """Make a book of given fields; see `BookMapper.compose`."""
         return self._mapper.compose(row, cells)
+
+
+def cell_of(raw: RawRow, column: int) -> str:
+    """The cell of a row in a column, stripped; empty where the row is shorter."""
+    return raw.cells[column].strip() if column < len(raw.cells) else ""

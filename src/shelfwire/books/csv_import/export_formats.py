@@ -291,7 +291,39 @@ _BABELIO = _format(
     language="fr",
 )
 
+_SHELFWIRE: Final = _format(
+    "shelfwire",
+    "sourceIndex|ok|userMessage",
+    {
+        "title": "title",
+        "authors": "semicolon_authors",
+        "isbn13": "isbn13",
+        "isbn10": "isbn",
+        "isbnAsGiven": "isbn",
+        "subtitle": "subtitle",
+        "series": "series",
+        "publisher": "publisher",
+        "year": "year",
+        "publishedDate": "year",
+        "originalYear": "original_year",
+        "pages": "pages",
+        "format": "format",
+        "language": "language",
+        "shelf": "shelf",
+        "tags": "semicolon_tags",
+        "subjects": "semicolon_tags",
+        "rating": "rating",
+        "dateStarted": "date_started",
+        "dateRead": "date_read",
+        "dateAdded": "date_added",
+        "review": "plain_review",
+        "notes": "plain_notes",
+        "identifiers": "json_identifiers",
+    },
+)
+
 EXPORT_FORMATS: Final = (
+    _SHELFWIRE,
     _GOODREADS,
     _STORYGRAPH,
     _LIBRARYTHING,

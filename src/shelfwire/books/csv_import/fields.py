@@ -5,6 +5,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from shelfwire.books.bibliography import dates, people
 from shelfwire.books.bibliography.isbn import parse_isbn, why_not_isbn
 from shelfwire.books.bibliography.text import plain_text, text_key
@@ -136,6 +138,21 @@ def _identifiers(cell: str, draft: Draft) -> None:
             _isbn(number, draft)
         elif colon and system and number:
             _identify(system, number, draft)
+
+
+def _json_identifiers(cell: str, draft: Draft) -> None:
+    """The identifiers of our own tables."""
+    try:
+        pairs = msgspec.json.decode(cell, type=dict[str, str])
+    except (msgspec.DecodeError, UnicodeError):
+        _warn(draft, "The identifiers were not understood.")
+        return
+    for system, number in pairs.items():
+        _identify(system, number, draft)
+
+
+def _semicolon_list(cell: str) -> tuple[str, ...]:
+    return tuple(part for part in cell.split("; ") if part)
 
 
 def _publication(cell: str, draft: Draft) -> None:
@@ -297,6 +314,9 @@ _TEXT: dict[str, Take] = {
     "collections": _collections,
     "tags": _tags,
     "piped_tags": _piped_tags,
+    "semicolon_authors": _authors(_semicolon_list),
+    "semicolon_tags": lambda cell, draft: _add_tags(_semicolon_list(cell), draft),
+    "json_identifiers": _json_identifiers,
 }
 _SHORT: dict[str, Take] = {
     "series_index": _series_index,
@@ -318,6 +338,8 @@ _LONG: dict[str, Take] = {
     "title_with_series": _title_with_series,
     "review": _long_text("review", "review"),
     "notes": _long_text("notes", "note"),
+    "plain_review": _text("review"),
+    "plain_notes": _text("notes"),
 }
 DATES: Final = frozenset({"date_read", "date_started", "date_added"})
 """The fields that hold one date."""

@@ -14,6 +14,7 @@ from shelfwire.books.csv_import.headers import column_of
 from shelfwire.books.csv_import.imported_book import ImportedBook
 from shelfwire.books.csv_import.problems import RowProblem
 from shelfwire.books.csv_import.raw_rows import RawRow
+from shelfwire.safe_text import text_of_cell
 
 # So that Excel keeps a number's zeros, Goodreads writes a formula; any other formula is data.
 _WRAPPED: Final = re.compile(r'^="([^"]*)"$')
@@ -66,7 +67,7 @@ class BookMapper:
         for index, most, take in self._plan:
             cell = cells[index].strip()
             if cell:
-                if cell[0] == "=" or len(cell) > most:
+                if cell[0] in "='" or len(cell) > most:
                     cell = self._cut(_unwrapped(cell), most, index, draft)
                     if not cell:
                         continue
@@ -176,4 +177,4 @@ def _identifier(draft: Draft) -> str:
 
 def _unwrapped(cell: str) -> str:
     wrapped = _WRAPPED.match(cell)
-    return wrapped[1].strip() if wrapped else cell
+    return wrapped[1].strip() if wrapped else text_of_cell(cell)

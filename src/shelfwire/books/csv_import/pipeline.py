@@ -1,7 +1,7 @@
 """The pipeline `csv_import`: every data row of the file is an item, done or failed."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -14,12 +14,13 @@ from shelfwire.books.csv_import.duplicates import SeenBooks
 from shelfwire.books.csv_import.imported_book import ImportedBook, RowFailure
 from shelfwire.books.csv_import.llm_rows import LlmRowReader, RowReading
 from shelfwire.books.csv_import.options import GeminiUse, ImportOptions
+from shelfwire.books.csv_import.original_rows import OriginalRows
 from shelfwire.books.csv_import.problems import RepeatedBook, RowProblem, UnreadableCsv
 from shelfwire.books.csv_import.unpacking import opened
 from shelfwire.books.services import Services
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.job import Job
-from shelfwire.jobs.pipeline import Pipeline
+from shelfwire.jobs.pipeline import OriginalTable, Pipeline
 
 MAX_ROWS: Final = 100_000
 DECISION: Final = "gemini"
@@ -70,11 +71,7 @@ class CsvImport(Pipeline):
 
     async def run(self, job: Job) -> str:
         """See `Pipeline.run`."""
-        try:
-            unpacked = await opened(await job.input("file"))
-            file = await asyncio.to_thread(BookFile, unpacked.data)
-        except UnreadableCsv as error:
-            raise ShelfwireError(BookCode.CSV_UNREADABLE, str(error), user_message=str(error)) from None
+        file, note = await _opened(await job.input("file"))
         enriching = await enriching_of(job, self._services)
         doubt = await self._doubt_for_gemini(job, file)
         helped = ""
@@ -82,8 +79,13 @@ class CsvImport(Pipeline):
             await _import(job, file, verdicts(file), enriching)
         else:
             helped = await self._import_with_gemini(job, file, doubt, enriching)
-        parts = (summary(job.succeeded, job.failed), unpacked.note, enriching.summary if enriching else "", helped)
+        parts = (summary(job.succeeded, job.failed), note, enriching.summary if enriching else "", helped)
         return ". ".join(filter(None, parts))
+
+    async def original(self, read: Callable[[str], Awaitable[bytes]]) -> OriginalTable:
+        """See `Pipeline.original`."""
+        file, _ = await _opened(await read("file"))
+        return OriginalRows(file)
 
     def _may_ask_gemini(self, options: ImportOptions) -> bool:
         """Whether Gemini may be asked.
@@ -124,6 +126,19 @@ class CsvImport(Pipeline):
         else:
             await _import(job, file, verdicts(file), enriching)
         return llm_summary(reader, required=required)
+
+
+async def _opened(data: bytes) -> tuple[BookFile, str]:
+    """The list in a file, and what a person should know of how it was found.
+
+    Raises:
+        ShelfwireError: `E_CSV_UNREADABLE`.
+    """
+    try:
+        unpacked = await opened(data)
+        return await asyncio.to_thread(BookFile, unpacked.data), unpacked.note
+    except UnreadableCsv as error:
+        raise ShelfwireError(BookCode.CSV_UNREADABLE, str(error), user_message=str(error)) from None
 
 
 async def _import(

@@ -36,7 +36,8 @@ class RawRow(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         row: Its number from 1, as a spreadsheet shows it: blank lines count, a cell of many lines is one row.
-        cells: Its cells, quotation marks resolved; as many as the file has, not as many as the header.
+        cells: Its cells, quotation marks resolved; as many as the file has, not as many as the header. Of a row whose
+            quotation mark is never closed, its first line cut at the delimiters, for a person to look at.
         problem: Why it cannot be read, for a person, or None.
     """
 
@@ -97,11 +98,16 @@ def raw_rows(text: str, *, delimiter: str, width: int, start: int = 0) -> Iterat
                 position = stop + 1
             except IndexError:
                 cells, position = open_records.read(position, stop)
-        yield RawRow(number, cells) if cells is not None and len(cells) <= MAX_CELLS else _unread(number, cells)
+        if cells is not None and len(cells) <= MAX_CELLS:
+            yield RawRow(number, cells)
+        else:
+            yield _unread(number, cells, line.split(delimiter))
 
 
-def _unread(number: int, cells: list[str] | None) -> RawRow:
-    return RawRow(number, (), _UNCLOSED.format(row=number) if cells is None else f"Row {number} {_TOO_MANY_CELLS}")
+def _unread(number: int, cells: list[str] | None, unquoted: list[str]) -> RawRow:
+    if cells is None:
+        return RawRow(number, unquoted, _UNCLOSED.format(row=number))
+    return RawRow(number, (), f"Row {number} {_TOO_MANY_CELLS}")
 
 
 def _oversize(text: str, position: int, stop: int, delimiter: str) -> str | None:
