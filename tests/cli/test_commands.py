@@ -125,6 +125,32 @@ def test_the_version_is_one_line(here: Here) -> None:
     assert here("--version") == (0, f"shelfwire {__version__}\n", "")
 
 
+@pytest.mark.parametrize(
+    ("shell", "begins"), [("bash", "# Bash completion"), ("zsh", "#compdef shelfwire"), ("fish", "# Fish completion")]
+)
+def test_a_shell_learns_to_complete_commands_flags_and_their_values(here: Here, shell: str, begins: str) -> None:
+    code, out, _ = here("completion", shell)
+    assert (code, out.startswith(begins)) == (0, True)
+    assert [word for word in ("results", "catalogue", "goodreads") if word not in out] == []
+
+
+def test_bash_can_use_what_it_is_given(here: Here, tmp_path: Path) -> None:
+    script = tmp_path / "completion"
+    script.write_text(here("completion", "bash")[1])
+    asked = "COMP_WORDS=(shelfwire resul); COMP_CWORD=1; _shelfwire; echo ${COMPREPLY[@]}"
+    bash = subprocess.run(["/bin/bash", "-c", f"source {script}; {asked}"], capture_output=True, text=True, check=True)  # noqa: S603
+    assert bash.stdout.split() == ["results"]
+
+
+@pytest.mark.parametrize(("words", "there"), [(("serve",), False), (("schema",), False), (("watch",), True)])
+def test_exit_codes_of_jobs_are_explained_where_there_is_a_job(
+    here: Here,
+    words: tuple[str, ...],
+    there: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    assert ("the job was canceled" in here(*words, "--help")[1]) is there
+
+
 def test_every_setting_is_a_flag_with_its_meaning(here: Here) -> None:
     _, out, _ = here("serve", "--help")
     flags = ["--" + field.name.replace("_", "-") for field in fields([BookSettings])]

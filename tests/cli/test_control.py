@@ -61,16 +61,20 @@ def test_an_import_that_nobody_runs_is_paused_at_once_and_resumed_here(
     assert outcome(resumed.stdout)["status"] == "complete"
 
 
-def test_what_failed_is_tried_again_as_a_job_of_its_own(
-    shelfwire: Shelfwire, server: dict[str, Any], env: dict[str, str]
+def test_what_a_canceled_import_left_is_tried_again_as_a_job_of_its_own(
+    start: Start, shelfwire: Shelfwire, env: dict[str, str], library: Path
 ) -> None:
-    assert shelfwire("import", str(EXPORT), "--server", server["url"]).returncode == 0
+    importing = start("import", str(library), SHELFWIRE_FLUSH_INTERVAL=SLOW, **UNMEASURED)
+    read_line(importing)
+    assert shelfwire("cancel", "last").returncode == 0
+    assert ended(importing).returncode == 3
+    done = entries(env)[0]["ended"]["succeeded"]
     retried = shelfwire("retry", "last", "--json")
     assert (retried.returncode, retried.stderr) == (0, "")
     last = outcome(retried.stdout)
-    assert (last["status"], last["successCount"] + last["failureCount"]) == ("complete", FAILED)
+    assert (last["status"], last["successCount"] + last["failureCount"]) == ("complete", MANY - done)
     assert entries(env)[0]["job_id"] == last["jobId"]
-    assert [entry["file"] for entry in entries(env)] == [EXPORT.name] * 2
+    assert [entry["file"] for entry in entries(env)] == [library.name] * 2
 
 
 def test_what_a_job_does_not_allow_is_said_with_its_reason(

@@ -245,6 +245,42 @@ def test_a_list_of_jobs_says_where_each_stands_and_what_to_do() -> None:
     assert "secret" not in stream.getvalue() + screen.getvalue() + to_json(list(STANDINGS))
 
 
+@pytest.mark.parametrize("width", [30, 60, 80, 120])
+def test_a_place_that_jobs_share_is_said_once(width: int) -> None:
+    screen = StringIO()
+    jobs = [job for job in STANDINGS if job.entry.data]
+    print_table(jobs, Console(file=screen, width=width, force_terminal=True, color_system=None))
+    assert screen.getvalue().count("/books") == 1
+    assert max(map(len, screen.getvalue().splitlines())) <= width
+
+
+def test_jobs_of_several_places_stand_below_each_other_where_there_is_no_room_for_a_column() -> None:
+    screen = StringIO()
+    print_table(list(STANDINGS), Console(file=screen, width=60, force_terminal=True, color_system=None))
+    lines = screen.getvalue().splitlines()
+    assert [line for line in lines if line.startswith(("In ", "At "))] == ["In /books", "At http://127.0.0.1:1"]
+
+
+@pytest.mark.parametrize(
+    ("done", "pace"),
+    [(1, "0.2 rows/s"), (5, "1.0 rows/s"), (47, "9.4 rows/s"), (60, "12 rows/s"), (9000, "1,800 rows/s")],
+)
+def test_a_slow_pace_has_a_decimal_so_that_it_is_never_one_of_several(done: int, pace: str) -> None:
+    summary = ProgressSummary(IMPORT)
+    summary.take(progress(0, 0))
+    assert summary.pace == ""
+    summary.take(progress(done, 5000))
+    assert summary.pace == pace
+
+
+def test_failures_that_can_be_corrected_come_with_the_command_for_it() -> None:
+    screen = StringIO()
+    console = Console(file=screen, force_terminal=True, width=100, color_system=None)
+    Bar(console, "books.csv", "aa11bb22", IMPORT._replace(original=True)).end(ending(1))
+    assert "Correct them: shelfwire results aa11bb22 --failed --original --output failed.csv" in screen.getvalue()
+    assert "Correct them" not in seen(100, lambda bar: bar.end(ending(1)))
+
+
 @pytest.mark.parametrize(
     ("text", "shown"), [("a\x1b[31mb", "a [31mb"), ("a\r\n\tb", "a b"), ("\u202eevil", "evil"), ("猫　犬", "猫　犬")]
 )

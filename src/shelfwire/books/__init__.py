@@ -21,11 +21,17 @@ class Books(Plugin):
     settings = BookSettings
     codes = BookCode
     labels: ClassVar[Mapping[str, Labels]] = {
-        "csv_import": Labels("Importing", "import", "row", "imported", "Import the file again"),
+        "csv_import": Labels("Importing", "import", "row", "imported", "Import the file again", original=True),
         "ai_scan": Labels("Scanning", "scan", "photo", "read", "Scan it again"),
         "batch_enrichment": Labels("Looking up", "lookup", "book", "found", "Look the list up again"),
     }
     tables: ClassVar[Mapping[str, str]] = {"ai_scan": "shelfwire.books.cli.found:table"}
+    exports: ClassVar[Mapping[str, str]] = {
+        "goodreads": "shelfwire.books.exports.sites:goodreads",
+        "storygraph": "shelfwire.books.exports.sites:storygraph",
+        "bookwyrm": "shelfwire.books.exports.sites:bookwyrm",
+        "html": "shelfwire.books.exports.page:page",
+    }
     commands: ClassVar[Mapping[str, Command | CommandGroup]] = {
         "import": Command(
             "shelfwire.books.cli.commands:import_file",

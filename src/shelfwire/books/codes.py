@@ -65,7 +65,7 @@ class BookCode(ErrorCode):
         CodeEntry(
             501,
             retryable=False,
-            message="The server has nothing to read photos with: install shelfwire[scan], or set gemini_api_key",
+            message="Nothing can read photos yet: pip install 'shelfwire[scan]', or set gemini_api_key",
             user_message="This service cannot read photos yet. Its operator has to set that up first.",
         ),
     )

@@ -22,6 +22,8 @@ WIDTH_FOR_TABLE: Final = 40
 WIDTH_FOR_ETA: Final = 60
 WIDTH_FOR_RATE: Final = 76
 REFRESHES: Final = 15
+RATE_DIGITS: Final = 11
+"""Room for a rate, so that the bar keeps its length: seven digits, and a space, "s" and "/s" around the item's name."""
 STYLES: Final = {"complete": "bold green", "failed": "bold red", "canceled": "bold yellow"}
 
 
@@ -82,6 +84,10 @@ class Bar:
         else:
             for failure in failures:
                 say(Text(line_of(failure, self._labels)))
+        if failures and self._labels.original:
+            say(
+                Text(f"Correct them: shelfwire results {self._short_id} --failed --original --output failed.csv", "dim")
+            )
         if len(ending.failures) > LISTED:
             more = (
                 f"These are the first {LISTED}. All {len(ending.failures):,}: shelfwire watch {self._short_id} --json"
@@ -107,8 +113,8 @@ class Bar:
         if self._left and not known:
             return ""
         cells = [f"{summary.share:4.0%}", f"{summary.done:{len(whole)},}/{whole}"] if known else []
-        if width >= WIDTH_FOR_RATE and summary.rate is not None:
-            cells.append(f"{summary.rate:7,.0f} {self._labels.item}s/s")
+        if width >= WIDTH_FOR_RATE and summary.pace:
+            cells.append(f"{summary.pace:>{len(self._labels.item) + RATE_DIGITS}}")
         if width >= WIDTH_FOR_ETA and summary.eta is not None:
             cells.append(f"{_clock(summary.eta):>5} left")
         texts = [Text(cell, no_wrap=True) for cell in cells]

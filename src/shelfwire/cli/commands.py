@@ -10,11 +10,12 @@ from rich.console import Console
 
 from shelfwire.cli.connect import JobLocation, Session
 from shelfwire.cli.errors import CommandError, Exit
+from shelfwire.cli.extensions import export_names, export_of
 from shelfwire.cli.job_session import JobSession, refusal, warn, with_ending
 from shelfwire.cli.jobs_file import JobsFile, KnownJob, default_folder
 from shelfwire.cli.listing import look_up, print_lines, print_table, to_json
 from shelfwire.cli.progress_summary import clean
-from shelfwire.cli.results import save
+from shelfwire.cli.results import CSV, OWN_FORMATS, format_for, original_rows, parts_of, save
 from shelfwire.cli.running import run
 from shelfwire.client import Client, JobHandle, RefusedError
 from shelfwire.errors import Code
@@ -24,6 +25,8 @@ from shelfwire.settings import SettingsError, expanded
 
 T = TypeVar("T")
 DATA_VARIABLE: Final = "SHELFWIRE_DATA"
+FORMATS: Final = (*OWN_FORMATS, *export_names())
+"""What results can be written as."""
 
 
 def watch(job: str, /, *, data: Path | None = None, json: bool = False) -> int:
@@ -143,8 +146,10 @@ def results(
     /,
     *,
     data: Path | None = None,
-    format: Literal["csv", "ndjson", "json"] = "csv",  # noqa: A002 - the flag's name
+    format: str | None = None,  # noqa: A002 - the flag's name
     status: Literal["ok", "failed"] | None = None,
+    failed: bool = False,
+    original: bool = False,
     output: Path | None = None,
 ) -> int:
     """Print what came of each row, imported or not, in the order of the file.
@@ -152,13 +157,29 @@ def results(
     Args:
         job: The beginning of its id, or `last`.
         data: The data folder that it is in.
-        format: csv, a table that is safe to open in a spreadsheet; ndjson, a line of JSON each; or json, one array.
+        format: What to write; csv unless the output's ending says something else. json is one array, ndjson lines.
         status: Only rows that are ok, or only those that failed.
+        failed: Only rows that failed.
+        original: The failed rows as they stood in the file, with the reason: correct them and import them again.
         output: The file to write to, in place of what it holds; the standard output unless given.
     """
+    if status == "ok" and (failed or original):
+        raise CommandError("--status ok and --failed or --original exclude each other. Give one of them")
     entry = _find(known_jobs(), job, data)
-    run(ask(entry, lambda client, ref: save(client, ref, format, status, output)))
+    if original:
+        if format not in (None, CSV):
+            raise CommandError("--original rows are written as csv alone. Leave --format out")
+        run(ask(entry, lambda client, ref: save(client, ref, original_rows, output)))
+        return Exit.OK
+    form = format or format_for(output, FORMATS)
+    export = None if form in OWN_FORMATS else export_of(entry.pipeline, form)
+    parts = parts_of(form, "failed" if failed else status, export=export)
+    run(ask(entry, lambda client, ref: save(client, ref, parts, output)))
     return Exit.OK
+
+
+# The formats that there are depend on the plug-ins.
+results.__annotations__["format"] = Literal[FORMATS] | None
 
 
 async def _canceled(client: Client, job: JobHandle) -> dict[str, Any]:

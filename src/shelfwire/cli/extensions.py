@@ -1,6 +1,6 @@
 """What the plug-ins that are installed add to the command line."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -18,6 +18,9 @@ from shelfwire.plugins import (
 )
 from shelfwire.plugins.checks import described
 from shelfwire.settings import Settings, SettingsError, load
+
+Export = Callable[[AsyncIterator[dict[str, Any]]], AsyncIterator[bytes]]
+"""Writes results in a format; see `Plugin.exports`."""
 
 
 @cache
@@ -92,6 +95,32 @@ def gather(flags: Mapping[str, object], environ: Mapping[str, str]) -> Settings:
 def labels_of(pipeline: str) -> Labels:
     """Return the words for jobs of a pipeline."""
     return next((plugin.labels[pipeline] for plugin in plugins() if pipeline in plugin.labels), Labels())
+
+
+def export_names() -> list[str]:
+    """Return the formats of results that plug-ins have beside CSV and JSON."""
+    return list(dict.fromkeys(name for plugin in plugins() for name in plugin.exports))
+
+
+def export_of(pipeline: str, name: str) -> Export:
+    """Return what writes the results of a pipeline's jobs in a format.
+
+    Raises:
+        CommandError: no plug-in does, or its function cannot be loaded.
+        ImportError: it needs a library that is not installed.
+    """
+    plugin = next((plugin for plugin in plugins() if pipeline in plugin.labels and name in plugin.exports), None)
+    if plugin is None:
+        raise CommandError(f"The results of a job of {pipeline} cannot be had as {name}. Take csv or json")
+    try:
+        write: Export = loaded(plugin.exports[name])
+    except ImportError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever the code of others raises
+        raise CommandError(
+            f"The plug-in {plugin.name!r} cannot write {name}: {described(error)}. Take csv or json"
+        ) from None
+    return write
 
 
 def table_of(pipeline: str, results: Any) -> ResultTable | None:

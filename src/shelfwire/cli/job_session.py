@@ -5,6 +5,8 @@ import contextlib
 import secrets
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from http import HTTPStatus
 from typing import Any, Final, Generic, NamedTuple
 
 import msgspec
@@ -19,7 +21,7 @@ from shelfwire.client import Client, ConnectionLostError, JobHandle, RefusedErro
 from shelfwire.clock import SystemClock
 from shelfwire.errors import Code
 from shelfwire.plugins import Labels
-from shelfwire.protocol.job import Status
+from shelfwire.protocol.job import ENDED, Status
 from shelfwire.protocol.messages import JobComplete, JobError, Message
 
 LAST_WORD_SECONDS: Final = 2.0
@@ -124,6 +126,7 @@ class JobSession(Generic[C]):
         self._entry = entry
         key = secrets.token_urlsafe()
         async with self._stay(entry.file, entry.labels):
+            await self._session.ask(lambda client: _check_retry(client, entry))
             job = await self._session.ask(lambda client: client.retry(entry.ref, idempotency_key=key))
             return await self._follow(self._remember(job, entry.file, entry.pipeline))
 
@@ -136,7 +139,7 @@ class JobSession(Generic[C]):
             self._report_interrupted(file, labels)
             raise
         except RefusedError as error:
-            raise refusal(error, file, self._entry, labels) from None
+            raise refusal(error, file, self._entry, labels, local=self._session.place.data is not None) from None
 
     async def _begin(self, new_job: NewJob[C]) -> KnownJob:
         key = secrets.token_urlsafe()  # one for all servers that are asked: an answer may get lost between them
@@ -233,8 +236,43 @@ def with_ending(entry: KnownJob, status: str, succeeded: int, failed: int) -> Kn
     return msgspec.structs.replace(entry, ended=Ended(status=status, succeeded=succeeded, failed=failed))
 
 
-def refusal(error: RefusedError, file: str, entry: KnownJob | None, labels: Labels) -> CommandError:
-    """Return the error that tells a person why a server refused or cannot be reached, and what to do next."""
+async def _check_retry(client: Client, entry: KnownJob) -> None:
+    """Check that some item of an ended job may succeed if it is tried again.
+
+    Raises:
+        CommandError: none can.
+    """
+    state = await client.state(entry.ref)
+    failed = state["failureCount"]
+    if Status(state["status"]) not in ENDED or not failed or state["processedCount"] < (state["totalCount"] or 0):
+        return
+    async with aclosing(client.results(entry.ref, status="failed")) as items:
+        async for item in items:
+            if item["error"].get("retryable", True):
+                return
+    labels = entry.labels
+    what = f"the {labels.counted(failed)} that failed" if failed > 1 else f"the {labels.item} that failed"
+    look = f"shelfwire results {entry.short} --failed"
+    mend = f"Correct them: {look} --original --output failed.csv; then import that file"
+    raise CommandError(
+        f"{entry.file}: trying again would not help {what}: the reason is in the input. "
+        f"{mend if labels.original else f'See it: {look}'}",
+        Exit.UNREACHABLE,
+    )
+
+
+def refusal(
+    error: RefusedError, file: str, entry: KnownJob | None, labels: Labels, *, local: bool = False
+) -> CommandError:
+    """Return the error that tells a person why a server refused or cannot be reached, and what to do next.
+
+    Args:
+        error: the refusal.
+        file: what it was about.
+        entry: the job, if there is one.
+        labels: the words for its pipeline.
+        local: whether the server works in a folder of this person's own machine, who is its operator then.
+    """
     back = "" if entry is None else f" Come back later: shelfwire watch {entry.short}"
     if isinstance(error, ConnectionLostError) and error.idempotency_key is not None:
         text = (
@@ -252,6 +290,8 @@ def refusal(error: RefusedError, file: str, entry: KnownJob | None, labels: Labe
         )
     elif error.code == Code.UNAUTHORIZED:
         text = f"{file}: {error.user_message} Then set it as {KEY_VARIABLE}"
+    elif local and error.status == HTTPStatus.NOT_IMPLEMENTED:
+        text = f"{file}: {error.message}"
     else:
         text = f"{file}: {error.user_message} ({error.message})"
     return CommandError(text, Exit.UNREACHABLE)

@@ -23,6 +23,8 @@ from shelfwire.server.discovery import running_server
 
 AT_ONCE: Final = 8
 WIDTH_FOR_TABLE: Final = 60
+WIDTH_FOR_PLACES: Final = 100
+"""On a narrower terminal the jobs of each place are a table of their own, and the place is said once."""
 EXPIRED: Final = "expired"
 GONE: Final = "gone"
 """With its data folder."""
@@ -77,22 +79,40 @@ def print_lines(known: Sequence[Known], stream: TextIO) -> None:
 
 
 def print_table(known: Sequence[Known], console: Console) -> None:
-    """Print the list as a table; on a narrow terminal as a few lines for each job."""
-    if console.width < WIDTH_FOR_TABLE:
-        for job in known:
-            parts = (job.entry.short, clean(job.entry.file), _when(job.entry), job.entry.where, _standing(job))
-            console.print(Text("  ".join(parts)))
+    """Print the list as a table, on a narrow terminal as a few lines for each job; a place that they share once.
+
+    Args:
+        known: the jobs.
+        console: the terminal.
+    """
+    places = list(dict.fromkeys(job.entry.where for job in known))
+    if len(places) > 1 and console.width >= WIDTH_FOR_PLACES:
+        console.print(_table(known, with_places=True))
         return
+    for place in places:
+        here = [job for job in known if job.entry.where == place]
+        if console.width < WIDTH_FOR_TABLE:
+            for job in here:
+                parts = (job.entry.short, clean(job.entry.file), _when(job.entry), _standing(job))
+                console.print(Text("  ".join(parts)))
+        else:
+            console.print(_table(here, with_places=False))
+        console.print(Text(f"{'At' if here[0].entry.server else 'In'} {clean(place)}", "dim"))
+
+
+def _table(known: Sequence[Known], *, with_places: bool) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("Job", style="bold", no_wrap=True)
     table.add_column("File", overflow="fold")
     table.add_column("Started", style="dim")
-    table.add_column("Where", style="dim", overflow="fold")
+    if with_places:
+        table.add_column("Where", style="dim", overflow="fold")
     table.add_column("Status")
     for job in known:
         status = Text(_standing(job), STYLES.get(job.status, ""))
-        table.add_row(job.entry.short, Text(clean(job.entry.file)), _when(job.entry), Text(job.entry.where), status)
-    console.print(table)
+        place = [Text(clean(job.entry.where))] if with_places else []
+        table.add_row(job.entry.short, Text(clean(job.entry.file)), _when(job.entry), *place, status)
+    return table
 
 
 def _holder(data: str | None) -> str | None:

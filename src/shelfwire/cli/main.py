@@ -5,7 +5,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
@@ -53,11 +53,26 @@ _COMMANDS: Final = {
     "resume": Command("shelfwire.cli.commands:resume", "Let a paused job go on, and show how it goes."),
     "cancel": Command("shelfwire.cli.commands:cancel", "Cancel a job. What was done until then is kept."),
     "retry": Command("shelfwire.cli.commands:retry", "Try the items of an ended job that failed again, as a new job."),
-    "results": Command("shelfwire.cli.commands:results", "Print what came of each item, as CSV or JSON."),
+    "results": Command(
+        "shelfwire.cli.commands:results", "Print what came of each item, as CSV, JSON or what another program imports."
+    ),
     "delete": Command("shelfwire.cli.commands:delete", "Delete a job with its input and results."),
     "serve": Command("shelfwire.cli.serve:serve", SETTINGS),
     "schema": Command("shelfwire.cli.schema:schema", "Print a description of the server for programs, as JSON."),
+    "completion": Command("shelfwire.cli.main:completion", "Print what makes a shell complete commands and flags."),
 }
+_WITHOUT_JOBS: Final = frozenset({"serve", "schema", "completion"})
+"""The commands whose exit codes say nothing of a job."""
+
+
+def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
+    """Print what makes a shell complete commands and flags.
+
+    Args:
+        shell: The shell. For bash put this into ~/.bashrc: source <(shelfwire completion bash)
+    """
+    sys.stdout.write(_command_line().generate_completion(shell=shell))
+    return Exit.OK
 
 
 def _command_line() -> App:
@@ -77,7 +92,8 @@ def _command_line() -> App:
     verbs = sorted([*added, *_COMMANDS.items()], key=lambda verb: isinstance(verb[1], CommandGroup))
     for order, (name, command) in enumerate(verbs):
         if isinstance(command, Command):
-            app.command(command.target, name=name, help=command.help, sort_key=order)
+            more = {"help_epilogue": ""} if name in _WITHOUT_JOBS else {}
+            app.command(command.target, name=name, help=command.help, sort_key=order, **more)
             continue
         group = App(name=name, help=command.help, sort_key=order, default_parameter=DEFAULT)
         for part, own in command.commands.items():

@@ -13,6 +13,8 @@ from shelfwire.safe_text import safe_line
 WINDOW_MS: Final = 5000
 """The rate is that of the last five seconds."""
 MIN_WINDOW_MS: Final = 150
+WHOLE_FROM: Final = 9.95
+"""Items a second from which a rate is a whole number."""
 
 
 def clean(text: str) -> str:
@@ -68,6 +70,13 @@ class ProgressSummary:
             return None
         (began, first), (ended, last) = self._seen[0], self._seen[-1]
         return (last - first) * 1000 / (ended - began) if ended - began >= MIN_WINDOW_MS else None
+
+    @property
+    def pace(self) -> str:
+        """The rate in words; empty while it is unknown. Slow ones have a decimal, such as "0.4 photos/s"."""
+        if self.rate is None:
+            return ""
+        return f"{self.rate:,.{0 if self.rate >= WHOLE_FROM else 1}f} {self.labels.item}s/s"
 
     @property
     def position(self) -> str:

@@ -1,27 +1,65 @@
 """Saves a job's results: to the standard output, or whole or not at all to a file."""
 
 import sys
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Final, Literal, get_args
 
 import msgspec
 
 from shelfwire.cli.errors import CommandError
+from shelfwire.cli.extensions import Export
 from shelfwire.client import Client, JobHandle
 
+Parts = Callable[[Client, JobHandle], AsyncGenerator[bytes]]
+"""The parts of a file with the results of a job."""
 Format = Literal["csv", "ndjson", "json"]
+"""What is written without a plug-in."""
+OWN_FORMATS: Final[Sequence[Format]] = get_args(Format)
+CSV: Final = "csv"
+_ENDINGS: Final = {"jsonl": "ndjson", "htm": "html"}
+"""Endings of files that are no names of formats."""
 
 
-async def save(client: Client, job: JobHandle, form: Format, status: str | None, output: Path | None) -> None:
+def format_for(output: Path | None, formats: Collection[str]) -> str:
+    """Return the format of a file by its ending; CSV where that says nothing."""
+    ending = "" if output is None else output.suffix.lower().removeprefix(".")
+    form = _ENDINGS.get(ending, ending)
+    return form if form in formats else CSV
+
+
+def parts_of(form: str, status: str | None = None, *, export: Export | None = None) -> Parts:
+    """Return what makes a file of results.
+
+    Args:
+        form: `csv`, `json`, `ndjson`, or the name of `export`.
+        status: only `ok` or only `failed` items.
+        export: writes a format of a plug-in.
+    """
+
+    def parts(client: Client, job: JobHandle) -> AsyncGenerator[bytes]:
+        if export is not None:
+            return _exported(export, client.results(job, status=status))
+        if form == "json":
+            return _array(client, job, status)
+        return client.export(job, kind="ndjson" if form == "ndjson" else "csv", status=status)
+
+    return parts
+
+
+def original_rows(client: Client, job: JobHandle) -> AsyncGenerator[bytes]:
+    """Return the failed items as they were sent, with the reason."""
+    return client.export(job, original=True)
+
+
+async def save(client: Client, job: JobHandle, parts_from: Parts, output: Path | None) -> None:
     """Write the items that are recorded now.
 
     Args:
         client: speaks to the job's server.
         job: the job.
-        form: what to write.
-        status: only `ok` or only `failed` items.
+        parts_from: what to write.
         output: the file; None for the standard output.
 
     Raises:
@@ -29,7 +67,7 @@ async def save(client: Client, job: JobHandle, form: Format, status: str | None,
         ConnectionLostError: it cannot be reached.
         CommandError: the file cannot be written.
     """
-    parts = _array(client, job, status) if form == "json" else client.export(job, kind=form, status=status)
+    parts = parts_from(client, job)
     async with aclosing(parts):
         if output is None:
             async for part in parts:
@@ -42,6 +80,12 @@ async def save(client: Client, job: JobHandle, form: Format, status: str | None,
                     file.write(part)
         except OSError as error:
             raise CommandError(f"{output} cannot be written: {error.strerror}. Name another file") from None
+
+
+async def _exported(export: Export, items: AsyncGenerator[dict[str, Any]]) -> AsyncGenerator[bytes]:
+    async with aclosing(items):
+        async for part in export(items):
+            yield part
 
 
 async def _array(client: Client, job: JobHandle, status: str | None) -> AsyncGenerator[bytes]:

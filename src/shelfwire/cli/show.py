@@ -98,7 +98,7 @@ class Lines:
         part = int(summary.done * PARTS // summary.total) if summary.total else 0
         if part > self._part or message.timestamp - self._last >= QUIET_MS:
             self._part, self._last = part, message.timestamp
-            pace = "" if summary.rate is None else f", {summary.rate:,.0f} {self._labels.item}s/s"
+            pace = f", {summary.pace}" if summary.pace else ""
             self._print(f"{summary.share:4.0%}  {summary.position}{pace}")
 
     def waiting(self, seconds: float) -> None:

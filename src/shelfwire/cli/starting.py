@@ -12,7 +12,7 @@ from shelfwire.cli.files import check_file
 from shelfwire.cli.job_session import JobSession, NewJob
 from shelfwire.cli.jobs_file import KnownJob
 from shelfwire.cli.progress_summary import clean
-from shelfwire.cli.results import Format, save
+from shelfwire.cli.results import OWN_FORMATS, Format, format_for, parts_of, save
 from shelfwire.cli.running import run
 from shelfwire.client import Client, JobHandle
 
@@ -30,13 +30,18 @@ class FinishedJob(NamedTuple):
     results: Any
     known: KnownJob
 
-    def save(self, output: Path, form: Format = "csv") -> None:
+    def save(self, output: Path, form: Format | None = None) -> None:
         """Write what came of each item to a file, whole or not at all.
+
+        Args:
+            output: the file.
+            form: what to write; what the ending of the file says unless given, or CSV.
 
         Raises:
             CommandError: the server refuses or cannot be reached, or the file cannot be written.
         """
-        run(ask(self.known, lambda client, job: save(client, job, form, None, output)))
+        parts = parts_of(form or format_for(output, OWN_FORMATS))
+        run(ask(self.known, lambda client, job: save(client, job, parts, output)))
 
 
 def start_job(

@@ -178,6 +178,9 @@ def _check_words(source: str, plugin: Plugin) -> None:
     for pipeline, target in plugin.tables.items():
         if not _is_target(target):
             misdeclared(source, f"has the table {shown(target)} of {pipeline!r}. {WRITE_TARGET}")
+    for name, target in plugin.exports.items():
+        if not _is_target(target):
+            misdeclared(source, f"has the export {name!r} by {shown(target)}. {WRITE_TARGET}")
 
 
 def _is_target(target: Any) -> bool:

@@ -28,6 +28,7 @@ class Labels(NamedTuple):
         item: one item of its input; several have an s at the end.
         done: what happened to an item that did not fail.
         again: what to do when the job no longer exists, as a sentence without a full stop.
+        original: whether failed items can be had as they were sent, to be corrected; see `Pipeline.original`.
     """
 
     doing: str = "Working on"
@@ -35,6 +36,7 @@ class Labels(NamedTuple):
     item: str = "item"
     done: str = "done"
     again: str = "Start it again"
+    original: bool = False
 
     def counted(self, count: int) -> str:
         """Return a number of items in words."""
@@ -122,6 +124,9 @@ class Plugin:
         labels: the words for its pipelines on the command line, by pipeline.
         tables: how the command line shows the results of its pipelines: by pipeline, a function as
             `package.module:function` that is given the inline results and returns a `ResultTable`.
+        exports: what `shelfwire results --format` offers for its pipelines beside CSV and JSON: by name, a function as
+            `package.module:function` that is given the items of the results as an asynchronous iterator of dicts, and
+            returns the parts of a file as one of bytes.
         commands: its verbs of the command line.
         counters: what it counts, see `PluginContext.count`.
     """
@@ -132,6 +137,7 @@ class Plugin:
     codes: ClassVar[type[ErrorCode] | None] = None
     labels: ClassVar[Mapping[str, Labels]] = {}
     tables: ClassVar[Mapping[str, str]] = {}
+    exports: ClassVar[Mapping[str, str]] = {}
     commands: ClassVar[Mapping[str, Command | CommandGroup]] = {}
     counters: ClassVar[Sequence[Counter]] = ()
 

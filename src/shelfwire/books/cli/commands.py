@@ -1,6 +1,6 @@
 """The commands that start jobs over books: `import`, `scan` and `enrich`."""
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -10,11 +10,8 @@ from shelfwire.books.client import BooksClient, GeminiUse
 from shelfwire.cli import start_job
 from shelfwire.cli.errors import CommandError
 from shelfwire.cli.files import check_file, check_output
-from shelfwire.cli.results import Format
 from shelfwire.client import JobHandle
 
-FORMATS: Final[Mapping[str, Format]] = {".json": "json", ".ndjson": "ndjson"}
-"""What is written to files of these names."""
 LIST: Final = "list of books"
 
 
@@ -117,7 +114,7 @@ def enrich(
         "batch_enrichment", [file], send, client_class=BooksClient, what=LIST, server=server, data=data, json=json
     )
     if output is not None:
-        job.save(output, FORMATS.get(output.suffix.lower(), "csv"))
+        job.save(output)
     return job.exit_code
 
 

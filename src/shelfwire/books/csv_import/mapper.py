@@ -176,5 +176,6 @@ def _identifier(draft: Draft) -> str:
 
 
 def _unwrapped(cell: str) -> str:
-    wrapped = _WRAPPED.match(cell)
-    return wrapped[1].strip() if wrapped else text_of_cell(cell)
+    text = text_of_cell(cell)
+    wrapped = _WRAPPED.match(text)
+    return wrapped[1].strip() if wrapped else text

@@ -1,0 +1,1 @@
+"""Results as files for other book sites and for people: what `results --format` offers beside CSV and JSON."""
