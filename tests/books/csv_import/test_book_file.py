@@ -431,3 +431,10 @@ def test_any_bytes_are_a_list_or_refused(data: bytes) -> None:
     except UnreadableCsv:
         return
     assert outcomes(file) == outcomes(BookFile(data))
+
+
+@pytest.mark.parametrize("failed", ["false", "FALSE", "FALSCH"])
+def test_failed_rows_of_our_own_table_are_left_out_whatever_a_spreadsheet_made_of_them(failed: str) -> None:
+    table = f"ok,sourceIndex,code,userMessage,title,authors\nWAHR,,,,Emma,Jane Austen\n{failed},,E_DUPLICATE,no,Emma,\n"
+    file = BookFile(table.encode())
+    assert [file.book(raw).title for raw in file.rows()] == ["Emma"]

@@ -17,7 +17,6 @@ UNKNOWN_LANGUAGE: Final = "und"
 """The language of a header of which we know no word; it is not English, so that its dates begin with the day."""
 OWN: Final = "shelfwire"
 """The source of a table that was written here."""
-FAILED: Final = "false"
 _ADDED_TO_EXPORTS: Final = frozenset({"subtitle", "publisher", "year", "pages", "format", "language", "notes"})
 """Fields that a column added to an export by hand may hold; the export itself has columns for all others."""
 
@@ -59,8 +58,6 @@ class BookFile:
         self.header_row = layout.header_row
         self._start = layout.start
         self._mapper = BookMapper(layout)
-        keys = [text_key(name) for name in self.columns]
-        self._ok = keys.index("ok") if self.source == OWN else None
 
     def rows(self) -> Iterator[RawRow]:
         """Read the rows below the header from the beginning, each time anew and one at a time.
@@ -72,10 +69,11 @@ class BookFile:
         everything = raw_rows(self._text, delimiter=self.delimiter, width=len(self.columns), start=self._start)
         header_row = self.header_row
         rows = dropwhile(lambda raw: raw.row <= header_row, everything)
-        ok = self._ok
-        if ok is None:
+        if self.source != OWN:
             return rows
-        return (raw for raw in rows if cell_of(raw, ok).lower() != FAILED)
+        keys = [text_key(name) for name in self.columns]
+        ok, code = keys.index("ok"), keys.index("code")
+        return (raw for raw in rows if not _failed(cell_of(raw, ok), cell_of(raw, code)))
 
     def book(self, raw: RawRow) -> ImportedBook:
         """Make a book of one of `rows`.
@@ -125,3 +123,8 @@ class BookFile:
 def cell_of(raw: RawRow, column: int) -> str:
     """The cell of a row in a column, stripped; empty where the row is shorter."""
     return raw.cells[column].strip() if column < len(raw.cells) else ""
+
+
+def _failed(ok: str, code: str) -> bool:
+    """Whether a row of our own table is of a failed item. Spreadsheets write "true" and "false" in their language."""
+    return ok.lower() == "false" or (bool(code) and ok.lower() != "true")

@@ -293,7 +293,7 @@ _BABELIO = _format(
 
 _SHELFWIRE: Final = _format(
     "shelfwire",
-    "sourceIndex|ok|userMessage",
+    "sourceIndex|ok|code|userMessage",
     {
         "title": "title",
         "authors": "semicolon_authors",

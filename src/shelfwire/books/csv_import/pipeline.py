@@ -23,6 +23,8 @@ from shelfwire.jobs.job import Job
 from shelfwire.jobs.pipeline import OriginalTable, Pipeline
 
 MAX_ROWS: Final = 100_000
+ORIGINALS_AT_ONCE: Final = 2
+"""Files that are opened again at a time: a token's holder may ask for original rows as often as they like."""
 DECISION: Final = "gemini"
 """The key under which a job keeps what Gemini is asked about: a `Doubt`, or `OFFLINE`."""
 OFFLINE: Final = b"offline"
@@ -64,6 +66,7 @@ class CsvImport(Pipeline):
 
     def __init__(self, services: Services | None = None) -> None:
         self._services = services or Services()
+        self._opening = asyncio.Semaphore(ORIGINALS_AT_ONCE)
 
     def check_options(self, options: ImportOptions) -> None:
         """See `Pipeline.check_options`."""
@@ -84,7 +87,8 @@ class CsvImport(Pipeline):
 
     async def original(self, read: Callable[[str], Awaitable[bytes]]) -> OriginalTable:
         """See `Pipeline.original`."""
-        file, _ = await _opened(await read("file"))
+        async with self._opening:
+            file, _ = await _opened(await read("file"))
         return OriginalRows(file)
 
     def _may_ask_gemini(self, options: ImportOptions) -> bool:
