@@ -146,6 +146,7 @@ FORM = {FORM_TYPE: FormIntake(field="file")}
         ),
         ([plugin(counters=[Counter("jobs", "Jobs.")])], "'acme' has the counter 'jobs', and there is another figure"),
         ([plugin(labels={"words": "word"})], "'acme' has the labels 'word' of 'words'. Write: Labels("),
+        ([plugin(exports={"xml": "nowhere"})], "'acme' has the export 'xml' by 'nowhere'. Write: package.module:"),
         ([plugin(tables={"words": "nowhere"})], "'acme' has the table 'nowhere' of 'words'. Write: package.module:"),
         (
             [plugin(pipelines=raising(ImportError("No\nacme")))],

@@ -18,6 +18,7 @@ from shelfwire import __version__
 from shelfwire.books.settings import BookSettings
 from shelfwire.cli.embedded_server import start as start_server
 from shelfwire.cli.errors import CommandError, Exit
+from shelfwire.cli.extensions import export_of
 from shelfwire.settings import Settings, fields
 from tests.processes import ROOT
 
@@ -339,3 +340,10 @@ def test_a_command_whose_library_is_missing_says_what_installs_it(here: Here, mo
         assert re.fullmatch(
             r"shelfwire: This command needs the library \w+\. Install it: pip install 'shelfwire\[books\]'\n", err
         )
+
+
+def test_a_format_that_no_plug_in_has_for_a_pipeline_is_refused_by_name() -> None:
+    with pytest.raises(
+        CommandError, match="The results of a job of words cannot be had as goodreads. Take csv or json"
+    ):
+        export_of("words", "goodreads")

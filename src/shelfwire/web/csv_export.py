@@ -16,7 +16,7 @@ CSV_TYPE: Final = "text/csv"
 NDJSON_TYPE: Final = "application/x-ndjson"
 _FIXED_COLUMNS: Final = ("index", "sourceIndex", "ok", "title", "code", "userMessage")
 REASON: Final = "reason (shelfwire)"
-"""The column that is added to the original rows. What reads tables leaves it out, see `books/csv_import/aliases.py`."""
+"""The column that is added to the original rows; a pipeline that reads them again passes over it by this name."""
 BYTE_ORDER_MARK: Final = "\ufeff"
 """Without it, spreadsheet programs take UTF-8 for an older encoding, and save it so."""
 

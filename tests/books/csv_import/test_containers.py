@@ -139,6 +139,7 @@ def test_a_damaged_or_locked_container_says_so() -> None:
     damaged = whole[:40] + b"\0" * 30 + whole[70:]
     assert "damaged" in problem(damaged)
     assert "damaged" in problem(whole[:60])
+    assert "damaged" in problem(zipped({"a.xlsx": b"PK\x03\x04 and no more"}))
     broken = bytearray(xlsx(Books=[HEADER]))
     with zipfile.ZipFile(io.BytesIO(bytes(broken))) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}

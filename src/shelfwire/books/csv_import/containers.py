@@ -6,6 +6,7 @@ into a process of its own, see `unpacking`.
 
 import csv
 import io
+import lzma
 import zipfile
 import zlib
 from collections.abc import Iterable, Sequence
@@ -54,6 +55,17 @@ _DOCUMENTS: Final = (
     ("content.xml", "an OpenDocument text or drawing"),
 )
 """What other archives hold that are documents."""
+_DAMAGED: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    OSError,
+)
+"""What the standard library raises on archives that are not what they say."""
 _AS_CSV: Final = "Save the list as CSV in your spreadsheet program and import that file."
 
 
@@ -70,13 +82,13 @@ def unpack(data: bytes) -> Unpacked:
                 return _of_workbook(data)
             entry = _only_list(archive)
             content = _content(archive, entry)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError) as error:
-        if isinstance(error, UnreadableCsv):
-            raise
+        if is_container(content):
+            return _of_packed_workbook(content)
+    except UnreadableCsv:
+        raise
+    except _DAMAGED:
         raise UnreadableCsv("This ZIP archive is damaged, or cut off. Make or download it again.") from None
-    if not is_container(content):
-        return Unpacked(content, f"The list is {_quoted(entry.filename)} in the archive")
-    return _of_packed_workbook(content)
+    return Unpacked(content, f"The list is {_quoted(entry.filename)} in the archive")
 
 
 def _of_packed_workbook(content: bytes) -> Unpacked:

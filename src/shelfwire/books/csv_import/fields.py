@@ -284,6 +284,15 @@ def _long_text(field: str, name: str) -> Take:
     return take
 
 
+def _long_plain_text(field: str) -> Take:
+    """The reviews and notes of our own tables, which are no HTML."""
+
+    def take(cell: str, draft: Draft) -> None:
+        draft.setdefault(field, cell[: values.MAX_REVIEW_CHARACTERS])
+
+    return take
+
+
 class FieldReader(NamedTuple):
     """How the cell of a field is read.
 
@@ -338,8 +347,8 @@ _LONG: dict[str, Take] = {
     "title_with_series": _title_with_series,
     "review": _long_text("review", "review"),
     "notes": _long_text("notes", "note"),
-    "plain_review": _text("review"),
-    "plain_notes": _text("notes"),
+    "plain_review": _long_plain_text("review"),
+    "plain_notes": _long_plain_text("notes"),
 }
 DATES: Final = frozenset({"date_read", "date_started", "date_added"})
 """The fields that hold one date."""

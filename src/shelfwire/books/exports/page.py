@@ -20,8 +20,9 @@ _HEAD: Final = """<!doctype html>
 :root { color-scheme: light dark; }
 body { font: 1rem/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; }
 table { border-collapse: collapse; width: 100%; }
-th, td { border-bottom: 1px solid #8885; overflow-wrap: anywhere; padding: .4rem .6rem; }
-th, td { text-align: left; vertical-align: top; }
+th, td { border-bottom: 1px solid #8885; padding: .4rem .6rem; text-align: left; vertical-align: top; }
+td:nth-child(-n+4) { overflow-wrap: anywhere; }
+th, td:nth-child(n+5) { white-space: nowrap; }
 th { position: sticky; top: 0; background: Canvas; }
 small { opacity: .75; }
 pre { font: inherit; margin: .3rem 0; white-space: pre-wrap; }
