@@ -65,7 +65,7 @@ async def test_an_import_that_is_to_be_enriched_is_one_job_and_what_nobody_knows
     assert emma["enriched"]["sources"]["publisher"] == "catalogue"
     assert unknown["enrichmentError"]["code"] == "E_ENRICHMENT_FAILED"
     assert (state["totalCount"], state["successCount"]) == (state["processedCount"], 2)
-    assert "Added 2 books" in state["summary"]
+    assert "Imported 2 books" in state["summary"]
     assert "1 of 2 books enriched" in state["summary"]
 
 

@@ -1,7 +1,9 @@
+import asyncio
 import datetime as dt
 import io
 import zipfile
 
+import psutil
 import pytest
 
 from shelfwire.books.csv_import import containers, unpacking
@@ -11,6 +13,7 @@ from shelfwire.books.csv_import.imported_book import ImportedBook
 from shelfwire.books.csv_import.problems import UnreadableCsv
 from shelfwire.books.csv_import.unpacking import opened
 from tests.books.csv_import.workbooks import ods, with_sheet, xlsx, zipped
+from tests.live import until
 
 HEADER = ["Title", "Author", "ISBN", "Date Read", "My Rating"]
 CSV = b"Title,Author\nDune,Frank Herbert\n"
@@ -182,3 +185,16 @@ async def test_a_container_is_opened_in_a_process_of_its_own_and_any_other_file_
     assert await opened(zipped({"a.csv": CSV})) == (CSV, 'The list is "a.csv" in the archive')
     with pytest.raises(UnreadableCsv, match="This ZIP archive is empty"):
         await opened(zipped({}))
+
+
+async def test_whoever_stops_waiting_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    def asleep() -> bool:
+        return "sleep" in {child.name() for child in psutil.Process().children()}
+
+    monkeypatch.setattr(unpacking, "COMMAND", ("/bin/sleep", "600"))
+    waiting = asyncio.create_task(opened(zipped({"a.csv": CSV})))
+    await until(asleep)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert not asleep()
