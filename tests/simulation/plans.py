@@ -16,6 +16,8 @@ FAULTS_END: Final = 30.0
 """Seconds after which nothing more goes wrong."""
 SLOW_READERS: Final = 0.1
 """Share of plans in which the token of a follower is revoked that reads slowly, so that something may be on its way."""
+FEW: Final = 6
+"""Items of which each may take seconds: all jobs of a plan must come to their end within its patience."""
 KINDS: Final = ("fast", "slow", "failing", "raising", "silent", "several", "keeping", "legacy", "clinging")
 
 OwnerCall = Literal["create", "cancel", "pause", "resume", "delete", "retry", "token", "revoke", "results"]
@@ -204,12 +206,13 @@ def _of_owner(dice: random.Random, job: int, mode: str) -> list[Act]:
     own_id = chance() < 0.3
     kind = dice.choice(KINDS)
     slow = kind == "silent"
+    items = dice.choice([1, 2, 4] if slow else [0, 1, 3, 6, 12, 30])
     work = Work(
-        items=dice.choice([1, 2, 4] if slow else [0, 1, 3, 6, 12, 30]),
+        items=items,
         pace=dice.choice([3.0, 8.0] if slow else [0.05, 0.3, 1.0]),
         until=dice.choice([1, 2, 6]),
         final=chance() < 1 / 3,
-        cling=dice.choice([0.1, 1.0, 8.0]),
+        cling=dice.choice([0.1, 1.0, 8.0] if items <= FEW else [0.1, 1.0]),
     )
     create: dict[str, Any] = {"do": "create", "job": job, "work": work, "own_id": own_id}
     acts = [Act(at=begins, kind=kind, **create)]
