@@ -28,7 +28,7 @@ def test_nothing_that_is_promised_is_broken_in_any_history(mode: str, effort: Ef
 
 def test_over_very_many_histories_nothing_is_broken_and_every_rare_state_is_reached(effort: Effort) -> None:
     if not effort.long:
-        pytest.skip("it takes an hour; see `make test-long`")
+        pytest.skip("it takes a quarter of an hour; see `make test-long`")
     first = effort.seed * MANY
     tally = run_many("".join(MODES), range(first, first + MANY))
     assert tally.broken == {}
