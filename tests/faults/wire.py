@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from shelfwire.protocol.messages import Message, UndecodableError, decode
+from shelfwire.web.events import ERROR_EVENT, ERROR_TYPE
 from tests.faults.pieces import ENDED, Kind, Piece
 from tests.faults.proxy import Link
 from tests.story import IllegalStoryError, Story
@@ -80,7 +81,8 @@ class Wire:
             return
         self._heard.messages["event"] += 1
         message = self._message(link, fields["data"])
-        if fields.get("event") != message.type or fields.get("id", str(message.seq)) != str(message.seq):
+        name = ERROR_EVENT if message.type == ERROR_TYPE else message.type
+        if fields.get("event") != name or fields.get("id", str(message.seq)) != str(message.seq):
             raise IllegalStoryError(f"an event {fields['event']!r} {fields.get('id')} with {fields['data'][:200]}")
 
     def _message(self, link: Link, text: str) -> Message:

@@ -19,7 +19,7 @@ from shelfwire.protocol.job import JobState
 from shelfwire.protocol.messages import JobProgress, Message, decode, encode
 from shelfwire.protocol.reconnect import Deduplicator, Transport
 from shelfwire.protocol.state import State, messages_of, state_of
-from shelfwire.web.events import ERROR_EVENT
+from shelfwire.web.events import ERROR_EVENT, ERROR_TYPE
 from shelfwire.web.events import encode as encode_events
 from tests.stories.work import POLICY, Work
 from tests.story import legal_story
@@ -178,7 +178,7 @@ def events_in(stream: bytes) -> list[tuple[Message, int | None]]:
     for text in stream.decode().split("\n\n")[:-1]:
         fields = dict(line.split(": ", 1) for line in text.split("\n"))
         message = message_in(fields["data"])
-        assert fields["event"] == (ERROR_EVENT if message.type == "error" else message.type)
+        assert fields["event"] == (ERROR_EVENT if message.type == ERROR_TYPE else message.type)
         events.append((message, int(fields["id"]) if "id" in fields else None))
     return events
 
