@@ -185,6 +185,69 @@ class Code(ErrorCode):
             user_message="The result for this item is not in a form that can be kept.",
         ),
     )
+    ITEM_UNKNOWN = (
+        "E_ITEM_UNKNOWN",
+        CodeEntry(
+            422,
+            retryable=False,
+            message="The report is about an item that the job does not have",
+            user_message="This job does not have as many items as its worker says. Tell whoever runs the worker.",
+        ),
+    )
+    REPORT_INVALID = (
+        "E_REPORT_INVALID",
+        CodeEntry(
+            422,
+            retryable=False,
+            message="The report says something that cannot be",
+            user_message="The worker of this job has sent something that cannot be. Tell whoever runs the worker.",
+        ),
+    )
+    REPORT_NUMBER = (
+        "E_REPORT_NUMBER",
+        CodeEntry(
+            409,
+            retryable=False,
+            message="The report does not have the attempt's next number",
+            user_message="The worker of this job has lost count of its reports. Tell whoever runs the worker.",
+        ),
+    )
+    LEASE_LOST = (
+        "E_LEASE_LOST",
+        CodeEntry(
+            409,
+            retryable=False,
+            message="The attempt does not hold the job any more: stop, and report nothing more",
+            user_message="Somebody else goes on with this job, or it has ended.",
+        ),
+    )
+    WORKER_LOST = (
+        "E_WORKER_LOST",
+        CodeEntry(
+            503,
+            retryable=True,
+            message="The job's worker has not been heard of for too long, and no other has claimed the job",
+            user_message="Whoever worked on this has not been heard of for too long. Please start it again.",
+        ),
+    )
+    PIPELINE_INTERNAL = (
+        "E_PIPELINE_INTERNAL",
+        CodeEntry(
+            409,
+            retryable=False,
+            message="The server runs this pipeline itself",
+            user_message="This kind of job is done by the service itself.",
+        ),
+    )
+    CALLBACK_REFUSED = (
+        "E_CALLBACK_REFUSED",
+        CodeEntry(
+            422,
+            retryable=False,
+            message="The server may not call this address when the job ends",
+            user_message="This service may not call that address when the job ends. Leave it out.",
+        ),
+    )
     PIPELINE_UNAVAILABLE = (
         "E_PIPELINE_UNAVAILABLE",
         CodeEntry(

@@ -50,11 +50,19 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         seq: the revision; grows by one with every change that a follower can see.
         attempt: the number of claims; a commit with another number is fenced off.
         number: of the attempt's commit that was applied last; 0 before the first. See `jobs.store.Change`.
+        crc: the checksum of the report with this number; 0 where the worker is inside the server.
+        remote: whether the attempt's worker is outside of the server; see `protocol.reports`.
+        lease: milliseconds for which it holds the job without renewing; None for the policy's.
+        worker: what such a worker calls itself.
+        lost_after: milliseconds without a worker after which the job fails; None for never.
+        lost_at: when it fails unless a worker has it by then, by the clock of `lease_until`; None while one has it.
+        tags: the creator's own, by which jobs are found.
         error_count: exceptions and fruitless claims since an item was recorded, which count against the attempt limit.
         fruitless_claims: claims in a row that recorded nothing new.
         run_at: since when it waits for its turn, or will: the order of the queue, by the same clock as `lease_until`.
         lease_until: by when its worker must renew the lease, or until when a queued job waits after an error; on a
-            clock that nobody sets, neither for people nor for another process.
+            clock that nobody sets, neither for people nor for another process. 0 where none waits for it, as once the
+            lease of a remote worker has ended.
         created_at, started_at, updated_at, ended_at: when it was made, first knew its total, last changed, ended.
         started_steady: when it started, by the clock of `lease_until`; None in rows of older versions.
         took: milliseconds from the start to the end by that clock; None where it is not known.
@@ -85,6 +93,13 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     lease_until: int
     attempt: int = 0
     number: int = 0
+    crc: int = 0
+    remote: bool = False
+    lease: int | None = None
+    worker: str | None = None
+    lost_after: int | None = None
+    lost_at: int | None = None
+    tags: tuple[str, ...] = ()
     error_count: int = msgspec.field(default=0, name="strikes")  # the names in stored rows
     fruitless_claims: int = msgspec.field(default=0, name="barren")
     started_at: int | None = None
@@ -123,6 +138,11 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def ended(self) -> bool:
         """Whether the job can never change again."""
         return self.status in ENDED
+
+    @property
+    def lapsed(self) -> bool:
+        """Whether the lease of its remote worker has ended, and nobody has claimed it since."""
+        return self.remote and self.status in HELD and self.lease_until == 0
 
     @property
     def duration(self) -> int:
@@ -219,8 +239,20 @@ def changed(state: JobState, now: int, **fields: object) -> JobState:
 def paused(state: JobState, *, now: int) -> JobState:
     """The job without a worker, until its owner resumes it."""
     return changed(
-        state, now, status=Status.PAUSED, pausing=False, lease_until=0, eta_seconds=None, user_message="Paused"
+        state,
+        now,
+        status=Status.PAUSED,
+        pausing=False,
+        lease_until=0,
+        lost_at=None,
+        eta_seconds=None,
+        user_message="Paused",
     )
+
+
+def lost_at(state: JobState, since: int) -> int | None:
+    """When the job fails if no worker has it from `since` on; None for never."""
+    return None if state.lost_after is None else since + state.lost_after
 
 
 def canceled(
@@ -245,6 +277,7 @@ def ended(
         took=None if steady is None or began is None else steady - began,
         expires_at=now + policy.ended_ttl,
         lease_until=0,
+        lost_at=None,
         eta_seconds=None,
         user_message=None,
         **fields,

@@ -6,6 +6,8 @@ Illegal requests raise `IllegalTransitionError`; repeating a request that is pen
 
 from collections.abc import Collection, Sequence
 
+import msgspec
+
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.protocol.job import (
     HELD,
@@ -16,6 +18,7 @@ from shelfwire.protocol.job import (
     canceled,
     changed,
     create,
+    lost_at,
     paused,
 )
 
@@ -73,11 +76,13 @@ def resume(state: JobState, *, now: int, steady: int | None = None) -> JobState:
         IllegalTransitionError: it is neither paused nor about to be.
     """
     if state.status is Status.PAUSED:
+        since = now if steady is None else steady
         return changed(
             state,
             now,
             status=Status.QUEUED,
-            run_at=now if steady is None else steady,
+            run_at=since,
+            lost_at=lost_at(state, since),
             user_message="Waiting to continue…",
         )
     if state.pausing:
@@ -103,7 +108,7 @@ def retry(source: JobState, job_id: str, *, now: int, steady: int | None = None)
     """
     if not source.ended:
         raise IllegalTransitionError(source, "be retried before it has ended")
-    return create(
+    made = create(
         job_id,
         source.pipeline,
         now=now,
@@ -112,6 +117,7 @@ def retry(source: JobState, job_id: str, *, now: int, steady: int | None = None)
         retry_of=source.id,
         caller=source.caller,
     )
+    return msgspec.structs.replace(made, tags=source.tags)
 
 
 def left_undone(source: JobState, done: Collection[int], selection: Sequence[int] | None) -> list[int] | None:

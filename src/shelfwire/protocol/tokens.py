@@ -26,9 +26,11 @@ class Scope(StrEnum):
     WATCH = "watch"
     CONTROL = "control"
     RESULTS = "results"
+    REPORT = "report"
 
 
-ALL_SCOPES: Final = frozenset(Scope)
+ALL_SCOPES: Final = frozenset({Scope.WATCH, Scope.CONTROL, Scope.RESULTS})
+"""What a job's owner may have; reporting is for its worker alone."""
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +42,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
         scopes: its permissions.
         expires_at: milliseconds since the epoch; None means with the job.
         ttl: its lifetime in milliseconds as it was issued; tokens derived from it get no longer one.
+        attempt: the only attempt that may report with it; None for the token of an owner.
     """
 
     digest: bytes
@@ -47,6 +50,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     scopes: frozenset[Scope] = ALL_SCOPES
     expires_at: int | None = None
     ttl: int | None = None
+    attempt: int | None = None
 
 
 def issue(digest: bytes, job_id: str, *, ttl: int | None, now: int, scopes: frozenset[Scope] = ALL_SCOPES) -> Grant:

@@ -20,6 +20,7 @@ from shelfwire.protocol.job import (
     canceled,
     changed,
     ended,
+    lost_at,
     paused,
 )
 from shelfwire.protocol.messages import MAX_TITLE_CHARS, JobError, Metadata, clip, error_of
@@ -38,6 +39,18 @@ class LeaseLostError(Exception):
     """The attempt no longer holds the job: another worker took it over, or it has ended. Nothing was written."""
 
 
+class RemoteWorker(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker outside of the server.
+
+    Attributes:
+        lease: milliseconds for which it holds the job without renewing.
+        name: what it calls itself.
+    """
+
+    lease: int
+    name: str | None = None
+
+
 class ProgressDelta(msgspec.Struct, frozen=True, kw_only=True):
     """The progress of an attempt since its last commit. None leaves a field as it is.
 
@@ -51,6 +64,7 @@ class ProgressDelta(msgspec.Struct, frozen=True, kw_only=True):
         stalled: the message for the user when the attempt has recorded nothing for too long; ignored if the same step
             records an item.
         shown: whether `title`, `author` and `isbn` are of an item in progress, which counts as a sign of life.
+        lease: the attempt's lease from now on, in milliseconds.
     """
 
     total: int | None = None
@@ -65,6 +79,7 @@ class ProgressDelta(msgspec.Struct, frozen=True, kw_only=True):
     eta_seconds: int | None = None
     stalled: str | None = None
     shown: bool = False
+    lease: int | None = None
 
     @property
     def active(self) -> bool:
@@ -87,17 +102,26 @@ def claimable(state: JobState, *, now: int, steady: int | None = None) -> bool:
         steady: the time of a clock that nobody sets, by which leases and backoffs are kept; `now` unless given. No job
             waits longer than `MAX_BACKOFF`; one that seems to was made to by the clock of another process.
     """
-    steady = now if steady is None else steady
+    steady = _steady(now, steady)
     if state.status is Status.QUEUED:
         return not steady < state.lease_until <= steady + MAX_BACKOFF
     return state.status in HELD and state.lease_until <= steady
 
 
-def claim(state: JobState, policy: Policy, *, now: int, steady: int | None = None) -> JobState:
+def claim(
+    state: JobState, policy: Policy, *, now: int, steady: int | None = None, remote: RemoteWorker | None = None
+) -> JobState:
     """Claim the job with the next attempt number; the caller has checked `claimable`.
 
     A job with a pending cancel ends here, and so does one after too many fruitless claims; one with a pending pause is
     paused. Only a job that is `running` now is the caller's.
+
+    Args:
+        state: the row as it is stored.
+        policy: the operator's limits.
+        now: the time.
+        steady: the time by which leases are kept; see `claimable`.
+        remote: the worker, if it is outside of the server.
     """
     if not claimable(state, now=now, steady=steady):
         raise IllegalTransitionError(state, "be claimed")
@@ -117,11 +141,48 @@ def claim(state: JobState, policy: Policy, *, now: int, steady: int | None = Non
         attempt=state.attempt + 1,
         number=0,
         turn=CLAIMED_TURN,
+        crc=0,
+        remote=remote is not None,
+        lease=None if remote is None else remote.lease,
+        worker=None if remote is None else remote.name,
+        lost_at=None,
         fruitless_claims=fruitless_claims,
         error_count=error_count,
-        lease_until=_lease(policy, now, steady),
+        lease_until=_steady(now, steady) + (policy.lease if remote is None else remote.lease),
         eta_seconds=None,
         user_message="Starting…" if state.started_at is None else "Continuing…",
+    )
+
+
+def lapse(state: JobState, policy: Policy, *, now: int, steady: int | None = None) -> JobState:
+    """What follows from the time alone: the lease of a remote worker has ended, or nobody has had the job for too long.
+
+    A pending cancel or pause takes effect. Otherwise the job is shown as stalled and can be claimed, and the attempt
+    wins it back by its next report if nobody has.
+
+    Args:
+        state: the row as it is stored; returned as it is where nothing follows.
+        policy: the operator's limits.
+        now: the time.
+        steady: the time by which leases are kept; see `claimable`.
+    """
+    then = _steady(now, steady)
+    if state.lost_at is not None and state.lost_at <= then and not state.ended:
+        return ended(state, Status.FAILED, policy, now, steady, error=error_of(ShelfwireError(Code.WORKER_LOST)))
+    if not state.remote or state.status not in HELD or not 0 < state.lease_until <= then:
+        return state
+    if state.status is Status.CANCELING:
+        return canceled(state, policy, now=now, steady=steady)
+    if state.pausing:
+        return paused(state, now=now)
+    return changed(
+        state,
+        now,
+        stalled=True,
+        lease_until=0,
+        lost_at=lost_at(state, then),
+        eta_seconds=None,
+        user_message="Waiting for the worker…",
     )
 
 
@@ -142,7 +203,11 @@ def advance(
         LeaseLostError: `attempt` does not hold the job any more.
     """
     _fence(state, attempt)
-    lease_until = _lease(policy, now, steady)
+    state = state if step.lease is None else msgspec.structs.replace(state, lease=step.lease)
+    lease_until = _steady(now, steady) + (policy.lease if state.lease is None else state.lease)
+    if state.lapsed:
+        state = msgspec.structs.replace(state, stalled=False, user_message=None, lost_at=None)
+        step = step if step.visible else msgspec.structs.replace(step, user_message="Continuing…")
     if not step.visible:
         return msgspec.structs.replace(state, lease_until=lease_until)
     starts = step.total is not None and state.started_at is None
@@ -223,14 +288,18 @@ def release(state: JobState, attempt: int, policy: Policy, *, now: int, steady: 
         return canceled(state, policy, now=now, steady=steady)
     if state.pausing:
         return paused(state, now=now)
+    # A worker may claim and hang up over and over, and the job keeps its place and what its owner sees.
+    untouched = state.remote and state.number == 0
+    run_at = state.run_at if untouched else _steady(now, steady)
     return changed(
         state,
         now,
         status=Status.QUEUED,
-        run_at=now if steady is None else steady,
+        run_at=run_at,
         lease_until=0,
+        lost_at=lost_at(state, _steady(now, steady)),
         eta_seconds=None,
-        user_message="Waiting to continue…",
+        user_message="Waiting to start…" if untouched and state.started_at is None else "Waiting to continue…",
     )
 
 
@@ -254,7 +323,7 @@ def retry_later(
     _fence(state, attempt)
     if state.status is Status.CANCELING:
         return canceled(state, policy, now=now, steady=steady)
-    due = (now if steady is None else steady) + delay
+    due = _steady(now, steady) + delay
     error_count = state.error_count + 1
     if error_count >= policy.max_errors:
         return _exhausted(state, policy, now, reason)
@@ -267,6 +336,7 @@ def retry_later(
         error_count=error_count,
         run_at=due,
         lease_until=due,
+        lost_at=lost_at(state, due),
         eta_seconds=None,
         user_message=f"Something went wrong. Trying again in {max(1, round(delay / 1000))} s…",
     )
@@ -282,8 +352,8 @@ def backoff(error_count: int, fraction: float) -> int:
     return int(full * (1 - fraction / 2))
 
 
-def _lease(policy: Policy, now: int, steady: int | None) -> int:
-    return (now if steady is None else steady) + policy.lease
+def _steady(now: int, steady: int | None) -> int:
+    return now if steady is None else steady
 
 
 def _fence(state: JobState, attempt: int) -> None:
