@@ -16,7 +16,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench import rig
 
 from shelfwire.clock import SystemClock
-from shelfwire.jobs.committer import Committer, Draft
+from shelfwire.jobs.committer import Committer
+from shelfwire.jobs.draft import Draft
 from shelfwire.jobs.job import Job
 from shelfwire.jobs.results import terminal_encoder
 from shelfwire.jobs.store import Claimed

@@ -176,10 +176,12 @@ async def test_a_clock_that_is_set_takes_no_job_from_its_worker(tmp_path: Path, 
         first = await submit(phone)
         await until(lambda: len(attempts) == 1)
         clock.turned = hours * 3_600_000
-        commits = app.service._worker._committer.commits
+        commits = app.service._workers.inside._committer.commits
         second = await submit(phone)  # whereupon the worker looks for what can be claimed
         await until(lambda: len(attempts) > 1)
-        await until(lambda: app.service._worker._committer.commits > commits + 6)  # leases were renewed meanwhile
+        await until(
+            lambda: app.service._workers.inside._committer.commits > commits + 6
+        )  # leases were renewed meanwhile
         go_on.set()
         for job in (first, second):
             ending = [message async for message in phone.follow("websocket", job)][-1]

@@ -152,3 +152,25 @@ def test_every_loopback_address_may_be_listened_on(host: str) -> None:
 def test_settings_cannot_be_changed_once_they_are_made() -> None:
     with pytest.raises(AttributeError):
         Settings().port = 1  # type: ignore[misc]
+
+
+def test_remote_pipelines_are_named_or_all() -> None:
+    assert load({}, {}).remote_names == frozenset()
+    assert load({"remote_pipelines": "pdf_report, video_cut"}, {}).remote_names == frozenset(
+        {"pdf_report", "video_cut"}
+    )
+    assert load({"remote_pipelines": "*"}, {}).remote_names is None
+
+
+def test_a_file_with_keys_is_enough_to_listen_everywhere(tmp_path: Path) -> None:
+    flags = {"data": str(tmp_path), "host": EVERYWHERE}
+    with pytest.raises(SettingsError, match="no API key"):
+        load(flags, {})
+    (tmp_path / "keys.toml").touch()
+    assert load(flags, {}).has_keys
+
+
+@pytest.mark.parametrize("name", ["Report", "1st", "a-b", "x" * 65])
+def test_a_name_that_no_pipeline_can_have_is_refused(name: str) -> None:
+    with pytest.raises(SettingsError, match=r"--remote-pipelines: .* no name of a pipeline"):
+        load({"remote_pipelines": name}, {})

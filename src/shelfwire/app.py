@@ -17,13 +17,18 @@ from shelfwire.clock import Clock, SystemClock, sleep
 from shelfwire.errors import ShelfwireError
 from shelfwire.jobs.committer import Committer
 from shelfwire.jobs.hub import Hub
+from shelfwire.jobs.leases import LeaseWatcher
 from shelfwire.jobs.pipeline import OPTIONS, Pipeline, UnavailablePipeline, stored_options
+from shelfwire.jobs.remote import RemoteAttempts
+from shelfwire.jobs.remote_claims import RemoteClaims, RemoteRules
 from shelfwire.jobs.results import terminal_encoder
 from shelfwire.jobs.service import JobService, Token
 from shelfwire.jobs.slots import Slots
 from shelfwire.jobs.store import EncodeTerminal, JobStore
 from shelfwire.jobs.telemetry import Telemetry
+from shelfwire.jobs.waiters import Waiters
 from shelfwire.jobs.worker import Worker
+from shelfwire.jobs.workers import Workers
 from shelfwire.metrics import Metrics
 from shelfwire.plugins import Plugin, PluginContext, ServiceError, checked, compose, installed
 from shelfwire.plugins.checks import described
@@ -101,7 +106,8 @@ class Shelfwire:
         self._open_store = open_store or partial(
             SqliteStore, self._settings.data, inline_limit=self._settings.inline_results
         )
-        self._metrics = Metrics(self._pipelines, self._plugins)
+        named = {*self._pipelines, *(self._settings.remote_names or ())}
+        self._metrics = Metrics(named, self._plugins)
         self._service: JobService | None = None
         self._context = Context(
             running=lambda: self.service,
@@ -245,10 +251,15 @@ async def _engine(
         defaults = {name: own.slots for name, own in run.items()}
         slots = Slots(settings.workers, defaults, slots_of(settings.pipeline_slots))
         worker = Worker(store, committer, hub.publish, traced_pipelines(run), policy, clock, slots)
+        waiters = Waiters()
+        remote = RemoteAttempts(store, committer, policy, clock, settings.inline_results, waiters.wake)
+        rules = _remote_rules(settings, pipelines)
+        claims = RemoteClaims(store, remote, waiters, hub.publish, policy, clock, random_bytes, rules)
         tasks = [
             asyncio.create_task(work, name=name)
             for name, work in {
                 "worker": worker.run(),
+                "leases": LeaseWatcher(store, remote, waiters, hub.publish, policy, clock).run(),
                 "sweeper": _sweep(store, hub, policy, clock),
                 "committer": committer.run(),
             }.items()
@@ -259,7 +270,7 @@ async def _engine(
             yield JobService(
                 store,
                 hub,
-                worker,
+                Workers(worker, claims, remote),
                 policy,
                 clock,
                 random_bytes,
@@ -280,6 +291,14 @@ def _check_slots(settings: Settings, pipelines: Mapping[str, Pipeline]) -> None:
         if name not in pipelines:
             known = ", ".join(sorted(pipelines))
             raise SettingsError(f"pipeline_slots names {name}, and this server has no such pipeline. It has: {known}")
+
+
+def _remote_rules(settings: Settings, internal: Iterable[str]) -> RemoteRules:
+    return RemoteRules(
+        internal=frozenset(internal),
+        pipelines=settings.remote_names,
+        lost_after=settings.worker_lost_after * 1000,
+    )
 
 
 def _policy(settings: Settings) -> Policy:

@@ -18,11 +18,13 @@ from msgspec import Meta
 
 from shelfwire.addresses import host_of, is_loopback, network_of, origin_of, root_path_of
 from shelfwire.protocol.messages import MAX_INLINE_BYTES
+from shelfwire.protocol.reports import PIPELINE_PATTERN
 
 PREFIX: Final = "SHELFWIRE_"
 CONFIG_VARIABLE: Final = "SHELFWIRE_CONFIG"
 
 MIN_KEY_CHARS: Final = 16
+KEYS_NAME: Final = "keys.toml"
 LOOPBACK: Final = "127.0.0.1"
 SECTIONS: Final = "sections"
 """The member of `Settings` that is no setting itself."""
@@ -190,7 +192,43 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         int,
         Meta(ge=1024, le=MAX_INLINE_BYTES, description="Bytes of results in a terminal message; the rest is paged."),
     ] = 768 * 1024
+    remote_pipelines: Annotated[
+        tuple[str, ...],
+        Meta(
+            description=(
+                "Pipelines whose workers are elsewhere and that jobs can be created for, by name, or * for all; unset "
+                "for all where this machine alone creates them, without API keys, and else for none."
+            )
+        ),
+    ] = ()
+    worker_lost_after: Annotated[
+        int,
+        Meta(ge=1, description="Seconds without a worker after which a job fails that its worker elsewhere created."),
+    ] = 900
+    keys_file: Annotated[
+        Path | None,
+        Meta(
+            description=(
+                "The file with API keys of roles, which shelfwire keys writes; unset for keys.toml in the data folder."
+            )
+        ),
+    ] = None
     sections: tuple[Any, ...] = ()
+
+    @property
+    def keys_path(self) -> Path:
+        """The file with API keys of roles, which need not exist."""
+        return self.data / KEYS_NAME if self.keys_file is None else self.keys_file
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether callers need an API key."""
+        return bool(self.api_keys) or os.path.exists(self.keys_path)  # noqa: PTH110 - pathlib's raises for some names
+
+    @property
+    def remote_names(self) -> frozenset[str] | None:
+        """The names of remote pipelines that everybody can create jobs of; None for any."""
+        return None if "*" in self.remote_pipelines else frozenset(self.remote_pipelines)
 
     def section(self, kind: type[T]) -> T:
         """Return the settings of a plug-in.
@@ -393,6 +431,9 @@ def _checked(name: str, value: Any) -> Any:
             return tuple(network_of(network) for network in value)
         case "allowed_hosts":
             return tuple(host_of(host) for host in value)
+        case "remote_pipelines":
+            for pipeline in value:
+                _check_pipeline_name(pipeline)
     return value
 
 
@@ -423,6 +464,11 @@ def _check_key(number: int, key: str) -> None:
         raise SettingsError(f"API key {number} has a space or a letter beyond ASCII in it, which no header can carry")
 
 
+def _check_pipeline_name(name: str) -> None:
+    if name != "*" and not re.fullmatch(PIPELINE_PATTERN, name):
+        raise SettingsError(f"{name!r} is no name of a pipeline: up to 64 of a-z, 0-9 and _, beginning with a letter")
+
+
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
@@ -434,7 +480,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def _check_reach(settings: Settings) -> None:
-    if not (is_loopback(settings.host) or settings.api_keys or settings.allow_keyless):
+    if not (is_loopback(settings.host) or settings.has_keys or settings.allow_keyless):
         raise SettingsError(
             f"host {settings.host} is not a loopback address, and there is no API key: everybody who reaches it could "
             "create jobs. Set api_keys (better as SHELFWIRE_API_KEYS than as a flag, which other users can see), use "

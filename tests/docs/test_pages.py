@@ -66,7 +66,7 @@ def test_every_page_can_be_found_from_an_index() -> None:
 
 def test_the_contract_has_every_route() -> None:
     paths = Shelfwire().openapi()["paths"]
-    rows = re.findall(r"^\| (GET|POST|DELETE) (`.+?) \|", PROTOCOL, re.MULTILINE)
+    rows = re.findall(r"^\| (GET|POST|PUT|DELETE) (`.+?) \|", PROTOCOL, re.MULTILINE)
     told = {(method.lower(), path) for method, cell in rows for path in re.findall(r"`(.+?)`", cell)}
     assert told - {("get", "/metrics")} == {(method, path) for path, methods in paths.items() for method in methods}
 

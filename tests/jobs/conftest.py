@@ -16,17 +16,24 @@ from shelfwire.errors import ShelfwireError
 from shelfwire.jobs.committer import Committer
 from shelfwire.jobs.hub import Frame, Hub
 from shelfwire.jobs.job import Job
+from shelfwire.jobs.leases import LeaseWatcher
 from shelfwire.jobs.pipeline import Pipeline
+from shelfwire.jobs.remote import RemoteAttempts
+from shelfwire.jobs.remote_claims import RemoteClaims, RemoteRules
 from shelfwire.jobs.results import listed, terminal_encoder
 from shelfwire.jobs.service import JobService
 from shelfwire.jobs.slots import Slots
+from shelfwire.jobs.waiters import Waiters
 from shelfwire.jobs.worker import Worker
+from shelfwire.jobs.workers import Workers
 from shelfwire.protocol.job import JobState, Policy, Status
 from shelfwire.protocol.messages import Message, Metadata, decode
 from shelfwire.stores.sqlite.store import SqliteStore
 from shelfwire.testing import FakeClock
 
 POLICY = Policy(max_errors=3)
+REMOTE = "pdf_report"
+"""A pipeline whose workers are outside of the engine."""
 Body = Callable[[Job], Awaitable[str]]
 
 
@@ -52,6 +59,8 @@ class Engine:
     committer: Committer
     worker: Worker
     service: JobService
+    remote: RemoteAttempts
+    leases: LeaseWatcher
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def submit(self, data: bytes = b"") -> str:
@@ -121,23 +130,29 @@ def make_engine(tmp_path: Path) -> MakeEngine:
             tmp_path / "data",
             encode_terminal=terminal_encoder(700_000, {"csv_import": listed("books")}),
             inline_limit=700_000,
+            steady=clock.steady,
         ) as store:
             committer = Committer(store, hub.publish, policy, clock, interval=0.05)
             pipelines = {"csv_import": Scripted(body)}
+            waiters = Waiters()
+            remote = RemoteAttempts(store, committer, policy, clock, 700_000, waiters.wake, uniform=lambda: 0.0)
+            rules = RemoteRules(frozenset(pipelines), frozenset({REMOTE}), lost_after=900_000)
+            claims = RemoteClaims(store, remote, waiters, hub.publish, policy, clock, os.urandom, rules)
             worker = Worker(
                 store, committer, hub.publish, pipelines, policy, clock, Slots(slots, {"csv_import": None}), lambda: 0.0
             )
             service = JobService(
                 store,
                 hub,
-                worker,
+                Workers(worker, claims, remote),
                 policy,
                 clock,
                 os.urandom,
                 healthy=lambda: True,
                 pipelines=pipelines,
             )
-            engine = Engine(store, clock, hub, committer, worker, service)
+            leases = LeaseWatcher(store, remote, waiters, hub.publish, policy, clock)
+            engine = Engine(store, clock, hub, committer, worker, service, remote, leases)
             if running:
                 engine.tasks = [asyncio.create_task(worker.run()), asyncio.create_task(committer.run())]
             try:

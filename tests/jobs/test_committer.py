@@ -7,7 +7,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.jobs.committer import Committer, Draft
+from shelfwire.jobs.committer import Committer
+from shelfwire.jobs.draft import Draft
 from shelfwire.jobs.patience import RETRY_SECONDS
 from shelfwire.jobs.store import Change, Committed
 from shelfwire.protocol import job as jobs

@@ -10,7 +10,8 @@ import pytest
 
 from shelfwire.jobs import job as job_module
 from shelfwire.jobs import worker as worker_module
-from shelfwire.jobs.committer import Committer, Draft
+from shelfwire.jobs.committer import Committer
+from shelfwire.jobs.draft import Draft
 from shelfwire.jobs.hub import Channel, Hub
 from shelfwire.jobs.service import JobService
 from shelfwire.jobs.store import Committed, Swept

@@ -4,6 +4,8 @@ import random
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, Self
 
+import msgspec
+
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.store import Change, Committed, EncodeTerminal, Swept
 from shelfwire.protocol.job import HELD, JobState, Policy
@@ -14,7 +16,9 @@ from tests.simulation.loop import SimulatedLoop, process
 from tests.simulation.oracles import Oracles
 from tests.simulation.plans import Conditions
 
-READS: Final = frozenset({"read_input", "kept", "grant", "job", "items", "counts", "expired"})
+READS: Final = frozenset(
+    {"read_input", "inputs", "kept", "grant", "job", "items", "counts", "expired", "claimable", "recorded"}
+)
 INSTANT: Final = 1e-7
 """Seconds between two things of which one comes first."""
 LONGEST: Final = 6.0
@@ -32,9 +36,11 @@ class WatchedDatabase(MemoryDatabase):
         super().insert(job)
         self.oracles.created(job)
 
-    def write(self, job: MemoryJob, state: JobState, encode_terminal: EncodeTerminal) -> None:
+    def write(
+        self, job: MemoryJob, state: JobState, encode_terminal: EncodeTerminal, results: msgspec.Raw | None = None
+    ) -> None:
         before = job.state
-        super().write(job, state, encode_terminal)
+        super().write(job, state, encode_terminal, results)
         self.oracles.committed(job, before)
 
     def erase(self, job_id: str) -> None:

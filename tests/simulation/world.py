@@ -203,8 +203,8 @@ class World:
         for _ in range(12):
             self.loop.run(self.loop.now + 10)
             service = self.node.app.service
-            left = f"{len(service._worker._runs)} attempts, {service._hub.followers} followers"
-            if not service._worker._runs and service._hub.followers <= waiting:
+            left = f"{len(service._workers.inside._runs)} attempts, {service._hub.followers} followers"
+            if not service._workers.inside._runs and service._hub.followers <= waiting:
                 break
         else:
             self.oracles.violated("6 leftovers", left)

@@ -9,13 +9,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import Connection
 from structlog.testing import capture_logs
 
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.jobs.store import Item, JobStore
+from shelfwire.jobs.store import Item, JobStore, RemoteClaim
 from shelfwire.protocol.job import JobState, Status
+from shelfwire.protocol.worker_transitions import RemoteWorker
 from shelfwire.stores.sqlite.store import DATABASE_NAME, DataFolderBusyError, SqliteStore
 from shelfwire.testing import NOW, POLICY, StoreContract, add_job, claim, encode_terminal, ending
 
@@ -143,7 +145,8 @@ async def test_a_locked_file_is_a_matter_of_time(tmp_path: Path, make_store: Ope
 async def test_the_head_of_a_long_log_stays_within_the_inline_limit(tmp_path: Path) -> None:
     heads: list[int] = []
 
-    def counting(_: JobState, head: Sequence[Item]) -> str:
+    def counting(state: JobState, head: Sequence[Item], results: msgspec.Raw | None = None) -> str:
+        del state, results
         heads.append(sum(len(bytes(item.body)) for item in head))
         return "{}"
 
@@ -308,3 +311,25 @@ async def test_the_order_of_the_queue_stays_where_the_clock_was_set_back_between
         assert (await store.counts(back + 20)).waiting_since == back - 5
         claimed = [(await claim(store, now=back + 20)).state.id for _ in range(3)]
     assert claimed == ["first", "second", "third"]
+
+
+async def test_a_worker_elsewhere_has_its_lease_anew_when_the_store_is_opened_again(tmp_path: Path) -> None:
+    steady = NOW
+
+    def opened() -> SqliteStore:
+        return SqliteStore(tmp_path / "data", encode_terminal=encode_terminal, inline_limit=10, steady=lambda: steady)
+
+    leases = {"short": 1000, "long": 60_000, "lapsed": 1000}
+    async with opened() as store:
+        for job_id, lease in leases.items():
+            await add_job(store, job_id)
+            worker = RemoteClaim(digest=job_id.encode().rjust(32), worker=RemoteWorker(lease=lease), job_id=job_id)
+            assert await store.claim(("csv_import",), POLICY, NOW - (job_id == "lapsed"), remote=worker) is not None
+        await store.lapse(POLICY, NOW + 999)
+    steady = NOW + 3_600_000
+    async with opened() as store:
+        rows = [await store.job(job_id) for job_id in leases]
+        claimable = await claim(store, now=steady)
+    states = [row.state for row in rows if row is not None]
+    assert [state.lease_until and state.lease_until - steady for state in states] == [5000, 60_000, 0]
+    assert claimable.state.id == "lapsed", "it was free before"

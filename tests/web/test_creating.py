@@ -169,7 +169,7 @@ async def test_a_repeated_json_request_is_known_by_what_it_says(tmp_path: Path) 
 
 
 async def test_a_pipeline_nobody_has_is_not_found_and_the_known_ones_are_named(make_server: MakeServer) -> None:
-    async with make_server() as server:
+    async with make_server(remote_pipelines=("pdf_report",)) as server:
         missing = await server.http.post("/api/pipelines/poetry/jobs", json={})
     assert (missing.status_code, missing.json()["code"]) == (404, Code.NOT_FOUND)
     assert "csv_import" in missing.json()["detail"]

@@ -174,7 +174,9 @@ class Session(Generic[C]):
         from shelfwire.server.logs import quiet_logs  # noqa: PLC0415 - likewise
 
         quiet_logs(logging.ERROR)
-        own = gather({"data": data, "port": 0, "host": LOOPBACK, "api_keys": (), "create_limit": 0}, os.environ)
+        # It serves this process alone, which needs no key.
+        keyless = {"api_keys": (), "keys_file": data / "no-keys.toml"}
+        own = gather({"data": data, "port": 0, "host": LOOPBACK, **keyless, "create_limit": 0}, os.environ)
         return await self._stack.enter_async_context(start(own, work=self._work))
 
     def _client(self, url: str) -> C:

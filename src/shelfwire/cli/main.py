@@ -44,7 +44,7 @@ def _one_line(error: CycloptsError) -> Text:
 
 
 DEFAULT: Final = Parameter(negative="", show_default=False)
-_COMMANDS: Final = {
+_COMMANDS: Final[dict[str, Command | CommandGroup]] = {
     "watch": Command(
         "shelfwire.cli.commands:watch", "Come back to a job: show how it goes, and go on with it if nobody else does."
     ),
@@ -58,6 +58,14 @@ _COMMANDS: Final = {
     ),
     "delete": Command("shelfwire.cli.commands:delete", "Delete a job with its input and results."),
     "serve": Command("shelfwire.cli.serve:serve", SETTINGS),
+    "keys": CommandGroup(
+        "Make, list and revoke API keys with roles.",
+        {
+            "new": Command("shelfwire.cli.keys:new", "Make an API key, and print it: only its digest is kept."),
+            "list": Command("shelfwire.cli.keys:listed", "List the API keys by name, without their secrets."),
+            "revoke": Command("shelfwire.cli.keys:revoke", "Erase an API key. A running server refuses it at once."),
+        },
+    ),
     "schema": Command("shelfwire.cli.schema:schema", "Print a description of the server for programs, as JSON."),
     "completion": Command("shelfwire.cli.main:completion", "Print what makes a shell complete commands and flags."),
 }

@@ -1,24 +1,20 @@
 """Commit, then publish: one transaction a tick writes the changes of all jobs; only then are followers notified."""
 
 import asyncio
-import math
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-import msgspec
 import structlog
 
 from shelfwire.clock import Clock, sleep
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.jobs.eta import Eta
+from shelfwire.jobs.draft import Draft
 from shelfwire.jobs.patience import RETRY_SECONDS
 from shelfwire.jobs.store import Change, Committed, JobStore
 from shelfwire.jobs.telemetry import NoTelemetry, Telemetry
 from shelfwire.protocol import worker_transitions
-from shelfwire.protocol.job import JobState, Policy, Status, Transition
-from shelfwire.protocol.messages import Metadata
-from shelfwire.protocol.worker_transitions import ProgressDelta
+from shelfwire.protocol.job import JobState, Policy, Transition
 
 MAX_JOBS: Final = 50
 """The most jobs that share a commit, which all their followers wait for; the others' commit follows at once."""
@@ -26,120 +22,6 @@ MAX_ENDINGS: Final = 16
 """The most of them that may end in one commit: each ending reads the head of its log."""
 
 log = structlog.get_logger(__name__)
-
-
-class Draft:
-    """The uncommitted changes of one attempt, in memory: the pipeline adds to them, the committer takes them.
-
-    Attributes:
-        state: the row as of the last commit.
-        lost: whether the attempt has lost its job, so that nothing of it is committed any more.
-        halted: whether the pipeline was stopped: the job is lost, a cancel or pause was requested, or the worker shuts
-            down.
-        stop: interrupts the pipeline.
-        finished: set when the ending is committed, or the job is lost.
-        below_limit: set while fewer outcomes are uncommitted than `Job.pending` allows.
-        items: the encoded items recorded since the last commit began.
-        in_flight: number of items in the commit under way, or in the one to repeat.
-        repeat: a change that may or may not be committed: its answer is missing. It is sent again as it was before
-            anything else, so that the store can recognise it.
-        given_up: whether something in the attempt cannot be stored, so that only its failure is committed.
-        activity: grows with every item that is recorded, reported or shown.
-        published_at: when followers were last notified of it, in monotonic seconds.
-    """
-
-    def __init__(self, state: JobState) -> None:
-        self.state = state
-        self.stop: Callable[[], object] = bool
-        self.lost = False
-        self.halted = False
-        self.finished = asyncio.Event()
-        self.below_limit = asyncio.Event()
-        self.below_limit.set()
-        self.items: list[msgspec.Raw] = []
-        self.in_flight = 0
-        self.repeat: Change | None = None
-        self.given_up = False
-        self.activity = 0
-        self.stalled: str | None = None
-        self.succeeded = 0
-        self.failed = 0
-        self.reported = 0
-        self.title: str | None = None
-        self.author: str | None = None
-        self.isbn: str | None = None
-        self.user_message: str | None = None
-        self.total: int | None = None
-        self.metadata: Metadata | None = None
-        self.shown = False
-        self.closing: Transition | None = None
-        self.published_at = -math.inf
-        self._eta = Eta()
-        self._number = 0
-
-    def halt(self) -> None:
-        """Stop the pipeline; how the attempt ends is then decided by the row as it is stored at that time."""
-        self.halted = True
-        self.stop()
-
-    @property
-    def uncommitted(self) -> int:
-        """Number of outcomes that would be lost if the process died now."""
-        return len(self.items) + self.in_flight
-
-    def take(self, now: float) -> Change:
-        """Take the changes for a commit, or the one to repeat; the caller puts it back if its answer is missing.
-
-        Args:
-            now: monotonic seconds, for the rate.
-        """
-        if self.repeat is not None:
-            return self.repeat
-        processed = max(self.state.recorded + self.succeeded + self.failed, self.state.reported, self.reported)
-        total = self.state.total if self.total is None else self.total
-        change = Change(
-            job_id=self.state.id,
-            attempt=self.state.attempt,
-            created_at=self.state.created_at,
-            delta=ProgressDelta(
-                total=self.total,
-                metadata=self.metadata,
-                succeeded=self.succeeded,
-                failed=self.failed,
-                reported=self.reported,
-                title=self.title,
-                author=self.author,
-                isbn=self.isbn,
-                user_message=self.user_message,
-                eta_seconds=self._eta.update(now, processed, total),
-                stalled=self.stalled,
-                shown=self.shown,
-            ),
-            items=self.items,
-            closing=self.closing,
-            number=self._next_number(),
-        )
-        self.in_flight = len(self.items)
-        self.items, self.succeeded, self.failed, self.reported = [], 0, 0, 0
-        self.total = self.metadata = self.user_message = self.stalled = None
-        self.shown = False
-        return change
-
-    def give_up(self, change: Change, closing: Transition) -> Change:
-        """Replace a change that cannot be stored by the attempt's failure; nothing else is committed of it."""
-        self.given_up = True
-        return Change(
-            job_id=change.job_id,
-            attempt=change.attempt,
-            created_at=change.created_at,
-            delta=ProgressDelta(),
-            closing=closing,
-            number=self._next_number(),
-        )
-
-    def _next_number(self) -> int:
-        self._number += 1
-        return self._number
 
 
 class Committer:
@@ -296,7 +178,7 @@ class Committer:
                 if _is_urgent(draft.state, answer.state):
                     urgent.append(draft)
             repeated = draft.repeat is not None
-            _confirm(draft, change, answer)
+            draft.confirm(change, answer)
             if repeated:
                 self.mark(draft, urgent=True)  # with what it has recorded since
         self._publish_due(urgent)
@@ -349,25 +231,7 @@ class Committer:
             self.mark(draft)
 
 
-def _confirm(draft: Draft, change: Change, answer: Committed | None) -> None:
-    was_stopping = _stopping(draft.state)
-    draft.lost = answer is None or draft.given_up
-    draft.in_flight = 0
-    draft.repeat = None
-    if answer is not None:
-        draft.state = answer.state
-    if draft.lost or change.closing is not None:
-        draft.finished.set()
-    if draft.lost or (_stopping(draft.state) and not was_stopping):
-        draft.halt()
-    draft.below_limit.set()
-
-
 def _is_urgent(before: JobState, after: JobState) -> bool:
     """Whether followers are to be notified at once: of a start, of a stop that was asked for, and of an ending."""
     started = before.started_at is None and after.started_at is not None
     return started or before.status is not after.status or before.pausing != after.pausing
-
-
-def _stopping(state: JobState) -> bool:
-    return state.pausing or state.status is Status.CANCELING

@@ -12,7 +12,8 @@ import structlog
 
 from shelfwire.clock import Clock, SystemClock, yield_to_loop
 from shelfwire.errors import ShelfwireError
-from shelfwire.jobs.committer import Committer, Draft
+from shelfwire.jobs.committer import Committer
+from shelfwire.jobs.draft import Draft
 from shelfwire.jobs.outcomes import encode_item
 from shelfwire.jobs.patience import when_available
 from shelfwire.jobs.store import Claimed, Item, JobStore

@@ -174,6 +174,21 @@ class UnavailablePipeline(Pipeline):
         return ""
 
 
+class RemotePipeline(Pipeline):
+    """Stands for a pipeline whose jobs are claimed by workers outside of the server; see `jobs.remote`.
+
+    Args:
+        name: the name of the pipeline.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    async def run(self, job: Job) -> str:
+        """Refuse: no worker inside the server is given such a job."""
+        raise NotImplementedError(f"job {job.id} of {self.name} is for a worker outside of the server")
+
+
 def stored_options(options: msgspec.Struct) -> bytes | None:
     """Return the content of the input `OPTIONS`; None where there is none."""
     return None if options == type(options)() else msgspec.json.encode(options)

@@ -45,7 +45,10 @@ def terminal_encoder(inline_limit: int, folds: Mapping[str, Fold], root: str = "
         root: what comes before the server's own paths in its URLs, as far as that is known for everybody.
     """
 
-    def encode_terminal(state: JobState, head: Sequence[Item]) -> str:
+    def encode_terminal(state: JobState, head: Sequence[Item], results: msgspec.Raw | None = None) -> str:
+        if results is not None:
+            given = ending_message(state, results, results_url=results_path(state.id, root), truncated=False)
+            return encode(given)
         failures = [None if item.ok else msgspec.Raw(_encoder.encode(failure(item))) for item in head]
         sizes = [len(bytes(failed or item.body)) for failed, item in zip(failures, head, strict=True)]
         fitting = inline_prefix(sizes, inline_limit)

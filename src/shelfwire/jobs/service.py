@@ -19,10 +19,10 @@ from shelfwire.clock import Clock
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.hub import Dismissal, Follower, Hub
 from shelfwire.jobs.patience import when_available
-from shelfwire.jobs.pipeline import OriginalTable, Pipeline
+from shelfwire.jobs.pipeline import OriginalTable, Pipeline, RemotePipeline
 from shelfwire.jobs.store import Committed, Idempotency, Item, JobStore
 from shelfwire.jobs.telemetry import Stats
-from shelfwire.jobs.worker import Worker
+from shelfwire.jobs.workers import Workers
 from shelfwire.protocol import owner_transitions, tokens
 from shelfwire.protocol.job import Policy, Transition, create
 from shelfwire.protocol.messages import Metadata
@@ -87,22 +87,24 @@ class JobService:
     Args:
         store: where jobs are kept.
         hub: notifies followers.
-        worker: is notified of new jobs and control requests without delay.
+        workers: are notified of new jobs and control requests without delay.
         policy: lease, lifetimes and limits.
         clock: source of the time.
         random_bytes: returns n bytes from a cryptographic source.
         healthy: whether all background tasks are alive and commits succeed.
-        pipelines: the pipelines that jobs can be made for, by name.
+        pipelines: the pipelines that the server runs, by name.
 
     Attributes:
         clock: source of the time.
+        claims: gives jobs to workers outside of the server.
+        remote: the attempts of these.
     """
 
     def __init__(
         self,
         store: JobStore,
         hub: Hub,
-        worker: Worker,
+        workers: Workers,
         policy: Policy,
         clock: Clock,
         random_bytes: Callable[[int], bytes],
@@ -114,9 +116,11 @@ class JobService:
         self._policy = policy
         self.clock = clock
         self._random_bytes = random_bytes
-        self._worker = worker
+        self._workers = workers
         self._healthy = healthy
         self._pipelines = pipelines
+        self.claims = workers.claims
+        self.remote = workers.remote
         self._checked_at = -math.inf
         self._background: set[asyncio.Task[Any]] = set()
 
@@ -148,12 +152,13 @@ class JobService:
             queue_age=max(0, now - since) / 1000,
             followers=self._hub.transports(),
             sent_bytes=self._hub.sent_bytes,
-            stalled=self._worker.stalled,
+            stalled=self._workers.inside.stalled,
         )
 
     def dismiss_followers(self) -> None:
-        """Dismiss all followers because the server shuts down; they reconnect to its successor."""
+        """Dismiss all followers and waiting workers because the server shuts down; they return to its successor."""
         self._hub.dismiss_all()
+        self.claims.leave()
 
     @asynccontextmanager
     async def upload(self) -> AsyncIterator[InputWriter]:
@@ -167,16 +172,28 @@ class JobService:
                 await self._store.discard_input(upload.upload_id)
             raise
 
-    def check_pipeline(self, pipeline: str) -> None:
-        """Check that jobs of this pipeline can be made.
+    def pipeline(self, name: str, *, local: bool = False) -> Pipeline:
+        """Return the pipeline of this name, that jobs can be made for.
+
+        Args:
+            name: the name.
+            local: whether the caller may have jobs made for any remote worker, unless the operator has named some.
 
         Raises:
             ShelfwireError: `E_NOT_FOUND`: there is none of this name; or an error of the pipeline itself.
         """
-        if pipeline not in self._pipelines:
-            known = ", ".join(sorted(self._pipelines))
-            raise ShelfwireError(Code.NOT_FOUND, f"There is no pipeline of this name. This server has: {known}")
-        self._pipelines[pipeline].ready()
+        pipeline = self._pipelines.get(name)
+        if pipeline is None and self.claims.may_have(name, local=local):
+            return RemotePipeline(name)
+        if pipeline is None:
+            known = ", ".join(sorted({*self._pipelines, *self.claims.names}))
+            raise ShelfwireError(
+                Code.NOT_FOUND,
+                f"There is no pipeline of this name. This server has: {known}. One that is done elsewhere has to be "
+                "named in the setting remote_pipelines",
+            )
+        pipeline.ready()
+        return pipeline
 
     async def create(
         self,
@@ -187,6 +204,7 @@ class JobService:
         job_id: str | None = None,
         idempotency: Idempotency | None = None,
         caller: str = "",
+        local: bool = False,
     ) -> Token:
         """Create a job over an uploaded input, durably, and notify the worker.
 
@@ -197,12 +215,13 @@ class JobService:
             job_id: the caller's choice of a UUID.
             idempotency: recognises a repeated request, which is answered with a token for the job it has made before.
             caller: whose turns it takes; see `JobState.caller`.
+            local: see `pipeline`.
 
         Raises:
             ShelfwireError: `E_NOT_FOUND`, `E_JOB_EXISTS`, `E_IDEMPOTENCY_MISMATCH` or `E_JOB_STATE`; see
                 `JobStore.create`.
         """
-        self.check_pipeline(pipeline)
+        self.pipeline(pipeline, local=local)
         state = create(
             job_id or self._new_id(),
             pipeline,
@@ -214,7 +233,7 @@ class JobService:
         token, grant = self._first_token(state.id)
         made = await self._store.create(state, grant, upload_id=upload.upload_id, idempotency=idempotency)
         log.info("job created" if made == state.id else "idempotent replay", job=made, pipeline=pipeline, attempt=0)
-        self._worker.wake()
+        self._workers.wake(pipeline)
         return Token(made, token, grant.scopes, grant.expires_at)
 
     async def retry(self, job_id: str, caller: Grant | None = None, idempotency: Idempotency | None = None) -> Token:
@@ -235,7 +254,7 @@ class JobService:
         if made is None:
             raise ShelfwireError(Code.UNAUTHORIZED)
         log.info("job created", job=made, retry_of=job_id, attempt=0)
-        self._worker.wake()
+        self._workers.wake()
         return Token(made, token, grant.scopes, grant.expires_at)
 
     async def authorize(self, job_id: str, token: str | None, scope: Scope) -> Grant:
@@ -381,7 +400,7 @@ class JobService:
         committed = await self._request(
             "resume", job_id, lambda state, now: owner_transitions.resume(state, now=now, steady=steady)
         )
-        self._worker.wake()
+        self._workers.wake(committed.state.pipeline)
         return committed
 
     async def delete(self, job_id: str) -> None:
@@ -394,7 +413,7 @@ class JobService:
             log.info("job deleted", job=job_id, attempt=ended.state.attempt, status=ended.state.status)
             if ended.state.ended_at == now:  # else its ending was published before
                 self._hub.publish([ended])
-                self._worker.check(job_id)
+                self._workers.check(job_id)
             self._hub.erased(ended)
 
         deleting = self._store.delete(job_id, self._policy, now)
@@ -454,7 +473,7 @@ class JobService:
             attempt, status = committed.state.attempt, committed.state.status
             log.info("control requested", action=name, job=job_id, attempt=attempt, status=status)
             self._hub.publish([committed])
-            self._worker.check(job_id)
+            self._workers.check(job_id)
 
         requesting = self._store.request(job_id, transition, self.clock.now())
         committed = await self._publishing(job_id, requesting, publish, lambda: self._look(job_id))

@@ -9,16 +9,21 @@ are milliseconds since the epoch and come from the caller. All methods raise `Sh
   Nothing was changed.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from shelfwire.errors import ShelfwireError
 from shelfwire.protocol.job import JobState, Policy, Transition
-from shelfwire.protocol.tokens import Grant
-from shelfwire.protocol.worker_transitions import ProgressDelta
+from shelfwire.protocol.tokens import Grant, Scope
+from shelfwire.protocol.worker_transitions import ProgressDelta, RemoteWorker
+
+REPORT_GRANTS: Final = 10
+"""The attempts of a job, the newest included, whose report tokens are known."""
+MIN_RETURN: Final = 5000
+"""Milliseconds that a remote worker has at least, after a store was opened, before its lease ends."""
 
 
 class Item(msgspec.Struct, frozen=True, array_like=True):
@@ -48,8 +53,10 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
         delta: its progress.
         items: the newly recorded items, each the JSON of an `Item`, as many as `delta` counts.
         closing: how the attempt ends, applied after `delta`; None while it goes on.
+        results: JSON that the ending shows in place of the list of items; None for that list.
         number: counts the changes of the attempt from 1, so that one whose answer was lost can be sent again; 0 for a
-            change that never is.
+            change that never is, or changes nothing but the lease. Of a remote worker it is its newest report's.
+        crc: the checksum of that report.
     """
 
     job_id: str
@@ -58,18 +65,30 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     delta: ProgressDelta
     items: Sequence[msgspec.Raw] = ()
     closing: Transition | None = None
+    results: msgspec.Raw | None = None
     number: int = 0
+    crc: int = 0
 
     def applied_to(self, row: JobState) -> bool:
         """Whether the row shows that the change was applied to it already."""
         return self.number > 0 and (row.attempt, row.number) == (self.attempt, self.number)
 
 
-EncodeTerminal = Callable[[JobState, Sequence[Item]], str]
-"""Encodes the terminal message of an ended job from its final state and the first items of its log.
+class EncodeTerminal(Protocol):
+    """Encodes the terminal message of an ended job.
 
-A store calls it within the transaction that ends a job; it must be pure.
-"""
+    A store calls it within the transaction that ends a job; it must be pure.
+    """
+
+    def __call__(self, state: JobState, head: Sequence[Item], results: msgspec.Raw | None = None) -> str:
+        """Encode it.
+
+        Args:
+            state: the final state.
+            head: the first items of its log.
+            results: see `Change`.
+        """
+        ...
 
 
 class Committed(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +112,54 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     recorded: Sequence[int] = ()
     selection: Sequence[int] | None = None
     terminal: str | None = None
+
+
+class RemoteClaim(msgspec.Struct, frozen=True, kw_only=True):
+    """A claim of a worker outside of the server.
+
+    Attributes:
+        digest: of its report token, which is valid for the claimed attempt.
+        worker: the worker.
+        job_id: the only job that it takes; None for the next one.
+    """
+
+    digest: bytes
+    worker: RemoteWorker
+    job_id: str | None = None
+
+    def grant(self, state: JobState) -> Grant:
+        """Return the grant of the report token, for the row of the claimed job."""
+        return Grant(digest=self.digest, job_id=state.id, scopes=frozenset({Scope.REPORT}), attempt=state.attempt)
+
+
+class Lapses(msgspec.Struct, frozen=True, kw_only=True):
+    """What followed from the time alone.
+
+    Attributes:
+        changed: the rows that changed.
+        next_at: when something will follow next, by the clock of leases; None if nothing will.
+    """
+
+    changed: Sequence[Committed]
+    next_at: int | None = None
+
+
+class Recorded(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the log of a job is.
+
+    Attributes:
+        indices, selection: as `Claimed.recorded` and `Claimed.selection`.
+    """
+
+    indices: Sequence[int]
+    selection: Sequence[int] | None = None
+
+
+class InputSize(msgspec.Struct, frozen=True, kw_only=True):
+    """An input of a job, and its size in bytes."""
+
+    name: str
+    size: int
 
 
 class Idempotency(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,7 +217,11 @@ class JobStore(Protocol):
         """Return the whole input, its parts in order; empty if there is none."""
         ...
 
-    async def keep(self, job_id: str, attempt: int, name: str, data: bytes) -> bool:
+    async def inputs(self, job_id: str) -> list[InputSize]:
+        """Return the inputs of a job, by name."""
+        ...
+
+    async def keep(self, job_id: str, attempt: int, name: str, data: bytes, *, limit: int | None = None) -> bool:
         """Keep data that a later attempt must not fetch again, such as a paid answer; retries of the job inherit it.
 
         Args:
@@ -158,9 +229,13 @@ class JobStore(Protocol):
             attempt: the author.
             name: the key; data kept under it before are replaced.
             data: any bytes.
+            limit: the most bytes that a job may keep; None for any number.
 
         Returns:
             False, and nothing is kept, if the attempt does not hold the job any more.
+
+        Raises:
+            ShelfwireError: `E_FILE_TOO_LARGE`: more than `limit` would be kept.
         """
         ...
 
@@ -169,7 +244,13 @@ class JobStore(Protocol):
         ...
 
     async def create(
-        self, state: JobState, grant: Grant, *, upload_id: str | None = None, idempotency: Idempotency | None = None
+        self,
+        state: JobState,
+        grant: Grant,
+        *,
+        upload_id: str | None = None,
+        idempotency: Idempotency | None = None,
+        report: Grant | None = None,
     ) -> str:
         """Insert a job with its first token; or give the token to the job that the same request has made before.
 
@@ -178,6 +259,7 @@ class JobStore(Protocol):
             grant: the token.
             upload_id: the id under which its inputs were written; they become the job's. None for the job's own id.
             idempotency: recognises a repeated request; the key lives as long as the job.
+            report: the report token, where the new row is claimed already by a remote worker.
 
         Returns:
             The id of the job that the token is good for. If that is an earlier one, the new inputs are erased; where it
@@ -251,6 +333,7 @@ class JobStore(Protocol):
         steady: int | None = None,
         *,
         passing: Mapping[str, Collection[str]] = MappingProxyType({}),
+        remote: RemoteClaim | None = None,
     ) -> Claimed | None:
         """Take the job of these pipelines whose turn it is, by `worker_transitions.claim`.
 
@@ -266,7 +349,21 @@ class JobStore(Protocol):
             now: the time.
             steady: the time by which leases are kept; see `worker_transitions.claimable`.
             passing: by pipeline, the callers (`JobState.caller`) whose queued jobs are passed over.
+            remote: the worker, if it is outside of the server. Its report token is stored in the same transaction; it
+                does not count as a token of the owner, and those of all but the last `REPORT_GRANTS` attempts go.
         """
+        ...
+
+    async def lapse(self, policy: Policy, now: int, steady: int | None = None) -> Lapses:
+        """Apply `worker_transitions.lapse` to every job that it concerns. Cheap enough to be called every second."""
+        ...
+
+    async def claimable(self, pipelines: Sequence[str], now: int) -> list[str]:
+        """Return those of the pipelines that have a job to be claimed; `now` is the time by which leases are kept."""
+        ...
+
+    async def recorded(self, state: JobState) -> Recorded:
+        """Return how far the log of a job is."""
         ...
 
     async def commit(
@@ -278,8 +375,8 @@ class JobStore(Protocol):
         transition. A change whose attempt does not hold its job any more, or whose job was erased and its id given to
         another, writes nothing and yields None; the others are written. Results are in the order of the changes.
 
-        The row keeps the change's `number`. A change that was applied before (`Change.applied_to`) writes nothing and
-        yields the row as it is stored.
+        The row keeps the change's `number` and `crc`, if there is a number. A change that was applied before
+        (`Change.applied_to`) writes nothing and yields the row as it is stored.
 
         `steady` is the time by which leases are kept; see `worker_transitions.claimable`.
         """

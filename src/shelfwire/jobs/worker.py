@@ -10,7 +10,8 @@ import structlog
 
 from shelfwire.clock import Clock, sleep, uniform
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.jobs.committer import Committer, Draft
+from shelfwire.jobs.committer import Committer
+from shelfwire.jobs.draft import Draft
 from shelfwire.jobs.job import RUNNING_JOB, Job
 from shelfwire.jobs.pipeline import OPTIONS, NoOptions, Pipeline
 from shelfwire.jobs.slots import Slots

@@ -1,6 +1,6 @@
 """The tables, as the newest migration leaves them."""
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text, text
 
 metadata = MetaData()
 
@@ -16,8 +16,10 @@ job = Table(
     Column("state", Text, nullable=False),
     Column("caller", Text, nullable=False, server_default=""),
     Column("turn", BigInteger, nullable=False, server_default="0"),
+    Column("lost_at", BigInteger),
     Index("job_by_turn", "status", "pipeline", "turn", "run_at", "caller"),
     Index("job_by_caller", "caller", "pipeline", "status", "turn"),
+    Index("job_lost", "lost_at", sqlite_where=text("lost_at IS NOT NULL")),
     sqlite_with_rowid=False,
 )
 """One row per job: `state` is the JSON of `protocol.job.JobState`; queries use the other columns."""
@@ -59,6 +61,7 @@ grant = Table(
     Column("scopes", JSON, nullable=False),
     Column("expires_at", BigInteger),
     Column("ttl", BigInteger),
+    Column("attempt", Integer),
 )
 """The tokens, by digest."""
 

@@ -4,6 +4,7 @@ from shelfwire.testing.clock import FakeClock
 from shelfwire.testing.commits import CommitsContract
 from shelfwire.testing.memory import MemoryDatabase, MemoryStore
 from shelfwire.testing.owners import OwnersContract
+from shelfwire.testing.remote import RemoteContract
 from shelfwire.testing.stores import (
     NOW,
     POLICY,
@@ -18,7 +19,7 @@ from shelfwire.testing.stores import (
 from shelfwire.testing.turns import TurnsContract
 
 
-class StoreContract(AttemptsContract, CommitsContract, OwnersContract, TurnsContract):
+class StoreContract(AttemptsContract, CommitsContract, OwnersContract, RemoteContract, TurnsContract):
     """The contract of `JobStore` as tests. Subclass it with a fixture `make_store` that returns a `MakeStore`."""
 
 

@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.jobs.committer import Committer, Draft
+from shelfwire.jobs.committer import Committer
+from shelfwire.jobs.draft import Draft
 from shelfwire.jobs.store import Change, Committed, JobStore
 from shelfwire.protocol.job import JobState, Policy, Status
 from shelfwire.protocol.worker_transitions import MAX_BACKOFF, ProgressDelta, complete, release

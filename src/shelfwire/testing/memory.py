@@ -7,7 +7,22 @@ from typing import Any, Final, Self
 import msgspec
 
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.jobs.store import Change, Claimed, Committed, Counts, EncodeTerminal, Idempotency, Item, Swept
+from shelfwire.jobs.store import (
+    MIN_RETURN,
+    REPORT_GRANTS,
+    Change,
+    Claimed,
+    Committed,
+    Counts,
+    EncodeTerminal,
+    Idempotency,
+    InputSize,
+    Item,
+    Lapses,
+    Recorded,
+    RemoteClaim,
+    Swept,
+)
 from shelfwire.protocol import owner_transitions, worker_transitions
 from shelfwire.protocol.job import CLAIMED_TURN, HELD, JobState, Policy, Status, Transition, next_turn
 from shelfwire.protocol.tokens import GRACE, MAX_GRANTS, Grant
@@ -67,13 +82,15 @@ class MemoryDatabase:
         """Add a job."""
         self.jobs[job.state.id] = job
 
-    def write(self, job: MemoryJob, state: JobState, encode_terminal: EncodeTerminal) -> None:
-        """Replace the row of a job, and store the terminal message if that ends it."""
+    def write(
+        self, job: MemoryJob, state: JobState, encode_terminal: EncodeTerminal, results: msgspec.Raw | None = None
+    ) -> None:
+        """Replace the row of a job, and store the terminal message if that ends it; `results` as in `Change`."""
         before, job.state = job.state, state
         if state.ended and not before.ended:
-            complete = state.status is Status.COMPLETE
+            complete = state.status is Status.COMPLETE and results is None
             head = [item for _, item in sorted(job.items.items())] if complete else ()
-            job.terminal = encode_terminal(state, head)
+            job.terminal = encode_terminal(state, head, results)
 
     def with_turn(self, state: JobState) -> JobState:
         """Return a job that joins the queue of its pipeline, with its turn by `protocol.job.next_turn`."""
@@ -102,7 +119,10 @@ class MemoryDatabase:
         waiting = [job.state.run_at for job in self.jobs.values() if job.state.status is Status.QUEUED]
         ahead = 0 if steady is None else max(0, max(waiting, default=steady) - steady)
         for job in self.jobs.values():
-            if job.state.status in HELD:
+            if job.state.remote and job.state.status in HELD:
+                if steady is not None and not job.state.lapsed:
+                    job.state = _replace(job.state, lease_until=steady + max(job.state.lease or 0, MIN_RETURN))
+            elif job.state.status in HELD:
                 job.state = _replace(job.state, lease_until=0)
             elif job.state.status is Status.QUEUED:
                 job.state = _replace(job.state, lease_until=0, run_at=job.state.run_at - ahead)
@@ -163,11 +183,22 @@ class MemoryStore:
         inputs = self.database.uploads.get(job_id, {}) if job is None else job.inputs
         return b"".join(data for (of, _), data in sorted(inputs.items()) if of == name)
 
-    async def keep(self, job_id: str, attempt: int, name: str, data: bytes) -> bool:
+    async def inputs(self, job_id: str) -> list[InputSize]:
+        """See `JobStore.inputs`."""
+        job = self.database.jobs.get(job_id)
+        sizes: dict[str, int] = {}
+        for (name, _), data in () if job is None else job.inputs.items():
+            sizes[name] = sizes.get(name, 0) + len(data)
+        return [InputSize(name=name, size=size) for name, size in sorted(sizes.items())]
+
+    async def keep(self, job_id: str, attempt: int, name: str, data: bytes, *, limit: int | None = None) -> bool:
         """See `JobStore.keep`."""
         job = self.database.jobs.get(job_id)
         if job is None or job.state.attempt != attempt or job.state.status not in HELD:
             return False
+        kept = sum(map(len, {**job.kept, name: data}.values()))
+        if limit is not None and kept > limit:
+            raise ShelfwireError(Code.FILE_TOO_LARGE, f"Job {job_id} would keep more than {limit:,} bytes")
         job.kept[name] = data
         return True
 
@@ -177,7 +208,13 @@ class MemoryStore:
         return None if job is None else job.kept.get(name)
 
     async def create(
-        self, state: JobState, grant: Grant, *, upload_id: str | None = None, idempotency: Idempotency | None = None
+        self,
+        state: JobState,
+        grant: Grant,
+        *,
+        upload_id: str | None = None,
+        idempotency: Idempotency | None = None,
+        report: Grant | None = None,
     ) -> str:
         """See `JobStore.create`."""
         upload_id = upload_id or state.id
@@ -187,9 +224,11 @@ class MemoryStore:
             return earlier
         if state.id in self.database.jobs:
             raise ShelfwireError(Code.JOB_EXISTS, f"Job {state.id} exists")
-        job = MemoryJob(self.database.with_turn(state))
+        job = MemoryJob(state if state.status in HELD else self.database.with_turn(state))
         job.inputs = self.database.uploads.pop(upload_id, {})
         self._insert(job, grant, idempotency)
+        if report is not None:
+            self._add_report_grant(report)
         return state.id
 
     async def retry(
@@ -254,12 +293,15 @@ class MemoryStore:
         steady: int | None = None,
         *,
         passing: Mapping[str, Collection[str]] = MappingProxyType({}),
+        remote: RemoteClaim | None = None,
     ) -> Claimed | None:
         """See `JobStore.claim`."""
+        only = None if remote is None else remote.job_id
         claimable = [
             job
             for job in self.database.jobs.values()
             if job.state.pipeline in pipelines
+            and only in {None, job.state.id}
             and worker_transitions.claimable(job.state, now=now, steady=steady)
             and (job.state.status in HELD or job.state.caller not in passing.get(job.state.pipeline, ()))
         ]
@@ -267,10 +309,42 @@ class MemoryStore:
             return None
         job = min(claimable, key=lambda job: _urgency(job.state, pipelines))
         self.database.take_turn(job.state)
-        self._write(job, worker_transitions.claim(job.state, policy, now=now, steady=steady))
+        worker = None if remote is None else remote.worker
+        self._write(job, worker_transitions.claim(job.state, policy, now=now, steady=steady, remote=worker))
         if job.state.status is not Status.RUNNING:
             return Claimed(state=job.state, terminal=job.terminal)
+        if remote is not None:
+            self._add_report_grant(remote.grant(job.state))
         return Claimed(state=job.state, recorded=list(job.items), selection=job.selection)
+
+    async def lapse(self, policy: Policy, now: int, steady: int | None = None) -> Lapses:
+        """See `JobStore.lapse`."""
+        then = now if steady is None else steady
+        changed = []
+        for job in self.database.jobs.values():
+            state = worker_transitions.lapse(job.state, policy, now=now, steady=steady)
+            if state is not job.state:
+                self._write(job, state)
+                changed.append(job.committed)
+        states = [job.state for job in self.database.jobs.values()]
+        ends = [state.lease_until for state in states if state.status in HELD]
+        ends += [state.lost_at for state in states if state.lost_at is not None]
+        return Lapses(changed=changed, next_at=min((end for end in ends if end > then), default=None))
+
+    async def claimable(self, pipelines: Sequence[str], now: int) -> list[str]:
+        """See `JobStore.claimable`."""
+        states = (job.state for job in self.database.jobs.values())
+        found = {state.pipeline for state in states if worker_transitions.claimable(state, now=now)}
+        return [pipeline for pipeline in pipelines if pipeline in found]
+
+    async def recorded(self, state: JobState) -> Recorded:
+        """See `JobStore.recorded`."""
+        job = self.database.jobs.get(state.id)
+        return (
+            Recorded(indices=[], selection=None)
+            if job is None
+            else Recorded(indices=list(job.items), selection=job.selection)
+        )
 
     async def commit(
         self, changes: Sequence[Change], policy: Policy, now: int, steady: int | None = None
@@ -279,14 +353,14 @@ class MemoryStore:
         states = [self._applied(change, policy, now, steady) for change in changes]
         logs = [_log(change, state, self.database.jobs) for change, state in zip(changes, states, strict=True)]
         answers: list[Committed | None] = []
-        for state, log in zip(states, logs, strict=True):
+        for change, state, log in zip(changes, states, logs, strict=True):
             if state is None:
                 answers.append(None)
                 continue
             job = self.database.jobs[state.id]
             if state is not job.state:
                 job.items.update(log)
-                self._write(job, state)
+                self._write(job, state, change.results)
             answers.append(job.committed)
         return answers
 
@@ -350,8 +424,8 @@ class MemoryStore:
                 waiting.append(state.run_at)
         return Counts(jobs=jobs, waiting_since=min(waiting, default=None))
 
-    def _write(self, job: MemoryJob, state: JobState) -> None:
-        self.database.write(job, state, self._encode_terminal)
+    def _write(self, job: MemoryJob, state: JobState, results: msgspec.Raw | None = None) -> None:
+        self.database.write(job, state, self._encode_terminal, results)
 
     def _applied(self, change: Change, policy: Policy, now: int, steady: int | None) -> JobState | None:
         job = self.database.jobs.get(change.job_id)
@@ -364,7 +438,7 @@ class MemoryStore:
         except LeaseLostError:
             return None
         state = state if change.closing is None else change.closing(state, now)
-        return _replace(state, number=change.number)
+        return _replace(state, number=change.number, crc=change.crc) if change.number else state
 
     def _replayed(self, grant: Grant, now: int, idempotency: Idempotency | None) -> str | None:
         made = None if idempotency is None else self.database.keys.get(idempotency.key)
@@ -386,8 +460,20 @@ class MemoryStore:
         if idempotency is not None:
             self.database.keys[idempotency.key] = (job.state.id, idempotency.fingerprint)
 
+    def _add_report_grant(self, report: Grant) -> None:
+        assert report.attempt is not None
+        oldest = report.attempt - REPORT_GRANTS
+        self.database.grants = {
+            digest: grant
+            for digest, grant in self.database.grants.items()
+            if grant.job_id != report.job_id or grant.attempt is None or grant.attempt > oldest
+        }
+        self.database.grants[report.digest] = report
+
     def _tokens(self, job_id: str) -> dict[bytes, Grant]:
-        return {digest: grant for digest, grant in self.database.grants.items() if grant.job_id == job_id}
+        """The tokens of a job's owner, by digest."""
+        own = (grant for grant in self.database.grants.values() if grant.job_id == job_id)
+        return {grant.digest: grant for grant in own if grant.attempt is None}
 
     def _make_room(self, job_id: str, now: int, replaces: bytes | None, *, forced: bool = False) -> None:
         """Erase as many tokens as must go before one more is added; where `forced`, also valid ones."""

@@ -404,9 +404,10 @@ class AttemptsContract:
         assert (full.waiting_since, early.waiting_since) == (NOW + 3, None)
 
 
-def encode_terminal(state: JobState, head: Sequence[Item]) -> str:
+def encode_terminal(state: JobState, head: Sequence[Item], results: msgspec.Raw | None = None) -> str:
     """A terminal message for tests, which shows its ingredients."""
-    return msgspec.json.encode({"status": state.status, "titles": [item.title for item in head]}).decode()
+    ingredients = {"status": state.status, "titles": [item.title for item in head], "results": results}
+    return msgspec.json.encode(ingredients).decode()
 
 
 def _progress(attempt: int, indices: list[int], job_id: str = "job-1") -> Change:

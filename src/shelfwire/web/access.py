@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from starlette.datastructures import Headers
@@ -16,6 +17,7 @@ from shelfwire.errors import Code, ShelfwireError
 from shelfwire.protocol.tokens import digest
 from shelfwire.settings import Settings
 from shelfwire.web.creation_limit import RateLimit
+from shelfwire.web.keys import KeyFile, Role
 from shelfwire.web.responses import REQUEST_ID, RETRY_AFTER, X_ERROR_CODE
 
 API_KEY: Final = "X-API-Key"
@@ -35,10 +37,33 @@ class Caller(NamedTuple):
         identity: the key of its rate limit: the digest of the API key, else the network address.
         key: the digest of the API key, in hexadecimal; None where the server has no keys. An address identifies a
             caller well enough for a limit and for nothing else: it may be that of a whole office.
+        name: of a key with a role.
+        role: what it may do.
+        pipelines: the only ones that its key is for; None for all.
+        create_limit: the limit of its key's own; None for the server's.
+        is_local: whether it is on this machine, which alone can reach the server, and that has no keys.
     """
 
     identity: str
     key: str | None
+    name: str | None = None
+    role: Role = Role.CREATE
+    pipelines: Sequence[str] | None = None
+    create_limit: int | None = None
+    is_local: bool = False
+
+    def check_pipeline(self, pipeline: str) -> None:
+        """Check that the caller's key is for this pipeline.
+
+        Raises:
+            ShelfwireError: `E_FORBIDDEN`.
+        """
+        if self.pipelines is not None and pipeline not in self.pipelines:
+            raise ShelfwireError(
+                Code.FORBIDDEN,
+                f"The API key is for the pipelines {', '.join(self.pipelines)} alone",
+                user_message="This API key is not for jobs of this kind. Ask the server's operator for another one.",
+            )
 
     @property
     def digest(self) -> str:
@@ -52,43 +77,77 @@ class Access:
     Args:
         settings: the API keys, the limit and the origins.
         clock: the time.
+
+    Raises:
+        SettingsError: the file with API keys cannot be used.
     """
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._on_loopback = is_loopback(settings.host)
+        self._file = KeyFile(settings.keys_path, clock)
         self._digests = [digest(key.reveal()) for key in settings.api_keys]
         self._origins = frozenset(settings.origins)
         self._limit = settings.create_limit
         self._rate = RateLimit(settings.create_limit, clock)
 
-    def caller(self, request: Request) -> Caller:
-        """Return the caller.
+    def caller(self, request: Request, role: Role = Role.CREATE) -> Caller:
+        """Return the caller, who may do what a role allows.
+
+        Without any key, everybody may create jobs, and work on them where only this machine can reach the server.
 
         Raises:
-            ShelfwireError: `E_UNAUTHORIZED`: the server has API keys and the request shows none of them.
+            ShelfwireError: `E_UNAUTHORIZED`: the request shows no valid API key; `E_FORBIDDEN`: that of a lesser role.
         """
-        if not self._digests:
-            return Caller(_address(request), None)
-        shown = digest(request.headers.get(API_KEY, ""))
+        self._file.refresh()
+        if not self._digests and not self._file.exists:
+            local = self._on_loopback and _is_local(request)
+            if role is Role.CREATE or (role is Role.WORK and local):
+                return Caller(_address(request), None, role=role, is_local=local)
+            raise _without_key(role)
+        caller = self._with_key(request.headers.get(API_KEY, ""))
+        if caller is None:
+            raise _without_key(role)
+        if not caller.role.includes(role):
+            raise ShelfwireError(
+                Code.FORBIDDEN,
+                f"The API key has the role {caller.role}, and this needs {role}",
+                user_message="This API key does not allow that. Ask the server's operator for another one.",
+                details={"role": str(role)},
+            )
+        return caller
+
+    def _with_key(self, key: str) -> Caller | None:
+        shown = digest(key)
         # Every key is compared, so that the time reveals nothing.
         matches = [hmac.compare_digest(known, shown) for known in self._digests]
-        if True not in matches:
-            raise ShelfwireError(
-                Code.UNAUTHORIZED,
-                f"The header {API_KEY} is missing or holds no API key of this server",
-                user_message="This server takes new jobs only with an API key. Ask its operator for one.",
-                details={"header": API_KEY},
-            )
-        return Caller(shown.hex(), shown.hex())
+        if True in matches:
+            return Caller(shown.hex(), shown.hex())
+        found = self._file.find(key)
+        if found is None:
+            return None
+        name, known = found
+        return Caller(shown.hex(), shown.hex(), name, known.role, known.pipelines, known.create_limit)
 
-    def admit_creation(self, request: Request) -> Caller:
-        """Admit the caller of a request that creates a job. Call it before the request's body is read.
+    def admit_worker(self, request: Request) -> Caller:
+        """Admit a caller that works on jobs. Call it before the request's body is read.
 
         Raises:
-            ShelfwireError: `E_UNAUTHORIZED`, `E_FORBIDDEN` (a website that is not allowed) or `E_RATE_LIMITED`.
+            ShelfwireError: `E_UNAUTHORIZED`, `E_FORBIDDEN`.
+        """
+        self.check_origin(request.headers.get("origin"), request.headers.get("host"))
+        return self.caller(request, Role.WORK)
+
+    def admit_creation(self, request: Request, pipeline: str) -> Caller:
+        """Admit the caller of a request that creates a job of a pipeline. Call it before the request's body is read.
+
+        Raises:
+            ShelfwireError: `E_UNAUTHORIZED`, `E_FORBIDDEN` (a website that is not allowed, a key of another role or for
+                other pipelines) or `E_RATE_LIMITED`.
         """
         self.check_origin(request.headers.get("origin"), request.headers.get("host"))
         caller = self.caller(request)
-        self._count(caller)
+        caller.check_pipeline(pipeline)
+        self.count(caller)
         return caller
 
     def admit_retry(self, request: Request) -> Caller:
@@ -98,7 +157,7 @@ class Access:
             ShelfwireError: `E_RATE_LIMITED`.
         """
         caller = Caller(_address(request), None)
-        self._count(caller)
+        self.count(caller)
         return caller
 
     def check_origin(self, origin: str | None, host: str | None) -> None:
@@ -121,14 +180,22 @@ class Access:
             user_message="This website may not use the service. Ask the operator of the service to allow it.",
         )
 
-    def _count(self, caller: Caller) -> None:
-        wait = self._rate.admit(caller.identity)
+    def count(self, caller: Caller) -> None:
+        """Count a job that a caller creates. The server's limit does not hold for workers.
+
+        Raises:
+            ShelfwireError: `E_RATE_LIMITED`.
+        """
+        limit = caller.create_limit
+        if limit is None:
+            limit = 0 if caller.role.includes(Role.WORK) else self._limit
+        wait = self._rate.admit(caller.identity, limit)
         if wait:
             raise ShelfwireError(
                 Code.RATE_LIMITED,
-                f"This caller has created {self._limit} jobs within a minute, which is the limit (create_limit)",
+                f"This caller has created {limit} jobs within a minute, which is the limit (create_limit)",
                 user_message=f"That was a lot at once. Please try again in {wait} s.",
-                details={"limit": self._limit, RETRY_AFTER: wait},
+                details={"limit": limit, RETRY_AFTER: wait},
             )
 
     def cors(self, app: ASGIApp) -> ASGIApp:
@@ -155,6 +222,22 @@ class _Cors(CORSMiddleware):
         if answer.status_code != _OK:
             return answer
         return Response(status_code=_NO_CONTENT, headers={k: v for k, v in answer.headers.items() if k not in _OF_BODY})
+
+
+def _without_key(role: Role) -> ShelfwireError:
+    needed = "" if role is Role.CREATE else f" of the role {role}. Make one with: shelfwire keys new --role {role}"
+    return ShelfwireError(
+        Code.UNAUTHORIZED,
+        f"The header {API_KEY} is missing or holds no API key of this server{needed}",
+        user_message="This server takes new jobs only with an API key. Ask its operator for one.",
+        details={"header": API_KEY},
+    )
+
+
+def _is_local(request: Request) -> bool:
+    """Whether a request comes from this machine; behind a proxy of this machine all seem to, but for its headers."""
+    forwarded = any(name.startswith((b"forwarded", b"x-forwarded-")) for name, _ in request.headers.raw)
+    return not forwarded and request.client is not None and is_loopback(request.client.host)
 
 
 def _address(request: Request) -> str:

@@ -117,23 +117,29 @@ class _Creation:
         self._photos = photos
 
     async def __call__(self, request: Request, context: Context) -> Response:
-        caller = context.access.admit_creation(request)
         name = self._pipeline or request.path_params["pipeline"]
+        caller = context.access.admit_creation(request, name)
         service = context.service
-        service.check_pipeline(name)
+        pipeline = service.pipeline(name, local=caller.is_local)
         async with service.upload() as upload:
-            content = await self._receive(request, context, context.pipelines[name], upload)
+            content = await self._receive(request, context, pipeline, upload)
             photos = len(content.inputs) if self._photos else None
             metadata = _metadata(content.inputs, photos)
             digests = {name: received.digest.hex() for name, received in content.inputs.items()}
-            options = _options(request, content, context.pipelines[name])
+            options = _options(request, content, pipeline)
             if options is not None:
                 await upload.write(OPTIONS, options)
                 digests[OPTIONS] = hashlib.sha256(options).hexdigest()
             job_id = None if content.job_id is None else job_id_of(content.job_id)
             idempotency = idempotency_of(request, caller, [name, job_id, dict(sorted(digests.items()))])
             token = await service.create(
-                upload, name, metadata, job_id=job_id, idempotency=idempotency, caller=caller.digest
+                upload,
+                name,
+                metadata,
+                job_id=job_id,
+                idempotency=idempotency,
+                caller=caller.digest,
+                local=caller.is_local,
             )
         root = root_of(request.scope)
         return created_response(context, created_of(token, root, total_photos=photos, total_count=content.total))

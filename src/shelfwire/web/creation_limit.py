@@ -29,13 +29,19 @@ class RateLimit:
         self._clock = clock
         self._admitted: TTLCache[str, deque[float]] = TTLCache(MAX_CALLERS, WINDOW_SECONDS, clock.monotonic)
 
-    def admit(self, identity: str) -> int:
-        """Admit a caller and return 0, or return the whole seconds until it may come back, and count nothing."""
-        if not self._limit:
+    def admit(self, identity: str, limit: int | None = None) -> int:
+        """Admit a caller and return 0, or return the whole seconds until it may come back, and count nothing.
+
+        Args:
+            identity: the caller.
+            limit: its own limit, in place of everybody's.
+        """
+        limit = self._limit if limit is None else limit
+        if not limit:
             return 0
         now = self._clock.monotonic()
-        times = self._admitted.get(identity) or deque(maxlen=self._limit)
-        if len(times) == self._limit and now < times[0] + WINDOW_SECONDS:
+        times = deque(self._admitted.get(identity, ()), maxlen=limit)
+        if len(times) == limit and now < times[0] + WINDOW_SECONDS:
             return max(1, math.ceil(times[0] + WINDOW_SECONDS - now))
         times.append(now)
         self._admitted[identity] = times

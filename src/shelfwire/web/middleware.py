@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shelfwire.clock import Clock
 from shelfwire.jobs.telemetry import Telemetry
-from shelfwire.web.responses import ERROR_CODE, REQUEST_ID
+from shelfwire.web.responses import ERROR_CODE, QUIET, REQUEST_ID
 from shelfwire.web.root_path import path_of
 from shelfwire.web.uploads import Pace
 
@@ -72,7 +72,8 @@ class RequestMiddleware:
                 code = scope["state"].get(ERROR_CODE)
                 self._telemetry.answered(code, exchange.received)
                 if exchange.status != SWITCHING:
-                    log.info(
+                    say = log.debug if code is None and scope["state"].get(QUIET) else log.info
+                    say(
                         "request",
                         method=scope.get("method", "GET"),
                         path=path_of(scope),

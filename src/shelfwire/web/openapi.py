@@ -223,7 +223,7 @@ def _name(kind: Any) -> str:
 
 def _camel(text: str) -> str:
     """Return a path or a name of a path parameter with its names as they are written in JSON."""
-    return re.sub(r"_(\w)", lambda match: match[1].upper(), text)
+    return re.sub(r"_(\w)", lambda match: match[1].upper(), text.replace(":path}", "}"))
 
 
 def _fields(kind: type[msgspec.Struct] | None, *, take_null: bool = True) -> tuple[Json, Json]:

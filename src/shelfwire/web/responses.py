@@ -28,6 +28,8 @@ REVALIDATE: Final = "private, no-cache"
 """Of a state, which may be kept by the one who asked for it, and asked for again by its `ETag`."""
 ERROR_CODE: Final = "shelfwire.code"
 """The member of a request's state with the code that it was refused with, for the log and the metrics."""
+QUIET: Final = "shelfwire.quiet"
+"""The member of a request's state that is true where the log needs no line of it unless it is refused."""
 RETRY_AFTER: Final = "retryAfter"
 """The member of an error's details that says after how many whole seconds to try again."""
 RETRY_AFTER_SECONDS: Final = 2

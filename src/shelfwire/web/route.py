@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final, Literal
 
 import msgspec
@@ -127,7 +128,7 @@ class Route:
 
     Attributes:
         method: the HTTP method.
-        path: the path relative to the mount point; `{name}` is a path parameter.
+        path: the path relative to the mount point; `{name}` is a path parameter, `{name:path}` one with slashes in it.
         handler: makes the answer.
         answers: the responses other than refusals, by status.
         operation_id: names the operation for programs; the name of the handler unless given.
@@ -173,6 +174,7 @@ def job_route(
     *,
     refusals: Sequence[ErrorCode] = (),
     security: Security = TOKEN,
+    path_parameters: Mapping[str, str] = MappingProxyType({}),
     **more: Any,
 ) -> Route:
     """Describe a route of one job, `/api/jobs/{job_id}` and what is below it, which the job's token authorizes.
@@ -184,6 +186,7 @@ def job_route(
         answers: see `Route`.
         refusals: the codes beside those of `OWNER`.
         security: see `Route`.
+        path_parameters: those beside the job.
         **more: see `Route`.
     """
     return Route(
@@ -192,7 +195,7 @@ def job_route(
         handler=handler,
         answers=answers,
         security=security,
-        path_parameters={"job_id": "The job."},
+        path_parameters={"job_id": "The job.", **path_parameters},
         refusals=(*OWNER, *refusals),
         **more,
     )

@@ -10,13 +10,15 @@ from shelfwire.jobs.pipeline import Pipeline
 from shelfwire.plugins import Plugin, PluginError
 from shelfwire.plugins.checks import misdeclared, shown
 from shelfwire.plugins.loading import parts_of
-from shelfwire.web import events, health, jobs, results, schema, tokens
+from shelfwire.web import events, health, jobs, reporting, results, schema, tokens, work
 from shelfwire.web.intakes import FORM_TYPE
 from shelfwire.web.route import Route
 from shelfwire.web.socket import PATH as SOCKET
 
 ROUTES: Final[Sequence[Route]] = (
     *jobs.ROUTES,
+    *work.ROUTES,
+    *reporting.ROUTES,
     *results.ROUTES,
     *events.ROUTES,
     *tokens.ROUTES,

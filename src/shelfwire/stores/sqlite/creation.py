@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, delete, exists, insert, literal, literal_column, select, update
+from sqlalchemy import Connection, delete, exists, func, insert, literal, literal_column, select, update
 
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.jobs.store import Idempotency
+from shelfwire.jobs.store import REPORT_GRANTS, Idempotency, InputSize
 from shelfwire.protocol import owner_transitions
 from shelfwire.protocol.job import HELD, JobState
 from shelfwire.protocol.tokens import GRACE, MAX_GRANTS, Grant, Scope
@@ -17,6 +17,9 @@ from shelfwire.stores.sqlite import statements as sql
 SELECTION: Final = "\0selection"
 """The input part with the indices that a retry covers; no upload can have this name."""
 
+INTERNAL: Final = "\0"
+"""What these names begin with."""
+
 KEPT: Final = "\0kept:"
 """Prefix of the names of kept data among the input parts; no upload can have such a name either."""
 
@@ -24,7 +27,12 @@ _job, _grant, _part, _key = schema.job, schema.grant, schema.input_part, schema.
 
 
 def create(
-    connection: Connection, state: JobState, grant: Grant, upload_id: str, idempotency: Idempotency | None
+    connection: Connection,
+    state: JobState,
+    grant: Grant,
+    upload_id: str,
+    idempotency: Idempotency | None,
+    report: Grant | None,
 ) -> str:
     """See `JobStore.create`."""
     earlier = _replayed(connection, grant, state.created_at, idempotency)
@@ -38,7 +46,9 @@ def create(
     if upload_id != state.id:
         connection.execute(delete(_part).where(_part.c.job_id == state.id))
         connection.execute(update(_part).where(_part.c.job_id == upload_id).values(job_id=state.id))
-    _insert(connection, sql.with_turn(connection, state), grant, idempotency)
+    _insert(connection, state if state.status in HELD else sql.with_turn(connection, state), grant, idempotency)
+    if report is not None:
+        add_report_grant(connection, report)
     return state.id
 
 
@@ -76,14 +86,28 @@ def selection(connection: Connection, state: JobState) -> Sequence[int] | None:
     return None if data is None else msgspec.json.decode(data, type=list[int])
 
 
-def keep(connection: Connection, job_id: str, attempt: int, name: str, data: bytes) -> bool:
+def inputs(connection: Connection, job_id: str) -> list[InputSize]:
+    """See `JobStore.inputs`."""
+    size = func.sum(func.length(_part.c.data)).label("size")
+    rows = select(_part.c.name, size).where(_part.c.job_id == job_id).group_by(_part.c.name).order_by(_part.c.name)
+    return [InputSize(name=row.name, size=row.size) for row in connection.execute(rows) if row.name[0] != INTERNAL]
+
+
+def keep(connection: Connection, job_id: str, attempt: int, name: str, data: bytes, limit: int | None) -> bool:
     """See `JobStore.keep`."""
     if not any(state.attempt == attempt and state.status in HELD for state in sql.read_jobs(connection, [job_id])):
         return False
     part = {"job_id": job_id, "name": KEPT + name, "part": 0}
     connection.execute(delete(_part).filter_by(**part))
     connection.execute(insert(_part), {**part, "data": data})
+    if limit is not None and _kept_bytes(connection, job_id) > limit:
+        raise ShelfwireError(Code.FILE_TOO_LARGE, f"Job {job_id} would keep more than {limit:,} bytes")
     return True
+
+
+def _kept_bytes(connection: Connection, job_id: str) -> int:
+    kept = _part.c.job_id == job_id, _part.c.name.startswith(KEPT, autoescape=True)
+    return connection.scalar(select(func.sum(func.length(_part.c.data))).where(*kept)) or 0
 
 
 def discard_input(connection: Connection, upload_id: str) -> None:
@@ -98,7 +122,22 @@ def find_grant(connection: Connection, digest: bytes, now: int) -> Grant | None:
     if row is None:
         return None
     scopes = frozenset(Scope(scope) for scope in row.scopes)
-    return Grant(digest=row.digest, job_id=row.job_id, scopes=scopes, expires_at=row.expires_at, ttl=row.ttl)
+    return Grant(
+        digest=row.digest,
+        job_id=row.job_id,
+        scopes=scopes,
+        expires_at=row.expires_at,
+        ttl=row.ttl,
+        attempt=row.attempt,
+    )
+
+
+def add_report_grant(connection: Connection, grant: Grant) -> None:
+    """Add the token of a new attempt; those of the last few can still learn that they have lost the job."""
+    assert grant.attempt is not None  # noqa: S101 - a report token has one
+    old = _grant.c.attempt <= grant.attempt - REPORT_GRANTS
+    connection.execute(delete(_grant).where(_grant.c.job_id == grant.job_id, old))
+    connection.execute(insert(_grant), _grant_row(grant))
 
 
 def add_grant(
@@ -138,7 +177,7 @@ def add_grant(
 
 def _make_room(connection: Connection, job_id: str, now: int, replaces: bytes | None, *, forced: bool) -> None:
     """Erase as many tokens as must go before one more is added, those that expire first before others."""
-    query = select(_grant.c.digest, _grant.c.expires_at).where(_grant.c.job_id == job_id)
+    query = select(_grant.c.digest, _grant.c.expires_at).where(_grant.c.job_id == job_id, _grant.c.attempt.is_(None))
     oldest_first = query.order_by(_grant.c.expires_at.nulls_last(), literal_column("rowid"))
     tokens = connection.execute(oldest_first).all()
     surplus = len(tokens) + 1 - MAX_GRANTS

@@ -24,6 +24,7 @@ from sqlalchemy import (
     literal_column,
     select,
     tuple_,
+    union_all,
     update,
 )
 from sqlalchemy.dialects.sqlite import insert as upsert
@@ -57,14 +58,15 @@ _ids, _states, _items = _each("ids"), _each("states"), _each("items")
 READ_JOBS: Final = select(func.group_concat(_job.c.state, literal_column("','"))).where(
     _job.c.id.in_(select(_ids.c.value))
 )
-IN_INDEX: Final = ("status", "run_at", "expires_at", "turn")
+IN_INDEX: Final = ("status", "run_at", "expires_at", "turn", "lost_at")
 _decode_state: Final = msgspec.json.Decoder(JobState).decode
 _decode_states: Final = msgspec.json.Decoder(list[JobState]).decode
 
 
 def _write_jobs(*columns: str) -> Any:
     # A turn of 0, the default, is left out of the document.
-    extracted = {name: func.coalesce(_at(_states, f"$.{name}"), 0) for name in columns}
+    values = {name: _at(_states, f"$.{name}") for name in columns}
+    extracted = {name: func.coalesce(value, 0) if name == "turn" else value for name, value in values.items()}
     same = _job.c.id == _at(_states, "$.id")
     return update(_job).where(same).values({"state": _states.c.value, **extracted})
 
@@ -132,6 +134,12 @@ def queues(pipelines: Sequence[str], passing: Mapping[str, Collection[str]], the
         yield own.order_by(_job.c.turn, _job.c.run_at)
 
 
+def claimable(connection: Connection, pipelines: Sequence[str], then: int) -> list[str]:
+    """See `JobStore.claimable`."""
+    first = {name: queues([name], {}, then) for name in pipelines}
+    return [name for name, own in first.items() if any(connection.scalar(one.limit(1)) for one in own)]
+
+
 def read_or_salvage(connection: Connection, job_id: str) -> tuple[JobState | None, bool]:
     """Return a job's row, if it exists, and whether it is damaged.
 
@@ -195,6 +203,21 @@ def recorded_indices(connection: Connection, job_id: str) -> list[int]:
     """Return the indices of the items in the log."""
     indices = select(func.json_group_array(_item.c.index)).where(_item.c.job_id == job_id)
     return msgspec.json.decode(connection.scalar(indices) or "[]", type=list[int])
+
+
+def lapsing(then: int) -> Select[Any]:
+    """Select the ids of held jobs whose lease has ended, and of jobs that nobody has had for too long."""
+    held = _job.c.status.in_([str(status) for status in HELD])
+    ended = select(_job.c.id).where(held, _job.c.lease_until > 0, _job.c.lease_until <= then)
+    return select(union_all(ended, select(_job.c.id).where(_job.c.lost_at <= then)).subquery().c.id)
+
+
+def next_lapse(connection: Connection, then: int) -> int | None:
+    """Return when the next lease ends, or the next job has waited for a worker for too long."""
+    held = _job.c.status.in_([str(status) for status in HELD])
+    lease = connection.scalar(select(func.min(_job.c.lease_until)).where(held, _job.c.lease_until > then))
+    lost = connection.scalar(select(func.min(_job.c.lost_at)).where(_job.c.lost_at > then))
+    return min((due for due in (lease, lost) if due is not None), default=None)
 
 
 def erase(connection: Connection, job_id: str) -> None:

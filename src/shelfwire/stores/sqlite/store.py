@@ -13,11 +13,37 @@ from typing import Any, Final, NamedTuple, Self, TypeVar
 import msgspec
 import structlog
 from filelock import FileLock, Timeout
-from sqlalchemy import Connection, Engine, Select, create_engine, delete, event, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Select,
+    create_engine,
+    delete,
+    event,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.exc import SQLAlchemyError
 
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.jobs.store import Change, Claimed, Committed, Counts, EncodeTerminal, Idempotency, Item, Swept
+from shelfwire.jobs.store import (
+    MIN_RETURN,
+    Change,
+    Claimed,
+    Committed,
+    Counts,
+    EncodeTerminal,
+    Idempotency,
+    InputSize,
+    Item,
+    Lapses,
+    Recorded,
+    RemoteClaim,
+    Swept,
+)
 from shelfwire.protocol import job as jobs
 from shelfwire.protocol import owner_transitions, worker_transitions
 from shelfwire.protocol.job import JobState, Policy, Status, Transition
@@ -145,7 +171,14 @@ class SqliteStore:
             upgrade(connection)
             held = [str(status) for status in (*jobs.HELD, Status.QUEUED)]
             leased = update(_job).where(_job.c.status.in_(held), _job.c.lease_until > 0)
-            connection.execute(leased.values(lease_until=0, state=_state_with("lease_until", 0)))
+            connection.execute(leased.where(~_is_remote()).values(lease_until=0, state=_state_with("lease_until", 0)))
+            if self._steady is not None:
+                # The server was away, not the worker: it has as long as ever to come back.
+                lease = func.max(func.json_extract(_job.c.state, "$.lease"), MIN_RETURN)
+                until = self._steady() + lease
+                connection.execute(
+                    leased.where(_is_remote()).values(lease_until=until, state=_state_with("lease_until", until))
+                )
             self._rebase(connection)
             self._leftovers.update(sql.ownerless(connection))
 
@@ -229,9 +262,13 @@ class SqliteStore:
         query = select(_part.c.data).where(_part.c.job_id == job_id, _part.c.name == name).order_by(_part.c.part)
         return await self._read(lambda connection: b"".join(connection.scalars(query)))
 
-    async def keep(self, job_id: str, attempt: int, name: str, data: bytes) -> bool:
+    async def inputs(self, job_id: str) -> list[InputSize]:
+        """See `JobStore.inputs`."""
+        return await self._read(lambda connection: creation.inputs(connection, job_id))
+
+    async def keep(self, job_id: str, attempt: int, name: str, data: bytes, *, limit: int | None = None) -> bool:
         """See `JobStore.keep`."""
-        return await self._write(lambda connection: creation.keep(connection, job_id, attempt, name, data))
+        return await self._write(lambda connection: creation.keep(connection, job_id, attempt, name, data, limit))
 
     async def kept(self, job_id: str, name: str) -> bytes | None:
         """See `JobStore.kept`."""
@@ -239,11 +276,17 @@ class SqliteStore:
         return await self._read(lambda connection: connection.scalar(query))
 
     async def create(
-        self, state: JobState, grant: Grant, *, upload_id: str | None = None, idempotency: Idempotency | None = None
+        self,
+        state: JobState,
+        grant: Grant,
+        *,
+        upload_id: str | None = None,
+        idempotency: Idempotency | None = None,
+        report: Grant | None = None,
     ) -> str:
         """See `JobStore.create`."""
         return await self._write(
-            lambda connection: creation.create(connection, state, grant, upload_id or state.id, idempotency)
+            lambda connection: creation.create(connection, state, grant, upload_id or state.id, idempotency, report)
         )
 
     async def retry(
@@ -297,9 +340,13 @@ class SqliteStore:
         steady: int | None = None,
         *,
         passing: Mapping[str, Collection[str]] = MappingProxyType({}),
+        remote: RemoteClaim | None = None,
     ) -> Claimed | None:
         """See `JobStore.claim`."""
         queues = list(sql.queues(pipelines, passing, now if steady is None else steady))
+        if remote is not None and remote.job_id is not None:
+            queues = [queue.where(_job.c.id == remote.job_id) for queue in queues]
+        worker = None if remote is None else remote.worker
 
         def work(connection: Connection) -> Claimed | None:
             state = next(filter(None, (self._first_undamaged(connection, queue) for queue in queues)), None)
@@ -307,16 +354,49 @@ class SqliteStore:
                 return None
             job_id = state.id
             sql.take_turn(connection, state)
-            claimed = worker_transitions.claim(state, policy, now=now, steady=steady)
+            claimed = worker_transitions.claim(state, policy, now=now, steady=steady, remote=worker)
             terminal = self._save(connection, [(state, claimed)]).get(job_id)
             if claimed.status is not Status.RUNNING:
                 return Claimed(state=claimed, terminal=terminal)
+            if remote is not None:
+                creation.add_report_grant(connection, remote.grant(claimed))
             recorded = sql.recorded_indices(connection, job_id)
             return Claimed(state=claimed, recorded=recorded, selection=creation.selection(connection, claimed))
 
         if not await self._read(lambda connection: any(connection.scalar(queue.limit(1)) for queue in queues)):
             return None
         return await self._write(work)
+
+    async def lapse(self, policy: Policy, now: int, steady: int | None = None) -> Lapses:
+        """See `JobStore.lapse`."""
+        then = now if steady is None else steady
+
+        def work(connection: Connection) -> list[Committed]:
+            ids = connection.scalars(sql.lapsing(then)).all()
+            rows = [sql.read_or_salvage(connection, job_id) for job_id in dict.fromkeys(ids)]
+            undamaged = [row for row, is_damaged in rows if row is not None and not is_damaged]
+            lapsed = [(row, worker_transitions.lapse(row, policy, now=now, steady=steady)) for row in undamaged]
+            changes = [(before, after) for before, after in lapsed if after is not before]
+            terminals = self._save(connection, changes)
+            return [Committed(state=after, terminal=terminals.get(after.id)) for _, after in changes]
+
+        def look(connection: Connection) -> tuple[bool, int | None]:
+            return connection.scalar(sql.lapsing(then).limit(1)) is not None, sql.next_lapse(connection, then)
+
+        any_lapsing, next_at = await self._read(look)
+        return Lapses(changed=await self._write(work) if any_lapsing else [], next_at=next_at)
+
+    async def claimable(self, pipelines: Sequence[str], now: int) -> list[str]:
+        """See `JobStore.claimable`."""
+        return await self._read(lambda connection: sql.claimable(connection, pipelines, now))
+
+    async def recorded(self, state: JobState) -> Recorded:
+        """See `JobStore.recorded`."""
+        return await self._read(
+            lambda connection: Recorded(
+                indices=sql.recorded_indices(connection, state.id), selection=creation.selection(connection, state)
+            )
+        )
 
     async def commit(
         self, changes: Sequence[Change], policy: Policy, now: int, steady: int | None = None
@@ -334,7 +414,8 @@ class SqliteStore:
             rows = [(change.job_id, item) for change, _ in written for item in change.items]
             if rows:
                 connection.execute(sql.WRITE_ITEMS, {"items": msgspec.json.encode(rows).decode()})
-            terminals = self._save(connection, [(stored[state.id], state) for _, state in written])
+            results = {change.job_id: change.results for change, _ in written if change.results is not None}
+            terminals = self._save(connection, [(stored[state.id], state) for _, state in written], results)
             return [
                 None
                 if row is None
@@ -430,12 +511,18 @@ class SqliteStore:
         log_bytes = sum(path.stat().st_size for path in self._folder.glob(f"{DATABASE_NAME}-wal"))
         return self._room.free() + log_bytes < MIN_FREE_BYTES, self._room.is_tight()
 
-    def _save(self, connection: Connection, changes: list[tuple[JobState, JobState]]) -> dict[str, str]:
+    def _save(
+        self,
+        connection: Connection,
+        changes: list[tuple[JobState, JobState]],
+        results: Mapping[str, msgspec.Raw] = MappingProxyType({}),
+    ) -> dict[str, str]:
         """Write changed rows, and the terminal messages of those that have ended; return these by job.
 
         Args:
             connection: a connection in a transaction.
             changes: each row as it was read and as it is now.
+            results: by job, what its message shows in place of the list of items.
         """
         indexed = [
             after for before, after in changes if any(getattr(before, c) != getattr(after, c) for c in sql.IN_INDEX)
@@ -446,7 +533,11 @@ class SqliteStore:
             if states:
                 connection.execute(statement, {"states": msgspec.json.encode(states).decode()})
         terminals = {
-            state.id: self._encode_terminal(state, self._head(connection, state)) for state in indexed if state.ended
+            state.id: self._encode_terminal(state, self._head(connection, state))
+            if state.id not in results
+            else self._encode_terminal(state, (), results[state.id])
+            for state in indexed
+            if state.ended
         }
         if terminals:
             rows = [{"job_id": job_id, "message": message} for job_id, message in terminals.items()]
@@ -485,7 +576,14 @@ def _apply(change: Change, state: JobState | None, policy: Policy, now: int, ste
     except LeaseLostError:
         return None
     state = state if change.closing is None else change.closing(state, now)
-    return msgspec.structs.replace(state, number=change.number)
+    return msgspec.structs.replace(state, number=change.number, crc=change.crc) if change.number else state
+
+
+def _is_remote() -> ColumnElement[bool]:
+    """The condition on rows that are held by a remote worker; a damaged row is not."""
+    state, held = _job.c.state, _job.c.status.in_([str(status) for status in jobs.HELD])
+    remote = func.iif(func.json_valid(state), func.coalesce(func.json_extract(state, "$.remote"), 0), 0)
+    return held & (remote == 1)
 
 
 def _state_with(member: str, value: Any) -> Any:

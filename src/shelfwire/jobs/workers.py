@@ -1,0 +1,32 @@
+"""All who do jobs: the worker of this process, and those outside of the server."""
+
+from typing import NamedTuple
+
+from shelfwire.jobs.remote import RemoteAttempts
+from shelfwire.jobs.remote_claims import RemoteClaims
+from shelfwire.jobs.worker import Worker
+
+
+class Workers(NamedTuple):
+    """All who do jobs.
+
+    Attributes:
+        inside: the worker of this process.
+        claims: gives jobs to workers outside of the server.
+        remote: the attempts of these.
+    """
+
+    inside: Worker
+    claims: RemoteClaims
+    remote: RemoteAttempts
+
+    def wake(self, pipeline: str | None = None) -> None:
+        """Let somebody look for a job of this pipeline at once; of any, if it is not known."""
+        self.inside.wake()
+        for waited in self.claims.waiters.pipelines if pipeline is None else [pipeline]:
+            self.claims.waiters.wake(waited)
+
+    def check(self, job_id: str) -> None:
+        """Let the job's worker know at once, or when it reports next, that its owner has changed it."""
+        self.inside.check(job_id)
+        self.remote.check(job_id)
