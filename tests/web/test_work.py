@@ -407,7 +407,7 @@ async def test_a_foreign_website_cannot_work(make_server: MakeServer) -> None:
             assert_problem(answer, 403, Code.FORBIDDEN)
 
 
-async def test_a_report_of_a_job_that_somebody_else_works_on_is_no_secret_of_the_log(make_server: MakeServer) -> None:
+async def test_the_state_shows_neither_the_report_token_nor_the_name_of_the_worker(make_server: MakeServer) -> None:
     async with make_server() as server:
         attempt = await Attempt.create(server, totalCount=1)
         state = await server.http.get(f"/api/jobs/{attempt.job_id}", headers=bearer(attempt.owner))
