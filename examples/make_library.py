@@ -111,6 +111,7 @@ READ_ON: Final = tuple(
     for day in range(1, 29)
 )
 COPIES: Final = 8000  # made up once and dealt to the rows, which is faster than anew for each
+SPREAD: Final = 2_654_435_761  # deals neighbouring books copies far apart (Knuth, 6.4)
 READ_SHARE: Final = 0.7
 RATINGS: Final = "0334444555"
 
@@ -196,7 +197,7 @@ def _rng(seed: str) -> random.Random:
 
 
 def _copy(draw: Callable[[], float]) -> tuple[str, str, str, str, str]:
-    """Make up the cells in which two copies of a book may differ: all but title, author and ISBN."""
+    """Make up the cells of a book beside its title, author and ISBN."""
     publisher = PUBLISHERS[int(draw() * len(PUBLISHERS))]
     binding = BINDINGS[int(draw() * len(BINDINGS))]
     year = NEWEST - int(draw() ** 2 * YEARS)
@@ -213,7 +214,7 @@ def library_rows(rows: int, *, seed: int = 1, duplicates: float = 0.0, broken: f
     Args:
         rows: How many rows, duplicates and broken ones among them.
         seed: Another seed gives another list.
-        duplicates: The share of the rows that repeat the title, author and ISBN of an earlier row.
+        duplicates: The share of the rows that repeat an earlier row, cell for cell.
         broken: The share of the rows that have neither title nor ISBN.
 
     Returns:
@@ -241,14 +242,17 @@ def _rows(rows: int, seed: int, repeats: int, faults: int) -> Iterator[list[str]
         drawn = draw() * left if known else float(left)
         if drawn < repeats:
             repeats -= 1
-            title, author, isbn = catalogue.book(int(draw() * known))
+            number = int(draw() * known)
+            title, author, isbn = catalogue.book(number)
         elif drawn < repeats + faults:
             faults -= 1
+            number = left
             title, author, isbn = "", "", ""
         else:
-            title, author, isbn = catalogue.book(known)
+            number = known
+            title, author, isbn = catalogue.book(number)
             known += 1
-        yield [title, author, isbn, *copies[int(draw() * len(copies))]]
+        yield [title, author, isbn, *copies[number * SPREAD % len(copies)]]
 
 
 def write_library(

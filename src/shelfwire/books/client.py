@@ -4,6 +4,7 @@ It is to this plug-in what any plug-in's client may be: its methods are written 
 twin names them.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -25,6 +26,7 @@ CREATION_PATHS: Final[Mapping[str, str]] = {
 """The routes that create jobs, each with its pipeline; `FakeServer` takes them."""
 
 GeminiUse = Literal["auto", "always", "never"]
+Duplicates = Literal["refuse", "keep"]
 
 
 class BooksClient(Client):
@@ -36,6 +38,8 @@ class BooksClient(Client):
         *,
         gemini: GeminiUse | None = None,
         enrich: bool = False,
+        columns: Mapping[str, str] | None = None,
+        duplicates: Duplicates | None = None,
         job_id: str | None = None,
         idempotency_key: str | None = None,
     ) -> JobHandle:
@@ -46,13 +50,20 @@ class BooksClient(Client):
             gemini: whether Gemini helps to read it: only where nothing else is sure of it (`auto`, the default),
                 always or never.
             enrich: whether to look the books up with the providers of book data too.
+            columns: what columns hold, by their name or number from 1, as `{"Score /5": "rating", "Shop": "ignore"}`.
+            duplicates: whether a row that says nothing more than an earlier one is refused (the default) or kept.
             job_id: see `Client.create`.
             idempotency_key: likewise.
         """
+        given = {
+            "gemini": gemini,
+            "columns": json.dumps(dict(columns)) if columns else None,
+            "duplicates": duplicates,
+        }
         return await self.create(
             IMPORT_PATH,
             files=[("file", path)],
-            fields=None if gemini is None else {"gemini": gemini},
+            fields={name: value for name, value in given.items() if value is not None} or None,
             params=_params(enrich=enrich),
             job_id=job_id,
             idempotency_key=idempotency_key,
@@ -93,8 +104,8 @@ class BooksClient(Client):
             job_id: see `Client.create`.
             idempotency_key: likewise.
         """
-        json = {"books": list(books)}
-        return await self.create(ENRICH_PATH, json=json, job_id=job_id, idempotency_key=idempotency_key)
+        body = {"books": list(books)}
+        return await self.create(ENRICH_PATH, json=body, job_id=job_id, idempotency_key=idempotency_key)
 
 
 class BlockingBooksClient(BlockingClient[BooksClient]):

@@ -1,5 +1,5 @@
 """The commands of the books run as all the others do."""
 
-from tests.cli.conftest import env, library, server, shelfwire, start
+from tests.cli.conftest import env, here, library, server, shelfwire, start
 
-__all__ = ["env", "library", "server", "shelfwire", "start"]
+__all__ = ["env", "here", "library", "server", "shelfwire", "start"]

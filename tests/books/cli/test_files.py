@@ -67,7 +67,7 @@ def test_failed_rows_are_corrected_and_imported_again(
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([header, *rows])
     again = imported("import", str(path), "--server", server["url"])
-    assert "Imported 2 books\n" in again.stdout
+    assert "Imported 2 books" in again.stdout
     found = list(csv.DictReader(io.StringIO(imported("results", "last").stdout)))
     assert [book["title"] for book in found] == ["Found", "Neuromancer (Sprawl, #1)"]
     assert found[1]["isbn13"] == "9780441569595"

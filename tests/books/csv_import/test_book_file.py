@@ -67,6 +67,8 @@ def test_goodreads_gives_isbns_in_formulas_and_shelves() -> None:
         "year": 2020,
         "originalYear": 2019,
         "dateRead": "2023-02-11",
+        "datesRead": ["2023-02-11"],
+        "reads": [{"finished": "2023-02-11"}],
         "dateAdded": "2023-01-30",
         "shelf": "did-not-finish",
         "tags": ["to-read", "sapphic"],
@@ -153,7 +155,8 @@ def test_hardcover_gives_several_reads_in_a_cell() -> None:
     book = only(header + 'A,"M, S (Translator)",Want to Read,"2020-02-01, 2024-03-09",2,"Owned, Best (#3)",,,0\n')
     assert book == {
         "title": "A", "authors": ["M"], "shelf": "to-read", "dateRead": "2024-03-09", "tags": ["owned", "Best"],
-        "row": 2,
+        "row": 2, "copies": 2, "datesRead": ["2020-02-01", "2024-03-09"],
+        "reads": [{"finished": "2020-02-01"}, {"finished": "2024-03-09"}],
     }  # fmt: skip
 
 
@@ -311,7 +314,9 @@ def test_unquoted_authors_are_put_together_again() -> None:
     text = "Title,Author,ISBN-13\nCursed Child,J.K. Rowling, John Tiffany, Jack Thorne,9781338099133\n"
     (book,) = books(text)
     assert book.authors == ("J.K. Rowling", "John Tiffany", "Jack Thorne")
-    assert (book.isbn13, book.warnings) == ("9781338099133", ())
+    assert book.isbn13 == "9781338099133"
+    (warning,) = book.warnings
+    assert '"J.K. Rowling, John Tiffany, Jack Thorne" is in the column "Author". Check it.' in warning
 
 
 def test_an_unquoted_title_is_put_together_again() -> None:
@@ -319,14 +324,20 @@ def test_an_unquoted_title_is_put_together_again() -> None:
     assert (book.title, book.authors) == ("The Lion, the Witch and the Wardrobe", ("C.S. Lewis",))
 
 
-def test_cells_beyond_the_header_are_left_out_with_a_warning() -> None:
+def test_cells_beyond_the_header_are_put_together_with_a_warning() -> None:
     header = "Title,Author,ISBN,Notes\n"
     first, second, third = books(
         header + "Emma,Jane Austen,9780141439587,good,really,good\nDune,Frank Herbert\nUlysses,James Joyce,,,,,\n"
     )
-    assert first.warnings == ('The row has more cells than the header (6 instead of 4); left out: "really", "good".',)
+    assert first.notes == "good,really,good"
+    (warning,) = first.warnings
+    assert warning.endswith('put together again: "good,really,good" is in the column "Notes". Check it.')
     assert (second.authors, second.warnings, third.warnings) == (("Frank Herbert",), (), ())
-    assert books("ISBN,Title\nx,Dune,y\n")[0].warnings[0].endswith('left out: "y".')
+
+
+def test_cells_beyond_a_header_of_numbers_are_left_out_with_a_warning() -> None:
+    (book,) = books("Title,ISBN\nDune,9780441013593,7\n")
+    assert book.warnings == ('The row has more cells than the header (3 instead of 2); left out: "7".',)
 
 
 def test_what_is_not_understood_is_told() -> None:
@@ -353,7 +364,7 @@ def test_the_first_of_two_columns_for_the_same_thing_wins() -> None:
         "A,B,C,D,E,F,2001,2002,4,5,2021-01-01,2022-02-02,Earthsea\n"
     )
     assert (book.title, book.authors, book.publisher, book.year) == ("A", ("C",), "E", 2001)
-    assert (book.rating, book.date_read, book.series) == (4, "2021-01-01", "Earthsea")
+    assert (book.rating, book.dates_read, book.series) == (4, ("2021-01-01", "2022-02-02"), "Earthsea")
 
 
 def test_a_review_of_more_than_100000_characters_is_cut() -> None:

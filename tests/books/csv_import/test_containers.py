@@ -40,13 +40,8 @@ def test_cells_of_a_workbook_come_as_a_person_sees_them() -> None:
             ]
         )
     )
-    assert (book.isbn13, book.date_read, book.rating, book.pages, book.shelf) == (
-        "9780441013593",
-        "2020-01-02",
-        4.5,
-        412,
-        "owned",
-    )
+    assert (book.isbn13, book.date_read, book.rating, book.pages) == ("9780441013593", "2020-01-02", 4.5, 412)
+    assert (book.shelf, book.tags) == ("read", ("owned",))
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,45 @@ def test_a_mistyped_isbn_still_looks_like_one(cell: str, answer: bool) -> None: 
     ],
 )  # fmt: skip
 def test_dates_become_iso_dates_as_exact_as_they_are(cell: str, date: str | None) -> None:
-    assert dates.parse_dates(cell, day_first=False) == date
+    assert (dates.parse_dates(cell, day_first=False) or (None,))[-1] == date
+
+
+@pytest.mark.parametrize(
+    ("cell", "date"),
+    [
+        ("15 марта 2019", "2019-03-15"), ("Январь 2020 г.", "2020-01"), ("2018 г.", "2018"),
+        ("3 maja 2021", "2021-05-03"), ("3 de mayo de 2021", "2021-05-03"),
+        ("1er mai 2021", "2021-05-01"), ("2021. május 3.", "2021-05-03"),
+        ("٣ مايو ٢٠٢١", "2021-05-03"), ("12 آذار 2020", "2020-03-12"), ("den 12 okt. 2020", "2020-10-12"),
+        ("2021년 1월 5일", "2021-01-05"), ("Sat Oct 28 01:52:25 -0700 2017", "2017-10-28"), ("12-Aug-10", "2010-08-12"),
+        ("March 27, 2024 19:39", "2024-03-27"), ("1577836800000", "2020-01-01"), ("20210304", "2021-03-04"),
+        ("May", None), ("May 3", None), ("1999 Penguin", None), ("marzo", None), ("3 foo 2021", None),
+    ],
+)  # fmt: skip
+def test_dates_are_read_in_the_words_and_digits_of_many_languages(cell: str, date: str | None) -> None:
+    assert dates.parse_date(cell, day_first=False) == date
+
+
+def test_a_cell_may_list_dates_with_commas_within_them() -> None:
+    assert dates.parse_dates("May 3, 2021, June 4, 2022", day_first=False) == ("2021-05-03", "2022-06-04")
+    assert dates.parse_dates("soon, later", day_first=False) == ()
+
+
+@pytest.mark.parametrize(
+    ("cell", "state"),
+    [
+        ("Finished on Aug 12 2010", ("read", "Aug 12 2010")),
+        ("Reading since Jan 2, 2011", ("currently-reading", "Jan 2, 2011")),
+        ("In lettura dal 3 gennaio 2011", ("currently-reading", "3 gennaio 2011")),
+        ("Не дочитано", ("did-not-finish", "")),
+        ("いま読んでる", ("currently-reading", "")),
+        ("أرغب في قراءته", ("to-read", "")),
+        ("Library of Babel", None),
+        ("Attic", None),
+    ],
+)
+def test_a_reading_state_is_read_from_words_with_a_date_behind_it(cell: str, state: tuple[str, str] | None) -> None:
+    assert values.reading_state(cell) == state
 
 
 def test_slashes_mean_what_the_file_says() -> None:
@@ -105,11 +143,6 @@ def test_slashes_mean_what_the_file_says() -> None:
     assert dates.is_day_first(["3/4/2021", "13/4/2021"], default=False)
     assert not dates.is_day_first(["3/4/2021", "4/13/2021"], default=True)
     assert dates.is_day_first(["13/4/2021", "4/13/2021", "2021-01-01"], default=True)
-
-
-def test_the_last_of_a_list_skips_empty_parts() -> None:
-    assert dates.last_of("a, b, ", ",") == "b"
-    assert dates.last_of(" ", ",") == ""
 
 
 @pytest.mark.parametrize(

@@ -2,40 +2,42 @@
 
 import re
 from collections.abc import Iterable
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import lru_cache
+from importlib.resources import files
 from typing import Final
 
+from shelfwire.books.bibliography.text import ascii_digits, text_key
+
 _YEAR_FIRST: Final = re.compile(r"^(\d{4})(?:\D{1,2}(\d{1,2})(?:\D{1,2}(\d{1,2})(?!\d))?)?(?:\D|$)")
+_LETTERS_FOLLOW: Final = re.compile(r"^\d{4}[^\w]*[^\W\d_]{2,}")
 _YEAR_LAST: Final = re.compile(r"^(\d{1,2})([./ -])\s?(?:(\d{1,2})[./ -]\s?)?(\d{4}|\d{2})(?:\D|$)")
-_NAMED: Final = re.compile(
-    r"^(?:(\d{1,2})(?:st|nd|rd|th)?\.?[ -])?([^\W\d_]{3,})\.?[ -](?:(\d{1,2})(?:st|nd|rd|th)?,? )?(\d{4})$"
+_TIME: Final = re.compile(
+    r"[T,]?\s*\d{1,2}:\d{2}(?::\d{2})?(?:[.,]\d+)?\s*(?:[ap]\.?m\.?\b)?\s*(?:z\b|gmt|utc)?\s*(?:[+-]\d{2}:?\d{2})?"
+    r"(?:\s*\(.*\))?",
+    re.IGNORECASE,
 )
-_MONTHS: Final = {
-    name: month
-    for month, names in enumerate(
-        (
-            "jan january januar janvier enero gennaio janeiro januari",
-            "feb february februar février febrero febbraio fevereiro februari",
-            "mar march märz mars marzo março maart",
-            "apr april avril abril aprile",
-            "may mai mayo maggio maio mei maj",
-            "jun june juni juin junio giugno junho",
-            "jul july juli juillet julio luglio julho",
-            "aug august août agosto augustus augusti",
-            "sep sept september septembre septiembre settembre setembro",
-            "oct october oktober octobre octubre ottobre outubro",
-            "nov november novembre noviembre novembro",
-            "dec december dezember décembre diciembre dicembre dezembro",
-        ),
-        1,
+_TOKEN: Final = re.compile(r"\d+|[^\W\d_]+[॰']?")
+_MOST_TOKENS: Final = 12
+_MOST_NAMED_CHARACTERS: Final = 80
+_FILLERS: Final = frozenset(
+    word
+    for line in (
+        "st nd rd th er re de del do la le el il di al den d of in on à um kl r roku m gada",
+        "г года год р року",  # noqa: RUF001 - Cyrillic letters are meant
     )
-    for name in names.split()
-}
-_SEPARATOR: Final = re.compile(r"[,;|]")
+    for word in line.split()
+)
+"""Words around the parts of a date: ordinals, "of", and "year" after one."""
+_SHORT_YEAR: Final = re.compile(r"^(\d{1,2})[ .-]+[^\W\d_]+[ .,'-]+(\d{2})$")
+_COMPACT: Final = re.compile(r"^(?:19|20)\d{2}[01]\d[0-3]\d$")
+_EPOCH: Final = re.compile(r"^1\d{9}(?:\d{3})?$")
+_MILLISECONDS: Final = 13
+_SEPARATOR: Final = re.compile(r"[,;|\n、]")
 _MONTHS_IN_A_YEAR: Final = 12
 _ISO_CHARACTERS: Final = 10
 _FIRST_YEAR: Final = 1000
+_YEAR_DIGITS: Final = 4
 _PIVOT: Final = 69  # two-digit years from here are of the last century, as POSIX has it
 
 
@@ -50,41 +52,102 @@ def parse_date(cell: str, *, day_first: bool) -> str | None:
         day_first: Whether the ambiguous `3/4/2021` is 3 April.
     """
     text = cell.strip("[] ")
+    if not text.isascii():
+        text = ascii_digits(text)
     if year_first := _YEAR_FIRST.match(text):
         year, month, day = year_first.groups()
-        return _iso(int(year), int(month or 0), int(day or 0))
+        if month or not _LETTERS_FOLLOW.match(text):
+            return _iso(int(year), int(month or 0), int(day or 0))
     if year_last := _YEAR_LAST.match(text):
         first, separator, second, year_text = year_last.groups()
-        year_number = _century(int(year_text)) if len(year_text) < 4 else int(year_text)  # noqa: PLR2004
+        year_number = _century(int(year_text)) if len(year_text) < _YEAR_DIGITS else int(year_text)
         if second is None:
             return _iso(year_number, int(first), 0) if len(year_text) > 2 else None  # noqa: PLR2004 - not "3/21"
         return _year_last(year_number, int(first), int(second), day_first=day_first or separator != "/")
-    if named := _NAMED.match(text):
-        day_before, name, day_after, year = named.groups()
-        month_number = _MONTHS.get(name.lower(), 0)
-        return _iso(int(year), month_number, int(day_before or day_after or 0)) if month_number else None
-    return None
+    if _COMPACT.match(text):
+        return _iso(int(text[:4]), int(text[4:6]), int(text[6:]))
+    if _EPOCH.match(text):
+        return _of_epoch(text)
+    return _named(text) if len(text) <= _MOST_NAMED_CHARACTERS else None
 
 
-def parse_dates(cell: str, *, day_first: bool) -> str | None:
-    """The last date of a cell that may list several, as `parse_date` gives it: reads are listed in order."""
+def _named(text: str) -> str | None:
+    """A date whose month is a word of any language that is known: "3. Mai 2021", "15 марта 2019", "May 3, 2021"."""
+    tokens = _TOKEN.findall(_TIME.sub(" ", text).lower())
+    if not 1 < len(tokens) <= _MOST_TOKENS:
+        return None
+    month, numbers = 0, []
+    for token in tokens:
+        if token.isdecimal():
+            numbers.append(token)
+            continue
+        key = token if token.isascii() else text_key(token)
+        if not month and key in _months():
+            month = _months()[key]
+        elif token not in _FILLERS and key not in _weekdays():
+            return None
+    if short := _SHORT_YEAR.match(text):  # "12-Aug-10"
+        return _iso(_century(int(short[2])), month, int(short[1])) if month else None
+    years = [number for number in numbers if len(number) == _YEAR_DIGITS]
+    days = [number for number in numbers if len(number) < 3]  # noqa: PLR2004 - the digits of a day
+    if len(years) != 1 or len(days) > 1 or len(years) + len(days) < len(numbers):
+        return None
+    if not month:  # a year and a word for it, as in Korean and Russian: anything else without a month is no date
+        return _iso(int(years[0]), 0, 0) if not days and tokens[0] == years[0] else None
+    return _iso(int(years[0]), month, int(days[0]) if days else 0)
+
+
+def _of_epoch(text: str) -> str | None:
+    """Seconds or milliseconds since 1970, as programs write them: the day in UTC."""
+    seconds = int(text) / 1000 if len(text) == _MILLISECONDS else int(text)
+    return datetime.fromtimestamp(seconds, UTC).date().isoformat()
+
+
+@lru_cache(maxsize=1)
+def _months() -> dict[str, int]:
+    """Month by name, as keys: whole and abbreviated, in every case that dates have. Source: Unicode CLDR."""
+    lines = enumerate(_lines("months"), 1)
+    return {name: month for month, names in lines for name in names.split()}
+
+
+@lru_cache(maxsize=1)
+def _weekdays() -> frozenset[str]:
+    """Names of weekdays, as keys, whole and abbreviated. Source: Unicode CLDR."""
+    return frozenset(" ".join(_lines("weekdays")).split())
+
+
+def _lines(name: str) -> list[str]:
+    return (files(__package__) / "words" / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+
+
+def parse_dates(cell: str, *, day_first: bool) -> tuple[str, ...]:
+    """Every date of a cell that may list several, as `parse_date` gives them; nothing if one of them is none."""
     if len(cell) == _ISO_CHARACTERS and cell[4] == cell[7] == "-" and cell[0] != "0":
         try:
             date.fromisoformat(cell)
         except ValueError:
             pass  # 0000-00-00, or the 2020-05-00 of a date known in part
         else:
-            return cell
+            return (cell,)
     if not _SEPARATOR.search(cell):
-        return parse_date(cell, day_first=day_first)
-    days = [parse_date(part.strip(), day_first=day_first) for part in _SEPARATOR.split(cell)]
-    # The comma of "May 3, 2021" separates nothing.
-    return days[-1] if all(days) else parse_date(cell, day_first=day_first)
+        day = parse_date(cell, day_first=day_first)
+        return (day,) if day else ()
+    days = [parse_date(part, day_first=day_first) for piece in _SEPARATOR.split(cell) if (part := piece.strip())]
+    # The comma of "May 3, 2021" separates nothing, and "2021" alone is no date beside "May 3".
+    if days and all(days):
+        return tuple(day for day in days if day)
+    day = parse_date(cell, day_first=day_first)
+    return (day,) if day else _of_named_list(cell, day_first=day_first)
 
 
-def last_of(cell: str, separators: str) -> str:
-    """The last part of a list that is not empty, or an empty string."""
-    return next((part.strip() for part in reversed(re.split(f"[{separators}]", cell)) if part.strip()), "")
+def _of_named_list(cell: str, *, day_first: bool) -> tuple[str, ...]:
+    """The dates of "May 3, 2021, June 4, 2022", whose commas are within dates and between them."""
+    pieces = [piece.strip() for piece in _SEPARATOR.split(cell) if piece.strip()]
+    if len(pieces) % 2 or len(pieces) > _MOST_TOKENS:
+        return ()
+    pairs = [f"{first}, {second}" for first, second in zip(pieces[::2], pieces[1::2], strict=True)]
+    days = [parse_date(pair, day_first=day_first) for pair in pairs]
+    return tuple(day for day in days if day) if all(days) else ()
 
 
 def is_day_first(cells: Iterable[str], *, default: bool) -> bool:
@@ -101,6 +164,20 @@ def is_day_first(cells: Iterable[str], *, default: bool) -> bool:
             firsts |= int(match[1]) > _MONTHS_IN_A_YEAR
             seconds |= int(match[3]) > _MONTHS_IN_A_YEAR
     return default if firsts == seconds else firsts
+
+
+def unclear_order(cells: Iterable[str]) -> str | None:
+    """A date written as `3/4/2021`, if nothing among some dates shows whether the day or the month is first."""
+    example = None
+    for cell in cells:
+        match = _YEAR_LAST.match(cell)
+        if not (match and match[2] == "/" and match[3]):
+            continue
+        if max(int(match[1]), int(match[3])) > _MONTHS_IN_A_YEAR:
+            return None
+        if int(match[1]) != int(match[3]):
+            example = example or match[0].strip()
+    return example
 
 
 def _year_last(year: int, first: int, second: int, *, day_first: bool) -> str | None:

@@ -7,6 +7,8 @@ from typing import Final
 
 import msgspec
 
+from shelfwire.books.bibliography.text import ascii_digits
+
 _WEIGHTS: Final = range(1, 10)
 # The digits are summed as bytes, each 48 more than its digit: 48 times the weights, modulo 11.
 _EXCESS: Final = 48 * sum(_WEIGHTS) % 11
@@ -15,7 +17,8 @@ _LENGTHS: Final = (9, 10, 13)
 _SEPARATORS: Final = re.compile(r"[\s\u00ad\u2010-\u2015.\u2212\u200b-]+")
 _PREFIX: Final = re.compile(r"^(?:isbn|ean)(?:-?1[03](?=\D))?[\s:#.]*", re.IGNORECASE)
 _SUFFIX: Final = re.compile(r"\s*\([^)]*\)$|\.0+$")
-_LIST: Final = re.compile(r"[,;|/]|\s+(?=97[89])")
+# White space parts two numbers where either is whole: "978-0-441-01359-3 0-441-01359-7".
+_LIST: Final = re.compile(r"[,;|/\n]|\s+(?=97[89])|(?<=[\dXx])\s+(?=\d(?:-?\d){8}-?[\dXx](?!\S))")
 _SCIENTIFIC: Final = re.compile(r"^\d(?:[.,]\d+)?E\+?\d+$", re.IGNORECASE)
 _MOST_CHARACTERS: Final = 200
 _SHORTENED: Final = (
@@ -43,6 +46,14 @@ def parse_isbn(cell: str) -> Isbn | None:
     """
     isbn13 = isbn13_of(cell)
     return Isbn(isbn13) if isbn13 else None
+
+
+def isbn13s_of(cell: str) -> tuple[str, ...]:
+    """All valid ISBNs of a cell that lists several, each once, as ISBN-13 without hyphens."""
+    if len(cell) > _MOST_CHARACTERS:
+        return ()
+    found = (isbn13_of(part) for part in (cell, *_LIST.split(cell)) if part.strip())
+    return tuple(dict.fromkeys(isbn for isbn in found if isbn))
 
 
 def isbn13_of(cell: str) -> str | None:
@@ -126,6 +137,7 @@ def _parse_spelt(cell: str) -> str | None:
     from stdnum import isbn as stdnum_isbn  # noqa: PLC0415
     from stdnum.exceptions import ValidationError  # noqa: PLC0415
 
+    cell = ascii_digits(cell)
     for part in (cell, *_LIST.split(cell)) if len(cell) <= _MOST_CHARACTERS else ():
         bare = _SEPARATORS.sub("", _SUFFIX.sub("", _PREFIX.sub("", part.strip().lstrip("'"))))
         if len(bare) not in _LENGTHS or not bare.isascii() or not bare.strip("0"):

@@ -41,6 +41,8 @@ def authors_of_any_list(cell: str) -> tuple[str, ...]:
 @lru_cache(maxsize=2048)
 def _any_list(cell: str) -> tuple[str, ...]:
     names: list[str] = []
+    if cell.endswith(":"):  # as Kindle ends each name
+        cell = cell.replace(":", ";")
     for part in _CONJUNCTION.split(_unbracketed(cell)):
         parts = [" ".join(piece.split()) for piece in part.split(",")]
         if len(parts) == 2 and _is_inverted(*parts):  # noqa: PLR2004 - last name, first name
@@ -58,6 +60,14 @@ def authors_of_comma_list(cell: str) -> tuple[str, ...]:
 @lru_cache(maxsize=2048)
 def _comma_list(cell: str) -> tuple[str, ...]:
     return _known(_with_suffixes([part.strip() for part in re.split(r"[,;\n]", cell)]))
+
+
+def authors_of_comma_or_inverted_list(cell: str) -> tuple[str, ...]:
+    """The same, but one name that is inverted: "Powell, Stephan" is one person, "Ann Orr, Tim Hult" are two."""
+    last, comma, first = cell.partition(",")
+    if comma and last.strip() and first.strip() and len(last.split()) == len(first.split()) == 1 and "," not in first:
+        return authors_of_inverted_list(cell)
+    return authors_of_comma_list(cell)
 
 
 @lru_cache(maxsize=2048)

@@ -34,6 +34,7 @@ _DROPPED_BEYOND_ASCII: Final = re.compile(r"[\u0300-\u036f]|[^\w+\x1f\u0900-\u0e
 # Letters that have no decomposition: ø, ł, đ, æ and their like.
 _LATIN_BEYOND_ASCII: Final = re.compile(r"[\u00c0-\u024f\u1e00-\u1eff\ua720-\ua7ff]+")
 
+_OTHER_DIGIT: Final = re.compile(r"(?![0-9])\d")
 _HAN: Final = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 _FEW_HAN: Final = 2
 _BREAK: Final = re.compile(r"<(?:br\s{0,9}/?|/(?:p|div|li|h[1-6]))>", re.IGNORECASE)
@@ -72,6 +73,13 @@ def text_key(text: str) -> str:
     if not bare.isascii():
         bare = _LATIN_BEYOND_ASCII.sub(lambda letters: anyascii(letters[0]).lower(), bare)
     return bare or folded.strip()
+
+
+def ascii_digits(text: str) -> str:
+    """A text with the digits of every script as ASCII ones: Arabic, Persian, Devanagari, full-width and others."""
+    if text.isascii() or not _OTHER_DIGIT.search(text):
+        return text
+    return _OTHER_DIGIT.sub(lambda digit: str(unicodedata.decimal(digit[0])), text)
 
 
 def only_sound_alike(one: str, other: str) -> bool:

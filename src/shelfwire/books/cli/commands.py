@@ -6,7 +6,7 @@ from typing import Final
 
 from shelfwire.books.ai_scan.limits import MAX_PHOTO_BYTES, MAX_PHOTOS
 from shelfwire.books.cli.found import found_in
-from shelfwire.books.client import BooksClient, GeminiUse
+from shelfwire.books.client import BooksClient, Duplicates, GeminiUse
 from shelfwire.cli import start_job
 from shelfwire.cli.errors import CommandError
 from shelfwire.cli.files import check_file, check_output
@@ -15,10 +15,14 @@ from shelfwire.client import JobHandle
 LIST: Final = "list of books"
 
 
-def import_file(
+def import_file(  # noqa: PLR0913 - the flags of the command
     file: Path,
     /,
     *,
+    column: list[str] | None = None,
+    duplicates: Duplicates | None = None,
+    explain: bool = False,
+    dry_run: bool = False,
     gemini: GeminiUse | None = None,
     enrich: bool = False,
     server: str | None = None,
@@ -29,15 +33,31 @@ def import_file(
 
     Args:
         file: The book list, as CSV or TSV, as a spreadsheet (.xlsx or .ods), or one of these in a .zip.
+        column: What a column holds, as "NAME=WORD", such as "Score /5=rating" or "Shop=ignore"; may be repeated, and
+            --explain lists the words.
+        duplicates: Refuse a row that says nothing more than an earlier one (as without this), or keep it.
+        explain: Import nothing; show what each column is taken for, and what says so.
+        dry_run: Import nothing; show what would be imported.
         gemini: Ask Gemini what nothing else is sure of (auto, as without this), always, or never; needs GEMINI_API_KEY.
         enrich: Look the books up as well: in the local catalogue, with Open Library, with Google Books.
         server: The URL of a running server, such as http://127.0.0.1:8787; or set SHELFWIRE_SERVER.
         data: The data folder to work in without a server; or set SHELFWIRE_DATA.
         json: Print each message as a line of JSON, then the outcome with every failed row.
     """
+    from shelfwire.books.cli import import_preview  # noqa: PLC0415 - what reads CSV takes time to import
+
+    columns = import_preview.column_meanings(column or [])
+    if explain or dry_run:
+        check_file(file)
+    if explain:
+        return import_preview.explain(file, columns, as_json=json)
+    if dry_run:
+        return import_preview.dry_run(file, columns, keep_duplicates=duplicates == "keep", as_json=json)
 
     def send(client: BooksClient, key: str) -> Awaitable[JobHandle]:
-        return client.import_csv(file, gemini=gemini, enrich=enrich, idempotency_key=key)
+        return client.import_csv(
+            file, gemini=gemini, enrich=enrich, columns=columns, duplicates=duplicates, idempotency_key=key
+        )
 
     job = start_job(
         "csv_import", [file], send, client_class=BooksClient, what="CSV file", server=server, data=data, json=json

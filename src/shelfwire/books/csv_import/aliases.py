@@ -6,11 +6,13 @@ from shelfwire.books.bibliography.text import text_key
 
 _NAMES: dict[str, dict[str, str]] = {
     "en": {
-        "title": "title|book title|book name|name|book|books|titles|full title|work title",
+        "title": "title|book title|title of book|book name|name|book|books|titles|full title|work title",
         "subtitle": "subtitle|sub title",
         "author": "author|authors|author name|author names|author(s)|book author|writer|writers|written by|by|creator"
         "|creators|primary author|main author|author full name|author 1|first author",
         "inverted_author": "author last first|author (last, first)|author l-f|author lf|author last name first name",
+        "author_first": "author first name|first name|given name|author first|first name of author",
+        "author_last": "author last name|last name|surname|author last|author surname|family name",
         "additional_authors": "additional authors|additional author|other authors|co-author|co-authors|author 2"
         "|second author|secondary author",
         "isbn13": "isbn13|isbn-13|isbn 13|isbn13/ean|ean|ean13|ean-13|ean isbn13",
@@ -24,21 +26,46 @@ _NAMES: dict[str, dict[str, str]] = {
         "|original year published|year first published|original publication date",
         "pages": "pages|page count|number of pages|num pages|no of pages|page number|pagecount|# pages|page numbers"
         "|total pages",
-        "format": "format|binding|book format|media|medium|media type|cover type",
-        "shelf": "status|read status|reading status|exclusive shelf|bookshelf|shelf|read state|state",
-        "owned": "owned|owned?|owned copies|own|i own|do i own it",
-        "tags": "tags|bookshelves|shelves|lists|genre|genres|category|categories|subjects|labels|keywords|collections",
+        "format": "format|binding|book format|media|medium|cover type",
+        "edition": "edition|edition number|version|printing",
+        "item_type": "item type|media type|type|material type|content type|type of item|item kind|document type",
+        "shelf": "status|read status|reading status|exclusive shelf|bookshelf|shelf|read state|state|reading state"
+        "|reading progress status|book status|collection status",
+        "is_read": "read|read?|read it|is read|is finished|have read|have i read it|already read"
+        "|i have read it|has been read",
+        "is_reading": "currently reading|reading|is reading|in progress",
+        "is_dropped": "dnf|did not finish|abandoned|dropped|gave up|is abandoned",
+        "owned": "owned|owned?|ownership|ownership status|owned copies|own|i own|do i own it|is owned"
+        "|in library|in my library|in collection",
+        "copies": "copies|quantity|number of copies|qty|copy count",
+        "wishlist": "wish list|wishlist|is wishlist|on wishlist|wanted",
+        "tags": "tags|bookshelves|shelves|lists|genre|genres|category|categories|subjects|labels|keywords|collections"
+        "|collection|custom shelves|tag|my tags|topics",
         "rating": "rating|my rating|star rating|stars|score|my score|ratings|user rating|rating out of 5"
-        "|personal rating|my stars|rated|grade",
-        "date_read": "date read|read date|date finished|finished|date completed|completed|finish date"
-        "|end date|last date read|read on|finished on|finished date|date finished reading|completed on|date of reading",
-        "date_started": "date started|start date|started|began|started on|date begun|started reading",
-        "date_added": "date added|added|added on|entry date|added date|date acquired|acquired|date entered",
-        "review": "review|my review|reviews|book review|review text",
-        "notes": "notes|note|comments|comment|private notes|my notes|remarks|thoughts",
+        "|personal rating|my stars|rated|grade|mark|my mark|your rating|own rating|overall rating|my overall rating"
+        "|my rating overall",
+        "dates_read": "dates read|read dates|reading dates|all read dates|reads|reading history",
+        "date_read": "date read|read date|year read|year finished"
+        "|date finished|finished|date completed|completed|finish date"
+        "|end date|last date read|read on|finished on|finished date|date finished reading|completed on|date of reading"
+        "|finished reading|read end|end reading|completion date|date of completion|finish|end|ended|date end|ended on"
+        "|reading finished|last read|last read date|when finished|date last read|reading end",
+        "date_started": "date started|start date|started|began|started on|date begun|started reading|start|read start"
+        "|start reading|reading started|date start|begin date|begin|date started reading|reading start|began on",
+        "date_stopped": "date stopped|stopped|stopped on|stopped date|date abandoned|abandoned on|dnf date|dropped date"
+        "|dropped dates|date dnf|dropped on|stopped reading",
+        "date_added": "date added|added|added on|entry date|added date|date acquired|acquired|date entered|created"
+        "|date created|created at|created time|created date|creation date|added at|acquired date|acquired on",
+        "review_title": "review title|review name|review headline|comment title",
+        "review": "review|my review|reviews|book review|review text|my thoughts|comment content|review content",
+        "notes": "notes|note|comments|comment|private notes|my notes|remarks|thoughts|private note|personal notes"
+        "|private comment|my comments|memo",
+        "read_count": "read count|times read|number of reads|number of times read|readings count",
         "language": "language|languages|lang|book language",
-        "series": "series|series name|series title|book series",
-        "series_index": "series index|volume|volume number|series number|number in series|book number|series position",
+        "series": "series|series name|series title|book series|series names",
+        "series_index": "series index|series number|number in series|book number|series position|series order"
+        "|series sequence|series no|series part|part of series|volume|volume number|vol|volume no"
+        "|issue|issue number|issue no",
         "id:asin": "asin|amazon id",
         "id:goodreads": "goodreads id|goodreads book id|goodreads key",
         "id:openlibrary": "olid|open library id|openlibrary id|open library key|openlibrary key",
@@ -49,6 +76,8 @@ _NAMES: dict[str, dict[str, str]] = {
     "de": {
         "title": "titel|buchtitel|buch|bücher|name des buches",
         "subtitle": "untertitel",
+        "author_first": "vorname",
+        "author_last": "nachname",
         "author": "autor|autoren|autorin|autor/in|autor*in|verfasser|verfasserin|schriftsteller|autor(en)|von",
         "isbn": "isbn-nummer|isbn nr",
         "publisher": "verlag|herausgeber",
@@ -58,8 +87,16 @@ _NAMES: dict[str, dict[str, str]] = {
         "shelf": "lesestatus|regal|zustand lesen",
         "tags": "schlagwörter|schlagworte|kategorie|kategorien|genre|regale|sachgruppe",
         "rating": "bewertung|meine bewertung|sterne|wertung|punkte",
-        "date_read": "gelesen am|lesedatum|beendet|beendet am|ausgelesen|ausgelesen am|gelesen|datum gelesen",
-        "date_started": "begonnen|begonnen am|angefangen am|angefangen",
+        "date_read": "gelesen am|lesedatum|beendet|beendet am|ausgelesen|ausgelesen am|gelesen|datum gelesen|fertig am"
+        "|enddatum|leseende",
+        "is_read": "schon gelesen|bereits gelesen",
+        "is_dropped": "abgebrochen",
+        "owned": "im besitz|besitz|vorhanden",
+        "wishlist": "wunschliste",
+        "edition": "auflage",
+        "item_type": "medienart|medientyp",
+        "copies": "exemplare|anzahl",
+        "date_started": "begonnen|begonnen am|angefangen am|angefangen|startdatum|lesebeginn|beginn",
         "date_added": "hinzugefügt|hinzugefügt am|erfasst am|aufgenommen am|hinzugefügt am datum",
         "review": "rezension|meine rezension|kritik",
         "notes": "notizen|notiz|anmerkung|anmerkungen|bemerkung|bemerkungen|kommentar",
@@ -70,6 +107,8 @@ _NAMES: dict[str, dict[str, str]] = {
     "fr": {
         "title": "titre|titre du livre|livre|livres|nom du livre",
         "subtitle": "sous-titre",
+        "author_first": "prénom",
+        "author_last": "nom",
         "author": "auteur|auteurs|auteur(s)|autrice|auteure|auteur/autrice|écrivain|nom de l'auteur",
         "isbn": "code isbn|numéro isbn|n° isbn",
         "publisher": "éditeur|maison d'édition|édition|éditions|editeurs",
@@ -80,7 +119,13 @@ _NAMES: dict[str, dict[str, str]] = {
         "shelf": "statut|statut de lecture|état de lecture|étagère",
         "tags": "étiquettes|étiquette|catégorie|catégories|genre|genres|mots-clés|étagères",
         "rating": "note|ma note|notes sur 5|étoiles|évaluation|note sur 5|appréciation",
-        "date_read": "date de lecture|lu le|date de fin|fin de lecture|terminé le|date de fin de lecture",
+        "date_read": "date de lecture|lu le|date de fin|fin de lecture|terminé le|date de fin de lecture"
+        "|fini le|terminé",
+        "is_read": "lu|déjà lu",
+        "is_dropped": "abandonné",
+        "owned": "possédé|en ma possession",
+        "wishlist": "liste de souhaits|envie",
+        "copies": "exemplaires|nombre d'exemplaires",
         "date_started": "date de début|commencé le|début de lecture|date de début de lecture",
         "date_added": "date d'ajout|ajouté le|date d'entrée",
         "review": "critique|ma critique|avis|mon avis",
@@ -100,7 +145,14 @@ _NAMES: dict[str, dict[str, str]] = {
         "shelf": "estado|estado de lectura|estantería|estante",
         "tags": "etiquetas|categoría|categorías|género|géneros|estanterías",
         "rating": "puntuación|valoración|calificación|mi valoración|estrellas|nota|mi puntuación",
-        "date_read": "fecha de lectura|leído el|terminado|fecha de fin|fecha leído|fecha de finalización|leído",
+        "date_read": "fecha de lectura|leído el|terminado|fecha de fin|fecha leído|fecha de finalización|leído"
+        "|fecha fin",
+        "is_read": "ya leído",
+        "is_dropped": "abandonado",
+        "owned": "lo tengo|en propiedad",
+        "wishlist": "lista de deseos",
+        "edition": "edición",
+        "copies": "ejemplares",
         "date_started": "fecha de inicio|empezado",
         "date_added": "fecha de alta|añadido|fecha añadido|fecha de incorporación",
         "review": "reseña|mi reseña|crítica",
@@ -121,6 +173,12 @@ _NAMES: dict[str, dict[str, str]] = {
         "tags": "etichette|categoria|categorie|genere|generi|scaffali",
         "rating": "voto|valutazione|stelle|il mio voto|punteggio",
         "date_read": "data di lettura|letto il|data lettura|finito il|data fine|terminato il|letto",
+        "is_read": "già letto",
+        "is_dropped": "abbandonato",
+        "owned": "posseduto",
+        "wishlist": "lista dei desideri",
+        "edition": "edizione",
+        "copies": "copie",
         "date_started": "data di inizio|iniziato il|data inizio",
         "date_added": "data di aggiunta|aggiunto il|data aggiunta|data inserimento",
         "review": "recensione|la mia recensione",
@@ -141,6 +199,12 @@ _NAMES: dict[str, dict[str, str]] = {
         "tags": "etiquetas|categoria|categorias|gênero|género|gêneros|estantes",
         "rating": "avaliação|nota|classificação|estrelas|minha avaliação|minha nota|pontuação",
         "date_read": "data de leitura|lido em|data de término|terminado em|data de conclusão|data da leitura|lido",
+        "is_read": "já lido",
+        "is_dropped": "abandonado",
+        "owned": "tenho",
+        "wishlist": "lista de desejos",
+        "edition": "edição",
+        "copies": "exemplares",
         "date_started": "data de início|iniciado em",
         "date_added": "data de adição|adicionado em|data de inclusão",
         "review": "resenha|crítica|minha resenha|opinião",
@@ -161,7 +225,12 @@ _NAMES: dict[str, dict[str, str]] = {
         "shelf": "leesstatus|plank|boekenplank",
         "tags": "trefwoorden|categorie|categorieën|genre|labels|planken",
         "rating": "beoordeling|waardering|sterren|cijfer|score|mijn beoordeling",
-        "date_read": "datum gelezen|gelezen op|leesdatum|uitgelezen|uitgelezen op|gelezen",
+        "date_read": "datum gelezen|gelezen op|leesdatum|uitgelezen|uitgelezen op|gelezen|einddatum",
+        "is_read": "al gelezen",
+        "owned": "in bezit",
+        "wishlist": "verlanglijst",
+        "edition": "druk|editie",
+        "copies": "exemplaren",
         "date_started": "begonnen op|startdatum|begonnen",
         "date_added": "toegevoegd|toegevoegd op|datum toegevoegd",
         "review": "recensie|mijn recensie|bespreking",
@@ -181,7 +250,12 @@ _NAMES: dict[str, dict[str, str]] = {
         "shelf": "lässtatus|hylla|bokhylla",
         "tags": "taggar|kategori|kategorier|genre|ämnesord|hyllor",
         "rating": "betyg|mitt betyg|stjärnor|omdöme",
-        "date_read": "läst|läst datum|datum läst|läsdatum|utläst|avslutad",
+        "date_read": "läst|läst datum|datum läst|läsdatum|utläst|avslutad|slutdatum",
+        "is_read": "redan läst",
+        "owned": "äger",
+        "wishlist": "önskelista",
+        "edition": "upplaga|utgåva",
+        "copies": "exemplar",
         "date_started": "påbörjad|startdatum|började läsa",
         "date_added": "tillagd|datum tillagd|tillagd datum",
         "review": "recension|min recension",
@@ -201,7 +275,13 @@ _NAMES: dict[str, dict[str, str]] = {
         "shelf": "status czytania|półka",
         "tags": "tagi|etykiety|kategoria|kategorie|gatunek|półki|gatunki",
         "rating": "ocena|moja ocena|gwiazdki",
-        "date_read": "data przeczytania|przeczytane|przeczytano|data ukończenia|przeczytana",
+        "date_read": "data przeczytania|przeczytane|przeczytano|data ukończenia|przeczytana|data zakończenia"
+        "|koniec czytania",
+        "is_read": "czy przeczytane",
+        "owned": "posiadam|mam",
+        "wishlist": "lista życzeń",
+        "edition": "wydanie",
+        "copies": "egzemplarze",
         "date_started": "data rozpoczęcia|rozpoczęto",
         "date_added": "data dodania|dodano",
         "review": "recenzja|moja recenzja|opinia",
@@ -221,7 +301,13 @@ _NAMES: dict[str, dict[str, str]] = {
         "shelf": "статус|статус чтения|полка",
         "tags": "теги|метки|категория|категории|жанр|жанры|полки",
         "rating": "оценка|моя оценка|рейтинг|звезды|звёзды",
-        "date_read": "дата прочтения|прочитано|дата чтения|дата окончания|прочитана|закончено",
+        "date_read": "дата прочтения|прочитано|дата чтения|дата окончания|прочитана|закончено|когда прочитано"
+        "|окончание чтения",
+        "is_read": "прочитано ли",
+        "owned": "в наличии|есть",
+        "wishlist": "список желаний",
+        "edition": "издание",
+        "copies": "экземпляры|количество экземпляров",
         "date_started": "дата начала|начато",
         "date_added": "дата добавления|добавлено|добавлена",
         "review": "рецензия|отзыв|мой отзыв|моя рецензия",
@@ -243,7 +329,11 @@ _NAMES: dict[str, dict[str, str]] = {
         "shelf": "読書状況|読書ステータス|ステータス|状態|状況|本棚",
         "tags": "タグ|カテゴリ|カテゴリー|ジャンル|分類",
         "rating": "評価|レーティング|評点|星|点数",
-        "date_read": "読了日|読み終わった日|読了|読んだ日|読了日時",
+        "date_read": "読了日|読み終わった日|読了|読んだ日|読了日時|終了日",
+        "owned": "所有",
+        "wishlist": "欲しい物リスト",
+        "edition": "版",
+        "copies": "冊数|所有数",
         "date_started": "読み始め|開始日|読書開始日|読み始めた日",
         "date_added": "登録日|追加日|登録日時|追加日時",
         "review": "レビュー|感想|書評",
@@ -264,7 +354,10 @@ _NAMES: dict[str, dict[str, str]] = {
         "shelf": "状态|狀態|阅读状态|閱讀狀態|书架|書架",
         "tags": "标签|標籤|分类|分類|类别|類別|类型",
         "rating": "评分|評分|我的评分|我的評分|评级|星级|星級|打分",
-        "date_read": "读完日期|讀完日期|阅读日期|閱讀日期|读完时间|完成日期|已读日期|读过日期",
+        "date_read": "读完日期|讀完日期|阅读日期|閱讀日期|读完时间|完成日期|已读日期|读过日期|结束日期",
+        "is_read": "是否已读|已读",
+        "edition": "版本",
+        "copies": "册数|數量|数量",
         "date_started": "开始日期|開始日期|开始阅读|开始时间",
         "date_added": "添加日期|加入日期|新增日期|添加时间|入库日期|创建时间",
         "review": "评论|評論|书评|書評|短评|短評|我的评论",
@@ -273,18 +366,39 @@ _NAMES: dict[str, dict[str, str]] = {
         "series": "丛书|叢書|系列|丛书名",
         "series_index": "卷|册|卷号",
     },
+    "ar": {
+        "title": "العنوان|عنوان الكتاب|عنوان|الكتاب|اسم الكتاب",
+        "author": "المؤلف|المؤلفون|الكاتب|اسم المؤلف|مؤلف",
+        "isbn": "ردمك|رقم ردمك|الرقم الدولي|الرقم المعياري",
+        "publisher": "الناشر|دار النشر",
+        "year": "سنة النشر|تاريخ النشر|السنة",
+        "pages": "الصفحات|عدد الصفحات",
+        "format": "الغلاف|نوع الغلاف",
+        "shelf": "الحالة|حالة القراءة|الرف",
+        "tags": "التصنيف|التصنيفات|الوسوم|الفئة|النوع",
+        "rating": "التقييم|تقييمي|تقييم",
+        "date_read": "تاريخ القراءة|تاريخ الانتهاء|تاريخ الإنهاء|انتهيت في",
+        "date_started": "تاريخ البدء|بدأت في",
+        "date_added": "تاريخ الإضافة",
+        "review": "المراجعة|مراجعتي|مراجعة",
+        "notes": "ملاحظات|الملاحظات|ملاحظاتي",
+        "language": "اللغة",
+        "series": "السلسلة",
+        "series_index": "الجزء|المجلد|رقم الجزء",
+    },
 }
 
 # Columns that look like one of the above and are not: other people's marks, sort keys, counts, helpers.
 _OTHERS = (
-    "author sort|title sort|sort author|sort title|sort character|author id|author url|author last name|last name"
-    "|first name|author first name|average rating|avg rating|ratings count|rating count|number of ratings"
+    "author sort|title sort|sort author|sort title|sort character|author id|author url"
+    "|average rating|avg rating|ratings count|rating count|number of ratings"
     "|goodreads rating|amazon rating|community rating|bookshelves with positions|my review rating|review date"
-    "|review count|reviews count|review url|number of reviews|text reviews count|cover|cover url|cover image|book cover"
-    "|image url|title id|title url|original title|read count|times read|pages read|current page|percent read|last read"
+    "|review count|reviews count|review url|number of reviews|text reviews count|num ratings|ratings average"
+    "|cover|cover url|cover image"
+    "|book cover|image url|title id|title url|original title|pages read|current page|percent read"
     "|illustrator|translator|narrator|editor in chief|contributors|contributor|spoiler|price|list price|purchase date"
-    "|purchase price|purchase place|location|place of publication|language code original|original language|edition"
-    "|condition|quantity|copies|description|summary|synopsis|isbn valid|date modified|modified|last modified|date"
+    "|purchase price|purchase place|location|place of publication|language code original|original language"
+    "|condition|description|summary|synopsis|isbn valid|date modified|modified|last modified|date"
     "|id|no|nr|number|row|index|position|rank|url|link|uuid|issn|publisher url|country|pace|moods|owner|gender"
     "|übersetzer|illustratorin|erstausgabe|traducteur|traductrice|traductor|traduttore|tradutor|vertaler|översättare"
     "|tłumacz|переводчик|翻訳者|訳者|译者|譯者"

@@ -1,22 +1,31 @@
 """A book list in CSV of any kind: its layout, its rows and the books in them."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import dropwhile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import dropwhile, islice
 from typing import Final
 
 from shelfwire.books.bibliography.text import text_key
+from shelfwire.books.csv_import.column_plan import GENERIC, column_of, corrected, in_order, is_repeated
 from shelfwire.books.csv_import.confidence import doubt_of, named_fields
 from shelfwire.books.csv_import.dialect import Layout, find_layout
 from shelfwire.books.csv_import.encoding import decode
-from shelfwire.books.csv_import.headers import GENERIC, in_order
-from shelfwire.books.csv_import.imported_book import ImportedBook
+from shelfwire.books.csv_import.field_names import meaning_of
+from shelfwire.books.csv_import.imported_book import ImportedBook, ImportPlan, PlannedColumn, UnusedColumn
 from shelfwire.books.csv_import.mapper import BookMapper
 from shelfwire.books.csv_import.raw_rows import RawRow, raw_rows
 
-UNKNOWN_LANGUAGE: Final = "und"
-"""The language of a header of which we know no word; it is not English, so that its dates begin with the day."""
 OWN: Final = "shelfwire"
 """The source of a table that was written here."""
+REASON: Final = text_key("reason (shelfwire)")
+"""The column that is added to rows that were not imported, to be corrected."""
+UNKNOWN_LANGUAGE: Final = "und"
+"""The language of a header of which we know no word; it is not English, so that its dates begin with the day."""
+MAX_PLANNED: Final = 200
+"""The most columns, and the most warnings, that a plan shows."""
+MAX_EXAMPLES: Final = 3
+_LOOKED_AT: Final = 20
+_MAX_SHOWN: Final = 80
+_MAX_DOUBT: Final = 400
 _ADDED_TO_EXPORTS: Final = frozenset({"subtitle", "publisher", "year", "pages", "format", "language", "notes"})
 """Fields that a column added to an export by hand may hold; the export itself has columns for all others."""
 
@@ -44,6 +53,72 @@ class BookFile:
         layout = find_layout(self._text)
         self.doubt = doubt_of(layout)
         self._use(layout)
+
+    @property
+    def fields(self) -> tuple[tuple[int, str], ...]:
+        """Columns (from 0) and the fields they hold, in order of precedence."""
+        return self._layout.columns.fields
+
+    @property
+    def unused(self) -> tuple[int, ...]:
+        """Columns (from 0) of which nothing, or not every cell, is imported."""
+        columns = self._layout.columns
+        used = {index for index, _ in columns.fields} - columns.spare
+        used |= {index for index, name in enumerate(columns.names) if text_key(name) == REASON}
+        return tuple(
+            index for index, name in enumerate(columns.names) if index not in used and not is_repeated(columns, name)
+        )
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The names of the columns, for a person; a column without one has its number."""
+        return tuple(name or f"column {index + 1}" for index, name in enumerate(self.columns))
+
+    def plan(self, unused: tuple[UnusedColumn, ...] = ()) -> ImportPlan:
+        """How the file is read.
+
+        Args:
+            unused: the columns that hold something and are not used.
+        """
+        columns = self._layout.columns
+        fields = dict(reversed(columns.fields))
+        planned = (
+            PlannedColumn(
+                column=clip(name),
+                holds=meaning_of(fields[index]) if index in fields else None,
+                by=columns.by.get(index) if index in fields else None,
+                examples=self._examples(index),
+            )
+            for index, name in enumerate(self.column_names[:MAX_PLANNED])
+        )
+        return ImportPlan(
+            source=self.source,
+            encoding=self.encoding,
+            delimiter=self.delimiter,
+            header_row=self.header_row,
+            columns=tuple(planned),
+            unused_columns=unused[:MAX_PLANNED],
+            warnings=tuple(clip(doubt, _MAX_DOUBT) for doubt in columns.doubts[:MAX_PLANNED]),
+        )
+
+    def _examples(self, index: int) -> tuple[str, ...]:
+        width = len(self.columns)
+        whole = [row for row in self._layout.sample if len(row) == width] or self._layout.sample
+        cells = (clip(" ".join(cell.split())) for cell in column_of(whole, index))
+        return tuple(islice(dict.fromkeys(islice(cells, _LOOKED_AT)), MAX_EXAMPLES))
+
+    def correct(self, meanings: Mapping[str, str]) -> None:
+        """Use what a person says of some columns.
+
+        Args:
+            meanings: by the name of a column, or its number from 1, a word of `field_names`.
+
+        Raises:
+            UnreadableCsv: the file has no such column.
+        """
+        if meanings:
+            self._use(self._layout._replace(columns=corrected(self._layout.columns, meanings)))
+            self.doubt = doubt_of(self._layout)
 
     @property
     def is_known_export(self) -> bool:
@@ -109,7 +184,8 @@ class BookFile:
             added = {index: field for index, field in given.items() if field in _ADDED_TO_EXPORTS}
             found = (*columns.fields, *in_order(added))
         self.doubt = None
-        self._use(layout._replace(columns=columns._replace(fields=found)))
+        by = {**columns.by, **dict.fromkeys(given, "gemini")}
+        self._use(layout._replace(columns=columns._replace(fields=found, by=by, doubts=())))
 
     def text_of(self, raw: RawRow) -> Sequence[str]:
         """The cells of a row for a reader who does not know the columns; see `BookMapper.text_of`."""
@@ -128,3 +204,8 @@ def cell_of(raw: RawRow, column: int) -> str:
 def _failed(ok: str, code: str) -> bool:
     """Whether a row of our own table is of a failed item. Spreadsheets write "true" and "false" in their language."""
     return ok.lower() == "false" or (bool(code) and ok.lower() != "true")
+
+
+def clip(text: str, most: int = _MAX_SHOWN) -> str:
+    """A text of bounded length."""
+    return text if len(text) <= most else f"{text[: most - 1]}\u2026"

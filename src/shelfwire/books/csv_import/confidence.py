@@ -8,11 +8,13 @@ from typing import Final
 from shelfwire.books.bibliography.isbn import looks_like_isbn
 from shelfwire.books.bibliography.text import text_key
 from shelfwire.books.csv_import.aliases import OTHER_COLUMNS
+from shelfwire.books.csv_import.cell_kinds import is_number, share
+from shelfwire.books.csv_import.column_plan import GENERIC, column_of
 from shelfwire.books.csv_import.dialect import Layout
-from shelfwire.books.csv_import.headers import GENERIC, column_of, generic_field, is_number, mostly
 
 _AUTHORS: Final = frozenset({"author", "inverted_author"})
 _ISBNS: Final = frozenset({"isbn", "isbn13"})
+_NAMED: Final = frozenset({"name", "export", "person"})
 _LONG: Final = 120
 _MORE_THAN_A_TITLE: Final = re.compile(
     r"""
@@ -72,16 +74,12 @@ def named_fields(layout: Layout) -> dict[int, str]:
     if not layout.header_row:
         return {}
     columns = layout.columns
-    if columns.source != GENERIC:
-        return dict(columns.fields)
-    names = ((index, text_key(name)) for index, name in enumerate(columns.names))
-    known = {index: field for index, key in names if (field := generic_field(key, columns.language))}
-    return {index: field for index, field in columns.fields if known.get(index) == field}
+    return {index: field for index, field in columns.fields if columns.by.get(index) in _NAMED}
 
 
 def _of_one_column(layout: Layout) -> Doubt | None:
     rows = [layout.delimiter.join(row).strip() for row in layout.sample]
-    if mostly(iter(rows), looks_like_isbn):
+    if share(rows, looks_like_isbn) > 1 / 2:
         return None
     more = sum(len(row) > _LONG or _MORE_THAN_A_TITLE.search(row) is not None for row in rows)
     return Doubt.TEXT if more >= _ENOUGH * len(rows) else None
@@ -90,7 +88,7 @@ def _of_one_column(layout: Layout) -> Doubt | None:
 def _words(sample: Sequence[Sequence[str]], width: int) -> list[int]:
     """The columns, from 0, that hold words and not numbers."""
     columns = {index: list(column_of(sample, index)) for index in range(width)}
-    return [index for index, cells in columns.items() if cells and not mostly(cells, is_number)]
+    return [index for index, cells in columns.items() if cells and share(cells, is_number) <= 1 / 2]
 
 
 def _has_no_meaning(layout: Layout, index: int, named: dict[int, str]) -> bool:

@@ -2,12 +2,24 @@
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from itertools import islice
 from typing import Final, NamedTuple
 
 from shelfwire.books.bibliography.isbn import looks_like_isbn
-from shelfwire.books.csv_import.headers import Columns, header_strength, infer_columns, map_columns
+from shelfwire.books.bibliography.text import text_key
+from shelfwire.books.csv_import.cell_kinds import Kind, fits, is_typed, kind_of
+from shelfwire.books.csv_import.column_plan import (
+    Columns,
+    column_of,
+    export_of,
+    infer_columns,
+    language_of,
+    map_columns,
+)
+from shelfwire.books.csv_import.headers import exact_field, header_strength
 from shelfwire.books.csv_import.raw_rows import RawRow, raw_rows
+from shelfwire.books.csv_import.row_repair import unwrapped
 
 _DELIMITERS: Final = (",", ";", "\t", "|")
 _SAMPLE_CHARACTERS: Final = 32_768
@@ -17,6 +29,9 @@ _CERTAIN: Final = 2
 # Excel reads this line as an instruction and does not show it as a row.
 _SEP: Final = re.compile(r'"?sep=([,;\t|:^~])"?[,;\t| ]*(?:\n|$)', re.IGNORECASE)
 _LEAST_CONSISTENT: Final = 0.6
+_NEARLY_ALL: Final = 0.8
+_NO_WORDS: Final = frozenset({Kind.NUMBER, Kind.ANSWER})
+_FEWEST_WIDER: Final = 2
 _SINGLE_COLUMN: Final = 0.01  # any real table is preferred to a list of titles
 
 
@@ -62,13 +77,50 @@ def find_layout(text: str) -> Layout:
     best = max(candidates, key=lambda candidate: (candidate.strength, candidate.consistency))
     header_row = best.header.row if best.header else 0
     body = [list(row.cells) for row in best.rows if row.row > header_row]
+    if best.header and len(best.header.cells) > 1:
+        body = [list(unwrapped(row, best.delimiter) or row) if len(row) == 1 else row for row in body]
     return Layout(
         delimiter=best.delimiter,
         start=start,
         header_row=header_row + text.count("\n", start, begin) if best.header else 0,
-        columns=map_columns(best.header.cells, body) if best.header else infer_columns(body),
+        columns=_named(best.header.cells, body) if best.header else infer_columns(body),
         sample=body,
     )
+
+
+def _named(header: Sequence[str], body: list[list[str]]) -> Columns:
+    """What the columns hold, also where the header has one name less than the rows have cells."""
+    width = len(header)
+    wider = [row for row in body if len(row) == width + 1]
+    if width == 1 or len(wider) < max(1, _NEARLY_ALL * sum(len(row) > 1 for row in body)):
+        return map_columns(header, body)
+    if not any(row[-1].strip() for row in wider):
+        return map_columns([*header, ""], body)  # every row ends with a delimiter
+    spaced = sum(any(cell[:1] == " " and cell.strip() for cell in row) for row in wider)
+    if len(wider) < _FEWEST_WIDER or (spaced * 2 > len(wider) and not any(name[:1] == " " for name in header)):
+        return map_columns(header, body)  # commas without quotation marks
+    place = max(range(width, -1, -1), key=lambda place: _alignment(header, place, wider))
+    columns = map_columns([*header[:place], "", *header[place:]], body)
+    doubt = (
+        f"The header names {width} columns, and the rows have {width + 1} cells: "
+        f"column {place + 1} was taken for the one without a name."
+    )
+    return columns._replace(doubts=(doubt, *columns.doubts))
+
+
+def _alignment(header: Sequence[str], place: int, rows: list[list[str]]) -> int:
+    """How many columns have cells that fit their names, if the one without a name is at this place."""
+    keys = [text_key(name) for name in header]
+    export, language = export_of(keys), language_of(keys)
+    score = 0
+    for index, name in enumerate(header):
+        field = (export.columns.get(keys[index]) if export else None) or exact_field(name, language)
+        cells = list(column_of(rows, index + (index >= place)))
+        if field and cells and is_typed(field):
+            score += 1 if fits(field, cells) else -1
+        elif field and cells and (not fits(field, cells) or kind_of(cells) in _NO_WORDS):
+            score -= 1
+    return score
 
 
 def _try(sample: str, delimiter: str) -> _DelimiterTrial:
@@ -77,12 +129,19 @@ def _try(sample: str, delimiter: str) -> _DelimiterTrial:
         # Nothing but this delimiter, as a sheet's empty rows are written.
         return _DelimiterTrial(delimiter, [], 0, None, consistency=1)
     rows = [row for row in read if row.problem is None]
-    strength, header = max(
-        ((_strength(row, first=row is rows[0]), row) for row in rows[:_MAX_PREAMBLE]),
-        key=lambda candidate: candidate[0],
-        default=(0, None),
-    )
+    strength, header = _header(rows)
+    if strength < _CERTAIN:
+        whole = [RawRow(row.row, cells) for row in rows if (cells := unwrapped(row.cells, delimiter))]
+        wrapped_strength, wrapped_header = _header(whole)
+        if wrapped_strength >= _CERTAIN:
+            strength, header = wrapped_strength, wrapped_header
     return _DelimiterTrial(delimiter, rows, strength, header if strength else None, _consistency(rows))
+
+
+def _header(rows: list[RawRow]) -> tuple[int, RawRow | None]:
+    """The row that names most columns, and how many."""
+    candidates = ((_strength(row, first=row is rows[0]), row) for row in rows[:_MAX_PREAMBLE])
+    return max(candidates, key=lambda candidate: candidate[0], default=(0, None))
 
 
 def _strength(row: RawRow, *, first: bool) -> int:

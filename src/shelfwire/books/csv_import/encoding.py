@@ -16,7 +16,7 @@ _BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 # What spreadsheet programs write when they do not write UTF-8. Unrestricted, the detector takes Latin-1 for cp775.
-_LEGACY = ["cp1252", "cp1251", "cp932", "gb18030", "euc_kr", "big5", "mac_roman"]
+_LEGACY = ["cp1252", "cp1251", "cp932", "gb18030", "euc_kr", "big5", "euc_jp", "mac_roman"]
 _LATIN = ("cp1252", "mac_roman")
 _FOREIGN_RUN = re.compile(r"[a-zA-Z]?[^\W\d_a-zA-Z]+[a-zA-Z]?")
 _TOUCHES_LATIN = re.compile(r"[a-zA-Z]")

@@ -14,29 +14,58 @@ class ExportFormat(NamedTuple):
 
     Attributes:
         name: Its name in lower case.
-        signature: Headers (as keys) that no other export has together.
+        title: Its name for people.
+        signature: Headers (as keys) that no other export has together; empty if it never has a header.
         columns: Field by header (as key).
         language: The language of its headers; it decides between day/month and month/day dates.
+        repeated: Headers (as keys) of columns that say again what another says, or keep the program's own books;
+            leaving them out loses nothing.
+        others: Headers (as keys) of columns that no field may be made of by their names: those of `repeated`, and those
+            that hold what is not the reader's own, such as the marks of all readers.
+        headerless: The names of its columns in their order, where it may come without a header; it is then recognised
+            by the form of its cells.
     """
 
     name: str
+    title: str
     signature: frozenset[str]
     columns: dict[str, str]
     language: str = "en"
+    repeated: frozenset[str] = frozenset()
+    others: frozenset[str] = frozenset()
+    headerless: tuple[str, ...] = ()
 
 
-def _format(name: str, signature: str, columns: dict[str, str], language: str = "en") -> ExportFormat:
+def _format(
+    title: str,
+    signature: str,
+    columns: dict[str, str],
+    *,
+    name: str | None = None,
+    language: str = "en",
+    repeated: str = "",
+    others: str = "",
+    headerless: tuple[str, ...] = (),
+) -> ExportFormat:
     return ExportFormat(
-        name,
-        frozenset(map(text_key, signature.split("|"))),
+        name or title.lower().replace(" ", ""),
+        title,
+        _keys(signature),
         {text_key(header): field for header, field in columns.items()},
         language,
+        _keys(repeated),
+        _keys(repeated) | _keys(others),
+        headerless,
     )
+
+
+def _keys(headers: str) -> frozenset[str]:
+    return frozenset(map(text_key, filter(None, headers.split("|"))))
 
 
 # Two generations, of 31 and of 24 columns.
 _GOODREADS = _format(
-    "goodreads",
+    "Goodreads",
     "Exclusive Shelf|My Rating",
     {
         "Title": "title_with_series",
@@ -56,11 +85,17 @@ _GOODREADS = _format(
         "Bookshelves": "tags",
         "My Review": "review",
         "Private Notes": "notes",
+        "Read Count": "read_count",
+        "Owned Copies": "owned",
         "Book Id": "id:goodreads",
+        # What Enhance-GoodReads-Export adds.
+        "read_dates": "readings",
+        "genres": "voted_tags",
     },
+    repeated="Author l-f|Bookshelves with positions",
 )
 _STORYGRAPH = _format(
-    "storygraph",
+    "StoryGraph",
     "ISBN/UID|Read Status",
     {
         "Title": "title",
@@ -74,11 +109,12 @@ _STORYGRAPH = _format(
         "Star Rating": "rating",
         "Review": "review",
         "Tags": "tags",
+        "Read Count": "read_count",
         "Owned?": "owned",
     },
 )
 _LIBRARYTHING = _format(
-    "librarything",
+    "LibraryThing",
     "Primary Author|Sort Character",
     {
         "Title": "title",
@@ -101,11 +137,13 @@ _LIBRARYTHING = _format(
         "Collections": "collections",
         "Tags": "tags",
         "Languages": "language",
+        "Copies": "copies",
         "LCCN": "id:lccn",
         "OCLC": "id:oclc",
         "Work id": "id:librarything",
         "Book Id": "id:librarything",
     },
+    repeated="Sort Character|Physical Description",
 )
 _CALIBRE = _format(
     "calibre",
@@ -121,18 +159,20 @@ _CALIBRE = _format(
         "formats": "format",
         "tags": "tags",
         "series": "series",
-        "series_index": "series_index",
+        "series_index": "index_in_series",
         "languages": "language",
         "timestamp": "date_added",
+        "uuid": "id:calibre",
     },
+    repeated="author_sort|title_sort|library_name|size|cover|id",
 )
 _LIBIB = _format(
-    "libib",
+    "Libib",
     "item_type|ean_isbn13|upc_isbn10",
     {
         "title": "title",
         "item_type": "item_type",
-        "creators": "authors",
+        "creators": "comma_authors",
         "ean_isbn13": "isbn13",
         "upc_isbn10": "isbn",
         "publisher": "publisher",
@@ -147,11 +187,13 @@ _LIBIB = _format(
         "added": "date_added",
         "tags": "tags",
         "group": "tags",
+        "copies": "copies",
     },
+    repeated="first_name|last_name",
 )
 # 38 columns in 2014 ("Length" is pages there), 79 today.
 _BOOKBUDDY = _format(
-    "bookbuddy",
+    "BookBuddy",
     "Google VolumeID|Author (Last, First)",
     {
         "Title": "title",
@@ -180,12 +222,15 @@ _BOOKBUDDY = _format(
         "Tags": "tags",
         "Genre": "tags",
         "Google VolumeID": "id:google",
+        "Edition": "edition",
+        "Quantity": "copies",
         "OCLC": "id:oclc",
         "LCCN": "id:lccn",
     },
+    repeated="Uploaded Image URL",
 )
 _HARDCOVER = _format(
-    "hardcover",
+    "Hardcover",
     "Hardcover Book ID",
     {
         "Title": "title",
@@ -215,20 +260,22 @@ _HARDCOVER = _format(
     },
 )
 _OPEN_LIBRARY = _format(
-    "openlibrary",
+    "Open Library",
     "Work Id|Edition Id|Bookshelf",
     {
         "Edition Id": "id:openlibrary",
         "Work Id": "id:openlibraryWork",
         "Title": "title",
-        "Authors": "authors",
+        "Authors": "comma_authors",
         "Bookshelf": "shelf",
         "My Ratings": "rating",
         "First Publish Year": "original_year",
+        "Subjects": "piped_tags",
     },
+    repeated="Edition Count|Has Ebook",
 )
 _OPENREADS = _format(
-    "openreads",
+    "Openreads",
     "my_review|book_format|readings",
     {
         "title": "title",
@@ -249,7 +296,7 @@ _OPENREADS = _format(
     },
 )
 _BOOKWYRM = _format(
-    "bookwyrm",
+    "BookWyrm",
     "author_text|remote_id",
     {
         "title": "title",
@@ -258,25 +305,32 @@ _BOOKWYRM = _format(
         "isbn_10": "isbn",
         "start_date": "date_started",
         "finish_date": "date_read",
+        "stopped_date": "date_stopped",
+        "pages": "pages",
         "shelf_date": "date_added",
         "rating": "rating",
+        "review_name": "review_title",
         "review_content": "review",
         "shelf": "shelf",
         "shelf_name": "shelf_name",
         "openlibrary_key": "id:openlibrary",
+        "finna_key": "id:finna",
+        "libris_key": "id:libris",
         "inventaire_id": "id:inventaire",
         "librarything_key": "id:librarything",
         "goodreads_key": "id:goodreads",
         "bnf_id": "id:bnf",
+        "viaf": "id:viaf",
         "wikidata": "id:wikidata",
         "asin": "id:asin",
         "isfdb": "id:isfdb",
         "oclc_number": "id:oclc",
     },
+    repeated="remote_id",
 )
 # The entry date is when the book came into Babelio, which is the date it was added, not read.
 _BABELIO = _format(
-    "babelio",
+    "Babelio",
     "Date d`entrée dans Babelio",
     {
         "ISBN": "isbn",
@@ -291,6 +345,271 @@ _BABELIO = _format(
     language="fr",
 )
 
+# Without a header, in cp932. The last column but one is the kind of item: paper or electronic.
+_BOOKLOG_COLUMNS: Final = (
+    "サービスID|アイテムID|13桁ISBN|カテゴリ|評価|読書状況|レビュー|タグ|読書メモ(非公開)|登録日時|読了日|タイトル|作者名"
+    "|出版社名|発行年|ジャンル|ページ数"
+)
+_BOOKLOG = _format(
+    "booklog.jp",
+    "サービスID|アイテムID|読書状況",
+    {
+        "タイトル": "title",
+        "作者名": "author",
+        "13桁ISBN": "isbn13",
+        "アイテムID": "isbn",
+        "出版社名": "publisher",
+        "発行年": "year",
+        "ページ数": "pages",
+        "ジャンル": "format",
+        "評価": "rating",
+        "読書状況": "shelf",
+        "読了日": "date_read",
+        "登録日時": "date_added",
+        "カテゴリ": "tags",
+        "タグ": "spaced_tags",
+        "レビュー": "review",
+        "読書メモ(非公開)": "notes",
+    },
+    name="booklog",
+    language="ja",
+    repeated="サービスID",
+    headerless=tuple(_BOOKLOG_COLUMNS.split("|")),
+)
+# Scripts that save what the site shows; it has no export of its own.
+_BOOKMETER = _format(
+    "bookmeter",
+    "Date|Title|Page",
+    {"Date": "date_read", "Title": "title", "Author": "authors", "Page": "pages"},
+    language="ja",
+)
+_LIVELIB = _format(
+    "LiveLib",
+    "Название|Автор|Оценка|Дата прочтения|Статус",
+    {
+        "Название": "title",
+        "Автор": "author",
+        "ISBN": "isbn",
+        "Издательство": "publisher",
+        "Год издания": "year",
+        "Серия": "series",
+        "Оценка": "rating",
+        "Дата прочтения": "date_read",
+        "Статус": "shelf",
+        "Теги": "tags",
+        "Рецензия": "review",
+        "Заметка": "notes",
+    },
+    language="ru",
+)
+_ANOBII = _format(
+    "aNobii",
+    "Comment title|Comment content|Stars|Status",
+    {
+        "Title": "title",
+        "Subtitle": "subtitle",
+        "Author": "author",
+        "ISBN": "isbn",
+        "Publisher": "publisher",
+        "Publication date": "year",
+        "Number of pages": "pages",
+        "Format": "format",
+        "Status": "shelf",
+        "Stars": "rating",
+        "Comment title": "review_title",
+        "Comment content": "review",
+        "Private Note": "notes",
+        "Tags": "slashed_tags",
+    },
+)
+_LIBATION = _format(
+    "Libation",
+    "Audible Product Id|Book Liberated Status",
+    {
+        "Title": "title",
+        "Subtitle": "subtitle",
+        "Authors": "authors",
+        "Publisher": "publisher",
+        "Date Published": "year",
+        "Language": "language",
+        "Content Type": "item_type",
+        "Series Names": "series",
+        "Series Order": "series_index",
+        "My Rating: Overall": "rating",
+        "Is Finished?": "is_read",
+        "Date Added to library": "date_added",
+        "Categories": "tags",
+        "My Libation Tags": "spaced_tags",
+        "Audible Product Id": "id:asin",
+    },
+    repeated="Account|Is Audible Plus?|Absent from last scan?|Locale|Has PDF|Cover Id|Cover Id Large|Is Abridged?"
+    "|Book Liberated Status|PDF Liberated Status|Last Downloaded|Last Downloaded Version|Is Spatial?|Included Until"
+    "|Last Downloaded File Version|Last Downloaded Codec|Last Downloaded Sample rate|Last Downloaded Audio Channels"
+    "|Last Downloaded Bitrate",
+)
+# Its rating is that of all listeners.
+_AUDIBLE_CLI = _format(
+    "audible-cli",
+    "asin|percent_complete|is_finished|runtime_length_min",
+    {
+        "title": "title",
+        "subtitle": "subtitle",
+        "authors": "authors",
+        "series_title": "series",
+        "series_sequence": "series_index",
+        "is_finished": "is_read",
+        "genres": "tags",
+        "release_date": "year",
+        "date_added": "date_added",
+        "purchase_date": "date_added",
+        "asin": "id:asin",
+    },
+    repeated="cover_url|purchase_date",
+    others="rating|num_ratings|extended_product_description",
+)
+_READING_LIST = _format(
+    "Reading List",
+    "Google Books ID|Started Reading|Finished Reading",
+    {
+        "Title": "title",
+        "Subtitle": "subtitle",
+        "Authors": "inverted_author",
+        "ISBN-13": "isbn13",
+        "Google Books ID": "id:google",
+        "Manual ID": "id:readinglist",
+        "Page Count": "pages",
+        "Publication Date": "year",
+        "Publisher": "publisher",
+        "Language Code": "language",
+        "Series": "series",
+        "Series Order": "series_index",
+        "Started Reading": "date_started",
+        "Finished Reading": "date_read",
+        "Rating": "rating",
+        "Notes": "notes",
+        "Lists": "tags",
+        "Subjects": "tags",
+    },
+)
+_JELU = _format(
+    "Jelu",
+    "read_dates|dropped_dates|currently_reading",
+    {
+        "Title": "title",
+        "authors": "authors",
+        "Author": "authors",
+        "isbn13": "isbn13",
+        "isbn10": "isbn",
+        "ISBN": "isbn",
+        "Publisher": "publisher",
+        "Shelves": "shelf",
+        "owned": "owned",
+        "currently_reading": "is_reading",
+        "read_dates": "dates_read",
+        "dropped_dates": "date_stopped",
+        "Bookshelves": "spaced_tags",
+        "tags": "tags",
+    },
+    repeated="Date Read",
+)
+_BOOKLOGR = _format(
+    "BookLogr",
+    "reading_status|current_page|total_pages",
+    {
+        "title": "title",
+        "author": "authors",
+        "isbn": "isbn",
+        "reading_status": "shelf",
+        "total_pages": "pages",
+        "rating": "rating",
+        "notes": "notes",
+    },
+)
+_ZOTERO = _format(
+    "Zotero",
+    "Item Type|Publication Title|Manual Tags",
+    {
+        "Title": "title",
+        "Item Type": "item_type",
+        "Author": "inverted_author",
+        "Editor": "inverted_author",
+        "ISBN": "isbn",
+        "Publisher": "publisher",
+        "Publication Year": "year",
+        "Date": "year",
+        "Num Pages": "pages",
+        "Edition": "edition",
+        "Language": "language",
+        "Series": "series",
+        "Series Number": "series_index",
+        "Volume": "volume",
+        "Date Added": "date_added",
+        "Manual Tags": "tags",
+        "Notes": "notes",
+        "Key": "id:zotero",
+        "DOI": "id:doi",
+    },
+    repeated="Date Modified|Access Date|Short Title",
+)
+_NEVER_TOO_MANY_BOOKS_COLUMNS: Final = {
+    "title": "title",
+    "author_details": "inverted_author",
+    "isbn": "isbn",
+    "publisher": "publisher",
+    "date_published": "year",
+    "first_publication": "original_year",
+    "pages": "pages",
+    "format": "format",
+    "edition_info": "edition",
+    "language": "language",
+    "series_details": "series_list",
+    "read": "is_read",
+    "read_start": "date_started",
+    "read_end": "date_read",
+    "rating": "rating",
+    "owned": "owned",
+    "date_added": "date_added",
+    "bookshelf": "tags",
+    "genre": "tags",
+    "notes": "escaped_notes",
+    "goodreads_book_id": "id:goodreads",
+}
+_PROGRAMS_OWN: Final = (
+    "_id|bookshelf_id|anthology|anthology_titles|edition_bm|last_goodreads_sync_date|last_update_date|book_uuid"
+)
+_NEVER_TOO_MANY_BOOKS = _format(
+    "NeverTooManyBooks", "author_details|edition_bm", _NEVER_TOO_MANY_BOOKS_COLUMNS, repeated=_PROGRAMS_OWN
+)
+_BOOK_CATALOGUE = _format(
+    "Book Catalogue", "author_details|series_details", _NEVER_TOO_MANY_BOOKS_COLUMNS, repeated=_PROGRAMS_OWN
+)
+# Loans and holds, one row each.
+_LIBBY = _format(
+    "Libby",
+    "cover|timestamp|activity|library",
+    {
+        "title": "title",
+        "author": "authors",
+        "publisher": "publisher",
+        "isbn": "isbn",
+        "timestamp": "date_added",
+        "activity": "tags",
+    },
+    repeated="cover",
+)
+_KINDLE = _format(
+    "Kindle",
+    "itemId|acquiredDate|title",
+    {
+        "title": "title",
+        "author": "author",
+        "itemId": "id:asin",
+        "acquiredDate": "date_added",
+        "readStatus": "shelf",
+    },
+    repeated="itemType|imageUrl|pageRowLocation",
+)
+# Our own tables, as results are asked for: what was imported once can be imported again.
 _SHELFWIRE: Final = _format(
     "shelfwire",
     "sourceIndex|ok|code|userMessage",
@@ -299,9 +618,12 @@ _SHELFWIRE: Final = _format(
         "authors": "semicolon_authors",
         "isbn13": "isbn13",
         "isbn10": "isbn",
+        "otherIsbns": "isbn",
         "isbnAsGiven": "isbn",
         "subtitle": "subtitle",
         "series": "series",
+        "volume": "volume",
+        "edition": "edition",
         "publisher": "publisher",
         "year": "year",
         "publishedDate": "year",
@@ -313,13 +635,17 @@ _SHELFWIRE: Final = _format(
         "tags": "semicolon_tags",
         "subjects": "semicolon_tags",
         "rating": "rating",
+        "reads": "json_reads",
         "dateStarted": "date_started",
         "dateRead": "date_read",
         "dateAdded": "date_added",
+        "copies": "copies",
+        "readCount": "read_count",
         "review": "plain_review",
         "notes": "plain_notes",
         "identifiers": "json_identifiers",
     },
+    repeated="index|sourceIndex|ok|code|userMessage|row|datesRead|warnings",
 )
 
 EXPORT_FORMATS: Final = (
@@ -335,5 +661,19 @@ EXPORT_FORMATS: Final = (
     _OPENREADS,
     _BOOKWYRM,
     _BABELIO,
+    _BOOKLOG,
+    _BOOKMETER,
+    _LIVELIB,
+    _ANOBII,
+    _LIBATION,
+    _AUDIBLE_CLI,
+    _READING_LIST,
+    _JELU,
+    _BOOKLOGR,
+    _ZOTERO,
+    _NEVER_TOO_MANY_BOOKS,
+    _BOOK_CATALOGUE,
+    _LIBBY,
+    _KINDLE,
 )
 """Every export that is recognised; anything else is read by the generic column names."""

@@ -1,36 +1,35 @@
 """How the cell of each field is read into a book."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from shelfwire.books.bibliography import dates, people
-from shelfwire.books.bibliography.isbn import parse_isbn, why_not_isbn
+from shelfwire.books.bibliography.isbn import isbn10_of, isbn13_of, isbn13s_of, why_not_isbn
 from shelfwire.books.bibliography.text import plain_text, text_key
-from shelfwire.books.csv_import import values
+from shelfwire.books.csv_import import reading_life, series, values
+from shelfwire.books.csv_import.imported_book import Read
 from shelfwire.books.csv_import.problems import RowProblem
+from shelfwire.books.csv_import.reading_life import Draft, add_tags, life_of, warn
+from shelfwire.books.csv_import.vocabulary import vocabulary
 
-Draft = dict[str, Any]
-"""The attributes of an `ImportedBook` collected so far, by name; `row` is there from the beginning."""
 Take = Callable[[str, Draft], None]
 """Reads one cell, stripped and not empty, into the draft."""
 
 _MAX_SHORT_CHARACTERS: Final = 200
 _UNLIMITED: Final = 1 << 62
+_LONGEST_ISBN: Final = 17
+_MOST_READS: Final = 10_000
 _ASIN: Final = re.compile(r"^B[0-9A-Z]{9}$")
 _UUID: Final = re.compile(r"^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$", re.IGNORECASE)
-_SERIES_IN_TITLE: Final = re.compile(r"\(([^()]+?),? (#[\d.\-]+)\)$")
+_ITEM_TYPES: Final = vocabulary("item_types")
+_BARE_TYPES: Final = frozenset({"book", "books", "product", "other"})
+"""Types of books that say nothing of their format."""
+_TEXT_MEMBERS: Final = ("content", "text", "note", "body", "name", "value")
 _PUBLICATION: Final = re.compile(r"\s*[(,;]")
-_NOTHING: Final = frozenset({"n/a", "na", "nan", "none", "null", "unknown", "-", "--", "?", "no", "no isbn"})
-_YES: Final = frozenset({"yes", "true", "y", "x", "ja", "oui", "si", "sim", "owned", "own"})
-_STATUS_ORDER: Final = ("currently-reading", "read", "did-not-finish", "paused", "to-read", "wishlist", "owned")
-
-
-def _warn(draft: Draft, warning: str) -> None:
-    draft["warnings"] = (*draft.get("warnings", ()), warning)
 
 
 def _text(field: str) -> Take:
@@ -41,10 +40,14 @@ def _text(field: str) -> Take:
     return take
 
 
-def _number(field: str, parse: Callable[[str], int | None]) -> Take:
+def _number(field: str, parse: Callable[[str], int | None], name: str) -> Take:
     def take(cell: str, draft: Draft) -> None:
-        if field not in draft and (number := parse(cell)) is not None:
+        if field in draft:
+            return
+        if (number := parse(cell)) is not None:
             draft[field] = number
+        elif not reading_life.is_no_date(cell):
+            warn(draft, f'The {name} "{cell}" was not understood.')
 
     return take
 
@@ -57,6 +60,15 @@ def _authors(parse: Callable[[str], tuple[str, ...]]) -> Take:
     return take
 
 
+def _author_first(cell: str, draft: Draft) -> None:
+    life_of(draft).first_name = cell
+
+
+def _author_last(cell: str, draft: Draft) -> None:
+    """A surname in a column of its own; the given name was read before."""
+    draft.setdefault("authors", (f"{life_of(draft).first_name} {cell}".strip(),))
+
+
 def _more_authors(parse: Callable[[str], tuple[str, ...]]) -> Take:
     def take(cell: str, draft: Draft) -> None:
         draft["authors"] = tuple(dict.fromkeys((*draft.get("authors", ()), *parse(cell))))
@@ -67,14 +79,14 @@ def _more_authors(parse: Callable[[str], tuple[str, ...]]) -> Take:
 def _secondary_authors(cell: str, draft: Draft) -> None:
     """LibraryThing lists editors and illustrators here too; a parallel list has their roles."""
     names = cell.split("|")
-    roles = draft.pop("roles", [])
-    roles += [""] * (len(names) - len(roles))
+    roles = life_of(draft).roles
+    roles = [*roles, *[""] * (len(names) - len(roles))]
     writing = "|".join(name for name, role in zip(names, roles, strict=False) if people.is_writing(role))
     _more_authors(people.authors_of_inverted_list)(writing, draft)
 
 
 def _roles(cell: str, draft: Draft) -> None:
-    draft["roles"] = cell.split("|")
+    life_of(draft).roles = cell.split("|")
 
 
 def _title(cell: str, draft: Draft) -> None:
@@ -92,30 +104,33 @@ def _title(cell: str, draft: Draft) -> None:
 def _title_with_series(cell: str, draft: Draft) -> None:
     """Goodreads appends the series to the title, which is kept: other lists of the same books have it too."""
     _title(cell, draft)
-    if cell.endswith(")") and (series := _SERIES_IN_TITLE.search(draft["title"])):
-        draft["series"] = f"{series[1]} {series[2]}"
-
-
-def _series_index(cell: str, draft: Draft) -> None:
-    if "series" in draft:
-        draft["series"] += f" #{cell.removesuffix('.0').removesuffix(',0')}"
+    if cell[-1] == ")" and "series" not in draft and (found := series.in_title(draft["title"])):
+        draft["series"] = found
 
 
 def _isbn(cell: str, draft: Draft, *, uuid_is: str | None = None) -> None:
-    if "isbn13" in draft:
-        return
     number = cell.strip("[]")
-    if isbn := parse_isbn(number):
-        draft["isbn13"] = isbn.isbn13
-        if isbn.isbn10:
-            draft["isbn10"] = isbn.isbn10
+    if "isbn13" in draft:
+        if number != draft["isbn13"] and number != draft.get("isbn10"):
+            _other_isbns(isbn13s_of(number), draft)
+    elif isbn13 := isbn13_of(number):
+        draft["isbn13"] = isbn13
+        if isbn10 := isbn10_of(isbn13):
+            draft["isbn10"] = isbn10
+        if len(number) > _LONGEST_ISBN:
+            _other_isbns(isbn13s_of(number), draft)
     elif _ASIN.match(number):
         _identify("asin", number, draft)
     elif uuid_is and _UUID.match(number):
         _identify(uuid_is, number, draft)
-    elif "isbn_as_given" not in draft and number.strip("0") and number.lower() not in _NOTHING:
+    elif "isbn_as_given" not in draft and number.strip("0") and not values.is_nothing(number):
         draft["isbn_as_given"] = number
-        _warn(draft, why_not_isbn(number))
+        warn(draft, why_not_isbn(number))
+
+
+def _other_isbns(found: tuple[str, ...], draft: Draft) -> None:
+    if others := [isbn for isbn in found if isbn != draft["isbn13"]]:
+        draft["other_isbns"] = tuple(dict.fromkeys((*draft.get("other_isbns", ()), *others)))
 
 
 def _identify(system: str, number: str, draft: Draft) -> None:
@@ -145,143 +160,22 @@ def _json_identifiers(cell: str, draft: Draft) -> None:
     try:
         pairs = msgspec.json.decode(cell, type=dict[str, str])
     except (msgspec.DecodeError, UnicodeError):
-        _warn(draft, "The identifiers were not understood.")
+        warn(draft, "The identifiers were not understood.")
         return
     for system, number in pairs.items():
         _identify(system, number, draft)
 
 
+def _json_reads(cell: str, draft: Draft) -> None:
+    """The reads of our own tables."""
+    try:
+        life_of(draft).reads = msgspec.json.decode(cell, type=tuple[Read, ...])
+    except (msgspec.DecodeError, UnicodeError):
+        warn(draft, "The reads were not understood.")
+
+
 def _semicolon_list(cell: str) -> tuple[str, ...]:
     return tuple(part for part in cell.split("; ") if part)
-
-
-def _publication(cell: str, draft: Draft) -> None:
-    """LibraryThing's `Gallimard (1979), Poche`."""
-    if publisher := _PUBLICATION.split(cell, maxsplit=1)[0]:
-        draft.setdefault("publisher", publisher)
-    _number("year", values.parse_year)(cell, draft)
-
-
-def _language(cell: str, draft: Draft) -> None:
-    if cell != "und":  # ISO 639-2: undetermined
-        draft.setdefault("language", cell)
-
-
-def _item_type(cell: str, draft: Draft) -> None:
-    """Libib lists films, music and games beside books."""
-    if cell.lower() not in ("book", "ebook", "audiobook"):
-        raise RowProblem(
-            f'Row {draft["row"]} is not a book: its type is "{cell}".', row=draft["row"], title=draft.get("title", "")
-        )
-
-
-def _shelf(cell: str, draft: Draft) -> None:
-    draft.setdefault("shelf", values.known_shelf(cell) or cell)
-
-
-def _shelf_name(cell: str, draft: Draft) -> None:
-    """BookWyrm's name of a shelf, of which `shelf` is but the identifier ("cooking-9")."""
-    if draft.get("shelf") not in _STATUS_ORDER:
-        draft["shelf"] = values.known_shelf(cell) or cell
-
-
-def _owned(cell: str, draft: Draft) -> None:
-    if text_key(cell) not in _YES and not cell.strip("0").isdecimal():
-        return
-    if "shelf" in draft:
-        _add_tags(("owned",), draft)
-    else:
-        draft["shelf"] = "owned"
-
-
-def _wishlist(cell: str, draft: Draft) -> None:
-    if (cell == "1" or text_key(cell) in _YES) and draft.get("shelf", "to-read") == "to-read":
-        draft["shelf"] = "wishlist"
-
-
-def _collections(cell: str, draft: Draft) -> None:
-    """LibraryThing's collections: reading states and own shelves in one list."""
-    names = values.parse_tags(cell)
-    states = [state for state in map(values.known_shelf, names) if state]
-    if states:
-        draft.setdefault("shelf", min(states, key=_STATUS_ORDER.index))
-    _add_tags(tuple(name for name in names if not values.known_shelf(name)), draft)
-
-
-def _tags(cell: str, draft: Draft) -> None:
-    _add_tags(values.parse_tags(cell), draft)
-
-
-def _piped_tags(cell: str, draft: Draft) -> None:
-    _add_tags(values.parse_tags(cell, "|"), draft)
-
-
-def _add_tags(names: tuple[str, ...], draft: Draft) -> None:
-    shelf = draft.get("shelf")
-    tags = {tag.casefold(): tag for tag in draft.get("tags", ())}
-    for name in names:
-        if shelf is None or shelf not in (name, values.known_shelf(name)):
-            tags.setdefault(name.casefold(), name)
-    if tags:
-        draft["tags"] = tuple(tags.values())
-
-
-def _rating(scale: int) -> Take:
-    def take(cell: str, draft: Draft) -> None:
-        try:
-            rating = values.parse_rating(cell, scale)
-        except ValueError:
-            _warn(draft, f'The rating "{cell}" was not understood.')
-            return
-        if rating is not None and "rating" not in draft:
-            draft["rating"] = rating
-
-    return take
-
-
-def _date(field: str, *, day_first: bool) -> Take:
-    def take(cell: str, draft: Draft) -> None:
-        if field in draft:
-            return
-        if day := dates.parse_dates(cell, day_first=day_first):
-            draft[field] = day
-        elif cell.strip("0-/.: []T"):
-            _warn(draft, f'The date "{cell}" was not understood.')
-
-    return take
-
-
-def _dates_read(cell: str, draft: Draft, *, day_first: bool) -> None:
-    """StoryGraph's `2022/01/03-2022/01/09, 2024/02/12-2024/02/20`."""
-    start, _, end = dates.last_of(cell, ",").partition("-")
-    _take_dates((start, end), draft, day_first=day_first)
-
-
-def _readings(cell: str, draft: Draft, *, day_first: bool) -> None:
-    """Openreads' `start|end|minutes;start|end|minutes`."""
-    start, _, rest = dates.last_of(cell, ";").partition("|")
-    _take_dates((start, rest.partition("|")[0]), draft, day_first=day_first)
-
-
-def _take_dates(cells: tuple[str, str], draft: Draft, *, day_first: bool) -> None:
-    for field, cell in zip(("date_started", "date_read"), cells, strict=True):
-        if field not in draft and (day := dates.parse_date(cell.strip(), day_first=day_first)):
-            draft[field] = day
-
-
-def _long_text(field: str, name: str) -> Take:
-    most = values.MAX_REVIEW_CHARACTERS
-
-    def take(cell: str, draft: Draft) -> None:
-        text = plain_text(cell[: most + most // 2])
-        text = f"{draft[field]}\n\n{text}" if field in draft else text
-        if len(text) > most or len(cell) > most + most // 2:
-            text = text[:most]
-            _warn(draft, f"The {name} is longer than 100,000 characters; the rest was left out.")
-        if text:
-            draft[field] = text
-
-    return take
 
 
 def _long_plain_text(field: str) -> Take:
@@ -291,6 +185,139 @@ def _long_plain_text(field: str) -> Take:
         draft.setdefault(field, cell[: values.MAX_REVIEW_CHARACTERS])
 
     return take
+
+
+def _publication(cell: str, draft: Draft) -> None:
+    """LibraryThing's `Gallimard (1979), Poche`."""
+    if publisher := _PUBLICATION.split(cell, maxsplit=1)[0]:
+        draft.setdefault("publisher", publisher)
+    if "year" not in draft and (year := values.parse_year(cell)) is not None:
+        draft["year"] = year
+
+
+def _language(cell: str, draft: Draft) -> None:
+    if cell != "und":  # ISO 639-2: undetermined
+        draft.setdefault("language", cell)
+
+
+def _shelf_name(cell: str, draft: Draft) -> None:
+    """BookWyrm's name of a shelf, of which `shelf` is but the identifier ("cooking-9")."""
+    if draft.get("shelf") not in values.STATES:
+        draft["shelf"] = values.known_shelf(cell) or cell
+
+
+def _read_count(cell: str, draft: Draft) -> None:
+    number = cell.removesuffix(".0")
+    if number.isdecimal() and 1 < int(number[:9]) <= _MOST_READS:
+        draft["read_count"] = int(number[:9])
+
+
+def _item_type(cell: str, draft: Draft) -> None:
+    """Libib lists films, music and games beside books, and Zotero articles and web pages."""
+    key = text_key(cell)
+    if key in _ITEM_TYPES["no-book"]:
+        raise RowProblem(
+            f'Row {draft["row"]} is not a book: its type is "{cell}".', row=draft["row"], title=draft.get("title", "")
+        )
+    if key not in _ITEM_TYPES["book"]:
+        warn(draft, f'The type "{cell}" is not known; the row was taken for a book.')
+    if "format" not in draft and key not in _BARE_TYPES:
+        draft["format"] = cell
+
+
+def _collections(cell: str, draft: Draft) -> None:
+    """LibraryThing's collections: reading states and own shelves in one list."""
+    names = values.parse_tags(cell)
+    states = [state for state in map(values.known_shelf, names) if state]
+    if states:
+        draft.setdefault("shelf", min(states, key=values.STATES.index))
+    add_tags(tuple(name for name in names if not values.known_shelf(name)), draft)
+
+
+def _tags(cell: str, draft: Draft) -> None:
+    add_tags(values.parse_tags(_unpacked(cell, ", ") if cell[0] in "[{" else cell), draft)
+
+
+def _spaced_tags(cell: str, draft: Draft) -> None:
+    """Jelu writes the tags of a Goodreads import as words."""
+    add_tags(values.parse_tags(cell, " ,;"), draft)
+
+
+def _slashed_tags(cell: str, draft: Draft) -> None:
+    """The `sf / travel` of aNobii."""
+    add_tags(values.parse_tags(cell, "/,"), draft)
+
+
+def _voted_tags(cell: str, draft: Draft) -> None:
+    """Genres with their votes: `Fiction,Fantasy|1204;Classics|80`."""
+    names = [part.partition("|")[0].rpartition(",")[2].strip() for part in cell.split(";")]
+    add_tags(tuple(dict.fromkeys(name for name in names if name)), draft)
+
+
+def _piped_tags(cell: str, draft: Draft) -> None:
+    add_tags(values.parse_tags(cell, "|"), draft)
+
+
+def _rating(scale: int) -> Take:
+    def take(cell: str, draft: Draft) -> None:
+        try:
+            rating = values.parse_rating(cell, scale)
+        except ValueError:
+            warn(draft, f'The rating "{cell}" was not understood.')
+            return
+        if rating is not None and "rating" not in draft:
+            draft["rating"] = rating
+
+    return take
+
+
+def _unpacked(cell: str, between: str) -> str:
+    """The texts in a cell that holds JSON, of lists and objects the members with the words; any other cell as it is."""
+    if cell[-1] not in "]}":
+        return cell
+    try:
+        value = msgspec.json.decode(cell)
+    except (msgspec.DecodeError, RecursionError):
+        return cell
+    return between.join(_texts(value))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case list():
+            for element in value:
+                yield from _texts(element)
+        case dict():
+            told = next(
+                (value[name] for name in ("content", "text", "note", "body", "name", "value") if name in value), None
+            )
+            yield from _texts(list(value.values()) if told is None else told)
+        case int() | float() if not isinstance(value, bool):
+            yield str(value)
+
+
+def _long_text(field: str, name: str) -> Take:
+    most = values.MAX_REVIEW_CHARACTERS
+
+    def take(cell: str, draft: Draft) -> None:
+        if cell[0] in "[{":
+            cell = _unpacked(cell, "\n\n")
+        text = plain_text(cell[: most + most // 2])
+        text = f"{draft[field]}\n\n{text}" if field in draft else text
+        if len(text) > most or len(cell) > most + most // 2:
+            text = text[:most]
+            warn(draft, f"The {name} is longer than 100,000 characters; the rest was left out.")
+        if text:
+            draft[field] = text
+
+    return take
+
+
+def _escaped_notes(cell: str, draft: Draft) -> None:
+    """Book Catalogue writes a line break as backslash and n."""
+    _long_text("notes", "note")(cell.replace("\\n", "\n"), draft)
 
 
 class FieldReader(NamedTuple):
@@ -307,7 +334,9 @@ class FieldReader(NamedTuple):
 
 _TEXT: dict[str, Take] = {
     "subtitle": _text("subtitle"),
-    "series": _text("series"),
+    "series": series.take,
+    "series_list": series.take_list,
+    "edition": _text("edition"),
     "publisher": _text("publisher"),
     "format": _text("format"),
     "author": _authors(people.authors_of_any_list),
@@ -315,6 +344,9 @@ _TEXT: dict[str, Take] = {
     "ampersand_authors": _authors(people.authors_of_ampersand_list),
     "inverted_author": _authors(people.authors_of_inverted_list),
     "surname_first_author": _authors(people.author_of_surname_first),
+    "comma_authors": _authors(people.authors_of_comma_or_inverted_list),
+    "author_first": _author_first,
+    "author_last": _author_last,
     "additional_authors": _more_authors(people.authors_of_comma_list),
     "secondary_authors": _secondary_authors,
     "roles": _roles,
@@ -324,34 +356,45 @@ _TEXT: dict[str, Take] = {
     "tags": _tags,
     "piped_tags": _piped_tags,
     "semicolon_authors": _authors(_semicolon_list),
-    "semicolon_tags": lambda cell, draft: _add_tags(_semicolon_list(cell), draft),
+    "semicolon_tags": lambda cell, draft: add_tags(_semicolon_list(cell), draft),
     "json_identifiers": _json_identifiers,
+    "spaced_tags": _spaced_tags,
+    "voted_tags": _voted_tags,
+    "slashed_tags": _slashed_tags,
 }
 _SHORT: dict[str, Take] = {
-    "series_index": _series_index,
+    "series_index": series.take_index,
     "isbn": _isbn,
     "isbn13": _isbn,
     "isbn_or_storygraph": partial(_isbn, uuid_is="storygraph"),
-    "year": _number("year", values.parse_year),
-    "original_year": _number("original_year", values.parse_year),
-    "pages": _number("pages", values.parse_pages),
+    "index_in_series": series.take_index_of_series,
+    "volume": series.take_volume,
+    "year": _number("year", values.parse_year, "year"),
+    "original_year": _number("original_year", values.parse_year, "original year"),
+    "pages": _number("pages", values.parse_pages, "number of pages"),
+    "read_count": _read_count,
     "language": _language,
     "item_type": _item_type,
-    "shelf": _shelf,
     "shelf_name": _shelf_name,
-    "owned": _owned,
-    "wishlist": _wishlist,
+    "owned": reading_life.take_owned,
+    "copies": reading_life.take_copies,
+    "wishlist": reading_life.take_wish,
 }
 _LONG: dict[str, Take] = {
     "title": _title,
     "title_with_series": _title_with_series,
+    "review_title": _long_text("review", "review"),
     "review": _long_text("review", "review"),
     "notes": _long_text("notes", "note"),
+    "escaped_notes": _escaped_notes,
     "plain_review": _long_plain_text("review"),
     "plain_notes": _long_plain_text("notes"),
+    "json_reads": _json_reads,
 }
-DATES: Final = frozenset({"date_read", "date_started", "date_added"})
-"""The fields that hold one date."""
+DATES: Final = frozenset({"date_read", "date_started", "date_stopped", "date_added"})
+"""The fields whose cells are dates alone."""
+_LIFE_DATES: Final = {"date_read": "finished", "date_started": "started", "date_stopped": "stopped"}
+_ANSWERS: Final = {"is_read": "read", "is_reading": "currently-reading", "is_dropped": "did-not-finish"}
 
 
 def field_of(name: str, *, day_first: bool, scale: int) -> FieldReader:
@@ -366,15 +409,38 @@ def field_of(name: str, *, day_first: bool, scale: int) -> FieldReader:
         return FieldReader(_TEXT[name], values.MAX_TEXT_CHARACTERS)
     if name in _LONG:
         return FieldReader(_LONG[name], _UNLIMITED)
-    if name in DATES:
-        return FieldReader(_date(name, day_first=day_first), _MAX_SHORT_CHARACTERS)
     if name.startswith("id:"):
         return FieldReader(_identifier(name.removeprefix("id:")), _MAX_SHORT_CHARACTERS)
-    settled: dict[str, Take] = {
-        "dates_read": partial(_dates_read, day_first=day_first),
-        "readings": partial(_readings, day_first=day_first),
-        "rating": _rating(scale),
-    }
-    if name in settled:
-        return FieldReader(settled[name], values.MAX_TEXT_CHARACTERS)
+    if take := _of_dates(name, day_first=day_first):
+        return FieldReader(take, values.MAX_TEXT_CHARACTERS)
+    if name == "rating":
+        return FieldReader(_rating(scale), values.MAX_TEXT_CHARACTERS)
     return FieldReader(_SHORT[name], _MAX_SHORT_CHARACTERS)
+
+
+def _of_dates(name: str, *, day_first: bool) -> Take | None:
+    """The field of that name if its cells have dates in them."""
+    if field := _LIFE_DATES.get(name):
+        return partial(reading_life.take_date, field=field, day_first=day_first)
+    if state := _ANSWERS.get(name):
+        return partial(reading_life.take_answer, state=state, day_first=day_first)
+    takes: dict[str, Take] = {
+        "date_added": partial(_date_added, day_first=day_first),
+        "dates_read": partial(reading_life.take_ranges, day_first=day_first),
+        "readings": partial(reading_life.take_readings, day_first=day_first),
+        "shelf": partial(reading_life.take_state, day_first=day_first),
+    }
+    return takes.get(name)
+
+
+def _date_added(cell: str, draft: Draft, *, day_first: bool) -> None:
+    if "date_added" in draft:
+        return
+    if days := dates.parse_dates(cell, day_first=day_first):
+        draft["date_added"] = days[-1]
+    elif not reading_life.is_no_date(cell):
+        warn(draft, f'The date "{cell}" was not understood.')
+
+
+FIELDS: Final = frozenset({*_TEXT, *_SHORT, *_LONG, *DATES, *_ANSWERS, "dates_read", "readings", "shelf", "rating"})
+"""The names of all fields, but for identifiers: those are `id:` and the name of their system."""

@@ -1,18 +1,15 @@
-"""The meaning of columns: by the names in the header, or by the form of the cells where there is no header."""
+"""What the names of columns say, in many languages, misspelt ones too."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
-from typing import Final, NamedTuple
+import re
+from collections.abc import Sequence
+from typing import Final
 
 from rapidfuzz.distance import OSA
 
-from shelfwire.books.bibliography.isbn import looks_like_isbn
 from shelfwire.books.bibliography.text import text_key
-from shelfwire.books.csv_import.aliases import FIELD_ORDER, LANGUAGES, OTHER_COLUMNS
-from shelfwire.books.csv_import.export_formats import EXPORT_FORMATS, ExportFormat
+from shelfwire.books.csv_import.aliases import LANGUAGES, OTHER_COLUMNS
+from shelfwire.books.csv_import.export_formats import EXPORT_FORMATS
 
-GENERIC: Final = "generic"
-"""The source of a list that is no export of a known kind."""
 _MAX_NAME_CHARACTERS: Final = 80
 _KNOWN: Final = frozenset(
     {*OTHER_COLUMNS, *(name for names in LANGUAGES.values() for name in names)}
@@ -24,24 +21,39 @@ _CORE: Final = frozenset(
     {name for names in LANGUAGES.values() for name, field in names.items() if field in _CORE_FIELDS}
     | {name for export in EXPORT_FORMATS for name in export.signature}
 )
+_REMARK: Final = re.compile(r"\s*(?:[(\[].*[)\]]|(?:/|out of|von|sur|de|di|van|av|na|из)\s*\d+)\s*$", re.IGNORECASE)
+_OTHER_DATES: Final = (
+    "review", "publi", "modif", "updat", "releas", "purchas", "due", "loan", "lent", "birth", "print", "order", "sync",
+    "last", "borrow", "sold", "copyright",
+)  # fmt: skip
+"""Stems of columns whose dates are not those of reading."""
+_DATE_STEMS: Final[dict[str, tuple[str, ...]]] = {
+    "date_stopped": ("stop", "abandon", "drop", "dnf", "abgebroch", "abbandon", "porzuc", "брош", "中断"),
+    "date_started": (
+        "start", "begin", "began", "begonn", "angefang", "debut", "commenc", "inici", "inizi", "borj", "paborj",
+        "rozpocz", "начал", "начат", "開始", "开始",
+    ),
+    "date_read": (
+        "finish", "end", "complet", "read", "done", "gelesen", "beend", "ausgelesen", "lecture", "termin", "leido",
+        "lectura", "letto", "lettura", "fine", "lido", "leitura", "conclu", "gelezen", "uitgelezen", "last", "utlast",
+        "przeczyt", "ukoncz", "прочит", "прочт", "оконч", "読了", "读完", "読んだ",
+    ),
+    "date_added": ("add", "acquir", "creat", "enter", "hinzugef", "ajout", "anadid", "aggiun", "adicion", "toegevoegd"),
+}  # fmt: skip
+"""By field, stems of words in the name of its column, as keys; the first field counts."""
+_NUMBER_SIGN: Final = re.compile(r"(?<=\w)\s*#$")
+_WORDS: Final = re.compile(r"[^\W_]+")
+_OWN: Final = frozenset(
+    word
+    for line in (
+        "my mine your user personal own mein meine meiner eigene ma mon mes mi mis mia mio il minha meu mijn min mitt",
+        "moja moje мой моя моё мои تقييمي",
+    )
+    for word in line.split()
+)
+"""Words by which a column's name says that it holds the reader's own."""
 _SHORTEST_FUZZY = 5
 _LONG_NAME = 8
-
-
-class Columns(NamedTuple):
-    """What the columns of a file hold.
-
-    Attributes:
-        source: The export's name, or "generic".
-        names: The header's cells, or names given to the columns of a file without header.
-        fields: Column (from 0) and field, in order of precedence.
-        language: The header's language (ISO 639-1).
-    """
-
-    source: str
-    names: tuple[str, ...]
-    fields: tuple[tuple[int, str], ...]
-    language: str
 
 
 def header_strength(cells: Sequence[str]) -> int:
@@ -50,36 +62,6 @@ def header_strength(cells: Sequence[str]) -> int:
         return 0
     keys = {text_key(cell) for cell in cells}
     return len(keys & _KNOWN) if keys & _CORE else 0
-
-
-def map_columns(header: Sequence[str], sample: Sequence[Sequence[str]]) -> Columns:
-    """Map the columns of a file with a header.
-
-    Args:
-        header: The header's cells.
-        sample: Rows below it, used to find the titles if no name says where they are.
-    """
-    names = tuple(cell.strip() for cell in header)
-    keys = [text_key(name) for name in names]
-    export = next((export for export in EXPORT_FORMATS if export.signature <= set(keys)), None)
-    if export:
-        return Columns(export.name, names, _format_fields(export, keys), export.language)
-    language = max(LANGUAGES, key=lambda code: sum(key in LANGUAGES[code] for key in keys))
-    found = {index: field for index, key in enumerate(keys) if (field := generic_field(key, language))}
-    if "title" not in found.values():
-        unknown = [index for index, key in enumerate(keys) if key and index not in found and key not in OTHER_COLUMNS]
-        found |= _by_position(unknown, found.values(), sample)
-    return Columns(GENERIC, names, in_order(found), language)
-
-
-def infer_columns(sample: Sequence[Sequence[str]]) -> Columns:
-    """Guess the columns of a file without header: ISBNs by their shape, then title and author by position."""
-    width = max(map(len, sample), default=0)
-    isbns = (index for index in range(width) if mostly(column_of(sample, index), looks_like_isbn))
-    found = dict.fromkeys(islice(isbns, 1), "isbn")
-    found |= _by_position([index for index in range(width) if index not in found], (), sample)
-    names = tuple(found.get(index, f"column {index + 1}") for index in range(width))
-    return Columns(GENERIC, names, in_order(found), "en")
 
 
 def generic_field(key: str, language: str) -> str | None:
@@ -92,15 +74,56 @@ def generic_field(key: str, language: str) -> str | None:
         key: The name as `text_key` gives it.
         language: The header's language, whose names come first: "note" is a mark in French, a comment in English.
     """
+    if key in OTHER_COLUMNS and key not in LANGUAGES[language]:
+        return None
+    return _exact(key, language) or _nearest(key, LANGUAGES["en"] | LANGUAGES[language])
+
+
+def exact_field(name: str, language: str) -> str | None:
+    """The field that a column's name stands for, letter for letter but for its scale or a remark in brackets.
+
+    "Score /5" and "Rating (1-10)" are ratings, "Date Read (YYYY-MM-DD)" is a date.
+    """
+    key = text_key(_NUMBER_SIGN.sub(" number", name))
+    if key in OTHER_COLUMNS and key not in LANGUAGES[language]:
+        return None
+    if field := _exact(key, language):
+        return field
+    bare = text_key(_REMARK.sub("", name))
+    return _exact(bare, language) if bare and bare != key and bare not in OTHER_COLUMNS else None
+
+
+def field_of_dates(name: str) -> str | None:
+    """The field of a column of dates by the stems in its name: "Finished Reading Date", "Date started 2".
+
+    Only for columns whose cells are dates.
+    """
+    words = [text_key(word) for word in _WORDS.findall(name.replace("_", " "))]
+    key = text_key(name)
+    if key in OTHER_COLUMNS or any(word.startswith(_OTHER_DATES) for word in words):
+        return None
+    for field, stems in _DATE_STEMS.items():
+        if any(word.startswith(stems) for word in words) or any(stem in key for stem in stems if not stem.isascii()):
+            return field
+    return None
+
+
+def misspelt_field(name: str, language: str) -> str | None:
+    """The field whose name a column's is nearly; its cells decide whether it is."""
+    key = text_key(name)
+    return None if key in OTHER_COLUMNS else _nearest(key, LANGUAGES["en"] | LANGUAGES[language])
+
+
+def is_about_the_reader(name: str) -> bool:
+    """Whether a column's name says that it holds the reader's own, as "My Rating"."""
+    return not _OWN.isdisjoint(_WORDS.findall(name.casefold())) or name.startswith(("私の", "我的", "自分"))
+
+
+def _exact(key: str, language: str) -> str | None:
     names = LANGUAGES[language]
     if key in names:
         return names[key]
-    if key in OTHER_COLUMNS:
-        return None
-    for others in LANGUAGES.values():
-        if key in others:
-            return others[key]
-    return _nearest(key, LANGUAGES["en"] | names)
+    return next((others[key] for others in LANGUAGES.values() if key in others), None)
 
 
 def _nearest(key: str, names: dict[str, str]) -> str | None:
@@ -118,35 +141,3 @@ def _nearest(key: str, names: dict[str, str]) -> str | None:
 
 def _edits(key: str, name: str, limit: int) -> int:
     return OSA.distance(key, name, score_cutoff=limit)
-
-
-def _format_fields(export: ExportFormat, keys: list[str]) -> tuple[tuple[int, str], ...]:
-    return tuple((keys.index(name), field) for name, field in export.columns.items() if name in keys)
-
-
-def in_order(found: Mapping[int, str]) -> tuple[tuple[int, str], ...]:
-    """The fields of columns in order of precedence, as `Columns.fields` has them."""
-    order = {field: place for place, field in enumerate(FIELD_ORDER)}
-    return tuple(sorted(found.items(), key=lambda column: (order[column[1]], column[0])))
-
-
-def _by_position(unknown: list[int], found: Collection[str], sample: Sequence[Sequence[str]]) -> dict[int, str]:
-    wanted = [field for field in ("title", "author") if field not in found]
-    texts = [index for index in unknown if not mostly(column_of(sample, index), is_number)]
-    return dict(zip(texts, wanted, strict=False))
-
-
-def column_of(sample: Sequence[Sequence[str]], index: int) -> Iterator[str]:
-    """The cells of a column that are not blank, stripped."""
-    return (cell for row in sample if index < len(row) and (cell := row[index].strip()))
-
-
-def mostly(cells: Iterable[str], test: Callable[[str], bool]) -> bool:
-    """Whether more than half of some cells pass a test; no if there are none."""
-    verdicts = [test(cell) for cell in cells]
-    return sum(verdicts) * 2 > len(verdicts)
-
-
-def is_number(cell: str) -> bool:
-    """Whether a cell holds a number alone."""
-    return cell.replace(".", "", 1).replace(",", "", 1).isdecimal()

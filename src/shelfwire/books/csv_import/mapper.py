@@ -2,24 +2,27 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Final
 
 from shelfwire.books.bibliography import dates
-from shelfwire.books.bibliography.isbn import is_shortened, looks_like_isbn
+from shelfwire.books.bibliography.isbn import is_shortened
 from shelfwire.books.csv_import import values
+from shelfwire.books.csv_import.column_plan import Columns, column_of
 from shelfwire.books.csv_import.dialect import Layout
-from shelfwire.books.csv_import.fields import DATES, Draft, Take, field_of
-from shelfwire.books.csv_import.headers import column_of
+from shelfwire.books.csv_import.fields import DATES, Take, field_of
 from shelfwire.books.csv_import.imported_book import ImportedBook
 from shelfwire.books.csv_import.problems import RowProblem
 from shelfwire.books.csv_import.raw_rows import RawRow
+from shelfwire.books.csv_import.reading_life import LIFE, Draft, settle
+from shelfwire.books.csv_import.row_repair import HopelessRowError, RowRepair, unwrapped
 from shelfwire.safe_text import text_of_cell
 
 # So that Excel keeps a number's zeros, Goodreads writes a formula; any other formula is data.
 _WRAPPED: Final = re.compile(r'^="([^"]*)"$')
 _MAX_SHOWN_CELLS: Final = 5
 _MAX_SHOWN_CHARACTERS: Final = 100
+_WRAPPED_ROW: Final = "The row was in quotation marks as a whole, and was taken apart."
 _DIGIT: Final = re.compile(r"\d")
 
 
@@ -32,38 +35,52 @@ class BookMapper:
 
     def __init__(self, layout: Layout) -> None:
         columns, sample = layout.columns, layout.sample
-        index_of = {field: index for index, field in reversed(columns.fields)}
+        self._layout = layout
         self._width = max(1, len(columns.names))
+        self._second = min(1, self._width - 1)
         self._delimiter = layout.delimiter
-        self._title = index_of.get("title")
-        self._author = index_of.get("author")
-        self._isbn = index_of.get("isbn13", index_of.get("isbn"))
         day_first = dates.is_day_first(
             (cell for index, field in columns.fields if field in DATES for cell in column_of(sample, index)),
             default=columns.language != "en",
         )
-        scale = values.STARS
-        if columns.source == "generic" and "rating" in index_of:
-            scale = values.rating_scale(column_of(sample, index_of["rating"]))
-        self._field = partial(field_of, day_first=day_first, scale=scale)
+        self._field = partial(field_of, day_first=day_first, scale=values.STARS)
         self._plan: list[tuple[int, int, Take]] = []
         for index, name in columns.fields:
-            field = self._field(name)
+            scale = _scale(columns, sample, index) if name == "rating" else values.STARS
+            field = field_of(name, day_first=day_first, scale=scale)
             self._plan.append((index, field.most, field.take))
         self._names = columns.names
         self._header = list(columns.names) if layout.header_row else None
+        self._author = next((index for index, name in columns.fields if "author" in name), 0)
+        if any(cell[:1] == " " for row in sample for cell in row[self._author : self._author + 1]):
+            self._author = 0  # it may begin with a space in this file
+
+    @cached_property
+    def _repair(self) -> RowRepair:
+        return RowRepair(self._layout.columns, self._layout.sample, self._delimiter)
 
     def book(self, raw: RawRow) -> ImportedBook:
         """Make a book of a row.
 
         Raises:
             RowProblem: The row cannot be read, has neither title nor identifier, has a title of more than 2,000
-                characters, or is no book.
+                characters, is no book, or has cells that fit none of its columns.
         """
-        draft: Draft = {"row": raw.row}
         cells = raw.cells
         if len(cells) != self._width or raw.problem or cells == self._header:
-            cells = self._fitted(raw, draft)
+            cells, repairs = self._fitted(raw)
+            return _finished(self._draft(raw.row, cells, repairs))
+        draft = self._draft(raw.row, cells)
+        # Its author goes on from the cell before, or it may be in quotation marks as a whole.
+        is_suspect = cells[self._author][:1] == " " or (not cells[self._second] and self._delimiter in cells[0])
+        if "warnings" in draft or is_suspect:
+            draft = self._doubted(raw.row, cells, draft)
+        return _finished(draft)
+
+    def _draft(self, row: int, cells: Sequence[str], warnings: tuple[str, ...] = ()) -> Draft:
+        draft: Draft = {"row": row}
+        if warnings:
+            draft["warnings"] = warnings
         for index, most, take in self._plan:
             cell = cells[index].strip()
             if cell:
@@ -72,7 +89,18 @@ class BookMapper:
                     if not cell:
                         continue
                 take(cell, draft)
-        return _finished(draft)
+        if LIFE in draft:
+            settle(draft)
+        return draft
+
+    def _doubted(self, row: int, cells: Sequence[str], draft: Draft) -> Draft:
+        """Look again at a row with a cell that was not understood: its cells may be in the wrong columns."""
+        if inner := unwrapped(cells, self._delimiter):
+            return self._draft(row, *self._in_columns(row, inner, (_WRAPPED_ROW,)))
+        if self._repair.fits(cells) and cells[self._author][:1] != " ":
+            return draft
+        fitted, repairs = self._in_columns(row, cells, ())
+        return self._draft(row, fitted, repairs) if repairs else draft
 
     def compose(self, row: int, cells: Iterable[tuple[str, str]]) -> ImportedBook:
         """Make a book of given fields, by the same rules as `book`.
@@ -89,6 +117,8 @@ class BookMapper:
             field = self._field(name)
             if text := cell.strip()[: field.most]:
                 field.take(text, draft)
+        if LIFE in draft:
+            settle(draft)
         return _finished(draft)
 
     def text_of(self, raw: RawRow) -> Sequence[str]:
@@ -105,46 +135,72 @@ class BookMapper:
         )
         return cell[:most].rstrip()
 
-    def _fitted(self, raw: RawRow, draft: Draft) -> Sequence[str]:
-        """As many cells as the header has: short rows are padded, long ones repaired where it is clear how.
+    def _fitted(self, raw: RawRow) -> tuple[Sequence[str], tuple[str, ...]]:
+        """As many cells as the header has, and what was done for that: short rows are padded, long ones repaired.
 
         Raises:
-            RowProblem: The row cannot be read, or is the header once more.
+            RowProblem: The row cannot be read, is the header once more, or cannot be put in order.
         """
         cells, width = raw.cells, self._width
         if raw.problem:
             raise RowProblem(raw.problem, row=raw.row)
         if cells == self._header:
             raise RowProblem(f"Row {raw.row} repeats the names of the columns; it holds no book.", row=raw.row)
-        if len(cells) < width:
-            return [*cells, *[""] * (width - len(cells))]
         if width == 1:
             # A list of titles alone has no delimiter, so what looks like one belongs to the title.
-            return [self._delimiter.join(cells).rstrip(self._delimiter + " ")]
-        surplus = [cell.strip() for cell in cells[width:] if cell.strip()]
-        if not surplus:
-            return cells
-        if repaired := self._with_unquoted_authors(list(cells)):
-            return repaired
-        shown = ", ".join(f'"{cell[:_MAX_SHOWN_CHARACTERS]}"' for cell in surplus[:_MAX_SHOWN_CELLS])
-        draft["warnings"] = (
-            f"The row has more cells than the header ({len(cells)} instead of {width}); left out: {shown}.",
-        )
-        return cells
+            return [self._delimiter.join(cells).rstrip(self._delimiter + " ")], ()
+        repairs: tuple[str, ...] = ()
+        if inner := unwrapped(cells, self._delimiter):
+            cells, repairs = inner, (_WRAPPED_ROW,)
+        return self._in_columns(raw.row, cells, repairs)
 
-    def _with_unquoted_authors(self, cells: list[str]) -> list[str] | None:
-        """Repair `Title,First Author, Second Author,9781338099133`: the ISBN beyond its column gives it away."""
-        author, isbn, surplus = self._author, self._isbn, len(cells) - self._width
-        if author is None or isbn is None or isbn < author:
-            return None
-        if looks_like_isbn(cells[isbn].strip()) or not looks_like_isbn(cells[isbn + surplus].strip()):
-            return None
-        while surplus and self._title == author - 1 and cells[author].strip()[:1].islower():
-            # No name begins in lower case where a title may go on: "The Lion, the Witch and the Wardrobe".
-            cells[self._title : author + 1] = [f"{cells[self._title]},{cells[author]}"]
-            surplus -= 1
-        authors = "; ".join(cell.strip() for cell in cells[author : author + surplus + 1])
-        return [*cells[:author], authors, *cells[author + surplus + 1 :]]
+    def _in_columns(
+        self, row: int, cells: Sequence[str], repairs: tuple[str, ...]
+    ) -> tuple[Sequence[str], tuple[str, ...]]:
+        """The cells of a row in their columns, and what was done for that.
+
+        Raises:
+            RowProblem: they fit in no order.
+        """
+        width = self._width
+        padded = [*cells, *[""] * (width - len(cells))]
+        surplus = [cell.strip() for cell in cells[width:] if cell.strip()]
+        if not surplus and self._repair.fits(padded) and padded[self._author][:1] != " ":
+            return padded[:width], repairs
+        try:
+            repaired = self._repair.repaired(cells)
+        except HopelessRowError:
+            raise RowProblem(
+                f"The cells of row {row} do not fit their columns: it has {len(cells)} of them, the header {width}. "
+                "Put texts that have commas in quotation marks, and import the file again.",
+                row=row,
+            ) from None
+        if repaired is None:
+            return padded[:width], (*repairs, *self._left_out(len(cells), surplus))
+        if repaired.missing:
+            names = ", ".join(f'"{self._names[index][:_MAX_SHOWN_CHARACTERS]}"' for index in repaired.missing)
+            warning = (
+                f"The row has {len(cells)} cells instead of {width}; that of {names} seems to be missing. Check it."
+            )
+            return repaired.cells, (*repairs, warning)
+        joined = "; ".join(
+            f'"{repaired.cells[index].strip()[:_MAX_SHOWN_CHARACTERS]}" is in the column '
+            f'"{self._names[index][:_MAX_SHOWN_CHARACTERS]}"'
+            for index in repaired.joined
+        )
+        warning = f"The row has commas without quotation marks and was put together again: {joined}. Check it."
+        return repaired.cells, (*repairs, warning)
+
+    def _left_out(self, count: int, surplus: Sequence[str]) -> tuple[str, ...]:
+        if not surplus:
+            return ()
+        shown = ", ".join(f'"{cell[:_MAX_SHOWN_CHARACTERS]}"' for cell in surplus[:_MAX_SHOWN_CELLS])
+        return (f"The row has more cells than the header ({count} instead of {self._width}); left out: {shown}.",)
+
+
+def _scale(columns: Columns, sample: Sequence[Sequence[str]], index: int) -> int:
+    """The best rating of a column: its name states it, or its cells show it."""
+    return values.scale_in_name(columns.names[index]) or values.rating_scale(column_of(sample, index))
 
 
 def _finished(draft: Draft) -> ImportedBook:
@@ -152,8 +208,13 @@ def _finished(draft: Draft) -> ImportedBook:
         draft["title"] = _identifier(draft)
     if "authors" not in draft:
         draft["authors"] = ()
-    draft.pop("roles", None)
     return ImportedBook(**draft)
+
+
+def _volume(draft: Draft) -> str:
+    """The series that names a volume without a title, as in lists of comics."""
+    series, volume = draft.get("series", ""), draft.get("volume")
+    return f"{series} {volume}" if series and volume else series
 
 
 def _identifier(draft: Draft) -> str:
@@ -165,7 +226,7 @@ def _identifier(draft: Draft) -> str:
     as_given = draft.get("isbn_as_given", "")
     if is_shortened(as_given) or not _DIGIT.search(as_given):
         as_given = ""
-    title = draft.get("isbn13") or as_given or next(iter(draft.get("identifiers", {}).values()), "")
+    title = _volume(draft) or draft.get("isbn13") or as_given or next(iter(draft.get("identifiers", {}).values()), "")
     if not title:
         row = draft["row"]
         raise RowProblem(

@@ -1,16 +1,13 @@
 """The rows of a book list as they stood in the file, for those that were not imported."""
 
 from collections.abc import Sequence
-from typing import Final
 
 import msgspec
 
 from shelfwire.books.bibliography.text import text_key
-from shelfwire.books.csv_import.book_file import BookFile
+from shelfwire.books.csv_import.book_file import REASON, BookFile
 from shelfwire.jobs.pipeline import OriginalTable
 from shelfwire.jobs.store import Item
-
-_REASON: Final = text_key("reason (shelfwire)")
 
 
 class _Failure(msgspec.Struct, frozen=True):
@@ -29,7 +26,7 @@ class OriginalRows(OriginalTable):
         self._rows = file.rows()
         keys = [text_key(name) for name in file.columns]
         # The column is there already where the file is one that was to be corrected.
-        self._reason = keys.index(_REASON) if _REASON in keys else None
+        self._reason = keys.index(REASON) if REASON in keys else None
         self.header = self._without_reason(file.columns)
 
     def rows(self, failed: Sequence[Item]) -> Sequence[Sequence[str]]:

@@ -1,8 +1,8 @@
 """The pipeline `csv_import`: every data row of the file is an item, done or failed."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 
@@ -10,17 +10,20 @@ from shelfwire.books.batch_enrichment.enricher import AT_ONCE, Enriching, enrich
 from shelfwire.books.codes import BookCode
 from shelfwire.books.csv_import.book_file import BookFile
 from shelfwire.books.csv_import.confidence import Doubt
-from shelfwire.books.csv_import.duplicates import SeenBooks
-from shelfwire.books.csv_import.imported_book import ImportedBook, RowFailure
-from shelfwire.books.csv_import.llm_rows import LlmRowReader, RowReading
-from shelfwire.books.csv_import.options import GeminiUse, ImportOptions
+from shelfwire.books.csv_import.imported_book import ImportedBook, ImportPlan, RowFailure
+from shelfwire.books.csv_import.llm_rows import LlmRowReader
+from shelfwire.books.csv_import.options import Duplicates, GeminiUse, ImportOptions
 from shelfwire.books.csv_import.original_rows import OriginalRows
 from shelfwire.books.csv_import.problems import RepeatedBook, RowProblem, UnreadableCsv
+from shelfwire.books.csv_import.summaries import llm_summary, plan_summary, summary
+from shelfwire.books.csv_import.survey import Survey
 from shelfwire.books.csv_import.unpacking import opened
+from shelfwire.books.csv_import.verdicts import Unanswered, Verdict, llm_verdicts, verdicts
 from shelfwire.books.services import Services
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.job import Job
 from shelfwire.jobs.pipeline import OriginalTable, Pipeline
+from shelfwire.jobs.store import Item
 
 MAX_ROWS: Final = 100_000
 ORIGINALS_AT_ONCE: Final = 2
@@ -28,23 +31,12 @@ ORIGINALS_AT_ONCE: Final = 2
 DECISION: Final = "gemini"
 """The key under which a job keeps what Gemini is asked about: a `Doubt`, or `OFFLINE`."""
 OFFLINE: Final = b"offline"
-LEFT_OUT: Final = "Gemini's answer leaves the row out, or does not fit it"
 NO_KEY: Final = (
     "Gemini is to read the list, and the server has no key for it: set GEMINI_API_KEY, or leave the option out"
 )
 NO_KEY_FOR_A_PERSON: Final = (
     "This service cannot ask Gemini. Import the list without it, or ask the operator to set it up."
 )
-
-
-class Unanswered(NamedTuple):
-    """A row that Gemini had to read and did not answer."""
-
-    row: int
-    error: ShelfwireError
-
-
-Verdict = ImportedBook | tuple[RepeatedBook, ImportedBook] | RowProblem | Unanswered
 
 
 class CsvImport(Pipeline):
@@ -74,21 +66,23 @@ class CsvImport(Pipeline):
 
     async def run(self, job: Job) -> str:
         """See `Pipeline.run`."""
-        file, note = await _opened(await job.input("file"))
-        enriching = await enriching_of(job, self._services)
+        options: ImportOptions = job.options
+        file, note = await _opened(await job.input("file"), options.columns)
+        importing = _Importing(job, file, await enriching_of(job, self._services))
         doubt = await self._doubt_for_gemini(job, file)
         helped = ""
         if doubt is None:
-            await _import(job, file, verdicts(file), enriching)
+            await importing.run()
         else:
-            helped = await self._import_with_gemini(job, file, doubt, enriching)
-        parts = (summary(job.succeeded, job.failed), note, enriching.summary if enriching else "", helped)
+            helped = await self._import_with_gemini(importing, doubt)
+        enriched = importing.enriching.summary if importing.enriching else ""
+        parts = (summary(job.succeeded, job.failed), note, importing.notes, enriched, helped)
         return ". ".join(filter(None, parts))
 
     async def original(self, read: Callable[[str], Awaitable[bytes]]) -> OriginalTable:
         """See `Pipeline.original`."""
         async with self._opening:
-            file, _ = await _opened(await read("file"))
+            file, _ = await _opened(await read("file"), {})
         return OriginalRows(file)
 
     def _may_ask_gemini(self, options: ImportOptions) -> bool:
@@ -119,145 +113,136 @@ class CsvImport(Pipeline):
         await job.keep(DECISION, OFFLINE if doubt is None else doubt.encode())
         return doubt
 
-    async def _import_with_gemini(self, job: Job, file: BookFile, doubt: Doubt, enriching: Enriching | None) -> str:
+    async def _import_with_gemini(self, importing: "_Importing", doubt: Doubt) -> str:
         """Import with the help of Gemini, and return what came of that, for a person."""
         required = self._services.gemini_required
+        job, file = importing.job, importing.file
         reader = LlmRowReader(job, self._services.gemini, required=required)
         is_text = doubt is Doubt.TEXT or not await _explain_columns(file, reader)
         if is_text and reader.failed is None:
             async with reader.rows(file) as readings:
-                await _import(job, file, llm_verdicts(file, readings, required=required), enriching)
+                keep = importing.keep_duplicates
+                await importing.run(llm_verdicts(file, readings, required=required, keep_duplicates=keep))
         else:
-            await _import(job, file, verdicts(file), enriching)
+            await importing.run()
         return llm_summary(reader, required=required)
 
+    def fold(self, items: Sequence[Item]) -> Mapping[str, Any]:
+        """See `Pipeline.fold`: beside the books, how the file was read, which the first row has with it."""
+        plan = next((plan for item in items if (plan := plan_of(item.body)) is not None), None)
+        found = {self.results_name: [item.body for item in items if item.ok]}
+        if plan is None:
+            return found
+        return {**found, "plan": plan, "unusedColumns": plan.unused_columns}
 
-async def _opened(data: bytes) -> tuple[BookFile, str]:
+
+async def _opened(data: bytes, columns: Mapping[str, str]) -> tuple[BookFile, str]:
     """The list in a file, and what a person should know of how it was found.
+
+    Args:
+        data: the file.
+        columns: what a person says of its columns.
 
     Raises:
         ShelfwireError: `E_CSV_UNREADABLE`.
     """
     try:
         unpacked = await opened(data)
-        return await asyncio.to_thread(BookFile, unpacked.data), unpacked.note
+        file = await asyncio.to_thread(BookFile, unpacked.data)
+        file.correct(columns)
     except UnreadableCsv as error:
         raise ShelfwireError(BookCode.CSV_UNREADABLE, str(error), user_message=str(error)) from None
+    return file, unpacked.note
 
 
-async def _import(
-    job: Job, file: BookFile, found: Iterable[Verdict] | AsyncIterable[Verdict], enriching: Enriching | None
-) -> None:
-    await job.start(await _count(job, file), job.metadata)
-    if enriching is None:
-        async for index, verdict in job.pending(found):
-            _record(job, index, verdict)
-        return
+class _Planned(msgspec.Struct):
+    """What of an item's body is looked at."""
 
-    async def look_up(index: int, verdict: Verdict) -> None:
-        if isinstance(verdict, ImportedBook):
-            more = await enriching.look_up(index, verdict.title, verdict.authors, verdict.isbn13)
-            verdict = msgspec.structs.replace(verdict, **more)
-        _record(job, index, verdict)
-
-    await job.each(found, look_up, AT_ONCE)
+    plan: ImportPlan | None = None
 
 
-def _record(job: Job, index: int, verdict: Verdict) -> None:
+_PLAN: Final = b'"plan":{'
+
+
+def plan_of(body: bytes | msgspec.Raw) -> ImportPlan | None:
+    """The plan in an item's body, if the item is the one that has it."""
+    data = bytes(body)
+    return msgspec.json.decode(data, type=_Planned).plan if _PLAN in data else None
+
+
+class _Importing:
+    """One attempt at importing a file.
+
+    Args:
+        job: the job.
+        file: its file.
+        enriching: how its books are looked up, if they are.
+
+    Attributes:
+        notes: what a person should know of how the file was read.
+    """
+
+    def __init__(self, job: Job, file: BookFile, enriching: Enriching | None) -> None:
+        options: ImportOptions = job.options
+        self.job = job
+        self.file = file
+        self.enriching = enriching
+        self.keep_duplicates = options.duplicates is Duplicates.KEEP
+        self.notes = ""
+
+    async def run(self, found: AsyncIterable[Verdict] | None = None) -> None:
+        """Import the rows.
+
+        Args:
+            found: what becomes of them; None to decide that here.
+        """
+        job, enriching = self.job, self.enriching
+        survey = await _surveyed(job, self.file, keep_duplicates=self.keep_duplicates)
+        plan = self.file.plan(survey.unused)
+        self.notes = plan_summary(plan)
+        await job.start(survey.count, job.metadata)
+        rows = verdicts(self.file, survey) if found is None else found
+        # The first item of the job has the plan, and in every attempt it is the same one.
+        bearer = 0 if job.succeeded or job.failed else None
+        if enriching is None:
+            async for index, verdict in job.pending(rows):
+                _record(job, index, verdict, plan if bearer in (None, index) else None)
+                bearer = 0 if bearer is None else bearer
+            return
+
+        async def look_up(index: int, verdict: Verdict) -> None:
+            nonlocal bearer
+            shown = plan if bearer in (None, index) else None
+            bearer = 0 if bearer is None else bearer
+            if isinstance(verdict, ImportedBook):
+                more = await enriching.look_up(index, verdict.title, verdict.authors, verdict.isbn13)
+                verdict = msgspec.structs.replace(verdict, **more)
+            _record(job, index, verdict, shown)
+
+        await job.each(rows, look_up, AT_ONCE)
+
+
+def _record(job: Job, index: int, verdict: Verdict, plan: ImportPlan | None) -> None:
     match verdict:
         case ImportedBook(title=title, authors=authors, isbn13=isbn):
+            if plan is not None:
+                verdict = msgspec.structs.replace(verdict, plan=plan)
             job.record(index, verdict, title=title, author=authors[0] if authors else None, isbn=isbn)
         case (RepeatedBook() as repeated, ImportedBook(title=title, row=row)):
             error = ShelfwireError(BookCode.DUPLICATE, str(repeated), user_message=str(repeated))
-            job.fail(index, error, title=title, **_members(RowFailure(row=row, earlier_row=repeated.earlier_row)))
+            job.fail(
+                index, error, title=title, **_members(RowFailure(row=row, earlier_row=repeated.earlier_row, plan=plan))
+            )
         case RowProblem(row=row, title=title):
             error = ShelfwireError(BookCode.ROW_INVALID, str(verdict), user_message=str(verdict))
-            job.fail(index, error, title=title or None, **_members(RowFailure(row=row)))
+            job.fail(index, error, title=title or None, **_members(RowFailure(row=row, plan=plan)))
         case Unanswered(row=row, error=error):
-            job.fail(index, error, **_members(RowFailure(row=row)))
+            job.fail(index, error, **_members(RowFailure(row=row, plan=plan)))
 
 
 def _members(failure: RowFailure) -> Mapping[str, Any]:
     members: Mapping[str, Any] = msgspec.to_builtins(failure)
     return members
-
-
-def verdicts(file: BookFile) -> Iterator[Verdict]:
-    """What becomes of each row, in the order of the file: pure, the same for every attempt."""
-    seen = SeenBooks()
-    for raw in file.rows():
-        try:
-            book = file.book(raw)
-        except RowProblem as problem:
-            yield problem
-            continue
-        yield _admitted(book, seen)
-
-
-async def llm_verdicts(
-    file: BookFile, readings: AsyncIterator[RowReading], *, required: bool
-) -> AsyncIterator[Verdict]:
-    """What becomes of each row that Gemini has read, or should have read.
-
-    Args:
-        file: the file.
-        readings: of every row, in the order of the file.
-        required: whether a row without an answer fails instead of being read without it.
-    """
-    seen = SeenBooks()
-    async for reading in readings:
-        raw = reading.raw
-        if required and reading.asked and not reading.answered:
-            yield Unanswered(raw.row, reading.error or ShelfwireError(BookCode.GEMINI_BAD_OUTPUT, LEFT_OUT))
-            continue
-        try:
-            book = _book_of(file, reading)
-        except RowProblem as problem:
-            yield problem
-            continue
-        yield _admitted(book, seen)
-
-
-def _book_of(file: BookFile, reading: RowReading) -> ImportedBook:
-    if not reading.answered:
-        return file.book(reading.raw)
-    row, book = reading.raw.row, reading.book
-    if book is None:
-        raise RowProblem(f"Row {row} names no book. Write its title there and import the file again.", row=row)
-    cells = {"title": book.title, "author": "; ".join(book.authors), "isbn": book.isbn}
-    cells |= {"publisher": book.publisher, "year": book.year}
-    return file.compose(row, ((field, cell) for field, cell in cells.items() if cell))
-
-
-def _admitted(book: ImportedBook, seen: SeenBooks) -> Verdict:
-    try:
-        seen.admit(book)
-    except RepeatedBook as repeated:
-        return repeated, book
-    return book
-
-
-def summary(added: int, failed: int) -> str:
-    """The outcome of the import, for a person."""
-    books = f"Imported {added:,} {'book' if added == 1 else 'books'}"
-    return books if not failed else f"{books}; {failed:,} {'row was' if failed == 1 else 'rows were'} not imported"
-
-
-def llm_summary(reader: LlmRowReader, *, required: bool) -> str:
-    """The outcome of Gemini's help, for a person."""
-    rows = f"{reader.unanswered:,} {'row' if reader.unanswered == 1 else 'rows'}"
-    parts = []
-    if reader.failed is not None:
-        consequence = f"{rows} were read without it" if reader.unanswered else "the columns were guessed"
-        missing = f"Gemini was not available ({reader.failed.code})"
-        parts.append(f"{missing} for {rows}" if required else f"{missing}: {consequence}")
-        if reader.failed.code == BookCode.GEMINI_REJECTED:
-            parts.append(reader.failed.message)
-    elif reader.unanswered:
-        parts.append(f"Gemini had no answer for {rows}")
-    if reader.usage.total:
-        parts.append(f"Gemini used {reader.usage.total:,} tokens")
-    return "; ".join(parts)
 
 
 async def _explain_columns(file: BookFile, reader: LlmRowReader) -> bool:
@@ -269,16 +254,15 @@ async def _explain_columns(file: BookFile, reader: LlmRowReader) -> bool:
     return True
 
 
-async def _count(job: Job, file: BookFile) -> int:
-    count = 0
-    async for _ in job.paced(file.rows()):
-        count += 1
-        if count > MAX_ROWS:
+async def _surveyed(job: Job, file: BookFile, *, keep_duplicates: bool) -> Survey:
+    survey = Survey(file, keep_duplicates=keep_duplicates)
+    async for _ in job.paced(survey.steps()):
+        if survey.count > MAX_ROWS:
             message = f"This file has more than {MAX_ROWS:,} rows. Split it and import the parts one by one."
             raise ShelfwireError(BookCode.CSV_UNREADABLE, message, user_message=message)
-    if count == 0:
+    if survey.count == 0:
         raise ShelfwireError(
             BookCode.CSV_NO_BOOKS,
             user_message="There are no books in this file, at most a header. Check that it is the right one.",
         )
-    return count
+    return survey

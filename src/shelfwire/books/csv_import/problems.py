@@ -25,9 +25,14 @@ class RepeatedBook(ValueError):  # noqa: N818 - as above
     Attributes:
         row: The row's number, from 1, as a spreadsheet shows it.
         earlier_row: The number of the row that had the book first.
+        added: What the earlier row took over of this one; empty if it says nothing more.
     """
 
-    def __init__(self, *, row: int, earlier_row: int) -> None:
-        super().__init__(f"The same book as row {earlier_row}.")
+    def __init__(self, *, row: int, earlier_row: int, added: str = "") -> None:
+        what = f"{added[0].upper()}{added[1:]} went to that row." if added else "It says nothing more than that row."
+        super().__init__(
+            f"The same book as row {earlier_row}. {what} To import both, choose to keep duplicates (--duplicates keep)."
+        )
         self.row = row
         self.earlier_row = earlier_row
+        self.added = added

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
-from shelfwire.books.bibliography.text import text_key
+from shelfwire.books.bibliography.text import ascii_digits, text_key
+from shelfwire.books.csv_import.vocabulary import vocabulary
 
 MAX_REVIEW_CHARACTERS: Final = 100_000
 """The longest review that is kept whole."""
@@ -14,29 +15,38 @@ MAX_TEXT_CHARACTERS: Final = 2_000
 STARS: Final = 5
 _LEAST_STARS: Final = 0.25
 
-_SHELVES: Final = {
-    "read": "read|finished|completed|complete|already read|done|read but unowned|lu|lue|terminé|gelesen|ausgelesen"
-    "|beendet|leído|leídos|terminado|letto|finito|lido|concluído|gelezen|uitgelezen|läst|utläst|przeczytane|przeczytana"
-    "|прочитано|прочитана|読んだ|読了|既読|読んだ本|读过|讀過|已读|已讀|读完",
-    "currently-reading": "currently reading|reading|in progress|reading now|started|en cours|je lis|en cours de lecture"
-    "|am lesen|lese ich gerade|lese gerade|leyendo|in lettura|sto leggendo|lendo|aan het lezen|bezig|läser"
-    "|czytam|читаю|在読|読書中|読んでいる|読んでる本|读着|在读|在讀|閱讀中|阅读中",
-    "to-read": "to read|want to read|tbr|unread|not begun|not started|planned|plan to read|not read|à lire|pal|non lu"
-    "|ungelesen|will ich lesen|möchte ich lesen|zu lesen|por leer|quiero leer|pendiente|no leído|da leggere"
-    "|para ler|quero ler|não lido|te lezen|wil ik lezen|ongelezen|att läsa|vill läsa|oläst|do przeczytania"
-    "|chcę przeczytać|хочу прочитать|в планах|積読|積読本|未読|読みたい|想读|想讀|未读|未讀|待读",
-    "did-not-finish": "did not finish|dnf|abandoned|stopped reading|stopped|gave up|unfinished|not finished|incomplete"
-    "|abandonné|abgebrochen|abandonado|abbandonato|afgebroken|gestopt|avbruten|porzucone|брошено|中断|弃读|棄讀",
-    "paused": "paused|on hold|hold|en pause|pausiert|en pausa|in pausa|pausado|gepauzeerd|pausad",
-    "wishlist": "wishlist|wish list|wanted|wunschliste|lista de deseos|pense-bête|lista dei desideri|lista de desejos"
-    "|verlanglijst|önskelista|欲しい",
-    "owned": "owned|your library|own|library|i own|in besitz|im besitz|possédé",
-}
-_SHELF_BY_KEY: Final = {text_key(name): shelf for shelf, names in _SHELVES.items() for name in names.split("|")}
-
-_SCORE: Final = re.compile(
-    r"^(\d{1,3}(?:[.,]\d{1,9})?)(?:\s*(?:/|out of|of|von|sur|de|di|van|av|из)\s*(\d{1,3}))?(?!\d)", re.IGNORECASE
+_SHELF_BY_KEY: Final = {name: shelf for shelf, names in vocabulary("reading_states").items() for name in names}
+_DATE_WORDS: Final = frozenset(
+    word
+    for line in (
+        "on in at since from am im seit vom le en depuis dès il dal el desde em op sinds den dnia w od",
+        "с в от منذ في - –",  # noqa: RUF001 - these letters are meant
+    )
+    for word in line.split()
 )
+"""Words between a reading state and its date: "Finished on Aug 12 2010"."""
+_MOST_STATE_WORDS: Final = 5
+_MOST_STATE_CHARACTERS: Final = 80
+STATES: Final = ("currently-reading", "read", "did-not-finish", "paused", "to-read", "wishlist", "owned")
+"""The states of a book on several shelves, the one that counts first."""
+
+_ANSWERS: Final = vocabulary("answers")
+_YES: Final = _ANSWERS["yes"]
+_NO: Final = _ANSWERS["no"]
+_NOTHING: Final = frozenset(
+    {"n/a", "na", "nan", "none", "null", "nil", "unknown", "unrated", "not rated", "no rating", "-", "--"}
+    | {"?", "no", "no isbn", "[]", "{}", "()", '""', "undefined", "(not set)", "tbd", "нет", "なし", "无"}
+)
+
+_OUT_OF: Final = r"(?:/|／|out of|of|von|sur|de|di|van|av|na|из|من|max\.?)"  # noqa: RUF001 - a bar of full width
+_SCORE: Final = re.compile(
+    rf"^(\d{{1,3}}(?:[.,]\d{{1,9}})?)(?:\s*{_OUT_OF}\s*(\d{{1,3}})|\s*(%))?(?!\d)"
+    r"(?:\s*(?:stars?|sterne?|étoiles?|estrellas?|stelle|estrelas|sterren|stjärnor|gwiazdk\w+|зв[её]зд\w*|points?"
+    r"|星|点|分))?$",
+    re.IGNORECASE,
+)
+_SCALE_IN_NAME: Final = re.compile(rf"(?<![^\W\d_]){_OUT_OF}\s*(\d{{1,3}})\b", re.IGNORECASE)
+_SHORTHAND: Final = re.compile(r"^(\d)\s*([½¼¾])$")
 _HALVES: Final = {"½": 0.5, "¼": 0.25, "¾": 0.75}
 _YEAR: Final = re.compile(r"(?<!\d)(1\d{3}|20\d{2}|2100)(?!\d)")
 _EARLY_YEAR: Final = re.compile(r"^-?\d{1,4}$")
@@ -63,20 +73,43 @@ def parse_rating(cell: str, scale: int = STARS) -> float | None:
     stars = cell.count("★") + cell.count("⭐")
     if stars:
         return min(float(stars), STARS) + sum(value for sign, value in _HALVES.items() if sign in cell)
+    cell = ascii_digits(cell)
+    if half := _SHORTHAND.match(cell):
+        cell = str(int(half[1]) + _HALVES[half[2]])
     match = _SCORE.match(cell)
     if not match:
+        if is_nothing(cell) or not cell.strip("☆"):
+            return None
         raise ValueError(cell)
-    best = int(match[2] or 0) or scale
+    best = int(match[2] or 0) or (100 if match[3] else scale)
     rating = round(float(match[1].replace(",", ".")) * STARS / best, 2)
     if rating > STARS:
         raise ValueError(cell)
     return rating if rating >= _LEAST_STARS else None
 
 
+def is_nothing(cell: str) -> bool:
+    """Whether a cell says in words or signs that it holds nothing, as "n/a" or "-"."""
+    return not cell.strip("-\u2013\u2014. ") or cell.strip().casefold() in _NOTHING
+
+
+def yes_or_no(cell: str) -> bool | None:
+    """What a cell says that answers yes or no, in any language that headers are known in; None if it says neither."""
+    key = text_key(cell)
+    return True if key in _YES else False if key in _NO else None
+
+
+def scale_in_name(name: str) -> int | None:
+    """The best rating that the name of a column states, as "Score /10" or "Note sur 20"; None if it states none."""
+    scale = _SCALE_IN_NAME.search(name)
+    return int(scale[1]) if scale and int(scale[1]) in _SCALES else None
+
+
 def rating_scale(cells: Iterable[str]) -> int:
     """The best rating of a column's scale, 5, 10, 20 or 100, by the highest rating in it."""
-    marks = (_SCORE.match(cell) for cell in cells)
-    highest = max((float(mark[1].replace(",", ".")) for mark in marks if mark and not mark[2]), default=0)
+    marks = (_SCORE.match(ascii_digits(cell)) for cell in cells)
+    plain = (mark for mark in marks if mark and not mark[2] and not mark[3])
+    highest = max((float(mark[1].replace(",", ".")) for mark in plain), default=0)
     return next((scale for scale in _SCALES if highest <= scale), STARS)
 
 
@@ -87,7 +120,7 @@ def parse_year(cell: str) -> int | None:
         return int(cell) if int(cell) <= _LAST_YEAR else None
     if _EARLY_YEAR.match(cell):
         return int(cell) or None
-    year = _YEAR.search(cell)
+    year = _YEAR.search(ascii_digits(cell))
     return int(year[1]) if year else None
 
 
@@ -107,6 +140,29 @@ def known_shelf(cell: str) -> str | None:
     The vocabulary: read, currently-reading, to-read, did-not-finish, paused, wishlist, owned.
     """
     return _SHELF_BY_KEY.get(text_key(cell))
+
+
+@lru_cache(maxsize=1024)
+def reading_state(cell: str) -> tuple[str, str] | None:
+    """The reading status that a cell states in words, and what follows it, such as a date; None if it states none.
+
+    "Finished on Aug 12 2010" is ("read", "Aug 12 2010"), and "To Read" is ("to-read", "").
+    """
+    if state := known_shelf(cell):
+        return state, ""
+    if len(cell) > _MOST_STATE_CHARACTERS:
+        return None
+    words = cell.replace(":", " ").replace("(", " ").replace(")", " ").split()
+    for count in range(min(len(words) - 1, _MOST_STATE_WORDS), 0, -1):
+        state = known_shelf(" ".join(words[:count]).rstrip(",-"))
+        if state is None:
+            continue
+        rest = words[count:]
+        while rest and rest[0].casefold() in _DATE_WORDS:
+            rest = rest[1:]
+        text = " ".join(rest)
+        return (state, text) if any(character.isdecimal() for character in text) else None
+    return None
 
 
 @lru_cache(maxsize=4096)

@@ -1,0 +1,340 @@
+"""What a row says of its reader's life with the book: every read, its state, whether and how often it is owned."""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import zip_longest
+from typing import Any, Final
+
+import msgspec
+
+from shelfwire.books.bibliography import dates
+from shelfwire.books.csv_import import values
+from shelfwire.books.csv_import.imported_book import Read
+
+Draft = dict[str, Any]
+"""The attributes of an `ImportedBook` collected so far, by name; `row` is there from the beginning."""
+
+LIFE: Final = "life"
+"""The place in a draft of its `ReadingLife`, until `settle`."""
+_OWNED: Final = "owned"
+_RANGE: Final = re.compile(
+    r"\s+(?:-|\u2013|\u2014|to|bis|until|à|a)\s+|\s*[\u2013\u2014→]\s*|(?<=\d)-(?=\d{4}/|\d{1,2}/\d{1,2}/\d|$)|^-"
+)
+_LONGEST_DATE: Final = 12
+"""Characters; a longer cell may be a range of dates."""
+_MOST_COPIES: Final = 10_000
+
+
+class ReadingLife:
+    """What the cells of a row say, before it is put together.
+
+    Attributes:
+        started, finished, stopped: dates of their own columns, in their order.
+        reads: reads of a column that lists them.
+        state: the reading state that a column of yes and no, or of words, gives.
+        owned: whether the reader has the book.
+        wished: whether the reader wants to have it.
+        roles: what the secondary authors did, where a column of its own says so.
+        first_name: the author's given name, likewise.
+    """
+
+    started: tuple[str, ...] = ()
+    finished: tuple[str, ...] = ()
+    stopped: tuple[str, ...] = ()
+    reads: tuple[Read, ...] = ()
+    state: str | None = None
+    owned: bool = False
+    wished: bool = False
+    roles: Sequence[str] = ()
+    first_name: str = ""
+
+
+def life_of(draft: Draft) -> ReadingLife:
+    """The reading life in a draft."""
+    life: ReadingLife | None = draft.get(LIFE)
+    if life is None:
+        life = draft[LIFE] = ReadingLife()
+    return life
+
+
+def settle(draft: Draft) -> None:
+    """Put a row's reading life together: its reads, its last dates and its shelf.
+
+    Nothing is invented: a date is of one read only, and a read that has no start has none. The state is what the row
+    says, else what its dates prove: what was finished was read.
+    """
+    life: ReadingLife = draft.pop(LIFE)
+    if len(life.finished) == 1 and not (life.reads or life.started or life.stopped):
+        draft["dates_read"], draft["reads"] = _read_once(life.finished[0])
+        draft["date_read"] = life.finished[0]
+        if "shelf" not in draft and life.state is None:
+            draft["shelf"] = "read"
+    elif life.reads or life.finished or life.started or life.stopped:
+        take_reads(_reads(life), draft)
+    shelf = draft.get("shelf")
+    if shelf in values.STATES and shelf != _OWNED and not (life.owned or life.wished):
+        return
+    if shelf is None or shelf == _OWNED:
+        life.owned = life.owned or shelf == _OWNED
+        if state := _state_of(life, draft):
+            draft["shelf"] = state
+    elif life.wished and shelf == "to-read":
+        draft["shelf"] = "wishlist"
+    elif life.state and shelf not in values.STATES:
+        draft["shelf"] = life.state
+        add_tags((shelf,), draft)
+    if life.owned and draft.get("shelf") != _OWNED:
+        add_tags((_OWNED,), draft)
+
+
+def _state_of(life: ReadingLife, draft: Draft) -> str | None:
+    """The state of a book on no shelf, as its row says, or its dates prove."""
+    if life.state is not None:
+        return life.state
+    if reads := draft.get("reads"):
+        last: Read = reads[-1]
+        if last.finished or last.stopped:
+            return "read" if last.finished else "did-not-finish"
+    return "wishlist" if life.wished else _OWNED if life.owned else None
+
+
+@lru_cache(maxsize=8192)
+def _read_once(day: str) -> tuple[tuple[str], tuple[Read]]:
+    """The dates and reads of a book that was read once, as most were."""
+    return (day,), (Read(finished=day),)
+
+
+def take_reads(reads: Sequence[Read], draft: Draft) -> None:
+    """Take over the reads of a book, and what follows from them: its dates, those of the last read among them."""
+    ordered = tuple(sorted(reads, key=_ending)) if len(reads) > 1 else tuple(reads)
+    draft["reads"] = ordered
+    if finished := tuple([read.finished for read in ordered if read.finished]):
+        draft["dates_read"] = finished
+        draft["date_read"] = finished[-1]
+    if ordered[-1].started:
+        draft["date_started"] = ordered[-1].started
+
+
+def add_tags(names: tuple[str, ...], draft: Draft) -> None:
+    """Add shelves or tags, each once, but for the shelf that the book is on."""
+    shelf = draft.get("shelf")
+    tags = {tag.casefold(): tag for tag in draft.get("tags", ())}
+    for name in names:
+        if shelf is None or shelf not in (name, values.known_shelf(name)):
+            tags.setdefault(name.casefold(), name)
+    if tags:
+        draft["tags"] = tuple(tags.values())
+
+
+def warn(draft: Draft, warning: str) -> None:
+    """Say what could not be taken as given, for a person."""
+    draft["warnings"] = (*draft.get("warnings", ()), warning)
+
+
+def take_date(cell: str, draft: Draft, *, field: str, day_first: bool) -> None:
+    """Read the dates of a column of its own; `field` is that of `ReadingLife`."""
+    if len(cell) > _LONGEST_DATE and field == "finished" and (sides := _range(cell, day_first=day_first)):
+        _take_read(cell, sides, draft, day_first=day_first)
+        return
+    days = dates.parse_dates(cell, day_first=day_first)
+    if not days:
+        if not is_no_date(cell):
+            warn(draft, f'The date "{cell}" was not understood.')
+        return
+    life = life_of(draft)
+    if found := getattr(life, field):
+        days = (*found, *(day for day in days if day not in found))  # two columns may say the same
+    setattr(life, field, days)
+
+
+def is_no_date(cell: str) -> bool:
+    """Whether a cell says that there is no date: 0000-00-00, calibre's year 101, "-"."""
+    return not cell.strip("0-/.: []T") or cell.startswith("0101-01-01") or values.is_nothing(cell)
+
+
+def take_ranges(cell: str, draft: Draft, *, day_first: bool) -> None:
+    """Read StoryGraph's `2022/01/03-2022/01/09, 2024/02/12`: reads with start and end; a date alone is an end."""
+    for part in cell.split(","):
+        start, found, end = _split(part.strip())
+        if found:
+            _take_read(cell, (start, end), draft, day_first=day_first)
+        elif start:
+            _take_read(cell, ("", start), draft, day_first=day_first)
+
+
+def take_readings(cell: str, draft: Draft, *, day_first: bool) -> None:
+    """Read the `start|end|minutes;start|end|minutes` of Openreads, or `start,end;start,end`."""
+    separator = "|" if "|" in cell else ","
+    for part in cell.split(";"):
+        start, found, rest = part.partition(separator)
+        _take_read(cell, (start, rest.partition(separator)[0] if found else ""), draft, day_first=day_first)
+
+
+def _range(cell: str, *, day_first: bool) -> tuple[str, str] | None:
+    """The two dates of a cell such as "March 3, 2021 → March 9, 2021"; None if it is no range of dates."""
+    start, found, end = _split(cell)
+    if found and all(dates.parse_date(side, day_first=day_first) for side in (start, end)):
+        return start, end
+    return None
+
+
+def _split(part: str) -> tuple[str, str, str]:
+    """The two sides of a range, and what separates them."""
+    found = _RANGE.search(part)
+    if not found:
+        return part, "", ""
+    return part[: found.start()].strip(), found[0] or "-", part[found.end() :].strip()
+
+
+def _take_read(cell: str, sides: tuple[str, str], draft: Draft, *, day_first: bool) -> None:
+    start, end = (dates.parse_date(side.strip(), day_first=day_first) if side.strip() else None for side in sides)
+    if start or end:
+        life = life_of(draft)
+        life.reads = (*life.reads, Read(started=start, finished=end))
+    if any(side.strip() and not is_no_date(side.strip()) and not day for side, day in zip(sides, (start, end))):  # noqa: B905
+        warn(draft, f'The dates "{cell}" were not understood.')
+
+
+def take_state(cell: str, draft: Draft, *, day_first: bool) -> None:
+    """Read a shelf: a reading state in any language, perhaps with a date; several; or one of the reader's own."""
+    if "shelf" in draft:
+        if draft["shelf"] != (values.known_shelf(cell) or cell):
+            add_tags((cell,), draft)
+        return
+    if state := _state(cell, draft, day_first=day_first):
+        draft["shelf"] = state
+        return
+    names = values.parse_tags(cell)
+    states = [state for state in map(values.known_shelf, names) if state]
+    if len(names) > 1 and states:
+        draft["shelf"] = min(states, key=values.STATES.index)
+        add_tags(tuple(name for name in names if not values.known_shelf(name)), draft)
+    else:
+        draft["shelf"] = cell
+
+
+def _state(cell: str, draft: Draft, *, day_first: bool) -> str | None:
+    """The state in a cell; its date is taken over."""
+    if (found := values.reading_state(cell)) is None:
+        return None
+    state, rest = found
+    if rest:
+        days = dates.parse_dates(rest, day_first=day_first)
+        if not days:
+            return None
+        field = {"read": "finished", "did-not-finish": "stopped", "currently-reading": "started"}.get(state)
+        if field:
+            _add_days(days, field, draft)
+    return state
+
+
+def _add_days(days: tuple[str, ...], field: str, draft: Draft) -> None:
+    life = life_of(draft)
+    setattr(life, field, (*getattr(life, field), *days))
+
+
+def take_answer(cell: str, draft: Draft, *, state: str, day_first: bool) -> None:
+    """Read a column such as "Read?", whose cells are yes or no, a date, or a state in words.
+
+    Args:
+        cell: the cell.
+        draft: the draft.
+        state: what yes means.
+        day_first: see `dates.parse_date`.
+    """
+    answer = values.yes_or_no(cell)
+    if answer is False or values.is_nothing(cell):
+        return
+    if answer:
+        life_of(draft).state = state
+    elif days := dates.parse_dates(cell, day_first=day_first):
+        field = {"read": "finished", "did-not-finish": "stopped"}.get(state, "started")
+        _add_days(days, field, draft)
+    elif found := _state(cell, draft, day_first=day_first):
+        life_of(draft).state = found
+    else:
+        warn(draft, f'"{cell}" was not understood: neither yes or no nor a date.')
+
+
+def take_owned(cell: str, draft: Draft) -> None:
+    """Read whether the book is owned, or how many copies of it."""
+    number = cell.removesuffix(".0")
+    if number.isdecimal():
+        count = int(number[:9])
+        if 1 < count <= _MOST_COPIES:
+            draft["copies"] = count
+        owned: bool | None = count > 0
+    else:
+        owned = values.yes_or_no(cell)
+        if owned is None and not values.is_nothing(cell):
+            owned = values.known_shelf(cell) == "owned"
+            if not owned:
+                add_tags((cell,), draft)
+    if owned:
+        if "shelf" in draft:
+            add_tags(("owned",), draft)
+        else:
+            life_of(draft).owned = True
+
+
+def take_copies(cell: str, draft: Draft) -> None:
+    """Read the number of copies that the reader has; more than one is worth saying."""
+    number = cell.removesuffix(".0")
+    if number.isdecimal() and 0 < int(number[:9]) <= _MOST_COPIES:
+        draft["copies"] = int(number[:9])
+
+
+def take_wish(cell: str, draft: Draft) -> None:
+    """Read whether the book is on a wish list."""
+    if values.yes_or_no(cell) or values.known_shelf(cell) == "wishlist":
+        life_of(draft).wished = True
+
+
+def _reads(life: ReadingLife) -> list[Read]:
+    """The reads that the columns of a row amount to."""
+    finished = _new(life.finished, {read.finished for read in life.reads})
+    started = _new(life.started, {read.started for read in life.reads})
+    reads = [*life.reads]
+    for start, end in zip(*_paired(started, finished), strict=True):
+        reads.append(Read(started=start, finished=end))
+    for day in reversed(life.stopped):
+        open_read = next((read for read in reversed(reads) if not read.finished and not read.stopped), None)
+        if open_read is not None and (open_read.started or "") <= day:
+            reads[reads.index(open_read)] = Read(started=open_read.started, stopped=day)
+        else:
+            reads.append(Read(stopped=day))
+    return reads
+
+
+def _new(days: tuple[str, ...], known: set[str | None]) -> tuple[str, ...]:
+    return tuple(day for day in days if not _is_known(day, known)) if known else days
+
+
+def _is_known(day: str, known: set[str | None]) -> bool:
+    return any(other and (other.startswith(day) or day.startswith(other)) for other in known)
+
+
+def _paired(started: Sequence[str], finished: Sequence[str]) -> tuple[Sequence[str | None], Sequence[str | None]]:
+    """Starts and ends of the same length: each end has the start that is its own, from the last on."""
+    if len(started) == len(finished) == 1:
+        if started[0] > finished[0] and not started[0].startswith(finished[0]):
+            return [None, started[0]], [finished[0], None]  # it is being read again
+        return started, finished
+    pairs = list(zip_longest(reversed(started), reversed(finished)))
+    return [start for start, _ in reversed(pairs)], [end for _, end in reversed(pairs)]
+
+
+def _ending(read: Read) -> str:
+    """When a read ended, or began if it has no end, to put reads in order."""
+    return read.finished or read.stopped or read.started or ""
+
+
+def merged(reads: Sequence[Read]) -> tuple[Read, ...]:
+    """The reads of several rows of one book: each once, in the order of their dates."""
+    return tuple(sorted(dict.fromkeys(reads), key=_ending))
+
+
+def with_own(read: Read, rating: float | None, review: str | None) -> Read:
+    """A read with the rating and the review that the row has which tells of it."""
+    return msgspec.structs.replace(read, rating=rating, review=review)

@@ -1,0 +1,25 @@
+"""Words of many languages that cells consist of, from the files in `words/`."""
+
+from importlib.resources import files
+from typing import Final
+
+from shelfwire.books.bibliography.text import text_key
+
+_FOLDER: Final = files(__package__) / "words"
+
+
+def vocabulary(name: str) -> dict[str, frozenset[str]]:
+    """The words of a file, as keys, by what they mean: a line `[meaning]` is followed by its words.
+
+    Words are separated by bars or lines; a line that begins with `#` is a remark.
+    """
+    found: dict[str, list[str]] = {}
+    words: list[str] = []
+    for line in (_FOLDER / f"{name}.txt").read_text(encoding="utf-8").splitlines():
+        if line.startswith("["):
+            words = found[line.strip("[]")] = []
+        elif line and not line.startswith("#"):
+            words += line.split("|")
+    return {
+        meaning: frozenset(text_key(word.strip()) for word in words if word.strip()) for meaning, words in found.items()
+    }
