@@ -26,8 +26,8 @@ from bench import rig
 
 from shelfwire.stores import schema
 from shelfwire.stores.migrations import upgrade
+from shelfwire.stores.sqlite.data_folder import DATABASE_NAME, engine_of
 from shelfwire.stores.sqlite.statements import WRITE_ITEMS
-from shelfwire.stores.sqlite.store import DATABASE_NAME, _engine
 
 ROWS: Final = 1_500
 """What a commit of a fast import holds."""
@@ -119,7 +119,7 @@ def main() -> None:
     rig.machine()
     with rig.scratch() as folder:
         path = folder / DATABASE_NAME
-        engine = _engine(path, "BEGIN")
+        engine = engine_of(path, "BEGIN")
         with engine.begin() as connection:
             upgrade(connection)
         engine.dispose()

@@ -17,7 +17,7 @@ from shelfwire.server import http_protocol
 from shelfwire.server.discovery import running_server
 from shelfwire.server.serving import StartError, serving
 from shelfwire.settings import Settings
-from shelfwire.stores.sqlite.store import DataFolderBusyError
+from shelfwire.stores.sqlite.data_folder import DataFolderBusyError
 from shelfwire.testing import FakeClock
 from tests.live import live_server
 

@@ -15,7 +15,7 @@ import pytest
 
 from shelfwire.books.client import BooksClient
 from shelfwire.protocol.messages import Message, decode
-from shelfwire.stores.sqlite.store import DATABASE_NAME
+from shelfwire.stores.sqlite.data_folder import DATABASE_NAME
 from tests.processes import UNMEASURED
 
 from .conftest import EXPORT, MANY, Here, Shelfwire, Start, ended, entries, read_line, read_until

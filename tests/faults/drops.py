@@ -29,7 +29,7 @@ from shelfwire.books.codes import BookCode
 from shelfwire.client import Client, JobHandle, RefusedError
 from shelfwire.errors import Code
 from shelfwire.protocol.messages import JobComplete, JobError, Message, decode
-from shelfwire.stores.sqlite.store import DATABASE_NAME
+from shelfwire.stores.sqlite.data_folder import DATABASE_NAME
 from tests.faults.plans import Fault, Plan, random_plan
 from tests.faults.scripted import Script, Shape
 from tests.faults.seats import NETWORKS, Seat, make_client

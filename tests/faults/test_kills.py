@@ -8,7 +8,7 @@ import msgspec
 from shelfwire.books.client import BooksClient
 from shelfwire.client import JobHandle
 from shelfwire.protocol.job import JobState
-from shelfwire.stores.sqlite.store import DATABASE_NAME
+from shelfwire.stores.sqlite.data_folder import DATABASE_NAME
 from tests.conftest import Effort
 from tests.faults import kills
 from tests.faults.witness import Witness

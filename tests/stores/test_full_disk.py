@@ -19,7 +19,8 @@ from shelfwire.protocol.tokens import Grant
 from shelfwire.protocol.worker_transitions import ProgressDelta
 from shelfwire.stores import schema
 from shelfwire.stores.sqlite import room, statements
-from shelfwire.stores.sqlite.store import DATABASE_NAME, SqliteStore
+from shelfwire.stores.sqlite.data_folder import DATABASE_NAME
+from shelfwire.stores.sqlite.store import SqliteStore
 from shelfwire.testing import NOW, POLICY, add_job, claim, encode_terminal, encoded
 from tests.full_disk import fill, small_disk
 
@@ -128,13 +129,13 @@ async def test_the_reserve_is_made_again_when_there_is_room(disk: Path) -> None:
     async with store_in(disk) as store:
         await add_full_job(store, "job-1")
         others = fill(disk)
-        assert store._room.give_up()
+        assert store._folder.room.give_up()
         assert (await store.sweep(POLICY, NOW)).failure is None
         assert not (disk / "data" / room.FILE_NAME).exists(), "there is no room for it"
         others.unlink()
         assert (await store.sweep(POLICY, NOW)).failure is None
         found = (disk / "data" / room.FILE_NAME).stat()
-        assert found.st_size == found.st_blocks * 512 == store._room.size, "its blocks are its own"
+        assert found.st_size == found.st_blocks * 512 == store._folder.room.size, "its blocks are its own"
         assert found.st_mode & 0o777 == 0o600
 
 
@@ -151,7 +152,7 @@ async def test_the_reserve_is_written_where_blocks_cannot_be_allocated_otherwise
         monkeypatch.setattr(os, "posix_fallocate", refusing, raising=False)
     async with store_in(disk) as store:
         found = (disk / "data" / room.FILE_NAME).stat()
-        assert found.st_size == found.st_blocks * 512 == store._room.size
+        assert found.st_size == found.st_blocks * 512 == store._folder.room.size
 
 
 async def test_a_store_opens_on_a_full_disk_and_is_emptied(disk: Path) -> None:
@@ -167,7 +168,7 @@ async def test_a_store_opens_on_a_full_disk_and_is_emptied(disk: Path) -> None:
 async def test_a_store_that_cannot_open_for_want_of_room_says_what_to_do(disk: Path) -> None:
     async with store_in(disk) as store:
         await add_job(store)
-        store._room.give_up()
+        store._folder.room.give_up()
     others = fill(disk)
     with pytest.raises(ShelfwireError, match=FULL):
         await store_in(disk).__aenter__()

@@ -12,7 +12,8 @@ from sqlalchemy import Connection, create_engine, text
 from shelfwire.errors import ShelfwireError
 from shelfwire.stores.migrations import FOLDER, REVISIONS, VERSION, upgrade
 from shelfwire.stores.migrations.stepwise import upgrade_stepwise
-from shelfwire.stores.sqlite.store import DATABASE_NAME, SqliteStore
+from shelfwire.stores.sqlite.data_folder import DATABASE_NAME
+from shelfwire.stores.sqlite.store import SqliteStore
 from shelfwire.testing import encode_terminal
 
 OPEN_STORE = """

@@ -18,7 +18,8 @@ from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.store import Item, JobStore, RemoteClaim
 from shelfwire.protocol.job import JobState, Status
 from shelfwire.protocol.worker_transitions import RemoteWorker
-from shelfwire.stores.sqlite.store import DATABASE_NAME, DataFolderBusyError, SqliteStore
+from shelfwire.stores.sqlite.data_folder import DATABASE_NAME, DataFolderBusyError
+from shelfwire.stores.sqlite.store import SqliteStore
 from shelfwire.testing import NOW, POLICY, StoreContract, add_job, claim, encode_terminal, ending
 
 Open = Callable[[], AbstractAsyncContextManager[JobStore]]
@@ -82,7 +83,7 @@ async def test_only_the_owner_can_read_the_data(tmp_path: Path, make_store: Open
 async def test_every_commit_is_synced_to_disk(make_store: Open) -> None:
     async with make_store() as store:
         assert isinstance(store, SqliteStore)
-        with store._writing.connect() as connection:
+        with store._folder._writing.connect() as connection:
             assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
             assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
 
@@ -194,9 +195,9 @@ async def test_a_sweep_that_breaks_off_reports_what_it_did(make_store: Open) -> 
                 raise ShelfwireError(Code.STORAGE_UNAVAILABLE, "disk full")
             return await whole(work, **options)
 
-        store._write = failing  # type: ignore[method-assign]
+        store._write = failing
         swept = await store.sweep(POLICY, made.expires_at)
-        store._write = whole  # type: ignore[method-assign]
+        store._write = whole
         assert [ending.state.id for ending in swept.endings] == ["job-0"], "its followers are not left waiting"
         assert swept.failure is not None
         assert (await store.sweep(POLICY, made.expires_at)).erased == 2

@@ -9,7 +9,7 @@ from shelfwire.errors import ShelfwireError
 from shelfwire.plugins import PluginError, ServiceError
 from shelfwire.server.serving import serving
 from shelfwire.settings import Settings, SettingsError
-from shelfwire.stores.sqlite.store import DataFolderBusyError
+from shelfwire.stores.sqlite.data_folder import DataFolderBusyError
 
 
 @asynccontextmanager

@@ -11,8 +11,8 @@ from sqlalchemy.pool import NullPool
 
 from shelfwire.protocol.job import JobState
 from shelfwire.stores.schema import job
+from shelfwire.stores.sqlite.data_folder import DATABASE_NAME
 from shelfwire.stores.sqlite.errors import translated
-from shelfwire.stores.sqlite.store import DATABASE_NAME
 
 
 def states_in(folder: Path, job_ids: Collection[str]) -> Mapping[str, JobState]:

@@ -1,10 +1,7 @@
 """The embedded store: one SQLite file in a data folder that belongs to one process."""
 
 import asyncio
-import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -12,21 +9,16 @@ from typing import Any, Final, NamedTuple, Self, TypeVar
 
 import msgspec
 import structlog
-from filelock import FileLock, Timeout
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Engine,
     Select,
-    create_engine,
     delete,
-    event,
     func,
     insert,
     select,
     update,
 )
-from sqlalchemy.exc import SQLAlchemyError
 
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.store import (
@@ -53,33 +45,15 @@ from shelfwire.stores import schema
 from shelfwire.stores.migrations import upgrade
 from shelfwire.stores.sqlite import creation
 from shelfwire.stores.sqlite import statements as sql
-from shelfwire.stores.sqlite.errors import full, translated, unavailable, wants_room
-from shelfwire.stores.sqlite.room import CHECKPOINT_PAGES, DiskRoom
-from shelfwire.stores.sqlite.writer import GroupWriter
+from shelfwire.stores.sqlite.data_folder import DataFolder
+from shelfwire.stores.sqlite.errors import unavailable
 
 T = TypeVar("T")
-DATABASE_NAME: Final = "shelfwire.sqlite3"
-READERS: Final = 2
 MAX_PASSED_OVER: Final = 100
 """The most damaged jobs that a claim passes over."""
-MIN_FREE_BYTES: Final = 1024 * 1024
-"""Bytes for new data below which the disk is full: a part of an upload, see `web.uploads`."""
-MAX_PAGES: Final = 2**30
-"""SQLite's own limit of a database."""
 
 log = structlog.get_logger(__name__)
 _job, _item, _ending, _grant, _part = schema.job, schema.item, schema.ending, schema.grant, schema.input_part
-
-
-class DataFolderBusyError(ShelfwireError):
-    """Another process holds the data folder."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(
-            Code.STORAGE_UNAVAILABLE,
-            f"Another shelfwire process is using {folder}",
-            user_message="Another shelfwire runs on this data folder. Use that one, or name another with --data.",
-        )
 
 
 class _Erasure(NamedTuple):
@@ -115,72 +89,42 @@ class SqliteStore:
         inline_limit: int,
         steady: Callable[[], int] | None = None,
     ) -> None:
-        self._folder = folder
+        self._folder = DataFolder(folder)
+        self._read, self._write = self._folder.read, self._folder.write
         self._encode_terminal = encode_terminal
         self._inline_limit = inline_limit
         self._steady = steady
-        self._path = folder / DATABASE_NAME
         self._damaged: set[str] = set()
-        self._room = DiskRoom(folder)
-        self._may_grow = True
         self._leftovers: set[str] = set()
-        self._lock = FileLock(folder / "lock", timeout=0, mode=0o600)
 
     async def __aenter__(self) -> Self:
         """Lock the folder, bring the schema up to date and make the jobs of a dead process claimable."""
-        try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock.acquire()
-        except Timeout:
-            raise DataFolderBusyError(self._folder) from None
-        except OSError as error:
-            raise unavailable(error) from error
-        with ExitStack() as undo:
-            undo.callback(self._lock.release)
-            try:
-                self._room.measure()
-                if self._room.free() < self._room.size // 2:
-                    self._room.give_up()
-                self._writing = _engine(self._path, "BEGIN IMMEDIATE", self._room.checkpoint_pages)
-                undo.callback(self._writing.dispose)
-                self._reading = _engine(self._path, "BEGIN", self._room.checkpoint_pages)
-                self._opened = _identity(self._path)
-                await asyncio.to_thread(self._prepare)
-            except (SQLAlchemyError, OSError) as error:
-                raise self._explained(error) or unavailable(error) from error
-            undo.pop_all()
-        self._writer = GroupWriter(self._writing)
-        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="shelfwire-reader")
+        await self._folder.open(self._prepare)
         try:
             await self._keep_room()  # what fails now is done by a sweep
         except BaseException:
-            await self.__aexit__()
+            await self._folder.close()
             raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Finish queued work, then unlock the folder."""
-        await self._writer.close()
-        await asyncio.to_thread(self._readers.shutdown)
-        self._reading.dispose()
-        self._writing.dispose()
-        self._lock.release()
+        await self._folder.close()
 
-    def _prepare(self) -> None:
-        with self._writing.begin() as connection:
-            upgrade(connection)
-            held = [str(status) for status in (*jobs.HELD, Status.QUEUED)]
-            leased = update(_job).where(_job.c.status.in_(held), _job.c.lease_until > 0)
-            connection.execute(leased.where(~_is_remote()).values(lease_until=0, state=_state_with("lease_until", 0)))
-            if self._steady is not None:
-                # The server was away, not the worker: it has as long as ever to come back.
-                lease = func.max(func.json_extract(_job.c.state, "$.lease"), MIN_RETURN)
-                until = self._steady() + lease
-                connection.execute(
-                    leased.where(_is_remote()).values(lease_until=until, state=_state_with("lease_until", until))
-                )
-            self._rebase(connection)
-            self._leftovers.update(sql.ownerless(connection))
+    def _prepare(self, connection: Connection) -> None:
+        upgrade(connection)
+        held = [str(status) for status in (*jobs.HELD, Status.QUEUED)]
+        leased = update(_job).where(_job.c.status.in_(held), _job.c.lease_until > 0)
+        connection.execute(leased.where(~_is_remote()).values(lease_until=0, state=_state_with("lease_until", 0)))
+        if self._steady is not None:
+            # The server was away, not the worker: it has as long as ever to come back.
+            lease = func.max(func.json_extract(_job.c.state, "$.lease"), MIN_RETURN)
+            until = self._steady() + lease
+            connection.execute(
+                leased.where(_is_remote()).values(lease_until=until, state=_state_with("lease_until", until))
+            )
+        self._rebase(connection)
+        self._leftovers.update(sql.ownerless(connection))
 
     def _rebase(self, connection: Connection) -> None:
         """Keep the order of the queue where the clock was set back since the last process: all have waited till now."""
@@ -190,34 +134,6 @@ class SqliteStore:
         run_at = _job.c.run_at - ahead
         queued = update(_job).where(_job.c.status == "queued")
         connection.execute(queued.values(run_at=run_at, state=_state_with("run_at", run_at)))
-
-    async def _write(self, work: Callable[[Connection], T], *, erasing: bool = False) -> T:
-        """Run `work` in a transaction; what erases gets the room that is kept for it."""
-
-        def in_place(connection: Connection) -> T:
-            if _identity(self._path) != self._opened:
-                raise ShelfwireError(Code.STORAGE_UNAVAILABLE, "The database file was removed or replaced")
-            self._limit_growth(connection, erasing=erasing)
-            return work(connection)
-
-        try:
-            return await self._writer.run(in_place)
-        except (SQLAlchemyError, msgspec.DecodeError) as error:
-            if erasing and wants_room(error) and self._room.give_up():
-                log.warning("the disk is full: the room that is kept for erasing is given up", bytes=self._room.size)
-                return await self._write(work, erasing=True)
-            raise self._explained(error) or translated(error) from error
-
-    def _explained(self, error: Exception) -> ShelfwireError | None:
-        """Say that the disk is full, if that is why; SQLite calls some of its consequences an I/O error."""
-        return full() if wants_room(error) and self._room.free() < MIN_FREE_BYTES else None
-
-    def _limit_growth(self, connection: Connection, *, erasing: bool) -> None:
-        may_grow = erasing or not self._room.is_tight()
-        if may_grow != self._may_grow:
-            # No limit is below the present size.
-            connection.exec_driver_sql(f"PRAGMA max_page_count = {MAX_PAGES if may_grow else 1}")
-            self._may_grow = may_grow
 
     async def _erase_rest(self, job_id: str) -> None:
         """Erase the inputs and items of a job that is gone, in steps: the log has no room for all of a large one."""
@@ -231,22 +147,12 @@ class SqliteStore:
         try:
             for job_id in sorted(self._leftovers):
                 await self._erase_rest(job_id)
-            await asyncio.to_thread(self._room.restore)
+            await asyncio.to_thread(self._folder.room.restore)
         except ShelfwireError as error:
             return error
         except OSError as error:
             return unavailable(error)
         return None
-
-    async def _read(self, work: Callable[[Connection], T]) -> T:
-        def transaction() -> T:
-            with self._reading.begin() as connection:
-                return work(connection)
-
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._readers, transaction)
-        except (SQLAlchemyError, msgspec.DecodeError) as error:
-            raise translated(error) from error
 
     async def write_input(self, job_id: str, name: str, part: int, data: bytes) -> None:
         """See `JobStore.write_input`."""
@@ -496,20 +402,11 @@ class SqliteStore:
 
     async def check(self) -> None:
         """See `JobStore.check`."""
-        # What SQLite writes here fits into an emptied log also where the disk is full.
-        is_short, is_tight = await asyncio.to_thread(self._look_at_room)
-        if is_short or (is_tight and await self._read(sql.reusable_bytes) < MIN_FREE_BYTES):
-            raise full()
-        await self._write(lambda connection: connection.exec_driver_sql("PRAGMA user_version = 0"))
+        await self._folder.check()
 
     async def counts(self, now: int) -> Counts:
         """See `JobStore.counts`."""
         return await self._read(lambda connection: sql.counts(connection, now))
-
-    def _look_at_room(self) -> tuple[bool, bool]:
-        """Whether the log has no room for more, and whether the database may not grow."""
-        log_bytes = sum(path.stat().st_size for path in self._folder.glob(f"{DATABASE_NAME}-wal"))
-        return self._room.free() + log_bytes < MIN_FREE_BYTES, self._room.is_tight()
 
     def _save(
         self,
@@ -590,36 +487,3 @@ def _state_with(member: str, value: Any) -> Any:
     """Return the SQL of a job's state with another value of one member; one that is damaged stays as it is."""
     state = _job.c.state
     return func.iif(func.json_valid(state), func.json_set(state, f"$.{member}", value), state)
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Tell a file from another one of its name; None if there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-def _engine(path: Path, begin: str, checkpoint_pages: int = CHECKPOINT_PAGES) -> Engine:
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    # Parameters are token digests and personal data; the text of an error goes to the log.
-    engine = create_engine(f"sqlite:///{path}", hide_parameters=True)
-
-    @event.listens_for(engine, "connect")
-    def on_connect(connection: Any, _: object) -> None:
-        connection.isolation_level = None
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            "busy_timeout=5000",
-            "temp_store=MEMORY",
-            f"wal_autocheckpoint={checkpoint_pages}",
-        ):
-            connection.execute(f"PRAGMA {pragma}")
-
-    @event.listens_for(engine, "begin")
-    def on_begin(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
-
-    return engine
