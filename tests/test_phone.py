@@ -12,6 +12,7 @@ import pytest
 from shelfwire.app import Shelfwire
 from shelfwire.clock import SystemClock
 from shelfwire.errors import Code
+from shelfwire.jobs.committer import Committer
 from shelfwire.jobs.job import Job
 from shelfwire.jobs.pipeline import Pipeline
 from shelfwire.server.serving import serving
@@ -123,6 +124,7 @@ async def test_a_job_that_commits_without_pause_sends_progress_once_an_interval(
         await job.start(total=100)
         await followed.wait()
         committer = job._committer
+        assert isinstance(committer, Committer)
         for number in range(100):
             job.record(number, number)
             committer.mark(job._draft, urgent=True)

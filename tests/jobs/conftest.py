@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+import httpx2
 import msgspec
 import pytest
 
+from shelfwire.app import Shelfwire
+from shelfwire.client.http_client import NetworkHttpClient
 from shelfwire.errors import ShelfwireError
 from shelfwire.jobs.committer import Committer
 from shelfwire.jobs.hub import Frame, Hub
@@ -28,6 +31,8 @@ from shelfwire.jobs.worker import Worker
 from shelfwire.jobs.workers import Workers
 from shelfwire.protocol.job import JobState, Policy, Status
 from shelfwire.protocol.messages import Message, Metadata, decode
+from shelfwire.remote import RemoteWorker
+from shelfwire.settings import Settings
 from shelfwire.stores.sqlite.store import SqliteStore
 from shelfwire.testing import FakeClock
 
@@ -122,24 +127,31 @@ class MakeEngine(Protocol):
 
 @pytest.fixture
 def make_engine(tmp_path: Path) -> MakeEngine:
+    return engines(tmp_path)
+
+
+def engines(folder: Path, *, elsewhere: bool = False) -> MakeEngine:
+    """Make engines whose pipeline runs inside them; or elsewhere, over HTTP in memory."""
+
     @asynccontextmanager
     async def make(body: Body, *, slots: int = 4, running: bool = True, **options: int | None) -> AsyncIterator[Engine]:
         policy = msgspec.structs.replace(POLICY, **options)
         clock, hub = FakeClock(), Hub()
         async with SqliteStore(
-            tmp_path / "data",
+            folder / "data",
             encode_terminal=terminal_encoder(700_000, {"csv_import": listed("books")}),
             inline_limit=700_000,
             steady=clock.steady,
         ) as store:
             committer = Committer(store, hub.publish, policy, clock, interval=0.05)
             pipelines = {"csv_import": Scripted(body)}
+            inside = {} if elsewhere else pipelines
             waiters = Waiters()
             remote = RemoteAttempts(store, committer, policy, clock, 700_000, waiters.wake, uniform=lambda: 0.0)
-            rules = RemoteRules(frozenset(pipelines), frozenset({REMOTE}), lost_after=900_000)
+            rules = RemoteRules(frozenset(inside), frozenset({REMOTE}), lost_after=900_000)
             claims = RemoteClaims(store, remote, waiters, hub.publish, policy, clock, os.urandom, rules)
             worker = Worker(
-                store, committer, hub.publish, pipelines, policy, clock, Slots(slots, {"csv_import": None}), lambda: 0.0
+                store, committer, hub.publish, inside, policy, clock, Slots(slots, dict.fromkeys(inside)), lambda: 0.0
             )
             service = JobService(
                 store,
@@ -154,10 +166,18 @@ def make_engine(tmp_path: Path) -> MakeEngine:
             leases = LeaseWatcher(store, remote, waiters, hub.publish, policy, clock)
             engine = Engine(store, clock, hub, committer, worker, service, remote, leases)
             if running:
-                engine.tasks = [asyncio.create_task(worker.run()), asyncio.create_task(committer.run())]
+                work = _elsewhere(folder, service, clock, body, slots) if elsewhere else worker.run()
+                engine.tasks = [asyncio.create_task(work), asyncio.create_task(committer.run())]
             try:
                 yield engine
             finally:
                 await engine.stop()
 
     return make
+
+
+async def _elsewhere(folder: Path, service: JobService, clock: FakeClock, body: Body, slots: int) -> None:
+    app = Shelfwire(Settings(data=folder / "data", create_limit=0), plugins=[], clock=clock)
+    app._service = service
+    http = NetworkHttpClient("http://127.0.0.1:8787", transport=httpx2.ASGITransport(app))
+    await RemoteWorker(pipelines=[Scripted(body)], slots=slots, http=http, clock=clock).run()

@@ -4,6 +4,7 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -21,8 +22,14 @@ from shelfwire.protocol import job, worker_transitions
 from shelfwire.protocol.job import Status
 from shelfwire.protocol.messages import MAX_TITLE_CHARS, JobComplete, JobError, JobProgress, Message, decode
 from shelfwire.protocol.worker_transitions import ProgressDelta
-from tests.jobs.conftest import POLICY, MakeEngine
+from tests.jobs.conftest import POLICY, MakeEngine, engines
 from tests.live import until
+
+
+@pytest.fixture(params=["inside", "elsewhere"])
+def make_engine(request: pytest.FixtureRequest, tmp_path: Path) -> MakeEngine:
+    """The same pipeline on a store of its own process, and on a server's over HTTP."""
+    return engines(tmp_path, elsewhere=request.param == "elsewhere")
 
 
 def nested(depth: int) -> Any:
@@ -179,10 +186,26 @@ async def test_what_is_under_way_is_shown_before_anything_is_recorded(make_engin
                 told.append(message)
                 if isinstance(message.payload, JobProgress) and message.payload.current_title == "Emma":
                     assert message.payload.processed_count == 0
-                    assert message.payload.current_item is not None
                     going.set()
     assert going.is_set()
     assert told[-1].type == "job_complete"
+
+
+async def test_the_author_of_what_is_under_way_is_shown_beside_it(tmp_path: Path) -> None:
+    """Inside; reports from elsewhere have no member for it."""
+    going = asyncio.Event()
+
+    async def body(job: Job) -> str:
+        job.show("Emma", author="Jane Austen")
+        await going.wait()
+        return "done"
+
+    async with engines(tmp_path)(body) as engine, engine.service.follow(await engine.submit()) as follower:
+        async for frame in engine.turning(follower.frames()):
+            if frame.state.title == "Emma":
+                assert frame.state.author == "Jane Austen"
+                going.set()
+    assert going.is_set()
 
 
 async def test_only_a_text_can_be_shown(make_engine: MakeEngine) -> None:
@@ -291,7 +314,7 @@ async def test_an_outcome_that_cannot_be_kept_fails_its_item_and_nothing_else(
     async def body(job: Job) -> str:
         await job.start(total=3)
         job.record(0, outcome, title="The first")
-        job.fail(1, ShelfwireError(Code.INTERNAL, "the reason"), title="The second", said=outcome)
+        job.fail(1, ShelfwireError(BookCode.ROW_INVALID, "the reason"), title="The second", said=outcome)
         job.record(2, [nested(MAX_ITEM_DEPTH - 1), '"[[' * 99, *([{}] * 99)], title="The third")
         return f"{job.succeeded} and {job.failed}"
 
@@ -310,7 +333,9 @@ async def test_an_outcome_that_cannot_be_kept_fails_its_item_and_nothing_else(
     ]
     assert errors[0]["code"] == code
     assert re.search(why, errors[0]["message"])
-    assert (errors[1]["code"], errors[1]["message"]) == (Code.INTERNAL, "the reason"), "only what it said is left out"
+    assert (errors[1]["code"], errors[1]["message"]) == (BookCode.ROW_INVALID, "the reason"), (
+        "only what it said is left out"
+    )
 
 
 @pytest.mark.parametrize("number", [b"1e308", b"0.0001e310", b"-1E+2", b"1e-999", b"9" * 308, b"1." + b"1" * 400])
@@ -332,7 +357,7 @@ async def test_a_title_that_cannot_be_kept_costs_nothing_but_itself(make_engine:
         await job.start(total=2)
         job.record(0, "fine", title="half \ud83d", author="\udc00", isbn="\udfff")
         job.show("\ud83d", author="\ud83d")
-        job.fail(1, ShelfwireError(Code.INTERNAL), title="x" * MAX_ITEM_BYTES)
+        job.fail(1, ShelfwireError(BookCode.ROW_INVALID), title="x" * MAX_ITEM_BYTES)
         return "Done"
 
     async with make_engine(body) as engine:
@@ -350,7 +375,7 @@ async def test_a_retry_says_of_an_unfit_outcome_where_its_item_was_in_the_first_
             if job._retry or index == 0:
                 job.record(index, msgspec.Raw(b"1e999") if job._retry else index)
             else:
-                job.fail(index, ShelfwireError(Code.INTERNAL))
+                job.fail(index, ShelfwireError(BookCode.ROW_INVALID))
         return "Done"
 
     async with make_engine(body) as engine:

@@ -58,6 +58,7 @@ _COMMANDS: Final[dict[str, Command | CommandGroup]] = {
     ),
     "delete": Command("shelfwire.cli.commands:delete", "Delete a job with its input and results."),
     "serve": Command("shelfwire.cli.serve:serve", SETTINGS),
+    "work": Command("shelfwire.cli.work:work", "Run pipelines here, for jobs that wait on a server."),
     "keys": CommandGroup(
         "Make, list and revoke API keys with roles.",
         {

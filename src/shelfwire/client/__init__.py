@@ -5,6 +5,23 @@ from shelfwire.client.errors import ConnectionLostError, RefusedError
 from shelfwire.client.following import Following
 from shelfwire.client.handle import JobHandle
 from shelfwire.client.http import Upload
+from shelfwire.client.reporting.attempt import AttemptLostError, Busy, JobEnded, Stopped
+from shelfwire.client.reporting.reporter import AsyncReporter, Reporter, report
 from shelfwire.protocol.reconnect import Transport
 
-__all__ = ["Client", "ConnectionLostError", "Following", "JobHandle", "RefusedError", "Transport", "Upload"]
+__all__ = [
+    "AsyncReporter",
+    "AttemptLostError",
+    "Busy",
+    "Client",
+    "ConnectionLostError",
+    "Following",
+    "JobEnded",
+    "JobHandle",
+    "RefusedError",
+    "Reporter",
+    "Stopped",
+    "Transport",
+    "Upload",
+    "report",
+]

@@ -7,11 +7,13 @@ A plug-in that extends `Client` has its blocking client in a few lines:
         frobnicate = blocking(MyClient.frobnicate)
 """
 
+import asyncio
+import os
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, suppress
 from functools import partial, wraps
 from types import TracebackType
-from typing import Any, Concatenate, Final, Generic, ParamSpec, Self
+from typing import Any, Concatenate, Final, Generic, ParamSpec, Self, Unpack
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from typing_extensions import TypeVar
@@ -19,6 +21,8 @@ from typing_extensions import TypeVar
 from shelfwire.client.client import Client
 from shelfwire.client.following import Following
 from shelfwire.client.handle import JobHandle
+from shelfwire.client.reporting.attempt import Plan, ReportOptions
+from shelfwire.client.reporting.reporter import Reporter
 from shelfwire.protocol.messages import Message
 from shelfwire.protocol.reconnect import Transport
 
@@ -155,6 +159,7 @@ class BlockingClient(_Face[C_co]):
         self._stack = ExitStack()
         self._opened: BlockingPortal | None = None
         self._entered = False
+        self._pid = 0
 
     def __enter__(self) -> Self:
         if self._entered:
@@ -163,14 +168,15 @@ class BlockingClient(_Face[C_co]):
         with ExitStack() as stack:
             portal = stack.enter_context(start_blocking_portal(name="shelfwire-client"))
             stack.callback(portal.call, self._inner.aclose)
-            self._stack, self._opened = stack.pop_all(), portal
+            self._stack, self._opened, self._pid = stack.pop_all(), portal, os.getpid()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._opened = None
-        self._stack.__exit__(kind, error, trace)
+        if os.getpid() == self._pid:  # a forked process leaves the block too; the connections are its parent's
+            self._stack.__exit__(kind, error, trace)
 
     @property
     def is_open(self) -> bool:
@@ -181,6 +187,8 @@ class BlockingClient(_Face[C_co]):
     def _portal(self) -> BlockingPortal:
         if self._opened is None:
             raise RuntimeError("The client is closed. Use it inside `with BlockingClient(…) as client:`")
+        if os.getpid() != self._pid:
+            raise RuntimeError("The client was opened in another process. Open one in this process, after the fork")
         return self._opened
 
     def follow(
@@ -193,6 +201,17 @@ class BlockingClient(_Face[C_co]):
         """See `Client.follow`."""
         follow = partial(self._inner.follow, job, on_wait, on_token=on_token)
         return BlockingFollowing(self._portal.call(follow), self)
+
+    def report(self, pipeline: str, **options: Unpack[ReportOptions]) -> Reporter:
+        """Report a job that is worked on here: `with client.report("pdf_report", total=3) as job:`.
+
+        See `Client.report`. Any number of threads may use the reporter.
+
+        Raises:
+            RuntimeError: on entering: an event loop runs in this thread; use `Client.report`.
+        """
+        plan = Plan(pipeline=pipeline, **options)
+        return Reporter(lambda: (self._portal.call(asyncio.get_running_loop), bool), self._inner._reporting, plan)  # noqa: SLF001 - the same package
 
     create = blocking(Client.create)
     start = blocking(Client.start)

@@ -2,9 +2,10 @@
 
 import secrets
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self, Unpack
 from urllib.parse import parse_qs, quote, urlsplit
 from weakref import WeakSet
 
@@ -13,9 +14,19 @@ import msgspec
 from shelfwire.client.errors import ConnectionLostError, data_of, read, refusal
 from shelfwire.client.following import Following
 from shelfwire.client.handle import JobHandle, created_in, token_in
-from shelfwire.client.http import HttpClient, NetworkError, Request, Response, Upload, header_value
+from shelfwire.client.http import (
+    HttpClient,
+    NetworkError,
+    Request,
+    Response,
+    Upload,
+    header_value,
+    key_header,
+)
 from shelfwire.client.http_client import NetworkHttpClient
 from shelfwire.client.repeating import send_until_answered
+from shelfwire.client.reporting.attempt import Plan, ReportOptions
+from shelfwire.client.reporting.reporter import AsyncReporter, Connection
 from shelfwire.client.server_time import ServerTime
 from shelfwire.client.subscription import ClientConfig, Subscription
 from shelfwire.clock import Clock, SystemClock, uniform
@@ -57,7 +68,8 @@ class Client:
         random_fraction: Callable[[], float] = uniform,
     ) -> None:
         self._url = url.rstrip("/")
-        self._key_header = {} if api_key is None else {"X-API-Key": header_value(api_key, "The API key")}
+        self._key_header = key_header(api_key)
+        self._over_network = http is None
         self._http = NetworkHttpClient(self._url) if http is None else http
         allowed = tuple(Transport(name) for name in transports)
         clock = clock or SystemClock()
@@ -281,6 +293,30 @@ class Client:
         subscription = Subscription(self._config, job, self.rotate, on_wait, on_token)
         self._subscriptions.add(subscription)
         return Following(subscription)
+
+    def report(self, pipeline: str, **options: Unpack[ReportOptions]) -> AsyncReporter:
+        """Report a job that is worked on here: `async with client.report("pdf_report", total=3) as job:`.
+
+        Entering makes the job, or claims it where there is one of this id already: so a task that is tried again goes
+        on with the same job. The lease is renewed as long as the block runs.
+
+        Args:
+            pipeline: the name of the kind of job; none that the server runs itself.
+            options: see `ReportOptions`.
+
+        Raises:
+            Busy: on entering: another worker holds the job and lives. Leave the job to it.
+            JobEnded: on entering: the job has ended already.
+            Stopped: on entering: the job is paused.
+            RefusedError: on entering: the server refuses it, as for want of a key of the role `work`.
+            ConnectionLostError: on entering: the server cannot be reached for 30 seconds.
+        """
+        return AsyncReporter(self._reporting(), Plan(pipeline=pipeline, **options))
+
+    def _reporting(self) -> Connection:
+        """Return what reporters and workers use of this client."""
+        make_http = partial(NetworkHttpClient, self._url) if self._over_network else None
+        return Connection(self._http, self._key_header, self._config.clock, make_http, self._config.random_fraction)
 
     async def _create(self, request: Request, key: str | None) -> JobHandle:
         key = header_value(key or secrets.token_urlsafe(), "The idempotency key")

@@ -19,6 +19,15 @@ def header_value(text: str, what: str) -> str:
     return text
 
 
+def key_header(api_key: str | None) -> Mapping[str, str]:
+    """Return the header that carries an API key; none without one.
+
+    Raises:
+        ValueError: it cannot be a key.
+    """
+    return {} if api_key is None else {"X-API-Key": header_value(api_key, "The API key")}
+
+
 class Upload(msgspec.Struct, frozen=True):
     """A file to send that is not on disk.
 
@@ -42,6 +51,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         json: the body, as JSON; None for none.
         files: the body, as a form: files on disk or in memory, each with its field.
         fields: text fields of that form.
+        content: the body, as the bytes that it is; None for none.
     """
 
     method: str
@@ -51,6 +61,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     json: Any = None
     files: Sequence[tuple[str, Path | Upload]] = ()
     fields: Mapping[str, str] = {}
+    content: bytes | None = None
 
 
 class Response(msgspec.Struct, frozen=True):

@@ -47,15 +47,18 @@ class NetworkHttpClient:
     Args:
         url: without a slash at its end.
         handshake: seconds to open a socket, or to see the first event of a stream.
+        transport: what carries requests in place of the network, such as `httpx2.ASGITransport`.
 
     Raises:
         ValueError: the URL cannot be a server's.
     """
 
-    def __init__(self, url: str, *, handshake: float = HANDSHAKE_SECONDS) -> None:
+    def __init__(
+        self, url: str, *, handshake: float = HANDSHAKE_SECONDS, transport: httpx2.AsyncBaseTransport | None = None
+    ) -> None:
         self._url = checked_url(url)
         self._handshake = handshake
-        self._http = httpx2.AsyncClient(base_url=url, timeout=REQUEST_SECONDS, trust_env=False)
+        self._http = httpx2.AsyncClient(base_url=url, timeout=REQUEST_SECONDS, trust_env=False, transport=transport)
 
     async def request(self, request: Request) -> Response:
         """See `HttpClient.request`."""
@@ -67,6 +70,7 @@ class NetworkHttpClient:
                 headers=dict(request.headers),
                 params=dict(request.params),
                 json=request.json,
+                content=request.content,
                 files=files or None,
                 data=dict(request.fields) or None,
             ) as response:

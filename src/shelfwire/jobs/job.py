@@ -12,11 +12,11 @@ import structlog
 
 from shelfwire.clock import Clock, SystemClock, yield_to_loop
 from shelfwire.errors import ShelfwireError
-from shelfwire.jobs.committer import Committer
 from shelfwire.jobs.draft import Draft
 from shelfwire.jobs.outcomes import encode_item
 from shelfwire.jobs.patience import when_available
-from shelfwire.jobs.store import Claimed, Item, JobStore
+from shelfwire.jobs.ports import JobInputs, Marker
+from shelfwire.jobs.store import Claimed, Item
 from shelfwire.protocol import legacy
 from shelfwire.protocol.messages import MAX_TITLE_CHARS, JobStarted, Message, Metadata, clip, encode
 from shelfwire.safe_text import encodable
@@ -41,8 +41,8 @@ class Job:
 
     def __init__(
         self,
-        store: JobStore,
-        committer: Committer,
+        store: JobInputs,
+        committer: Marker,
         draft: Draft,
         claimed: Claimed,
         options: Any = None,

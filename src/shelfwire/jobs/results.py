@@ -49,19 +49,26 @@ def terminal_encoder(inline_limit: int, folds: Mapping[str, Fold], root: str = "
         if results is not None:
             given = ending_message(state, results, results_url=results_path(state.id, root), truncated=False)
             return encode(given)
-        failures = [None if item.ok else msgspec.Raw(_encoder.encode(failure(item))) for item in head]
-        sizes = [len(bytes(failed or item.body)) for failed, item in zip(failures, head, strict=True)]
-        fitting = inline_prefix(sizes, inline_limit)
-        errors = [failed for failed in failures[:fitting] if failed is not None]
-        message = ending_message(
-            state,
-            _results(folds.get(state.pipeline, _items), state, head[:fitting], errors),
-            results_url=results_path(state.id, root),
-            truncated=fitting < state.recorded,
-        )
-        return encode(message)
+        folded, truncated = inline_results(folds.get(state.pipeline, _items), state, head, inline_limit)
+        return encode(ending_message(state, folded, results_url=results_path(state.id, root), truncated=truncated))
 
     return encode_terminal
+
+
+def inline_results(fold: Fold, state: JobState, head: Sequence[Item], limit: int) -> tuple[dict[str, Any], bool]:
+    """Return the inline results of a job, and whether they are of its first items only.
+
+    Args:
+        fold: makes them.
+        state: the row, once everything is recorded.
+        head: the first items of its log, more than fit.
+        limit: bytes of item bodies at most.
+    """
+    failures = [None if item.ok else msgspec.Raw(_encoder.encode(failure(item))) for item in head]
+    sizes = [len(bytes(failed or item.body)) for failed, item in zip(failures, head, strict=True)]
+    fitting = inline_prefix(sizes, limit)
+    errors = [failed for failed in failures[:fitting] if failed is not None]
+    return _results(fold, state, head[:fitting], errors), fitting < state.recorded
 
 
 _items = listed("items")

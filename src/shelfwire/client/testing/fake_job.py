@@ -83,6 +83,7 @@ class FakeJob:
         state: its row.
         items: the recorded items, as on a page of results.
         tokens: its valid tokens.
+        report_token: the secret of the worker that holds it and reports; None if it goes by its script.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class FakeJob:
         self.state = jobs.create(job_id, pipeline, now=now)
         self.items: list[dict[str, Any]] = []
         self.tokens: set[str] = set()
+        self.report_token: str | None = None
         self._script = deque(script)
         self._results_name = results_name
         self._now = now
@@ -127,7 +129,7 @@ class FakeJob:
         if self.state is not state:
             return
         now = self.later()
-        if state.pausing or state.status is Status.CANCELING:
+        if self.report_token is None and (state.pausing or state.status is Status.CANCELING):
             self.change(worker_transitions.release(state, state.attempt, POLICY, now=now))
         elif state.ended or state.status is Status.PAUSED or not self._script:
             self._changed.clear()

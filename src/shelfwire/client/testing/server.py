@@ -21,6 +21,7 @@ from shelfwire.client.http import (
     UnexpectedAnswerError,
     UnreachableError,
 )
+from shelfwire.client.testing import fake_work
 from shelfwire.client.testing.fake_job import POLICY, FakeJob, Listener, Step
 from shelfwire.clock import Clock, yield_to_loop
 from shelfwire.errors import Code, ShelfwireError
@@ -65,7 +66,7 @@ class InstantClock:
 
 
 class FakeServer:
-    """An `HttpClient` for a server in memory.
+    """An `HttpClient` for a server in memory. Jobs take the steps of a script; or they are reported, as to any server.
 
     Args:
         script: the steps of each job that is created.
@@ -173,7 +174,7 @@ class FakeServer:
 
     def _admit(self, request: Request, job_id: str) -> FakeJob:
         job = self.jobs.get(job_id)
-        if job is None or request.headers.get("Authorization", "").removeprefix("Bearer ") not in job.tokens:
+        if job is None or _bearer(request) not in job.tokens:
             raise ShelfwireError(Code.UNAUTHORIZED)
         return job
 
@@ -185,6 +186,8 @@ class FakeServer:
                 return self._create(request, self._creation_paths[request.path], self.script)
             case "POST", ["api", "pipelines", pipeline, "jobs"]:
                 return self._create(request, pipeline, self.script)
+            case "POST", ["api", "jobs"] | ["api", "work", "claim"] | ["api", "jobs", _, "report"]:
+                return self._work(request)
             case method, ["api", "jobs", job_id, *below]:
                 return await self._of_job(request, self._admit(request, job_id), (method, *below))
             case _:
@@ -218,6 +221,33 @@ class FakeServer:
             self._keys[key] = handle.job_id
         return _success(202, {"success": True, "jobId": handle.job_id, "token": handle.token, "message": "Started"})
 
+    def _work(self, request: Request) -> Response:
+        match request.path.strip("/").split("/"):
+            case [_, "jobs"]:
+                return self._create_work(fake_work.read_claim(request.content))
+            case [_, _, job_id, "report"] if job_id in self.jobs:
+                return _success(200, fake_work.report(self.jobs[job_id], _bearer(request), request.content))
+            case [_, "work", "claim"]:
+                return self._claim(fake_work.read_claim(request.content))
+        raise ShelfwireError(Code.UNAUTHORIZED)
+
+    def _create_work(self, wanted: fake_work.Claim) -> Response:
+        if wanted.job_id in self.jobs:
+            raise ShelfwireError(Code.JOB_EXISTS)
+        handle = self.add(pipeline=wanted.pipeline, job_id=wanted.job_id)
+        work = fake_work.claim(self.jobs[handle.job_id], self._new_secret(), wanted)
+        return _success(202, {"jobId": handle.job_id, "token": handle.token, **(work or {})})
+
+    def _claim(self, wanted: fake_work.Claim) -> Response:
+        if wanted.job_id is not None and wanted.job_id not in self.jobs:
+            raise ShelfwireError(Code.NOT_FOUND)
+        waiting = [job for job in self.jobs.values() if job.state.pipeline in wanted.pipelines and not job.state.ended]
+        for job in [self.jobs[wanted.job_id]] if wanted.job_id is not None else waiting:
+            work = fake_work.claim(job, self._new_secret(), wanted)
+            if work is not None:
+                return _success(200, {"state": job.document(), **work})
+        return Response(204, {}, b"")
+
     async def _state(self, request: Request, job: FakeJob) -> Response:
         after = int(request.params.get("after", "0"))
         while "wait" in request.params and job.state.seq <= after and not job.state.ended:
@@ -247,10 +277,17 @@ class FakeServer:
         return self._create(request, job.state.pipeline, self.script)
 
     def _new_token(self, job: FakeJob) -> str:
-        self._tokens += 1
-        token = f"token-{self._tokens}"
+        token = self._new_secret()
         job.tokens.add(token)
         return token
+
+    def _new_secret(self) -> str:
+        self._tokens += 1
+        return f"token-{self._tokens}"
+
+
+def _bearer(request: Request) -> str:
+    return request.headers.get("Authorization", "").removeprefix("Bearer ")
 
 
 class _FakeSocket:
@@ -290,6 +327,7 @@ def problem(error: ShelfwireError, retry_after: int | None = None) -> Response:
     """Make an answer that refuses a request, for `FakeServer.will`."""
     entry = error.code.entry
     document = {"status": entry.status, "code": error.code, "detail": error.message, "userMessage": error.user_message}
+    document |= {} if error.details is None else {"details": error.details}
     headers = {} if retry_after is None else {"retry-after": str(retry_after)}
     return Response(entry.status, headers, msgspec.json.encode(document))
 

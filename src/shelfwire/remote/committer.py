@@ -1,0 +1,141 @@
+"""Makes what a `Job` records durable, by reports to the server."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from shelfwire.client.reporting.attempt import PATIENCE_SECONDS, Attempt, AttemptLostError, Retries
+from shelfwire.client.reporting.delivery import MAX_BYTES, Batch, Delivery
+from shelfwire.jobs.draft import Draft
+from shelfwire.jobs.store import Item
+from shelfwire.protocol.messages import clip
+from shelfwire.protocol.reports import MAX_REPORT_ITEMS, RESERVED_CODES, ReportAnswer
+
+ENVELOPE_BYTES: Final = 60
+"""What an item in a report has more than one in a log."""
+ITEM_FAILED: Final = "E_ITEM_FAILED"
+"""Stands for the codes that only a server may give, such as `E_INTERNAL`."""
+
+_item: Final = msgspec.json.Decoder(Item).decode
+
+
+class RemoteCommitter:
+    """Reports the draft of one attempt. A `Marker`, and the `Source` of its `delivery`.
+
+    Args:
+        retries: sends requests.
+        attempt: the attempt.
+        draft: what its pipeline has recorded.
+
+    Attributes:
+        delivery: sends the reports.
+    """
+
+    def __init__(self, retries: Retries, attempt: Attempt, draft: Draft) -> None:
+        self._draft = draft
+        self._loop = asyncio.get_running_loop()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._title = draft.state.title
+        self.delivery = Delivery(retries, attempt, self, PATIENCE_SECONDS)
+
+    @property
+    def renewed_at(self) -> float:
+        """See `Renewed`."""
+        return self.delivery.renewed_at
+
+    def mark(self, draft: Draft, *, urgent: bool = False) -> None:
+        """See `Marker.mark`."""
+        self._idle.clear()
+        self.delivery.wake(urgent=urgent or len(draft.items) >= MAX_REPORT_ITEMS)
+
+    async def flush(self) -> None:
+        """Return once everything that was recorded is durable."""
+        self.mark(self._draft, urgent=True)
+        await self._idle.wait()
+
+    def hear(self, stop: str | None) -> None:
+        """See `Renewed`."""
+        if stop is not None:
+            self._loop.call_soon_threadsafe(self._stop)
+
+    def lose(self, error: AttemptLostError) -> None:
+        """See `Renewed`. The next report finds it out as well."""
+        del error
+        self._loop.call_soon_threadsafe(self._lose)
+
+    def take(self) -> Batch | None:
+        """See `Source.take`."""
+        draft = self._draft
+        chosen = self._items()
+        content: dict[str, Any] = {"items": chosen} if chosen else {}
+        content |= _said(totalCount=draft.total, metadata=draft.metadata, userMessage=draft.user_message)
+        content |= _said(processedCount=draft.reported or None)
+        if draft.title != self._title and draft.title is not None and (draft.shown or not chosen):
+            content["currentTitle"] = clip(draft.title)
+        self._title = draft.title
+        state, total, reported = draft.state, draft.total, draft.reported
+        draft.state = msgspec.structs.replace(
+            state,
+            total=state.total if total is None else total,
+            reported=max(state.reported, reported),
+            succeeded=state.succeeded + draft.succeeded,
+            failed=state.failed + draft.failed,
+        )
+        draft.in_flight = len(chosen)
+        draft.total = draft.metadata = draft.user_message = None
+        draft.succeeded = draft.failed = draft.reported = 0
+        draft.shown = False
+        if not content:
+            self._idle.set()
+            return None
+        return Batch(content, len(chosen))
+
+    def _items(self) -> list[dict[str, Any]]:
+        """Take the items of the next report off the draft."""
+        draft, size, count = self._draft, 0, 0
+        for encoded in draft.items[:MAX_REPORT_ITEMS]:
+            size += len(bytes(encoded)) + ENVELOPE_BYTES
+            if count and size > MAX_BYTES:
+                break
+            count += 1
+        chosen = [_on_wire(_item(encoded)) for encoded in draft.items[:count]]
+        del draft.items[:count]
+        if chosen and not draft.items and chosen[-1].get("title") == draft.title:
+            chosen[-1] |= _said(author=draft.author, isbn=draft.isbn)
+        return chosen
+
+    def confirm(self, batch: Batch, answer: ReportAnswer) -> None:
+        """See `Source.confirm`."""
+        del batch
+        self._draft.in_flight = 0
+        self._draft.below_limit.set()
+        if answer.stop is not None:
+            self._stop()
+
+    def _stop(self) -> None:
+        if not self._draft.halted:
+            self._draft.halt()
+
+    def _lose(self) -> None:
+        self._draft.lost = True
+        self._stop()
+
+
+def _on_wire(item: Item) -> dict[str, Any]:
+    index = item.index if item.source is None else item.source
+    outcome: dict[str, Any] = {"result": item.body} if item.ok else {"error": _allowed(item.body)}
+    return {"index": index, "ok": item.ok, **_said(title=item.title), **outcome}
+
+
+def _allowed(error: msgspec.Raw) -> dict[str, Any]:
+    """An error as a report may have it: some codes are the server's alone."""
+    told = msgspec.json.decode(error, type=dict[str, Any])
+    return {**told, "code": ITEM_FAILED} if told["code"] in RESERVED_CODES else told
+
+
+def _said(**members: Any) -> Mapping[str, Any]:
+    """The members that have a value."""
+    return {name: value for name, value in members.items() if value is not None}
