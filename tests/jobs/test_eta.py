@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shelfwire.jobs.eta import MIN_MOMENTS, STEP_SECONDS, WINDOW_SECONDS, Eta
+from shelfwire.jobs.eta import MIN_MOMENTS, STEP_SECONDS, WINDOW_SECONDS, Eta, FractionEta
 
 TOTAL = 1_000_000
 
@@ -102,3 +102,25 @@ def test_it_remembers_a_bounded_number_of_moments(gaps: list[float]) -> None:
         now += gap
         eta.update(now, processed, None)
     assert len(eta._moments) <= 2 * WINDOW_SECONDS / STEP_SECONDS + MIN_MOMENTS
+
+
+def test_a_fraction_gives_the_remaining_time_of_hours_to_a_thousandth() -> None:
+    eta, hours = FractionEta(), 10_800
+    left = {second: eta.update(float(second), second / hours) for second in range(0, hours, 7)}
+    assert left[0] is None
+    for second, seconds in left.items():
+        if second > WINDOW_SECONDS:
+            assert seconds is not None
+            assert abs(seconds - (hours - second)) <= 2 + (hours - second) / 1000
+
+
+def test_what_has_passed_since_the_newest_fraction_is_subtracted() -> None:
+    eta = FractionEta()
+    told = [eta.update(now, done) for now, done in [(0.0, 0.0), (10.0, 0.1), (20.0, 0.2), (23.0, 0.2), (300.0, 0.2)]]
+    assert told == [None, None, 80, 77, 0]
+
+
+def test_nothing_is_promised_of_a_fraction_before_two_per_cent_or_five_seconds() -> None:
+    quick, slow = FractionEta(), FractionEta()
+    assert [quick.update(number / 10, number / 200) for number in range(5)] == [None, None, None, None, 20]
+    assert [slow.update(float(number), number / 10_000) for number in (0, 2, 4, 5)] == [None, None, None, 9995]

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfwire.books.codes import BookCode
+from shelfwire.clock import sleep
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.job import Job
 from shelfwire.jobs.outcomes import MAX_ITEM_BYTES, MAX_ITEM_DEPTH, depth
@@ -216,6 +217,28 @@ async def test_only_a_text_can_be_shown(make_engine: MakeEngine) -> None:
 
     async with make_engine(body) as engine:
         assert (await engine.story(await engine.submit()))[-1].type == "job_complete"
+
+
+async def test_work_without_items_shows_whole_per_cents_and_how_long_the_rest_takes(make_engine: MakeEngine) -> None:
+    async def body(job: Job) -> str:
+        for step in range(101):
+            job.progress(step / 100, title=f"Minute {step}")
+            await sleep(clock, 1)
+        job.progress(0.5)
+        with pytest.raises(ValueError, match="from 0 to 1"):
+            job.progress(1.01)
+        return "done"
+
+    async with make_engine(body) as engine:
+        clock = engine.clock
+        told = [message.payload for message in await engine.story(await engine.submit())]
+    shown = [payload for payload in told if isinstance(payload, JobProgress) and payload.state == Status.RUNNING]
+    counts = [payload.processed_count for payload in shown]
+    assert counts == sorted(counts)
+    assert counts[-1] == shown[-1].total_count == 100
+    estimates = [(payload.eta_seconds, payload.processed_count) for payload in shown if payload.eta_seconds is not None]
+    assert len(estimates) > 20
+    assert all(0.7 < left / (100 - done) < 1.5 for left, done in estimates if left and 10 < done < 90)
 
 
 def _by_length(items: Sequence[Item]) -> Mapping[str, Any]:

@@ -3,14 +3,18 @@
 import asyncio
 import math
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
 
-from shelfwire.jobs.eta import Eta
+from shelfwire.jobs.eta import Eta, FractionEta
 from shelfwire.jobs.store import Change, Committed
 from shelfwire.protocol.job import JobState, Status, Transition
 from shelfwire.protocol.messages import Metadata
 from shelfwire.protocol.worker_transitions import ProgressDelta
+
+PER_CENT: Final = 100
+"""The total of work of which only a fraction is known."""
 
 
 class Draft:
@@ -31,6 +35,7 @@ class Draft:
         given_up: whether something in the attempt cannot be stored, so that only its failure is committed.
         activity: grows with every item that is recorded, reported or shown.
         published_at: when followers were last notified of it, in monotonic seconds.
+        fraction: the part that is done, in work without items; None in work with items.
         closing: how the attempt ends; None while it goes on.
         results: what the ending shows in place of the list of items; None for that list.
         lease: see `ProgressDelta`.
@@ -64,7 +69,9 @@ class Draft:
         self.results: msgspec.Raw | None = None
         self.lease: int | None = None
         self.published_at = -math.inf
+        self.fraction: float | None = None
         self._eta = Eta()
+        self._fraction_eta = FractionEta()
         self._number = 0
 
     def halt(self) -> None:
@@ -102,7 +109,7 @@ class Draft:
                 author=self.author,
                 isbn=self.isbn,
                 user_message=self.user_message,
-                eta_seconds=self._eta.update(now, processed, total),
+                eta_seconds=self._left(now, processed, total),
                 stalled=self.stalled,
                 shown=self.shown,
                 lease=self.lease,
@@ -118,6 +125,24 @@ class Draft:
         self.total = self.metadata = self.user_message = self.stalled = self.lease = None
         self.shown = False
         return change
+
+    def advance(self, fraction: float, total: int | None) -> None:
+        """Note which part of work without items is done; it never falls.
+
+        Args:
+            fraction: from 0 to 1.
+            total: the number that followers see as all of it, if it is known.
+        """
+        self.fraction = max(fraction, self.fraction or 0.0)
+        if total is not None:
+            # A little more: 0.29 of 100 is 28.999…
+            self.reported = max(self.reported, math.floor(self.fraction * total + 1e-6))
+
+    def _left(self, now: float, processed: int, total: int | None) -> int | None:
+        """Whole seconds left, by the items or by the fraction."""
+        if self.fraction is None:
+            return self._eta.update(now, processed, total)
+        return self._fraction_eta.update(now, self.fraction)
 
     def give_up(self, change: Change, closing: Transition) -> Change:
         """Replace a change that cannot be stored by the attempt's failure; nothing else is committed of it."""

@@ -20,6 +20,11 @@ WINDOW_SECONDS: Final = 10.0
 MIN_MOMENTS: Final = 8
 STEP_SECONDS: Final = 0.25
 """Moments closer than this count as one, which bounds how many are remembered."""
+MILLION: Final = 1_000_000
+SHOWN_AFTER: Final = 20_000
+"""Millionths that must be done in an attempt before an estimate from fractions is worth anything;"""
+SHOWN_SECONDS: Final = 5.0
+"""or so many seconds passed."""
 
 
 class Eta:
@@ -54,3 +59,34 @@ class Eta:
         moments.append((now, processed))
         while len(moments) > MIN_MOMENTS and now - moments[1][0] >= WINDOW_SECONDS:
             moments.popleft()
+
+
+class FractionEta:
+    """Measures the rate of an attempt that has no items and says what fraction of its work is done.
+
+    It reckons with millionths: per cents, which followers see, come so seldom that the estimate would stand still
+    between them and be many times too high near the end. What has passed since the newest fraction is subtracted.
+    """
+
+    def __init__(self) -> None:
+        self._eta = Eta()
+        self._first: tuple[float, int] | None = None
+        self._newest: tuple[float, int] = (0.0, -1)
+
+    def update(self, now: float, fraction: float) -> int | None:
+        """Note how far the job is, and return whole seconds left; None until `SHOWN_AFTER` or `SHOWN_SECONDS`.
+
+        Args:
+            now: monotonic seconds.
+            fraction: from 0 to 1; never less than before.
+        """
+        done = round(fraction * MILLION)
+        if self._first is None:
+            self._first = now, done
+        if done > self._newest[1]:
+            self._newest = now, done
+        left = self._eta.update(now, done, MILLION)
+        since, before = self._first
+        if left is None or (done - before < SHOWN_AFTER and now - since < SHOWN_SECONDS):
+            return None
+        return max(0, left - int(now - self._newest[0]))

@@ -12,7 +12,7 @@ import structlog
 
 from shelfwire.clock import Clock, SystemClock, yield_to_loop
 from shelfwire.errors import ShelfwireError
-from shelfwire.jobs.draft import Draft
+from shelfwire.jobs.draft import PER_CENT, Draft
 from shelfwire.jobs.outcomes import encode_item
 from shelfwire.jobs.patience import when_available
 from shelfwire.jobs.ports import JobInputs, Marker
@@ -114,6 +114,30 @@ class Job:
         """
         draft = self._draft
         draft.title, draft.author, draft.isbn, draft.shown = _text(title), _text(author), None, True
+        draft.activity += 1
+        self._committer.mark(draft)
+
+    def progress(self, fraction: float, *, title: str | None = None) -> None:
+        """Say which part of work without items is done. Followers see whole per cents, and how long the rest takes.
+
+        In memory only: durable within a tick. The fraction never falls, whatever is given.
+
+        Args:
+            fraction: from 0 to 1.
+            title: what is being worked on.
+
+        Raises:
+            ValueError: the fraction is beyond 0 to 1.
+            TypeError: the title is no text.
+        """
+        if not 0 <= fraction <= 1:
+            raise ValueError(f"A fraction is from 0 to 1, not {fraction!r}")
+        draft = self._draft
+        if draft.state.total is None and draft.total is None:
+            draft.total = PER_CENT
+        draft.advance(fraction, draft.state.total if draft.total is None else draft.total)
+        if title is not None:
+            draft.title, draft.author, draft.isbn, draft.shown = _text(title), None, None, True
         draft.activity += 1
         self._committer.mark(draft)
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.jobs.draft import Draft
+from shelfwire.jobs.draft import PER_CENT, Draft
 from shelfwire.jobs.outcomes import MAX_ITEM_DEPTH, check_readable, depth, encode_item
 from shelfwire.jobs.store import Change, Committed
 from shelfwire.protocol import legacy
@@ -15,9 +15,6 @@ from shelfwire.protocol.job import JobState, Transition
 from shelfwire.protocol.messages import MAX_DETAILS_BYTES, Metadata, clip
 from shelfwire.protocol.reports import MAX_REPEATED, MAX_TOTAL, Indices, JobFailure, Report, ReportedItem
 from shelfwire.safe_text import safe_line
-
-PER_CENT = 100
-"""The total of work whose worker reports only a fraction."""
 
 
 class RemoteDraft(Draft):
@@ -182,8 +179,8 @@ class RemoteDraft(Draft):
     def _show(self, report: Report, total: int | None) -> None:
         """Take what followers see beside the items."""
         done, title, message = report.processed_count, report.current_title, report.user_message
-        if report.fraction is not None and total is not None:
-            done = int(report.fraction * total)
+        if report.fraction is not None:
+            self.advance(report.fraction, total)
         elif report.legacy is not None:
             old = legacy.read(report.legacy.progress, report.legacy.status, total)
             done, title, message = old.processed, title or old.title, message or old.user_message

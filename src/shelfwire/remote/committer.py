@@ -39,6 +39,7 @@ class RemoteCommitter:
         self._idle = asyncio.Event()
         self._idle.set()
         self._title = draft.state.title
+        self._fraction: float | None = None
         self.delivery = Delivery(retries, attempt, self, PATIENCE_SECONDS)
 
     @property
@@ -72,7 +73,9 @@ class RemoteCommitter:
         chosen = self._items()
         content: dict[str, Any] = {"items": chosen} if chosen else {}
         content |= _said(totalCount=draft.total, metadata=draft.metadata, userMessage=draft.user_message)
-        content |= _said(processedCount=draft.reported or None)
+        content |= _said(processedCount=draft.reported or None) if draft.fraction is None else {}
+        if draft.fraction != self._fraction:
+            content["fraction"] = self._fraction = draft.fraction
         if draft.title != self._title and draft.title is not None and (draft.shown or not chosen):
             content["currentTitle"] = clip(draft.title)
         self._title = draft.title
