@@ -14,7 +14,7 @@ from shelfwire.client.reporting.heartbeat import HeartbeatThread, keep_alive
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.draft import Draft
 from shelfwire.jobs.job import Job
-from shelfwire.jobs.pipeline import OPTIONS, NoOptions, Pipeline
+from shelfwire.jobs.pipeline import OPTIONS, Pipeline
 from shelfwire.jobs.results import inline_results
 from shelfwire.jobs.store import Claimed
 from shelfwire.protocol.feed import terminal_summary
@@ -115,17 +115,21 @@ class AttemptRun:
         return await pipeline.run(job)
 
     async def _options(self) -> Any:
-        """The options that the job was made with; the server could not check them.
+        """The options that the job was made with: form fields, each an input; the server could not check them.
 
         Raises:
             ShelfwireError: they cannot be used.
         """
         kind = self._pipeline.options
-        sent = b"" if kind is NoOptions else await self._store.read_input(self._attempt.id, OPTIONS)
+        names = {field.encode_name for field in msgspec.structs.fields(kind)}
+        sent = [one.name for one in self._attempt.inputs if one.name in names | {OPTIONS}]
+        inputs = {name: await self._store.read_input(self._attempt.id, name) for name in sent}
         try:
-            options = msgspec.json.decode(sent, type=kind) if sent else kind()
-        except msgspec.MsgspecError as error:
-            raise ShelfwireError(Code.INVALID_REQUEST, f"The input {OPTIONS} cannot be used: {error}") from None
+            stored = msgspec.json.decode(inputs.pop(OPTIONS, b"{}"), type=dict[str, Any])
+            texts = {name: data.decode() for name, data in inputs.items()}
+            options = msgspec.convert({**stored, **texts}, kind, strict=False)
+        except (msgspec.MsgspecError, UnicodeError) as error:
+            raise ShelfwireError(Code.INVALID_REQUEST, f"An option cannot be used: {error}") from None
         self._pipeline.check_options(options)
         return options
 

@@ -1,0 +1,177 @@
+"""The examples of work elsewhere, each as it is meant to be used."""
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from examples import flask_report
+from examples.encode_video import fractions
+from examples.flask_report import create_app
+
+from shelfwire.client import Client, JobHandle
+from shelfwire.client.blocking import BlockingClient
+from shelfwire.client.testing import FakeServer
+from tests.processes import ROOT
+from tests.servers import Server
+
+NODE = shutil.which("node")
+TO_BROKEN, TO_DEADLY, PLAIN = 800, 1500, 400
+"""Pages of three reports: the first has the page that raises, the second also the one that kills its process."""
+
+
+def words(pages: int) -> list[tuple[int, dict[str, int]]]:
+    """What a report of so many pages has: each page once."""
+    return [(page, {"words": 300 + page}) for page in range(pages)]
+
+
+async def reported(client: Client, job: JobHandle) -> list[tuple[int, Any]]:
+    await client.follow(job).run()
+    return [(item["index"], item["result"]) async for item in client.results(job)]
+
+
+@contextmanager
+def celery_worker(folder: Path, url: str) -> Iterator[None]:
+    words = ["-m", "celery", "--app", "tests.recipes.naughty_celery", "worker", "--concurrency", "3"]
+    quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING"]
+    env = os.environ | environment(folder, url)
+    with (folder / "celery.log").open("wb") as log:
+        command = [sys.executable, *words, *quiet]
+        worker = subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log, start_new_session=True)  # noqa: S603 - see above
+    try:
+        yield
+    finally:
+        worker.terminate()
+        worker.wait(60)
+
+
+def environment(folder: Path, url: str) -> dict[str, str]:
+    path = os.pathsep.join([str(ROOT), str(ROOT / "src"), *filter(None, sys.path)])
+    return {"NAUGHTY_FOLDER": str(folder), "SHELFWIRE_SERVER": url, "REPORT_LEASE": "1", "PYTHONPATH": path}
+
+
+SEND = """
+import sys, json
+from tests.recipes.naughty_celery import pdf_report
+for pages, job_id, task_id in json.loads(sys.argv[1]):
+    pdf_report.apply_async((pages, job_id), task_id=task_id)
+"""
+
+
+async def send(folder: Path, url: str, *tasks: tuple[int, str, str]) -> None:
+    """Hand tasks to the broker: pages, job and task of each."""
+    command = [sys.executable, "-c", SEND, json.dumps(tasks)]
+    await asyncio.to_thread(subprocess.run, command, env=os.environ | environment(folder, url), check=True)
+
+
+async def test_celery_tasks_that_raise_die_or_come_twice_record_each_page_once(tmp_path: Path) -> None:
+    async with Server(tmp_path / "data") as server, Client(server.url) as client:
+        jobs = [await client.start("pdf_report", json={}) for _ in range(3)]
+        pages = [TO_BROKEN, TO_DEADLY, PLAIN]
+        tasks = [(count, job.job_id, str(uuid.uuid4())) for count, job in zip(pages, jobs, strict=True)]
+        with celery_worker(tmp_path, server.url):
+            await send(tmp_path, server.url, *tasks, tasks[2])
+            async with asyncio.timeout(120):
+                found = [await reported(client, job) for job in jobs]
+            attempts = [(await client.state(job))["attempt"] for job in jobs]
+    assert found == [words(count) for count in pages]
+    assert attempts[2] == 1
+    assert sum(attempts) == 5, "one page raised and one killed its process, whichever report came to them first"
+
+
+async def test_a_flask_view_starts_a_report_and_its_page_polls_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def browse(url: str) -> list[dict[str, Any]]:
+        monkeypatch.setattr(flask_report, "SERVER", url)
+        with BlockingClient(url) as client:
+            work: list[threading.Thread] = []
+
+            def hand_over(job_id: str) -> None:
+                work.append(threading.Thread(target=flask_report.make_report, args=(job_id,)))
+                work[0].start()
+
+            browser = create_app(client, hand_over).test_client()
+            page = browser.post("/reports", follow_redirects=True)
+            assert "<progress" in page.text
+            path = page.request.path
+            states = [browser.get(f"{path}/state").get_json()]
+            work[0].join()
+            states.append(browser.get(f"{path}/state").get_json())
+            assert create_app(client, hand_over).test_client().get(f"{path}/state").status_code == 404
+            return states
+
+    async with Server(tmp_path / "data") as server:
+        before, after = await asyncio.to_thread(browse, server.url)
+    assert before["status"] in {"queued", "running", "complete"}
+    assert (after["status"], after["successCount"]) == ("complete", flask_report.PAGES)
+
+
+def test_the_view_is_tested_without_a_network() -> None:
+    server = FakeServer()
+    handed: list[str] = []
+    with BlockingClient(http=server) as client:
+        browser = create_app(client, handed.append).test_client()
+        page = browser.post("/reports")
+        assert page.status_code == 303
+        assert handed == list(server.jobs)
+        with client.report("pdf_report", job_id=handed[0], total=1) as job:
+            job.record(0, 0)
+        assert browser.get(f"{page.location}/state").get_json()["status"] == "complete"
+
+
+@pytest.mark.skipif(NODE is None, reason="Node is not installed")
+async def test_a_script_of_node_does_a_job(tmp_path: Path) -> None:
+    async with Server(tmp_path / "data") as server, Client(server.url) as client:
+        job = await client.start("pdf_report", json={"pages": 2500})
+        command = [NODE or "", str(ROOT / "examples" / "report.mjs"), server.url, "pdf_report"]
+        done = await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True, timeout=60)
+        assert done.stdout == b"complete\n"
+        assert await reported(client, job) == words(2500)
+
+
+FFMPEG_SAYS = """\
+frame=0
+fps=0.00
+out_time_us=N/A
+out_time=N/A
+progress=continue
+frame=132
+fps=61.35
+bitrate= 512.3kbits/s
+total_size=262192
+out_time_us=-21333
+out_time_ms=-21333
+progress=continue
+out_time_us=4096000
+out_time_ms=4096000
+out_time=00:00:04.096000
+speed=1.91x
+progress=continue
+out_time_us=10005000
+progress=end
+"""
+
+
+def test_what_ffmpeg_writes_is_read_as_fractions() -> None:
+    assert list(fractions(FFMPEG_SAYS.splitlines(), 10.0)) == [0.0, 0.4096, 1.0]
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
+async def test_ffmpeg_encodes_a_video_that_is_followed(tmp_path: Path) -> None:
+    source = tmp_path / "in.mp4"
+    made = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc=duration=2:size=64x64", str(source)]
+    subprocess.run(made, check=True)  # noqa: ASYNC221, S603 - nothing else runs yet
+    async with Server(tmp_path / "data") as server:
+        command = [sys.executable, str(ROOT / "examples" / "encode_video.py"), str(source), str(tmp_path / "out.mp4")]
+        await asyncio.to_thread(subprocess.run, [*command, server.url], check=True, timeout=60)
+    assert (tmp_path / "out.mp4").stat().st_size
