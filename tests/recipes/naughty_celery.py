@@ -1,10 +1,12 @@
-"""The worker of the Celery example, with two pages that go wrong, each once.
+"""The worker of the Celery example, with pages that go wrong, each once.
 
 Run as `celery --app tests.recipes.naughty_celery worker`; its queue is a folder.
 """
 
+import json
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,8 +14,8 @@ from examples import celery_report
 from examples.celery_report import app, pdf_report
 
 FOLDER: Final = Path(os.environ["NAUGHTY_FOLDER"])
-BROKEN, DEADLY = 503, 1003
-"""The page that raises, and the one that kills the process of its task."""
+NAUGHTY: Final = {"breaks": [], "deaths": [], "pause": 0, **json.loads(os.environ.get("NAUGHTY", "{}"))}
+"""See `celery_worker`."""
 
 for name in ("queue", "processed"):
     (FOLDER / name).mkdir(exist_ok=True)
@@ -25,7 +27,7 @@ app.conf.update(
         "processed_folder": str(FOLDER / "processed"),
         "control_folder": str(FOLDER / "control"),
     },
-    broker_connection_retry_on_startup=True,
+    worker_lost_wait=0.5,  # seconds until a dead process's task is given up, and so delivered again
 )
 render = celery_report.render
 
@@ -41,9 +43,10 @@ def first_time(what: str) -> bool:
 
 def naughty(page: int) -> dict[str, Any]:
     """Do a page, or go wrong."""
-    if page == BROKEN and first_time("broke"):
+    time.sleep(NAUGHTY["pause"])
+    if page in NAUGHTY["breaks"] and first_time(f"broke-{page}"):
         raise ZeroDivisionError
-    if page == DEADLY and first_time("died"):
+    if page in NAUGHTY["deaths"] and first_time(f"died-{page}"):
         os.kill(os.getpid(), signal.SIGKILL)
     return render(page)
 

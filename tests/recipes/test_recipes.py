@@ -1,15 +1,11 @@
 """The examples of work elsewhere, each as it is meant to be used."""
 
 import asyncio
-import json
-import os
 import shutil
 import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +18,13 @@ from shelfwire.client import Client, JobHandle
 from shelfwire.client.blocking import BlockingClient
 from shelfwire.client.testing import FakeServer
 from tests.processes import ROOT
+from tests.recipes.celery_worker import celery_worker, send, words
 from tests.servers import Server
 
 NODE = shutil.which("node")
+BREAKS, DIES = 503, 1003
 TO_BROKEN, TO_DEADLY, PLAIN = 800, 1500, 400
 """Pages of three reports: the first has the page that raises, the second also the one that kills its process."""
-
-
-def words(pages: int) -> list[tuple[int, dict[str, int]]]:
-    """What a report of so many pages has: each page once."""
-    return [(page, {"words": 300 + page}) for page in range(pages)]
 
 
 async def reported(client: Client, job: JobHandle) -> list[tuple[int, Any]]:
@@ -39,46 +32,12 @@ async def reported(client: Client, job: JobHandle) -> list[tuple[int, Any]]:
     return [(item["index"], item["result"]) async for item in client.results(job)]
 
 
-@contextmanager
-def celery_worker(folder: Path, url: str) -> Iterator[None]:
-    words = ["-m", "celery", "--app", "tests.recipes.naughty_celery", "worker", "--concurrency", "3"]
-    quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING"]
-    env = os.environ | environment(folder, url)
-    with (folder / "celery.log").open("wb") as log:
-        command = [sys.executable, *words, *quiet]
-        worker = subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log, start_new_session=True)  # noqa: S603 - see above
-    try:
-        yield
-    finally:
-        worker.terminate()
-        worker.wait(60)
-
-
-def environment(folder: Path, url: str) -> dict[str, str]:
-    path = os.pathsep.join([str(ROOT), str(ROOT / "src"), *filter(None, sys.path)])
-    return {"NAUGHTY_FOLDER": str(folder), "SHELFWIRE_SERVER": url, "REPORT_LEASE": "1", "PYTHONPATH": path}
-
-
-SEND = """
-import sys, json
-from tests.recipes.naughty_celery import pdf_report
-for pages, job_id, task_id in json.loads(sys.argv[1]):
-    pdf_report.apply_async((pages, job_id), task_id=task_id)
-"""
-
-
-async def send(folder: Path, url: str, *tasks: tuple[int, str, str]) -> None:
-    """Hand tasks to the broker: pages, job and task of each."""
-    command = [sys.executable, "-c", SEND, json.dumps(tasks)]
-    await asyncio.to_thread(subprocess.run, command, env=os.environ | environment(folder, url), check=True)
-
-
 async def test_celery_tasks_that_raise_die_or_come_twice_record_each_page_once(tmp_path: Path) -> None:
     async with Server(tmp_path / "data") as server, Client(server.url) as client:
         jobs = [await client.start("pdf_report", json={}) for _ in range(3)]
         pages = [TO_BROKEN, TO_DEADLY, PLAIN]
         tasks = [(count, job.job_id, str(uuid.uuid4())) for count, job in zip(pages, jobs, strict=True)]
-        with celery_worker(tmp_path, server.url):
+        with celery_worker(tmp_path, server.url, breaks=[BREAKS], deaths=[DIES]):
             await send(tmp_path, server.url, *tasks, tasks[2])
             async with asyncio.timeout(120):
                 found = [await reported(client, job) for job in jobs]

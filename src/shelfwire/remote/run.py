@@ -13,7 +13,7 @@ from shelfwire.client.reporting.attempt import Attempt, AttemptLostError, Retrie
 from shelfwire.client.reporting.heartbeat import HeartbeatThread, keep_alive
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.draft import Draft
-from shelfwire.jobs.job import Job
+from shelfwire.jobs.job import RUNNING_JOB, Job
 from shelfwire.jobs.pipeline import OPTIONS, Pipeline
 from shelfwire.jobs.results import inline_results
 from shelfwire.jobs.store import Claimed
@@ -110,9 +110,10 @@ class AttemptRun:
         return await self._end(running)
 
     async def _run_pipeline(self) -> str:
-        pipeline = self._pipeline
-        job = Job(self._store, self._committer, self.draft, self._claimed, await self._options())
-        return await pipeline.run(job)
+        RUNNING_JOB.set(self._attempt.id)
+        options = await self._options()
+        job = Job(self._store, self._committer, self.draft, self._claimed, options, self._retries.clock)
+        return await self._pipeline.run(job)
 
     async def _options(self) -> Any:
         """The options that the job was made with: form fields, each an input; the server could not check them.
