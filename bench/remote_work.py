@@ -1,8 +1,9 @@
-"""The same items recorded by a pipeline inside the server and reported by a worker outside, and what waiting costs.
+"""The same items recorded by a pipeline inside the server, by the same pipeline elsewhere, and by a plain worker.
 
-Each job goes over HTTP into a real server process with its store on the disk. The worker is one process on one
-connection that reports 1,000 items at a time, the next report after the answer to the last. Then 200 workers wait for a
-job that does not come.
+Each job goes over HTTP into a real server process with its store on the disk. The plain worker is one process on one
+connection that reports 1,000 items at a time, the next report after the answer to the last; the pipeline elsewhere is
+run by a `RemoteWorker` in a process of its own. Then 50 reporters make ten items durable, again and again, and 200
+workers wait for a job that does not come.
 """
 
 import argparse
@@ -22,19 +23,27 @@ from tests.processes import Process
 from tests.remote_worker import PIPELINE, Orders, result
 from tests.servers import Server, serve
 
+from shelfwire.client import Client
 from shelfwire.jobs.job import Job
 from shelfwire.jobs.pipeline import Pipeline
+from shelfwire.remote import RemoteWorker
 
 ITEMS: Final = 100_000
 WAITING: Final = 200
 WAIT_SECONDS: Final = 20.0
 INSIDE: Final = "inside"
+ELSEWHERE: Final = "elsewhere"
+REPORTERS: Final = 50
+TEN: Final = 10
+ROUNDS: Final = 50
+EVERY_SECONDS: Final = 0.2
 
 
-class Inside(Pipeline):
-    """Records what the worker outside reports."""
+class Recording(Pipeline):
+    """Records what the plain worker reports."""
 
-    name = INSIDE
+    def __init__(self, name: str) -> None:
+        self.name = name
 
     async def run(self, job: Job) -> str:
         """See `Pipeline.run`."""
@@ -77,10 +86,13 @@ async def share(pid: int, seconds: float) -> float:
 
 async def measure_items(folder: Path, items: int, repeats: int) -> list[rig.Line]:
     """Measure both ways in turn, in one server."""
-    seconds: dict[str, list[float]] = {INSIDE: [], PIPELINE: []}
-    used: dict[str, list[float]] = {INSIDE: [], PIPELINE: []}
+    seconds: dict[str, list[float]] = {INSIDE: [], ELSEWHERE: [], PIPELINE: []}
+    used: dict[str, list[float]] = {INSIDE: [], ELSEWHERE: [], PIPELINE: []}
     async with Server(folder / "items", script=Path(__file__)) as server:
-        with Process(*Orders(server.url).words(), env=os.environ) as worker:
+        with (
+            Process(*Orders(server.url).words(), env=os.environ) as worker,
+            Process(__file__, server.url, env=os.environ) as pipeline_worker,
+        ):
             async with httpx2.AsyncClient(base_url=server.url, timeout=60) as http:
                 for pipeline in seconds:
                     await one_job(http, pipeline, 1000)
@@ -90,14 +102,46 @@ async def measure_items(folder: Path, items: int, repeats: int) -> list[rig.Line
                         figures.append(await one_job(http, pipeline, items))
                         used[pipeline].append(busy(server.pid) - before)
             worker.kill()
+            pipeline_worker.kill()
     rates = {pipeline: [items / figure for figure in figures] for pipeline, figures in seconds.items()}
-    outside, inside = max(rates[PIPELINE]), max(rates[INSIDE])
+    elsewhere, plain, inside = max(rates[ELSEWHERE]), max(rates[PIPELINE]), max(rates[INSIDE])
     return [
-        rig.Line("reported by one worker, items a second", outside, 20_000, rates[PIPELINE], at_least=True),
-        rig.Line("recorded inside, items a second", inside, None, rates[INSIDE]),
-        rig.Line("the first as a share of the second", outside / inside, 0.5, at_least=True),
-        rig.Line("processor time of the server, reported, s", min(used[PIPELINE]), None, used[PIPELINE]),
+        rig.Line("by a pipeline elsewhere, items a second", elsewhere, 20_000, rates[ELSEWHERE], at_least=True),
+        rig.Line("by a plain worker, items a second", plain, 20_000, rates[PIPELINE], at_least=True),
+        rig.Line("by a pipeline inside, items a second", inside, None, rates[INSIDE]),
+        rig.Line("elsewhere as a share of inside", elsewhere / inside, 0.5, at_least=True),
+        rig.Line("plain as a share of inside", plain / inside, 0.5, at_least=True),
+        rig.Line("processor time of the server, elsewhere, s", min(used[ELSEWHERE]), None, used[ELSEWHERE]),
         rig.Line("processor time of the server, recorded inside, s", min(used[INSIDE]), None, used[INSIDE]),
+    ]
+
+
+async def report_tens(client: Client, began: float, number: int) -> list[float]:
+    """Make ten items durable every 0.2 seconds, and return how long each took."""
+    seconds = []
+    async with client.report("ten_items", total=ROUNDS * TEN) as job:
+        for turn in range(ROUNDS):
+            due = began + (turn + number / REPORTERS) * EVERY_SECONDS
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            at = time.perf_counter()
+            for index in range(turn * TEN, turn * TEN + TEN):
+                await job.record(index, result(index))
+            await job.flush()
+            seconds.append(time.perf_counter() - at)
+    return seconds
+
+
+async def measure_tens(folder: Path) -> list[rig.Line]:
+    """Measure how long a reporter waits until ten items are durable, beside 49 others."""
+    async with Server(folder / "tens") as server, Client(server.url) as client:
+        before, began = busy(server.pid), time.perf_counter() + 1
+        work = (report_tens(client, began, number) for number in range(REPORTERS))
+        seconds = sorted(1000 * one for each in await asyncio.gather(*work) for one in each)
+        used = 100 * (busy(server.pid) - before) / (time.perf_counter() - began)
+    return [
+        rig.Line("until they are durable, p50, ms", seconds[len(seconds) // 2], 15),
+        rig.Line("p99, ms", seconds[len(seconds) * 99 // 100]),
+        rig.Line("the server, % of a core", used),
     ]
 
 
@@ -126,6 +170,7 @@ async def measure_waiting(folder: Path, waiting: int) -> list[rig.Line]:
 async def measure(folder: Path, items: int, repeats: int) -> None:
     """Measure, and print."""
     rig.report(f"{items:,} items of some 300 bytes", await measure_items(folder, items, repeats))
+    rig.report(f"{REPORTERS} reporters of ten items each, every {EVERY_SECONDS} s", await measure_tens(folder))
     rig.report(f"{WAITING} workers that wait", await measure_waiting(folder, WAITING))
 
 
@@ -140,6 +185,8 @@ def main() -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) > 1 and sys.argv[1].startswith("{"):
-        serve(Inside())  # as `Server` starts it
+        serve(Recording(INSIDE))  # as `Server` starts it
+    elif len(sys.argv) > 1 and sys.argv[1].startswith("http"):
+        asyncio.run(RemoteWorker(sys.argv[1], pipelines=[Recording(ELSEWHERE)]).run())
     else:
         main()

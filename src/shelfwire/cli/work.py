@@ -77,12 +77,12 @@ def _loaded(name: str) -> Pipeline:
     if here not in sys.path:
         sys.path.insert(0, here)
     try:
-        found = getattr(import_module(module), attribute)
-    except ImportError as error:
-        raise CommandError(f"The module {module} cannot be loaded: {error}. Is it here, or installed?") from None
-    except AttributeError:
-        raise CommandError(f"The module {module} has no {attribute}") from None
-    pipeline = found() if isinstance(found, type) else found
+        found = getattr(import_module(module), attribute, None)
+        pipeline = found() if isinstance(found, type) else found
+    except Exception as error:  # noqa: BLE001 - whatever the code of others raises
+        raise CommandError(f"{name} cannot be loaded: {type(error).__name__}: {error}") from None
+    if pipeline is None:
+        raise CommandError(f"The module {module} has no {attribute}")
     if not isinstance(pipeline, Pipeline):
         raise CommandError(f"{name} is no pipeline: it does not inherit shelfwire.Pipeline")
     return pipeline
