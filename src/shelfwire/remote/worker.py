@@ -79,6 +79,7 @@ class RemoteWorker:
         self._retries = Retries(http or NetworkHttpClient(address), clock, uniform)
         self._heartbeat = HeartbeatThread(partial(NetworkHttpClient, address), clock) if http is None else None
         self._runs: dict[asyncio.Task[None], AttemptRun] = {}
+        self._failing = False
 
     async def run(self) -> None:
         """Claim and run jobs until cancelled; then stop them within the grace, and hand back those that are not done.
@@ -114,13 +115,19 @@ class RemoteWorker:
             "worker": worker_name(),
         }
         try:
-            return await claimed(self._retries, self._key, wanted)
+            attempt = await claimed(self._retries, self._key, wanted, seconds=0)
         except RefusedError as error:
             if not isinstance(error, ConnectionLostError) and error.status not in AGAIN:
                 raise
-            log.warning("claiming failed, trying again", code=error.code, reason=error.message)
-            await sleep(self._retries.clock, LAST_PAUSE)
+            if not self._failing:  # the others repeat it
+                log.warning("no job can be claimed, trying again", code=error.code, reason=error.message)
+            self._failing = True
+            await sleep(self._retries.clock, LAST_PAUSE * (0.5 + self._retries.random_fraction() / 2))
             return None
+        if self._failing:
+            self._failing = False
+            log.warning("jobs can be claimed again")
+        return attempt
 
     def _begin(self, attempt: Attempt) -> None:
         assert attempt.state is not None  # noqa: S101 - every claim has one

@@ -252,7 +252,7 @@ async def begin(retries: Retries, key: Mapping[str, str], plan: Plan) -> Attempt
     while True:
         left = max(0.0, until - retries.clock.monotonic())
         claim = {"jobId": job_id, "wait": min(MAX_WAIT, left), **common}
-        found = await claimed(retries, key, claim, job_id)
+        found = await claimed(retries, key, claim)
         if found is not None:
             return found
         if left <= MAX_WAIT:
@@ -260,7 +260,7 @@ async def begin(retries: Retries, key: Mapping[str, str], plan: Plan) -> Attempt
 
 
 async def claimed(
-    retries: Retries, key: Mapping[str, str], wanted: Mapping[str, Any], job_id: str = ""
+    retries: Retries, key: Mapping[str, str], wanted: Mapping[str, Any], seconds: float = BEGIN_SECONDS
 ) -> Attempt | None:
     """Claim a job; None if there was none in time.
 
@@ -268,13 +268,13 @@ async def claimed(
         retries: sends the request.
         key: the header that carries the API key.
         wanted: the body of the claim.
-        job_id: the job, if it is to be a certain one.
+        seconds: for how long to try to reach the server.
 
     Raises:
         JobEnded, Stopped, RefusedError, ConnectionLostError: as in `begin`.
     """
     request = Request(method="POST", path="/api/work/claim", headers=key, content=_encode(wanted))
-    answer, _ = await retries.answered(request, BEGIN_SECONDS)
+    answer, _ = await retries.answered(request, seconds)
     if answer.good and not answer.body:
         return None
     try:
@@ -285,4 +285,4 @@ async def claimed(
             raise
         if status == Status.PAUSED:
             raise Stopped("pause") from None
-        raise JobEnded(job_id, str(status)) from None
+        raise JobEnded(str(wanted.get("jobId")), str(status)) from None

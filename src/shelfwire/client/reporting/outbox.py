@@ -90,13 +90,14 @@ class Outbox:
         self._wake(False)  # noqa: FBT003 - not urgent
 
     def _put(self, fields: dict[str, Any]) -> None:
+        given = {name: value for name, value in fields.items() if value is not None}
         if self._total is not None:
-            self._total = fields.get("totalCount", self._total)
-        if fields.keys() & _DONE:
+            self._total = given.get("totalCount", self._total)
+        if given.keys() & _DONE:
             for name in _DONE:
                 self._fields.pop(name, None)
-        self._fields |= {name: value for name, value in fields.items() if value is not None}
-        self._said += 1
+        self._fields |= given
+        self._said += bool(given)
 
     def end(self, end: dict[str, Any]) -> None:
         """Report how the attempt ends, after everything else."""

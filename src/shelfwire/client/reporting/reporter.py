@@ -50,6 +50,9 @@ class Connection(NamedTuple):
     random_fraction: Callable[[], float] = uniform
     own: bool = False
 
+    def __repr__(self) -> str:
+        return "Connection(…)"  # it holds the key
+
 
 class _Worker:
     """The attempt as the renewals of its lease see it."""
