@@ -26,6 +26,7 @@ from shelfwire.client.http import (
 from shelfwire.client.http_client import NetworkHttpClient
 from shelfwire.client.repeating import send_until_answered
 from shelfwire.client.reporting.attempt import Plan, ReportOptions
+from shelfwire.client.reporting.heartbeat import HeartbeatThread
 from shelfwire.client.reporting.reporter import AsyncReporter, Connection
 from shelfwire.client.server_time import ServerTime
 from shelfwire.client.subscription import ClientConfig, Subscription
@@ -69,13 +70,13 @@ class Client:
     ) -> None:
         self._url = url.rstrip("/")
         self._key_header = key_header(api_key)
-        self._over_network = http is None
         self._http = NetworkHttpClient(self._url) if http is None else http
         allowed = tuple(Transport(name) for name in transports)
         clock = clock or SystemClock()
         self._server_time = ServerTime(clock)
         self._config = ClientConfig(self._http, clock, random_fraction, delays, allowed, self._server_time)
         self._subscriptions: WeakSet[Subscription] = WeakSet()
+        self._heartbeat = HeartbeatThread(partial(NetworkHttpClient, self._url), clock) if http is None else None
         self._closed = False
 
     async def __aenter__(self) -> Self:
@@ -91,6 +92,8 @@ class Client:
         self._closed = True
         for subscription in tuple(self._subscriptions):
             await subscription.aclose()
+        if self._heartbeat is not None:
+            await self._heartbeat.aclose()
         await self._http.aclose()
 
     async def start(
@@ -315,8 +318,8 @@ class Client:
 
     def _reporting(self) -> Connection:
         """Return what reporters and workers use of this client."""
-        make_http = partial(NetworkHttpClient, self._url) if self._over_network else None
-        return Connection(self._http, self._key_header, self._config.clock, make_http, self._config.random_fraction)
+        config = self._config
+        return Connection(self._http, self._key_header, config.clock, self._heartbeat, config.random_fraction)
 
     async def _create(self, request: Request, key: str | None) -> JobHandle:
         key = header_value(key or secrets.token_urlsafe(), "The idempotency key")

@@ -38,7 +38,7 @@ class Connection(NamedTuple):
         http: the way to the server.
         key: the header that carries the API key.
         clock: the source of the time.
-        make_http: makes another connection to the server, for renewals from a thread; None if there is no network.
+        heartbeat: renews leases from a thread; None where there is no network.
         random_fraction: returns fractions in [0, 1), which shorten pauses.
         own: whether it is the reporter's alone, to be closed with it.
     """
@@ -46,7 +46,7 @@ class Connection(NamedTuple):
     http: HttpClient
     key: Mapping[str, str]
     clock: Clock
-    make_http: Callable[[], HttpClient] | None
+    heartbeat: HeartbeatThread | None
     random_fraction: Callable[[], float] = uniform
     own: bool = False
 
@@ -204,21 +204,20 @@ async def _delivering(
     worker = _Worker(delivery, outbox)
     sending = asyncio.create_task(_send(delivery, outbox))
     beside: list[asyncio.Task[None]] = []
-    thread = None
-    if apart and connection.make_http is not None:
-        thread = HeartbeatThread(connection.make_http, connection.clock)
-        beside.append(asyncio.create_task(thread.watch()))
-        thread.add(attempt, worker)
+    heartbeat = connection.heartbeat if apart else None
+    if heartbeat is not None:
+        beside.append(asyncio.create_task(heartbeat.watch()))
+        heartbeat.add(attempt, worker)
     else:
         beside.append(asyncio.create_task(keep_alive(retries.http, retries.clock, attempt, worker)))
     try:
         yield sending
     finally:
+        if heartbeat is not None:
+            heartbeat.remove(attempt)
         for task in (sending, *beside):
             task.cancel()
         await asyncio.gather(sending, *beside, return_exceptions=True)
-        if thread is not None:
-            await thread.aclose()
 
 
 async def _send(delivery: Delivery, outbox: Outbox) -> None:
