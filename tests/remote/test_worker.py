@@ -2,15 +2,17 @@
 
 import asyncio
 import contextlib
+import signal
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from shelfwire.client import Client, JobHandle, RefusedError
+from shelfwire.client import Client, JobHandle, RefusedError, Upload
 from shelfwire.errors import Code, CodeEntry, ErrorCode, ShelfwireError
 from shelfwire.jobs.job import Job
 from shelfwire.jobs.pipeline import Pipeline
@@ -19,6 +21,7 @@ from shelfwire.remote import RemoteWorker
 from shelfwire.settings import Secret
 from tests.live import MakeServer, Server
 from tests.ports import free_port
+from tests.servers import Server as ServerProcess
 
 Body = Callable[[Job], Awaitable[str]]
 
@@ -265,5 +268,32 @@ async def test_a_worker_waits_for_a_server_that_is_not_there_yet(make_server: Ma
     await asyncio.sleep(0)
     async with make_server(port=port) as server, Client(server.url) as client:
         assert (await ended(client, await submit(server)))["status"] == "complete"
+        worker.cancel()
+        await asyncio.wait({worker})
+
+
+async def test_an_attempt_outlives_the_death_of_its_server_and_loses_nothing(tmp_path: Path) -> None:
+    recorded: asyncio.Queue[int] = asyncio.Queue()
+    going = asyncio.Event()
+
+    async def body(job: Job) -> str:
+        await job.start(200)
+        async for index, _ in job.pending(range(200)):
+            job.record(index, index)
+            if index == 100:
+                recorded.put_nowait(job.attempt)
+                await going.wait()
+        return f"attempt {job.attempt}"
+
+    async with ServerProcess(tmp_path / "data") as server, Client(server.url) as client:
+        worker = asyncio.create_task(RemoteWorker(server.url, pipelines=[Lines(body)]).run())
+        job = await client.start("lines", file=Upload("a.txt", b"x"))
+        await recorded.get()
+        await server.end(signal.SIGKILL)
+        going.set()
+        await server.start()
+        state = await ended(client, job)
+        assert (state["status"], state["successCount"], state["summary"]) == ("complete", 200, "attempt 1")
+        assert [item["index"] async for item in client.results(job)] == list(range(200))
         worker.cancel()
         await asyncio.wait({worker})
