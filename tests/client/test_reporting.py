@@ -218,7 +218,10 @@ async def test_a_report_that_the_server_refuses_is_raised_where_the_work_next_sa
 async def test_work_by_fraction_shows_whole_per_cents(make_server: MakeServer) -> None:
     async with make_server() as server, Client(server.url) as client, client.report(PIPELINE) as job:
         assert job.handle is not None
-        job.progress(0.437, title="Encoding", message="Nearly half")
+        job.progress(0.437)
+        job.progress(title="Encoding", message="Nearly half")
+        await job.flush()
+        job.progress()
         await job.flush()
         state = await client.state(job.handle)
         assert (state["totalCount"], state["processedCount"]) == (100, 43)
