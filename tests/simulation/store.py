@@ -7,6 +7,7 @@ from typing import Any, Final, Self
 import msgspec
 
 from shelfwire.errors import Code, ShelfwireError
+from shelfwire.jobs.outbox import Outbox
 from shelfwire.jobs.store import Change, Committed, EncodeTerminal, Swept
 from shelfwire.protocol.job import HELD, JobState, Policy
 from shelfwire.protocol.tokens import Grant
@@ -129,6 +130,11 @@ class FaultyStore:
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         return lambda *args, **options: self._call(name, args, options)
+
+    @property
+    def outbox(self) -> Outbox:
+        """Nobody is told of endings in a simulation."""
+        return self._inner.outbox
 
     async def sweep(self, policy: Policy, now: int) -> Swept:
         """Each erasure is a transaction; the first that fails ends it, as in `SqliteStore`."""

@@ -5,14 +5,24 @@ from functools import partial
 import pytest
 
 from shelfwire.jobs.store import JobStore
-from shelfwire.testing import NOW, POLICY, MemoryDatabase, MemoryStore, StoreContract, add_job, claim, encode_terminal
+from shelfwire.testing import (
+    NOW,
+    POLICY,
+    MemoryDatabase,
+    MemoryStore,
+    StoreContract,
+    add_job,
+    announce,
+    claim,
+    encode_terminal,
+)
 
 Open = Callable[[], AbstractAsyncContextManager[JobStore]]
 
 
 @pytest.fixture
 def make_store() -> Open:
-    return partial(MemoryStore, encode_terminal=encode_terminal, database=MemoryDatabase())
+    return partial(MemoryStore, encode_terminal=encode_terminal, database=MemoryDatabase(), announce=announce)
 
 
 class TestMemoryStore(StoreContract):

@@ -31,7 +31,7 @@ AS_BEFORE_TURNS = """
 DROP INDEX job_by_turn; DROP INDEX job_by_caller; DROP TABLE queue;
 ALTER TABLE job DROP COLUMN caller; ALTER TABLE job DROP COLUMN turn;
 CREATE INDEX job_by_turn ON job (status, pipeline, run_at);
-DROP INDEX job_lost; ALTER TABLE job DROP COLUMN lost_at; ALTER TABLE "grant" DROP COLUMN attempt;
+DROP TABLE outbox; DROP INDEX job_lost; ALTER TABLE job DROP COLUMN lost_at; ALTER TABLE "grant" DROP COLUMN attempt;
 """
 
 

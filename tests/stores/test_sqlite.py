@@ -20,14 +20,16 @@ from shelfwire.protocol.job import JobState, Status
 from shelfwire.protocol.worker_transitions import RemoteWorker
 from shelfwire.stores.sqlite.data_folder import DATABASE_NAME, DataFolderBusyError
 from shelfwire.stores.sqlite.store import SqliteStore
-from shelfwire.testing import NOW, POLICY, StoreContract, add_job, claim, encode_terminal, ending
+from shelfwire.testing import NOW, POLICY, StoreContract, add_job, announce, claim, encode_terminal, ending
 
 Open = Callable[[], AbstractAsyncContextManager[JobStore]]
 
 
 @pytest.fixture
 def make_store(tmp_path: Path) -> Open:
-    return lambda: SqliteStore(tmp_path / "data", encode_terminal=encode_terminal, inline_limit=10_000)
+    return lambda: SqliteStore(
+        tmp_path / "data", encode_terminal=encode_terminal, inline_limit=10_000, announce=announce
+    )
 
 
 @asynccontextmanager

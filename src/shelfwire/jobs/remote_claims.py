@@ -115,6 +115,7 @@ class RemoteClaims:
         total: int | None = None,
         metadata: Metadata | None = None,
         tags: Sequence[str] = (),
+        callback_url: str | None = None,
         caller: str = "",
     ) -> NewWork:
         """Make a job that the caller itself works on, and claim it, in one transaction.
@@ -126,6 +127,7 @@ class RemoteClaims:
             total: items in the input.
             metadata: describes the input.
             tags: by which the job can be found.
+            callback_url: the address, checked, that is called when the job has ended.
             caller: whose turns it takes, if another worker has to go on with it; see `JobState.caller`.
 
         Raises:
@@ -136,7 +138,8 @@ class RemoteClaims:
         metadata = None if metadata is None else clean_metadata(metadata)
         job_id = job_id or self._new_id()
         made = create(job_id, pipeline, now=now, steady=steady, metadata=metadata, caller=caller)
-        made = msgspec.structs.replace(made, tags=tuple(tags), lost_after=self._rules.lost_after)
+        lost_after = self._rules.lost_after
+        made = msgspec.structs.replace(made, tags=tuple(tags), callback_url=callback_url, lost_after=lost_after)
         state = worker_transitions.claim(made, self._policy, now=now, steady=steady, remote=worker)
         delta = ProgressDelta(total=total)
         state = worker_transitions.advance(state, state.attempt, delta, self._policy, now=now, steady=steady)

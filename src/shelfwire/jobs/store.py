@@ -16,6 +16,7 @@ from typing import Final, Protocol
 import msgspec
 
 from shelfwire.errors import ShelfwireError
+from shelfwire.jobs.outbox import Outbox
 from shelfwire.protocol.job import JobState, Policy, Transition
 from shelfwire.protocol.tokens import Grant, Scope
 from shelfwire.protocol.worker_transitions import ProgressDelta, RemoteWorker
@@ -195,15 +196,26 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         jobs: number of jobs, by pipeline and status.
+        deliveries: number of webhooks that are waiting or were given up, by status.
         waiting_since: when the oldest waiting job became claimable; None if none waits.
     """
 
     jobs: Mapping[tuple[str, str], int]
+    deliveries: Mapping[str, int] = MappingProxyType({})
     waiting_since: int | None = None
 
 
 class JobStore(Protocol):
-    """Job rows, item logs, inputs and token digests."""
+    """Job rows, item logs, inputs and token digests, and what is to be told when jobs end.
+
+    The transaction that ends a job, by whichever method, writes the deliveries that `outbox.Announce` makes of it; the
+    store was given that function.
+    """
+
+    @property
+    def outbox(self) -> Outbox:
+        """The deliveries."""
+        ...
 
     async def write_input(self, job_id: str, name: str, part: int, data: bytes) -> None:
         """Store part number `part` (from 0) of an input. The job's row need not exist yet."""
@@ -417,7 +429,8 @@ class JobStore(Protocol):
     async def sweep(self, policy: Policy, now: int) -> Swept:
         """Erase every job that has expired, with its input, items and tokens; end it by `owner_transitions.expire`.
 
-        Each is a transaction of its own. One that cannot be erased does not keep the others.
+        Each is a transaction of its own. One that cannot be erased does not keep the others. Deliveries go
+        `outbox.RETENTION` after their end, or after they should have been given up.
         """
         ...
 

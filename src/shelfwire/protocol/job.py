@@ -57,6 +57,7 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         lost_after: milliseconds without a worker after which the job fails; None for never.
         lost_at: when it fails unless a worker has it by then, by the clock of `lease_until`; None while one has it.
         tags: the creator's own, by which jobs are found.
+        callback_url: the address that is called when the job has ended; None for none.
         error_count: exceptions and fruitless claims since an item was recorded, which count against the attempt limit.
         fruitless_claims: claims in a row that recorded nothing new.
         run_at: since when it waits for its turn, or will: the order of the queue, by the same clock as `lease_until`.
@@ -100,6 +101,7 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     lost_after: int | None = None
     lost_at: int | None = None
     tags: tuple[str, ...] = ()
+    callback_url: str | None = None
     error_count: int = msgspec.field(default=0, name="strikes")  # the names in stored rows
     fruitless_claims: int = msgspec.field(default=0, name="barren")
     started_at: int | None = None

@@ -117,7 +117,7 @@ def retry(source: JobState, job_id: str, *, now: int, steady: int | None = None)
         retry_of=source.id,
         caller=source.caller,
     )
-    return msgspec.structs.replace(made, tags=source.tags)
+    return msgspec.structs.replace(made, tags=source.tags, callback_url=source.callback_url)
 
 
 def left_undone(source: JobState, done: Collection[int], selection: Sequence[int] | None) -> list[int] | None:

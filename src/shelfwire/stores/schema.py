@@ -84,6 +84,27 @@ idempotency = Table(
 )
 """The job created under each idempotency key, and the fingerprint of its request."""
 
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("made_at", BigInteger, primary_key=True, autoincrement=False),
+    Column("job_id", Text, nullable=False),
+    Column("url", Text),
+    Column("host", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+    Column("give_up_at", BigInteger, nullable=False),
+    Column("held_until", BigInteger, nullable=False, server_default="0"),
+    Column("tries", Integer, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("ended_at", BigInteger),
+    Column("last_error", Text),
+    Index("outbox_due", "host", "due_at", sqlite_where=text("status = 'waiting'")),
+    Index("outbox_made", "status", "made_at", "id"),
+)
+"""What is to be told when jobs have ended; a row is a `jobs.outbox.Delivery`, and outlives its job."""
+
 OWNED = (ending, grant, idempotency)
 """The tables whose rows are erased with their job."""
 

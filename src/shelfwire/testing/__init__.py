@@ -2,6 +2,7 @@
 
 from shelfwire.testing.clock import FakeClock
 from shelfwire.testing.commits import CommitsContract
+from shelfwire.testing.endings import EndingsContract, announce
 from shelfwire.testing.memory import MemoryDatabase, MemoryStore
 from shelfwire.testing.owners import OwnersContract
 from shelfwire.testing.remote import RemoteContract
@@ -19,8 +20,11 @@ from shelfwire.testing.stores import (
 from shelfwire.testing.turns import TurnsContract
 
 
-class StoreContract(AttemptsContract, CommitsContract, OwnersContract, RemoteContract, TurnsContract):
-    """The contract of `JobStore` as tests. Subclass it with a fixture `make_store` that returns a `MakeStore`."""
+class StoreContract(AttemptsContract, CommitsContract, EndingsContract, OwnersContract, RemoteContract, TurnsContract):
+    """The contract of `JobStore` as tests. Subclass it with a fixture `make_store` that returns a `MakeStore`.
+
+    The stores that this opens are given `encode_terminal` and `announce`.
+    """
 
 
 __all__ = [
@@ -32,6 +36,7 @@ __all__ = [
     "MemoryStore",
     "StoreContract",
     "add_job",
+    "announce",
     "claim",
     "encode_terminal",
     "encoded",

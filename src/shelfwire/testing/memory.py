@@ -1,12 +1,22 @@
 """A `JobStore` in memory, for tests that need an engine and no disk."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType, TracebackType
 from typing import Any, Final, Self
 
 import msgspec
 
 from shelfwire.errors import Code, ShelfwireError
+from shelfwire.jobs.outbox import (
+    RETENTION,
+    Announce,
+    Delivery,
+    DeliveryStatus,
+    Room,
+    announce_nothing,
+    split_place,
+    tried_again,
+)
 from shelfwire.jobs.store import (
     MIN_RETURN,
     REPORT_GRANTS,
@@ -68,6 +78,7 @@ class MemoryDatabase:
         keys: the job and the fingerprint of the request that was made under each idempotency key.
         turns: the highest turn that was claimed in the queue of each pipeline.
         stores: the stores that are open on it.
+        deliveries: what is to be told of endings, and until when each is held, by id and time.
     """
 
     def __init__(self) -> None:
@@ -77,6 +88,7 @@ class MemoryDatabase:
         self.keys: dict[bytes, tuple[str, bytes]] = {}
         self.turns: dict[str, int] = {}
         self.stores: set[MemoryStore] = set()
+        self.deliveries: dict[tuple[str, int], tuple[Delivery, int]] = {}
 
     def insert(self, job: MemoryJob) -> None:
         """Add a job."""
@@ -116,6 +128,7 @@ class MemoryDatabase:
             steady: the time of that clock; None where all processes have the same.
         """
         self.uploads.clear()
+        self.deliveries = {key: (one, 0) for key, (one, _) in self.deliveries.items()}
         waiting = [job.state.run_at for job in self.jobs.values() if job.state.status is Status.QUEUED]
         ahead = 0 if steady is None else max(0, max(waiting, default=steady) - steady)
         for job in self.jobs.values():
@@ -126,6 +139,66 @@ class MemoryDatabase:
                 job.state = _replace(job.state, lease_until=0)
             elif job.state.status is Status.QUEUED:
                 job.state = _replace(job.state, lease_until=0, run_at=job.state.run_at - ahead)
+
+
+class MemoryOutbox:
+    """An `Outbox` in memory."""
+
+    def __init__(self, database: MemoryDatabase) -> None:
+        self._database = database
+
+    async def take(self, room: Room, now: int, until: int) -> list[Delivery]:
+        """See `Outbox.take`."""
+        taken: list[Delivery] = []
+        begun = dict(room.under_way)
+        for one in sorted(self._of(DeliveryStatus.WAITING), key=lambda one: one.due_at):
+            _, held_until = self._database.deliveries[_key(one)]
+            here = _replace(room, under_way=begun)
+            if max(one.due_at, held_until) <= now and here.of(one.host):
+                begun[one.host] = begun.get(one.host, 0) + 1
+                self._database.deliveries[_key(one)] = one, until
+                taken.append(one)
+        return taken
+
+    async def settle(self, delivery: Delivery) -> None:
+        """See `Outbox.settle`."""
+        if _key(delivery) in self._database.deliveries:
+            self.write([delivery])
+
+    async def list(self, status: DeliveryStatus | None, *, after: str | None, limit: int) -> list[Delivery]:
+        """See `Outbox.list`."""
+        before = None if after is None else split_place(after)
+        found = [one for one in self._of(status) if one.url and (before is None or (one.made_at, one.id) < before)]
+        return sorted(found, key=lambda one: (one.made_at, one.id), reverse=True)[:limit]
+
+    async def retry(self, delivery_id: str, now: int) -> Delivery | None:
+        """See `Outbox.retry`."""
+        same = [one for one in self._of(None) if one.id == delivery_id and one.url]
+        if not same:
+            return None
+        found = max(same, key=lambda one: one.made_at)
+        if found.status is not DeliveryStatus.DONE:
+            found = tried_again(found, now=now)
+            self.write([found])
+        return found
+
+    def write(self, deliveries: Iterable[Delivery]) -> None:
+        """Write deliveries that nobody holds."""
+        self._database.deliveries.update({_key(one): (one, 0) for one in deliveries})
+
+    def erase_old(self, now: int) -> None:
+        """Erase what ended, or should have, long ago."""
+        for one in self._of(None):
+            if (one.give_up_at if one.ended_at is None else one.ended_at) <= now - RETENTION:
+                del self._database.deliveries[_key(one)]
+
+    def counts(self) -> dict[str, int]:
+        """Count the webhooks that are waiting or were given up."""
+        counted = (DeliveryStatus.WAITING, DeliveryStatus.GIVEN_UP)
+        return {str(status): sum(one.url is not None for one in self._of(status)) for status in counted}
+
+    def _of(self, status: DeliveryStatus | None) -> Sequence[Delivery]:
+        return [one for one, _ in self._database.deliveries.values() if status in {None, one.status}]
 
 
 class MemoryStore:
@@ -139,6 +212,11 @@ class MemoryStore:
         steady: the time by which leases are kept; see `worker_transitions.claimable`.
         database: what it keeps. One that several stores have open is what several processes share. A store that opens
             it alone takes those before it for dead, and frees their jobs, as `SqliteStore` does. Its own unless given.
+        announce: makes what is to be told when a job ends.
+
+    Attributes:
+        database: as given.
+        outbox: what is to be told.
     """
 
     def __init__(
@@ -147,10 +225,13 @@ class MemoryStore:
         encode_terminal: EncodeTerminal,
         steady: Callable[[], int] | None = None,
         database: MemoryDatabase | None = None,
+        announce: Announce = announce_nothing,
     ) -> None:
         self._encode_terminal = encode_terminal
         self._steady = steady
+        self._announce = announce
         self.database = MemoryDatabase() if database is None else database
+        self.outbox = MemoryOutbox(self.database)
 
     async def __aenter__(self) -> Self:
         """Open the database."""
@@ -392,6 +473,7 @@ class MemoryStore:
 
     async def sweep(self, policy: Policy, now: int) -> Swept:
         """See `JobStore.sweep`."""
+        self.outbox.erase_old(now)
         expired = await self.expired(now)
         endings = [await self.expire(job_id, policy, now) for job_id in expired]
         return Swept(erased=len(expired), endings=[ending for ending in endings if ending is not None])
@@ -422,10 +504,13 @@ class MemoryStore:
             jobs[kind] = jobs.get(kind, 0) + 1
             if state.status is Status.QUEUED and max(state.run_at, state.lease_until) <= now:
                 waiting.append(state.run_at)
-        return Counts(jobs=jobs, waiting_since=min(waiting, default=None))
+        return Counts(jobs=jobs, waiting_since=min(waiting, default=None), deliveries=self.outbox.counts())
 
     def _write(self, job: MemoryJob, state: JobState, results: msgspec.Raw | None = None) -> None:
+        had_ended = job.state.ended
         self.database.write(job, state, self._encode_terminal, results)
+        if state.ended and not had_ended:
+            self.outbox.write(self._announce(state))
 
     def _applied(self, change: Change, policy: Policy, now: int, steady: int | None) -> JobState | None:
         job = self.database.jobs.get(change.job_id)
@@ -492,6 +577,10 @@ class MemoryStore:
             )
         for grant in (soonest_first if forced else expired)[:surplus]:
             del self.database.grants[grant.digest]
+
+
+def _key(delivery: Delivery) -> tuple[str, int]:
+    return delivery.id, delivery.made_at
 
 
 def _urgency(state: JobState, pipelines: Sequence[str]) -> tuple[int, ...]:

@@ -33,6 +33,7 @@ from shelfwire.jobs.store import Counts, Item
 from shelfwire.protocol.job import CLAIMED_TURN, HELD, JobState, Status, next_turn
 from shelfwire.protocol.worker_transitions import MAX_BACKOFF
 from shelfwire.stores import schema
+from shelfwire.stores.sqlite import outbox
 
 UNKNOWN_SEQ: Final = 2**31
 """The revision of a damaged row: above any that its followers have."""
@@ -288,4 +289,4 @@ def counts(connection: Connection, now: int) -> Counts:
         _job.c.status == "queued", _job.c.run_at <= now, _job.c.lease_until <= now
     )
     jobs = {(pipeline, status): count for status, pipeline, count in rows}
-    return Counts(jobs=jobs, waiting_since=connection.scalar(oldest))
+    return Counts(jobs=jobs, waiting_since=connection.scalar(oldest), deliveries=outbox.counts(connection))

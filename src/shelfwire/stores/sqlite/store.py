@@ -21,6 +21,7 @@ from sqlalchemy import (
 )
 
 from shelfwire.errors import Code, ShelfwireError
+from shelfwire.jobs.outbox import Announce, announce_nothing
 from shelfwire.jobs.store import (
     MIN_RETURN,
     Change,
@@ -43,10 +44,11 @@ from shelfwire.protocol.tokens import Grant
 from shelfwire.protocol.worker_transitions import LeaseLostError
 from shelfwire.stores import schema
 from shelfwire.stores.migrations import upgrade
-from shelfwire.stores.sqlite import creation
+from shelfwire.stores.sqlite import creation, outbox
 from shelfwire.stores.sqlite import statements as sql
 from shelfwire.stores.sqlite.data_folder import DataFolder
 from shelfwire.stores.sqlite.errors import unavailable
+from shelfwire.stores.sqlite.outbox import SqliteOutbox
 
 T = TypeVar("T")
 MAX_PASSED_OVER: Final = 100
@@ -75,6 +77,10 @@ class SqliteStore:
         encode_terminal: encodes the terminal message when a job ends.
         inline_limit: bytes of item bodies to pass to `encode_terminal`.
         steady: the time by which leases are kept and jobs take turns; see `worker_transitions.claimable`.
+        announce: makes what is to be told when a job ends.
+
+    Attributes:
+        outbox: what is to be told.
 
     Raises:
         DataFolderBusyError: on entering, where another process holds the folder.
@@ -88,12 +94,15 @@ class SqliteStore:
         encode_terminal: EncodeTerminal,
         inline_limit: int,
         steady: Callable[[], int] | None = None,
+        announce: Announce = announce_nothing,
     ) -> None:
         self._folder = DataFolder(folder)
         self._read, self._write = self._folder.read, self._folder.write
         self._encode_terminal = encode_terminal
         self._inline_limit = inline_limit
         self._steady = steady
+        self._announce = announce
+        self.outbox = SqliteOutbox(self._read, self._write)
         self._damaged: set[str] = set()
         self._leftovers: set[str] = set()
 
@@ -124,6 +133,7 @@ class SqliteStore:
                 leased.where(_is_remote()).values(lease_until=until, state=_state_with("lease_until", until))
             )
         self._rebase(connection)
+        outbox.free(connection)
         self._leftovers.update(sql.ownerless(connection))
 
     def _rebase(self, connection: Connection) -> None:
@@ -152,6 +162,15 @@ class SqliteStore:
             return error
         except OSError as error:
             return unavailable(error)
+        return None
+
+    async def _erase_old_deliveries(self, now: int) -> ShelfwireError | None:
+        """Erase the deliveries that ended long ago; return what failed."""
+        try:
+            if await self._read(lambda connection: outbox.any_old(connection, now)):
+                await self._write(lambda connection: outbox.erase_old(connection, now), erasing=True)
+        except ShelfwireError as error:
+            return error
         return None
 
     async def write_input(self, job_id: str, name: str, part: int, data: bytes) -> None:
@@ -397,7 +416,7 @@ class SqliteStore:
             endings += [] if one.ending is None else [one.ending]
             damaged += [job_id] if one.is_damaged else []
         if failure is None:
-            failure = await self._keep_room()
+            failure = await self._erase_old_deliveries(now) or await self._keep_room()
         return Swept(erased=erased, endings=endings, damaged=tuple(damaged), failure=failure)
 
     async def check(self) -> None:
@@ -439,6 +458,7 @@ class SqliteStore:
         if terminals:
             rows = [{"job_id": job_id, "message": message} for job_id, message in terminals.items()]
             connection.execute(insert(_ending), rows)
+        outbox.write(connection, [one for state in indexed if state.ended for one in self._announce(state)])
         return terminals
 
     def _first_undamaged(self, connection: Connection, query: Select[Any]) -> JobState | None:
@@ -453,6 +473,7 @@ class SqliteStore:
 
     def _erase(self, connection: Connection, before: JobState, after: JobState) -> Committed:
         terminal = sql.terminal(connection, before) if before.ended else self._encode_terminal(after, ())
+        outbox.write(connection, () if before.ended else self._announce(after))
         sql.erase_head(connection, before.id)
         sql.erase_some(connection, before.id)
         return Committed(state=after, terminal=terminal)
