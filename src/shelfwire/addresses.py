@@ -89,6 +89,21 @@ def host_of(text: str) -> str:
     return name.strip("[]")
 
 
+def callback_host_of(text: str) -> str:
+    """Bring a host, with or without a port, into the form in which the addresses of callbacks are compared with it.
+
+    Raises:
+        ValueError: it is none; the text says so to a person.
+    """
+    authority = authority_of(text)
+    if authority is None or authority.port == 0 or text.endswith(":"):
+        raise ValueError(
+            f"{text!r} is not a host. One looks like hooks.example.com, or like hooks.internal:8080 to allow a private "
+            "address and http"
+        )
+    return authority.name if authority.port is None else f"{authority.name}:{authority.port}"
+
+
 def root_path_of(text: str) -> str:
     """Return a path below which a proxy passes requests on, without its last slash.
 

@@ -7,7 +7,7 @@ import traceback
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, Unpack
 
 import msgspec
 import structlog
@@ -15,15 +15,19 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shelfwire.clock import Clock, SystemClock, sleep
 from shelfwire.errors import ShelfwireError
+from shelfwire.jobs.callbacks import CallbackRules
 from shelfwire.jobs.committer import Committer
+from shelfwire.jobs.deliverer import Deliverer, OnEnd
 from shelfwire.jobs.hub import Hub
 from shelfwire.jobs.leases import LeaseWatcher
+from shelfwire.jobs.outbox import Announce, announcer
 from shelfwire.jobs.pipeline import OPTIONS, Pipeline, UnavailablePipeline, stored_options
 from shelfwire.jobs.remote import RemoteAttempts
 from shelfwire.jobs.remote_claims import RemoteClaims, RemoteRules
 from shelfwire.jobs.results import terminal_encoder
 from shelfwire.jobs.service import JobService, Token
 from shelfwire.jobs.slots import Slots
+from shelfwire.jobs.starting import Wanted, start
 from shelfwire.jobs.store import EncodeTerminal, JobStore
 from shelfwire.jobs.telemetry import Telemetry
 from shelfwire.jobs.waiters import Waiters
@@ -33,8 +37,7 @@ from shelfwire.metrics import Metrics
 from shelfwire.plugins import Plugin, PluginContext, ServiceError, checked, compose, installed
 from shelfwire.plugins.checks import described
 from shelfwire.protocol.job import Policy
-from shelfwire.protocol.messages import Metadata
-from shelfwire.settings import Settings, SettingsError, slots_of
+from shelfwire.settings import Settings, SettingsError, check_callbacks, slots_of
 from shelfwire.stores.sqlite.store import SqliteStore
 from shelfwire.tracing import traced_pipelines
 from shelfwire.web.access import Access
@@ -43,6 +46,7 @@ from shelfwire.web.connection_limit import ConnectionLimit
 from shelfwire.web.openapi import check_names, openapi
 from shelfwire.web.route import Context, Route
 from shelfwire.web.routes import gathered
+from shelfwire.webhooks import WebhookSender, resolve
 
 SWEEP_SECONDS: Final = 60.0
 GRACE_SECONDS: Final = 5.0
@@ -55,13 +59,14 @@ class OpenStore(Protocol):
     """Makes the store of an application, such as the class `shelfwire.testing.MemoryStore`."""
 
     def __call__(
-        self, *, encode_terminal: EncodeTerminal, steady: Callable[[], int]
+        self, *, encode_terminal: EncodeTerminal, steady: Callable[[], int], announce: Announce
     ) -> AbstractAsyncContextManager[JobStore]:
         """Return the store; it is open within the context.
 
         Args:
             encode_terminal: encodes the terminal message when a job ends.
             steady: the time by which leases are kept; see `worker_transitions.claimable`.
+            announce: makes what is to be told when a job ends.
         """
         ...
 
@@ -78,10 +83,12 @@ class Shelfwire:
         clock: the time; the machine's unless a test turns another.
         random_bytes: a cryptographic source that returns the given number of bytes.
         open_store: makes the store; a `SqliteStore` in the folder `settings.data` unless given.
+        on_end: is called and awaited, at least once, after a job has ended and that is durable; see
+            `jobs.deliverer.OnEnd`.
 
     Raises:
         PluginError: something among the pipelines and plug-ins, given or installed, is misdeclared.
-        SettingsError: `pipeline_slots` names a pipeline that there is not.
+        SettingsError: `pipeline_slots` names a pipeline that there is not; `callback_hosts` is set without secrets.
     """
 
     def __init__(
@@ -94,13 +101,16 @@ class Shelfwire:
         clock: Clock | None = None,
         random_bytes: Callable[[int], bytes] = os.urandom,
         open_store: OpenStore | None = None,
+        on_end: OnEnd | None = None,
     ) -> None:
         self._settings = settings or Settings()
+        check_callbacks(self._settings)
         self._plugins = installed() if plugins is None else list(plugins)
         checked(self._plugins)
         self._pipelines = compose(self._plugins, pipelines)
         _check_slots(self._settings, self._pipelines)
         self._work = work
+        self._on_end = on_end
         self._clock = clock or SystemClock()
         self._random_bytes = random_bytes
         self._open_store = open_store or partial(
@@ -117,6 +127,7 @@ class Shelfwire:
             metrics=self._metrics,
             pipelines=self._pipelines,
             routes=gathered(self._plugins, self._pipelines),
+            callbacks=CallbackRules(self._settings.callback_hosts, resolve),
         )
         check_names(self._context.routes, self._pipelines.values())
         self._application = self._applied(standalone=False)
@@ -172,23 +183,30 @@ class Shelfwire:
             raise RuntimeError("shelfwire is not running: hand its lifespan to the application it is mounted into")
         return self._service
 
-    async def start(self, pipeline: str, inputs: Mapping[str, bytes], options: msgspec.Struct | None = None) -> Token:
+    async def start(
+        self,
+        pipeline: str,
+        inputs: Mapping[str, bytes],
+        options: msgspec.Struct | None = None,
+        **wanted: Unpack[Wanted],
+    ) -> Token:
         """Start a job from inside the process.
 
         Args:
             pipeline: the name of the pipeline.
             inputs: what it reads, by name.
             options: an instance of the pipeline's options; their defaults unless given.
+            **wanted: what else is wanted of the job; see `Wanted`.
 
         Raises:
-            ShelfwireError: `E_NOT_FOUND`: there is no such pipeline; `E_STORAGE_UNAVAILABLE`.
+            ShelfwireError: `E_NOT_FOUND`: there is no such pipeline; `E_INVALID_REQUEST`: the id, a tag or the scopes
+                are not valid; `E_CALLBACK_REFUSED`; `E_JOB_EXISTS`; `E_IDEMPOTENCY_MISMATCH`; `E_STORAGE_UNAVAILABLE`.
         """
-        async with self.service.upload() as upload:
-            for name, data in inputs.items():
-                await upload.write(name, data)
-            if options is not None and (stored := stored_options(options)) is not None:
-                await upload.write(OPTIONS, stored)
-            return await self.service.create(upload, pipeline, Metadata(file_size=sum(map(len, inputs.values()))))
+        if (url := wanted.get("callback_url")) is not None:
+            await self._context.callbacks.admit(url)
+        stored = None if options is None else stored_options(options)
+        given = dict(inputs) if stored is None else {**inputs, OPTIONS: stored}
+        return await start(self.service, pipeline, given, wanted)
 
     @asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
@@ -203,6 +221,7 @@ class Shelfwire:
                 self._random_bytes,
                 self._metrics,
                 self._open_store,
+                self._on_end,
                 work=self._work,
             )
             self._service = await stack.enter_async_context(engine)
@@ -237,6 +256,7 @@ async def _engine(
     random_bytes: Callable[[int], bytes],
     telemetry: Telemetry,
     open_store: OpenStore,
+    on_end: OnEnd | None,
     *,
     work: bool,
 ) -> AsyncIterator[JobService]:
@@ -244,8 +264,14 @@ async def _engine(
     folds = {name: pipeline.fold for name, pipeline in pipelines.items()}
     able = {name: own for name, own in pipelines.items() if not isinstance(own, UnavailablePipeline)}
     encode_terminal = terminal_encoder(settings.inline_results, folds, settings.root_path)
-    async with open_store(encode_terminal=encode_terminal, steady=clock.steady) as store:
-        hub = Hub(telemetry, clock, settings.flush_interval)
+    announce = announcer(settings.root_path, to_application=on_end is not None)
+    secrets = [secret.reveal() for secret in settings.callback_secrets]
+    async with (
+        open_store(encode_terminal=encode_terminal, steady=clock.steady, announce=announce) as store,
+        WebhookSender(CallbackRules(settings.callback_hosts, resolve), secrets, clock.now) as sender,
+    ):
+        deliverer = Deliverer(store.outbox, sender.send, on_end, clock, telemetry)
+        hub = Hub(telemetry, clock, settings.flush_interval, deliverer.wake)
         committer = Committer(store, hub.publish, policy, clock, settings.flush_interval, telemetry)
         run = able if work else {}
         defaults = {name: own.slots for name, own in run.items()}
@@ -261,6 +287,7 @@ async def _engine(
                 "worker": worker.run(),
                 "leases": LeaseWatcher(store, remote, waiters, hub.publish, policy, clock).run(),
                 "sweeper": _sweep(store, hub, policy, clock),
+                **({"deliverer": deliverer.run()} if on_end is not None or settings.callback_hosts else {}),
                 "committer": committer.run(),
             }.items()
         ]

@@ -57,6 +57,13 @@ class Metrics(Collector):
         self._received = Counter(
             "shelfwire_received_bytes", "Bytes of request bodies that were read.", registry=registry
         )
+        self._webhooks = Histogram(
+            "shelfwire_webhook_seconds",
+            "How long a try of a webhook took, by result.",
+            ["result"],
+            buckets=COMMIT_BUCKETS,
+            registry=registry,
+        )
         registry.register(self)
         self._counters = {own.name: self._counter(plugin, own) for plugin in plugins for own in plugin.counters}
 
@@ -91,6 +98,10 @@ class Metrics(Collector):
         if received:
             self._received.inc(received)
 
+    def delivered(self, result: str, seconds: float) -> None:
+        """See `Telemetry.delivered`."""
+        self._webhooks.labels(result).observe(seconds)
+
     def count(self, name: str, amount: float = 1, **labels: str) -> None:
         """See `plugins.PluginContext.count`."""
         counter = self._counters[name]
@@ -119,7 +130,7 @@ class Metrics(Collector):
         stats = self._stats
         if stats is None:
             return
-        jobs, queue_age, followers, stalled, sent = self._families()
+        jobs, queue_age, followers, stalled, sent, webhooks = self._families()
         if stats.jobs is not None:
             figures = Counts({(pipeline, str(status)): 0 for pipeline in self._pipelines for status in Status})
             for (pipeline, status), count in stats.jobs.items():
@@ -127,6 +138,10 @@ class Metrics(Collector):
             for labels, count in sorted(figures.items()):
                 jobs.add_metric(labels, count)
             yield jobs
+        if stats.deliveries is not None:
+            for status, count in sorted(stats.deliveries.items()):
+                webhooks.add_metric([status], count)
+            yield webhooks
         for transport, count in sorted(stats.followers.items()):
             followers.add_metric([transport], count)
         queue_age.add_metric([], stats.queue_age)
@@ -139,7 +154,12 @@ class Metrics(Collector):
 
     @staticmethod
     def _families() -> tuple[
-        GaugeMetricFamily, GaugeMetricFamily, GaugeMetricFamily, GaugeMetricFamily, CounterMetricFamily
+        GaugeMetricFamily,
+        GaugeMetricFamily,
+        GaugeMetricFamily,
+        GaugeMetricFamily,
+        CounterMetricFamily,
+        GaugeMetricFamily,
     ]:
         return (
             GaugeMetricFamily(
@@ -151,6 +171,9 @@ class Metrics(Collector):
                 "shelfwire_stalled_jobs", "Running jobs of this node that have recorded nothing for long."
             ),
             CounterMetricFamily("shelfwire_sent_bytes", "Bytes of messages that were sent to followers of this node."),
+            GaugeMetricFamily(
+                "shelfwire_webhooks", "Webhooks in the store that are waiting or were given up.", labels=["status"]
+            ),
         )
 
 

@@ -5,10 +5,11 @@ file; the first of these that gives it wins. Plug-ins add sections: structs of t
 the same three ways.
 """
 
+import base64
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple, TypeVar, get_origin
 
@@ -16,7 +17,7 @@ import msgspec
 import platformdirs
 from msgspec import Meta
 
-from shelfwire.addresses import host_of, is_loopback, network_of, origin_of, root_path_of
+from shelfwire.addresses import callback_host_of, host_of, is_loopback, network_of, origin_of, root_path_of
 from shelfwire.protocol.messages import MAX_INLINE_BYTES
 from shelfwire.protocol.reports import PIPELINE_PATTERN
 
@@ -24,6 +25,9 @@ PREFIX: Final = "SHELFWIRE_"
 CONFIG_VARIABLE: Final = "SHELFWIRE_CONFIG"
 
 MIN_KEY_CHARS: Final = 16
+SIGNING_PREFIX: Final = "whsec_"
+SIGNING_BYTES: Final = (24, 64)
+"""From and to; https://github.com/standard-webhooks/standard-webhooks, "Signature scheme"."""
 KEYS_NAME: Final = "keys.toml"
 LOOPBACK: Final = "127.0.0.1"
 SECTIONS: Final = "sections"
@@ -47,6 +51,14 @@ TEXTUAL: Final = (
     msgspec.inspect.DateTimeType,
     msgspec.inspect.TimeDeltaType,
 )
+
+_FORMS: Final[Mapping[str, Callable[[str], str]]] = {
+    "origins": origin_of,
+    "trusted_proxies": network_of,
+    "allowed_hosts": host_of,
+    "callback_hosts": callback_host_of,
+}
+"""Settings that are lists of names, and what brings each name into the form in which it is compared."""
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -213,6 +225,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             )
         ),
     ] = None
+    callback_hosts: Annotated[
+        tuple[str, ...],
+        Meta(
+            description=(
+                "Hosts that may be called when a job ends, such as hooks.example.com by https, or hooks.internal:8080 "
+                "with a port to allow a private address and http; unset for none."
+            )
+        ),
+    ] = ()
+    callback_secrets: Annotated[
+        tuple[Secret, ...],
+        Meta(
+            description=(
+                "What those calls are signed with: whsec_ and base64 of 24 to 64 random bytes each; several while one "
+                "takes the place of another."
+            )
+        ),
+    ] = ()
     sections: tuple[Any, ...] = ()
 
     @property
@@ -337,6 +367,7 @@ def load(
     settings = Settings(**own, sections=tuple(made))
     _check_reach(settings)
     _check_database(settings.database)
+    check_callbacks(settings)
     return settings
 
 
@@ -417,20 +448,19 @@ def expanded(text: str) -> Path:
 
 
 def _checked(name: str, value: Any) -> Any:
+    if name in _FORMS:
+        return tuple(map(_FORMS[name], value))
     match name:
         case "api_keys":
             for number, key in enumerate(value, 1):
                 _check_key(number, key.reveal())
         case "pipeline_slots":
             slots_of(value)
-        case "origins":
-            return tuple(origin_of(origin) for origin in value)
         case "root_path":
             return root_path_of(value)
-        case "trusted_proxies":
-            return tuple(network_of(network) for network in value)
-        case "allowed_hosts":
-            return tuple(host_of(host) for host in value)
+        case "callback_secrets":
+            for number, secret in enumerate(value, 1):
+                _check_callback_secret(number, secret.reveal())
         case "remote_pipelines":
             for pipeline in value:
                 _check_pipeline_name(pipeline)
@@ -464,6 +494,19 @@ def _check_key(number: int, key: str) -> None:
         raise SettingsError(f"API key {number} has a space or a letter beyond ASCII in it, which no header can carry")
 
 
+def _check_callback_secret(number: int, secret: str) -> None:
+    prefix, least, most = SIGNING_PREFIX, *SIGNING_BYTES
+    try:
+        size = len(base64.b64decode(secret.removeprefix(prefix), validate=True))
+    except ValueError:
+        size = 0
+    if not secret.startswith(prefix) or not least <= size <= most:
+        raise SettingsError(
+            f"callback secret {number} is not {prefix} and base64 of {least} to {most} bytes. "
+            f'Make one with: echo "{prefix}$(openssl rand -base64 32)"'
+        )
+
+
 def _check_pipeline_name(name: str) -> None:
     if name != "*" and not re.fullmatch(PIPELINE_PATTERN, name):
         raise SettingsError(f"{name!r} is no name of a pipeline: up to 64 of a-z, 0-9 and _, beginning with a letter")
@@ -485,6 +528,19 @@ def _check_reach(settings: Settings) -> None:
             f"host {settings.host} is not a loopback address, and there is no API key: everybody who reaches it could "
             "create jobs. Set api_keys (better as SHELFWIRE_API_KEYS than as a flag, which other users can see), use "
             f"{LOOPBACK}, or set allow_keyless where something in front checks the callers"
+        )
+
+
+def check_callbacks(settings: Settings) -> None:
+    """Check that calls can be signed.
+
+    Raises:
+        SettingsError: hosts may be called, and there is no secret.
+    """
+    if settings.callback_hosts and not settings.callback_secrets:
+        raise SettingsError(
+            "callback_hosts is set and callback_secrets is not: nothing is sent unsigned. "
+            f'Make a secret with: echo "{SIGNING_PREFIX}$(openssl rand -base64 32)"'
         )
 
 

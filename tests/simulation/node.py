@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from shelfwire.app import Shelfwire
+from shelfwire.jobs.outbox import Announce
 from shelfwire.jobs.store import EncodeTerminal
 from shelfwire.settings import Settings
 from tests.simulation.loop import Process
@@ -142,9 +143,11 @@ class Node:
             self.crash()
             self._world.loop.outside(self._down, self.boot)
 
-    def _open_store(self, *, encode_terminal: EncodeTerminal, steady: Callable[[], int]) -> FaultyStore:
+    def _open_store(
+        self, *, encode_terminal: EncodeTerminal, steady: Callable[[], int], announce: Announce
+    ) -> FaultyStore:
         world = self._world
-        store = WatchedStore(encode_terminal=encode_terminal, steady=steady, database=world.database)
+        store = WatchedStore(encode_terminal=encode_terminal, steady=steady, database=world.database, announce=announce)
         return FaultyStore(store, world.disk)
 
     @contextlib.contextmanager

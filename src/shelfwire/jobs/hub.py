@@ -230,9 +230,16 @@ class Hub:
         clock: the time; the machine's unless given.
         interval: seconds from one message of progress to the next of the same follower, at least. The committer keeps
             it for a job's own progress; a claim, a start or an owner's request may come right after that.
+        ended: is called when jobs have ended.
     """
 
-    def __init__(self, telemetry: Telemetry | None = None, clock: Clock | None = None, interval: float = 0.0) -> None:
+    def __init__(
+        self,
+        telemetry: Telemetry | None = None,
+        clock: Clock | None = None,
+        interval: float = 0.0,
+        ended: Callable[[], None] = lambda: None,
+    ) -> None:
         self._channels: dict[str, dict[int, Channel]] = {}
         self._arriving: dict[str, dict[Follower, None]] = {}
         self._erased: dict[Channel, None] = {}
@@ -240,6 +247,7 @@ class Hub:
         self._interval = interval
         self._leaving = False
         self._telemetry = telemetry or NoTelemetry()
+        self._ended = ended
         self._departed_bytes = 0
 
     @property
@@ -272,6 +280,7 @@ class Hub:
         for one in committed:
             if one.state.ended:
                 self._telemetry.ended(one.state)
+                self._ended()
             self._offer(one)
 
     def _offer(self, one: Committed) -> None:

@@ -15,6 +15,8 @@ OPTIONS: Final = "options"
 """The name of the input that holds a job's options, as JSON; there is none where all are at their defaults."""
 JOB_ID: Final = "jobId"
 """The form field, or member of a JSON body, with the caller's own choice of an id; it is no input and no option."""
+CALLBACK_URL: Final = "callbackUrl"
+"""The same, with the address that is called when the job has ended."""
 NO_COLUMN: Final[dict[str, Any]] = {"column": False}
 """Put `Meta(extra=NO_COLUMN)` on a field of a result to leave it out of CSV exports."""
 

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import math
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
@@ -26,7 +26,7 @@ from shelfwire.jobs.workers import Workers
 from shelfwire.protocol import owner_transitions, tokens
 from shelfwire.protocol.job import Policy, Transition, create
 from shelfwire.protocol.messages import Metadata
-from shelfwire.protocol.tokens import Grant, Scope
+from shelfwire.protocol.tokens import ALL_SCOPES, Grant, Scope
 
 T = TypeVar("T")
 CHECK_SECONDS: Final = 1.0
@@ -49,6 +49,26 @@ class Token(NamedTuple):
     token: str
     scopes: frozenset[Scope]
     expires_at: int | None
+
+
+class Terms(NamedTuple):
+    """What the creator of a job asks for beside the job itself.
+
+    Attributes:
+        tags: by which the job can be found.
+        callback_url: the address that is called when the job has ended, admitted by `callbacks.CallbackRules`.
+        scopes: the operations that the first token allows.
+        token_ttl: lifetime of that token in milliseconds; limited by the server's policy.
+    """
+
+    tags: Sequence[str] = ()
+    callback_url: str | None = None
+    scopes: frozenset[Scope] = ALL_SCOPES
+    token_ttl: int | None = None
+
+
+TERMS: Final = Terms()
+"""Of a creator that asks for nothing."""
 
 
 class Page(NamedTuple):
@@ -96,6 +116,7 @@ class JobService:
 
     Attributes:
         clock: source of the time.
+        outbox: what is to be told when jobs end.
         claims: gives jobs to workers outside of the server.
         remote: the attempts of these.
     """
@@ -112,6 +133,7 @@ class JobService:
         pipelines: Mapping[str, Pipeline],
     ) -> None:
         self._store = store
+        self.outbox = store.outbox
         self._hub = hub
         self._policy = policy
         self.clock = clock
@@ -153,6 +175,7 @@ class JobService:
             followers=self._hub.transports(),
             sent_bytes=self._hub.sent_bytes,
             stalled=self._workers.inside.stalled,
+            deliveries=None if counts is None else counts.deliveries,
         )
 
     def dismiss_followers(self) -> None:
@@ -205,6 +228,7 @@ class JobService:
         idempotency: Idempotency | None = None,
         caller: str = "",
         local: bool = False,
+        terms: Terms = TERMS,
     ) -> Token:
         """Create a job over an uploaded input, durably, and notify the worker.
 
@@ -216,6 +240,7 @@ class JobService:
             idempotency: recognises a repeated request, which is answered with a token for the job it has made before.
             caller: whose turns it takes; see `JobState.caller`.
             local: see `pipeline`.
+            terms: what else its creator asks for.
 
         Raises:
             ShelfwireError: `E_NOT_FOUND`, `E_JOB_EXISTS`, `E_IDEMPOTENCY_MISMATCH` or `E_JOB_STATE`; see
@@ -230,7 +255,8 @@ class JobService:
             metadata=metadata,
             caller=caller,
         )
-        token, grant = self._first_token(state.id)
+        state = msgspec.structs.replace(state, tags=tuple(terms.tags), callback_url=terms.callback_url)
+        token, grant = self._first_token(state.id, terms=terms)
         made = await self._store.create(state, grant, upload_id=upload.upload_id, idempotency=idempotency)
         log.info("job created" if made == state.id else "idempotent replay", job=made, pipeline=pipeline, attempt=0)
         self._workers.wake(pipeline)
@@ -523,9 +549,11 @@ class JobService:
     def _mint(self) -> str:
         return tokens.mint(self._random_bytes(tokens.TOKEN_BYTES))
 
-    def _first_token(self, job_id: str, caller: Grant | None = None) -> tuple[str, Grant]:
+    def _first_token(self, job_id: str, caller: Grant | None = None, terms: Terms = TERMS) -> tuple[str, Grant]:
         token, now = self._mint(), self.clock.now()
         if caller is None:
-            return token, tokens.issue(tokens.digest(token), job_id, ttl=self._policy.token_ttl, now=now)
+            limits = [limit for limit in (terms.token_ttl, self._policy.token_ttl) if limit is not None]
+            ttl = min(limits, default=None)
+            return token, tokens.issue(tokens.digest(token), job_id, ttl=ttl, now=now, scopes=terms.scopes)
         grant = tokens.derive(caller, tokens.digest(token), scopes=None, ttl=self._policy.token_ttl, now=now)
         return token, msgspec.structs.replace(grant, job_id=job_id)

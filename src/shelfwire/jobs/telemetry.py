@@ -27,6 +27,10 @@ class Telemetry(Protocol):
         """A request was answered, with the error `code` if any; `received` bytes of its body were read."""
         ...
 
+    def delivered(self, result: str, seconds: float) -> None:
+        """A webhook was tried: `ok`, `failed` (it is tried again) or `given_up`; the try took `seconds`."""
+        ...
+
 
 class NoTelemetry:
     """Ignores every event."""
@@ -43,6 +47,9 @@ class NoTelemetry:
     def answered(self, code: str | None, received: int) -> None:
         """See `Telemetry.answered`."""
 
+    def delivered(self, result: str, seconds: float) -> None:
+        """See `Telemetry.delivered`."""
+
 
 class Stats(msgspec.Struct, frozen=True, kw_only=True):
     """The engine's current figures.
@@ -53,6 +60,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
         followers: followers attached to this node, by transport.
         sent_bytes: size of all messages sent to followers of this node.
         stalled: jobs on this node that have recorded nothing for too long.
+        deliveries: webhooks in the store that are waiting or were given up, by status; None as for `jobs`.
     """
 
     jobs: Mapping[tuple[str, str], int] | None
@@ -60,3 +68,4 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     followers: Mapping[str, int]
     sent_bytes: int
     stalled: int
+    deliveries: Mapping[str, int] | None = None

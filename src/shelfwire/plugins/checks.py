@@ -254,7 +254,7 @@ def _results_name(pipeline: Any) -> str | None:
 
 
 def _options(pipeline: Any) -> str | None:
-    from shelfwire.jobs.pipeline import JOB_ID  # noqa: PLC0415 - see above
+    from shelfwire.jobs.pipeline import CALLBACK_URL, JOB_ID  # noqa: PLC0415 - see above
 
     kind = pipeline.options
     if not _is_struct(kind) or kind.__struct_config__.array_like:
@@ -265,8 +265,9 @@ def _options(pipeline: Any) -> str | None:
     needed = [field.name for field in msgspec.structs.fields(kind) if field.required]
     if needed:
         return f"has options without defaults: {', '.join(needed)}. Give them some: they may be left out of a request"
-    if JOB_ID in kind.__struct_encode_fields__:
-        return f"has the option {JOB_ID}, which every request that creates a job has for the job's id. Rename it"
+    for taken in (JOB_ID, CALLBACK_URL):
+        if taken in kind.__struct_encode_fields__:
+            return f"has the option {taken}, which every request that creates a job has for the server. Rename it"
     try:
         kind()
     except Exception as error:  # noqa: BLE001 - whatever the code of others raises

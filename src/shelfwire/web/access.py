@@ -19,6 +19,7 @@ from shelfwire.settings import Settings
 from shelfwire.web.creation_limit import RateLimit
 from shelfwire.web.keys import KeyFile, Role
 from shelfwire.web.responses import REQUEST_ID, RETRY_AFTER, X_ERROR_CODE
+from shelfwire.web.root_path import path_of
 
 API_KEY: Final = "X-API-Key"
 MAX_IDENTITY_CHARS: Final = 64
@@ -115,6 +116,23 @@ class Access:
                 details={"role": str(role)},
             )
         return caller
+
+    def operator(self, request: Request, role: Role) -> Caller:
+        """Return the caller of a route for operators.
+
+        Args:
+            request: the request.
+            role: `Role.READ` or `Role.ADMIN`.
+
+        Raises:
+            ShelfwireError: `E_NOT_FOUND`: no key opens such a route to this caller, who is not to know of it; else
+                `E_UNAUTHORIZED` or `E_FORBIDDEN`, as `caller`.
+        """
+        self.check_origin(request.headers.get("origin"), request.headers.get("host"))
+        self._file.refresh()
+        if not self._file.has(Role.READ):
+            raise ShelfwireError(Code.NOT_FOUND, f"No such route: {path_of(request.scope)}")
+        return self.caller(request, role)
 
     def _with_key(self, key: str) -> Caller | None:
         shown = digest(key)

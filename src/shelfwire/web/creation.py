@@ -9,14 +9,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from shelfwire.errors import Code, ErrorCode, ShelfwireError
+from shelfwire.jobs.callbacks import MAX_URL_CHARS
 from shelfwire.jobs.pipeline import OPTIONS, Pipeline, stored_options
-from shelfwire.jobs.service import InputWriter
+from shelfwire.jobs.service import InputWriter, Terms
 from shelfwire.jobs.store import Idempotency
 from shelfwire.protocol.messages import Metadata, Uuid
 from shelfwire.web.access import Caller
 from shelfwire.web.credentials import job_id_of
 from shelfwire.web.intakes import FORM_TYPE, FileIntake, FormIntake, Intake, JsonIntake, unsupported
-from shelfwire.web.parameters import from_text, names_of
+from shelfwire.web.parameters import from_text, names_of, query_of
 from shelfwire.web.responses import JSON_TYPE, Success, success_response
 from shelfwire.web.root_path import root_of
 from shelfwire.web.route import API_KEY, CACHING, Answer, Context, Header, RequestBody, Route
@@ -26,6 +27,7 @@ from shelfwire.web.uploads import Body, Pace, Received, Submission
 __all__ = [
     "FORM_TYPE",
     "JSON_TYPE",
+    "CallbackUrl",
     "FileIntake",
     "FormIntake",
     "Intake",
@@ -45,6 +47,7 @@ CREATION_REFUSALS: Final = (
     Code.UNSUPPORTED_MEDIA,
     Code.IDEMPOTENCY_MISMATCH,
     Code.RATE_LIMITED,
+    Code.CALLBACK_REFUSED,
 )
 """The codes that a request for a new job may be refused with."""
 MAX_KEY_CHARS: Final = 255
@@ -58,8 +61,21 @@ CREATED: Final[Mapping[int, Answer]] = {
     202: Answer(content={JSON_TYPE: Success[CreatedJob]}, headers=[LOCATION, CACHING])
 }
 
+CallbackUrl = Annotated[
+    Annotated[str, msgspec.Meta(max_length=MAX_URL_CHARS)] | None,
+    msgspec.Meta(description="The address that is called when the job has ended."),
+]
+"""The member `callback_url` of such a body; None by default."""
 JobId = Annotated[Uuid | None, msgspec.Meta(description="The caller's own choice of the job's id.")]
 """The member `job_id` of a JSON body that creates a job; None by default."""
+
+
+class CreationQuery(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The query parameters of every request that creates a job; where the body has one too, that one counts."""
+
+    callback_url: CallbackUrl = None
+
+
 Check = Callable[[Mapping[str, Received]], None]
 """Raises a `ShelfwireError` where no job can be created over some inputs."""
 
@@ -77,8 +93,8 @@ def creation_route(
 ) -> Route:
     """Declare a route that creates jobs of one pipeline.
 
-    It takes the caller's API key, an `Idempotency-Key` and the caller's own id for the job, and the options of the
-    pipeline as form fields or query parameters; a form field wins.
+    It takes the caller's API key, an `Idempotency-Key` and the caller's own id for the job, the address to call when it
+    has ended, and the options of the pipeline as form fields or query parameters; a form field wins.
 
     Args:
         path: the path; see `Route`.
@@ -93,6 +109,7 @@ def creation_route(
     return Route(
         method="POST",
         path=path,
+        query=CreationQuery,
         handler=_Creation(pipeline, intakes, check, photos=photos),
         operation_id=operation_id,
         summary=summary,
@@ -131,7 +148,9 @@ class _Creation:
                 await upload.write(OPTIONS, options)
                 digests[OPTIONS] = hashlib.sha256(options).hexdigest()
             job_id = None if content.job_id is None else job_id_of(content.job_id)
-            idempotency = idempotency_of(request, caller, [name, job_id, dict(sorted(digests.items()))])
+            same = [name, job_id, dict(sorted(digests.items()))]
+            url = await _callback_url(request, context, content)
+            idempotency = idempotency_of(request, caller, same if url is None else [*same, url])
             token = await service.create(
                 upload,
                 name,
@@ -140,6 +159,7 @@ class _Creation:
                 idempotency=idempotency,
                 caller=caller.digest,
                 local=caller.is_local,
+                terms=Terms(callback_url=url),
             )
         root = root_of(request.scope)
         return created_response(context, created_of(token, root, total_photos=photos, total_count=content.total))
@@ -158,6 +178,12 @@ class _Creation:
         await intake.receive(body, content)
         self._check(content.inputs)
         return content
+
+
+async def _callback_url(request: Request, context: Context, content: Submission) -> str | None:
+    """Return the address to call, once it has been checked; in the query it may come beside a body that is one file."""
+    url = query_of(request, CreationQuery).callback_url if content.callback_url is None else content.callback_url
+    return None if url is None else await context.callbacks.admit(url)
 
 
 def _options(request: Request, content: Submission, pipeline: Pipeline) -> bytes | None:

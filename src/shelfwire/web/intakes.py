@@ -9,7 +9,8 @@ import msgspec
 from multipart import MultipartError, MultipartSegment, PushMultipartParser
 
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.jobs.pipeline import JOB_ID
+from shelfwire.jobs.callbacks import MAX_URL_CHARS
+from shelfwire.jobs.pipeline import CALLBACK_URL, JOB_ID
 from shelfwire.web.responses import JSON_TYPE
 from shelfwire.web.route import Schema
 from shelfwire.web.uploads import Body, Submission, parsed, too_large
@@ -31,6 +32,13 @@ OWN_ID: Final[Schema] = {
     "format": "uuid",
     "description": "The caller's own choice of the job's id.",
 }
+CALLBACK: Final[Schema] = {
+    "type": "string",
+    "maxLength": MAX_URL_CHARS,
+    "description": "The address that is called when the job has ended.",
+}
+_OWN_FIELDS: Final = {JOB_ID: TEXT_CHARS, CALLBACK_URL: MAX_URL_CHARS}
+"""The form fields that every request may have, and the greatest length of each."""
 
 
 class Intake(Protocol):
@@ -83,7 +91,7 @@ class FormIntake:
         """See `Intake`."""
         return {
             "type": "object",
-            "properties": {self.main_field: self.field_schema, JOB_ID: OWN_ID},
+            "properties": {self.main_field: self.field_schema, JOB_ID: OWN_ID, CALLBACK_URL: CALLBACK},
             "required": [self.main_field],
         }
 
@@ -152,7 +160,7 @@ class _FormReader:
     def _begin(self, segment: MultipartSegment) -> bool:
         """Begin a field and return whether it is wanted; of several with one name, the first is."""
         field = segment.name or ""
-        if field == JOB_ID or field in self._into.text_fields:
+        if field in _OWN_FIELDS or field in self._into.text_fields:
             wanted = field not in self._texts
             self._texts.setdefault(field, "")
             self._decoder = _TextDecoder("replace")  # a character may come in two chunks
@@ -182,12 +190,14 @@ class _FormReader:
 
     def _take_text(self, name: str, event: bytearray | None) -> None:
         self._texts[name] += self._decoder.decode(event or b"", final=event is None)
-        if len(self._texts[name]) > TEXT_CHARS:
+        if len(self._texts[name]) > _OWN_FIELDS.get(name, TEXT_CHARS):
             raise ShelfwireError(Code.INVALID_REQUEST, f"The form field {name} is too long")
         if event is not None:
             return
         if name == JOB_ID:
             self._into.job_id = self._texts[name]
+        elif name == CALLBACK_URL:
+            self._into.callback_url = self._texts[name]
         else:
             self._into.texts[name] = self._texts[name]
 
@@ -199,8 +209,8 @@ class JsonIntake:
     Attributes:
         schema: its type or JSON schema.
         limit: bytes of the body; what the server takes unless given.
-        unpack: makes the inputs of a body, which is decoded to the type `schema` and has a member `job_id`. Without,
-            the body itself is the input `request`, once the pipeline has checked it.
+        unpack: makes the inputs of a body, which is decoded to the type `schema` and has a member `job_id`; it may
+            have one `callback_url`. Without, the body itself is the input `request`, once the pipeline has checked it.
     """
 
     schema: Any = dataclasses.field(default_factory=dict)
@@ -217,7 +227,7 @@ class JsonIntake:
         data = await body.read(self.limit or into.limit)
         if self.unpack is not None:
             sent: Any = parsed(data, self.schema)
-            into.job_id = sent.job_id
+            into.job_id, into.callback_url = sent.job_id, getattr(sent, "callback_url", None)
             for name, part in self.unpack(sent):
                 await into.put(name, part)
             return
@@ -226,13 +236,19 @@ class JsonIntake:
                 Code.INVALID_REQUEST, f"The body has far more than {MAX_VALUES:,} values. Send it in parts"
             )
         content: Any = parsed(data)
-        job_id = content.get(JOB_ID) if isinstance(content, dict) else None
-        if job_id is not None and not isinstance(job_id, str):
-            raise ShelfwireError(Code.INVALID_REQUEST, f"{JOB_ID} must be a UUID in a string")
-        into.job_id = job_id
+        if isinstance(content, dict):
+            into.job_id, into.callback_url = _text(content, JOB_ID, "a UUID"), _text(content, CALLBACK_URL, "a URL")
         into.total = into.check(content)
         # The same request may come back with its members in another order.
         await into.put(REQUEST, data, same_as=msgspec.json.encode(content, order="deterministic"))
+
+
+def _text(content: dict[str, Any], member: str, what: str) -> str | None:
+    """Return a member of a JSON body that is a text, if it is there."""
+    value = content.get(member)
+    if value is not None and not isinstance(value, str):
+        raise ShelfwireError(Code.INVALID_REQUEST, f"{member} must be {what} in a string")
+    return value
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

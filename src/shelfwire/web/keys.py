@@ -196,6 +196,10 @@ class KeyFile:
         today = datetime.fromtimestamp(self._clock.now() / 1000, UTC).date()
         return None if found[1].expires is not None and found[1].expires <= today else found
 
+    def has(self, role: Role) -> bool:
+        """Whether there is a key, valid or expired, whose holder may do what a role allows."""
+        return any(key.role.includes(role) for _, key in self._keys.values())
+
     def refresh(self) -> None:
         """Read the file again if it has changed; looks once a second at most."""
         now = self._clock.monotonic()

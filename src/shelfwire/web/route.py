@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp
 
 from shelfwire.errors import Code, ErrorCode
+from shelfwire.jobs.callbacks import CallbackRules
 from shelfwire.jobs.pipeline import Pipeline
 from shelfwire.jobs.service import JobService
 from shelfwire.metrics import Metrics
@@ -95,6 +96,7 @@ class Context:
         metrics: the figures for Prometheus.
         pipelines: the pipelines that jobs can be made for, by name.
         routes: all routes.
+        callbacks: which addresses may be called when a job ends.
     """
 
     running: Callable[[], JobService]
@@ -104,6 +106,7 @@ class Context:
     metrics: Metrics
     pipelines: Mapping[str, Pipeline]
     routes: Sequence["Route"]
+    callbacks: CallbackRules
 
     @property
     def service(self) -> JobService:

@@ -10,7 +10,7 @@ from shelfwire.jobs.pipeline import Pipeline
 from shelfwire.plugins import Plugin, PluginError
 from shelfwire.plugins.checks import misdeclared, shown
 from shelfwire.plugins.loading import parts_of
-from shelfwire.web import events, health, jobs, reporting, results, schema, tokens, work
+from shelfwire.web import deliveries, events, health, jobs, reporting, results, schema, tokens, work
 from shelfwire.web.intakes import FORM_TYPE
 from shelfwire.web.route import Route
 from shelfwire.web.socket import PATH as SOCKET
@@ -22,6 +22,7 @@ ROUTES: Final[Sequence[Route]] = (
     *results.ROUTES,
     *events.ROUTES,
     *tokens.ROUTES,
+    *deliveries.ROUTES,
     *health.ROUTES,
     *schema.ROUTES,
 )

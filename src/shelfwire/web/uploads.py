@@ -163,6 +163,7 @@ class Submission:
     Attributes:
         inputs: the complete inputs, by name.
         job_id: the id that the caller chose for the job.
+        callback_url: the address that is to be called when the job has ended.
         texts: the options that came as form fields.
         total: the number of items, where it is known already.
     """
@@ -175,6 +176,7 @@ class Submission:
         self.check = check
         self.inputs: dict[str, Received] = {}
         self.job_id: str | None = None
+        self.callback_url: str | None = None
         self.texts: dict[str, str] = {}
         self.total: int | None = None
         self._write = write

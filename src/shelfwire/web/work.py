@@ -15,12 +15,13 @@ from starlette.types import Receive
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.remote_claims import Work
 from shelfwire.jobs.service import Token
+from shelfwire.jobs.starting import MAX_TAGS, TAG_PATTERN
 from shelfwire.protocol.messages import Address, Count, Metadata, Millis, Seconds, Uuid
 from shelfwire.protocol.reports import DEFAULT_LEASE, Lease, PipelineName, Total, WorkerName, ranges
 from shelfwire.protocol.state import State, state_of
 from shelfwire.protocol.worker_transitions import RemoteWorker
 from shelfwire.safe_text import safe_line
-from shelfwire.web.creation import LOCATION
+from shelfwire.web.creation import LOCATION, CallbackUrl
 from shelfwire.web.credentials import job_id_of
 from shelfwire.web.responses import JSON_TYPE, QUIET, Success, success_response
 from shelfwire.web.root_path import root_of
@@ -31,8 +32,6 @@ from shelfwire.web.uploads import Body, Pace, parsed
 MAX_BODY: Final = 64 * 1024
 MAX_PIPELINES: Final = 100
 MAX_WAIT: Final = 30
-MAX_TAGS: Final = 10
-TAG_PATTERN: Final = "^[a-z0-9][a-z0-9_.:@/-]{0,99}$"
 
 Range = Annotated[list[int], Meta(min_length=2, max_length=2, description="The first and the last index.")]
 Tag = Annotated[str, Meta(pattern=TAG_PATTERN)]
@@ -58,7 +57,7 @@ class WorkCreation(_Request, frozen=True, kw_only=True):
     tags: Annotated[list[Tag], Meta(max_length=MAX_TAGS, description="By which the job can be found.")] = msgspec.field(
         default_factory=list
     )
-    callback_url: Annotated[str | None, Meta(description="Refused: this server calls nobody.")] = None
+    callback_url: CallbackUrl = None
 
 
 class WorkClaim(_Request, frozen=True, kw_only=True):
@@ -122,8 +121,7 @@ async def create_work(request: Request, context: Context) -> Response:
     body = await Body(request, Pace.of(context.settings)).read(MAX_BODY)
     wanted: WorkCreation = parsed(body, WorkCreation)
     caller.check_pipeline(wanted.pipeline)
-    if wanted.callback_url is not None:
-        raise ShelfwireError(Code.CALLBACK_REFUSED, "This server calls nobody when a job ends: leave callbackUrl out")
+    callback_url = None if wanted.callback_url is None else await context.callbacks.admit(wanted.callback_url)
     job_id = None if wanted.job_id is None else job_id_of(wanted.job_id)
     context.access.count(caller)
     service = context.service
@@ -134,6 +132,7 @@ async def create_work(request: Request, context: Context) -> Response:
         total=wanted.total_count,
         metadata=wanted.metadata,
         tags=wanted.tags,
+        callback_url=callback_url,
         caller=caller.digest,
     )
     root, grant = root_of(request.scope), made.grant

@@ -10,7 +10,7 @@ from shelfwire.books.batch_enrichment.request_limits import (
     MOST_ISBN_CHARS,
     MOST_TITLE_CHARS,
 )
-from shelfwire.web.creation import JSON_TYPE, JobId, JsonIntake, creation_route
+from shelfwire.web.creation import JSON_TYPE, CallbackUrl, JobId, JsonIntake, creation_route
 
 
 class SentBook(msgspec.Struct, frozen=True):
@@ -36,6 +36,7 @@ class SentBooks(msgspec.Struct, frozen=True, rename="camel"):
 
     books: Annotated[list[SentBook], msgspec.Meta(min_length=1, max_length=MOST_BOOKS, description="The books.")]
     job_id: JobId = None
+    callback_url: CallbackUrl = None
 
 
 ROUTE: Final = creation_route(

@@ -13,6 +13,7 @@ from shelfwire.errors import Code, ShelfwireError
 from shelfwire.web.creation import (
     FORM_TYPE,
     JSON_TYPE,
+    CallbackUrl,
     FileIntake,
     FormIntake,
     JobId,
@@ -45,6 +46,7 @@ class SentPhotos(msgspec.Struct, frozen=True, rename="camel"):
 
     images: Annotated[list[SentPhoto], msgspec.Meta(min_length=1, max_length=MAX_PHOTOS, description="The photos.")]
     job_id: JobId = None
+    callback_url: CallbackUrl = None
 
 
 def check_kind(inputs: Mapping[str, Received]) -> None:
