@@ -168,8 +168,8 @@ def an_erasure_that_trusts_others_to_publish_the_ending(patch: Patch) -> None:
 def progress_that_is_not_spaced(patch: Patch) -> None:
     made = Hub.__init__
 
-    def without_interval(self: Hub, telemetry: Any = None, clock: Any = None, _: float = 0.0) -> None:
-        made(self, telemetry, clock)
+    def without_interval(self: Hub, telemetry: Any = None, clock: Any = None, _: float = 0.0, *rest: Any) -> None:
+        made(self, telemetry, clock, 0.0, *rest)
 
     patch(Hub, "__init__", without_interval)
 

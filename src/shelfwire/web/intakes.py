@@ -13,7 +13,7 @@ from shelfwire.jobs.callbacks import MAX_URL_CHARS
 from shelfwire.jobs.pipeline import CALLBACK_URL, JOB_ID
 from shelfwire.web.responses import JSON_TYPE
 from shelfwire.web.route import Schema
-from shelfwire.web.uploads import Body, Submission, parsed, too_large
+from shelfwire.web.uploads import MAX_INPUT_NAME, Body, Submission, parsed, too_large
 
 FORM_TYPE: Final = "multipart/form-data"
 FORM_BYTES: Final = 64 * 1024
@@ -89,8 +89,13 @@ class FormIntake:
     @property
     def schema(self) -> Schema:
         """See `Intake`."""
+        # Where every field is an input, programs must know how one may be named; see `Submission.begin`.
+        any_field: Schema = (
+            {} if self.field else {"propertyNames": {"maxLength": MAX_INPUT_NAME, "pattern": "^[ -~]+$"}}
+        )
         return {
             "type": "object",
+            **any_field,
             "properties": {self.main_field: self.field_schema, JOB_ID: OWN_ID, CALLBACK_URL: CALLBACK},
             "required": [self.main_field],
         }
