@@ -64,7 +64,7 @@ def state() -> str:
 
 def metrics() -> str:
     """What `/metrics` tells, the figures of the process itself aside."""
-    nothing = Stats(jobs={}, queue_age=0, followers={}, sent_bytes=0, stalled=0)
+    nothing = Stats(jobs={}, queue_age=0, followers={}, sent_bytes=0, stalled=0, deliveries={})
     body, _ = Metrics((), installed()).render(nothing, "text/plain")
     rows = (
         (

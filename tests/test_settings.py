@@ -174,3 +174,30 @@ def test_a_file_with_keys_is_enough_to_listen_everywhere(tmp_path: Path) -> None
 def test_a_name_that_no_pipeline_can_have_is_refused(name: str) -> None:
     with pytest.raises(SettingsError, match=r"--remote-pipelines: .* no name of a pipeline"):
         load({"remote_pipelines": name}, {})
+
+
+def test_hosts_to_call_are_read_in_one_form_and_need_a_secret_to_sign_with() -> None:
+    secret = "whsec_" + "c2hlbGZ3aXJl" * 4
+    given = {"SHELFWIRE_CALLBACK_HOSTS": "Hooks.Example.com, hooks.internal:8080", "SHELFWIRE_CALLBACK_SECRETS": secret}
+    loaded = load({}, given)
+    assert loaded.callback_hosts == ("hooks.example.com", "hooks.internal:8080")
+    assert secret not in repr(loaded)
+    with pytest.raises(SettingsError, match="callback_secrets is not"):
+        load({"callback_hosts": ["hooks.example.com"]}, {})
+
+
+@pytest.mark.parametrize(
+    "host", ["*", "https://hooks.example.com", "a b", "hooks.example.com:0", "user@hooks.example.com"]
+)
+def test_what_is_no_host_to_call_is_refused(host: str) -> None:
+    with pytest.raises(SettingsError, match="not a host"):
+        load({"callback_hosts": [host]}, {})
+
+
+@pytest.mark.parametrize(
+    "secret", ["c2hlbGZ3aXJl" * 4, "whsec_", "whsec_c2hvcnQ=", "whsec_?", "whsec_" + "c2hlbGZ3aXJl" * 40]
+)
+def test_a_secret_that_signs_badly_is_refused_without_being_shown(secret: str) -> None:
+    with pytest.raises(SettingsError, match="whsec_ and base64") as refused:
+        load({"callback_secrets": [secret]}, {})
+    assert secret == "whsec_" or secret not in str(refused.value)

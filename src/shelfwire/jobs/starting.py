@@ -72,6 +72,8 @@ async def start(service: JobService, pipeline: str, inputs: Mapping[str, bytes],
 
 def _terms(wanted: Wanted) -> Terms:
     tags, scopes = tuple(wanted.get("tags", ())), frozenset(wanted.get("scopes", ALL_SCOPES))
+    if isinstance(wanted.get("tags"), str):
+        raise _invalid("tags must be a list of texts")
     for tag in tags:
         if not re.fullmatch(TAG_PATTERN, tag):
             raise _invalid(f"The tag {tag[:200]!r} is not up to 100 of a-z, 0-9 and _.:@/-, a letter or digit first")

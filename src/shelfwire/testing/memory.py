@@ -1,22 +1,13 @@
 """A `JobStore` in memory, for tests that need an engine and no disk."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType, TracebackType
 from typing import Any, Final, Self
 
 import msgspec
 
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.jobs.outbox import (
-    RETENTION,
-    Announce,
-    Delivery,
-    DeliveryStatus,
-    Room,
-    announce_nothing,
-    split_place,
-    tried_again,
-)
+from shelfwire.jobs.outbox import Announce, Delivery, announce_nothing
 from shelfwire.jobs.store import (
     MIN_RETURN,
     REPORT_GRANTS,
@@ -37,6 +28,7 @@ from shelfwire.protocol import owner_transitions, worker_transitions
 from shelfwire.protocol.job import CLAIMED_TURN, HELD, JobState, Policy, Status, Transition, next_turn
 from shelfwire.protocol.tokens import GRACE, MAX_GRANTS, Grant
 from shelfwire.protocol.worker_transitions import LeaseLostError
+from shelfwire.testing.memory_outbox import MemoryOutbox
 
 _decode_item: Final = msgspec.json.Decoder(Item).decode
 _replace: Final = msgspec.structs.replace
@@ -139,66 +131,6 @@ class MemoryDatabase:
                 job.state = _replace(job.state, lease_until=0)
             elif job.state.status is Status.QUEUED:
                 job.state = _replace(job.state, lease_until=0, run_at=job.state.run_at - ahead)
-
-
-class MemoryOutbox:
-    """An `Outbox` in memory."""
-
-    def __init__(self, database: MemoryDatabase) -> None:
-        self._database = database
-
-    async def take(self, room: Room, now: int, until: int) -> list[Delivery]:
-        """See `Outbox.take`."""
-        taken: list[Delivery] = []
-        begun = dict(room.under_way)
-        for one in sorted(self._of(DeliveryStatus.WAITING), key=lambda one: one.due_at):
-            _, held_until = self._database.deliveries[_key(one)]
-            here = _replace(room, under_way=begun)
-            if max(one.due_at, held_until) <= now and here.of(one.host):
-                begun[one.host] = begun.get(one.host, 0) + 1
-                self._database.deliveries[_key(one)] = one, until
-                taken.append(one)
-        return taken
-
-    async def settle(self, delivery: Delivery) -> None:
-        """See `Outbox.settle`."""
-        if _key(delivery) in self._database.deliveries:
-            self.write([delivery])
-
-    async def list(self, status: DeliveryStatus | None, *, after: str | None, limit: int) -> list[Delivery]:
-        """See `Outbox.list`."""
-        before = None if after is None else split_place(after)
-        found = [one for one in self._of(status) if one.url and (before is None or (one.made_at, one.id) < before)]
-        return sorted(found, key=lambda one: (one.made_at, one.id), reverse=True)[:limit]
-
-    async def retry(self, delivery_id: str, now: int) -> Delivery | None:
-        """See `Outbox.retry`."""
-        same = [one for one in self._of(None) if one.id == delivery_id and one.url]
-        if not same:
-            return None
-        found = max(same, key=lambda one: one.made_at)
-        if found.status is not DeliveryStatus.DONE:
-            found = tried_again(found, now=now)
-            self.write([found])
-        return found
-
-    def write(self, deliveries: Iterable[Delivery]) -> None:
-        """Write deliveries that nobody holds."""
-        self._database.deliveries.update({_key(one): (one, 0) for one in deliveries})
-
-    def erase_old(self, now: int) -> None:
-        """Erase what ended, or should have, long ago."""
-        for one in self._of(None):
-            if (one.give_up_at if one.ended_at is None else one.ended_at) <= now - RETENTION:
-                del self._database.deliveries[_key(one)]
-
-    def counts(self) -> dict[str, int]:
-        """Count the webhooks that are waiting or were given up."""
-        counted = (DeliveryStatus.WAITING, DeliveryStatus.GIVEN_UP)
-        return {str(status): sum(one.url is not None for one in self._of(status)) for status in counted}
-
-    def _of(self, status: DeliveryStatus | None) -> Sequence[Delivery]:
-        return [one for one, _ in self._database.deliveries.values() if status in {None, one.status}]
 
 
 class MemoryStore:
@@ -577,10 +509,6 @@ class MemoryStore:
             )
         for grant in (soonest_first if forced else expired)[:surplus]:
             del self.database.grants[grant.digest]
-
-
-def _key(delivery: Delivery) -> tuple[str, int]:
-    return delivery.id, delivery.made_at
 
 
 def _urgency(state: JobState, pipelines: Sequence[str]) -> tuple[int, ...]:
