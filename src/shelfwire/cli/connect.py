@@ -186,6 +186,23 @@ class Session(Generic[C]):
             raise CommandError(f"{KEY_VARIABLE} cannot be used. {error}") from None
 
 
+async def running_url(place: JobLocation) -> str:
+    """Return where the server of a place listens, which has to run already.
+
+    Raises:
+        CommandError: it does not.
+    """
+    if place.data is None:
+        return await _require(place.server or "")
+    url = running_server(place.data)
+    if url is None or not await alive(url):
+        raise CommandError(
+            f"No server runs on the data folder {place.data}. Start one with `shelfwire serve`, or name it: --server",
+            Exit.UNREACHABLE,
+        )
+    return url
+
+
 async def _require(url: str) -> str:
     match await alive(url):
         case True:

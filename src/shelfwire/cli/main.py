@@ -67,6 +67,13 @@ _COMMANDS: Final[dict[str, Command | CommandGroup]] = {
             "revoke": Command("shelfwire.cli.keys:revoke", "Erase an API key. A running server refuses it at once."),
         },
     ),
+    "webhooks": CommandGroup(
+        "Show the calls of a server when jobs have ended, and repeat them; for operators.",
+        {
+            "list": Command("shelfwire.cli.webhooks:listed", "List the webhooks of a server, the newest first."),
+            "retry": Command("shelfwire.cli.webhooks:retry", "Try a webhook again at once, and for a day if need be."),
+        },
+    ),
     "schema": Command("shelfwire.cli.schema:schema", "Print a description of the server for programs, as JSON."),
     "completion": Command("shelfwire.cli.main:completion", "Print what makes a shell complete commands and flags."),
 }
