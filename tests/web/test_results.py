@@ -127,7 +127,7 @@ async def test_failed_rows_come_as_they_stood_in_the_file_with_the_reason(make_s
         ['"Never closed', "Ann", "1"],
     ]
     assert rows[0][0].startswith("Row 5 has neither a title nor an ISBN")
-    assert rows[1][0] == "The same book as row 4."
+    assert rows[1][0].startswith("The same book as row 4.")
 
 
 async def test_corrected_rows_are_imported_and_what_fails_again_has_one_reason(make_server: MakeServer) -> None:
@@ -190,12 +190,13 @@ async def test_our_own_table_comes_back_as_the_same_books(make_server: MakeServe
         state = await server.ended(again)
         pages = [(await server.ask("GET", job, "/results")).json()["data"]["items"] for job in (first, again)]
     assert (state["successCount"], state["failureCount"]) == (3, 0)
-    one, other = ([without_row(item["result"]) for item in page if item["ok"]] for page in pages)
+    one, other = ([the_book(item["result"]) for item in page if item["ok"]] for page in pages)
     assert one == other
     assert one[0]["title"] == "=Dune"
     assert one[0]["review"] == "one\ntwo &lt; 3"
     assert one[0]["identifiers"] == {"goodreads": "7"}
 
 
-def without_row(book: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in book.items() if name != "row"}
+def the_book(result: dict[str, Any]) -> dict[str, Any]:
+    """A result without what it says of the file."""
+    return {name: value for name, value in result.items() if name not in {"row", "plan"}}

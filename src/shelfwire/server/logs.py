@@ -38,17 +38,19 @@ def quiet_logs(level: int = logging.INFO) -> None:
 
 
 class _Expendable:
-    """A file whose lines may be lost: a log on a full disk must not break what it reports on."""
+    """A file whose lines may be lost: a log on a full disk, or a closed one, must not break what it reports on."""
+
+    LOST = (OSError, ValueError)
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
 
     def write(self, text: str) -> None:
-        with suppress(OSError):
+        with suppress(*self.LOST):
             self._file.write(text)
 
     def flush(self) -> None:
-        with suppress(OSError):
+        with suppress(*self.LOST):
             self._file.flush()
 
 

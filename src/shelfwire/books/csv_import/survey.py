@@ -66,6 +66,7 @@ class Survey:
             add_number(number)
             if not self.count % _STEP:
                 yield
+        yield  # whoever drives it looks at the count once more
         if self._keep:
             return
         repeated = _repeated(names) | _repeated(numbers)
