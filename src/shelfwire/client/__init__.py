@@ -5,8 +5,9 @@ from shelfwire.client.errors import ConnectionLostError, RefusedError
 from shelfwire.client.following import Following
 from shelfwire.client.handle import JobHandle
 from shelfwire.client.http import Upload
+from shelfwire.client.reporting.async_reporter import AsyncReporter
 from shelfwire.client.reporting.attempt import AttemptLostError, Busy, JobEnded, Stopped
-from shelfwire.client.reporting.reporter import AsyncReporter, Reporter, report
+from shelfwire.client.reporting.reporter import Reporter, report
 from shelfwire.protocol.reconnect import Transport
 
 __all__ = [

@@ -25,9 +25,10 @@ from shelfwire.client.http import (
 )
 from shelfwire.client.http_client import NetworkHttpClient
 from shelfwire.client.repeating import send_until_answered
+from shelfwire.client.reporting.async_reporter import AsyncReporter
 from shelfwire.client.reporting.attempt import Plan, ReportOptions
+from shelfwire.client.reporting.base import Connection
 from shelfwire.client.reporting.heartbeat import HeartbeatThread
-from shelfwire.client.reporting.reporter import AsyncReporter, Connection
 from shelfwire.client.server_time import ServerTime
 from shelfwire.client.subscription import ClientConfig, Subscription
 from shelfwire.clock import Clock, SystemClock, uniform
