@@ -110,10 +110,11 @@ async def test_a_receiver_that_does_not_answer_has_ten_seconds(monkeypatch: pyte
 
 
 async def test_a_proxy_that_the_environment_names_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with receiver() as proxy, receiver() as them, sender(them.port) as own:
+    async with receiver() as proxy, receiver() as them:
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
-        await own.send(delivery(f"http://hooks.example.com:{them.port}/"))
+        async with sender(them.port) as own:
+            await own.send(delivery(f"http://hooks.example.com:{them.port}/"))
     assert (len(them.received), len(proxy.received)) == (1, 0)
 
 

@@ -149,6 +149,18 @@ async def test_no_host_has_more_than_four_at_once_and_all_together_not_more_than
         await until(lambda: len(world.telemetry.results) == 60)
 
 
+async def test_a_host_has_four_at_once_however_often_what_is_due_is_looked_for() -> None:
+    world = World()
+    async with world.running():
+        for number in range(2 * MAX_PER_HOST):
+            await world.end(number)
+        await until(lambda: len(world.waiting) >= MAX_PER_HOST)
+        for _ in range(3):
+            world.clock.advance(1)
+            await idle()
+        assert len(world.waiting) == MAX_PER_HOST
+
+
 async def test_what_was_under_way_when_the_process_ended_is_sent_by_the_next_one() -> None:
     database = MemoryDatabase()
     world = World(database=database)
