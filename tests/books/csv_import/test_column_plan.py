@@ -65,6 +65,11 @@ def test_doubt_is_told_in_plain_words() -> None:
         'Dates such as "3/4/2021" were read as month, day, year; nothing in the file shows the order.',
     )
     assert doubts("Title,Date Read", "A,3/4/2021", "B,13/4/2021") == ()
+    assert doubts("Title,Read?", "A,3/4/2021", "B,13/4/2021", "C,no") == ()
+    assert doubts("Title,Wordsmith", "A,Ann Orr") == ("None of the columns was taken for the author.",)
+    assert doubts("Book,Year", "Dune by Frank Herbert,1965", "Stand by Me,1986", "Emma by Jane Austen,1815") == (
+        'The column "Book" was taken for the title and the author, as in "Dune by Frank Herbert".',
+    )
 
 
 def test_an_export_takes_columns_that_somebody_added_to_it() -> None:

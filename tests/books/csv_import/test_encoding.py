@@ -12,6 +12,14 @@ SIMPLIFIED = "书名,作者\n三体,刘慈欣\n活着,余华\n"
 KOREAN = "제목,저자\n채식주의자,한강\n소년이 온다,한강\n"
 RUSSIAN = "Название,Автор\nВойна и мир,Лев Толстой\n"
 FRENCH = "Titre;Auteur;Statut\nL’étranger;Camus Albert;À lire\nLes Misérables;Hugo Victor;Lu\n"
+POLISH = "Tytuł;Autor\nKrew elfów;Andrzej Sapkowski\nLalka;Bolesław Prus\nChcę przeczytać;Świetna książka\n"
+CZECH = "Název;Autor\nBílá nemoc;Karel Čapek\nŽert;Milan Kundera\nKůň a jeho chlapec;přečteno\nBěs;Jaroslav Hašek\n"
+HUNGARIAN = "Cím;Szerző\nA fűben fekvő;Szabó Lőrinc\nSorstalanság;Kertész Imre\nAz ember tragédiája;Madách\n"
+ROMANIAN = "Titlu;Autor\nEnigma Otiliei;George Călinescu\nPădurea spânzuraţilor;Liviu Rebreanu\nBalada;Şerban\n"
+TURKISH = "Kitap Adı;Yazar\nİnce Memed;Yaşar Kemal\nBenim Adım Kırmızı;Orhan Pamuk\nÇalıkuşu;Reşat Dağlı\n"
+GREEK = "Τίτλος;Συγγραφέας\nΖορμπάς;Νίκος Καζαντζάκης\n"
+HEBREW = "שם הספר;מחבר\nסיפור על אהבה וחושך;עמוס עוז\n"
+ARABIC = "العنوان;المؤلف\nموسم الهجرة إلى الشمال;الطيب صالح\n"
 GERMAN = "Titel;Autor\nKrabat;Otfried Preußler\n"
 
 
@@ -32,6 +40,14 @@ GERMAN = "Titel;Autor\nKrabat;Otfried Preußler\n"
         (SIMPLIFIED, "gb18030"),
         (KOREAN, "euc_kr"),
         (RUSSIAN, "cp1251"),
+        (POLISH, "cp1250"),
+        (CZECH, "cp1250"),
+        (HUNGARIAN, "cp1250"),
+        (ROMANIAN, "cp1250"),
+        (TURKISH, "cp1254"),
+        (GREEK, "cp1253"),
+        (HEBREW, "cp1255"),
+        (ARABIC, "cp1256"),
         ("Title,Author\nDune,Frank Herbert\n", "utf-16-le"),
         ("Title,Author\nDune,Frank Herbert\n", "utf-16-be"),
     ],
@@ -43,6 +59,18 @@ def test_a_list_is_decoded_whatever_its_encoding(text: str, encoding: str) -> No
 @pytest.mark.parametrize("text", ["Title\nCafé\n", "Title,Author\nDune,Frank Herbert\nNaïve,José\n"])
 def test_a_single_accent_in_an_english_list_is_not_taken_for_russian(text: str) -> None:
     assert decode(text.encode("cp1252")) == (text, "cp1252")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        "Molière\nGarcía Márquez\nRubén Darío\nSøren Kierkegaard\nLa Cène\n",
+        "Ernesto Sábato\nHeinrich Böll\nJosé Díaz\nUn niño\nDie große Welle\nGöran\n",
+        "João Guimarães\nNoémie\nFlaubert, Madame Bovary, goût\nÉmile Zola\n",
+    ],
+)
+def test_names_of_several_countries_of_the_west_are_not_taken_for_those_of_one_in_the_east(names: str) -> None:
+    assert decode(names.encode("cp1252")).text == names
 
 
 @pytest.mark.parametrize("mark", [b"\xff\xfe", b"\xfe\xff"])

@@ -225,6 +225,11 @@ def test_html_in_a_review_becomes_lines() -> None:
         ("Kurt Vonnegut, Jr.", ["Kurt Vonnegut Jr."]), ("[Homer]", ["Homer"]), ("unknown", []), ("-Anon", ["-Anon"]),
         ("Homer, Emily Wilson (Translator)", ["Homer"]), ("Ann Reader (Narrator)", ["Ann Reader"]), (", ", []),
         ("Frank Herbert (Author)", ["Frank Herbert"]), ("(x)", ["(x)"]),
+        ("Juan Díaz Canales et Juanjo Guarnido", ["Juan Díaz Canales", "Juanjo Guarnido"]),
+        ("Neil Gaiman y Terry Pratchett", ["Neil Gaiman", "Terry Pratchett"]),
+        ("José Ortega y Gasset", ["José Ortega y Gasset"]),
+        ("Ortega y Gasset, José", ["José Ortega y Gasset"]),
+        ("Ian Goodfellow et al.", ["Ian Goodfellow et al."]),
     ],
 )  # fmt: skip
 def test_authors_are_read_from_hand_made_lists(cell: str, names: list[str]) -> None:

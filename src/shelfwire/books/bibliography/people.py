@@ -5,7 +5,9 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
-_SPECIAL: Final = re.compile(r"[,;&|/()\[\]\n]|  | [Aa]nd | und ")
+_AND: Final = r" (?:[Aa]nd|und|et(?! al\b)|og|och|и) | (?:y|e|i|en) (?=[^\s,]+ [^\s,])"
+"""Between two names; one letter only before a name of two words, since "Ortega y Gasset" is one."""
+_SPECIAL: Final = re.compile(rf"[,;&|/()\[\]\n]|  |{_AND}")
 _WRITING: Final = re.compile(r"\b(?:author|writer|auteur|autor|autore|verfasser|text|by)", re.IGNORECASE)
 _SUFFIXES: Final = frozenset({"jr", "sr", "ii", "iii", "iv", "phd", "md", "dds", "esq", "obe", "mbe", "cbe"})
 PARTICLES: Final = frozenset(
@@ -17,7 +19,7 @@ PARTICLES: Final = frozenset(
     for word in line.split()
 )
 """Words before a surname that belong to it."""
-_CONJUNCTION: Final = re.compile(r"[;|&\n]| / |,? (?:[Aa]nd|und) ")
+_CONJUNCTION: Final = re.compile(rf"[;|&\n]| / |,?(?:{_AND})")
 _LIFE: Final = re.compile(r"(?:b\. |d\. |ca?\. ?|fl\. )?\d{3,4}\??(?: ?[-\u2013] ?(?:ca?\. ?)?(?:\d{3,4}\??)?)?\.?")
 _OF_MANY: Final = re.compile(
     r"[()\d\"/;&]|\b(?:of|and|for|the|inc|ltd|llc|gmbh|co|corp|company|press|university|universit\w+|institut\w*"

@@ -31,6 +31,7 @@ _NAMES: dict[str, dict[str, str]] = {
         "item_type": "item type|media type|type|material type|content type|type of item|item kind|document type",
         "shelf": "status|read status|reading status|exclusive shelf|bookshelf|shelf|read state|state|reading state"
         "|reading progress status|book status|collection status",
+        "is_to_read": "to read|to read?|want to read|want to read?|tbr|to be read|unread|plan to read",
         "is_read": "read|read?|read it|is read|is finished|have read|have i read it|already read"
         "|i have read it|has been read",
         "is_reading": "currently reading|reading|is reading|in progress",
@@ -44,6 +45,7 @@ _NAMES: dict[str, dict[str, str]] = {
         "rating": "rating|my rating|star rating|stars|score|my score|ratings|user rating|rating out of 5"
         "|personal rating|my stars|rated|grade|mark|my mark|your rating|own rating|overall rating|my overall rating"
         "|my rating overall",
+        "read_period": "dates|reading period|read period|dates of reading",
         "dates_read": "dates read|read dates|reading dates|all read dates|reads|reading history",
         "date_read": "date read|read date|year read|year finished"
         "|date finished|finished|date completed|completed|finish date"
@@ -89,7 +91,9 @@ _NAMES: dict[str, dict[str, str]] = {
         "rating": "bewertung|meine bewertung|sterne|wertung|punkte",
         "date_read": "gelesen am|lesedatum|beendet|beendet am|ausgelesen|ausgelesen am|gelesen|datum gelesen|fertig am"
         "|enddatum|leseende",
+        "is_to_read": "will ich lesen|möchte ich lesen|ungelesen|zu lesen",
         "is_read": "schon gelesen|bereits gelesen",
+        "is_reading": "lese ich gerade|lese gerade",
         "is_dropped": "abgebrochen",
         "owned": "im besitz|besitz|vorhanden",
         "wishlist": "wunschliste",
@@ -121,7 +125,9 @@ _NAMES: dict[str, dict[str, str]] = {
         "rating": "note|ma note|notes sur 5|étoiles|évaluation|note sur 5|appréciation",
         "date_read": "date de lecture|lu le|date de fin|fin de lecture|terminé le|date de fin de lecture"
         "|fini le|terminé",
+        "is_to_read": "à lire|non lu|pas lu",
         "is_read": "lu|déjà lu",
+        "is_reading": "en cours|en cours de lecture",
         "is_dropped": "abandonné",
         "owned": "possédé|en ma possession",
         "wishlist": "liste de souhaits|envie",
@@ -147,7 +153,9 @@ _NAMES: dict[str, dict[str, str]] = {
         "rating": "puntuación|valoración|calificación|mi valoración|estrellas|nota|mi puntuación",
         "date_read": "fecha de lectura|leído el|terminado|fecha de fin|fecha leído|fecha de finalización|leído"
         "|fecha fin",
+        "is_to_read": "por leer|quiero leer|pendiente",
         "is_read": "ya leído",
+        "is_reading": "leyendo",
         "is_dropped": "abandonado",
         "owned": "lo tengo|en propiedad",
         "wishlist": "lista de deseos",
@@ -173,7 +181,9 @@ _NAMES: dict[str, dict[str, str]] = {
         "tags": "etichette|categoria|categorie|genere|generi|scaffali",
         "rating": "voto|valutazione|stelle|il mio voto|punteggio",
         "date_read": "data di lettura|letto il|data lettura|finito il|data fine|terminato il|letto",
+        "is_to_read": "da leggere|voglio leggere",
         "is_read": "già letto",
+        "is_reading": "in lettura|sto leggendo",
         "is_dropped": "abbandonato",
         "owned": "posseduto",
         "wishlist": "lista dei desideri",
@@ -199,8 +209,10 @@ _NAMES: dict[str, dict[str, str]] = {
         "tags": "etiquetas|categoria|categorias|gênero|género|gêneros|estantes",
         "rating": "avaliação|nota|classificação|estrelas|minha avaliação|minha nota|pontuação",
         "date_read": "data de leitura|lido em|data de término|terminado em|data de conclusão|data da leitura|lido",
+        "is_to_read": "quero ler|para ler|por ler",
         "is_read": "já lido",
-        "is_dropped": "abandonado",
+        "is_reading": "lendo|estou lendo",
+        "is_dropped": "abandonado|abandonei",
         "owned": "tenho",
         "wishlist": "lista de desejos",
         "edition": "edição",
@@ -226,7 +238,9 @@ _NAMES: dict[str, dict[str, str]] = {
         "tags": "trefwoorden|categorie|categorieën|genre|labels|planken",
         "rating": "beoordeling|waardering|sterren|cijfer|score|mijn beoordeling",
         "date_read": "datum gelezen|gelezen op|leesdatum|uitgelezen|uitgelezen op|gelezen|einddatum",
+        "is_to_read": "wil ik lezen|te lezen",
         "is_read": "al gelezen",
+        "is_reading": "aan het lezen",
         "owned": "in bezit",
         "wishlist": "verlanglijst",
         "edition": "druk|editie",
@@ -251,7 +265,9 @@ _NAMES: dict[str, dict[str, str]] = {
         "tags": "taggar|kategori|kategorier|genre|ämnesord|hyllor",
         "rating": "betyg|mitt betyg|stjärnor|omdöme",
         "date_read": "läst|läst datum|datum läst|läsdatum|utläst|avslutad|slutdatum",
+        "is_to_read": "vill läsa|att läsa",
         "is_read": "redan läst",
+        "is_reading": "läser",
         "owned": "äger",
         "wishlist": "önskelista",
         "edition": "upplaga|utgåva",
@@ -277,7 +293,9 @@ _NAMES: dict[str, dict[str, str]] = {
         "rating": "ocena|moja ocena|gwiazdki",
         "date_read": "data przeczytania|przeczytane|przeczytano|data ukończenia|przeczytana|data zakończenia"
         "|koniec czytania",
+        "is_to_read": "chcę przeczytać|do przeczytania",
         "is_read": "czy przeczytane",
+        "is_reading": "czytam|teraz czytam",
         "owned": "posiadam|mam",
         "wishlist": "lista życzeń",
         "edition": "wydanie",
@@ -303,7 +321,9 @@ _NAMES: dict[str, dict[str, str]] = {
         "rating": "оценка|моя оценка|рейтинг|звезды|звёзды",
         "date_read": "дата прочтения|прочитано|дата чтения|дата окончания|прочитана|закончено|когда прочитано"
         "|окончание чтения",
+        "is_to_read": "хочу прочитать|в планах",
         "is_read": "прочитано ли",
+        "is_reading": "читаю",
         "owned": "в наличии|есть",
         "wishlist": "список желаний",
         "edition": "издание",

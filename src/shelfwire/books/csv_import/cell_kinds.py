@@ -9,7 +9,7 @@ from typing import Final
 from shelfwire.books.bibliography import dates
 from shelfwire.books.bibliography.isbn import is_shortened, looks_like_isbn
 from shelfwire.books.bibliography.text import ascii_digits, text_key
-from shelfwire.books.csv_import import values
+from shelfwire.books.csv_import import reading_life, values
 from shelfwire.books.csv_import.vocabulary import vocabulary
 
 _ENOUGH: Final = 0.5
@@ -18,7 +18,7 @@ _URL: Final = re.compile(r"^(?:https?://|www\.)", re.IGNORECASE)
 _UUID: Final = re.compile(r"^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$|^[0-9a-f]{32}$", re.IGNORECASE)
 _ASIN: Final = re.compile(r"^B[0-9A-Z]{9}$")
 _NUMBER: Final = re.compile(r"^[-+#]?\d+(?:[.,]\d+)?(?:[ ,;]+\d+)*[,;]?$")
-_SERIES_NUMBER: Final = re.compile(r"\d|^[ivxlc]+\.?$", re.IGNORECASE)
+_SERIES_NUMBER: Final = re.compile(r"\d|^[ivxlc]+\.?$|^[上中下前後后][巻卷編编册冊]?$", re.IGNORECASE)
 _FEWEST_ISBN_DIGITS: Final = 8
 _DIGITS: Final = re.compile(r"\d")
 _LONGEST_NUMBER: Final = 100
@@ -52,6 +52,11 @@ def is_dates(cell: str) -> bool:
         return True
     parts = [part for part in re.split(r"[,;|]|(?<=\d)\s*[-–→]\s*(?=\d{4}[/.-]|$)", cell) if part.strip()]  # noqa: RUF001
     return all(is_date(part.strip()) for part in parts) and bool(parts)
+
+
+def is_period(cell: str) -> bool:
+    """Whether a cell holds the beginning and the end of one read, or one of them."""
+    return is_date(cell) or reading_life.range_of(cell, day_first=True) is not None
 
 
 def is_mark(cell: str) -> bool:
@@ -123,7 +128,9 @@ _TESTS: Final[dict[str, Callable[[str], bool]]] = {
     "original_year": has_year,
     "shelf": is_state,
     "is_read": lambda cell: is_answer(cell) or is_date(cell) or is_state(cell),
+    "is_to_read": is_answer,
     "is_reading": is_answer,
+    "read_period": is_period,
     "is_dropped": lambda cell: is_answer(cell) or is_date(cell),
     "owned": lambda cell: is_answer(cell) or cell.removesuffix(".0").isdecimal() or is_state(cell),
     "copies": lambda cell: cell.removesuffix(".0").isdecimal(),

@@ -20,6 +20,7 @@ from shelfwire.books.csv_import.cell_kinds import (
 )
 from shelfwire.books.csv_import.export_formats import EXPORT_FORMATS, ExportFormat
 from shelfwire.books.csv_import.field_names import IGNORE, field_of_meaning, in_words
+from shelfwire.books.csv_import.fields import TITLE_BY_AUTHOR, WITH_DATES
 from shelfwire.books.csv_import.headers import exact_field, field_of_dates, is_about_the_reader, misspelt_field
 from shelfwire.books.csv_import.problems import UnreadableCsv
 from shelfwire.books.csv_import.values import known_shelf, parse_tags
@@ -43,6 +44,13 @@ _SURE_ROWS: Final = 2
 _AUTHORS: Final = frozenset(
     {"author", "authors", "inverted_author", "surname_first_author", "ampersand_authors", "semicolon_authors"}
 )
+_FAMILIES: Final = {
+    "title_with_series": "title",
+    "title_by_author": "title",
+    "isbn13": "isbn",
+    "shelf_name": "shelf",
+    "series_list": "series",
+}
 _ADDED: Final = frozenset({"tags", "review", "notes", "isbn", "isbn13", "additional_authors", "review_title"})
 """Fields of which every column counts, not the first alone."""
 _COUNTS: Final = frozenset(
@@ -107,7 +115,10 @@ def infer_columns(sample: Sequence[Sequence[str]]) -> Columns:
     found |= _by_position(rest, (), sample)
     names = tuple(found.get(index, f"column {index + 1}") for index in range(width))
     by = {index: "cells" if field == "isbn" else "position" for index, field in found.items()}
-    doubts = () if width <= 1 else (_guessed(found),)
+    doubts: tuple[str, ...] = () if width <= 1 else (_guessed(found),)
+    if "title" in found.values() and "author" not in found.values():
+        split = _split_titles(found, sample, names)
+        doubts += (split,) if split and width > 1 else ()
     return Columns(GENERIC, names, in_order(found), "en", by, doubts=doubts)
 
 
@@ -218,6 +229,7 @@ class _Planning:
         if "title" not in self._found.values():
             self._take_positions()
         self._take_nameless({_family(field) for field in self._found.values()})
+        self._doubt_authors()
         self._doubt_order_of_dates()
         spare = frozenset(self._spare())
         return Columns(
@@ -331,8 +343,18 @@ class _Planning:
     def _is_unknown(self, index: int) -> bool:
         return index not in self._found and self._keys[index] not in OTHER_COLUMNS
 
+    def _doubt_authors(self) -> None:
+        """Where no column has authors, they may be in that of titles; else somebody may miss them."""
+        fields = set(self._found.values())
+        if not fields.isdisjoint({*_AUTHORS, "author_first", "author_last"}) or "title" not in fields:
+            return
+        if doubt := _split_titles(self._found, self._sample, self._names):
+            self._doubts.append(doubt)
+        elif any(self._is_unknown(index) and kind_of(cells) is Kind.TEXT for index, cells in enumerate(self._cells)):
+            self._doubts.append("None of the columns was taken for the author.")
+
     def _doubt_order_of_dates(self) -> None:
-        columns = [index for index, field in self._found.items() if field.startswith("date_")]
+        columns = [index for index, field in self._found.items() if field in WITH_DATES]
         if example := unclear_order(cell for index in columns for cell in self._cells[index]):
             order = "month, day, year" if self._language == "en" else "day, month, year"
             self._doubts.append(f'Dates such as "{example}" were read as {order}; nothing in the file shows the order.')
@@ -368,6 +390,10 @@ _SHELVES: Final = frozenset(
             "regale",
             "étagères",
             "estanterías",
+            "estantes",
+            "scaffali",
+            "półki",
+            "полки",
         ],
     )
 )
@@ -392,9 +418,22 @@ def _family(field: str) -> str:
     """One name for fields that fill the same member of a book."""
     if field in _AUTHORS:
         return "author"
-    return {"title_with_series": "title", "isbn13": "isbn", "shelf_name": "shelf", "series_list": "series"}.get(
-        field, field
-    )
+    return _FAMILIES.get(field, field)
+
+
+def _split_titles(found: dict[int, str], sample: Sequence[Sequence[str]], names: Sequence[str]) -> str | None:
+    """Find titles with their authors behind them, as "Dune by Frank Herbert", in most cells of the column of titles.
+
+    Returns:
+        What was guessed, for a person.
+    """
+    index = next(index for index, field in found.items() if field == "title")
+    cells = list(column_of(sample, index))
+    joined = [cell for cell in cells if TITLE_BY_AUTHOR.fullmatch(cell)]
+    if len(joined) < _SURE_ROWS or len(joined) * 2 <= len(cells):
+        return None
+    found[index] = "title_by_author"
+    return f'The column "{names[index]}" was taken for the title and the author, as in "{joined[0][:_MOST_SHOWN]}".'
 
 
 def _settled(field: str, cells: Sequence[str]) -> str | None:

@@ -2,6 +2,7 @@
 
 import codecs
 import re
+from collections import Counter
 from typing import NamedTuple
 
 from charset_normalizer import from_bytes
@@ -16,8 +17,24 @@ _BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 # What spreadsheet programs write when they do not write UTF-8. Unrestricted, the detector takes Latin-1 for cp775.
-_LEGACY = ["cp1252", "cp1251", "cp932", "gb18030", "euc_kr", "big5", "euc_jp", "mac_roman"]
+_LEGACY = [
+    "cp1252", "cp1251", "cp1253", "cp1255", "cp1256", "cp932", "gb18030", "euc_kr", "big5", "euc_jp", "mac_roman",
+]  # fmt: skip
 _LATIN = ("cp1252", "mac_roman")
+_ALPHABETS = {
+    "cp1252": (
+        "äöüß", "àâæçèéêëîïôœùûüÿ", "áéíñóúü¿¡ªº", "àáâãçéêíóôõúüªº", "àèéìíîòóùú", "àçèéíïòóúü", "åäöéü", "æøåé",
+        "áðéíóúýþæö", "ëïéèöüáóê", "äõöüšž",
+    ),
+    "cp1250": ("ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áäčďéíĺľňóôŕšťúýž", "áéíóöőúüű", "ăâîşţ", "čćđšž"),
+    "cp1254": ("çğıöşüâî",),
+}  # fmt: skip
+"""By encoding, the letters beyond ASCII of each language that it is used for: German, French, Spanish, Portuguese,
+Italian, Catalan, Swedish, Danish, Icelandic, Dutch and Estonian; Polish, Czech, Slovak, Hungarian, Romanian and
+Croatian; Turkish."""
+_SIGNS = re.compile(r"[\x00-\x7f\xa0\xad‘’‚“”„‹›«»–—…•·°§©®™€£\u0307]+")  # noqa: RUF001 - the same in all three
+_MOSTLY = 0.9
+_ENOUGH_LETTERS = 3
 _FOREIGN_RUN = re.compile(r"[a-zA-Z]?[^\W\d_a-zA-Z]+[a-zA-Z]?")
 _TOUCHES_LATIN = re.compile(r"[a-zA-Z]")
 _SAMPLE_BYTES = 16_384
@@ -69,8 +86,9 @@ class Decoded(NamedTuple):
 def decode(data: bytes) -> Decoded:
     """Decode a CSV file of unknown encoding.
 
-    In this order: byte order mark, UTF-16 by its pattern of NULs, strict UTF-8, the best guess among the
-    encodings that spreadsheet programs write, cp1252. A file that is UTF-8 but for a few damaged bytes is UTF-8.
+    In this order: byte order mark, UTF-16 by its pattern of NULs, strict UTF-8, the letters of a language of Central
+    Europe or Turkey, the best guess among the encodings that spreadsheet programs write, cp1252. A file that is UTF-8
+    but for a few damaged bytes is UTF-8.
 
     Raises:
         UnreadableCsv: The file is binary, a web page or JSON; the message says what to do.
@@ -150,6 +168,8 @@ def _decode_unmarked(data: bytes) -> Decoded:
     sample = _sample(data)
     if _is_damaged_utf8(sample):
         return Decoded(_in_pieces(data, "utf-8"), "utf-8")
+    if encoding := _of_alphabet(sample):
+        return Decoded(_in_pieces(data, encoding), encoding)
     for guess in from_bytes(sample, cp_isolation=_LEGACY, preemptive_behaviour=False):
         if guess.encoding not in _LATIN and _is_latin_script(str(guess)):
             continue
@@ -169,6 +189,32 @@ def _is_damaged_utf8(sample: bytes) -> bool:
     damaged = sample.decode("utf-8", "replace").count("\ufffd")
     high = len(_HIGH.findall(sample))
     return high > 16 * damaged  # the other encodings hardly ever form one valid sequence, let alone eight in a row
+
+
+def _of_alphabet(sample: bytes) -> str | None:
+    """The encoding that makes of a sample the letters of one language of Central Europe or Turkey, rather than cp1252.
+
+    The detector cannot tell them apart: where cp1250 has "č", "ř" and "ő", cp1252 has "è", "ø" and "õ". A few of these
+    may be of foreign names in a list of the West, so that there must be several different ones.
+    """
+    least = max(_share(_letters(sample, "cp1252"), alphabet) for alphabet in _ALPHABETS["cp1252"])
+    for encoding in ("cp1250", "cp1254"):
+        letters = _letters(sample, encoding)
+        for alphabet in _ALPHABETS[encoding]:
+            own = {letter for letter in alphabet if letter.encode(encoding).decode("cp1252", "replace") != letter}
+            enough = len(own & letters.keys()) >= min(_ENOUGH_LETTERS, len(own))
+            if enough and _share(letters, alphabet) >= _MOSTLY and _share(letters, alphabet) > least:
+                return encoding
+    return None
+
+
+def _letters(sample: bytes, encoding: str) -> Counter[str]:
+    """How often a sample has each letter beyond ASCII, in lower case."""
+    return Counter(_SIGNS.sub("", sample.decode(encoding, "replace").lower()))
+
+
+def _share(letters: Counter[str], alphabet: str) -> float:
+    return sum(letters[letter] for letter in alphabet) / (letters.total() or 1)
 
 
 def _is_latin_script(text: str) -> bool:

@@ -609,6 +609,26 @@ _KINDLE = _format(
     },
     repeated="itemType|imageUrl|pageRowLocation",
 )
+# A table of the database on a Kobo reader, as tools and queries take it out; its other columns depend on them.
+_KOBO = _format(
+    "Kobo",
+    "Attribution|ReadStatus",
+    {
+        "Title": "title",
+        "Attribution": "author",
+        "ISBN": "isbn",
+        "Publisher": "publisher",
+        "Language": "language",
+        "Series": "series",
+        "SeriesNumber": "series_index",
+        "ReadStatus": "kobo_state",
+        "LastTimeFinishedReading": "date_read",
+        "DateLastRead": "last_opened",
+        "DateAdded": "date_added",
+        "DateCreated": "year",
+    },
+    repeated="ContentID|BookID|ContentType|MimeType|VolumeIndex|ImageId",
+)
 # Our own tables, as results are asked for: what was imported once can be imported again.
 _SHELFWIRE: Final = _format(
     "shelfwire",
@@ -675,5 +695,6 @@ EXPORT_FORMATS: Final = (
     _BOOK_CATALOGUE,
     _LIBBY,
     _KINDLE,
+    _KOBO,
 )
 """Every export that is recognised; anything else is read by the generic column names."""

@@ -5,8 +5,8 @@ from typing import Final, Literal, get_args
 
 ColumnMeaning = Literal[
     "title", "subtitle", "author", "author_last_first", "more_authors", "isbn", "publisher", "year", "original_year",
-    "pages", "format", "language", "series", "series_number", "volume", "edition", "item_type", "shelf", "read",
-    "reading", "abandoned", "owned", "copies", "wishlist", "tags", "rating", "date_read", "date_started",
+    "pages", "format", "language", "series", "series_number", "volume", "edition", "item_type", "shelf", "to_read",
+    "read", "reading", "abandoned", "owned", "copies", "wishlist", "tags", "rating", "date_read", "date_started",
     "date_stopped", "date_added", "reads", "read_count", "review", "review_title", "notes", "asin", "goodreads",
     "ignore",
 ]  # fmt: skip
@@ -18,6 +18,7 @@ _FIELDS: Final[Mapping[str, str]] = {
     "author_last_first": "inverted_author",
     "more_authors": "additional_authors",
     "series_number": "series_index",
+    "to_read": "is_to_read",
     "read": "is_read",
     "reading": "is_reading",
     "abandoned": "is_dropped",
@@ -27,6 +28,7 @@ _FIELDS: Final[Mapping[str, str]] = {
 }
 _MEANINGS: Final[Mapping[str, str]] = {field: meaning for meaning, field in _FIELDS.items()} | {
     "title_with_series": "title",
+    "title_by_author": "title",
     "authors": "author",
     "comma_authors": "author",
     "ampersand_authors": "author",
@@ -48,6 +50,9 @@ _MEANINGS: Final[Mapping[str, str]] = {field: meaning for meaning, field in _FIE
     "author_last": "author",
     "index_in_series": "series_number",
     "shelf_name": "shelf",
+    "kobo_state": "shelf",
+    "last_opened": "date_read",
+    "read_period": "reads",
     "readings": "reads",
     "semicolon_authors": "author",
     "semicolon_tags": "tags",

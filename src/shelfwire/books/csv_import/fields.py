@@ -23,6 +23,9 @@ _MAX_SHORT_CHARACTERS: Final = 200
 _UNLIMITED: Final = 1 << 62
 _LONGEST_ISBN: Final = 17
 _MOST_READS: Final = 10_000
+_KOBO_STATES: Final = {"0": "to-read", "1": "currently-reading", "2": "read", "3": "currently-reading"}
+TITLE_BY_AUTHOR: Final = re.compile(r"(?P<title>.*[^\s,]),?\s+by\s+(?P<author>[^\s(]+\s+[^\s(].*)", re.IGNORECASE)
+"""A title with its author, whose name has two words at least: "Death by Black Hole by Neil deGrasse Tyson"."""
 _ASIN: Final = re.compile(r"^B[0-9A-Z]{9}$")
 _UUID: Final = re.compile(r"^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$", re.IGNORECASE)
 _ITEM_TYPES: Final = vocabulary("item_types")
@@ -106,6 +109,13 @@ def _title_with_series(cell: str, draft: Draft) -> None:
     _title(cell, draft)
     if cell[-1] == ")" and "series" not in draft and (found := series.in_title(draft["title"])):
         draft["series"] = found
+
+
+def _title_by_author(cell: str, draft: Draft) -> None:
+    found = TITLE_BY_AUTHOR.fullmatch(cell)
+    _title(found["title"] if found else cell, draft)
+    if found:
+        _authors(people.authors_of_any_list)(found["author"], draft)
 
 
 def _isbn(cell: str, draft: Draft, *, uuid_is: str | None = None) -> None:
@@ -204,6 +214,12 @@ def _shelf_name(cell: str, draft: Draft) -> None:
     """BookWyrm's name of a shelf, of which `shelf` is but the identifier ("cooking-9")."""
     if draft.get("shelf") not in values.STATES:
         draft["shelf"] = values.known_shelf(cell) or cell
+
+
+def _kobo_state(cell: str, draft: Draft) -> None:
+    """Kobo's number of a reading state."""
+    if state := _KOBO_STATES.get(cell):
+        draft["shelf"] = state
 
 
 def _read_count(cell: str, draft: Draft) -> None:
@@ -376,6 +392,7 @@ _SHORT: dict[str, Take] = {
     "language": _language,
     "item_type": _item_type,
     "shelf_name": _shelf_name,
+    "kobo_state": _kobo_state,
     "owned": reading_life.take_owned,
     "copies": reading_life.take_copies,
     "wishlist": reading_life.take_wish,
@@ -383,6 +400,7 @@ _SHORT: dict[str, Take] = {
 _LONG: dict[str, Take] = {
     "title": _title,
     "title_with_series": _title_with_series,
+    "title_by_author": _title_by_author,
     "review_title": _long_text("review", "review"),
     "review": _long_text("review", "review"),
     "notes": _long_text("notes", "note"),
@@ -393,8 +411,15 @@ _LONG: dict[str, Take] = {
 }
 DATES: Final = frozenset({"date_read", "date_started", "date_stopped", "date_added"})
 """The fields whose cells are dates alone."""
+WITH_DATES: Final = DATES | {"dates_read", "read_period", "readings", "is_read", "is_dropped", "shelf"}
+"""The fields whose cells are dates, or may be."""
 _LIFE_DATES: Final = {"date_read": "finished", "date_started": "started", "date_stopped": "stopped"}
-_ANSWERS: Final = {"is_read": "read", "is_reading": "currently-reading", "is_dropped": "did-not-finish"}
+_ANSWERS: Final = {
+    "is_to_read": "to-read",
+    "is_read": "read",
+    "is_reading": "currently-reading",
+    "is_dropped": "did-not-finish",
+}
 
 
 def field_of(name: str, *, day_first: bool, scale: int) -> FieldReader:
@@ -427,6 +452,8 @@ def _of_dates(name: str, *, day_first: bool) -> Take | None:
     takes: dict[str, Take] = {
         "date_added": partial(_date_added, day_first=day_first),
         "dates_read": partial(reading_life.take_ranges, day_first=day_first),
+        "read_period": partial(reading_life.take_period, day_first=day_first),
+        "last_opened": partial(reading_life.take_last_opened, day_first=day_first),
         "readings": partial(reading_life.take_readings, day_first=day_first),
         "shelf": partial(reading_life.take_state, day_first=day_first),
     }
@@ -442,5 +469,5 @@ def _date_added(cell: str, draft: Draft, *, day_first: bool) -> None:
         warn(draft, f'The date "{cell}" was not understood.')
 
 
-FIELDS: Final = frozenset({*_TEXT, *_SHORT, *_LONG, *DATES, *_ANSWERS, "dates_read", "readings", "shelf", "rating"})
+FIELDS: Final = frozenset({*_TEXT, *_SHORT, *_LONG, *WITH_DATES, *_ANSWERS, "last_opened", "rating"})
 """The names of all fields, but for identifiers: those are `id:` and the name of their system."""

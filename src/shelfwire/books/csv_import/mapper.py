@@ -10,7 +10,7 @@ from shelfwire.books.bibliography.isbn import is_shortened
 from shelfwire.books.csv_import import values
 from shelfwire.books.csv_import.column_plan import Columns, column_of
 from shelfwire.books.csv_import.dialect import Layout
-from shelfwire.books.csv_import.fields import DATES, Take, field_of
+from shelfwire.books.csv_import.fields import WITH_DATES, Take, field_of
 from shelfwire.books.csv_import.imported_book import ImportedBook
 from shelfwire.books.csv_import.problems import RowProblem
 from shelfwire.books.csv_import.raw_rows import RawRow
@@ -40,7 +40,7 @@ class BookMapper:
         self._second = min(1, self._width - 1)
         self._delimiter = layout.delimiter
         day_first = dates.is_day_first(
-            (cell for index, field in columns.fields if field in DATES for cell in column_of(sample, index)),
+            (cell for index, field in columns.fields if field in WITH_DATES for cell in column_of(sample, index)),
             default=columns.language != "en",
         )
         self._field = partial(field_of, day_first=day_first, scale=values.STARS)

@@ -91,7 +91,7 @@ def settle(draft: Draft) -> None:
 def _state_of(life: ReadingLife, draft: Draft) -> str | None:
     """The state of a book on no shelf, as its row says, or its dates prove."""
     if life.state is not None:
-        return life.state
+        return "wishlist" if life.wished and life.state == "to-read" else life.state
     if reads := draft.get("reads"):
         last: Read = reads[-1]
         if last.finished or last.stopped:
@@ -134,7 +134,7 @@ def warn(draft: Draft, warning: str) -> None:
 
 def take_date(cell: str, draft: Draft, *, field: str, day_first: bool) -> None:
     """Read the dates of a column of its own; `field` is that of `ReadingLife`."""
-    if len(cell) > _LONGEST_DATE and field == "finished" and (sides := _range(cell, day_first=day_first)):
+    if len(cell) > _LONGEST_DATE and field == "finished" and (sides := range_of(cell, day_first=day_first)):
         _take_read(cell, sides, draft, day_first=day_first)
         return
     days = dates.parse_dates(cell, day_first=day_first)
@@ -163,6 +163,18 @@ def take_ranges(cell: str, draft: Draft, *, day_first: bool) -> None:
             _take_read(cell, ("", start), draft, day_first=day_first)
 
 
+def take_period(cell: str, draft: Draft, *, day_first: bool) -> None:
+    """Read "March 3, 2021 → March 9, 2021"; one date alone is the beginning while the book is being read."""
+    is_begun = draft.get("shelf") == "currently-reading"
+    take_date(cell, draft, field="started" if is_begun else "finished", day_first=day_first)
+
+
+def take_last_opened(cell: str, draft: Draft, *, day_first: bool) -> None:
+    """Read when a device last opened a book: if it is read, then."""
+    if draft.get("shelf") == "read":
+        take_date(cell, draft, field="finished", day_first=day_first)
+
+
 def take_readings(cell: str, draft: Draft, *, day_first: bool) -> None:
     """Read the `start|end|minutes;start|end|minutes` of Openreads, or `start,end;start,end`."""
     separator = "|" if "|" in cell else ","
@@ -171,7 +183,7 @@ def take_readings(cell: str, draft: Draft, *, day_first: bool) -> None:
         _take_read(cell, (start, rest.partition(separator)[0] if found else ""), draft, day_first=day_first)
 
 
-def _range(cell: str, *, day_first: bool) -> tuple[str, str] | None:
+def range_of(cell: str, *, day_first: bool) -> tuple[str, str] | None:
     """The two dates of a cell such as "March 3, 2021 → March 9, 2021"; None if it is no range of dates."""
     start, found, end = _split(cell)
     if found and all(dates.parse_date(side, day_first=day_first) for side in (start, end)):

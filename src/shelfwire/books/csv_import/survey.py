@@ -14,7 +14,7 @@ from shelfwire.books.csv_import.problems import RepeatedBook, RowProblem
 from shelfwire.books.csv_import.raw_rows import RawRow
 
 _ISBN_FIELDS: Final = frozenset({"isbn13", "isbn", "isbn_or_storygraph"})
-_TITLE_FIELDS: Final = frozenset({"title", "title_with_series"})
+_TITLE_FIELDS: Final = frozenset({"title", "title_with_series", "title_by_author"})
 _STEP: Final = 16
 """Rows between two turns for others."""
 _ISBN_13: Final = 13
