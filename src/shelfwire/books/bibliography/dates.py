@@ -120,6 +120,7 @@ def _lines(name: str) -> list[str]:
     return (files(__package__) / "words" / f"{name}.txt").read_text(encoding="utf-8").splitlines()
 
 
+@lru_cache(maxsize=8192)
 def parse_dates(cell: str, *, day_first: bool) -> tuple[str, ...]:
     """Every date of a cell that may list several, as `parse_date` gives them; nothing if one of them is none."""
     if len(cell) == _ISO_CHARACTERS and cell[4] == cell[7] == "-" and cell[0] != "0":

@@ -35,12 +35,12 @@ MOST_AUTHORS: Final = 100
 """More names than this are no list of authors."""
 
 
+@lru_cache(maxsize=16_384)
 def authors_of_any_list(cell: str) -> tuple[str, ...]:
     """Authors from a hand-made list: "A & B", "A; B", "A, B" and "Last, First" alike."""
     return _any_list(cell) if _SPECIAL.search(cell) else _one(cell)
 
 
-@lru_cache(maxsize=2048)
 def _any_list(cell: str) -> tuple[str, ...]:
     names: list[str] = []
     if cell.endswith(":"):  # as Kindle ends each name

@@ -1,6 +1,7 @@
 """One look over the whole file before its rows are imported: how many, what is not used, what may repeat."""
 
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
@@ -70,9 +71,9 @@ class Survey:
         if self._keep:
             return
         repeated = _repeated(names) | _repeated(numbers)
-        pairs = enumerate(zip(names, numbers, strict=True))
-        shared = {place for place, (name, number) in pairs if name in repeated or number in repeated}
-        if shared:
+        if repeated:
+            pairs = enumerate(zip(names, numbers, strict=True))
+            shared = {place for place, (name, number) in pairs if name in repeated or number in repeated}
             for verdicts in settled(self._books(shared)):
                 self.verdicts = verdicts
                 yield
@@ -124,9 +125,7 @@ class Survey:
 
 
 def _repeated(keys: Iterable[int]) -> set[int]:
-    seen: set[int] = set()
-    add = seen.add
-    found = {key for key in keys if key in seen or add(key)}
+    found = {key for key, count in Counter(keys).items() if count > 1}
     return found - {0, hash("")}
 
 
