@@ -65,6 +65,9 @@ def test_doubt_is_told_in_plain_words() -> None:
         'Dates such as "3/4/2021" were read as month, day, year; nothing in the file shows the order.',
     )
     assert doubts("Title,Date Read", "A,3/4/2021", "B,13/4/2021") == ()
+    assert doubts("Title,Author,Dates", "A,B,1815", "C,D,1980-1991") == (
+        'The column "Dates" was not used for the reads: its cells, such as "1815", do not look like that.',
+    )
     assert doubts("Title,Read?", "A,3/4/2021", "B,13/4/2021", "C,no") == ()
     assert doubts("Title,Wordsmith", "A,Ann Orr") == ("None of the columns was taken for the author.",)
     assert doubts("Book,Year", "Dune by Frank Herbert,1965", "Stand by Me,1986", "Emma by Jane Austen,1815") == (

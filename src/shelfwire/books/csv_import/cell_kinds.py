@@ -20,6 +20,7 @@ _ASIN: Final = re.compile(r"^B[0-9A-Z]{9}$")
 _NUMBER: Final = re.compile(r"^[-+#]?\d+(?:[.,]\d+)?(?:[ ,;]+\d+)*[,;]?$")
 _SERIES_NUMBER: Final = re.compile(r"\d|^[ivxlc]+\.?$|^[上中下前後后][巻卷編编册冊]?$", re.IGNORECASE)
 _FEWEST_ISBN_DIGITS: Final = 8
+_YEAR_DIGITS: Final = 4
 _DIGITS: Final = re.compile(r"\d")
 _LONGEST_NUMBER: Final = 100
 _ITEM_TYPES: Final = frozenset().union(*vocabulary("item_types").values())
@@ -55,8 +56,9 @@ def is_dates(cell: str) -> bool:
 
 
 def is_period(cell: str) -> bool:
-    """Whether a cell holds the beginning and the end of one read, or one of them."""
-    return is_date(cell) or reading_life.range_of(cell, day_first=True) is not None
+    """Whether a cell holds the beginning and the end of one read, or one of them; years alone may be of anything."""
+    days = dates.parse_dates(cell, day_first=True) or reading_life.range_of(cell, day_first=True) or ()
+    return any(len(day) > _YEAR_DIGITS for day in days)
 
 
 def is_mark(cell: str) -> bool:
