@@ -7,7 +7,7 @@ import traceback
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from typing import Any, Final, Protocol, Unpack
+from typing import Any, Final, NamedTuple, Protocol, Unpack
 
 import msgspec
 import structlog
@@ -18,8 +18,11 @@ from shelfwire.errors import ShelfwireError
 from shelfwire.jobs.callbacks import CallbackRules
 from shelfwire.jobs.committer import Committer
 from shelfwire.jobs.deliverer import Deliverer, OnEnd
+from shelfwire.jobs.figures import Recorder
 from shelfwire.jobs.hub import Hub
 from shelfwire.jobs.leases import LeaseWatcher
+from shelfwire.jobs.listing import JobFilter
+from shelfwire.jobs.operator import Operator
 from shelfwire.jobs.outbox import Announce, announcer
 from shelfwire.jobs.pipeline import OPTIONS, Pipeline, UnavailablePipeline, stored_options
 from shelfwire.jobs.remote import RemoteAttempts
@@ -28,7 +31,7 @@ from shelfwire.jobs.results import terminal_encoder
 from shelfwire.jobs.service import JobService, Token
 from shelfwire.jobs.slots import Slots
 from shelfwire.jobs.starting import Wanted, start
-from shelfwire.jobs.store import EncodeTerminal, JobStore
+from shelfwire.jobs.store import Committed, EncodeTerminal, JobStore
 from shelfwire.jobs.telemetry import Telemetry
 from shelfwire.jobs.waiters import Waiters
 from shelfwire.jobs.worker import Worker
@@ -36,19 +39,23 @@ from shelfwire.jobs.workers import Workers
 from shelfwire.metrics import Metrics
 from shelfwire.plugins import Plugin, PluginContext, ServiceError, checked, compose, installed
 from shelfwire.plugins.checks import described
-from shelfwire.protocol.job import Policy
+from shelfwire.protocol.job import Policy, Status
+from shelfwire.protocol.tokens import TOKEN_BYTES
 from shelfwire.settings import Settings, SettingsError, check_callbacks, slots_of
 from shelfwire.stores.sqlite.store import SqliteStore
 from shelfwire.tracing import traced_pipelines
 from shelfwire.web.access import Access
 from shelfwire.web.application import Application
 from shelfwire.web.connection_limit import ConnectionLimit
+from shelfwire.web.keys import Role, new_key
 from shelfwire.web.openapi import check_names, openapi
 from shelfwire.web.route import Context, Route
 from shelfwire.web.routes import gathered
 from shelfwire.webhooks import WebhookSender, resolve
 
 SWEEP_SECONDS: Final = 60.0
+MAX_INTERRUPTED: Final = 1000
+"""The most jobs of a process before that are looked after, for statistics."""
 GRACE_SECONDS: Final = 5.0
 """How long running jobs have, at shutdown, to let go before their lease does it for them."""
 
@@ -69,6 +76,14 @@ class OpenStore(Protocol):
             announce: makes what is to be told when a job ends.
         """
         ...
+
+
+class Running(NamedTuple):
+    """What runs: its interface to transports, that to operators, and its figures over time."""
+
+    service: JobService
+    operator: Operator
+    recorder: Recorder
 
 
 class Shelfwire:
@@ -118,9 +133,11 @@ class Shelfwire:
         )
         named = {*self._pipelines, *(self._settings.remote_names or ())}
         self._metrics = Metrics(named, self._plugins)
-        self._service: JobService | None = None
+        self._running_engine: Running | None = None
         self._context = Context(
             running=lambda: self.service,
+            operating=lambda: self._engine.operator,
+            recording=lambda: self._engine.recorder,
             settings=self._settings,
             access=Access(self._settings, self._clock),
             connections=ConnectionLimit(self._settings.max_followers),
@@ -152,6 +169,17 @@ class Shelfwire:
             standalone=standalone,
         )
 
+    def dismiss(self) -> None:
+        """Dismiss all followers, waiting workers and watching operators, because the server shuts down."""
+        self._engine.service.dismiss_followers()
+        self._engine.operator.leaving.set()
+
+    def new_local_key(self) -> str:
+        """Make an API key that programs of this machine may operate the server with, as long as the process lives."""
+        key = new_key(Role.ADMIN, self._random_bytes(TOKEN_BYTES))
+        self._context.access.add_local_key(key)
+        return key
+
     @property
     def routes(self) -> Sequence[Route]:
         """Every HTTP route, those of plug-ins included."""
@@ -179,9 +207,13 @@ class Shelfwire:
         Raises:
             RuntimeError: outside of the lifespan.
         """
-        if self._service is None:
+        return self._engine.service
+
+    @property
+    def _engine(self) -> Running:
+        if self._running_engine is None:
             raise RuntimeError("shelfwire is not running: hand its lifespan to the application it is mounted into")
-        return self._service
+        return self._running_engine
 
     async def start(
         self,
@@ -224,11 +256,11 @@ class Shelfwire:
                 self._on_end,
                 work=self._work,
             )
-            self._service = await stack.enter_async_context(engine)
+            self._running_engine = await stack.enter_async_context(engine)
             try:
                 yield
             finally:
-                self._service = None
+                self._running_engine = None
 
 
 async def _enter(stack: contextlib.AsyncExitStack, plugin: Plugin, context: PluginContext) -> None:
@@ -254,12 +286,12 @@ async def _engine(
     pipelines: Mapping[str, Pipeline],
     clock: Clock,
     random_bytes: Callable[[int], bytes],
-    telemetry: Telemetry,
+    telemetry: Metrics,
     open_store: OpenStore,
     on_end: OnEnd | None,
     *,
     work: bool,
-) -> AsyncIterator[JobService]:
+) -> AsyncIterator[Running]:
     policy = _policy(settings)
     folds = {name: pipeline.fold for name, pipeline in pipelines.items()}
     able = {name: own for name, own in pipelines.items() if not isinstance(own, UnavailablePipeline)}
@@ -276,17 +308,20 @@ async def _engine(
         run = able if work else {}
         defaults = {name: own.slots for name, own in run.items()}
         slots = Slots(settings.workers, defaults, slots_of(settings.pipeline_slots))
-        worker = Worker(store, committer, hub.publish, traced_pipelines(run), policy, clock, slots)
+        publish = partial(_publish_claimed, hub, telemetry, clock)
+        recorder = Recorder(telemetry, store, clock)
+        worker = Worker(store, committer, publish, traced_pipelines(run), policy, clock, slots)
         waiters = Waiters()
         remote = RemoteAttempts(store, committer, policy, clock, settings.inline_results, waiters.wake)
         rules = _remote_rules(settings, pipelines)
-        claims = RemoteClaims(store, remote, waiters, hub.publish, policy, clock, random_bytes, rules)
+        claims = RemoteClaims(store, remote, waiters, publish, policy, clock, random_bytes, rules)
         tasks = [
             asyncio.create_task(work, name=name)
             for name, work in {
                 "worker": worker.run(),
                 "leases": LeaseWatcher(store, remote, waiters, hub.publish, policy, clock).run(),
                 "sweeper": _sweep(store, hub, policy, clock),
+                "figures": _record(recorder, store, telemetry, clock.now()),
                 **({"deliverer": deliverer.run()} if on_end is not None or settings.callback_hosts else {}),
                 "committer": committer.run(),
             }.items()
@@ -294,7 +329,7 @@ async def _engine(
         for task in tasks:
             task.add_done_callback(_report)
         try:
-            yield JobService(
+            service = JobService(
                 store,
                 hub,
                 Workers(worker, claims, remote),
@@ -304,13 +339,32 @@ async def _engine(
                 healthy=lambda: not committer.failing and not any(task.done() for task in tasks),
                 pipelines=pipelines,
             )
+            yield Running(service, Operator(service, store, clock), recorder)
         finally:
             *others, committing = tasks
             await _cancel(*others)
             await worker.shut_down(GRACE_SECONDS)
             await _cancel(committing)
+            await recorder.store()
             for pipeline in pipelines.values():
                 await pipeline.close()
+
+
+def _publish_claimed(hub: Hub, telemetry: Telemetry, clock: Clock, claimed: Iterable[Committed]) -> None:
+    rows = list(claimed)
+    hub.publish(rows)
+    for state in (row.state for row in rows):
+        if state.status is Status.RUNNING:
+            telemetry.claimed(state, (clock.steady() - state.run_at) / 1000)
+
+
+async def _record(recorder: Recorder, store: JobStore, telemetry: Telemetry, since: int) -> None:
+    """Record figures until cancelled, among them how many jobs a process before this one had begun."""
+    begun = JobFilter(status=(Status.RUNNING, Status.CANCELING, Status.QUEUED), until=since)
+    with contextlib.suppress(ShelfwireError):
+        page = await store.jobs(begun, limit=MAX_INTERRUPTED)
+        telemetry.interrupted([state.id for state in page.states if state.attempt])
+    await recorder.run()
 
 
 def _check_slots(settings: Settings, pipelines: Mapping[str, Pipeline]) -> None:

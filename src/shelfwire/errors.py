@@ -230,6 +230,15 @@ class Code(ErrorCode):
             user_message="Whoever worked on this has not been heard of for too long. Please start it again.",
         ),
     )
+    MATCHES_CHANGED = (
+        "E_MATCHES_CHANGED",
+        CodeEntry(
+            409,
+            retryable=True,
+            message="Other jobs match than were counted; nothing was done",
+            user_message="The jobs have changed since they were counted. Look at them again.",
+        ),
+    )
     PIPELINE_INTERNAL = (
         "E_PIPELINE_INTERNAL",
         CodeEntry(

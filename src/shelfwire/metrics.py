@@ -1,7 +1,8 @@
 """The engine's figures for Prometheus. Labels are names that the code knows: never an id, a token or anybody's text."""
 
 from collections import Counter as Counts
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import pairwise
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
@@ -10,13 +11,12 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from shelfwire.errors import find_code
-from shelfwire.jobs.telemetry import Stats
+from shelfwire.jobs.figures import BUCKETS, Snapshot
+from shelfwire.jobs.operator_store import Tally
+from shelfwire.jobs.telemetry import Figure, Stats
 from shelfwire.plugins import Counter as PluginCounter
 from shelfwire.plugins import Plugin, PluginError
 from shelfwire.protocol.job import JobState, Status
-
-COMMIT_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-"""Seconds; a commit takes a few milliseconds where the disk is well, and as long as a tick is long where it is not."""
 
 OTHERS: Final = "other"
 """The label of pipelines and error codes that this application does not know."""
@@ -42,9 +42,50 @@ class Metrics(Collector):
         self._commits = Histogram(
             "shelfwire_commit_seconds",
             "How long a commit of progress took.",
-            buckets=COMMIT_BUCKETS,
+            buckets=BUCKETS,
             registry=registry,
         )
+        self._waits = Histogram(
+            "shelfwire_queue_wait_seconds",
+            "How long jobs waited until they were claimed first, by pipeline.",
+            ["pipeline"],
+            buckets=BUCKETS,
+            registry=registry,
+        )
+        self._durations = Histogram(
+            "shelfwire_job_duration_seconds",
+            "How long complete jobs took from their start to their end, by pipeline.",
+            ["pipeline"],
+            buckets=BUCKETS,
+            registry=registry,
+        )
+        self._deliveries = Histogram(
+            "shelfwire_commit_to_receipt_seconds",
+            "How long after their commit news were handed to followers' connections.",
+            buckets=BUCKETS,
+            registry=registry,
+        )
+        self._reports = Histogram(
+            "shelfwire_report_seconds",
+            "How long reports of workers elsewhere took.",
+            buckets=BUCKETS,
+            registry=registry,
+        )
+        self._responses = Histogram(
+            "shelfwire_http_seconds",
+            "How long requests took until their answer began, by route.",
+            ["route"],
+            buckets=BUCKETS,
+            registry=registry,
+        )
+        self._outcomes = Counter(
+            "shelfwire_outcomes",
+            "How often what ought to go well did, by figure and outcome.",
+            ["figure", "outcome"],
+            registry=registry,
+        )
+        self._tallies: dict[str, Tally] = {}
+        self._interrupted: set[str] = set()
         self._items = Counter(
             "shelfwire_items", "Items recorded, by pipeline and outcome.", ["pipeline", "outcome"], registry=registry
         )
@@ -61,7 +102,7 @@ class Metrics(Collector):
             "shelfwire_webhook_seconds",
             "How long a try of a webhook took, by result.",
             ["result"],
-            buckets=COMMIT_BUCKETS,
+            buckets=BUCKETS,
             registry=registry,
         )
         registry.register(self)
@@ -88,8 +129,12 @@ class Metrics(Collector):
 
     def ended(self, state: JobState) -> None:
         """See `Telemetry.ended`."""
+        self._recovered(state)
         if state.error is not None:
             self._errors.labels("job", _code(state.error.code)).inc()
+        elif state.started_at is not None and state.ended_at is not None:
+            took = state.ended_at - state.started_at if state.took is None else state.took
+            self._durations.labels(self._pipeline(state.pipeline)).observe(max(0, took) / 1000)
 
     def answered(self, code: str | None, received: int) -> None:
         """See `Telemetry.answered`."""
@@ -97,6 +142,75 @@ class Metrics(Collector):
             self._errors.labels("answer", _code(code)).inc()
         if received:
             self._received.inc(received)
+
+    def interrupted(self, job_ids: Collection[str]) -> None:
+        """See `Telemetry.interrupted`."""
+        self._interrupted = set(job_ids)
+        if job_ids:
+            self.noted(Figure.INTERRUPTED, 0, len(job_ids))
+
+    def claimed(self, state: JobState, seconds: float) -> None:
+        """See `Telemetry.claimed`."""
+        self._recovered(state)
+        if state.attempt == 1:
+            self._waits.labels(self._pipeline(state.pipeline)).observe(max(0.0, seconds))
+
+    def _recovered(self, state: JobState) -> None:
+        if state.id in self._interrupted:
+            self._interrupted.discard(state.id)
+            self.noted(Figure.RECOVERED)
+
+    def handed_over(self, seconds: float) -> None:
+        """See `Telemetry.handed_over`."""
+        self._deliveries.observe(seconds)
+
+    def reported(self, seconds: float) -> None:
+        """See `Telemetry.reported`."""
+        self._reports.observe(seconds)
+
+    def responded(self, route: str, seconds: float) -> None:
+        """See `Telemetry.responded`."""
+        self._responses.labels(route).observe(seconds)
+
+    def noted(self, figure: Figure, bad: int = 0, total: int = 1) -> None:
+        """See `Telemetry.noted`."""
+        self._tallies[figure] = self._tallies.get(figure, Tally()) + Tally(bad, total)
+        for outcome, times in (("ok", total - bad), ("bad", bad)):
+            if times > 0:
+                self._outcomes.labels(figure, outcome).inc(times)
+
+    def take_tallies(self) -> dict[str, Tally]:
+        """Return what was noted since the last call."""
+        taken, self._tallies = self._tallies, {}
+        return taken
+
+    def put_back(self, tallies: Mapping[str, Tally]) -> None:
+        """Return again what could not be stored."""
+        for figure, tally in tallies.items():
+            self._tallies[figure] = self._tallies.get(figure, Tally()) + tally
+
+    def snapshot(self) -> Snapshot:
+        """Return how many durations were in each bucket, of all pipelines together."""
+        histograms = {
+            "queueWait": self._waits,
+            "jobDuration": self._durations,
+            "commit": self._commits,
+            "commitToReceipt": self._deliveries,
+        }
+        return {name: _in_buckets(histogram) for name, histogram in histograms.items()}
+
+    def errors(self) -> dict[str, int]:
+        """Return how often each code was the end of a job or the answer to a request, since the process began."""
+        found: Counts[str] = Counts()
+        for sample in next(iter(self._errors.collect())).samples:
+            if sample.name.endswith("_total"):
+                found[sample.labels["code"]] += round(sample.value)
+        return dict(found)
+
+    def items(self) -> int:
+        """Return how many items were recorded since the process began."""
+        samples = next(iter(self._items.collect())).samples
+        return round(sum(sample.value for sample in samples if sample.name.endswith("_total")))
 
     def delivered(self, result: str, seconds: float) -> None:
         """See `Telemetry.delivered`."""
@@ -175,6 +289,15 @@ class Metrics(Collector):
                 "shelfwire_webhooks", "Webhooks in the store that are waiting or were given up.", labels=["status"]
             ),
         )
+
+
+def _in_buckets(histogram: Histogram) -> list[float]:
+    sums = [0.0] * (len(BUCKETS) + 1)
+    places = {bound: place for place, bound in enumerate((*BUCKETS, float("inf")))}
+    for sample in next(iter(histogram.collect())).samples:
+        if sample.name.endswith("_bucket"):
+            sums[places[float(sample.labels["le"])]] += sample.value
+    return [sums[0], *(upper - lower for lower, upper in pairwise(sums))]
 
 
 def _code(text: str) -> str:

@@ -13,13 +13,15 @@ import httpx2
 import msgspec
 import pytest
 
-from shelfwire.app import Shelfwire
+from shelfwire.app import Running, Shelfwire
 from shelfwire.client.http_client import NetworkHttpClient
 from shelfwire.errors import ShelfwireError
 from shelfwire.jobs.committer import Committer
+from shelfwire.jobs.figures import Recorder
 from shelfwire.jobs.hub import Frame, Hub
 from shelfwire.jobs.job import Job
 from shelfwire.jobs.leases import LeaseWatcher
+from shelfwire.jobs.operator import Operator
 from shelfwire.jobs.pipeline import Pipeline
 from shelfwire.jobs.remote import RemoteAttempts
 from shelfwire.jobs.remote_claims import RemoteClaims, RemoteRules
@@ -178,6 +180,9 @@ def engines(folder: Path, *, elsewhere: bool = False) -> MakeEngine:
 
 async def _elsewhere(folder: Path, service: JobService, clock: FakeClock, body: Body, slots: int) -> None:
     app = Shelfwire(Settings(data=folder / "data", create_limit=0), plugins=[], clock=clock)
-    app._service = service
+    store = service._store
+    app._running_engine = Running(
+        service, Operator(service, store, clock), Recorder(app._context.metrics, store, clock)
+    )
     http = NetworkHttpClient("http://127.0.0.1:8787", transport=httpx2.ASGITransport(app))
     await RemoteWorker(pipelines=[Scripted(body)], slots=slots, http=http, clock=clock).run()

@@ -31,6 +31,9 @@ AS_BEFORE_TURNS = """
 DROP INDEX job_by_turn; DROP INDEX job_by_caller; DROP TABLE queue;
 ALTER TABLE job DROP COLUMN caller; ALTER TABLE job DROP COLUMN turn;
 CREATE INDEX job_by_turn ON job (status, pipeline, run_at);
+DROP INDEX job_seen; DROP INDEX job_by_status; DROP INDEX job_by_pipeline; DROP INDEX job_by_code;
+ALTER TABLE job DROP COLUMN created_at; ALTER TABLE job DROP COLUMN code; ALTER TABLE job DROP COLUMN label;
+DROP TABLE job_tag; DROP TABLE audit; DROP TABLE tally;
 DROP TABLE outbox; DROP INDEX job_lost; ALTER TABLE job DROP COLUMN lost_at; ALTER TABLE "grant" DROP COLUMN attempt;
 """
 
@@ -132,3 +135,23 @@ def test_options_that_were_inputs_of_their_own_become_the_input_with_the_options
         },
         "a scan": {"photo-1": b"jpeg", "options": b'{"enrich": true}'},
     }
+
+
+def test_jobs_of_before_are_found_by_what_their_rows_say(connection: Connection) -> None:
+    upgrade_stepwise(connection, "0006")
+    rows = {
+        "a": '{"created_at": 5, "metadata": {"fileName": "Œuvres.CSV"}, "error": {"code": "E_INTERNAL"}}',
+        "b": '{"created_at": 6}',
+        "c": "{",
+    }
+    for name, state in rows.items():
+        connection.execute(
+            text(
+                "INSERT INTO job (id, pipeline, status, run_at, lease_until, expires_at, state)"
+                " VALUES (:id, 'p', 'failed', 0, 0, 0, :state)"
+            ),
+            {"id": name, "state": state},
+        )
+    upgrade(connection)
+    found = connection.execute(text("SELECT created_at, code, label FROM job ORDER BY id")).all()
+    assert [tuple(row) for row in found] == [(5, "E_INTERNAL", "œuvres.csv"), (6, None, None), (0, None, None)]

@@ -4,11 +4,12 @@ import os
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
+from cyclopts import Parameter
 from rich.console import Console
 
-from shelfwire.cli.connect import JobLocation, Session
+from shelfwire.cli.connect import SERVER_VARIABLE, JobLocation, Session, choose_place
 from shelfwire.cli.errors import CommandError, Exit
 from shelfwire.cli.extensions import export_names, export_of
 from shelfwire.cli.job_session import JobSession, refusal, warn, with_ending
@@ -24,6 +25,7 @@ from shelfwire.protocol.messages import JobProgress
 from shelfwire.settings import SettingsError, expanded
 
 T = TypeVar("T")
+Filter = Annotated[str, Parameter(show_default=False)]
 DATA_VARIABLE: Final = "SHELFWIRE_DATA"
 FORMATS: Final = (*OWN_FORMATS, *export_names())
 """What results can be written as."""
@@ -51,7 +53,10 @@ def resume(job: str, /, *, data: Path | None = None, json: bool = False) -> int:
         json: Print each message as a line of JSON, then the outcome with every failed row.
     """
     jobs_file = known_jobs()
-    entry = _find(jobs_file, job, data)
+    try:
+        entry = _find(jobs_file, job, data)
+    except CommandError as unknown:
+        return _steered("resume", job, data, unknown)
     return run(JobSession(_place(entry), jobs_file, as_json=json).resume(entry))
 
 
@@ -64,17 +69,45 @@ def retry(job: str, /, *, data: Path | None = None, json: bool = False) -> int:
         json: Print each message as a line of JSON, then the outcome with every failed row.
     """
     jobs_file = known_jobs()
-    entry = _find(jobs_file, job, data)
+    try:
+        entry = _find(jobs_file, job, data)
+    except CommandError as unknown:
+        return _steered("retry", job, data, unknown)
     return run(JobSession(_place(entry), jobs_file, as_json=json).retry(entry))
 
 
-def jobs(*, data: Path | None = None, json: bool = False) -> int:
+def jobs(  # noqa: PLR0913 - each is a flag
+    *,
+    data: Path | None = None,
+    json: bool = False,
+    all: bool = False,  # noqa: A002 - the flag's name
+    status: Filter = "",
+    pipeline: Filter = "",
+    tag: Filter = "",
+    search: Filter = "",
+    limit: int = 100,
+    server: str | None = None,
+) -> int:
     """List the jobs of the last 30 days, and where each stands.
 
     Args:
         data: List only those of this data folder.
         json: Print them as one JSON array.
+        all: List the jobs of everybody on the server of this machine, or with an API key of the role admin on any.
+        status: With --all, only jobs of this status; several with commas.
+        pipeline: With --all, only jobs of this pipeline.
+        tag: With --all, only jobs with this tag.
+        search: With --all, only jobs with this beginning of their id, error code, or part of the name of their file.
+        limit: With --all, so many jobs at most.
+        server: With --all, the server's URL; its key comes from SHELFWIRE_API_KEY.
     """
+    if all:
+        from shelfwire.cli.all_jobs import list_all  # noqa: PLC0415 - only this way to list needs it
+
+        query = {"status": status, "pipeline": pipeline, "tag": tag, "q": search}
+        return list_all(query, limit, server, data, as_json=json)
+    if status or pipeline or tag or search or server:
+        raise CommandError("--status, --pipeline, --tag, --search and --server are for the jobs of all: add --all")
     folder = _folder(data)
     known = run(look_up([entry for entry in known_jobs().entries() if folder is None or entry.is_in(folder)]))
     if json:
@@ -96,7 +129,10 @@ def cancel(job: str, /, *, data: Path | None = None) -> int:
         data: The data folder that it is in.
     """
     jobs_file = known_jobs()
-    entry = _find(jobs_file, job, data)
+    try:
+        entry = _find(jobs_file, job, data)
+    except CommandError as unknown:
+        return _steered("cancel", job, data, unknown)
     state = run(ask(entry, _canceled))
     jobs_file.put(with_ending(entry, state["status"], state["successCount"], state["failureCount"]))
     if state["status"] != Status.CANCELED:
@@ -114,7 +150,10 @@ def pause(job: str, /, *, data: Path | None = None) -> int:
         job: The beginning of its id, or `last`.
         data: The data folder that it is in.
     """
-    entry = _find(known_jobs(), job, data)
+    try:
+        entry = _find(known_jobs(), job, data)
+    except CommandError as unknown:
+        return _steered("pause", job, data, unknown)
     state = run(ask(entry, _paused))
     if state["status"] != Status.PAUSED:
         raise CommandError(f"{entry.file}: too late to pause, the job is {state['status']}", Exit.UNREACHABLE)
@@ -133,7 +172,10 @@ def delete(job: str, /, *, data: Path | None = None) -> int:
         data: The data folder that it is in.
     """
     jobs_file = known_jobs()
-    entry = _find(jobs_file, job, data)
+    try:
+        entry = _find(jobs_file, job, data)
+    except CommandError as unknown:
+        return _steered("delete", job, data, unknown)
     found = run(ask(entry, _deleted))
     jobs_file.remove(entry)
     what = "and everything that was kept of it" if found else "from the list; its server knew nothing of it any more"
@@ -223,6 +265,19 @@ async def ask(entry: KnownJob, question: Callable[[Client, JobHandle], Awaitable
 
 def _find(jobs_file: JobsFile, job: str, data: Path | None) -> KnownJob:
     return jobs_file.find(job, _folder(data), usual=_folder(os.environ.get(DATA_VARIABLE)))
+
+
+def _steered(verb: str, job: str, data: Path | None, unknown: CommandError) -> int:
+    """Do it to a job that somebody else has started; see `steering.steer`."""
+    from shelfwire.cli.steering import steer  # noqa: PLC0415 - few need it
+
+    try:
+        place = choose_place(None, data, {**os.environ, SERVER_VARIABLE: ""})
+    except CommandError:
+        raise unknown from None
+    if place.data is None:
+        raise unknown
+    return steer(verb, job, place.data, unknown)
 
 
 def _folder(named: Path | str | None) -> Path | None:

@@ -58,6 +58,14 @@ _COMMANDS: Final[dict[str, Command | CommandGroup]] = {
     ),
     "delete": Command("shelfwire.cli.commands:delete", "Delete a job with its input and results."),
     "serve": Command("shelfwire.cli.serve:serve", SETTINGS),
+    "admin": CommandGroup(
+        "See and steer the jobs of everybody, on the server's own machine or with a key of the role admin.",
+        {
+            "overview": Command("shelfwire.cli.admin:overview", "Show how the server stands."),
+            "bulk": Command("shelfwire.cli.admin:bulk", "Cancel, pause, resume, retry or delete all jobs that match."),
+            "audit": Command("shelfwire.cli.admin:audit", "Show who did what to which job."),
+        },
+    ),
     "work": Command("shelfwire.cli.work:work", "Run pipelines here, for jobs that wait on a server."),
     "keys": CommandGroup(
         "Make, list and revoke API keys with roles.",

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from collections.abc import Callable
 from typing import Final
 
 from shelfwire.client.errors import ConnectionLostError
@@ -19,9 +20,11 @@ class Pings:
     Args:
         http: the connection to the server.
         clock: the source of the time.
+        mishaps: returns how many jobs were given up and how many messages not understood since the last call.
     """
 
-    def __init__(self, http: HttpClient, clock: Clock) -> None:
+    def __init__(self, http: HttpClient, clock: Clock, mishaps: Callable[[], tuple[int, int]] = lambda: (0, 0)) -> None:
+        self._mishaps = mishaps
         self._http = http
         self._clock = clock
         self._numbers = itertools.count(clock.now())
@@ -54,7 +57,9 @@ class Pings:
         number = next(self._numbers)
         pong = self._waiting[number] = asyncio.Event()
         try:
-            await socket.send(encode(Message(job_id="", pipeline="", timestamp=0, payload=Ping(client_time=number))))
+            lost, undecodable = self._mishaps()
+            ping = Ping(client_time=number, lost=lost or None, undecodable=undecodable or None)
+            await socket.send(encode(Message(job_id="", pipeline="", timestamp=0, payload=ping)))
             await self._clock.wait(pong, PING_SECONDS)
         finally:
             del self._waiting[number]

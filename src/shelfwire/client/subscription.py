@@ -4,7 +4,7 @@ import asyncio
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from shelfwire.client.errors import ConnectionLostError, RefusedError, refusal
@@ -43,6 +43,7 @@ class ClientConfig:
         delays: seconds before each attempt to reconnect.
         transports: the transports to use, in the order in which they are tried.
         server_time: the time by the server's clock.
+        given_up: the jobs that all attempts to return to have failed, and that the server was not told of yet.
     """
 
     http: HttpClient
@@ -51,6 +52,7 @@ class ClientConfig:
     delays: tuple[float, ...]
     transports: tuple[Transport, ...]
     server_time: ServerTime
+    given_up: list[str] = field(default_factory=list)
 
 
 class Subscription:
@@ -79,14 +81,14 @@ class Subscription:
     ) -> None:
         self.job = job
         self.transport: Transport | None = None
-        self.pings = Pings(config.http, config.clock)
+        self._position = Position()
+        self.pings = Pings(config.http, config.clock, self._mishaps)
         self._config = config
         self._rotate = rotate
         self._on_wait = on_wait
         self._on_token = on_token
         self._fallback = TransportFallback(config.transports)
         self._backoff = Backoff(config.delays)
-        self._position = Position()
         self._buffer = _Buffer()
         self._interrupted = asyncio.Event()
         self._attempt: asyncio.Task[NetworkError | None] | None = None
@@ -182,12 +184,14 @@ class Subscription:
             return
         delay = self._backoff.next(self._config.random_fraction())
         if delay is None:
+            self._config.given_up.append(self.job.job_id)
             raise ConnectionLostError(reason)
         self._on_wait(delay)
         await self._config.clock.wait(self._interrupted, delay)
 
     async def _try(self) -> NetworkError | None:
         """Listen on one connection; return its failure, or None if the job has ended or it was interrupted."""
+        self._position.tries += 1
         attempt = self._attempt = asyncio.create_task(self._listen())
         try:
             await asyncio.wait({attempt})
@@ -226,9 +230,17 @@ class Subscription:
     def _received(self) -> None:
         if not self._receiving:
             self._receiving = True
+            self._position.tries = 0
             self.transport = self._fallback.current
             self._fallback.works()
             self._backoff.connected()
+
+    def _mishaps(self) -> tuple[int, int]:
+        """Take what the server is told with the next ping: jobs given up by the client, messages not understood."""
+        lost, undecodable = len(self._config.given_up), self._position.undecodable
+        self._config.given_up.clear()
+        self._position.undecodable = 0
+        return lost, undecodable
 
     async def _handle(self, message: Message | None) -> None:
         match message:

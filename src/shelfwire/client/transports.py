@@ -46,12 +46,25 @@ class Position:
         event_id: the last id that an event stream named; empty for none. Not `shown.seq`: of several events with one
             `seq` only the last has an id, so that a cut between them loses none.
         returning: whether there was a socket before, on which something may have been missed.
+        tries: attempts to connect since something was received last.
+        undecodable: messages that could not be read and that the server was not told of yet.
     """
 
     def __init__(self) -> None:
         self.shown = Deduplicator()
         self.event_id = ""
         self.returning = False
+        self.tries = 0
+        self.undecodable = 0
+
+    def decoded(self, frame: str | bytes) -> Message | None:
+        """Decode a message; None for one that is of a later version or cannot be read, which is counted."""
+        try:
+            message = decode(frame)
+        except UndecodableError:
+            self.undecodable += 1
+            return None
+        return message if isinstance(message, Message) else None
 
 
 async def by_websocket(
@@ -62,12 +75,13 @@ async def by_websocket(
     async with http.socket(Request(method="GET", path="/ws/progress", headers=job.bearer, params=params)) as socket:
         if position.returning:
             with contextlib.suppress(CutError):  # an ended job closes at once; what was sent before can still be read
-                await socket.send(encode(Message(job_id=job.job_id, pipeline="", timestamp=0, payload=SyncRequest())))
+                sync = SyncRequest(tries=position.tries or None)
+                await socket.send(encode(Message(job_id=job.job_id, pipeline="", timestamp=0, payload=sync)))
         position.returning = True
         on_socket(socket)
         try:
             while True:
-                yield _decoded(await socket.receive())
+                yield position.decoded(await socket.receive())
         finally:
             on_socket(None)
 
@@ -84,7 +98,7 @@ async def by_events(http: HttpClient, job: JobHandle, position: Position) -> Asy
         position.event_id = last
         async for event in events:
             position.event_id = event.id or last
-            yield _decoded(event.data)
+            yield position.decoded(event.data)
     raise CutError("The event stream ended before the job did")
 
 
@@ -147,14 +161,6 @@ def _judge_answer(answer: Response) -> FailureKind:
     if answer.status == TOO_MANY or answer.status >= SERVER_ERROR:
         return FailureKind.LOST
     raise problem
-
-
-def _decoded(frame: str | bytes) -> Message | None:
-    try:
-        message = decode(frame)
-    except UndecodableError:
-        return None
-    return message if isinstance(message, Message) else None
 
 
 def _messages_in(answer: Response, after: int) -> tuple[Message, ...]:

@@ -51,10 +51,17 @@ class Sink(Protocol):
 
 
 class Channel:
-    """The newest committed state of one followed job, its messages and its followers, in the order they came."""
+    """The newest committed state of one followed job, its messages and its followers, in the order they came.
+
+    Attributes:
+        newest: the state.
+        offered_at: when it was published, by the monotonic clock; minus infinity for one that was read.
+        followers: the followers.
+    """
 
     def __init__(self) -> None:
         self.newest: Committed | None = None
+        self.offered_at = -math.inf
         self.followers: dict[Follower, None] = {}
         self._frames: dict[Due, Frame] = {}
 
@@ -91,6 +98,7 @@ class Follower:
         clock: the time.
         interval: seconds from one message of progress to the next at least; those that answer a `sync_request` do not
             count.
+        telemetry: is notified of news that were handed over.
 
     Attributes:
         digest: of the token that authorized it; empty for one inside the process.
@@ -103,7 +111,10 @@ class Follower:
         transport: the name of its transport, for the statistics.
     """
 
-    def __init__(self, after: int, digest: bytes, clock: Clock, interval: float) -> None:
+    def __init__(
+        self, after: int, digest: bytes, clock: Clock, interval: float, telemetry: Telemetry | None = None
+    ) -> None:
+        self._telemetry = telemetry or NoTelemetry()
         self.digest = digest
         self.dismissal: Dismissal | None = None
         self.news = asyncio.Event()
@@ -201,7 +212,10 @@ class Follower:
             frames = self.due()
             self.sent_frames += len(frames)
             self.sent_bytes += sum(frame.size for frame in frames)
+            offered_at = self._channel.offered_at
             yield frames
+            if frames and offered_at > -math.inf:
+                self._telemetry.handed_over(self._clock.monotonic() - offered_at)
             if any(frame.due is Due.PROGRESS for frame in frames):
                 self._progress_at = self._clock.monotonic()
 
@@ -231,6 +245,9 @@ class Hub:
         interval: seconds from one message of progress to the next of the same follower, at least. The committer keeps
             it for a job's own progress; a claim, a start or an owner's request may come right after that.
         ended: is called when jobs have ended.
+
+    Attributes:
+        telemetry: as it was given.
     """
 
     def __init__(
@@ -246,7 +263,7 @@ class Hub:
         self._clock = clock or SystemClock()
         self._interval = interval
         self._leaving = False
-        self._telemetry = telemetry or NoTelemetry()
+        self.telemetry = telemetry or NoTelemetry()
         self._ended = ended
         self._departed_bytes = 0
 
@@ -279,7 +296,7 @@ class Hub:
         """Notify the followers of rows that are durable; the caller has committed them."""
         for one in committed:
             if one.state.ended:
-                self._telemetry.ended(one.state)
+                self.telemetry.ended(one.state)
                 self._ended()
             self._offer(one)
 
@@ -291,7 +308,11 @@ class Hub:
             channels = self._channels.setdefault(state.id, channels)
             channels.setdefault(state.created_at, Channel())
         if state.created_at in channels:
-            channels[state.created_at].offer(one)
+            channel = channels[state.created_at]
+            channel.offered_at = self._clock.monotonic()
+            channel.offer(one)
+            if channel.followers:
+                self.telemetry.handed_over(self._clock.monotonic() - channel.offered_at)
 
     def erased(self, ending: Committed) -> None:
         """Detach the channel of an erased job: another one may be made of its id within this millisecond.
@@ -355,7 +376,7 @@ class Hub:
         """
         if self._leaving:
             raise ShelfwireError(Code.OVERLOADED, "The server is shutting down. Connect again in a moment")
-        follower = Follower(after, digest, self._clock, self._interval)
+        follower = Follower(after, digest, self._clock, self._interval, self.telemetry)
         self._arriving.setdefault(job_id, {})[follower] = None
 
         def offer(row: Committed) -> None:

@@ -18,13 +18,15 @@ import structlog
 from shelfwire.clock import Clock
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.hub import Dismissal, Follower, Hub
+from shelfwire.jobs.listing import JobFilter, JobPage, Position
+from shelfwire.jobs.operator_store import AuditEntry
 from shelfwire.jobs.patience import when_available
 from shelfwire.jobs.pipeline import OriginalTable, Pipeline, RemotePipeline
 from shelfwire.jobs.store import Committed, Idempotency, Item, JobStore
-from shelfwire.jobs.telemetry import Stats
+from shelfwire.jobs.telemetry import Figure, Stats
 from shelfwire.jobs.workers import Workers
 from shelfwire.protocol import owner_transitions, tokens
-from shelfwire.protocol.job import Policy, Transition, create
+from shelfwire.protocol.job import Policy, Status, Transition, create
 from shelfwire.protocol.messages import Metadata
 from shelfwire.protocol.tokens import ALL_SCOPES, Grant, Scope
 
@@ -262,7 +264,13 @@ class JobService:
         self._workers.wake(pipeline)
         return Token(made, token, grant.scopes, grant.expires_at)
 
-    async def retry(self, job_id: str, caller: Grant | None = None, idempotency: Idempotency | None = None) -> Token:
+    async def retry(
+        self,
+        job_id: str,
+        caller: Grant | None = None,
+        idempotency: Idempotency | None = None,
+        audit: AuditEntry | None = None,
+    ) -> Token:
         """Make a new job over the failed and unrecorded items of an ended one.
 
         Args:
@@ -270,13 +278,16 @@ class JobService:
             caller: the caller's grant; the new job's token allows no more and lasts no longer. None for a caller inside
                 the process.
             idempotency: see `create`.
+            audit: what is added to the audit with it.
 
         Raises:
             ShelfwireError: `E_JOB_STATE`: it has not ended, or nothing is left; `E_IDEMPOTENCY_MISMATCH`.
         """
         retry_id = self._new_id()
         token, grant = self._first_token(retry_id, caller)
-        made = await self._store.retry(job_id, retry_id, grant, self.clock.now(), idempotency, self.clock.steady())
+        made = await self._store.retry(
+            job_id, retry_id, grant, self.clock.now(), idempotency, self.clock.steady(), audit
+        )
         if made is None:
             raise ShelfwireError(Code.UNAUTHORIZED)
         log.info("job created", job=made, retry_of=job_id, attempt=0)
@@ -293,17 +304,31 @@ class JobService:
             raise ShelfwireError(Code.UNAUTHORIZED)
         now = self.clock.now()
         grant = await self._store.grant(tokens.digest(token), now)
-        return tokens.check(grant, token, job_id, scope, now=now)
+        good = grant is not None and tokens.opens(grant, job_id, now=now)
+        try:
+            checked = tokens.check(grant, token, job_id, scope, now=now)
+        except ShelfwireError as error:
+            if good:
+                self._hub.telemetry.noted(Figure.UNAUTHORIZED, int(error.code != Code.FORBIDDEN))
+            raise
+        self._hub.telemetry.noted(Figure.UNAUTHORIZED)
+        return checked
 
     async def derive_token(
-        self, caller: Grant, *, scopes: frozenset[Scope] | None = None, ttl: int | None = None
+        self,
+        caller: Grant,
+        *,
+        scopes: frozenset[Scope] | None = None,
+        ttl: int | None = None,
+        audit: AuditEntry | None = None,
     ) -> Token:
         """Issue one more token for a job. Without `scopes` it replaces the caller's, which expires a minute later.
 
         Args:
-            caller: the caller's grant; see `authorize`.
+            caller: the caller's grant; see `authorize`. One without a digest is of no token: nothing is replaced.
             scopes: the scopes of the new token.
             ttl: lifetime in milliseconds; limited by the caller's token and by the server's policy.
+            audit: what is added to the audit with it.
 
         Raises:
             ShelfwireError: `E_FORBIDDEN`: more scopes than the caller has; `E_JOB_STATE`: too many tokens.
@@ -311,8 +336,9 @@ class JobService:
         now, token = self.clock.now(), self._mint()
         limits = [limit for limit in (ttl, self._policy.token_ttl) if limit is not None]
         grant = tokens.derive(caller, tokens.digest(token), scopes=scopes, ttl=min(limits, default=None), now=now)
-        replaces = caller.digest if scopes is None else None
-        if not await self._store.add_grant(grant, now, authorized_by=caller.digest, replaces=replaces):
+        replaces = (caller.digest or None) if scopes is None else None
+        by = caller.digest or None
+        if not await self._store.add_grant(grant, now, authorized_by=by, replaces=replaces, audit=audit):
             raise ShelfwireError(Code.UNAUTHORIZED)
         return Token(grant.job_id, token, grant.scopes, grant.expires_at)
 
@@ -327,6 +353,28 @@ class JobService:
                 dismiss()
 
         await self._publishing(grant.job_id, self._store.revoke(grant.digest), dismiss, look)
+
+    async def jobs(
+        self,
+        *,
+        status: Status | Sequence[Status] = (),
+        pipeline: str | None = None,
+        tag: str | None = None,
+        after: Position | None = None,
+        limit: int = 100,
+    ) -> JobPage:
+        """Return a page of the jobs that match all of what is given, the newest first.
+
+        Args:
+            status: any of these.
+            pipeline: the pipeline.
+            tag: one of its tags, such as an application's own name of the person it is for. It is no right.
+            after: `JobPage.next` of the page before.
+            limit: maximum number of jobs.
+        """
+        statuses = (status,) if isinstance(status, Status) else tuple(status)
+        wanted = JobFilter(status=statuses, pipeline=pipeline, tag=tag)
+        return await self._store.jobs(wanted, after=after, limit=limit)
 
     async def get(self, job_id: str) -> Committed:
         """Return a job's committed state, and its terminal message if it has ended.
@@ -346,7 +394,12 @@ class JobService:
             ShelfwireError: as `authorize` for the scope `watch`, and as `get`.
         """
         grant = await self.authorize(job_id, token, Scope.WATCH)
-        committed = await self.get(grant.job_id)
+        try:
+            committed = await self.get(grant.job_id)
+        except ShelfwireError as error:
+            if error.code == Code.UNAUTHORIZED and await self._store.grant(grant.digest, self.clock.now()) is not None:
+                self._hub.telemetry.noted(Figure.UNAUTHORIZED, 1, 0)
+            raise
         # Once more: before the row was read, the id may have been given to another job, which the token is not for.
         await self.authorize(job_id, token, Scope.WATCH)
         return committed
@@ -394,7 +447,7 @@ class JobService:
             raise ShelfwireError(Code.UNAUTHORIZED)
         return follower.newest
 
-    async def cancel(self, job_id: str) -> Committed:
+    async def cancel(self, job_id: str, audit: AuditEntry | None = None) -> Committed:
         """Request that a job stop for good, and return the committed row; a living worker confirms it.
 
         Raises:
@@ -402,10 +455,13 @@ class JobService:
         """
         steady = self.clock.steady()
         return await self._request(
-            "cancel", job_id, lambda state, now: owner_transitions.cancel(state, self._policy, now=now, steady=steady)
+            "cancel",
+            job_id,
+            lambda state, now: owner_transitions.cancel(state, self._policy, now=now, steady=steady),
+            audit,
         )
 
-    async def pause(self, job_id: str) -> Committed:
+    async def pause(self, job_id: str, audit: AuditEntry | None = None) -> Committed:
         """Request that a job wait until it is resumed, and return the committed row; a living worker confirms it.
 
         Raises:
@@ -413,10 +469,10 @@ class JobService:
         """
         steady = self.clock.steady()
         return await self._request(
-            "pause", job_id, lambda state, now: owner_transitions.pause(state, now=now, steady=steady)
+            "pause", job_id, lambda state, now: owner_transitions.pause(state, now=now, steady=steady), audit
         )
 
-    async def resume(self, job_id: str) -> Committed:
+    async def resume(self, job_id: str, audit: AuditEntry | None = None) -> Committed:
         """Let a paused job go on, and return the committed row.
 
         Raises:
@@ -424,12 +480,12 @@ class JobService:
         """
         steady = self.clock.steady()
         committed = await self._request(
-            "resume", job_id, lambda state, now: owner_transitions.resume(state, now=now, steady=steady)
+            "resume", job_id, lambda state, now: owner_transitions.resume(state, now=now, steady=steady), audit
         )
         self._workers.wake(committed.state.pipeline)
         return committed
 
-    async def delete(self, job_id: str) -> None:
+    async def delete(self, job_id: str, audit: AuditEntry | None = None) -> None:
         """End a job if it has not ended, notify its followers, and erase all its data. Waits for no worker."""
         now = self.clock.now()
 
@@ -442,7 +498,7 @@ class JobService:
                 self._workers.check(job_id)
             self._hub.erased(ended)
 
-        deleting = self._store.delete(job_id, self._policy, now)
+        deleting = self._store.delete(job_id, self._policy, now, audit)
         if await self._publishing(job_id, deleting, publish, lambda: self._look(job_id)) is None:
             raise ShelfwireError(Code.UNAUTHORIZED)
 
@@ -492,7 +548,9 @@ class JobService:
         """Show followers the row of a job as it is stored, after a change of it that was not answered."""
         self._hub.correct(job_id, await self._store.job(job_id))
 
-    async def _request(self, name: str, job_id: str, transition: Transition) -> Committed:
+    async def _request(
+        self, name: str, job_id: str, transition: Transition, audit: AuditEntry | None = None
+    ) -> Committed:
         def publish(committed: Committed | None) -> None:
             if committed is None:
                 return
@@ -501,7 +559,7 @@ class JobService:
             self._hub.publish([committed])
             self._workers.check(job_id)
 
-        requesting = self._store.request(job_id, transition, self.clock.now())
+        requesting = self._store.request(job_id, transition, self.clock.now(), audit)
         committed = await self._publishing(job_id, requesting, publish, lambda: self._look(job_id))
         if committed is None:
             raise ShelfwireError(Code.UNAUTHORIZED)

@@ -16,6 +16,7 @@ from typing import Final, Protocol
 import msgspec
 
 from shelfwire.errors import ShelfwireError
+from shelfwire.jobs.operator_store import AuditEntry, OperatorStore
 from shelfwire.jobs.outbox import Outbox
 from shelfwire.protocol.job import JobState, Policy, Transition
 from shelfwire.protocol.tokens import Grant, Scope
@@ -205,11 +206,11 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     waiting_since: int | None = None
 
 
-class JobStore(Protocol):
+class JobStore(OperatorStore, Protocol):
     """Job rows, item logs, inputs and token digests, and what is to be told when jobs end.
 
-    The transaction that ends a job, by whichever method, writes the deliveries that `outbox.Announce` makes of it; the
-    store was given that function.
+    What operators ask is in `OperatorStore`. The transaction that ends a job, by whichever method, writes the
+    deliveries that `outbox.Announce` makes of it; the store was given that function.
     """
 
     @property
@@ -291,10 +292,11 @@ class JobStore(Protocol):
         now: int,
         idempotency: Idempotency | None = None,
         steady: int | None = None,
+        audit: AuditEntry | None = None,
     ) -> str | None:
         """Make a new job over a copy of an ended job's input, by `owner_transitions.retry` and `left_undone`.
 
-        It waits since `steady`, and takes its turn like a job that is created.
+        It waits since `steady`, and takes its turn like a job that is created. For `audit` see `request`.
 
         Returns:
             As `create`; None where there is no such job.
@@ -310,7 +312,13 @@ class JobStore(Protocol):
         ...
 
     async def add_grant(
-        self, grant: Grant, now: int, *, authorized_by: bytes | None = None, replaces: bytes | None = None
+        self,
+        grant: Grant,
+        now: int,
+        *,
+        authorized_by: bytes | None = None,
+        replaces: bytes | None = None,
+        audit: AuditEntry | None = None,
     ) -> bool:
         """Give an existing job one more token. Where that is one too many, expired ones go, the oldest first.
 
@@ -320,6 +328,7 @@ class JobStore(Protocol):
             authorized_by: digest of the token that the request was made with; it may have been revoked meanwhile.
             replaces: digest of a token that expires `protocol.tokens.GRACE` from now, if not before. Neither it nor
                 others that expire until then count as tokens.
+            audit: see `request`.
 
         Returns:
             False if the job or the token `authorized_by` does not exist.
@@ -394,21 +403,24 @@ class JobStore(Protocol):
         """
         ...
 
-    async def request(self, job_id: str, transition: Transition, now: int) -> Committed | None:
+    async def request(
+        self, job_id: str, transition: Transition, now: int, audit: AuditEntry | None = None
+    ) -> Committed | None:
         """Apply one of `owner_transitions` to a row; None where there is no such job.
 
-        A paused job that is queued again takes a new turn, by `protocol.job.next_turn`.
+        A paused job that is queued again takes a new turn, by `protocol.job.next_turn`. With the change an entry is
+        added to the audit, if there is one.
 
         Raises:
             IllegalTransitionError: the job's state does not allow it.
         """
         ...
 
-    async def delete(self, job_id: str, policy: Policy, now: int) -> Committed | None:
+    async def delete(self, job_id: str, policy: Policy, now: int, audit: AuditEntry | None = None) -> Committed | None:
         """End a job by `owner_transitions.delete` and erase all its data, also where its row cannot be read.
 
         The job is gone with one transaction. Inputs and items of a large one may be erased by others that follow; what
-        fails of them is done by `sweep`.
+        fails of them is done by `sweep`. For `audit` see `request`.
 
         Returns:
             The ending, for the job's followers; None where there is no such job.
@@ -430,7 +442,8 @@ class JobStore(Protocol):
         """Erase every job that has expired, with its input, items and tokens; end it by `owner_transitions.expire`.
 
         Each is a transaction of its own. One that cannot be erased does not keep the others. Deliveries go
-        `outbox.RETENTION` after their end, or after they should have been given up.
+        `outbox.RETENTION` after their end, or after they should have been given up. Old entries of the
+        audit and old figures go as well.
         """
         ...
 

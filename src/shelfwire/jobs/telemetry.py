@@ -1,11 +1,32 @@
 """The events and figures that the engine reports for monitoring, independent of any metrics library."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from enum import StrEnum
 from typing import Protocol
 
 import msgspec
 
 from shelfwire.protocol.job import JobState
+
+
+class Figure(StrEnum):
+    """What ought to go well, and is counted by the hour.
+
+    Attributes:
+        UNAUTHORIZED: requests with a token that is stored, unexpired and the job's; bad is a 401 all the same.
+        RECONNECTS: returns of clients by their own account; bad are those that they gave up.
+        ATTEMPTS: attempts to return by their own account; bad are those that failed.
+        INTERRUPTED: jobs that a process before this one had begun and not ended.
+        RECOVERED: those of them that went on, or ended, in this one.
+        UNDECODABLE: messages that clients could not read, by their own account; all are bad.
+    """
+
+    UNAUTHORIZED = "unauthorized"
+    RECONNECTS = "reconnects"
+    ATTEMPTS = "reconnect_attempts"
+    INTERRUPTED = "interrupted_jobs"
+    RECOVERED = "recovered_jobs"
+    UNDECODABLE = "undecodable"
 
 
 class Telemetry(Protocol):
@@ -27,6 +48,30 @@ class Telemetry(Protocol):
         """A request was answered, with the error `code` if any; `received` bytes of its body were read."""
         ...
 
+    def interrupted(self, job_ids: Collection[str]) -> None:
+        """A process before this one had begun these jobs and not ended them."""
+        ...
+
+    def claimed(self, state: JobState, seconds: float) -> None:
+        """A job was claimed, and waits since `seconds`."""
+        ...
+
+    def handed_over(self, seconds: float) -> None:
+        """News of a job were handed to a follower's connection, `seconds` after they were committed."""
+        ...
+
+    def reported(self, seconds: float) -> None:
+        """A report of a worker elsewhere was answered, which took `seconds`."""
+        ...
+
+    def responded(self, route: str, seconds: float) -> None:
+        """The answer to a request for this route began, `seconds` after the request."""
+        ...
+
+    def noted(self, figure: Figure, bad: int = 0, total: int = 1) -> None:
+        """Of `total` times that something should go well, it did not `bad` times."""
+        ...
+
     def delivered(self, result: str, seconds: float) -> None:
         """A webhook was tried: `ok`, `failed` (it is tried again) or `given_up`; the try took `seconds`."""
         ...
@@ -46,6 +91,24 @@ class NoTelemetry:
 
     def answered(self, code: str | None, received: int) -> None:
         """See `Telemetry.answered`."""
+
+    def interrupted(self, job_ids: Collection[str]) -> None:
+        """See `Telemetry.interrupted`."""
+
+    def claimed(self, state: JobState, seconds: float) -> None:
+        """See `Telemetry.claimed`."""
+
+    def handed_over(self, seconds: float) -> None:
+        """See `Telemetry.handed_over`."""
+
+    def reported(self, seconds: float) -> None:
+        """See `Telemetry.reported`."""
+
+    def responded(self, route: str, seconds: float) -> None:
+        """See `Telemetry.responded`."""
+
+    def noted(self, figure: Figure, bad: int = 0, total: int = 1) -> None:
+        """See `Telemetry.noted`."""
 
     def delivered(self, result: str, seconds: float) -> None:
         """See `Telemetry.delivered`."""

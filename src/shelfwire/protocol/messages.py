@@ -110,6 +110,12 @@ class Ping(WireStruct, frozen=True, kw_only=True):
     """A client's request for a `pong`."""
 
     client_time: Annotated[Annotated[int, _INT64] | None, Meta(description="Any number; the answer repeats it.")] = None
+    lost: Annotated[
+        Count | None, Meta(description="Jobs that the client gave up to follow since it last said so, for statistics.")
+    ] = None
+    undecodable: Annotated[
+        Count | None, Meta(description="Messages that it could not read since it last said so, for statistics.")
+    ] = None
 
 
 class Pong(WireStruct, frozen=True, kw_only=True):
@@ -120,6 +126,8 @@ class Pong(WireStruct, frozen=True, kw_only=True):
 
 class SyncRequest(WireStruct, frozen=True, kw_only=True):
     """A client's request for the current state."""
+
+    tries: Annotated[Count | None, Meta(description="Attempts that its return took, for statistics.")] = None
 
 
 Payload = JobStarted | JobProgress | JobComplete | JobError | Ping | Pong | SyncRequest

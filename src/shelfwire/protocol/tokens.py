@@ -96,6 +96,11 @@ def digest(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
+def opens(grant: Grant, job_id: str, *, now: int) -> bool:
+    """Whether a token of this grant must not be answered with a 401."""
+    return grant.job_id == canonical(job_id) and (grant.expires_at is None or grant.expires_at > now)
+
+
 def check(grant: Grant | None, token: str, job_id: str, scope: Scope, *, now: int) -> Grant:
     """Return the grant if it authorizes `scope`; raise otherwise.
 

@@ -112,13 +112,13 @@ async def serving(application: Shelfwire, settings: Settings) -> AsyncIterator[s
         url = f"http://{host}:{listener.getsockname()[1]}"
         try:
             await started
-            with announced(settings.data, url):
+            with announced(settings.data, url, application.new_local_key()):
                 yield url
         finally:
             server.should_exit = True
             if not running.done():
                 # Event streams and polls would delay the shutdown; sockets are closed with the reason.
-                application.service.dismiss_followers()
+                application.dismiss()
             await running
 
 

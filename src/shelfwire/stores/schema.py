@@ -17,9 +17,16 @@ job = Table(
     Column("caller", Text, nullable=False, server_default=""),
     Column("turn", BigInteger, nullable=False, server_default="0"),
     Column("lost_at", BigInteger),
+    Column("created_at", BigInteger, nullable=False, server_default="0"),
+    Column("code", Text),
+    Column("label", Text),
     Index("job_by_turn", "status", "pipeline", "turn", "run_at", "caller"),
     Index("job_by_caller", "caller", "pipeline", "status", "turn"),
     Index("job_lost", "lost_at", sqlite_where=text("lost_at IS NOT NULL")),
+    Index("job_seen", "created_at", "status", "pipeline", "code", "label"),
+    Index("job_by_status", "status", "created_at"),
+    Index("job_by_pipeline", "pipeline", "created_at", "status"),
+    Index("job_by_code", "code", "created_at", sqlite_where=text("code IS NOT NULL")),
     sqlite_with_rowid=False,
 )
 """One row per job: `state` is the JSON of `protocol.job.JobState`; queries use the other columns."""
@@ -84,6 +91,43 @@ idempotency = Table(
 )
 """The job created under each idempotency key, and the fingerprint of its request."""
 
+tag = Table(
+    "job_tag",
+    metadata,
+    Column("tag", Text, primary_key=True),
+    Column("created_at", BigInteger, primary_key=True, autoincrement=False),
+    Column("job_id", Text, primary_key=True, index=True),
+    sqlite_with_rowid=False,
+)
+"""The tags of jobs, which never change."""
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("n", Integer, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("job_id", Text),
+    Column("outcome", Text, nullable=False),
+    Column("details", Text),
+    Index("audit_at", "at"),
+    Index("audit_job", "job_id", "n"),
+    Index("audit_key", "key", "n"),
+)
+"""What operators did; it outlives the jobs."""
+
+tally = Table(
+    "tally",
+    metadata,
+    Column("hour", BigInteger, primary_key=True, autoincrement=False),
+    Column("name", Text, primary_key=True),
+    Column("bad", BigInteger, nullable=False),
+    Column("total", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Figures by the hour."""
+
 outbox = Table(
     "outbox",
     metadata,
@@ -105,7 +149,7 @@ outbox = Table(
 )
 """What is to be told when jobs have ended; a row is a `jobs.outbox.Delivery`, and outlives its job."""
 
-OWNED = (ending, grant, idempotency)
+OWNED = (ending, grant, idempotency, tag)
 """The tables whose rows are erased with their job."""
 
 BULKY = (input_part, item)

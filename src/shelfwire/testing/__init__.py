@@ -4,6 +4,7 @@ from shelfwire.testing.clock import FakeClock
 from shelfwire.testing.commits import CommitsContract
 from shelfwire.testing.endings import EndingsContract, announce
 from shelfwire.testing.memory import MemoryDatabase, MemoryStore
+from shelfwire.testing.operators import OperatorsContract
 from shelfwire.testing.owners import OwnersContract
 from shelfwire.testing.remote import RemoteContract
 from shelfwire.testing.stores import (
@@ -20,7 +21,15 @@ from shelfwire.testing.stores import (
 from shelfwire.testing.turns import TurnsContract
 
 
-class StoreContract(AttemptsContract, CommitsContract, EndingsContract, OwnersContract, RemoteContract, TurnsContract):
+class StoreContract(
+    AttemptsContract,
+    CommitsContract,
+    EndingsContract,
+    OperatorsContract,
+    OwnersContract,
+    RemoteContract,
+    TurnsContract,
+):
     """The contract of `JobStore` as tests. Subclass it with a fixture `make_store` that returns a `MakeStore`.
 
     The stores that this opens are given `encode_terminal` and `announce`.

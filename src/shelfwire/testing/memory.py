@@ -1,12 +1,13 @@
 """A `JobStore` in memory, for tests that need an engine and no disk."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType, TracebackType
 from typing import Any, Final, Self
 
 import msgspec
 
 from shelfwire.errors import Code, ShelfwireError
+from shelfwire.jobs.operator_store import AuditEntry
 from shelfwire.jobs.outbox import Announce, Delivery, announce_nothing
 from shelfwire.jobs.store import (
     MIN_RETURN,
@@ -28,6 +29,7 @@ from shelfwire.protocol import owner_transitions, worker_transitions
 from shelfwire.protocol.job import CLAIMED_TURN, HELD, JobState, Policy, Status, Transition, next_turn
 from shelfwire.protocol.tokens import GRACE, MAX_GRANTS, Grant
 from shelfwire.protocol.worker_transitions import LeaseLostError
+from shelfwire.testing.memory_operator import MemoryOperatorStore, MemoryRecords
 from shelfwire.testing.memory_outbox import MemoryOutbox
 
 _decode_item: Final = msgspec.json.Decoder(Item).decode
@@ -69,6 +71,7 @@ class MemoryDatabase:
         grants: by digest, in the order in which they were made.
         keys: the job and the fingerprint of the request that was made under each idempotency key.
         turns: the highest turn that was claimed in the queue of each pipeline.
+        records: the audit and the figures by the hour.
         stores: the stores that are open on it.
         deliveries: what is to be told of endings, and until when each is held, by id and time.
     """
@@ -79,6 +82,7 @@ class MemoryDatabase:
         self.grants: dict[bytes, Grant] = {}
         self.keys: dict[bytes, tuple[str, bytes]] = {}
         self.turns: dict[str, int] = {}
+        self.records = MemoryRecords()
         self.stores: set[MemoryStore] = set()
         self.deliveries: dict[tuple[str, int], tuple[Delivery, int]] = {}
 
@@ -133,7 +137,7 @@ class MemoryDatabase:
                 job.state = _replace(job.state, lease_until=0, run_at=job.state.run_at - ahead)
 
 
-class MemoryStore:
+class MemoryStore(MemoryOperatorStore):
     """A `JobStore` that keeps everything in memory and passes `StoreContract`. Use it as a context manager.
 
     Hand it to an application under test: `Shelfwire(pipelines=[Mine()], open_store=MemoryStore)`. Its calls never wait,
@@ -163,6 +167,7 @@ class MemoryStore:
         self._steady = steady
         self._announce = announce
         self.database = MemoryDatabase() if database is None else database
+        self.records = self.database.records
         self.outbox = MemoryOutbox(self.database)
 
     async def __aenter__(self) -> Self:
@@ -177,6 +182,10 @@ class MemoryStore:
     ) -> None:
         """Leave the database as it is."""
         self.database.stores.discard(self)
+
+    def states(self) -> Iterable[JobState]:
+        """Return the rows of all jobs."""
+        return (job.state for job in self.database.jobs.values())
 
     async def write_input(self, job_id: str, name: str, part: int, data: bytes) -> None:
         """See `JobStore.write_input`."""
@@ -252,6 +261,7 @@ class MemoryStore:
         now: int,
         idempotency: Idempotency | None = None,
         steady: int | None = None,
+        audit: AuditEntry | None = None,
     ) -> str | None:
         """See `JobStore.retry`."""
         source = self.database.jobs.get(source_id)
@@ -259,6 +269,7 @@ class MemoryStore:
             return None
         earlier = self._replayed(grant, now, idempotency)
         if earlier is not None:
+            self.records.add(audit)
             return earlier
         state = owner_transitions.retry(source.state, job_id, now=now, steady=steady)
         done = {index for index, item in source.items.items() if item.ok}
@@ -266,6 +277,7 @@ class MemoryStore:
         job = MemoryJob(self.database.with_turn(state), left)
         job.inputs, job.kept = dict(source.inputs), dict(source.kept)
         self._insert(job, grant, idempotency)
+        self.records.add(audit)
         return job_id
 
     async def grant(self, digest: bytes, now: int) -> Grant | None:
@@ -276,13 +288,20 @@ class MemoryStore:
         return grant
 
     async def add_grant(
-        self, grant: Grant, now: int, *, authorized_by: bytes | None = None, replaces: bytes | None = None
+        self,
+        grant: Grant,
+        now: int,
+        *,
+        authorized_by: bytes | None = None,
+        replaces: bytes | None = None,
+        audit: AuditEntry | None = None,
     ) -> bool:
         """See `JobStore.add_grant`."""
         own = self._tokens(grant.job_id)
         if grant.job_id not in self.database.jobs or (authorized_by is not None and authorized_by not in own):
             return False
         self._make_room(grant.job_id, now, replaces)
+        self.records.add(audit)
         self.database.grants[grant.digest] = grant
         old = None if replaces is None else own.get(replaces)
         if old is not None and (old.expires_at is None or old.expires_at > now + GRACE):
@@ -377,7 +396,9 @@ class MemoryStore:
             answers.append(job.committed)
         return answers
 
-    async def request(self, job_id: str, transition: Transition, now: int) -> Committed | None:
+    async def request(
+        self, job_id: str, transition: Transition, now: int, audit: AuditEntry | None = None
+    ) -> Committed | None:
         """See `JobStore.request`."""
         job = self.database.jobs.get(job_id)
         if job is None:
@@ -386,14 +407,16 @@ class MemoryStore:
         if job.state.status is Status.PAUSED and state.status is Status.QUEUED:
             state = self.database.with_turn(state)
         self._write(job, state)
+        self.records.add(audit)
         return job.committed
 
-    async def delete(self, job_id: str, policy: Policy, now: int) -> Committed | None:
+    async def delete(self, job_id: str, policy: Policy, now: int, audit: AuditEntry | None = None) -> Committed | None:
         """See `JobStore.delete`."""
         job = self.database.jobs.get(job_id)
         if job is None:
             return None
         self._write(job, owner_transitions.delete(job.state, policy, now=now))
+        self.records.add(audit)
         self.database.erase(job_id)
         return job.committed
 
@@ -405,6 +428,7 @@ class MemoryStore:
 
     async def sweep(self, policy: Policy, now: int) -> Swept:
         """See `JobStore.sweep`."""
+        self.records.erase_old(now)
         self.outbox.erase_old(now)
         expired = await self.expired(now)
         endings = [await self.expire(job_id, policy, now) for job_id in expired]

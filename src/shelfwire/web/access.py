@@ -22,6 +22,10 @@ from shelfwire.web.responses import REQUEST_ID, RETRY_AFTER, X_ERROR_CODE
 from shelfwire.web.root_path import path_of
 
 API_KEY: Final = "X-API-Key"
+THIS_MACHINE: Final = "(this machine)"
+"""The name of its own key; no key in the file can have it."""
+MAX_NOTED: Final = 10
+"""Refused calls a minute of operators' routes that are noted in the audit."""
 MAX_IDENTITY_CHARS: Final = 64
 DIGEST_CHARS: Final = 32
 """Of the digest that is stored with a job: 128 bits."""
@@ -79,6 +83,9 @@ class Access:
         settings: the API keys, the limit and the origins.
         clock: the time.
 
+    Attributes:
+        refusals: limits the refused calls of operators' routes that are noted.
+
     Raises:
         SettingsError: the file with API keys cannot be used.
     """
@@ -90,6 +97,12 @@ class Access:
         self._origins = frozenset(settings.origins)
         self._limit = settings.create_limit
         self._rate = RateLimit(settings.create_limit, clock)
+        self._local: bytes | None = None
+        self.refusals = RateLimit(MAX_NOTED, clock)
+
+    def add_local_key(self, key: str) -> None:
+        """Take a key for the role `admin` from programs of this machine that reach the server without a proxy."""
+        self._local = digest(key)
 
     def caller(self, request: Request, role: Role = Role.CREATE) -> Caller:
         """Return the caller, who may do what a role allows.
@@ -105,17 +118,7 @@ class Access:
             if role is Role.CREATE or (role is Role.WORK and local):
                 return Caller(_address(request), None, role=role, is_local=local)
             raise _without_key(role)
-        caller = self._with_key(request.headers.get(API_KEY, ""))
-        if caller is None:
-            raise _without_key(role)
-        if not caller.role.includes(role):
-            raise ShelfwireError(
-                Code.FORBIDDEN,
-                f"The API key has the role {caller.role}, and this needs {role}",
-                user_message="This API key does not allow that. Ask the server's operator for another one.",
-                details={"role": str(role)},
-            )
-        return caller
+        return self._with_role(request, role)
 
     def operator(self, request: Request, role: Role) -> Caller:
         """Return the caller of a route for operators.
@@ -130,12 +133,44 @@ class Access:
         """
         self.check_origin(request.headers.get("origin"), request.headers.get("host"))
         self._file.refresh()
-        if not self._file.has(Role.READ):
+        if not self._file.has(Role.READ) and (self._local is None or not _is_local(request)):
             raise ShelfwireError(Code.NOT_FOUND, f"No such route: {path_of(request.scope)}")
-        return self.caller(request, role)
+        return self._with_role(request, role)
 
-    def _with_key(self, key: str) -> Caller | None:
+    def known(self, request: Request) -> Caller | None:
+        """Return the caller whose API key a request shows; None if it is none of ours."""
+        self._file.refresh()
+        return self._with_key(request.headers.get(API_KEY, ""), request)
+
+    def operator_of_job(self, request: Request, role: Role) -> Caller | None:
+        """Return the operator who makes a request about a job without its token; None for anybody else.
+
+        Raises:
+            ShelfwireError: `E_FORBIDDEN`: the operator's key is for reading alone, or a website sent the request.
+        """
+        caller = self.known(request)
+        if caller is None or not caller.role.includes(Role.READ):
+            return None
+        self.check_origin(request.headers.get("origin"), request.headers.get("host"))
+        return self._with_role(request, role)
+
+    def _with_role(self, request: Request, role: Role) -> Caller:
+        caller = self._with_key(request.headers.get(API_KEY, ""), request)
+        if caller is None:
+            raise _without_key(role)
+        if not caller.role.includes(role):
+            raise ShelfwireError(
+                Code.FORBIDDEN,
+                f"The API key has the role {caller.role}, and this needs {role}",
+                user_message="This API key does not allow that. Ask the server's operator for another one.",
+                details={"role": str(role)},
+            )
+        return caller
+
+    def _with_key(self, key: str, request: Request) -> Caller | None:
         shown = digest(key)
+        if self._local is not None and hmac.compare_digest(self._local, shown) and _is_local(request):
+            return Caller(shown.hex(), shown.hex(), THIS_MACHINE, Role.ADMIN)
         # Every key is compared, so that the time reveals nothing.
         matches = [hmac.compare_digest(known, shown) for known in self._digests]
         if True in matches:
@@ -244,10 +279,11 @@ class _Cors(CORSMiddleware):
 
 def _without_key(role: Role) -> ShelfwireError:
     needed = "" if role is Role.CREATE else f" of the role {role}. Make one with: shelfwire keys new --role {role}"
+    what = "takes new jobs" if role in {Role.CREATE, Role.WORK} else "shows this"
     return ShelfwireError(
         Code.UNAUTHORIZED,
         f"The header {API_KEY} is missing or holds no API key of this server{needed}",
-        user_message="This server takes new jobs only with an API key. Ask its operator for one.",
+        user_message=f"This server {what} only with an API key. Ask its operator for one.",
         details={"header": API_KEY},
     )
 

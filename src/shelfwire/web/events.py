@@ -8,17 +8,20 @@ from typing import Annotated, Final
 
 import msgspec
 from starlette.requests import Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Send
+from starlette.types import Scope as AsgiScope
 
 from shelfwire.errors import ShelfwireError
 from shelfwire.jobs.hub import Follower, Frame
 from shelfwire.protocol.feed import type_of
+from shelfwire.protocol.tokens import Scope
 from shelfwire.web.credentials import bearer, position
 from shelfwire.web.follower_log import follower_log, watched
 from shelfwire.web.jobs import Seq
 from shelfwire.web.parameters import query_of
 from shelfwire.web.responses import CACHE_CONTROL, ERROR_CODE, JSON_TYPE, NO_STORE, X_ERROR_CODE
 from shelfwire.web.route import CACHING, TOKEN_OR_QUERY, Answer, Context, Header, job_route
+from shelfwire.web.visitors import Visitor, visitor_of
 
 BELOW: Final = "/events"
 """The path of a job's stream, below the job's own."""
@@ -34,7 +37,7 @@ ERROR_EVENT: Final = "job_error"
 """What the message `error` is called as an event: a browser's EventSource fires `error` itself when it is cut off."""
 
 _RETRY: Final = f"retry: {RETRY_MS}\n\n".encode()
-_PADDING: Final = b":".ljust(PADDING_BYTES - 1) + b"\n"
+PADDING: Final = b":".ljust(PADDING_BYTES - 1) + b"\n"
 
 
 class EventsQuery(msgspec.Struct, frozen=True, rename="camel"):
@@ -51,7 +54,9 @@ async def events(request: Request, context: Context) -> ASGIApp:
     query = query_of(request, EventsQuery)
     last = position(request.headers.get("last-event-id", query.last_event_id))
     token = bearer(request.headers) or request.query_params.get("token")
-    return EventStream(context, token, request.path_params["job_id"], last, query.after)
+    visitor = visitor_of(request, context, Scope.WATCH, token)
+    await visitor.note_read("events")
+    return EventStream(context, visitor, last, query.after)
 
 
 class EventStream:
@@ -59,30 +64,27 @@ class EventStream:
 
     Args:
         context: the application.
-        token: the token of the follower.
-        job_id: the job.
+        visitor: who follows which job.
         last: the id of the last event that the follower has seen; 0 for none. If that was the ending, nothing follows.
         after: the `seq` that it has seen otherwise. It may have been cut off before the ending, which is always sent.
     """
 
-    def __init__(self, context: Context, token: str | None, job_id: str, last: int, after: int) -> None:
+    def __init__(self, context: Context, visitor: Visitor, last: int, after: int) -> None:
         self._context = context
-        self._token = token
-        self._job_id = job_id
+        self._visitor = visitor
         self._last = last
         self._after = after
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Send everything until the end, or until the follower leaves.
 
         Raises:
             ShelfwireError: it is not admitted.
         """
-        service, seen = self._context.service, self._last or self._after
         async with AsyncExitStack() as stack:
             try:
                 stack.enter_context(self._context.connections.enter())
-                follower = await stack.enter_async_context(service.follow_with(self._token, self._job_id, seen))
+                follower = await stack.enter_async_context(self._visitor.follow(self._last or self._after))
             except ShelfwireError as error:
                 if error.status != HTTPStatus.SERVICE_UNAVAILABLE:
                     raise
@@ -98,14 +100,14 @@ class EventStream:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
             return
         with (
-            follower_log(follower, self._job_id, "events", self._context.service.clock),
+            follower_log(follower, self._visitor.job_id, "events", self._context.service.clock),
             watched(follower, receive),
         ):
             await _stream(follower, send)
 
 
 async def ask_to_return(
-    scope: Scope, send: Send, error: ShelfwireError, extra: Mapping[str, str] | None = None
+    scope: AsgiScope, send: Send, error: ShelfwireError, extra: Mapping[str, str] | None = None
 ) -> None:
     """Answer with an empty stream where none can be served now: a browser's EventSource never returns after a 503.
 
@@ -116,7 +118,7 @@ async def ask_to_return(
         extra: headers beside those of every stream.
     """
     scope["state"][ERROR_CODE] = str(error.code)
-    await _begin(send, {X_ERROR_CODE: str(error.code), **(extra or {})})
+    await begin(send, {X_ERROR_CODE: str(error.code), **(extra or {})})
     await send({"type": "http.response.body", "body": _RETRY, "more_body": False})
 
 
@@ -136,14 +138,15 @@ def encode(frames: Sequence[Frame]) -> bytes:
 
 
 async def _stream(follower: Follower, send: Send) -> None:
-    await _begin(send)
-    await _chunk(send, _PADDING + _RETRY)
+    await begin(send)
+    await chunk(send, PADDING + _RETRY)
     async for frames in _with_heartbeats(follower):
-        await _chunk(send, encode(frames) if frames else b": still here\n\n")
+        await chunk(send, encode(frames) if frames else b": still here\n\n")
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _begin(send: Send, more: Mapping[str, str] | None = None) -> None:
+async def begin(send: Send, more: Mapping[str, str] | None = None) -> None:
+    """Begin a stream of events, with the headers of each and `more`."""
     headers = {"Content-Type": EVENTS_TYPE, CACHE_CONTROL: NO_STORE, "X-Accel-Buffering": "no", **(more or {})}
     raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": HTTPStatus.OK, "headers": raw})
@@ -168,7 +171,8 @@ async def _with_heartbeats(follower: Follower) -> AsyncIterator[list[Frame]]:
         pending.cancel()
 
 
-async def _chunk(send: Send, body: bytes) -> None:
+async def chunk(send: Send, body: bytes) -> None:
+    """Send a part of a stream."""
     await send({"type": "http.response.body", "body": body, "more_body": True})
 
 

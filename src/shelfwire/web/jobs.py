@@ -8,10 +8,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from shelfwire.errors import Code
+from shelfwire.jobs.operator_store import AuditEntry
 from shelfwire.jobs.service import JobService
 from shelfwire.jobs.store import Committed
 from shelfwire.protocol.state import State, state_of
-from shelfwire.protocol.tokens import Grant, Scope
+from shelfwire.protocol.tokens import Scope
 from shelfwire.web.compression import ETAG, compressed, matching_tag
 from shelfwire.web.creation import (
     CREATED,
@@ -20,14 +21,14 @@ from shelfwire.web.creation import (
     creation_route,
     idempotency_of,
 )
-from shelfwire.web.credentials import bearer
 from shelfwire.web.follower_log import watched
 from shelfwire.web.intakes import FORM_TYPE, FormIntake, JsonIntake
 from shelfwire.web.parameters import query_of
-from shelfwire.web.responses import CACHE_CONTROL, JSON_TYPE, REVALIDATE, Success, success_response
+from shelfwire.web.responses import CACHE_CONTROL, JSON_TYPE, NO_STORE, REVALIDATE, Success, success_response
 from shelfwire.web.root_path import root_of
 from shelfwire.web.route import CACHING, Answer, Context, Header, job_route
 from shelfwire.web.schemas import created_of
+from shelfwire.web.visitors import Visitor, visitor_of
 
 MAX_SEQ: Final = 2**53 - 1
 """The greatest number that every client can hold exactly."""
@@ -52,19 +53,19 @@ async def job_state(request: Request, context: Context) -> Response:
     With `If-None-Match`, the state that is known already is not sent again.
     """
     query = query_of(request, StateQuery)
-    job_id, token = request.path_params["job_id"], bearer(request.headers)
+    visitor = visitor_of(request, context, Scope.WATCH)
     service = context.service
     if query.after == 0 or query.wait == 0:
-        committed = await service.get_with(token, job_id)
+        committed = await visitor.get()
     else:
         with context.connections.enter():
-            async with service.follow_with(token, job_id, query.after) as follower:
+            async with visitor.follow(query.after) as follower:
                 with watched(follower, request.receive):
                     committed = await service.wait(follower, query.after, query.wait)
     tag = matching_tag(request.headers.get("if-none-match", ""), _tag(committed))
     if tag is not None:
-        return await compressed(request, Response(None, NOT_MODIFIED, {ETAG: tag, CACHE_CONTROL: REVALIDATE}))
-    return await compressed(request, _state_response(request, committed, service.now()))
+        return await compressed(request, Response(None, NOT_MODIFIED, {ETAG: tag, CACHE_CONTROL: _keeping(visitor)}))
+    return await compressed(request, _state_response(request, committed, service.now(), visitor))
 
 
 async def cancel(request: Request, context: Context) -> Response:
@@ -84,40 +85,44 @@ async def resume(request: Request, context: Context) -> Response:
 
 async def retry(request: Request, context: Context) -> Response:
     """Start a new job over the failed and unrecorded items of an ended one."""
-    owner = await owner_of(request, context)
+    visitor = visitor_of(request, context, Scope.CONTROL)
+    owner = await visitor.authorize(Scope.CONTROL)
     source = owner.job_id
     # The job's token is what tells its owner from others, so idempotency keys are the job's own.
-    caller = context.access.admit_retry(request)._replace(key=source)
-    token = await context.service.retry(source, owner, idempotency_of(request, caller, ["retry", source]))
+    caller = (visitor.operator or context.access.admit_retry(request))._replace(key=source)
+    idempotency = idempotency_of(request, caller, ["retry", source])
+    async with visitor.acting("retry") as entry:
+        token = await context.service.retry(source, owner, idempotency, entry)
     return created_response(context, created_of(token, root_of(request.scope), retry_of=source))
 
 
 async def delete_job(request: Request, context: Context) -> Response:
     """End a job if it has not ended, and erase all that is its own."""
-    owner = await owner_of(request, context)
-    await context.service.delete(owner.job_id)
+    visitor = visitor_of(request, context, Scope.CONTROL)
+    owner = await visitor.authorize(Scope.CONTROL)
+    async with visitor.acting("delete") as entry:
+        await context.service.delete(owner.job_id, entry)
     return Response(status_code=204)
 
 
-async def owner_of(request: Request, context: Context) -> Grant:
-    """Authorize a request of a job's owner.
-
-    Raises:
-        ShelfwireError: see `JobService.authorize`.
-    """
-    return await context.service.authorize(request.path_params["job_id"], bearer(request.headers), Scope.CONTROL)
-
-
 async def _control(
-    request: Request, context: Context, action: Callable[[JobService, str], Awaitable[Committed]]
+    request: Request, context: Context, action: Callable[[JobService, str, AuditEntry | None], Awaitable[Committed]]
 ) -> Response:
-    owner = await owner_of(request, context)
+    visitor = visitor_of(request, context, Scope.CONTROL)
+    owner = await visitor.authorize(Scope.CONTROL)
     service = context.service
-    return _state_response(request, await action(service, owner.job_id), service.now())
+    async with visitor.acting(action.__name__) as entry:
+        committed = await action(service, owner.job_id, entry)
+    return _state_response(request, committed, service.now(), visitor)
 
 
-def _state_response(request: Request, committed: Committed, now: int) -> Response:
-    headers = {ETAG: _tag(committed), CACHE_CONTROL: REVALIDATE}
+def _keeping(visitor: Visitor) -> str:
+    """How an answer may be kept: an operator sees the jobs of others."""
+    return REVALIDATE if visitor.operator is None else NO_STORE
+
+
+def _state_response(request: Request, committed: Committed, now: int, visitor: Visitor) -> Response:
+    headers = {ETAG: _tag(committed), CACHE_CONTROL: _keeping(visitor)}
     return success_response(state_of(committed.state, committed.terminal, root_of(request.scope)), now, headers=headers)
 
 

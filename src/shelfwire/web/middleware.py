@@ -13,6 +13,7 @@ from shelfwire.clock import Clock
 from shelfwire.jobs.telemetry import Telemetry
 from shelfwire.web.responses import ERROR_CODE, QUIET, REQUEST_ID
 from shelfwire.web.root_path import path_of
+from shelfwire.web.router import TEMPLATE
 from shelfwire.web.uploads import Pace
 
 SANE_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
@@ -62,7 +63,7 @@ class RequestMiddleware:
         sent: dict[bytes, bytes] = dict(scope["headers"])
         given = sent.get(REQUEST_ID.lower().encode(), b"").decode("latin-1")
         request_id = given if SANE_ID.fullmatch(given) else self._new_id()
-        exchange = _Exchange(sent, receive, send, request_id, self._pace)
+        exchange = _Exchange(sent, receive, send, request_id, self._pace, self._clock)
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             began = self._clock.monotonic()
             try:
@@ -71,6 +72,8 @@ class RequestMiddleware:
             finally:
                 code = scope["state"].get(ERROR_CODE)
                 self._telemetry.answered(code, exchange.received)
+                if exchange.answered_at is not None and TEMPLATE in scope:
+                    self._telemetry.responded(scope[TEMPLATE], exchange.answered_at - began)
                 if exchange.status != SWITCHING:
                     say = log.debug if code is None and scope["state"].get(QUIET) else log.info
                     say(
@@ -89,9 +92,12 @@ class _Exchange:
     Attributes:
         status: the status of the answer; None while there is none.
         received: bytes of the body so far.
+        answered_at: when the answer to a request began; None while it has not.
     """
 
-    def __init__(self, sent: dict[bytes, bytes], receive: Receive, send: Send, request_id: str, pace: Pace) -> None:
+    def __init__(
+        self, sent: dict[bytes, bytes], receive: Receive, send: Send, request_id: str, pace: Pace, clock: Clock
+    ) -> None:
         self._receive = receive
         self._send = send
         self._id = (REQUEST_ID.lower().encode(), request_id.encode())
@@ -102,6 +108,8 @@ class _Exchange:
         self.received = 0
         self._complete = not self._length and b"transfer-encoding" not in sent
         self.status: int | None = None
+        self.answered_at: float | None = None
+        self._clock = clock
 
     async def receive(self) -> Any:
         event: Any = await self._receive()
@@ -114,6 +122,8 @@ class _Exchange:
         kind = event["type"]
         if kind in {"http.response.start", "websocket.accept", "websocket.http.response.start"}:
             self.status = event.get("status", SWITCHING)
+            if kind == "http.response.start":
+                self.answered_at = self._clock.monotonic()
             event = {**event, "headers": [*event.get("headers", ()), self._id]}
             if kind == "http.response.start" and event["status"] >= FIRST_ERROR:
                 await self._drain()

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.protocol.reports import MAX_REPORT_BYTES, Report, ReportAnswer
-from shelfwire.protocol.tokens import Grant
+from shelfwire.protocol.tokens import Grant, Scope
 from shelfwire.web.compression import ETAG, in_thread, matching_tag
 from shelfwire.web.credentials import bearer
 from shelfwire.web.parameters import query_of
@@ -21,6 +21,7 @@ from shelfwire.web.results import MAX_INDEX, MAX_LIMIT
 from shelfwire.web.route import CACHING, Answer, Context, Header, RequestBody, job_route
 from shelfwire.web.schemas import ResultPage, item_of
 from shelfwire.web.uploads import Body, Pace
+from shelfwire.web.visitors import visitor_of
 
 MAX_KEPT_BYTES: Final = 1024 * 1024
 MAX_KEPT_NAME: Final = 200
@@ -44,9 +45,12 @@ class LogQuery(msgspec.Struct, frozen=True):
 
 async def read_input(request: Request, context: Context) -> Response:
     """Return the bytes of an input, or a range of them. A stranger may have made it: treat it as hostile."""
-    grant = await _attempt_of(request, context)
+    visitor = visitor_of(request, context, Scope.REPORT)
+    by_operator = visitor.operator is not None
+    grant = await visitor.authorize(Scope.REPORT) if by_operator else await _attempt_of(request, context)
     name = _name(request)
     data = await context.service.remote.files.read_input(grant, name)
+    await visitor.note_read("input")
     tag = f'"{(await in_thread(lambda: hashlib.sha256(data).hexdigest()))[:32]}"'
     headers = {ETAG: tag, CACHE_CONTROL: NO_STORE, "Accept-Ranges": RANGE_TYPE, "X-Content-Type-Options": "nosniff"}
     if matching_tag(request.headers.get("if-none-match", ""), tag) is not None:
@@ -103,7 +107,9 @@ async def report(request: Request, context: Context) -> Response:
     request.scope["state"][QUIET] = True  # there are hundreds a second
     body = await Body(request, Pace.of(context.settings)).read(MAX_REPORT_BYTES)
     service = context.service
+    began = service.clock.monotonic()
     answer = await service.remote.report(request.path_params["job_id"], bearer(request.headers), body)
+    context.metrics.reported(service.clock.monotonic() - began)
     return success_response(answer, service.now())
 
 
@@ -141,7 +147,6 @@ ROUTES: Final = (
             Header(name="If-Range", description="The `ETag` of what the range is of."),
             Header(name="If-None-Match", description="The `ETag` of what is known already."),
         ],
-        refusals=[Code.NOT_FOUND],
     ),
     job_route(
         "GET",
@@ -150,6 +155,7 @@ ROUTES: Final = (
         {200: Answer(content=_BYTES, headers=[CACHING])},
         path_parameters=_NAMED_BY,
         refusals=[Code.NOT_FOUND],
+        by_operators=False,
     ),
     job_route(
         "PUT",
@@ -159,6 +165,7 @@ ROUTES: Final = (
         path_parameters=_NAMED_BY,
         body=RequestBody(content=_BYTES),
         refusals=[Code.LEASE_LOST, Code.FILE_TOO_LARGE],
+        by_operators=False,
     ),
     job_route(
         "GET",
@@ -166,6 +173,7 @@ ROUTES: Final = (
         read_log,
         {200: Answer(content={JSON_TYPE: Success[ResultPage]}, headers=[CACHING])},
         query=LogQuery,
+        by_operators=False,
     ),
     job_route(
         "POST",
@@ -176,5 +184,6 @@ ROUTES: Final = (
         refusals=[
             *(Code.LEASE_LOST, Code.REPORT_NUMBER, Code.ITEM_UNKNOWN, Code.REPORT_INVALID, Code.FILE_TOO_LARGE),
         ],
+        by_operators=False,
     ),
 )

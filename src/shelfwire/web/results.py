@@ -16,12 +16,12 @@ from shelfwire.jobs.store import Item
 from shelfwire.protocol.tokens import Scope
 from shelfwire.web.accept import best_of
 from shelfwire.web.compression import compressed, in_thread
-from shelfwire.web.credentials import bearer
 from shelfwire.web.csv_export import CSV_TYPE, NDJSON_TYPE, csv_of, ndjson_of, original_header, original_rows
 from shelfwire.web.parameters import query_of
 from shelfwire.web.responses import CACHE_CONTROL, JSON_TYPE, NO_STORE, Success, success_response
 from shelfwire.web.route import CACHING, Answer, Context, Header, job_route
 from shelfwire.web.schemas import ResultPage, item_of, page_of
+from shelfwire.web.visitors import visitor_of
 
 MAX_INDEX: Final = 2**31
 """No job has more items; a number beyond 64 bits would be refused by the store."""
@@ -51,7 +51,9 @@ async def results(request: Request, context: Context) -> Response:
     """Return a page of a job's results, in the order of the input, as JSON, NDJSON or CSV."""
     query = query_of(request, ResultQuery)
     service = context.service
-    grant = await service.authorize(request.path_params["job_id"], bearer(request.headers), Scope.RESULTS)
+    visitor = visitor_of(request, context, Scope.RESULTS)
+    grant = await visitor.authorize(Scope.RESULTS)
+    await visitor.note_read("results")
     ok = None if query.status == "all" else query.status == "ok"
     if query.original:
         return await _original(service, grant.job_id, query)

@@ -11,6 +11,8 @@ from starlette.types import ASGIApp
 
 from shelfwire.errors import Code, ErrorCode
 from shelfwire.jobs.callbacks import CallbackRules
+from shelfwire.jobs.figures import Recorder
+from shelfwire.jobs.operator import Operator
 from shelfwire.jobs.pipeline import Pipeline
 from shelfwire.jobs.service import JobService
 from shelfwire.metrics import Metrics
@@ -29,9 +31,13 @@ TOKEN: Final[Security] = ({"token": ()},)
 TOKEN_OR_QUERY: Final[Security] = ({"token": ()}, {"tokenInQuery": ()})
 API_KEY: Final[Security] = ({"apiKey": ()}, {})
 
+OPERATOR: Final[Security] = ({"apiKey": ()},)
+
 TEXT: Final[Schema] = {"type": "string"}
 ALWAYS: Final = (Code.INVALID_REQUEST, Code.MISDIRECTED, Code.INTERNAL, Code.STORAGE_UNAVAILABLE)
 """The codes that any request may be refused with."""
+OPERATORS: Final = (Code.UNAUTHORIZED, Code.FORBIDDEN, Code.NOT_FOUND)
+"""The codes that a request with an operator's key may be refused with."""
 OWNER: Final = (Code.UNAUTHORIZED, Code.TOKEN_EXPIRED, Code.FORBIDDEN)
 """The codes that a request with a job's token may be refused with."""
 
@@ -90,6 +96,8 @@ class Context:
 
     Attributes:
         running: returns the engine while the application runs, and raises RuntimeError otherwise.
+        operating: likewise the interface to operators.
+        recording: likewise the figures over time.
         settings: the server's settings.
         access: the API keys and limits of callers.
         connections: counts and limits the followers of this server.
@@ -100,6 +108,8 @@ class Context:
     """
 
     running: Callable[[], JobService]
+    operating: Callable[[], Operator]
+    recording: Callable[[], Recorder]
     settings: Settings
     access: Access
     connections: ConnectionLimit
@@ -116,6 +126,24 @@ class Context:
             RuntimeError: the application does not run.
         """
         return self.running()
+
+    @property
+    def operator(self) -> Operator:
+        """What operators do.
+
+        Raises:
+            RuntimeError: the application does not run.
+        """
+        return self.operating()
+
+    @property
+    def recorder(self) -> Recorder:
+        """The figures over time.
+
+        Raises:
+            RuntimeError: the application does not run.
+        """
+        return self.recording()
 
 
 Handler = Callable[[Request, Context], Awaitable[ASGIApp]]
@@ -178,6 +206,7 @@ def job_route(
     refusals: Sequence[ErrorCode] = (),
     security: Security = TOKEN,
     path_parameters: Mapping[str, str] = MappingProxyType({}),
+    by_operators: bool = True,
     **more: Any,
 ) -> Route:
     """Describe a route of one job, `/api/jobs/{job_id}` and what is below it, which the job's token authorizes.
@@ -190,6 +219,7 @@ def job_route(
         refusals: the codes beside those of `OWNER`.
         security: see `Route`.
         path_parameters: those beside the job.
+        by_operators: whether an operator's API key authorizes it, too; see `visitors.visitor_of`.
         **more: see `Route`.
     """
     return Route(
@@ -197,8 +227,8 @@ def job_route(
         path=f"/api/jobs/{{job_id}}{below}",
         handler=handler,
         answers=answers,
-        security=security,
+        security=(*security, *OPERATOR) if by_operators else security,
         path_parameters={"job_id": "The job.", **path_parameters},
-        refusals=(*OWNER, *refusals),
+        refusals=(*OWNER, *((Code.NOT_FOUND,) if by_operators else ()), *refusals),
         **more,
     )

@@ -10,18 +10,34 @@ from shelfwire.jobs.pipeline import Pipeline
 from shelfwire.plugins import Plugin, PluginError
 from shelfwire.plugins.checks import misdeclared, shown
 from shelfwire.plugins.loading import parts_of
-from shelfwire.web import deliveries, events, health, jobs, reporting, results, schema, tokens, work
+from shelfwire.web import (
+    admin,
+    deliveries,
+    events,
+    health,
+    jobs,
+    listing,
+    overview,
+    reporting,
+    results,
+    schema,
+    tokens,
+    work,
+)
 from shelfwire.web.intakes import FORM_TYPE
 from shelfwire.web.route import Route
 from shelfwire.web.socket import PATH as SOCKET
 
 ROUTES: Final[Sequence[Route]] = (
     *jobs.ROUTES,
+    *listing.ROUTES,
     *work.ROUTES,
     *reporting.ROUTES,
     *results.ROUTES,
     *events.ROUTES,
     *tokens.ROUTES,
+    *admin.ROUTES,
+    *overview.ROUTES,
     *deliveries.ROUTES,
     *health.ROUTES,
     *schema.ROUTES,

@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.hub import Dismissal, Follower
+from shelfwire.jobs.telemetry import Figure
 from shelfwire.protocol.close_codes import CloseCode
 from shelfwire.protocol.feed import CLOSE_REASONS, Due
 from shelfwire.protocol.messages import (
@@ -31,6 +32,8 @@ from shelfwire.web.responses import ERROR_CODE, PROBLEM_TYPE, headers, problem
 from shelfwire.web.route import Context
 
 MAX_BAD_FRAMES: Final = 20
+MAX_CLAIMED: Final = 100
+"""The most mishaps that one frame of a client is believed."""
 PATH: Final = "/ws/progress"
 MAX_FRAME_BYTES: Final = 64 * 1024
 SINK_EXTENSION: Final = "shelfwire.sink"
@@ -103,16 +106,27 @@ class ProgressSocket:
                 await _close(send, CloseCode.TOO_BIG, f"A frame over {MAX_FRAME_BYTES} bytes")
                 return CloseCode.TOO_BIG
             match _decoded(frame):
-                case Message(payload=Ping(client_time=client_time)):
+                case Message(payload=Ping(client_time=client_time) as ping):
+                    self._note(Figure.RECONNECTS, ping.lost)
+                    self._note(Figure.UNDECODABLE, ping.undecodable)
                     with contextlib.suppress(OSError, RuntimeError):
                         await send(_message(self._pong(job_id, follower, client_time)))
-                case Message(payload=SyncRequest()):
+                case Message(payload=SyncRequest(tries=tries)):
+                    if tries:
+                        self._context.metrics.noted(Figure.RECONNECTS)
+                        self._note(Figure.ATTEMPTS, tries - 1, good=1)
                     follower.sync()
                 case _:
                     bad += 1
                     if bad >= MAX_BAD_FRAMES:
                         await _close(send, CloseCode.MISUSE, f"{bad} frames could not be understood")
                         return CloseCode.MISUSE
+
+    def _note(self, figure: Figure, bad: int | None, good: int = 0) -> None:
+        """Count what a client says; it may say anything, so no more than it can have done."""
+        bad = min(bad or 0, MAX_CLAIMED)
+        if bad + good:
+            self._context.metrics.noted(figure, bad, bad + good)
 
     def _pong(self, job_id: str, follower: Follower, client_time: int | None) -> str:
         payload = Pong(client_time=client_time)

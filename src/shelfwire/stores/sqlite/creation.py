@@ -214,8 +214,12 @@ def _replayed(connection: Connection, grant: Grant, now: int, idempotency: Idemp
 
 
 def _insert(connection: Connection, state: JobState, grant: Grant, idempotency: Idempotency | None) -> None:
-    searched = {name: getattr(state, name) for name in ("id", "pipeline", "caller", "lease_until", *sql.IN_INDEX)}
-    connection.execute(insert(_job), {"state": msgspec.json.encode(state).decode(), **searched})
+    searched = {name: getattr(state, name) for name in ("id", "pipeline", "caller", "lease_until", "created_at")}
+    document = msgspec.json.encode(state).decode()
+    connection.execute(insert(_job), {"state": document, **searched, **sql.indexed(state)})
+    if state.tags:
+        tags = [{"tag": tag, "created_at": state.created_at, "job_id": state.id} for tag in dict.fromkeys(state.tags)]
+        connection.execute(insert(schema.tag), tags)
     connection.execute(insert(_grant), _grant_row(grant))
     if idempotency is not None:
         row = {"key": idempotency.key, "job_id": state.id, "fingerprint": idempotency.fingerprint}

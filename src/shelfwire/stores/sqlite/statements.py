@@ -29,6 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from shelfwire.jobs.listing import code_of, label_of
 from shelfwire.jobs.store import Counts, Item
 from shelfwire.protocol.job import CLAIMED_TURN, HELD, JobState, Status, next_turn
 from shelfwire.protocol.worker_transitions import MAX_BACKOFF
@@ -59,22 +60,32 @@ _ids, _states, _items = _each("ids"), _each("states"), _each("items")
 READ_JOBS: Final = select(func.group_concat(_job.c.state, literal_column("','"))).where(
     _job.c.id.in_(select(_ids.c.value))
 )
-IN_INDEX: Final = ("status", "run_at", "expires_at", "turn", "lost_at")
+_IN_STATE: Final = ("status", "run_at", "expires_at", "turn", "lost_at")
 _decode_state: Final = msgspec.json.Decoder(JobState).decode
 _decode_states: Final = msgspec.json.Decoder(list[JobState]).decode
 
 
-def _write_jobs(*columns: str) -> Any:
+def indexed(state: JobState) -> dict[str, Any]:
+    """Return the columns that an index has and that change, by name."""
+    return {**{name: getattr(state, name) for name in _IN_STATE}, "code": code_of(state), "label": label_of(state)}
+
+
+def _write_jobs(state: str, own: Mapping[str, str]) -> Any:
     # A turn of 0, the default, is left out of the document.
-    values = {name: _at(_states, f"$.{name}") for name in columns}
+    values = {name: _at(_states, path) for name, path in own.items()}
     extracted = {name: func.coalesce(value, 0) if name == "turn" else value for name, value in values.items()}
-    same = _job.c.id == _at(_states, "$.id")
-    return update(_job).where(same).values({"state": _states.c.value, **extracted})
+    document = _states.c.value if state == "$" else _states.c.value.op("->")(literal_column(f"'{state}'"))
+    same = _job.c.id == _at(_states, f"{state}.id")
+    lease = {"lease_until": _at(_states, f"{state}.lease_until")}
+    return update(_job).where(same).values({"state": document, **lease, **extracted})
 
 
-WRITE_PROGRESS: Final = _write_jobs("lease_until")
+WRITE_PROGRESS: Final = _write_jobs("$", {})
 """Leaves out the indexed columns: SQLite rewrites an index for every column that is set, changed or not."""
-WRITE_INDEXED: Final = _write_jobs("lease_until", *IN_INDEX)
+WRITE_INDEXED: Final = _write_jobs(
+    "$[0]", {**{name: f"$[0].{name}" for name in _IN_STATE}, "code": "$[0].error.code", "label": "$[1]"}
+)
+"""Takes pairs of a row and its label: SQLite knows no lower case beyond ASCII."""
 WRITE_ITEMS: Final = insert(_item).from_select(
     ["job_id", "index", "ok", "title", "body", "source"],
     select(

@@ -21,6 +21,8 @@ from sqlalchemy import (
 )
 
 from shelfwire.errors import Code, ShelfwireError
+from shelfwire.jobs.listing import label_of
+from shelfwire.jobs.operator_store import AuditEntry
 from shelfwire.jobs.outbox import Announce, announce_nothing
 from shelfwire.jobs.store import (
     MIN_RETURN,
@@ -44,10 +46,11 @@ from shelfwire.protocol.tokens import Grant
 from shelfwire.protocol.worker_transitions import LeaseLostError
 from shelfwire.stores import schema
 from shelfwire.stores.migrations import upgrade
-from shelfwire.stores.sqlite import creation, outbox
+from shelfwire.stores.sqlite import creation, outbox, records
 from shelfwire.stores.sqlite import statements as sql
 from shelfwire.stores.sqlite.data_folder import DataFolder
 from shelfwire.stores.sqlite.errors import unavailable
+from shelfwire.stores.sqlite.operator import SqliteOperatorStore
 from shelfwire.stores.sqlite.outbox import SqliteOutbox
 
 T = TypeVar("T")
@@ -66,7 +69,7 @@ class _Erasure(NamedTuple):
     is_damaged: bool
 
 
-class SqliteStore:
+class SqliteStore(SqliteOperatorStore):
     """A `JobStore` in one file. Use it as an asynchronous context manager.
 
     The file belongs to one process, which is dead when the next one opens it. So leases may be kept by a clock of that
@@ -222,11 +225,13 @@ class SqliteStore:
         now: int,
         idempotency: Idempotency | None = None,
         steady: int | None = None,
+        audit: AuditEntry | None = None,
     ) -> str | None:
         """See `JobStore.retry`."""
 
         def work(connection: Connection) -> str | None:
             for source in sql.read_jobs(connection, [source_id]):
+                records.add_audit(connection, audit)
                 return creation.retry(connection, source, job_id, grant, now, idempotency, steady)
             return None
 
@@ -237,10 +242,22 @@ class SqliteStore:
         return await self._read(lambda connection: creation.find_grant(connection, digest, now))
 
     async def add_grant(
-        self, grant: Grant, now: int, *, authorized_by: bytes | None = None, replaces: bytes | None = None
+        self,
+        grant: Grant,
+        now: int,
+        *,
+        authorized_by: bytes | None = None,
+        replaces: bytes | None = None,
+        audit: AuditEntry | None = None,
     ) -> bool:
         """See `JobStore.add_grant`."""
-        return await self._write(lambda connection: creation.add_grant(connection, grant, now, authorized_by, replaces))
+
+        def work(connection: Connection) -> bool:
+            is_added = creation.add_grant(connection, grant, now, authorized_by, replaces)
+            records.add_audit(connection, audit if is_added else None)
+            return is_added
+
+        return await self._write(work)
 
     async def revoke(self, digest: bytes) -> None:
         """See `JobStore.revoke`."""
@@ -350,7 +367,9 @@ class SqliteStore:
 
         return await self._write(work)
 
-    async def request(self, job_id: str, transition: Transition, now: int) -> Committed | None:
+    async def request(
+        self, job_id: str, transition: Transition, now: int, audit: AuditEntry | None = None
+    ) -> Committed | None:
         """See `JobStore.request`."""
 
         def work(connection: Connection) -> Committed | None:
@@ -359,18 +378,20 @@ class SqliteStore:
                 if before.status is Status.PAUSED and state.status is Status.QUEUED:
                     state = sql.with_turn(connection, state)
                 terminals = self._save(connection, [(before, state)])
+                records.add_audit(connection, audit)
                 return Committed(state=state, terminal=terminals.get(job_id))
             return None
 
         return await self._write(work)
 
-    async def delete(self, job_id: str, policy: Policy, now: int) -> Committed | None:
+    async def delete(self, job_id: str, policy: Policy, now: int, audit: AuditEntry | None = None) -> Committed | None:
         """See `JobStore.delete`."""
 
         def work(connection: Connection) -> Committed | None:
             before, _ = sql.read_or_salvage(connection, job_id)
             if before is None:
                 return None
+            records.add_audit(connection, audit)
             return self._erase(connection, before, owner_transitions.delete(before, policy, now=now))
 
         committed = await self._write(work, erasing=True)
@@ -416,8 +437,17 @@ class SqliteStore:
             endings += [] if one.ending is None else [one.ending]
             damaged += [job_id] if one.is_damaged else []
         if failure is None:
-            failure = await self._erase_old_deliveries(now) or await self._keep_room()
+            failure = await self._erase_old_deliveries(now) or await self._keep_room() or await self._erase_old(now)
         return Swept(erased=erased, endings=endings, damaged=tuple(damaged), failure=failure)
+
+    async def _erase_old(self, now: int) -> ShelfwireError | None:
+        """Erase what is kept of the past and has expired; return what failed."""
+        try:
+            if await self._read(lambda connection: records.any_old(connection, now)):
+                await self._write(lambda connection: records.erase_old(connection, now), erasing=True)
+        except ShelfwireError as error:
+            return error
+        return None
 
     async def check(self) -> None:
         """See `JobStore.check`."""
@@ -440,12 +470,11 @@ class SqliteStore:
             changes: each row as it was read and as it is now.
             results: by job, what its message shows in place of the list of items.
         """
-        indexed = [
-            after for before, after in changes if any(getattr(before, c) != getattr(after, c) for c in sql.IN_INDEX)
-        ]
+        indexed = [after for before, after in changes if sql.indexed(before) != sql.indexed(after)]
         indexed_ids = {state.id for state in indexed}
         progressed = [after for _, after in changes if after.id not in indexed_ids]
-        for statement, states in ((sql.WRITE_INDEXED, indexed), (sql.WRITE_PROGRESS, progressed)):
+        labelled = [(state, label_of(state)) for state in indexed]
+        for statement, states in ((sql.WRITE_INDEXED, labelled), (sql.WRITE_PROGRESS, progressed)):
             if states:
                 connection.execute(statement, {"states": msgspec.json.encode(states).decode()})
         terminals = {

@@ -1,0 +1,258 @@
+"""How the server stands, for operators: once, or as events."""
+
+import asyncio
+import shutil
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from shelfwire.jobs.figures import Quantiles
+from shelfwire.jobs.listing import JobFilter
+from shelfwire.jobs.operator_store import Tally
+from shelfwire.jobs.telemetry import Figure
+from shelfwire.protocol.job import Status
+from shelfwire.protocol.messages import Count, Millis
+from shelfwire.web.events import EVENTS_TYPE, PADDING, begin, chunk
+from shelfwire.web.keys import Role
+from shelfwire.web.operators import operator_of
+from shelfwire.web.responses import JSON_TYPE, Success, success_response
+from shelfwire.web.route import CACHING, OPERATOR, OPERATORS, Answer, Context, Route
+
+WINDOWS: Final = {"15m": 900.0, "6h": 6 * 3600.0, "7d": 7 * 86400.0}
+WEEK: Final = WINDOWS["7d"]
+EVERY_SECONDS: Final = 2.0
+"""The interval of the events."""
+MAX_HELD: Final = 200
+"""The most jobs that are named as held by workers."""
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Workers of one name, and the jobs that they hold."""
+
+    name: Annotated[str, Meta(description="What it calls itself; `(inside)` is the server's own.")]
+    remote: Annotated[bool, Meta(description="Whether it is outside of the server.")]
+    jobs: Annotated[list[str], Meta(description="The ids of the jobs.")]
+
+
+class Node(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A server process."""
+
+    version: Annotated[str, Meta(description="Its version.")]
+    workers: Annotated[Count, Meta(description="Jobs that it runs at once.")]
+
+
+class Queue(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The jobs that wait for a worker."""
+
+    length: Annotated[Count, Meta(description="How many.")]
+    age_seconds: Annotated[float, Meta(description="How long the one has waited that is next.")]
+    stalled: Annotated[Count, Meta(description="Running jobs of this node that have recorded nothing for long.")]
+
+
+class Times(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """The distribution of a duration, to 22 %."""
+
+    count: Annotated[Count, Meta(description="How often it was measured.")]
+    p50: Annotated[float | None, Meta(description="Seconds that half of them took at most.")] = None
+    p99: Annotated[float | None, Meta(description="Seconds that 99 of 100 took at most.")] = None
+
+
+class Disk(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The disk of the data folder."""
+
+    free_bytes: Annotated[int, Meta(description="Bytes that are free.")]
+    total_bytes: Annotated[int, Meta(description="Bytes that it has.")]
+    data_bytes: Annotated[int, Meta(description="Bytes of the database.")]
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How often something ought to go well, and how often it did not, in the last 7 days."""
+
+    bad: Annotated[Count, Meta(description="How often it did not.")]
+    total: Annotated[Count, Meta(description="How often in all.")]
+
+
+class SuccessFigures(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What ought to go well."""
+
+    unauthorized: Annotated[Outcome, Meta(description="Requests with a good token; bad: answered with 401.")]
+    reconnects: Annotated[Outcome, Meta(description="Returns of clients, by their account; bad: given up.")]
+    reconnect_attempts: Annotated[Outcome, Meta(description="Attempts to return, by their account; bad: failed.")]
+    recovered: Annotated[Outcome, Meta(description="Jobs that a restart found begun; bad: not continued or ended.")]
+    undecodable: Annotated[Outcome, Meta(description="Messages that clients could not read, by their account.")]
+
+
+class Overview(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How the server stands."""
+
+    nodes: Annotated[list[Node], Meta(description="The server's processes.")]
+    workers: Annotated[list[Held], Meta(description="Who holds jobs, 200 jobs at most.")]
+    queue: Annotated[Queue, Meta(description="The jobs that wait.")]
+    jobs: Annotated[dict[str, dict[str, Count]], Meta(description="The number of jobs, by pipeline and status.")]
+    followers: Annotated[dict[str, Count], Meta(description="The followers, by transport.")]
+    items: Annotated[Count, Meta(description="Items recorded since the process began.")]
+    sent_bytes: Annotated[Count, Meta(description="Bytes sent to followers since the process began.")]
+    times: Annotated[
+        dict[str, dict[str, Times]],
+        Meta(description="Durations by window (`15m`, `6h`, `7d`), then by what they are of."),
+    ]
+    rates: Annotated[dict[str, float], Meta(description="Jobs a minute in the last 15 minutes: started and complete.")]
+    errors: Annotated[dict[str, Count], Meta(description="Errors since the process began, by code.")]
+    disk: Annotated[Disk | None, Meta(description="The disk; null where it cannot be looked at.")]
+    success: Annotated[SuccessFigures, Meta(description="What ought to go well, of the last 7 days.")]
+    at: Annotated[Millis, Meta(description="When this was so, in milliseconds since the epoch.")]
+
+
+async def overview(request: Request, context: Context) -> Response:
+    """Say how the server stands, for operators."""
+    async with operator_of(request, context, Role.READ, "overview"):
+        return success_response(await overview_of(context), context.service.now())
+
+
+async def overview_events(request: Request, context: Context) -> ASGIApp:
+    """Say how the server stands every two seconds, as server-sent events named `overview`."""
+    async with operator_of(request, context, Role.READ, "overview"):
+        return _Stream(context)
+
+
+class _Stream:
+    """The answer to one operator, counted by the limit of followers."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
+        with self._context.connections.enter():
+            await begin(send)
+            await chunk(send, PADDING)
+            gone = asyncio.create_task(_hung_up(receive))
+            left = asyncio.create_task(self._context.operator.leaving.wait())
+            try:
+                while not gone.done() and not left.done():
+                    text = msgspec.json.encode(await overview_of(self._context))
+                    await chunk(send, b"event: overview\ndata: " + text + b"\n\n")
+                    await asyncio.wait({gone, left}, timeout=EVERY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                gone.cancel()
+                left.cancel()
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _hung_up(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def overview_of(context: Context) -> Overview:
+    """Return how the server stands now; for all who ask within a second the same."""
+    return await context.operator.once_a_second("overview", lambda: _overview_of(context))
+
+
+async def _overview_of(context: Context) -> Overview:
+    service, recorder, metrics = context.service, context.recorder, context.metrics
+    stats = await service.stats()
+    held = await context.operator.jobs(JobFilter(status=(Status.RUNNING, Status.CANCELING)), limit=MAX_HELD)
+    tallies = await recorder.tallies(WEEK)
+    jobs: dict[str, dict[str, int]] = {}
+    for (pipeline, status), number in (stats.jobs or {}).items():
+        jobs.setdefault(pipeline, {})[str(status)] = number
+    holders: dict[tuple[str, bool], list[str]] = {}
+    for state in held.states:
+        holders.setdefault((state.worker or ("(unnamed)" if state.remote else "(inside)"), state.remote), []).append(
+            state.id
+        )
+    times = {name: recorder.quantiles(seconds) for name, seconds in WINDOWS.items()}
+    recent = times["15m"]
+    return Overview(
+        at=service.now(),
+        nodes=[Node(version=version("shelfwire"), workers=context.settings.workers)],
+        workers=[Held(name=name, remote=remote, jobs=ids) for (name, remote), ids in holders.items()],
+        queue=Queue(
+            length=sum(by.get(Status.QUEUED, 0) for by in jobs.values()),
+            age_seconds=stats.queue_age,
+            stalled=stats.stalled,
+        ),
+        jobs=jobs,
+        followers=dict(stats.followers),
+        items=metrics.items(),
+        sent_bytes=stats.sent_bytes,
+        times={window: {name: _times(one) for name, one in found.items()} for window, found in times.items()},
+        rates={
+            "startedPerMinute": recent["queueWait"].number / 15,
+            "completePerMinute": recent["jobDuration"].number / 15,
+        },
+        errors=metrics.errors(),
+        disk=await asyncio.to_thread(_disk, context.settings.data),
+        success=_success(tallies),
+    )
+
+
+def _times(found: Quantiles) -> Times:
+    return Times(count=found.number, p50=found.p50, p99=found.p99)
+
+
+def _disk(folder: Path) -> Disk | None:
+    try:
+        usage = shutil.disk_usage(folder)
+        data = sum(path.stat().st_size for path in folder.glob("shelfwire.sqlite3*"))
+    except OSError:
+        return None
+    return Disk(free_bytes=usage.free, total_bytes=usage.total, data_bytes=data)
+
+
+def _success(tallies: Mapping[str, Tally]) -> SuccessFigures:
+    def outcome(figure: Figure) -> Outcome:
+        found = tallies.get(figure, Tally())
+        return Outcome(bad=found.bad, total=found.total)
+
+    interrupted = tallies.get(Figure.INTERRUPTED, Tally()).total
+    recovered = tallies.get(Figure.RECOVERED, Tally()).total
+    return SuccessFigures(
+        unauthorized=outcome(Figure.UNAUTHORIZED),
+        reconnects=outcome(Figure.RECONNECTS),
+        reconnect_attempts=outcome(Figure.ATTEMPTS),
+        recovered=Outcome(bad=max(0, interrupted - recovered), total=interrupted),
+        undecodable=outcome(Figure.UNDECODABLE),
+    )
+
+
+_EVENT: Final = {
+    "type": "object",
+    "description": "One event.",
+    "required": ["event", "data"],
+    "properties": {
+        "event": {"const": "overview"},
+        "data": {
+            "type": "string",
+            "description": "How the server stands.",
+            "contentMediaType": JSON_TYPE,
+            "contentSchema": {"$ref": "#/components/schemas/Overview"},
+        },
+    },
+}
+
+ROUTES: Final = (
+    Route(
+        method="GET",
+        path="/api/admin/overview",
+        handler=overview,
+        answers={200: Answer(content={JSON_TYPE: Success[Overview]}, headers=[CACHING])},
+        security=OPERATOR,
+        refusals=OPERATORS,
+    ),
+    Route(
+        method="GET",
+        path="/api/admin/events",
+        handler=overview_events,
+        answers={200: Answer(content={EVENTS_TYPE: _EVENT}, headers=[CACHING])},
+        security=OPERATOR,
+        refusals=OPERATORS,
+    ),
+)
