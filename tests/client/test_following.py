@@ -33,7 +33,7 @@ from shelfwire.client.testing import (
     problem,
 )
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.protocol.messages import JobComplete, JobError, JobProgress, Message, SyncRequest
+from shelfwire.protocol.messages import JobComplete, JobError, JobProgress, Message, Ping, SyncRequest
 from shelfwire.protocol.reconnect import Transport
 
 from .conftest import MakeClient, begun
@@ -101,7 +101,7 @@ async def test_after_a_reconnect_it_asks_for_what_it_missed_and_attaches_after_w
     server = FakeServer()
     messages = await received(client_to(server), server.add(Start(1), Cut(), Record("Dune"), Complete()))
     assert [request.params["after"] for request in server.requests] == ["0", "3"]
-    assert [type(message.payload) for message in server.sent] == [SyncRequest]
+    assert [message.payload for message in server.sent] == [SyncRequest(tries=1)]
     assert messages[-1].terminal
 
 
@@ -446,6 +446,21 @@ async def test_a_ping_comes_back_in_the_middle_of_a_follow(client_to: MakeClient
         await anext(following)
         assert await following.ping() == 0
     assert ("/health/live" in [request.path for request in server.requests]) == (transports != ("websocket",))
+
+
+async def test_a_ping_says_once_what_the_client_could_not_read_or_gave_up(client_to: MakeClient) -> None:
+    server = FakeServer()
+    async with client_to(server, transports=("websocket",)).follow(server.add(Start(1))) as following:
+        await anext(following)
+        subscription = following._subscription
+        assert subscription._position.decoded("{") is None
+        subscription._config.given_up.append("another job")
+        for _ in range(2):
+            await following.ping()
+    first, second = (message.payload for message in server.sent)
+    assert isinstance(first, Ping)
+    assert isinstance(second, Ping)
+    assert [(ping.lost, ping.undecodable) for ping in (first, second)] == [(1, 1), (None, None)]
 
 
 async def test_a_ping_that_nobody_answers_says_so_in_time(client_to: MakeClient, clock: InstantClock) -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfwire.errors import Code, ErrorCode, ShelfwireError
-from shelfwire.protocol.tokens import ALL_SCOPES, Grant, Scope, check, derive, digest, issue, mint
+from shelfwire.protocol.tokens import ALL_SCOPES, Grant, Scope, check, derive, digest, issue, mint, opens
 
 TOKEN = mint(bytes(range(32)))
 
@@ -101,3 +101,11 @@ def test_a_token_lasts_no_longer_than_the_callers_was_made_to(
     made = derive(caller, b"new", scopes=None, ttl=requested, now=100)
     assert made.ttl == lasts
     assert made.expires_at == (None if lasts is None else 100 + lasts)
+
+
+def test_a_token_of_this_job_that_has_not_expired_opens_it() -> None:
+    grant = Grant(digest=b"d" * 32, job_id="job-1", expires_at=10)
+    assert opens(grant, "JOB-1", now=9)
+    assert opens(Grant(digest=b"d" * 32, job_id="job-1"), "job-1", now=10**15)
+    assert not opens(grant, "job-1", now=10)
+    assert not opens(grant, "job-2", now=9)
