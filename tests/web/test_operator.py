@@ -17,7 +17,7 @@ from tests.web.remote_work import Attempt
 from tests.web.remote_work import done as done_items
 from tests.web.test_http import assert_problem
 
-READING = ["/api/jobs", "/api/admin/audit"]
+READING = ["/api/jobs", "/api/admin/audit", "/api/admin/webhooks"]
 KEYS = {role: new_key(role, bytes([number]) * 32) for number, role in enumerate(Role)}
 
 

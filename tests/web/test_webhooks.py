@@ -194,9 +194,11 @@ async def test_webhooks_are_for_operators_alone(make_server: MakeServer, keys: d
         assert_problem(wrong, 400, Code.INVALID_REQUEST)
 
 
-async def test_without_a_key_for_operators_there_is_no_such_route(make_server: MakeServer) -> None:
+async def test_without_a_key_for_operators_there_is_no_such_route_from_elsewhere(make_server: MakeServer) -> None:
+    elsewhere = {"X-Forwarded-For": "203.0.113.9"}
     async with make_server(api_keys=(Secret("a key of sixteen characters"),)) as server:
-        assert_problem(await server.http.get("/api/admin/webhooks"), 404, Code.NOT_FOUND)
+        response = await server.http.get("/api/admin/webhooks", headers=elsewhere)
+        assert_problem(response, 404, Code.NOT_FOUND)
 
 
 async def test_addresses_to_call_are_in_no_log(make_server: MakeServer, capsys: pytest.CaptureFixture[str]) -> None:

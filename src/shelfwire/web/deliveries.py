@@ -11,9 +11,11 @@ from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.outbox import Delivery, DeliveryStatus, place_of, split_place
 from shelfwire.protocol.messages import Count, Millis, Uuid
 from shelfwire.web.keys import Role
+from shelfwire.web.operators import operator_of
 from shelfwire.web.parameters import query_of
 from shelfwire.web.responses import JSON_TYPE, Success, success_response
 from shelfwire.web.route import API_KEY, CACHING, Answer, Context, Route
+from shelfwire.web.visitors import name_of
 
 MAX_PAGE: Final = 200
 
@@ -49,8 +51,8 @@ class WebhookPage(msgspec.Struct, frozen=True, kw_only=True):
 
 async def list_webhooks(request: Request, context: Context) -> Response:
     """List the webhooks that are waiting, done or given up, the newest first."""
-    context.access.operator(request, Role.READ)
-    query = query_of(request, WebhookQuery)
+    async with operator_of(request, context, Role.READ, "webhooks"):
+        query = query_of(request, WebhookQuery)
     try:
         if query.cursor is not None:
             split_place(query.cursor)
@@ -64,11 +66,12 @@ async def list_webhooks(request: Request, context: Context) -> Response:
 
 async def retry_webhook(request: Request, context: Context) -> Response:
     """Try a webhook again at once that is waiting or was given up, and for a day if need be; one that is done stays."""
-    context.access.operator(request, Role.ADMIN)
     service = context.service
-    found = await service.outbox.retry(request.path_params["webhook_id"], service.now())
-    if found is None:
-        raise ShelfwireError(Code.NOT_FOUND, "There is no webhook of this id")
+    async with operator_of(request, context, Role.ADMIN, "webhook") as caller:
+        found = await service.outbox.retry(request.path_params["webhook_id"], service.now())
+        if found is None:
+            raise ShelfwireError(Code.NOT_FOUND, "There is no webhook of this id")
+        await context.operator.note(name_of(caller), "webhook", "ok", found.id)
     return success_response(_webhook(found), service.now())
 
 
