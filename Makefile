@@ -1,5 +1,5 @@
 # `make demo` shows shelfwire at work, `make demo-scan` reads a bookshelf, `make test` checks everything. CONTRIBUTING.md
-# explains the other commands: test-long, test-newest, lint, types, layers, core, docs, lock, clean.
+# explains the other commands: test-long, test-newest, lint, types, layers, core, client, docs, lock, clean.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +9,11 @@ unexport PYTHONDONTWRITEBYTECODE
 SLOW_FIRST := tests/books/ai_scan/reader/test_reader.py tests/faults tests/simulation tests/cli docs tests/books/cli tests/stories
 PYTEST := $(BIN)/pytest --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo demo-scan test test-long test-newest lint types layers core rest docs lock clean
+# The packages that the TypeScript client is built and tested with, where npm is there; without them its tests are skipped.
+CLIENT := clients/typescript
+PACKAGES := $(if $(shell command -v npm),$(CLIENT)/node_modules/.installed)
+
+.PHONY: demo demo-scan test test-long test-newest lint types layers core rest client docs lock clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/python examples/demo.py
@@ -18,7 +22,7 @@ demo-scan: $(VENV)/.scan
 	@$(BIN)/python examples/demo_scan.py
 
 # The tests are a chain, and what checks the text runs beside it.
-test: $(VENV)/.dev
+test: $(VENV)/.dev $(PACKAGES)
 	@$(MAKE) --no-print-directory --jobs=2 rest types lint layers
 
 # Hundreds of kills, cuts and shelves and thousands of histories, with a seed of its own that is named first.
@@ -43,6 +47,16 @@ core: $(VENV)/.dev
 # They wait as often as they work, so that two cores are kept busy by four.
 rest: core
 	$(PYTEST) -n 4 --cov=shelfwire --cov-append --durations=10 --ignore=tests/protocol $(SLOW_FIRST) README.md tests
+
+# Writes what the client has from the server's schemas and rules, and builds it into clients/typescript/dist.
+client: $(VENV)/.dev $(CLIENT)/node_modules/.installed
+	$(BIN)/python $(CLIENT)/generate.py
+	$(BIN)/python -m tests.protocol.follow_cases
+	cd $(CLIENT) && npm run --silent build
+
+$(CLIENT)/node_modules/.installed: $(CLIENT)/package-lock.json
+	@cd $(CLIENT) && npm ci --ignore-scripts --no-audit --no-fund --silent && touch node_modules/.installed \
+	  || echo "npm could not install the packages of $(CLIENT); its tests are skipped"
 
 docs: $(VENV)/.installed
 	$(BIN)/python docs/tables.py
@@ -90,4 +104,4 @@ test-newest:
 	@$(MAKE) --no-print-directory VENV=.venv-newest test
 
 clean:
-	rm -rf $(VENV) .venv-newest .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
+	rm -rf $(CLIENT)/node_modules $(CLIENT)/dist $(VENV) .venv-newest .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*

@@ -42,25 +42,30 @@ try {
 
 
 class Site:
-    """A website with the example on it, whose pages report what they see.
+    """A website with a folder of modules on it, under `/example`, whose page reports what it sees.
+
+    Args:
+        folder: the modules.
 
     Attributes:
         url: where it is.
         reports: what its pages have reported.
         last: the report of how it ended, once it has.
+        script: what its page runs.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path = EXAMPLE) -> None:
         self.url = ""
         self.reports: list[dict[str, Any]] = []
         self.last = asyncio.get_running_loop().create_future()
         self.script = ""
+        self._folder = folder
 
     def app(self) -> Starlette:
         routes = [
             Route("/", self._page),
             Route("/report", self._report, methods=["POST"]),
-            Mount("/example", StaticFiles(directory=EXAMPLE)),
+            Mount("/example", StaticFiles(directory=self._folder)),
         ]
         return Starlette(routes=routes)
 
@@ -84,13 +89,20 @@ class Site:
 
 @asynccontextmanager
 async def in_browser(site: Site, server: Server, follow: str, job: dict[str, Any] | None) -> AsyncIterator[None]:
+    site.script = site.write(server, follow, "/example/follow.js", job)
+    async with browsing(site.url):
+        yield
+
+
+@asynccontextmanager
+async def browsing(url: str) -> AsyncIterator[None]:
+    """Open a page in a browser; skip the test where there is none."""
     program = next(filter(None, map(shutil.which, BROWSERS)), None)
     if program is None:
         pytest.skip(f"no browser is installed: {', '.join(BROWSERS)}")
-    site.script = site.write(server, follow, "/example/follow.js", job)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         words = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", f"--user-data-dir={profile}"]
-        async with running(program, *words, "--no-first-run", "--disable-background-networking", site.url):
+        async with running(program, *words, "--no-first-run", "--disable-background-networking", url):
             yield
 
 
@@ -128,8 +140,8 @@ async def running(*words: str) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def website() -> AsyncIterator[Site]:
-    site = Site()
+async def website(folder: Path = EXAMPLE) -> AsyncIterator[Site]:
+    site = Site(folder)
     async with hosting(site.app()) as url:
         site.url = url
         yield site

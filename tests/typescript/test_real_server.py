@@ -1,0 +1,151 @@
+"""The built TypeScript client in Node and in a browser, with real servers, kills and proxies."""
+
+import asyncio
+import io
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from examples.make_library import write_library
+
+from shelfwire.jobs.hub import Dismissal
+from tests.faults.plans import Fault, Moment, Plan
+from tests.faults.proxy import Proxy
+from tests.live import MakeServer, until
+from tests.servers import Server
+from tests.test_browser_example import browsing, website
+from tests.typescript.node import SOCKETS, following, node, run
+
+SECONDS = 60
+ROWS = 40_000
+DELAYS = (0.05,) * 400
+transports = pytest.mark.parametrize(("flags", "transport"), [((), "sse"), ((SOCKETS,), "websocket")])
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    program, folder = node(), tmp_path_factory.mktemp("client")
+    done = run([program, "build.mjs", str(folder)])
+    assert done.returncode == 0, done.stderr
+    (folder / "package.json").write_text('{"type": "module"}')
+    return folder
+
+
+@pytest.fixture(scope="module")
+def library() -> bytes:
+    text = io.StringIO()
+    write_library(text, ROWS, seed=7)
+    return text.getvalue().encode()
+
+
+async def submit(url: str, data: bytes) -> dict[str, Any]:
+    async with httpx2.AsyncClient(base_url=url, timeout=SECONDS) as http:
+        answer = await http.post("/api/import/csv-gemini", files={"file": ("books.csv", data)})
+        created: dict[str, Any] = answer.json()["data"]
+        return created
+
+
+@transports
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+async def test_a_server_that_ends_in_the_middle_costs_a_follower_nothing(
+    tmp_path: Path, built: Path, library: bytes, flags: tuple[str], transport: str, number: signal.Signals
+) -> None:
+    async with Server(tmp_path) as server, asyncio.timeout(SECONDS):
+        job = await submit(server.url, library)
+        async with following(built, server.url, job, *flags, delays=DELAYS) as follower:
+            await follower.until_shown(processed=1)
+            await server.end(number)
+            await server.start()
+            await follower.until_over()
+    follower.check()
+    assert follower.waits > 0
+    assert follower.transport == transport
+
+
+@pytest.mark.parametrize(
+    ("plan", "flags", "transport"),
+    [
+        (Plan(fault=Fault.RESET, moment=Moment.IN_HEAD), (SOCKETS,), "sse"),
+        (Plan(refuse=502), (SOCKETS,), "sse"),
+        (Plan(hold=True), (), "polling"),
+    ],
+    ids=["resets upgrades", "refuses upgrades", "holds streams"],
+)
+async def test_a_proxy_that_lets_a_transport_not_through_makes_room_for_the_next(
+    make_server: MakeServer, built: Path, plan: Plan, flags: tuple[str], transport: str
+) -> None:
+    async with make_server(gated=True) as server, asyncio.timeout(SECONDS):
+        job = await server.submit()
+        port = int(server.url.rpartition(":")[2])
+        # The follower's first connection is the one that asks for the transport.
+        async with (
+            Proxy(port, lambda number: plan if number == 0 else Plan()) as proxy,
+            following(built, proxy.url, job, *flags) as follower,
+        ):
+            await follower.until_shown()
+            for step in (2, 3, None):
+                server.gate.steps.put_nowait(step)
+            await follower.until_over()
+    follower.check()
+    assert follower.transport == transport
+
+
+async def test_a_follower_whose_token_is_wrong_is_refused_and_does_not_come_back(
+    make_server: MakeServer, built: Path
+) -> None:
+    async with make_server(gated=True) as server, asyncio.timeout(SECONDS):
+        job = {**await server.submit(), "token": "wrong"}
+        async with following(built, server.url, job, SOCKETS) as follower:
+            await follower.until_over()
+    assert (follower.error, follower.messages, follower.waits) == ("E_UNAUTHORIZED", [], 0)
+
+
+PAGE = """
+import { Client } from "/example/client.js";
+const report = (what) => fetch("/report", { method: "POST", body: JSON.stringify(what) });
+const shares = [], heard = [];
+try {
+  const client = new Client({ url: SERVER, delays: [0.05, 0.05, 0.05] });
+  const onUpload = (share) => shares.push(share);
+  const job = await client.importCsv(new File(["Title\\nDune\\nEmma\\n"], "books.csv"), { onUpload });
+  const following = client.follow(job);
+  let rtt;
+  for await (const message of following) {
+    heard.push(message);
+    if (message.type === "job_started") rtt = await following.ping();
+    await report({ heard: message.type });
+  }
+  const items = [];
+  for await (const item of client.results(job)) items.push(item.index);
+  let refused;
+  await client.state({ ...job, token: "wrong" }).catch((error) => { refused = [error.name, error.code]; });
+  await report({ ending: heard.at(-1).type, heard, shares, rtt, items, refused, transport: following.transport });
+} catch (error) {
+  await report({ error: `${error.name}: ${error.message}` });
+}
+"""
+
+
+async def test_a_page_sends_a_file_and_follows_its_job_over_a_socket_that_is_cut(
+    make_server: MakeServer, built: Path
+) -> None:
+    async with website(built) as site, make_server(gated=True, origins=(site.url,)) as server:
+        site.script = f"const SERVER = {json.dumps(server.url)};{PAGE}"
+        async with browsing(site.url), asyncio.timeout(SECONDS):
+            server.gate.steps.put_nowait(2)
+            await until(lambda: {"heard": "job_progress"} in site.reports)
+            for follower in tuple(server.app.service._hub._attached()):
+                follower.dismiss(Dismissal.LEAVING)
+            server.gate.steps.put_nowait(3)
+            server.gate.steps.put_nowait(None)
+            last = await site.last
+    assert "error" not in last, last
+    counts = [m["payload"]["processedCount"] for m in last["heard"] if m["type"] == "job_progress"]
+    assert counts == sorted(counts)
+    assert [last["ending"], last["transport"], last["items"]] == ["job_complete", "websocket", [0, 1, 2, 3, 4]]
+    assert last["shares"][-1] == 1
+    assert last["rtt"] >= 0
+    assert last["refused"] == ["RefusedError", "E_UNAUTHORIZED"]
