@@ -1,0 +1,66 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Window } from "happy-dom";
+import { Client } from "../src/client.js";
+import { FakeServer } from "./fake.js";
+
+const window = new Window();
+const { document, HTMLElement, customElements, CSSStyleSheet, CustomEvent } = window;
+const server = new FakeServer();
+const { clock, url, WebSocket } = server;
+const requestAnimationFrame = (show: () => void): unknown => clock.timer(16, show);
+Object.assign(globalThis, { window, document, HTMLElement, customElements, CSSStyleSheet, CustomEvent, requestAnimationFrame });
+
+test("an element shows a job, says so in events, and closes its socket when it leaves the page", async () => {
+  const { ShelfwireProgress } = await import("../src/element.js");
+  const element = document.createElement("shelfwire-progress") as unknown as InstanceType<typeof ShelfwireProgress>;
+  assert.ok(element instanceof ShelfwireProgress);
+  const client = new Client({ url, clock, fetch: server.fetch, WebSocket, network: null });
+  const heard: string[] = [];
+  for (const name of ["progress", "complete", "error"]) element.addEventListener(name, (event) => heard.push(`${name} ${(event as any).detail.processed}`));
+  element.setAttribute("label", "Import");
+  element.client = client;
+  element.job = server.job;
+  await clock.pass(100);
+  assert.deepEqual(server.kinds(), []);
+  document.body.appendChild(element as any);
+  server.record(25);
+  await clock.pass(100);
+  const bar = element.shadowRoot!.querySelector("[part=bar]")!;
+  const fill = element.shadowRoot!.querySelector<HTMLElement>("[part=fill]")!;
+  const text = element.shadowRoot!.querySelector("[part=text]")!;
+  assert.deepEqual([text.textContent, fill.style.width, element.getAttribute("phase")], ["25 / 100", "25%", "running"]);
+  assert.deepEqual([bar.getAttribute("aria-label"), bar.getAttribute("aria-valuenow")], ["Import", "25"]);
+  server.record(29);
+  await clock.pass(100);
+  assert.deepEqual([text.textContent, bar.getAttribute("aria-valuenow")], ["29 / 100", "25"]);
+  server.record(30);
+  await clock.pass(100);
+  assert.equal(bar.getAttribute("aria-valuenow"), "30");
+  element.remove();
+  await clock.pass(100);
+  assert.equal(server.sockets, 0);
+  document.body.appendChild(element as any);
+  await clock.pass(100);
+  server.end();
+  await clock.pass(100);
+  assert.equal(element.getAttribute("phase"), "complete");
+  assert.equal(heard.at(-1), "complete 100");
+  assert.equal(heard.filter((line) => line.startsWith("complete")).length, 1);
+  assert.doesNotMatch((element as any).outerHTML, /token/);
+});
+
+test("what a server says is shown as text", async () => {
+  const element = document.createElement("shelfwire-progress") as any;
+  const other = new FakeServer(clock);
+  element.client = new Client({ url, clock, fetch: other.fetch, WebSocket: other.WebSocket, network: null });
+  element.job = other.job;
+  document.body.appendChild(element);
+  await clock.pass(100);
+  other.broadcast(other.message("job_progress", { processedCount: 1, userMessage: "<b>bold</b>" }));
+  await clock.pass(100);
+  const text = element.shadowRoot.querySelector("[part=text]");
+  assert.deepEqual([text.textContent, text.children.length], ["1 / 100 · <b>bold</b>", 0]);
+  element.remove();
+  await clock.pass(100);
+});
