@@ -102,7 +102,7 @@ async def following(
     Args:
         built: the folder with the built client.
         url: the server's address.
-        job: its `jobId` and `token`.
+        job: its `jobId` and `token`, or the text of a `file` to import.
         flags: Node's own.
         options: the client's.
     """

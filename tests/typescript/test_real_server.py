@@ -93,6 +93,14 @@ async def test_a_proxy_that_lets_a_transport_not_through_makes_room_for_the_next
     assert follower.transport == transport
 
 
+async def test_a_program_sends_a_file_and_follows_its_job(make_server: MakeServer, built: Path) -> None:
+    given = {"file": "Title\nDune\nEmma\n"}
+    async with make_server() as server, following(built, server.url, given) as follower, asyncio.timeout(SECONDS):
+        await follower.until_over()
+    follower.check()
+    assert follower.messages[-1]["payload"]["successCount"] == 2
+
+
 async def test_a_follower_whose_token_is_wrong_is_refused_and_does_not_come_back(
     make_server: MakeServer, built: Path
 ) -> None:
@@ -104,7 +112,7 @@ async def test_a_follower_whose_token_is_wrong_is_refused_and_does_not_come_back
 
 
 PAGE = """
-import { Client } from "/example/client.js";
+import { Client, storedTokens } from "/example/client.js";
 const report = (what) => fetch("/report", { method: "POST", body: JSON.stringify(what) });
 const shares = [], heard = [];
 try {
@@ -115,28 +123,43 @@ try {
   let rtt;
   for await (const message of following) {
     heard.push(message);
-    if (message.type === "job_started") rtt = await following.ping();
     await report({ heard: message.type });
+    if (message.type !== "job_started") continue;
+    rtt = await following.ping();
+    await report({ pinged: true });
   }
   const items = [];
   for await (const item of client.results(job)) items.push(item.index);
   let refused;
   await client.state({ ...job, token: "wrong" }).catch((error) => { refused = [error.name, error.code]; });
-  await report({ ending: heard.at(-1).type, heard, shares, rtt, items, refused, transport: following.transport });
+  const locked = await storedTokens().alone(job.jobId, async () => (await navigator.locks.query()).held.length);
+
+  const policy = Object.assign(document.createElement("meta"), { httpEquiv: "Content-Security-Policy" });
+  policy.content = "style-src 'self'";
+  document.head.append(policy);
+  const { ShelfwireProgress } = await import("/example/element.js");
+  const element = Object.assign(new ShelfwireProgress(), { client, job });
+  const complete = new Promise((resolve) => element.addEventListener("complete", resolve));
+  document.body.append(element);
+  await complete;
+  const { height, width } = getComputedStyle(element.shadowRoot.querySelector("[part=bar]"));
+  const bar = [height, getComputedStyle(element.shadowRoot.querySelector("[part=fill]")).width === width];
+  const last = heard.at(-1).type;
+  await report({ ending: last, heard, shares, rtt, items, refused, locked, bar, transport: following.transport });
 } catch (error) {
   await report({ error: `${error.name}: ${error.message}` });
 }
 """
 
 
-async def test_a_page_sends_a_file_and_follows_its_job_over_a_socket_that_is_cut(
+async def test_a_page_sends_a_file_follows_its_job_over_a_socket_that_is_cut_and_shows_it_in_an_element(
     make_server: MakeServer, built: Path
 ) -> None:
     async with website(built) as site, make_server(gated=True, origins=(site.url,)) as server:
         site.script = f"const SERVER = {json.dumps(server.url)};{PAGE}"
         async with browsing(site.url), asyncio.timeout(SECONDS):
+            await until(lambda: {"pinged": True} in site.reports)
             server.gate.steps.put_nowait(2)
-            await until(lambda: {"heard": "job_progress"} in site.reports)
             for follower in tuple(server.app.service._hub._attached()):
                 follower.dismiss(Dismissal.LEAVING)
             server.gate.steps.put_nowait(3)
@@ -148,4 +171,6 @@ async def test_a_page_sends_a_file_and_follows_its_job_over_a_socket_that_is_cut
     assert [last["ending"], last["transport"], last["items"]] == ["job_complete", "websocket", [0, 1, 2, 3, 4]]
     assert last["shares"][-1] == 1
     assert last["rtt"] >= 0
+    assert last["locked"] == 1
+    assert last["bar"] == ["8px", True]
     assert last["refused"] == ["RefusedError", "E_UNAUTHORIZED"]

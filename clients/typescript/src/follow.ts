@@ -104,7 +104,7 @@ export class Following implements AsyncIterable<JobMessage> {
   readonly #backoff: Backoff;
   readonly #fallback: TransportFallback;
   readonly #over = new AbortController();
-  readonly #pings = new Map<number, () => void>();
+  readonly #pings = new Map<number, (answered: boolean) => void>();
   readonly #link: Link & TokenHolder;
   #attempt = new AbortController();
   #socket: WebSocket | undefined;
@@ -268,6 +268,7 @@ export class Following implements AsyncIterable<JobMessage> {
       news: (state: State) => messagesOf(state, this.#position.shown.after).forEach((message) => this.#show(message)),
       use: (socket) => {
         this.#socket = socket;
+        for (const settle of this.#pings.values()) settle(false);
       },
       say: (type, payload = {}) => this.#send(type, payload),
     };
@@ -293,7 +294,7 @@ export class Following implements AsyncIterable<JobMessage> {
     if (typeof message?.type !== "string" || typeof message.payload !== "object" || message.payload === null) {
       this.unreadable += 1;
     } else if (message.type === "pong") {
-      this.#pings.get(message.payload.clientTime)?.();
+      this.#pings.get(message.payload.clientTime)?.(true);
     } else if (SHOWN.includes(message.type)) {
       this.#show(message);
     }
@@ -311,7 +312,7 @@ export class Following implements AsyncIterable<JobMessage> {
   #pong(signal: AbortSignal): Promise<void> {
     const clientTime = Math.floor(this.#config.random() * 2 ** 52);
     return new Promise<void>((resolve, reject) => {
-      this.#pings.set(clientTime, resolve);
+      this.#pings.set(clientTime, (answered) => (answered ? resolve() : reject(new Error("The socket was closed"))));
       signal.addEventListener("abort", () => reject(signal.reason));
       this.#send("ping", { clientTime });
     }).finally(() => this.#pings.delete(clientTime));

@@ -76,10 +76,10 @@ export class Http {
     throw new BadAnswer(response.status, response.headers, await response.json().catch(() => undefined));
   }
 
-  /** Sends a request and returns `data` of the answer. Throws as `send` does, within `ms`. */
+  /** Sends a request and returns `data` of the answer. Throws as `send` does, within `ms`; 0 is no limit. */
   async data(method: string, path: string, ask: Ask = {}, ms = ANSWER_MS): Promise<any> {
     const deadline = new Deadline(this.#clock, ask.signal);
-    deadline.beat(ms);
+    if (ms) deadline.beat(ms);
     try {
       const response = await this.send(method, path, { ...ask, signal: deadline.signal });
       return response.status === 204 ? undefined : this.dataIn(await readJson(response), response.status);

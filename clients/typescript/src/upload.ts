@@ -10,7 +10,7 @@ export type OnUpload = (share: number | undefined) => void;
  * it sends, else by `fetch`. Throws as `Http.send` does.
  */
 export async function upload(http: Http, path: string, ask: Ask, onUpload?: OnUpload): Promise<any> {
-  if (onUpload === undefined || globalThis.XMLHttpRequest === undefined) return http.data("POST", path, ask, Infinity);
+  if (onUpload === undefined || globalThis.XMLHttpRequest === undefined) return http.data("POST", path, ask, 0);
   const { signal, body = null, headers = {} } = ask;
   const request = new XMLHttpRequest();
   const stop = (): void => request.abort();

@@ -131,6 +131,16 @@ test("a server that cannot be reached is a lost connection", async () => {
   for (const _ of [1, 2]) assert.ok((await failure(server, clientOf(server).state(server.job))) instanceof ConnectionLostError);
 });
 
+test("an upload may take as long as it takes", async () => {
+  const server = new FakeServer();
+  const slow: typeof fetch = async (input, init) => {
+    await new Promise<void>((resolve) => server.clock.timer(3_600_000, resolve));
+    init?.signal?.throwIfAborted();
+    return server.fetch(input, init);
+  };
+  assert.equal((await server.clock.until(clientOf(server, { fetch: slow }).importCsv(list))).token, "token-1");
+});
+
 test("an aborted call throws the reason of its signal", async () => {
   const server = new FakeServer();
   server.faults.create.push("fail", "fail", "fail", "fail");

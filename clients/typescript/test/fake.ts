@@ -18,7 +18,8 @@ export class FakeClock implements Clock {
 
   timer(ms: number, act: () => void): () => void {
     const timer = { at: this.#now + ms, act };
-    if (ms !== Infinity) this.#timers.push(timer);
+    if (!Number.isFinite(ms)) throw new RangeError("no clock can wait for ever");
+    this.#timers.push(timer);
     return () => {
       this.#timers = this.#timers.filter((other) => other !== timer);
     };

@@ -511,6 +511,20 @@ test("a ping without an answer says that the connection is lost", async () => {
   await running;
 });
 
+test("a ping whose socket is closed fails at once", async () => {
+  const server = new FakeServer();
+  const following = clientOf(server).follow(server.job);
+  const running = following.run();
+  await server.clock.pass(100);
+  server.answersPings = false;
+  const began = server.clock.now();
+  const pinging = failure(following.ping());
+  server.end();
+  assert.ok((await server.clock.until(pinging)) instanceof ConnectionLostError);
+  assert.equal(server.clock.now(), began);
+  await running;
+});
+
 test("a follow is iterated over once", async () => {
   const server = busy();
   const following = clientOf(server).follow(server.job);
