@@ -246,6 +246,14 @@ test("a poll that neither waited nor brought news is followed by a pause of 2 s"
   assert.deepEqual(server.seen.map(({ at }) => at - began), [0, 0, 2_000, 4_000, 6_000]);
 });
 
+test("a poll that waited is followed by the next at once", async () => {
+  const server = new FakeServer();
+  server.at(60_000, () => server.end());
+  const began = server.clock.now();
+  monotone(await shown(server, { transports: ["polling"] }));
+  assert.deepEqual(server.seen.map(({ at }) => at - began), [0, 0, 25_000, 50_000]);
+});
+
 test("an answer that is not a shelfwire server's closes a transport, and never ends the follow", async () => {
   const server = busy(30_000);
   server.faults.events.push({ refuse: 401 });
@@ -363,6 +371,7 @@ test("an offline event that comes late, when the network is back, pauses nothing
   const network = new FakeNetwork();
   server.at(1_000, () => {
     server.answersPings = false;
+    server.faults.health.push("fail");
     network.fire("online");
     network.fire("offline");
   });
@@ -421,7 +430,11 @@ test("unknown types are ignored, and what cannot be read is counted", async () =
     server.broadcast({ type: "job_progress" });
   });
   const following = clientOf(server).follow(server.job);
-  await server.clock.until(following.run());
+  const seen = new Set<string>();
+  await server.clock.until((async () => {
+    for await (const { type } of following) seen.add(type);
+  })());
+  assert.deepEqual([...seen], ["job_started", "job_progress", "job_complete"]);
   assert.equal(following.unreadable, 2);
 });
 
