@@ -2,6 +2,8 @@
 
 export const E_ATTEMPTS_EXHAUSTED = { code: "E_ATTEMPTS_EXHAUSTED", retryable: true, message: "The job kept failing and was given up", userMessage: "This job failed several times and was stopped. What it had done until then is kept." } as const;
 
+export const E_CALLBACK_REFUSED = { code: "E_CALLBACK_REFUSED", retryable: false, message: "The server may not call this address when the job ends", userMessage: "This service may not call that address when the job ends. Leave it out." } as const;
+
 export const E_CSV_NO_BOOKS = { code: "E_CSV_NO_BOOKS", retryable: false, message: "The file holds no rows with books", userMessage: "There are no books in this file. Check that it is the right one." } as const;
 
 export const E_CSV_UNREADABLE = { code: "E_CSV_UNREADABLE", retryable: false, message: "The file could not be read as CSV", userMessage: "This file could not be read as a list of books. Export it as CSV and try again." } as const;
@@ -38,11 +40,15 @@ export const E_ITEM_INVALID = { code: "E_ITEM_INVALID", retryable: false, messag
 
 export const E_ITEM_TOO_LARGE = { code: "E_ITEM_TOO_LARGE", retryable: false, message: "The result of the item is too large to be kept", userMessage: "The result for this item is too large to be kept." } as const;
 
+export const E_ITEM_UNKNOWN = { code: "E_ITEM_UNKNOWN", retryable: false, message: "The report is about an item that the job does not have", userMessage: "This job does not have as many items as its worker says. Tell whoever runs the worker." } as const;
+
 export const E_JOB_CANCELED = { code: "E_JOB_CANCELED", retryable: true, message: "The job was canceled on request", userMessage: "You canceled this job. What it had done until then is kept." } as const;
 
 export const E_JOB_EXISTS = { code: "E_JOB_EXISTS", retryable: false, message: "A job with this id exists", userMessage: "This job has been started already." } as const;
 
 export const E_JOB_STATE = { code: "E_JOB_STATE", retryable: false, message: "The job's state does not allow this", userMessage: "This is not possible in the job's present state." } as const;
+
+export const E_LEASE_LOST = { code: "E_LEASE_LOST", retryable: false, message: "The attempt does not hold the job any more: stop, and report nothing more", userMessage: "Somebody else goes on with this job, or it has ended." } as const;
 
 export const E_MAX_RETRIES = { code: "E_MAX_RETRIES", retryable: true, message: "The connection could not be restored", userMessage: "The connection was lost. The job goes on; look again in a moment." } as const;
 
@@ -56,11 +62,17 @@ export const E_NO_BOOKS_FOUND = { code: "E_NO_BOOKS_FOUND", retryable: true, mes
 
 export const E_OVERLOADED = { code: "E_OVERLOADED", retryable: true, message: "The server has reached its limit of connections", userMessage: "The service is very busy. Please try again in a moment." } as const;
 
+export const E_PIPELINE_INTERNAL = { code: "E_PIPELINE_INTERNAL", retryable: false, message: "The server runs this pipeline itself", userMessage: "This kind of job is done by the service itself." } as const;
+
 export const E_PIPELINE_UNAVAILABLE = { code: "E_PIPELINE_UNAVAILABLE", retryable: false, message: "The server lacks what this pipeline needs", userMessage: "This service cannot do this yet. Its operator has to set that up first." } as const;
 
 export const E_PROVIDER_UNAVAILABLE = { code: "E_PROVIDER_UNAVAILABLE", retryable: true, message: "No provider of book data answered", userMessage: "The book catalogues cannot be reached at the moment. Please try again later." } as const;
 
 export const E_RATE_LIMITED = { code: "E_RATE_LIMITED", retryable: true, message: "The caller has created as many jobs as it may for now", userMessage: "That was a lot at once. Please wait a minute and try again." } as const;
+
+export const E_REPORT_INVALID = { code: "E_REPORT_INVALID", retryable: false, message: "The report says something that cannot be", userMessage: "The worker of this job has sent something that cannot be. Tell whoever runs the worker." } as const;
+
+export const E_REPORT_NUMBER = { code: "E_REPORT_NUMBER", retryable: false, message: "The report does not have the attempt's next number", userMessage: "The worker of this job has lost count of its reports. Tell whoever runs the worker." } as const;
 
 export const E_ROW_INVALID = { code: "E_ROW_INVALID", retryable: false, message: "The row cannot be read as a book", userMessage: "This row could not be read as a book." } as const;
 
@@ -73,3 +85,5 @@ export const E_TOKEN_EXPIRED = { code: "E_TOKEN_EXPIRED", retryable: false, mess
 export const E_UNAUTHORIZED = { code: "E_UNAUTHORIZED", retryable: false, message: "The token is missing or not valid for this job", userMessage: "You are not signed in to this job. Start it again, or use the link it came with." } as const;
 
 export const E_UNSUPPORTED_MEDIA = { code: "E_UNSUPPORTED_MEDIA", retryable: false, message: "The request's content type is not supported", userMessage: "This kind of upload is not supported. Send the file as a form upload." } as const;
+
+export const E_WORKER_LOST = { code: "E_WORKER_LOST", retryable: true, message: "The job's worker has not been heard of for too long, and no other has claimed the job", userMessage: "Whoever worked on this has not been heard of for too long. Please start it again." } as const;

@@ -77,6 +77,24 @@ export type EnrichmentError = {
 /** The error codes that are known. Others may come, from later versions and from pipelines. */
 export type ErrorCode = string;
 
+/** How the file was read. */
+export type ImportPlan = {
+  /** The program or site that wrote it, or `generic`. */
+  readonly source: string;
+  /** Its encoding, as Python calls it. */
+  readonly encoding: string;
+  /** What separates its cells. */
+  readonly delimiter: string;
+  /** The row that names the columns, from 1; 0 if there is none. */
+  readonly headerRow: number;
+  /** Every column, in the order of the file. */
+  readonly columns: ReadonlyArray<PlannedColumn>;
+  /** The columns with data that were not used. */
+  readonly unusedColumns?: ReadonlyArray<UnusedColumn>;
+  /** What of this was guessed, for a person. */
+  readonly warnings?: ReadonlyArray<string>;
+};
+
 /** A book of the list; what its row does not say is left out. */
 export type ImportedBook = {
   /** The title; the ISBN or another identifier if the row has no title. */
@@ -89,12 +107,18 @@ export type ImportedBook = {
   readonly isbn13?: string;
   /** A valid ISBN-10 without hyphens, given or converted; ISBNs that begin with 979 have none. */
   readonly isbn10?: string;
+  /** Other valid ISBN-13s that the row has, such as those of other formats. */
+  readonly otherIsbns?: ReadonlyArray<string>;
   /** What the row has for an ISBN but is none; `warnings` says why. */
   readonly isbnAsGiven?: string;
   /** The subtitle, if it has its own column. */
   readonly subtitle?: string;
-  /** The series, with the number in it ("Earthsea #2") if the row has one. */
+  /** The series, with the number in it ("Earthsea #2") if the row has one; several are separated by semicolons. */
   readonly series?: string;
+  /** The number of the volume, as given, where it is not in `series`. */
+  readonly volume?: string;
+  /** The edition, as given. */
+  readonly edition?: string;
   /** The publisher. */
   readonly publisher?: string;
   /** Year of this edition. */
@@ -117,9 +141,17 @@ export type ImportedBook = {
   readonly dateStarted?: string;
   /** `YYYY-MM-DD`, or as much of it as is known. */
   readonly dateRead?: string;
+  /** When reading ended, every time; the last is `dateRead`. */
+  readonly datesRead?: ReadonlyArray<string>;
+  /** Every time that it was read, as far as dates are known. */
+  readonly reads?: ReadonlyArray<Read>;
   /** `YYYY-MM-DD`, or as much of it as is known. */
   readonly dateAdded?: string;
-  /** The reader's review as plain text, at most 100,000 characters. */
+  /** How many copies the reader owns, if the row says so. */
+  readonly copies?: number;
+  /** How often it was read, if more than once. */
+  readonly readCount?: number;
+  /** The reader's review as plain text, below its title if it has one, at most 100,000 characters. */
   readonly review?: string;
   /** The reader's private notes as plain text, at most 100,000 characters. */
   readonly notes?: string;
@@ -131,6 +163,8 @@ export type ImportedBook = {
   readonly enriched?: EnrichedBook;
   /** Why it was not enriched. */
   readonly enrichmentError?: EnrichmentError;
+  /** How the file was read; with the first row alone. */
+  readonly plan?: ImportPlan;
 };
 
 /** Why an item failed. It goes from the store to the wire as it is, with the members that its pipeline adds. */
@@ -147,6 +181,8 @@ export type ItemError = {
   readonly row?: number;
   /** The row that has the same book, for `E_DUPLICATE`. */
   readonly earlierRow?: number;
+  /** How the file was read; with the first row alone. */
+  readonly plan?: ImportPlan;
   /** The photo's place among those of the job, from 0. */
   readonly photo?: number;
   /** Books that may be it, the likeliest first. */
@@ -392,6 +428,18 @@ export type PingMessage = {
   readonly seq?: number;
 };
 
+/** What a column of the file was taken for. */
+export type PlannedColumn = {
+  /** Its name in the header, or its number if it has none. */
+  readonly column: string;
+  /** What it was taken for; absent if it is not used. */
+  readonly holds?: string;
+  /** What says so: `export` (a known program writes it so), `name`, `cells`, `position`, `gemini` or `person` (the option `columns`). */
+  readonly by?: string;
+  /** Some of its cells, shortened. */
+  readonly examples?: ReadonlyArray<string>;
+};
+
 /** The answer to a ping. */
 export type Pong = {
   /** The number of the ping. */
@@ -423,6 +471,20 @@ export type ProposedBook = {
   readonly authors: ReadonlyArray<string>;
   /** An ISBN-13 without hyphens. */
   readonly isbn13?: string;
+};
+
+/** One time that the book was read. */
+export type Read = {
+  /** `YYYY-MM-DD`, or as much of it as is known. */
+  readonly started?: string;
+  /** `YYYY-MM-DD`, or as much of it as is known. */
+  readonly finished?: string;
+  /** `YYYY-MM-DD`, or as much of it as is known. */
+  readonly stopped?: string;
+  /** Stars for this read, where each has a row of its own. */
+  readonly rating?: number;
+  /** What was written of this read, likewise. */
+  readonly review?: string;
 };
 
 /** Why a service gave no usable answer, as results, metrics and the log name it. */
@@ -568,6 +630,14 @@ export type TitleAndAuthors = {
   readonly title: string;
   /** Their names; may be empty. */
   readonly authors: ReadonlyArray<string>;
+};
+
+/** A column that holds something, and of which nothing was imported. */
+export type UnusedColumn = {
+  /** Its name in the header, or its number if it has none. */
+  readonly column: string;
+  /** The first cell in it that is not empty, shortened. */
+  readonly example: string;
 };
 
 /** How a record was found. */

@@ -488,16 +488,18 @@ test("cancelled reconnection ends with the connection, or at once without one", 
   const following = clientOf(live).follow(live.job);
   live.at(1_500, () => following.cancelReconnection());
   live.at(2_500, () => live.cut());
+  const began = live.clock.now();
   assert.ok((await failure(live.clock.until(following.run()))) instanceof ConnectionLostError);
-  assert.equal(kinds(live), "websocket");
+  assert.deepEqual([kinds(live), live.clock.now() - began], ["websocket", 2_500]);
 
   const away = busy(9_000);
   away.faults.websocket.push("fail");
   away.faults.state.push("fail");
   const waiting = clientOf(away).follow(away.job);
   away.at(500, () => waiting.cancelReconnection());
+  const left = away.clock.now();
   assert.ok((await failure(away.clock.until(waiting.run()))) instanceof ConnectionLostError);
-  assert.equal(kinds(away), "websocket state");
+  assert.deepEqual([kinds(away), away.clock.now() - left], ["websocket state", 500]);
 });
 
 test("a ping measures the round trip, on the socket or by HTTP", async () => {
