@@ -10,7 +10,7 @@ const tests = words.includes("--tests");
 const outdir = words.find((word) => !word.startsWith("--"));
 if (outdir === undefined) throw new Error("Name the folder to build into: node build.mjs dist");
 
-const entries = ["client", "follow", "upload", "react", "element"].map((name) => ({ in: `${here}src/${name}.ts`, out: name }));
+const entries = ["client", "follow", "upload", "react", "element", "report"].map((name) => ({ in: `${here}src/${name}.ts`, out: name }));
 const common = { outdir, bundle: true, format: "esm", target: "es2022", logLevel: "warning", external: ["react", "react-dom"] };
 
 rmSync(outdir, { recursive: true, force: true });

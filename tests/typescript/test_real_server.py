@@ -101,6 +101,25 @@ async def test_a_program_sends_a_file_and_follows_its_job(make_server: MakeServe
     assert follower.messages[-1]["payload"]["successCount"] == 2
 
 
+async def test_work_in_node_is_reported_without_a_gap_though_its_server_is_killed(tmp_path: Path, built: Path) -> None:
+    items = 2_000
+    async with Server(tmp_path) as server, asyncio.timeout(SECONDS):
+        words = json.dumps({"report": (built / "report.js").as_uri(), "url": server.url, "items": items})
+        program = str(Path(__file__).with_name("reporter.mjs"))
+        worker = await asyncio.create_subprocess_exec(node(), program, words, stdout=asyncio.subprocess.PIPE)
+        assert worker.stdout is not None
+        job = json.loads(await worker.stdout.readline())
+        async with following(built, server.url, job, delays=DELAYS) as follower:
+            await follower.until_shown(processed=1)
+            await server.end(signal.SIGKILL)
+            await server.start()
+            await follower.until_over()
+        assert json.loads(await worker.stdout.readline()) == "complete"
+        assert await worker.wait() == 0
+    follower.check()
+    assert follower.messages[-1]["payload"]["successCount"] == items
+
+
 async def test_a_follower_whose_token_is_wrong_is_refused_and_does_not_come_back(
     make_server: MakeServer, built: Path
 ) -> None:

@@ -113,7 +113,7 @@ export class Client {
    * makes no second job. Throws a `ConnectionLostError` with the `idempotencyKey` to call this again with, where it is not
    * known whether a job was started.
    */
-  async create(path: string, input: Pick<Ask, "json" | "body" | "query" | "headers">, options: CreateOptions = {}): Promise<JobHandle> {
+  async create(path: string, input: Pick<Ask, "json" | "query" | "headers"> & { readonly body?: FormData }, options: CreateOptions = {}): Promise<JobHandle> {
     const { jobId, signal, onUpload, idempotencyKey = crypto.randomUUID() } = options;
     const { body, json } = input;
     if (jobId !== undefined) body?.append("jobId", jobId);

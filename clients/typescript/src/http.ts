@@ -14,7 +14,7 @@ export interface Ask {
   readonly job?: JobHandle | undefined;
   readonly query?: Readonly<Record<string, string | number | undefined>> | undefined;
   readonly json?: unknown;
-  readonly body?: FormData | undefined;
+  readonly body?: BodyInit | undefined;
   readonly headers?: Readonly<Record<string, string>> | undefined;
   readonly signal?: AbortSignal | undefined;
 }

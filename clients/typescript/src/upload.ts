@@ -25,7 +25,7 @@ export async function upload(http: Http, path: string, ask: Ask, onUpload?: OnUp
       request.onload = () => resolve();
       request.onerror = () => reject(new TypeError("no answer came"));
       request.onabort = () => reject(signal?.reason);
-      request.send(body);
+      request.send(body as FormData | null);
     });
   } finally {
     signal?.removeEventListener("abort", stop);
