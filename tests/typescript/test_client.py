@@ -5,8 +5,10 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from clients.typescript import generate
 
 from shelfwire import __version__
 from tests.typescript.node import FOLDER, node, run
@@ -21,6 +23,13 @@ def test_the_generated_sources_are_what_the_servers_schemas_say() -> None:
     command = [sys.executable, str(FOLDER / "generate.py"), "--check"]
     checked = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own script
     assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_stale_sources_are_named_and_written_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert generate.main(tmp_path, check=True) == 1
+    assert "messages.gen.ts" in capsys.readouterr().err
+    assert generate.main(tmp_path) == 0
+    assert generate.main(tmp_path, check=True) == 0
 
 
 def test_the_package_has_the_servers_version() -> None:

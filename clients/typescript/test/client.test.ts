@@ -82,6 +82,8 @@ test("a creation whose answer was lost is sent again under the same key, three t
   assert.equal(tries.length, 4);
   assert.equal(new Set(tries.map(({ headers }) => headers.get("Idempotency-Key"))).size, 1);
   assert.deepEqual(tries.map(({ at }) => at - tries[0]!.at), [0, 2_000, 6_000, 14_000]);
+  await clientOf(server).importCsv(list);
+  assert.notEqual(server.seen.at(-1)?.headers.get("Idempotency-Key"), tries[0]?.headers.get("Idempotency-Key"));
 });
 
 test("a creation whose answer stays lost says the key that starts no second job", async () => {

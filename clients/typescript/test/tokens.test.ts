@@ -100,6 +100,23 @@ function sharedStore(): () => TokenStore {
   };
 }
 
+test("a tab whose renewal failed takes the token that another one got meanwhile", async () => {
+  const server = new FakeServer();
+  server.tokenSeconds = 3600;
+  server.faults.token.push("fail");
+  const tab = sharedStore();
+  const { clock, fetch, url, WebSocket } = server;
+  const client = new Client({ url, clock, fetch, WebSocket, network: null, random: () => 0 });
+  const job = { ...server.job, expiresAt: clock.now() + 10 * MINUTE };
+  const tabs = [1, 2].map(() => client.follow(job, { store: tab() }));
+  const running = tabs.map((following) => following.run());
+  await clock.pass(10 * MINUTE);
+  assert.equal(server.kinds().filter((kind) => kind === "token").length, 2);
+  assert.deepEqual(tabs.map(({ job: { token } }) => token), ["token-3", "token-3"]);
+  for (const following of tabs) following.close();
+  await Promise.all(running);
+});
+
 test("of several tabs with one token, one renews it and the others take the new one", async () => {
   const server = new FakeServer();
   server.tokenSeconds = 3600;
