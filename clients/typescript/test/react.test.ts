@@ -83,7 +83,10 @@ test("many messages in a frame are one render", async () => {
   await pass(100);
   const before = seen.length;
   frames = 0;
-  for (let item = 1; item <= 50; item += 1) server.record(item);
+  for (let item = 1; item <= 50; item += 1) {
+    server.record(item);
+    await pass(0);
+  }
   await pass(20);
   assert.deepEqual([seen.length - before, frames, last().processed], [1, 1, 50]);
 });
