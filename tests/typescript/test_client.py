@@ -42,10 +42,12 @@ def test_the_lock_names_no_registry() -> None:
     assert "resolved" not in (FOLDER / "package-lock.json").read_text(encoding="utf-8")
 
 
-def test_the_types_are_sound() -> None:
+def test_the_types_are_sound_and_can_be_declared_for_users(tmp_path: Path) -> None:
     node()
-    checked = run([str(FOLDER / "node_modules" / ".bin" / "tsc"), "--noEmit"])
-    assert checked.returncode == 0, checked.stdout
+    for words in (["--noEmit"], ["--project", "tsconfig.declarations.json", "--outDir", str(tmp_path)]):
+        checked = run([str(FOLDER / "node_modules" / ".bin" / "tsc"), *words])
+        assert checked.returncode == 0, checked.stdout
+    assert (tmp_path / "client.d.ts").exists()
 
 
 def test_its_own_tests_pass() -> None:

@@ -222,7 +222,7 @@ export class Reporter {
     let bytes = 0;
     let count = 0;
     for (const item of this.#items.slice(0, MAX_ITEMS)) {
-      bytes += Buffer.byteLength(JSON.stringify(item)) + 1;
+      bytes += new TextEncoder().encode(JSON.stringify(item)).length + 1;
       if (count && bytes > MAX_BYTES) break;
       count += 1;
     }
