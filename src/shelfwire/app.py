@@ -336,7 +336,7 @@ async def _engine(
                 policy,
                 clock,
                 random_bytes,
-                healthy=lambda: not committer.failing and not any(task.done() for task in tasks),
+                healthy=lambda: not (committer.failing or worker.failing or any(task.done() for task in tasks)),
                 pipelines=pipelines,
             )
             yield Running(service, Operator(service, store, clock), recorder)

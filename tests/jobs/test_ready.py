@@ -2,12 +2,14 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from structlog.testing import capture_logs
 
 from shelfwire.app import Shelfwire
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.job import Job
 from shelfwire.jobs.patience import RETRY_SECONDS
 from shelfwire.jobs.service import CHECK_SECONDS
+from shelfwire.jobs.worker import POLL_SECONDS
 from shelfwire.settings import Settings
 from shelfwire.testing import FakeClock
 from tests.jobs.conftest import MakeEngine, Scripted
@@ -71,3 +73,39 @@ async def test_a_server_whose_commits_fail_is_not_ready_until_they_succeed(
         while not ready:
             clock.advance(RETRY_SECONDS)
             ready = await app.service.ready()
+
+
+async def test_a_server_whose_claims_fail_is_not_ready_until_they_succeed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refused(*_: object, **__: object) -> None:
+        raise ShelfwireError(Code.INTERNAL, "refused")
+
+    clock = FakeClock()
+    app = Shelfwire(Settings(data=tmp_path / "data"), clock=clock, pipelines=[Scripted(nothing)], plugins=[])
+    async with app.lifespan():
+        with monkeypatch.context() as patch, capture_logs() as logs:
+            patch.setattr(app.service._store, "claim", refused)
+            await app.start("csv_import", {"file": b""})
+            while await app.service.ready():
+                pass
+        said = [(entry["log_level"], entry["event"]) for entry in logs if "claiming" in entry["event"]]
+        assert said[0] == ("error", "claiming failed, trying again")
+        ready = False
+        while not ready:
+            clock.advance(POLL_SECONDS)
+            ready = await app.service.ready()
+
+
+async def test_an_answer_that_the_store_has_a_defect_is_logged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refused(*_: object, **__: object) -> None:
+        raise ShelfwireError(Code.INTERNAL, "The store refuses the work: no such table: job")
+
+    app = Shelfwire(Settings(data=tmp_path / "data"), work=False)
+    transport = httpx2.ASGITransport(app)
+    async with app.lifespan(), httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
+        monkeypatch.setattr(app.service._store, "create", refused)
+        with capture_logs() as logs:
+            answer = await http.post("/api/import/csv-gemini", files={"file": ("books.csv", b"Title\nEmma\n")})
+        assert answer.status_code == 500
+        assert [entry["reason"] for entry in logs if entry["log_level"] == "error"] == [answer.json()["detail"]]

@@ -168,13 +168,28 @@ async def test_a_store_opens_on_a_full_disk_and_is_emptied(disk: Path) -> None:
 async def test_a_store_that_cannot_open_for_want_of_room_says_what_to_do(disk: Path) -> None:
     async with store_in(disk) as store:
         await add_job(store)
-        store._folder.room.give_up()
+    (disk / "data" / room.FILE_NAME).unlink()
     others = fill(disk)
-    with pytest.raises(ShelfwireError, match=FULL):
+    with pytest.raises(ShelfwireError, match=FULL) as refused:
         await store_in(disk).__aenter__()
+    assert "delete jobs" not in refused.value.message, "nobody can while the store is not open"
     others.unlink()
     async with store_in(disk) as store:
         assert (await claim(store)).state.status is Status.RUNNING
+
+
+async def test_a_store_opens_again_and_again_on_a_disk_that_others_fill_each_time(disk: Path) -> None:
+    async with store_in(disk) as store:
+        made = await filled(store)
+    for time in range(3):
+        async with store_in(disk) as store:
+            fill(disk, f"of another program, {time}")
+            await store.job("job-1")
+        fill(disk, f"while it was stopped, {time}")
+    async with store_in(disk) as store:
+        for job_id in made:
+            assert await store.delete(job_id, POLICY, NOW) is not None
+        assert await data_left(store) == 0
 
 
 async def test_items_that_find_no_room_are_committed_once_another_job_is_deleted(disk: Path) -> None:

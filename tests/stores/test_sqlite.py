@@ -2,7 +2,8 @@ import resource
 import shutil
 import sqlite3
 import stat
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -16,8 +17,10 @@ from structlog.testing import capture_logs
 
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.store import Item, JobStore, RemoteClaim
+from shelfwire.protocol import owner_transitions
 from shelfwire.protocol.job import JobState, Status
 from shelfwire.protocol.worker_transitions import RemoteWorker
+from shelfwire.stores.sqlite import creation
 from shelfwire.stores.sqlite.data_folder import DATABASE_NAME, DataFolderBusyError
 from shelfwire.stores.sqlite.store import SqliteStore
 from shelfwire.testing import NOW, POLICY, StoreContract, add_job, announce, claim, encode_terminal, ending
@@ -163,10 +166,15 @@ async def test_the_head_of_a_long_log_stays_within_the_inline_limit(tmp_path: Pa
 DAMAGES = ("'{\"id\":'", "CAST(x'7b22ff' AS TEXT)", "'{}'", "x'00'")
 
 
-def damage(tmp_path: Path, state: str, job_id: str = "job-1") -> None:
-    """Put SQL in place of a job's state, as a failing disk or a careless hand does."""
+def by_hand(tmp_path: Path, statement: str, *parameters: Any) -> None:
+    """Change the database as a failing disk or a careless hand does."""
     with closing(sqlite3.connect(tmp_path / "data" / DATABASE_NAME, isolation_level=None)) as connection:
-        connection.execute(f"UPDATE job SET state = {state} WHERE id = ?", [job_id])  # noqa: S608 - SQL of a test
+        connection.execute(statement, parameters)
+
+
+def damage(tmp_path: Path, state: str, job_id: str = "job-1") -> None:
+    """Put SQL in place of a job's state."""
+    by_hand(tmp_path, f"UPDATE job SET state = {state} WHERE id = ?", job_id)  # noqa: S608 - SQL of a test
 
 
 @pytest.mark.parametrize("state", DAMAGES)
@@ -336,3 +344,167 @@ async def test_a_worker_elsewhere_has_its_lease_anew_when_the_store_is_opened_ag
     states = [row.state for row in rows if row is not None]
     assert [state.lease_until and state.lease_until - steady for state in states] == [5000, 60_000, 0]
     assert claimable.state.id == "lapsed", "it was free before"
+
+
+def opened_at(tmp_path: Path, steady: int = NOW) -> SqliteStore:
+    return SqliteStore(tmp_path / "data", encode_terminal=encode_terminal, inline_limit=10, steady=lambda: steady)
+
+
+def cancel(state: JobState, now: int) -> JobState:
+    return owner_transitions.cancel(state, POLICY, now=now)
+
+
+async def ending_already(tmp_path: Path, store: JobStore) -> None:
+    """Let the next claim of job-1 end it, where there is the message of an ending already."""
+    await add_job(store, "job-1")
+    await claim(store)
+    await store.request("job-1", cancel, NOW)
+    by_hand(tmp_path, "INSERT INTO ending VALUES ('job-1', '{}')")
+    by_hand(tmp_path, "UPDATE job SET lease_until = 0, state = json_set(state, '$.lease_until', 0)")
+
+
+async def of_an_unreadable_selection(tmp_path: Path, store: JobStore) -> None:
+    await add_job(store, "job-1")
+    by_hand(tmp_path, "UPDATE job SET state = json_set(state, '$.retry_of', 'job-0')")
+    by_hand(tmp_path, "INSERT INTO input_part VALUES ('job-1', ?, 0, x'ff00')", creation.SELECTION)
+
+
+async def whose_columns_contradict_it(tmp_path: Path, store: JobStore) -> None:
+    await add_job(store, "job-1")
+    by_hand(tmp_path, "UPDATE job SET state = json_set(state, '$.status', 'paused')")
+
+
+async def whose_id_is_no_text(tmp_path: Path, store: JobStore) -> None:
+    await add_job(store, "job-1")
+    by_hand(tmp_path, "UPDATE job SET id = CAST(x'ff' AS TEXT)")
+
+
+REFUSED = (ending_already, of_an_unreadable_selection, whose_columns_contradict_it, whose_id_is_no_text)
+
+
+@pytest.mark.parametrize("job", REFUSED)
+@pytest.mark.parametrize("remote", [False, True])
+async def test_a_job_whose_claim_is_refused_keeps_no_other_from_being_claimed(
+    tmp_path: Path, make_store: Open, job: Callable[[Path, JobStore], Awaitable[None]], *, remote: bool
+) -> None:
+    worker = RemoteClaim(digest=bytes(32), worker=RemoteWorker(lease=5000)) if remote else None
+    async with make_store() as store:
+        await job(tmp_path, store)
+        before = await store.counts(NOW)
+        await add_job(store, "job-2", now=NOW + 1)
+        with capture_logs() as logs:
+            claimed = await store.claim(("csv_import",), POLICY, NOW + 1, remote=worker)
+            assert await store.claim(("csv_import",), POLICY, NOW + 1) is None
+        assert claimed is not None
+        assert claimed.state.id == "job-2"
+        assert [entry["job"] for entry in logs] == ([] if job is whose_id_is_no_text else ["job-1"]), "it is said once"
+        await store.delete("job-2", POLICY, NOW + 1)
+        assert await store.counts(NOW) == before, "nothing of the refused claim is kept"
+
+
+async def test_a_job_whose_lapse_is_refused_keeps_no_other_from_lapsing(tmp_path: Path, make_store: Open) -> None:
+    async with make_store() as store:
+        for job_id in ("job-1", "job-2"):
+            await add_job(store, job_id)
+            worker = RemoteClaim(digest=job_id.encode().rjust(32), worker=RemoteWorker(lease=1000), job_id=job_id)
+            assert await store.claim(("csv_import",), POLICY, NOW, remote=worker) is not None
+            await store.request(job_id, cancel, NOW)
+        by_hand(tmp_path, "INSERT INTO ending VALUES ('job-1', '{}')")
+        with capture_logs() as logs:
+            lapses = [await store.lapse(POLICY, NOW + 1000) for _ in range(2)]
+        assert [[row.state.id for row in each.changed] for each in lapses] == [["job-2"], []]
+        assert [entry["job"] for entry in logs] == ["job-1"]
+
+
+@pytest.mark.parametrize("column", ["run_at", "lease_until", "expires_at", "turn", "lost_at"])
+@pytest.mark.parametrize("status", ["queued", "running"])
+async def test_text_in_a_column_of_numbers_keeps_no_store_from_working(
+    tmp_path: Path, column: str, status: str
+) -> None:
+    async with opened_at(tmp_path) as store:
+        await add_job(store, "job-1")
+        await add_job(store, "job-2", now=NOW + 1)
+        by_hand(tmp_path, f"UPDATE job SET {column} = 'abc', status = ? WHERE id = 'job-1'", status)  # noqa: S608
+    async with opened_at(tmp_path, NOW - 1000) as store:
+        await add_job(store, "job-3", now=NOW)
+        await store.lapse(POLICY, NOW)
+        await store.claimable(["csv_import"], NOW)
+        await store.counts(NOW)
+        claimed = [await store.claim(("csv_import",), POLICY, NOW + 1) for _ in range(4)]
+    assert {"job-2", "job-3"} <= {one.state.id for one in claimed if one is not None}
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        "expires_at = 'abc'",
+        "state = json_set(state, '$.expires_at', 9000000000000)",
+        "expires_at = 'abc', state = '{}'",
+        "pipeline = CAST(x'ff' AS TEXT), state = '{}'",
+    ],
+)
+async def test_a_sweep_erases_a_job_whose_expiry_is_damaged(tmp_path: Path, make_store: Open, damaged: str) -> None:
+    async with make_store() as store:
+        await store.write_input("job-1", "file", 0, b"personal")
+        made = await add_job(store)
+        by_hand(tmp_path, f"UPDATE job SET {damaged}")  # noqa: S608 - SQL of a test
+        swept = await store.sweep(POLICY, made.expires_at)
+        assert (swept.erased, swept.failure) == (1, None)
+        assert await store.read_input("job-1", "file") == b""
+
+
+async def test_errors_have_no_content_of_rows(tmp_path: Path, make_store: Open) -> None:
+    async with make_store() as store:
+        for number in range(3):
+            await add_job(store, f"job-{number}")
+        damage(tmp_path, "CAST(x'7b22' || 'Jane Doe' || x'ff' AS TEXT)", "job-0")
+        damage(tmp_path, """'{"id": "job-1", "status": "Jane Doe"}'""", "job-1")
+        by_hand(tmp_path, "UPDATE grant SET scopes = '[\"Jane Doe' || CAST(x'ff' AS TEXT) WHERE job_id = 'job-2'")
+        for asked in (store.job("job-0"), store.job("job-1"), store.grant(b"job-2".ljust(32), NOW)):
+            with pytest.raises(ShelfwireError) as refused:
+                await asked
+            assert refused.value.code is Code.INTERNAL
+            assert "Jane" not in "".join(traceback.format_exception(refused.value))
+        with capture_logs() as logs:
+            await store.claim(("csv_import",), POLICY, NOW)
+        assert len(logs) == 2
+        assert "Jane" not in str(logs)
+
+
+async def test_a_check_fails_once_the_file_is_found_damaged_and_the_log_says_so(
+    tmp_path: Path, make_store: Open
+) -> None:
+    path = tmp_path / "data" / DATABASE_NAME
+    async with make_store():
+        pass
+    with closing(sqlite3.connect(path)) as connection:
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'input_part'").fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+    async with make_store() as store:
+        await store.check()
+        with path.open("r+b") as file:
+            file.seek((page - 1) * size)
+            file.write(b"\xff" * size)
+        with capture_logs() as logs, pytest.raises(ShelfwireError) as refused:
+            await store.write_input("upload", "file", 0, b"Title")
+        assert refused.value.code is Code.INTERNAL
+        assert [(entry["log_level"], entry["reason"]) for entry in logs] == [("error", refused.value.message)]
+        with pytest.raises(ShelfwireError, match="damaged") as refused:
+            await store.check()
+        assert refused.value.code is Code.STORAGE_UNAVAILABLE
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-shm"])
+async def test_nothing_is_written_into_a_log_that_nobody_will_find(
+    tmp_path: Path, make_store: Open, suffix: str
+) -> None:
+    async with make_store() as store:
+        await add_job(store, "job-1")
+        (tmp_path / "data" / (DATABASE_NAME + suffix)).unlink()
+        for write in (store.check, partial(add_job, store, "job-2")):
+            with pytest.raises(ShelfwireError, match="removed or replaced") as refused:
+                await write()
+            assert refused.value.code is Code.STORAGE_UNAVAILABLE
+    async with make_store() as store:
+        assert await store.job("job-1") is not None, "the log was kept open until the store was closed"
+        await store.check()

@@ -334,7 +334,7 @@ class JobStore(OperatorStore, Protocol):
             False if the job or the token `authorized_by` does not exist.
 
         Raises:
-            ShelfwireError: `E_JOB_STATE`: the job has `protocol.tokens.MAX_GRANTS` unexpired tokens.
+            ShelfwireError: `E_JOB_STATE`: it has too many, by `protocol.tokens.may_add`.
         """
         ...
 
@@ -362,7 +362,8 @@ class JobStore(OperatorStore, Protocol):
         pipelines, in the order of `pipelines`. In a queue the lowest `JobState.turn` is first, of these the job that
         has waited for longest.
 
-        Two workers never get the same attempt of a job. A job whose row cannot be read is passed over.
+        Two workers never get the same attempt of a job. A job whose rows cannot be read, or cannot be changed to what
+        the claim makes of them, is passed over.
 
         Args:
             pipelines: their names, the most urgent one first.
@@ -376,7 +377,10 @@ class JobStore(OperatorStore, Protocol):
         ...
 
     async def lapse(self, policy: Policy, now: int, steady: int | None = None) -> Lapses:
-        """Apply `worker_transitions.lapse` to every job that it concerns. Cheap enough to be called every second."""
+        """Apply `worker_transitions.lapse` to every job that it concerns, apart from damaged ones.
+
+        Cheap enough to be called every second.
+        """
         ...
 
     async def claimable(self, pipelines: Sequence[str], now: int) -> list[str]:

@@ -39,6 +39,9 @@ class Worker:
         clock: source of the time.
         slots: how many jobs run at once, and whose.
         uniform: returns random numbers in [0, 1), for the backoff.
+
+    Attributes:
+        failing: whether the last claim failed.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Worker:
         self._slots = slots
         self._uniform = uniform
         self._news = asyncio.Event()
+        self.failing = False
         self._runs: dict[asyncio.Task[None], Draft] = {}
         self._stall_detectors: dict[Draft, StallDetector] = {}
 
@@ -110,8 +114,12 @@ class Worker:
         try:
             claimed = await self._store.claim(tuple(open_to), self._policy, now, steady, passing=open_to)
         except ShelfwireError as error:
-            log.warning("claiming failed, trying again", code=error.code, reason=error.message)
+            # Only the first is an error, which quiet terminals show too; the others repeat it.
+            report = log.warning if self.failing else log.error
+            report("claiming failed, trying again", code=error.code, reason=error.message)
+            self.failing = True
             return False
+        self.failing = False
         if claimed is None:
             return False
         self._publish([Committed(state=claimed.state, terminal=claimed.terminal)])

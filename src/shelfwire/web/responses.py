@@ -151,6 +151,8 @@ def refusal_of(request: Request, error: Exception) -> Response:
     """Return the answer to a request whose handler failed. Of a defect the log has the cause and the caller nothing."""
     match error:
         case ShelfwireError():
+            if error.code == Code.INTERNAL:
+                log.error("request failed", method=request.method, path=path_of(request.scope), reason=error.message)
             return refusal(request, error)
         case ClientDisconnect():
             return refusal(request, ShelfwireError(Code.INVALID_REQUEST, "The client hung up"))

@@ -16,17 +16,32 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.stores.sqlite import statements as sql
-from shelfwire.stores.sqlite.errors import full, translated, unavailable, wants_room
-from shelfwire.stores.sqlite.room import CHECKPOINT_PAGES, DiskRoom
+from shelfwire.stores.sqlite.errors import (
+    WHILE_OPENING,
+    cause_of,
+    code_of,
+    full,
+    is_corrupt,
+    translated,
+    unavailable,
+    wants_room,
+)
+from shelfwire.stores.sqlite.room import CHECKPOINT_PAGES, OPENING_BYTES, DiskRoom
 from shelfwire.stores.sqlite.writer import GroupWriter
 
 T = TypeVar("T")
 DATABASE_NAME: Final = "shelfwire.sqlite3"
+BESIDE: Final = ("-wal", "-shm")
+"""What the names of the log and its index end with, which SQLite makes beside the database."""
 READERS: Final = 2
 MIN_FREE_BYTES: Final = 1024 * 1024
 """Bytes for new data below which the disk is full: a part of an upload, see `web.uploads`."""
 MAX_PAGES: Final = 2**30
 """SQLite's own limit of a database."""
+CORRUPTED: Final = "The database file is damaged. Stop the server, and put a backup in its place"
+REPLACED: Final = (
+    "The database, or a file beside it that SQLite keeps open, was removed or replaced. Restart the server"
+)
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +72,7 @@ class DataFolder:
         self._path = path
         self._database = path / DATABASE_NAME
         self._may_grow = True
+        self._is_corrupt = False
         self._lock = FileLock(path / "lock", timeout=0, mode=0o600)
 
     async def open(self, prepare: Callable[[Connection], None]) -> None:
@@ -80,15 +96,18 @@ class DataFolder:
             undo.callback(self._lock.release)
             try:
                 self.room.measure()
-                if self.room.free() < self.room.size // 2:
-                    self.room.give_up()
+                if self.room.free() < OPENING_BYTES:
+                    self.room.give_up(OPENING_BYTES)
                 self._writing = engine_of(self._database, "BEGIN IMMEDIATE", self.room.checkpoint_pages)
                 undo.callback(self._writing.dispose)
                 self._reading = engine_of(self._database, "BEGIN", self.room.checkpoint_pages)
-                self._opened = _identity(self._database)
                 await asyncio.to_thread(self._begin_with, prepare)
+                # From here on there are connections that keep the log and its index open.
+                self._opened = self._identities()
             except (SQLAlchemyError, OSError) as error:
-                raise self._explained(error) or unavailable(error) from error
+                if wants_room(error) and self.room.free() < MIN_FREE_BYTES:
+                    raise full(WHILE_OPENING) from error
+                raise unavailable(error) from _without_rows(error)
             undo.pop_all()
         self._writer = GroupWriter(self._writing)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="shelfwire-reader")
@@ -97,8 +116,11 @@ class DataFolder:
         """Finish queued work, then unlock the folder."""
         await self._writer.close()
         await asyncio.to_thread(self._readers.shutdown)
+        log_bytes = self._log_bytes()
         self._reading.dispose()
         self._writing.dispose()
+        # SQLite has erased the log and its index. Without room for new ones the store could not be opened.
+        await asyncio.to_thread(self.room.keep, log_bytes)
         self._lock.release()
 
     async def read(self, work: Callable[[Connection], T]) -> T:
@@ -115,7 +137,8 @@ class DataFolder:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._readers, transaction)
         except (SQLAlchemyError, msgspec.DecodeError) as error:
-            raise translated(error) from error
+            self.look_at(error)
+            raise translated(error) from _without_rows(error)
 
     async def write(self, work: Callable[[Connection], T], *, erasing: bool = False) -> T:
         """Run `work` in a transaction, which others may share, in the writer's thread; return once it is durable.
@@ -129,8 +152,8 @@ class DataFolder:
         """
 
         def in_place(connection: Connection) -> T:
-            if _identity(self._database) != self._opened:
-                raise ShelfwireError(Code.STORAGE_UNAVAILABLE, "The database file was removed or replaced")
+            if self._identities() != self._opened:
+                raise ShelfwireError(Code.STORAGE_UNAVAILABLE, REPLACED)
             self._limit_growth(connection, erasing=erasing)
             return work(connection)
 
@@ -140,7 +163,8 @@ class DataFolder:
             if erasing and wants_room(error) and self.room.give_up():
                 log.warning("the disk is full: the room that is kept for erasing is given up", bytes=self.room.size)
                 return await self.write(work, erasing=True)
-            raise self._explained(error) or translated(error) from error
+            self.look_at(error)
+            raise self._explained(error) or translated(error) from _without_rows(error)
 
     async def check(self) -> None:
         """Commit something, to see that new data can be written.
@@ -148,15 +172,32 @@ class DataFolder:
         Raises:
             ShelfwireError: `E_STORAGE_UNAVAILABLE`.
         """
+        if self._is_corrupt:
+            raise ShelfwireError(Code.STORAGE_UNAVAILABLE, CORRUPTED)
         # What SQLite writes here fits into an emptied log also where the disk is full.
         is_short, is_tight = await asyncio.to_thread(self._look_at_room)
         if is_short or (is_tight and await self.read(sql.reusable_bytes) < MIN_FREE_BYTES):
             raise full()
         await self.write(lambda connection: connection.exec_driver_sql("PRAGMA user_version = 0"))
 
+    def look_at(self, error: Exception) -> None:
+        """Take note of an error: once SQLite has found its file damaged, `check` fails, and the log says why."""
+        if is_corrupt(error):
+            log.error(CORRUPTED, reason=cause_of(error))
+            self._is_corrupt = True
+
+    def _identities(self) -> list[tuple[int, int] | None]:
+        """Tell the database, its log and the index of that from other files of their names."""
+        return [_identity(self._path / (DATABASE_NAME + suffix)) for suffix in ("", *BESIDE)]
+
     def _begin_with(self, prepare: Callable[[Connection], None]) -> None:
-        with self._writing.begin() as connection:
-            prepare(connection)
+        try:
+            with self._writing.begin() as connection:
+                prepare(connection)
+        except SQLAlchemyError as error:
+            if not wants_room(error) or not self.room.give_up():
+                raise
+            self._begin_with(prepare)
 
     def _explained(self, error: Exception) -> ShelfwireError | None:
         """Say that the disk is full, if that is why; SQLite calls some of its consequences an I/O error."""
@@ -171,8 +212,17 @@ class DataFolder:
 
     def _look_at_room(self) -> tuple[bool, bool]:
         """Whether the log has no room for more, and whether the database may not grow."""
-        log_bytes = sum(path.stat().st_size for path in self._path.glob(f"{DATABASE_NAME}-wal"))
-        return self.room.free() + log_bytes < MIN_FREE_BYTES, self.room.is_tight()
+        return self.room.free() + self._log_bytes("-wal") < MIN_FREE_BYTES, self.room.is_tight()
+
+    def _log_bytes(self, *suffixes: str) -> int:
+        """The size of the log and its index, or of one of them."""
+        paths = (self._path / (DATABASE_NAME + suffix) for suffix in suffixes or BESIDE)
+        return sum(path.stat().st_size for path in paths if path.exists())
+
+
+def _without_rows(error: Exception) -> Exception | None:
+    """Return the cause to show with an error; errors without a code of SQLite's have text of rows."""
+    return None if code_of(error) is None else error
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

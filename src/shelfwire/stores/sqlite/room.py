@@ -4,7 +4,8 @@ SQLite appends every change to its write-ahead log, those that erase as well, an
 which makes that grow: on a full disk nothing can be erased. So
 
 - a file in the folder, the reserve, holds room that no other program can take. It is given up when something is to be
-  erased, or the store to be opened, and the disk is full; it is made again when there is room for it twice.
+  erased and the disk is full, and a little of it when the store is opened then, which is put back when it is closed. It
+  is made again when there is room for it twice.
 - the database grows only while as much as the reserve is free beside it. After that new data take the pages that were
   erased. What is left is for the log.
 - the log is moved into the database before it reaches half of that, so that it and the growth of the database fit in.
@@ -20,6 +21,8 @@ from typing import Final
 FILE_NAME: Final = "reserve"
 MAX_BYTES: Final = 64 * 1024 * 1024
 """Twice what the log has before it is moved where the disk is large (`CHECKPOINT_PAGES` of 4 KiB)."""
+OPENING_BYTES: Final = 256 * 1024
+"""What SQLite has for its log, and the index of that, when a store is opened on a full disk."""
 SHARE: Final = 8
 """Of a small disk, the reserve takes an eighth."""
 CHECKPOINT_PAGES: Final = 8000
@@ -69,10 +72,13 @@ class DiskRoom:
         """Whether the database may not grow any more."""
         return self.free() + self._held() < 2 * self.size
 
-    def give_up(self) -> bool:
-        """Free the room that is kept, and return whether there was any."""
+    def give_up(self, size: int | None = None) -> bool:
+        """Free the room that is kept, or some of it, and return whether there was any."""
         try:
-            self._path.unlink()
+            if size is None or size >= (held := self._held()):
+                self._path.unlink()
+            else:
+                os.truncate(self._path, held - size)
         except OSError:
             return False
         return True
@@ -81,11 +87,22 @@ class DiskRoom:
         """Make the reserve if it is missing and there is room for it twice."""
         if self._held() >= self.size or self.is_tight():
             return
-        descriptor = os.open(self._path, os.O_CREAT | os.O_TRUNC | os.O_RDWR, 0o600)
+        self._make(self.size)
+
+    def keep(self, freed: int) -> None:
+        """Add what the store itself has freed to the reserve, unless that is whole or there is room for it."""
+        held = self._held()
+        if held < self.size and self.is_tight():
+            with suppress(OSError):
+                self._make(min(self.size, held + min(freed, self.free())))
+
+    def _make(self, size: int) -> None:
+        held = self._held()
+        descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600)
         try:
-            _allocate(descriptor, self.size)
+            _allocate(descriptor, size)
         except OSError:
-            self.give_up()
+            self.give_up(self._held() - held)
             raise
         finally:
             os.close(descriptor)
@@ -97,7 +114,7 @@ class DiskRoom:
 
 
 def _allocate(descriptor: int, size: int) -> None:
-    """Give an empty file blocks of its own on the disk."""
+    """Give a file that is empty, or has them up to its size, blocks of its own on the disk."""
     if hasattr(os, "posix_fallocate"):
         try:
             os.posix_fallocate(descriptor, 0, size)

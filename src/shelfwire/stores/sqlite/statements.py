@@ -36,6 +36,8 @@ from shelfwire.protocol.worker_transitions import MAX_BACKOFF
 from shelfwire.stores import schema
 from shelfwire.stores.sqlite import outbox
 
+MAX_INTEGER: Final = 2**63 - 1
+"""SQLite compares text as larger than all numbers: what is above this in a column of numbers is damage."""
 UNKNOWN_SEQ: Final = 2**31
 """The revision of a damaged row: above any that its followers have."""
 MIN_ITEM_BYTES: Final = 2
@@ -117,7 +119,10 @@ def with_turn(connection: Connection, state: JobState) -> JobState:
     taken = connection.scalar(select(_queue.c.turn).where(_queue.c.pipeline == state.pipeline))
     last = connection.scalar(
         select(func.max(_job.c.turn)).where(
-            _job.c.caller == state.caller, _job.c.pipeline == state.pipeline, _job.c.status == Status.QUEUED
+            _job.c.caller == state.caller,
+            _job.c.pipeline == state.pipeline,
+            _job.c.status == Status.QUEUED,
+            _job.c.turn <= MAX_INTEGER,
         )
     )
     return msgspec.structs.replace(state, turn=next_turn(CLAIMED_TURN if taken is None else taken, last))
@@ -149,7 +154,30 @@ def queues(pipelines: Sequence[str], passing: Mapping[str, Collection[str]], the
 def claimable(connection: Connection, pipelines: Sequence[str], then: int) -> list[str]:
     """See `JobStore.claimable`."""
     first = {name: queues([name], {}, then) for name in pipelines}
-    return [name for name, own in first.items() if any(connection.scalar(one.limit(1)) for one in own)]
+    return [name for name, own in first.items() if any(finds(connection, one) for one in own)]
+
+
+def ids(connection: Connection, query: Select[Any]) -> list[str]:
+    """Return the ids that a query selects, but for those that are no UTF-8: reading one would break off the query."""
+    rows = connection.scalars(query.with_only_columns(cast(query.selected_columns[0], LargeBinary))).all()
+    texts = (row.decode(errors="replace") for row in rows)
+    return [text for text, row in zip(texts, rows, strict=True) if text.encode() == row]
+
+
+def finds(connection: Connection, query: Select[Any]) -> bool:
+    """Whether a query selects anything, whatever is damaged of it."""
+    one: Select[Any] = query.with_only_columns(literal_column("1"), maintain_column_froms=True)
+    return connection.scalar(one.limit(1)) is not None
+
+
+def read_job(connection: Connection, job_id: str) -> JobState | None:
+    """Return a job's row, if it exists.
+
+    Raises:
+        msgspec.DecodeError: it is damaged.
+    """
+    state = connection.scalar(select(cast(_job.c.state, LargeBinary)).where(_job.c.id == job_id))
+    return None if state is None else _decode_state(state)
 
 
 def read_or_salvage(connection: Connection, job_id: str) -> tuple[JobState | None, bool]:
@@ -157,24 +185,26 @@ def read_or_salvage(connection: Connection, job_id: str) -> tuple[JobState | Non
 
     The state of a damaged row is put together from its columns, for its ending.
     """
-    columns = (_job.c.pipeline, _job.c.status, _job.c.expires_at, cast(_job.c.state, LargeBinary).label("state"))
-    row = connection.execute(select(*columns).where(_job.c.id == job_id)).first()
+    columns = (_job.c.pipeline, _job.c.status, _job.c.expires_at, _job.c.state)
+    row = connection.execute(select(*(cast(one, LargeBinary) for one in columns)).where(_job.c.id == job_id)).first()
     if row is None:
         return None, False
-    with contextlib.suppress(msgspec.DecodeError, TypeError):
-        return _decode_state(row.state), False
-    state = JobState(
+    pipeline, status, expires_at, state = (bytes(value or b"") for value in row)
+    with contextlib.suppress(msgspec.DecodeError):
+        return _decode_state(state), False
+    known = {name.encode(): name for name in Status}
+    salvaged = JobState(
         id=job_id,
-        pipeline=row.pipeline,
-        status=Status(row.status) if row.status in set(Status) else Status.QUEUED,
+        pipeline=pipeline.decode(errors="replace"),
+        status=known.get(status, Status.QUEUED),
         seq=UNKNOWN_SEQ,
         created_at=0,
         updated_at=0,
-        expires_at=row.expires_at,
+        expires_at=int(expires_at) if expires_at.isdigit() else 0,
         run_at=0,
         lease_until=0,
     )
-    return state, True
+    return salvaged, True
 
 
 def read_items(connection: Connection, rows: Select[Any]) -> list[Item]:
@@ -227,8 +257,10 @@ def lapsing(then: int) -> Select[Any]:
 def next_lapse(connection: Connection, then: int) -> int | None:
     """Return when the next lease ends, or the next job has waited for a worker for too long."""
     held = _job.c.status.in_([str(status) for status in HELD])
-    lease = connection.scalar(select(func.min(_job.c.lease_until)).where(held, _job.c.lease_until > then))
-    lost = connection.scalar(select(func.min(_job.c.lost_at)).where(_job.c.lost_at > then))
+    lease = connection.scalar(
+        select(func.min(_job.c.lease_until)).where(held, _job.c.lease_until.between(then + 1, MAX_INTEGER))
+    )
+    lost = connection.scalar(select(func.min(_job.c.lost_at)).where(_job.c.lost_at.between(then + 1, MAX_INTEGER)))
     return min((due for due in (lease, lost) if due is not None), default=None)
 
 

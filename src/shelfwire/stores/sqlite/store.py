@@ -12,7 +12,6 @@ import structlog
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Select,
     delete,
     func,
     insert,
@@ -49,13 +48,13 @@ from shelfwire.stores.migrations import upgrade
 from shelfwire.stores.sqlite import creation, outbox, records
 from shelfwire.stores.sqlite import statements as sql
 from shelfwire.stores.sqlite.data_folder import DataFolder
-from shelfwire.stores.sqlite.errors import unavailable
+from shelfwire.stores.sqlite.errors import cause_of, passes, unavailable
 from shelfwire.stores.sqlite.operator import SqliteOperatorStore
 from shelfwire.stores.sqlite.outbox import SqliteOutbox
 
 T = TypeVar("T")
 MAX_PASSED_OVER: Final = 100
-"""The most damaged jobs that a claim passes over."""
+"""The most damaged jobs that a claim passes over in each queue."""
 
 log = structlog.get_logger(__name__)
 _job, _item, _ending, _grant, _part = schema.job, schema.item, schema.ending, schema.grant, schema.input_part
@@ -141,11 +140,12 @@ class SqliteStore(SqliteOperatorStore):
 
     def _rebase(self, connection: Connection) -> None:
         """Keep the order of the queue where the clock was set back since the last process: all have waited till now."""
-        last = connection.scalar(select(func.max(_job.c.run_at)).where(_job.c.status == "queued"))
+        waiting = _job.c.status == "queued", _job.c.run_at <= sql.MAX_INTEGER
+        last = connection.scalar(select(func.max(_job.c.run_at)).where(*waiting))
         if self._steady is None or last is None or (ahead := last - self._steady()) <= 0:
             return
         run_at = _job.c.run_at - ahead
-        queued = update(_job).where(_job.c.status == "queued")
+        queued = update(_job).where(*waiting)
         connection.execute(queued.values(run_at=run_at, state=_state_with("run_at", run_at)))
 
     async def _erase_rest(self, job_id: str) -> None:
@@ -290,10 +290,7 @@ class SqliteStore(SqliteOperatorStore):
             queues = [queue.where(_job.c.id == remote.job_id) for queue in queues]
         worker = None if remote is None else remote.worker
 
-        def work(connection: Connection) -> Claimed | None:
-            state = next(filter(None, (self._first_undamaged(connection, queue) for queue in queues)), None)
-            if state is None:
-                return None
+        def take(connection: Connection, state: JobState) -> Claimed:
             job_id = state.id
             sql.take_turn(connection, state)
             claimed = worker_transitions.claim(state, policy, now=now, steady=steady, remote=worker)
@@ -305,7 +302,11 @@ class SqliteStore(SqliteOperatorStore):
             recorded = sql.recorded_indices(connection, job_id)
             return Claimed(state=claimed, recorded=recorded, selection=creation.selection(connection, claimed))
 
-        if not await self._read(lambda connection: any(connection.scalar(queue.limit(1)) for queue in queues)):
+        def work(connection: Connection) -> Claimed | None:
+            candidates = (one for queue in queues for one in sql.ids(connection, queue.limit(MAX_PASSED_OVER)))
+            return next(filter(None, (self._unless_damaged(connection, one, take) for one in candidates)), None)
+
+        if not await self._read(lambda connection: any(sql.finds(connection, queue) for queue in queues)):
             return None
         return await self._write(work)
 
@@ -313,17 +314,18 @@ class SqliteStore(SqliteOperatorStore):
         """See `JobStore.lapse`."""
         then = now if steady is None else steady
 
+        def end(connection: Connection, before: JobState) -> Committed | None:
+            after = worker_transitions.lapse(before, policy, now=now, steady=steady)
+            if after is before:
+                return None
+            return Committed(state=after, terminal=self._save(connection, [(before, after)]).get(after.id))
+
         def work(connection: Connection) -> list[Committed]:
-            ids = connection.scalars(sql.lapsing(then)).all()
-            rows = [sql.read_or_salvage(connection, job_id) for job_id in dict.fromkeys(ids)]
-            undamaged = [row for row, is_damaged in rows if row is not None and not is_damaged]
-            lapsed = [(row, worker_transitions.lapse(row, policy, now=now, steady=steady)) for row in undamaged]
-            changes = [(before, after) for before, after in lapsed if after is not before]
-            terminals = self._save(connection, changes)
-            return [Committed(state=after, terminal=terminals.get(after.id)) for _, after in changes]
+            ids = dict.fromkeys(sql.ids(connection, sql.lapsing(then)))
+            return [one for one in (self._unless_damaged(connection, job_id, end) for job_id in ids) if one is not None]
 
         def look(connection: Connection) -> tuple[bool, int | None]:
-            return connection.scalar(sql.lapsing(then).limit(1)) is not None, sql.next_lapse(connection, then)
+            return sql.finds(connection, sql.lapsing(then)), sql.next_lapse(connection, then)
 
         any_lapsing, next_at = await self._read(look)
         return Lapses(changed=await self._write(work) if any_lapsing else [], next_at=next_at)
@@ -410,7 +412,8 @@ class SqliteStore(SqliteOperatorStore):
 
     async def sweep(self, policy: Policy, now: int) -> Swept:
         """See `JobStore.sweep`."""
-        query = select(_job.c.id).where(_job.c.expires_at <= now)
+        # By the column, whatever the document says; text in it is damage.
+        query = select(_job.c.id).where((_job.c.expires_at <= now) | (_job.c.expires_at > sql.MAX_INTEGER))
         erased = 0
         endings: list[Committed] = []
         damaged: list[str] = []
@@ -418,12 +421,13 @@ class SqliteStore(SqliteOperatorStore):
 
         def work(connection: Connection, job_id: str) -> _Erasure:
             before, is_damaged = sql.read_or_salvage(connection, job_id)
-            if before is None or before.expires_at > now:  # it may have made progress meanwhile
-                return _Erasure(0, None, is_damaged=False)
+            if before is None or not sql.finds(connection, query.where(_job.c.id == job_id)):
+                return _Erasure(0, None, is_damaged=False)  # it has made progress meanwhile
+            is_damaged = is_damaged or before.expires_at > now
             committed = self._erase(connection, before, owner_transitions.expire(before, policy, now=now))
             return _Erasure(1, None if before.ended else committed, is_damaged=is_damaged)
 
-        for job_id in await self._read(lambda connection: list(connection.scalars(query))):
+        for job_id in await self._read(lambda connection: sql.ids(connection, query)):
             try:
                 one = await self._write(partial(work, job_id=job_id), erasing=True)
                 if one.erased:
@@ -490,19 +494,32 @@ class SqliteStore(SqliteOperatorStore):
         outbox.write(connection, [one for state in indexed if state.ended for one in self._announce(state)])
         return terminals
 
-    def _first_undamaged(self, connection: Connection, query: Select[Any]) -> JobState | None:
-        for job_id in connection.scalars(query.limit(MAX_PASSED_OVER)).all():
-            state, is_damaged = sql.read_or_salvage(connection, job_id)
-            if not is_damaged:
-                return state
+    def _unless_damaged(
+        self, connection: Connection, job_id: str, work: Callable[[Connection, JobState], T | None]
+    ) -> T | None:
+        """Do something with one job; where its rows do not allow that, it is passed over, which the log says once."""
+        savepoint = connection.begin_nested()
+        try:
+            state = sql.read_job(connection, job_id)
+            done = None if state is None else work(connection, state)
+            savepoint.commit()
+        except Exception as error:
+            if passes(error):
+                raise
+            savepoint.rollback()
+            self._folder.look_at(error)
             if job_id not in self._damaged:
                 self._damaged.add(job_id)
-                log.error("a job cannot be read and is passed over; delete it, or it is erased in time", job=job_id)
-        return None
+                said = "a job is damaged and is passed over; delete it, or it is erased in time"
+                log.error(said, job=job_id, reason=cause_of(error))  # noqa: TRY400 - a trace has text of rows
+            return None
+        self._damaged.discard(job_id)
+        return done
 
     def _erase(self, connection: Connection, before: JobState, after: JobState) -> Committed:
         terminal = sql.terminal(connection, before) if before.ended else self._encode_terminal(after, ())
         outbox.write(connection, () if before.ended else self._announce(after))
+        self._damaged.discard(before.id)
         sql.erase_head(connection, before.id)
         sql.erase_some(connection, before.id)
         return Committed(state=after, terminal=terminal)
