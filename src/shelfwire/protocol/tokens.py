@@ -18,6 +18,8 @@ GRACE: Final = 60_000
 """Milliseconds for which a token stays valid after its replacement (section 4 of the contract)."""
 MAX_GRANTS: Final = 100
 """Limit of unexpired tokens of one job."""
+MAX_REPEATS: Final = 10
+"""How many more there may be where tokens are replaced that were before, because the answer may have been lost."""
 
 
 class Scope(StrEnum):
@@ -51,6 +53,19 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: int | None = None
     ttl: int | None = None
     attempt: int | None = None
+
+
+def may_add(lasting: int, *, replacing: bool, repeated: bool) -> bool:
+    """Whether a job may have one more token.
+
+    Args:
+        lasting: how many it has, without those that have expired, or within `GRACE` will have where one is replaced.
+        replacing: whether the new one takes the place of another.
+        repeated: whether that one was replaced before, so that the number grows.
+    """
+    if replacing and not repeated:
+        return True
+    return lasting < MAX_GRANTS + (MAX_REPEATS if repeated else 0)
 
 
 def issue(digest: bytes, job_id: str, *, ttl: int | None, now: int, scopes: frozenset[Scope] = ALL_SCOPES) -> Grant:

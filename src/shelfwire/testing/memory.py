@@ -27,7 +27,7 @@ from shelfwire.jobs.store import (
 )
 from shelfwire.protocol import owner_transitions, worker_transitions
 from shelfwire.protocol.job import CLAIMED_TURN, HELD, JobState, Policy, Status, Transition, next_turn
-from shelfwire.protocol.tokens import GRACE, MAX_GRANTS, Grant
+from shelfwire.protocol.tokens import GRACE, MAX_GRANTS, Grant, may_add
 from shelfwire.protocol.worker_transitions import LeaseLostError
 from shelfwire.testing.memory_operator import MemoryOperatorStore, MemoryRecords
 from shelfwire.testing.memory_outbox import MemoryOutbox
@@ -524,10 +524,10 @@ class MemoryStore(MemoryOperatorStore):
             return
         soonest_first = sorted(own.values(), key=_lifetime)
         expired = [grant for grant in soonest_first if _lifetime(grant) <= now]
-        going = {grant.digest for grant in expired}
-        if replaces is not None:
-            going |= {replaces, *(grant.digest for grant in soonest_first if _lifetime(grant) <= now + GRACE)}
-        if not forced and surplus > len(going):
+        until = now if replaces is None else now + GRACE
+        going = {grant.digest for grant in soonest_first if _lifetime(grant) <= until}
+        lasting = len(own) - len(going)
+        if not forced and not may_add(lasting, replacing=replaces is not None, repeated=replaces in going):
             raise ShelfwireError(
                 Code.JOB_STATE, f"Job {job_id} has {MAX_GRANTS} tokens. Revoke one, or wait until one expires"
             )

@@ -10,7 +10,7 @@ from shelfwire.jobs.store import Change, Idempotency, JobStore
 from shelfwire.protocol import job as jobs
 from shelfwire.protocol import owner_transitions
 from shelfwire.protocol.job import IllegalTransitionError, JobState, Status
-from shelfwire.protocol.tokens import GRACE, MAX_GRANTS, Grant, Scope
+from shelfwire.protocol.tokens import GRACE, MAX_GRANTS, MAX_REPEATS, Grant, Scope
 from shelfwire.protocol.worker_transitions import ProgressDelta
 from shelfwire.testing.stores import NOW, POLICY, MakeStore, add_job, claim, encoded, ending
 
@@ -148,9 +148,22 @@ class OwnersContract:
                 replaced = new
             with pytest.raises(ShelfwireError):
                 await store.add_grant(Grant(digest=b"one more".ljust(32), job_id="job-1"), NOW + 5)
-            again = Grant(digest=b"again".ljust(32), job_id="job-1")
-            with pytest.raises(ShelfwireError):
-                await store.add_grant(again, NOW + 5, replaces=b"job-1".ljust(32))
+
+    async def test_a_replacement_whose_answer_was_lost_is_answered_again_however_many_tokens_there_are(
+        self, make_store: MakeStore
+    ) -> None:
+        async with make_store() as store:
+            await add_job(store)
+            await _fill(store)
+            first, newest = b"job-1".ljust(32), b""
+            for number in range(1 + MAX_REPEATS):
+                newest = f"new-{number}".encode().ljust(32)
+                assert await store.add_grant(Grant(digest=newest, job_id="job-1"), NOW + number, replaces=first)
+            one_more = Grant(digest=b"one more".ljust(32), job_id="job-1")
+            with pytest.raises(ShelfwireError) as refused:
+                await store.add_grant(one_more, NOW + 20, replaces=first)
+            assert refused.value.code is Code.JOB_STATE, "their number is limited all the same"
+            assert await store.add_grant(one_more, NOW + 20, replaces=newest)
 
     async def test_a_repeated_request_is_answered_however_many_tokens_there_are(self, make_store: MakeStore) -> None:
         async with make_store() as store:

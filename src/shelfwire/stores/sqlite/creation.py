@@ -10,7 +10,7 @@ from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.store import REPORT_GRANTS, Idempotency, InputSize
 from shelfwire.protocol import owner_transitions
 from shelfwire.protocol.job import HELD, JobState
-from shelfwire.protocol.tokens import GRACE, MAX_GRANTS, Grant, Scope
+from shelfwire.protocol.tokens import GRACE, MAX_GRANTS, Grant, Scope, may_add
 from shelfwire.stores import schema
 from shelfwire.stores.sqlite import statements as sql
 
@@ -185,8 +185,10 @@ def _make_room(connection: Connection, job_id: str, now: int, replaces: bytes | 
         return
     limited = [token for token in tokens if token.expires_at is not None]
     expired = [token for token in limited if token.expires_at <= now]
-    going = {token.digest for token in limited if replaces is not None and token.expires_at <= now + GRACE}
-    if not forced and surplus > len({*going, *(token.digest for token in expired), replaces} - {None}):
+    until = now if replaces is None else now + GRACE
+    going = {token.digest for token in limited if token.expires_at <= until}
+    lasting = len(tokens) - len(going)
+    if not forced and not may_add(lasting, replacing=replaces is not None, repeated=replaces in going):
         raise ShelfwireError(
             Code.JOB_STATE,
             f"Job {job_id} has {MAX_GRANTS} tokens. Revoke one, or wait until one expires",
