@@ -1,6 +1,8 @@
 import asyncio
+import gc
 
 import pytest
+from structlog.testing import capture_logs
 
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.job import Job
@@ -84,6 +86,39 @@ async def test_a_worker_is_notified_of_a_new_job_without_waiting_for_its_poll(ma
         await engine.submit()
         async with asyncio.timeout(60):
             await ran.wait()
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_a_change_that_fails_after_its_caller_was_cancelled_is_logged_and_disturbs_nobody(
+    make_engine: MakeEngine, *, cancelled: bool
+) -> None:
+    unheard: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(context))
+    async with make_engine(nothing, running=False) as engine:
+        job_id = await engine.submit()
+        begun, going = asyncio.Event(), asyncio.Event()
+
+        async def failing(*_: object) -> None:
+            begun.set()
+            await going.wait()
+            raise ShelfwireError(Code.INTERNAL, "refused")
+
+        engine.store.request = failing  # type: ignore[assignment]
+        with capture_logs() as logs:
+            asking = asyncio.create_task(engine.service.cancel(job_id))
+            await begun.wait()
+            if cancelled:
+                asking.cancel()
+                await asyncio.wait([asking])
+            going.set()
+            with pytest.raises(asyncio.CancelledError if cancelled else ShelfwireError):
+                await asking
+            for task in list(engine.service._background):
+                await asyncio.wait([task])
+    del asking
+    gc.collect()
+    assert unheard == []
+    assert [entry["reason"] for entry in logs] == (["E_INTERNAL: refused"] if cancelled else [])
 
 
 @pytest.mark.parametrize("hours", [1, -1])

@@ -531,7 +531,13 @@ class JobService:
             publish(committed)
             return committed
 
-        return await asyncio.shield(self._in_background(both()))
+        task = self._in_background(both())
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            task.add_done_callback(_note_failure)
+            raise
+        return task.result()
 
     def _in_background(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.create_task(work)
@@ -615,3 +621,10 @@ class JobService:
             return token, tokens.issue(tokens.digest(token), job_id, ttl=ttl, now=now, scopes=terms.scopes)
         grant = tokens.derive(caller, tokens.digest(token), scopes=None, ttl=self._policy.token_ttl, now=now)
         return token, msgspec.structs.replace(grant, job_id=job_id)
+
+
+def _note_failure(task: asyncio.Task[Any]) -> None:
+    """Log why a change failed whose caller no longer waits for it."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        reason = str(error) if isinstance(error, ShelfwireError) else type(error).__name__
+        log.warning("a request failed after its caller was cancelled", reason=reason)
