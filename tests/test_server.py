@@ -1,6 +1,8 @@
 import asyncio
+import socket
 import stat
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx2
@@ -11,11 +13,12 @@ from shelfwire.app import Shelfwire
 from shelfwire.jobs.hub import Follower, Frame
 from shelfwire.jobs.job import Job
 from shelfwire.jobs.pipeline import Pipeline
+from shelfwire.plugins import Plugin, PluginContext
 from shelfwire.protocol.feed import Due
 from shelfwire.protocol.job import Status
 from shelfwire.server import http_protocol
 from shelfwire.server.discovery import running_server
-from shelfwire.server.serving import StartError, serving
+from shelfwire.server.serving import StartError, _bind, serving
 from shelfwire.settings import Settings
 from shelfwire.stores.sqlite.data_folder import DataFolderBusyError
 from shelfwire.testing import FakeClock
@@ -211,3 +214,47 @@ async def test_a_part_that_breaks_is_logged_and_the_server_is_not_ready(
         assert (await http.get(f"{url}/health/ready")).status_code == 503
         assert (await http.get(f"{url}/health/live")).status_code == 200
     assert "the server is broken" in capsys.readouterr().out
+
+
+async def test_a_server_that_is_stopped_while_it_starts_leaves_nothing_open(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    opening, closed = asyncio.Event(), asyncio.Event()
+
+    class Slow(Plugin):
+        name = "slow"
+
+        @asynccontextmanager
+        async def running(self, context: PluginContext) -> AsyncIterator[None]:
+            del context
+            opening.set()
+            try:
+                await asyncio.Event().wait()
+                yield
+            finally:
+                closed.set()
+
+    async def start() -> None:
+        async with serving(Shelfwire(settings, plugins=[Slow()]), settings):
+            raise AssertionError("it must not come so far")
+
+    starting = asyncio.create_task(start())
+    async with asyncio.timeout(60):
+        await opening.wait()
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+    assert closed.is_set()
+
+
+async def test_answers_leave_at_once_where_the_loop_is_asyncios_own(tmp_path: Path) -> None:
+    delays: asyncio.Queue[bool] = asyncio.Queue()
+
+    async def note(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        delays.put_nowait(not writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    with _bind(settings_in(tmp_path)) as listener:
+        async with await asyncio.start_server(note, sock=listener):
+            _, writer = await asyncio.open_connection(*listener.getsockname())
+            assert await delays.get() is False
+            writer.close()

@@ -1,5 +1,7 @@
 """`python -m shelfwire` is the command `shelfwire`."""
 
+import os
+import signal
 import sys
 from typing import Final
 
@@ -18,10 +20,31 @@ def main() -> int:
             "more, such as with: ulimit -n 1024\n"
         )
         return USAGE
+    _stop_at_once()
     # Processes that the command starts import this file too, and need nothing of the command line.
     from shelfwire.cli import main as command  # noqa: PLC0415
 
+    if not _is_server() and signal.getsignal(signal.SIGINT) is _stop:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a command may have something to tidy up
     return command()
+
+
+def _is_server() -> bool:
+    return sys.argv[1:2] == ["serve"]
+
+
+def _stop_at_once() -> None:
+    """Have signals end the process on the spot, until `shelfwire.cli.running` takes them over: nothing has begun.
+
+    While modules are imported, an exception in their midst would be shown with a traceback, or lost.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _stop)
+
+
+def _stop(number: int, _frame: object) -> None:
+    os._exit(0 if _is_server() else 128 + number)
 
 
 def _open_files_limit() -> int:

@@ -57,7 +57,8 @@ class StartError(ShelfwireError):
 
 def _bind(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # Of connections that name no protocol asyncio does not know that they are TCP, and leaves them Nagle's delay.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_MS)
@@ -112,6 +113,11 @@ async def serving(application: Shelfwire, settings: Settings) -> AsyncIterator[s
         url = f"http://{host}:{listener.getsockname()[1]}"
         try:
             await started
+        except BaseException:  # what stops it while it starts, too
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            raise
+        try:
             with announced(settings.data, url, application.new_local_key()):
                 yield url
         finally:
@@ -146,6 +152,8 @@ async def _run(
     # A task of its own: what goes wrong in the caller's context must not pass through the application's task groups.
     try:
         async with application.lifespan():
+            if started.cancelled():
+                return
             listener.listen(server.config.backlog)
             started.set_result(None)
             with contextlib.ExitStack() as listeners:
