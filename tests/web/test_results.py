@@ -3,11 +3,17 @@
 import csv
 import io
 import json
+import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.live import MakeServer, Server
+from shelfwire.jobs.job import Job
+from shelfwire.jobs.page_size import MAX_PAGE_BYTES
+from shelfwire.jobs.pipeline import Pipeline
+from shelfwire.web import large_answers
+from tests.live import MakeServer, Server, live_server, until
 
 BOOKS = (
     b"Title,Author,My Rating\n"
@@ -200,3 +206,59 @@ async def test_our_own_table_comes_back_as_the_same_books(make_server: MakeServe
 def the_book(result: dict[str, Any]) -> dict[str, Any]:
     """A result without what it says of the file."""
     return {name: value for name, value in result.items() if name not in {"row", "plan"}}
+
+
+LARGE, ITEM_BYTES = 37, 255 * 1024
+
+
+class Large(Pipeline):
+    """Records items that are nearly as large as they may be; one would be above the limit of a page as text."""
+
+    name = "csv_import"
+
+    async def run(self, job: Job) -> str:
+        await job.start(total=LARGE)
+        for index in range(LARGE):
+            job.record(index, {"text": "é" * (ITEM_BYTES // 2)})
+        return "Done"
+
+
+@pytest.mark.parametrize("accept", ["application/json", "application/x-ndjson", "text/csv"])
+async def test_a_page_of_large_items_stops_early_and_the_next_goes_on_there(tmp_path: Path, accept: str) -> None:
+    sizes, counts, query = list[int](), list[int](), {"limit": "1000"}
+    async with live_server(tmp_path, pipelines=[Large()]) as server:
+        job = await server.submit()
+        await server.ended(job)
+        while True:
+            page = await server.ask("GET", job, "/results", params=query, headers={"Accept": accept})
+            assert page.status_code == 200
+            sizes.append(len(page.content))
+            counts.append(page.text.count("é" * 1000 + '"'))
+            if "next" not in page.links:
+                break
+            query = {"limit": "1000", "cursor": page.links["next"]["url"].partition("cursor=")[2].partition("&")[0]}
+        full = await server.ask("GET", job, "/results", params={"limit": str(counts[0])})
+        assert full.json()["data"]["next"] == str(counts[0] - 1)
+    assert max(sizes) < MAX_PAGE_BYTES + ITEM_BYTES
+    assert (sum(counts), len(counts)) == (LARGE, 3), "each once, and no empty page at the end"
+
+
+async def test_pages_that_wait_for_slow_readers_are_bounded_and_the_next_reader_is_asked_to_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(large_answers, "MAX_WAITING_BYTES", MAX_PAGE_BYTES)
+    async with live_server(tmp_path, pipelines=[Large()]) as server:
+        job = await server.submit()
+        await server.ended(job)
+        answers = server.app._context.large_answers
+        request = f"GET /api/jobs/{job['jobId']}/results?limit=1000 HTTP/1.1\r\nHost: localhost\r\n"
+        with socket.socket() as deaf:
+            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            deaf.connect(("127.0.0.1", int(server.url.rpartition(":")[2])))
+            deaf.sendall(f"{request}Authorization: Bearer {job['token']}\r\n\r\n".encode())
+            await until(lambda: answers.waiting > 0)
+            refused = await server.ask("GET", job, "/results", headers={"Accept-Encoding": "identity"})
+            assert (refused.status_code, refused.headers["x-error-code"]) == (503, "E_OVERLOADED")
+            assert int(refused.headers["retry-after"]) > 0
+        await until(lambda: answers.waiting == 0)
+        assert (await server.ask("GET", job, "/results")).status_code == 200

@@ -5,6 +5,7 @@ from typing import Final
 
 from shelfwire.clock import Clock
 from shelfwire.errors import Code, ShelfwireError
+from shelfwire.jobs.page_size import MAX_PAGE_BYTES
 from shelfwire.jobs.store import InputSize, Item, JobStore
 from shelfwire.protocol import tokens
 from shelfwire.protocol.tokens import Grant, Scope
@@ -72,8 +73,13 @@ class AttemptFiles:
             raise ShelfwireError(Code.LEASE_LOST)
 
     async def log(self, grant: Grant, *, after: int, limit: int) -> tuple[list[Item], int]:
-        """Return up to `limit` items of the log with an index above `after`, and how many it has in all."""
+        """Return up to `limit` items of the log with an index above `after`, and how many it has in all.
+
+        They are at most `MAX_PAGE_BYTES` or one item.
+        """
         found = await self._store.job(grant.job_id)
         if found is None:
             raise ShelfwireError(Code.UNAUTHORIZED)
-        return await self._store.items(grant.job_id, after=after, limit=limit), found.state.recorded
+        return await self._store.items(
+            grant.job_id, after=after, limit=limit, within=MAX_PAGE_BYTES
+        ), found.state.recorded

@@ -20,6 +20,7 @@ from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.hub import Dismissal, Follower, Hub
 from shelfwire.jobs.listing import JobFilter, JobPage, Position
 from shelfwire.jobs.operator_store import AuditEntry
+from shelfwire.jobs.page_size import MAX_PAGE_BYTES, may_be_cut
 from shelfwire.jobs.patience import when_available
 from shelfwire.jobs.pipeline import OriginalTable, Pipeline, RemotePipeline
 from shelfwire.jobs.store import Committed, Idempotency, Item, JobStore
@@ -572,7 +573,9 @@ class JobService:
         return committed
 
     async def results(self, job_id: str, *, after: int, limit: int, ok: bool | None) -> Page:
-        """Return a page of results; while the job runs it stops before the first index not yet recorded.
+        """Return a page of results, of at most `MAX_PAGE_BYTES` or one item.
+
+        While the job runs it stops before the first index not yet recorded.
 
         Args:
             job_id: the job.
@@ -583,10 +586,13 @@ class JobService:
         state = (await self.get(job_id)).state
         total = {None: state.recorded, True: state.succeeded, False: state.failed}[ok]
         if state.ended:
-            items = await self._store.items(job_id, after=after, limit=limit + 1, ok=ok)
-            more = len(items) > limit
-            return Page(items[:limit], items[limit - 1].index if more else None, total, state.pipeline)
-        items = await self._store.items(job_id, after=after, limit=limit)
+            items = await self._store.items(job_id, after=after, limit=limit + 1, ok=ok, within=MAX_PAGE_BYTES)
+            page = items[:limit]
+            more = len(items) > limit or (
+                may_be_cut(items) and bool(await self._store.items(job_id, after=items[-1].index, limit=1, ok=ok))
+            )
+            return Page(page, page[-1].index if more else None, total, state.pipeline)
+        items = await self._store.items(job_id, after=after, limit=limit, within=MAX_PAGE_BYTES)
         contiguous = [item for index, item in enumerate(items, after + 1) if item.index == index]
         matching = [item for item in contiguous if ok is None or item.ok == ok]
         return Page(matching, after + len(contiguous), total, state.pipeline)

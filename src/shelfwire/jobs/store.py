@@ -431,7 +431,9 @@ class JobStore(OperatorStore, Protocol):
         """
         ...
 
-    async def items(self, job_id: str, *, after: int, limit: int, ok: bool | None = None) -> list[Item]:
+    async def items(
+        self, job_id: str, *, after: int, limit: int, ok: bool | None = None, within: int | None = None
+    ) -> list[Item]:
         """Return up to `limit` items with an index above `after`, in the order of their index.
 
         Args:
@@ -439,6 +441,8 @@ class JobStore(OperatorStore, Protocol):
             after: the last index the caller has; -1 for none.
             limit: maximum number of items.
             ok: only the done ones, or only the failed ones; None for all.
+            within: maximum number of bytes of their bodies together; no limit unless given. The first comes in any
+                case. What does not fit is not read into memory.
         """
         ...
 

@@ -9,6 +9,7 @@ import msgspec
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.operator_store import AuditEntry
 from shelfwire.jobs.outbox import Announce, Delivery, announce_nothing
+from shelfwire.jobs.page_size import fitting
 from shelfwire.jobs.store import (
     MIN_RETURN,
     REPORT_GRANTS,
@@ -420,11 +421,14 @@ class MemoryStore(MemoryOperatorStore):
         self.database.erase(job_id)
         return job.committed
 
-    async def items(self, job_id: str, *, after: int, limit: int, ok: bool | None = None) -> list[Item]:
+    async def items(
+        self, job_id: str, *, after: int, limit: int, ok: bool | None = None, within: int | None = None
+    ) -> list[Item]:
         """See `JobStore.items`."""
         job = self.database.jobs.get(job_id)
         log = sorted(job.items.items()) if job is not None else ()
-        return [item for index, item in log if index > after and ok in {None, item.ok}][:limit]
+        found = [item for index, item in log if index > after and ok in {None, item.ok}][:limit]
+        return found if within is None else found[: fitting([len(item.body) for item in found], within)]
 
     async def sweep(self, policy: Policy, now: int) -> Swept:
         """See `JobStore.sweep`."""

@@ -230,6 +230,19 @@ class AttemptsContract:
         assert found.state.updated_at == NOW + 7
         assert [item.index for item in items] == [0, 1, 2]
 
+    async def test_items_are_read_up_to_a_number_of_bytes_and_one_in_any_case(self, make_store: MakeStore) -> None:
+        async with make_store() as store:
+            await add_job(store)
+            await claim(store)
+            await store.commit([_progress(1, [0, 1, 2])], POLICY, NOW)
+            size = len((await store.items("job-1", after=-1, limit=1))[0].body)
+            counts = [
+                len(await store.items("job-1", after=after, limit=limit, ok=True, within=within))
+                for after, limit, within in [(-1, 9, 0), (-1, 9, 2 * size), (-1, 9, 3 * size - 1), (-1, 2, 9 * size)]
+            ]
+            assert counts == [1, 2, 2, 2]
+            assert await store.items("job-1", after=2, limit=9, within=0) == []
+
     async def test_a_commit_without_changes_renews_the_lease_and_keeps_seq(self, make_store: MakeStore) -> None:
         async with make_store() as store:
             await add_job(store)

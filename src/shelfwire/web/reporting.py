@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from shelfwire.errors import Code, ShelfwireError
+from shelfwire.jobs.page_size import may_be_cut
 from shelfwire.protocol.reports import MAX_REPORT_BYTES, Report, ReportAnswer
 from shelfwire.protocol.tokens import Grant, Scope
 from shelfwire.web.compression import ETAG, in_thread, matching_tag
@@ -97,7 +98,7 @@ async def read_log(request: Request, context: Context) -> Response:
     query = query_of(request, LogQuery)
     grant = await _attempt_of(request, context)
     items, total = await context.service.remote.files.log(grant, after=query.after, limit=query.limit)
-    following = str(items[-1].index) if len(items) == query.limit else None
+    following = str(items[-1].index) if len(items) == query.limit or may_be_cut(items) else None
     page = ResultPage(items=[item_of(item) for item in items], next=following, total=total)
     return success_response(page, context.service.now())
 

@@ -8,10 +8,12 @@ from urllib.parse import urlencode
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import ASGIApp
 
 from shelfwire.errors import Code, ShelfwireError
+from shelfwire.jobs.page_size import MAX_PAGE_BYTES
 from shelfwire.jobs.pipeline import OriginalTable, Pipeline, columns_of
-from shelfwire.jobs.service import JobService
+from shelfwire.jobs.service import JobService, Page
 from shelfwire.jobs.store import Item
 from shelfwire.protocol.tokens import Scope
 from shelfwire.web.accept import best_of
@@ -34,7 +36,9 @@ class ResultQuery(msgspec.Struct, frozen=True):
     cursor: Annotated[
         int, msgspec.Meta(ge=-1, le=MAX_INDEX, description="`next` of the page before; -1 for the first page.")
     ] = -1
-    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_LIMIT, description="Items at most.")] = 100
+    limit: Annotated[
+        int, msgspec.Meta(ge=1, le=MAX_LIMIT, description="Items at most; a page of large ones has fewer.")
+    ] = 100
     status: Annotated[
         Literal["ok", "failed", "all"], msgspec.Meta(description="Only items that were done, or that failed.")
     ] = "all"
@@ -47,7 +51,7 @@ class ResultQuery(msgspec.Struct, frozen=True):
     ] = False
 
 
-async def results(request: Request, context: Context) -> Response:
+async def results(request: Request, context: Context) -> ASGIApp:
     """Return a page of a job's results, in the order of the input, as JSON, NDJSON or CSV."""
     query = query_of(request, ResultQuery)
     service = context.service
@@ -56,8 +60,15 @@ async def results(request: Request, context: Context) -> Response:
     await visitor.note_read("results")
     ok = None if query.status == "all" else query.status == "ok"
     if query.original:
-        return await _original(service, grant.job_id, query)
-    found = await service.results(grant.job_id, after=query.cursor, limit=query.limit, ok=ok)
+        original = await _original(service, grant.job_id, query)
+        return context.large_answers.counted(original, MAX_PAGE_BYTES)
+    async with context.large_answers.making:
+        found = await service.results(grant.job_id, after=query.cursor, limit=query.limit, ok=ok)
+        answer = await _page(request, context, query, found)
+    return context.large_answers.in_parts(answer)
+
+
+async def _page(request: Request, context: Context, query: ResultQuery, found: Page) -> Response:
     page = page_of(found)
     headers = {CACHE_CONTROL: NO_STORE, "Vary": "Accept", **_next_link(query, page)}
     match best_of(request.headers.get("accept", ""), [JSON_TYPE, NDJSON_TYPE, CSV_TYPE]):
@@ -69,7 +80,7 @@ async def results(request: Request, context: Context) -> Response:
         case "application/x-ndjson":
             answer = Response(ndjson_of(page.items), headers=headers, media_type=NDJSON_TYPE)
         case _:
-            answer = success_response(page, service.now(), headers=headers)
+            answer = success_response(page, context.service.now(), headers=headers)
     return await compressed(request, answer)
 
 
@@ -127,5 +138,6 @@ ROUTES: Final = (
             )
         },
         query=ResultQuery,
+        refusals=[Code.OVERLOADED],
     ),
 )

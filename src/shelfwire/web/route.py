@@ -19,6 +19,7 @@ from shelfwire.metrics import Metrics
 from shelfwire.settings import Settings
 from shelfwire.web.access import Access
 from shelfwire.web.connection_limit import ConnectionLimit
+from shelfwire.web.large_answers import LargeAnswers
 
 Schema = Mapping[str, Any]
 """A JSON schema."""
@@ -105,6 +106,7 @@ class Context:
         pipelines: the pipelines that jobs can be made for, by name.
         routes: all routes.
         callbacks: which addresses may be called when a job ends.
+        large_answers: bounds what pages of results take of the memory.
     """
 
     running: Callable[[], JobService]
@@ -117,6 +119,7 @@ class Context:
     pipelines: Mapping[str, Pipeline]
     routes: Sequence["Route"]
     callbacks: CallbackRules
+    large_answers: LargeAnswers = field(default_factory=LargeAnswers)
 
     @property
     def service(self) -> JobService:

@@ -30,6 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from shelfwire.jobs.listing import code_of, label_of
+from shelfwire.jobs.page_size import fitting
 from shelfwire.jobs.store import Counts, Item
 from shelfwire.protocol.job import CLAIMED_TURN, HELD, JobState, Status, next_turn
 from shelfwire.protocol.worker_transitions import MAX_BACKOFF
@@ -104,6 +105,7 @@ _ITEM_TEXT: Final[Any] = literal_column(
     || json_quote(source) || ']'"""
 )
 """An `Item` as JSON, concatenated: SQLite's JSON functions would parse every body again."""
+_BODY_SIZE: Final[Any] = literal_column("length(CAST(body AS BLOB))")
 _BODY_BYTES: Final = func.sum(func.length(_item.c.body))
 _decode_items: Final = msgspec.json.Decoder(list[Item]).decode
 
@@ -211,6 +213,12 @@ def read_items(connection: Connection, rows: Select[Any]) -> list[Item]:
     """Return the items selected by `rows`, which is `log` or narrower."""
     text = connection.scalar(select(func.group_concat(_ITEM_TEXT, literal_column("','"))).select_from(rows.subquery()))
     return _decode_items(f"[{text or ''}]")
+
+
+def fitting_items(connection: Connection, rows: Select[Any], within: int) -> int:
+    """Return how many of `rows` there are up to `within` bytes of bodies, one at least; see `fitting`."""
+    with connection.execute(rows.with_only_columns(_BODY_SIZE)) as sizes:
+        return fitting(sizes.scalars(), within)  # of a row that the cursor has not come to nothing is read
 
 
 def log(job_id: str, after: int = -1) -> Select[Any]:

@@ -403,12 +403,19 @@ class SqliteStore(SqliteOperatorStore):
             log.warning("the data of a deleted job are erased later", job=job_id, code=error.code, reason=error.message)
         return committed
 
-    async def items(self, job_id: str, *, after: int, limit: int, ok: bool | None = None) -> list[Item]:
+    async def items(
+        self, job_id: str, *, after: int, limit: int, ok: bool | None = None, within: int | None = None
+    ) -> list[Item]:
         """See `JobStore.items`."""
         rows = sql.log(job_id, after).limit(limit)
         if ok is not None:
             rows = rows.where(_item.c.ok == ok)
-        return await self._read(lambda connection: sql.read_items(connection, rows))
+
+        def work(connection: Connection) -> list[Item]:
+            fit = rows if within is None else rows.limit(sql.fitting_items(connection, rows, within))
+            return sql.read_items(connection, fit)
+
+        return await self._read(work)
 
     async def sweep(self, policy: Policy, now: int) -> Swept:
         """See `JobStore.sweep`."""
