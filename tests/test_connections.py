@@ -13,9 +13,11 @@ from structlog.testing import capture_logs
 
 from shelfwire.server import http_protocol
 from shelfwire.server.arrival import BEGUN_PER_TURN, Turnstile
+from shelfwire.server.connection_cap import HEALTH_CONNECTIONS
 from tests.live import Server, live_server, until
 
 HEALTH = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+ASK = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
 UPLOAD = (
     b"POST /api/import/csv-gemini HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000\r\n"
     b"Content-Type: multipart/form-data; boundary=b\r\n\r\n--b"
@@ -74,6 +76,23 @@ async def test_an_address_holds_as_many_connections_as_it_may_and_others_are_ser
             await server.submit()
     (line,) = [line for line in logs if "an address has as many as it may" in line["event"]]
     assert (line["address"], line["limit"], "connections_per_address" in line["event"]) == ("127.0.0.2", 20, True)
+
+
+async def test_who_asks_for_health_again_and_again_and_reads_nothing_keeps_it_from_nobody(tmp_path: Path) -> None:
+    address = "127.0.0.2"
+    async with live_server(tmp_path, connections_per_address=4) as server, uploads(server, 12, address):
+        async with asyncio.timeout(60):
+            while await asked(server, "/metrics", address) != 503:
+                """It asks before all uploads have begun."""
+        greedy = [await opened(server, ASK * 50, address) for _ in range(HEALTH_CONNECTIONS)]
+        assert await asked(server, "/health/live", address) == 200
+        for reader, writer in greedy:
+            with suppress(ConnectionResetError):
+                async with asyncio.timeout(60):
+                    answers = await reader.read()
+                assert answers.count(b"HTTP/1.1 200") <= 1, "one answer, and the end"
+                assert answers.count(b"HTTP/1.1") == answers.count(b"connection: close")
+            writer.close()
 
 
 async def test_a_new_connection_takes_the_place_of_an_idle_one_of_its_own_address(tmp_path: Path) -> None:

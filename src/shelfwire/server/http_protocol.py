@@ -24,6 +24,9 @@ ANSWER_BYTES: Final = 30 * 1024
 """What a client takes of an answer within that time at least, as long as more of it waits. The kernel drops only a
 client that takes nothing at all."""
 
+LAST_ANSWER_SECONDS: Final = 5.0
+"""The time within which a request on a connection for which there is no room is answered, and the answer is taken."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -43,6 +46,7 @@ class HttpProtocol(H11Protocol):
         self._cap = cap
         self._extra = not has_room
         self._taking_timer: asyncio.TimerHandle | None = None
+        self._last_timer: asyncio.TimerHandle | None = None
         self._movements = 0
         self._served, self.app = self.app, self._serve
         self._idle_since = self.loop.time()
@@ -56,6 +60,8 @@ class HttpProtocol(H11Protocol):
         """End it."""
         self._cap.leave(self.transport)
         self._stop_checking()
+        if self._last_timer is not None:
+            self._last_timer.cancel()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -109,15 +115,22 @@ class HttpProtocol(H11Protocol):
         return self._extra
 
     async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
-        """Serve a request; on a connection for which there is no room, only if it asks for the server's health."""
-        if self._has_no_room() and scope["path"].rstrip("/") not in HEALTH:
-            error = ShelfwireError(Code.OVERLOADED)
-            if scope["path"].rstrip("/").endswith(BELOW):
-                await ask_to_return(scope, send, error, {"Connection": "close", "Access-Control-Allow-Origin": "*"})
-            else:
-                await refuse(scope, send, error, extra={"Connection": "close"})
-        else:
+        """Serve a request; on a connection for which there is no room, only if it asks for the server's health.
+
+        It is the last one there: who asks again and again, and reads nothing, would keep health from others.
+        """
+        if not self._has_no_room():
             await self._served(scope, receive, send)
+            return
+        self._last_timer = self.loop.call_later(LAST_ANSWER_SECONDS, self.transport.abort)
+        if scope["path"].rstrip("/") in HEALTH:
+            await self._served(scope, receive, partial(_send_last, send))
+            return
+        error = ShelfwireError(Code.OVERLOADED)
+        if scope["path"].rstrip("/").endswith(BELOW):
+            await ask_to_return(scope, send, error, {"Connection": "close", "Access-Control-Allow-Origin": "*"})
+        else:
+            await refuse(scope, send, error, extra={"Connection": "close"})
 
     def _get_upgrade(self) -> bytes | None:
         """Return what the connection is to be upgraded to: `websocket` if that is among the offers (RFC 9110, 7.8).
@@ -158,3 +171,9 @@ class HttpProtocol(H11Protocol):
             seconds = min(HEAD_SECONDS, self.timeout_keep_alive)
             self._head_timer = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
             self.timeout_keep_alive_task = self._head_timer
+
+
+async def _send_last(send: Any, event: Any) -> None:
+    if event["type"] == "http.response.start":
+        event = {**event, "headers": [*event["headers"], (b"connection", b"close")]}
+    await send(event)
