@@ -100,13 +100,15 @@ async def test_counts_stop_at_the_bound(make_store: Open, monkeypatch: pytest.Mo
             assert await store.count_jobs(wanted) == {Status.QUEUED: 3, Status.CANCELED: 1}
 
 
-async def test_a_damaged_row_is_listed_as_far_as_it_can_be_read(make_store: Open) -> None:
+@pytest.mark.parametrize("state", ["'{'", "CAST(x'7bff' AS TEXT)"])
+async def test_a_damaged_row_is_listed_as_far_as_it_can_be_read(make_store: Open, state: str) -> None:
     async with make_store() as store:
         await add(store, 0)
         await add(store, 1)
-        damage = text("UPDATE job SET state = '{' WHERE id = :id")
+        damage = text(f"UPDATE job SET state = {state}, status = 'unknown' WHERE id = :id")  # noqa: S608
         await store._write(lambda connection: connection.execute(damage, {"id": IDS[0]}))
         page = await store.jobs(JobFilter(), limit=10)
+        assert await store.count_jobs(JobFilter(pipeline="csv_import")) == {Status.QUEUED: 1}
     assert [state.id for state in page.states] == [IDS[1], IDS[0]]
 
 

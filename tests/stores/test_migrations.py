@@ -143,6 +143,7 @@ def test_jobs_of_before_are_found_by_what_their_rows_say(connection: Connection)
         "a": '{"created_at": 5, "metadata": {"fileName": "Œuvres.CSV"}, "error": {"code": "E_INTERNAL"}}',
         "b": '{"created_at": 6}',
         "c": "{",
+        "d": '{"created_at": 7, "metadata": {"fileName": "\\ud800"}}',
     }
     for name, state in rows.items():
         connection.execute(
@@ -152,6 +153,11 @@ def test_jobs_of_before_are_found_by_what_their_rows_say(connection: Connection)
             ),
             {"id": name, "state": state},
         )
+    connection.execute(
+        text("INSERT INTO job SELECT 'e', pipeline, status, 0, 0, 0, CAST(x'7bff' AS TEXT), '', 0, 0 FROM job LIMIT 1")
+    )
     upgrade(connection)
     found = connection.execute(text("SELECT created_at, code, label FROM job ORDER BY id")).all()
-    assert [tuple(row) for row in found] == [(5, "E_INTERNAL", "œuvres.csv"), (6, None, None), (0, None, None)]
+    damaged = 0, None, None
+    undamaged = [(5, "E_INTERNAL", "œuvres.csv"), (6, None, None)]
+    assert [tuple(row) for row in found] == [*undamaged, damaged, (7, None, "?"), damaged]

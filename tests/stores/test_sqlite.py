@@ -508,3 +508,13 @@ async def test_nothing_is_written_into_a_log_that_nobody_will_find(
     async with make_store() as store:
         assert await store.job("job-1") is not None, "the log was kept open until the store was closed"
         await store.check()
+
+
+async def test_inputs_under_an_id_that_is_no_text_keep_no_store_from_opening(tmp_path: Path, make_store: Open) -> None:
+    async with make_store() as store:
+        await add_job(store)
+        await store.write_input("upload", "file", 0, b"of an upload that broke off")
+        by_hand(tmp_path, "INSERT INTO input_part VALUES (CAST(x'ff' AS TEXT), 'file', 0, x'00')")
+    async with make_store() as store:
+        assert await store.read_input("upload", "file") == b""
+        assert (await claim(store)).state.status is Status.RUNNING

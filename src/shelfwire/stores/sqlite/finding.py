@@ -182,7 +182,8 @@ def count(connection: Connection, wanted: JobFilter) -> dict[Status, int]:
         return {one: number for one, number in zip(statuses, found, strict=True) if number}
     query, status = _counting(wanted, search), _plain(_job.c.status)
     rows = connection.execute(query.group_by(status))
-    return {Status(status): min(number, MAX_COUNT + 1) for status, number in rows}
+    known = set(Status)
+    return {Status(status): min(number, MAX_COUNT + 1) for status, number in rows if status in known}
 
 
 def _only(wanted: JobFilter, status: Status) -> JobFilter:

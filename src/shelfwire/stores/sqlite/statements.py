@@ -60,9 +60,10 @@ def _at(row: Any, path: str) -> Any:
 
 
 _ids, _states, _items = _each("ids"), _each("states"), _each("items")
-READ_JOBS: Final = select(func.group_concat(_job.c.state, literal_column("','"))).where(
+READ_JOBS: Final = select(cast(func.group_concat(_job.c.state, literal_column("','")), LargeBinary)).where(
     _job.c.id.in_(select(_ids.c.value))
 )
+"""As bytes: text of a damaged row that is no UTF-8 is for the decoder to refuse, as all damage is."""
 _IN_STATE: Final = ("status", "run_at", "expires_at", "turn", "lost_at")
 _decode_state: Final = msgspec.json.Decoder(JobState).decode
 _decode_states: Final = msgspec.json.Decoder(list[JobState]).decode
@@ -111,9 +112,13 @@ _decode_items: Final = msgspec.json.Decoder(list[Item]).decode
 
 
 def read_jobs(connection: Connection, ids: Sequence[str]) -> list[JobState]:
-    """Return the rows of these jobs, as far as they exist."""
+    """Return the rows of these jobs, as far as they exist.
+
+    Raises:
+        msgspec.DecodeError: one is damaged.
+    """
     rows = connection.scalar(READ_JOBS, {"ids": msgspec.json.encode(ids).decode()})
-    return _decode_states(f"[{rows or ''}]")
+    return _decode_states(b"[%b]" % (rows or b""))
 
 
 def with_turn(connection: Connection, state: JobState) -> JobState:
@@ -312,7 +317,7 @@ _ERASE_STEPS: Final = (_erase_step(_part, _part.c.data), _erase_step(_item, _ite
 
 def ownerless(connection: Connection) -> set[str]:
     """Return the ids under which there are inputs or items and no job: of uploads and erasures that were broken off."""
-    return {job_id for query in _OWNERLESS for job_id in connection.scalars(query)}
+    return {job_id for query in _OWNERLESS for job_id in ids(connection, query)}
 
 
 def _ownerless(table: Table) -> Any:

@@ -59,19 +59,22 @@ def _fill() -> None:
     connection = op.get_bind()
     change = sa.update(job).where(job.c.id == sa.bindparam("job"))
     change = change.values({name: sa.bindparam(name) for name in ("created_at", "code", "label")})
-    rows = [{"job": job_id, **_found(state)} for job_id, state in connection.execute(sa.select(job.c.id, job.c.state))]
+    # As bytes: text that is no UTF-8 would break off the query, and keep the server from starting.
+    job_ids, states = sa.cast(job.c.id, sa.LargeBinary), sa.cast(job.c.state, sa.LargeBinary)
+    stored = connection.execute(sa.select(job_ids, states))
+    rows = [{"job": job_id.decode(errors="replace"), **_found(state)} for job_id, state in stored]
     if rows:
         connection.execute(change, rows)
 
 
-def _found(text: str) -> dict[str, Any]:
+def _found(text: bytes) -> dict[str, Any]:
     try:
         state = json.loads(text)
         label = (state.get("metadata") or {}).get("fileName")
         return {
             "created_at": int(state["created_at"]),
             "code": (state.get("error") or {}).get("code"),
-            "label": label and label.lower()[:MAX_LABEL],
+            "label": label and label.lower()[:MAX_LABEL].encode(errors="replace").decode(),
         }
     except (ValueError, LookupError, TypeError, AttributeError):
         return {"created_at": 0, "code": None, "label": None}
