@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from structlog.testing import capture_logs
 
 from shelfwire.errors import Code, ShelfwireError
+from shelfwire.jobs.outbox import announcer
 from shelfwire.jobs.store import Item, JobStore, RemoteClaim
 from shelfwire.protocol import owner_transitions
 from shelfwire.protocol.job import JobState, Status
@@ -518,3 +519,17 @@ async def test_inputs_under_an_id_that_is_no_text_keep_no_store_from_opening(tmp
     async with make_store() as store:
         assert await store.read_input("upload", "file") == b""
         assert (await claim(store)).state.status is Status.RUNNING
+
+
+@pytest.mark.parametrize("how", ["sweep", "delete"])
+async def test_a_job_whose_address_is_damaged_is_erased_all_the_same(tmp_path: Path, how: str) -> None:
+    data = tmp_path / "data"
+    store = SqliteStore(data, encode_terminal=encode_terminal, inline_limit=10, announce=announcer())
+    async with store:
+        made = await add_job(store)
+        by_hand(tmp_path, "UPDATE job SET state = json_set(state, '$.callback_url', 'nowhere')")
+        if how == "sweep":
+            assert (await store.sweep(POLICY, made.expires_at)).erased == 1
+        else:
+            assert await store.delete("job-1", POLICY, NOW) is not None
+        assert (await store.counts(NOW)).jobs == {}

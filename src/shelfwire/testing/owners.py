@@ -10,7 +10,7 @@ from shelfwire.jobs.store import Change, Idempotency, JobStore
 from shelfwire.protocol import job as jobs
 from shelfwire.protocol import owner_transitions
 from shelfwire.protocol.job import IllegalTransitionError, JobState, Status
-from shelfwire.protocol.tokens import GRACE, MAX_GRANTS, MAX_REPEATS, Grant, Scope
+from shelfwire.protocol.tokens import GRACE, MAX_GRANTS, Grant, Scope
 from shelfwire.protocol.worker_transitions import ProgressDelta
 from shelfwire.testing.stores import NOW, POLICY, MakeStore, add_job, claim, encoded, ending
 
@@ -156,7 +156,7 @@ class OwnersContract:
             await add_job(store)
             await _fill(store)
             first, newest = b"job-1".ljust(32), b""
-            for number in range(1 + MAX_REPEATS):
+            for number in range(11):
                 newest = f"new-{number}".encode().ljust(32)
                 assert await store.add_grant(Grant(digest=newest, job_id="job-1"), NOW + number, replaces=first)
             one_more = Grant(digest=b"one more".ljust(32), job_id="job-1")

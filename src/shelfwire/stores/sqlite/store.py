@@ -525,7 +525,12 @@ class SqliteStore(SqliteOperatorStore):
 
     def _erase(self, connection: Connection, before: JobState, after: JobState) -> Committed:
         terminal = sql.terminal(connection, before) if before.ended else self._encode_terminal(after, ())
-        outbox.write(connection, () if before.ended else self._announce(after))
+        if not before.ended:
+            try:
+                outbox.write(connection, self._announce(after))
+            except (ValueError, LookupError, TypeError) as error:
+                # Of a damaged address; its job is erased all the same.
+                log.error("nobody can be told that a job has ended", job=after.id, reason=cause_of(error))  # noqa: TRY400
         self._damaged.discard(before.id)
         sql.erase_head(connection, before.id)
         sql.erase_some(connection, before.id)
