@@ -12,8 +12,14 @@ ANY: Final = "*"
 """Among origins or hosts: all of them."""
 HOST: Final = r"\[[0-9a-f:.]+\]|[0-9a-z_](?:[0-9a-z._-]*[0-9a-z_-])?"
 """The pattern of a host in a URL, in lower case, without a port."""
-PATH_PREFIX: Final = r"(?=.{2,200}$)(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+/?"
-"""The pattern of a path, encoded, below which a proxy passes requests on."""
+PATH_PREFIX: Final = (
+    r"(?=.{2,200}$)(?:/(?!(?:\.|%2[eE]){1,2}(?:/|$))"
+    r"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%(?!2[fF]|5[cC])[0-9A-Fa-f]{2})+)+/?"
+)
+"""The pattern of a path, encoded, below which a proxy passes requests on.
+
+No slash is encoded in it: decoded, two at the beginning would lead to another host.
+"""
 HOLDER_BITS: Final = 64
 """Of an IPv6 address: its holder is usually given all that begin with these."""
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}

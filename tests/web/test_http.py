@@ -377,10 +377,27 @@ async def test_other_fields_of_the_form_are_passed_over(make_server: MakeServer)
         response = await server.http.post(
             "/api/import/csv-gemini",
             data={"note": "mine"},
-            files=[("extra", ("x", b"not this")), ("file", ("a.csv", b"Title\nEmma\n")), ("file", ("b.csv", b"x"))],
+            files=[("extra", ("x", b"not this")), ("file", ("a.csv", b"Title\nEmma\n")), ("extra", ("y", b"x"))],
         )
         state = await server.ended(response.json()["data"])
     assert [book["title"] for book in state["results"]["books"]] == ["Emma"]
+
+
+async def test_a_second_file_in_one_form_field_is_refused_and_not_dropped(make_server: MakeServer) -> None:
+    async with make_server() as server:
+        files = [("file", (name, b"Title\nEmma\n")) for name in ("a.csv", "b.csv")]
+        for path in ("/api/import/csv-gemini", "/api/pipelines/csv_import/jobs"):
+            refused = await server.http.post(path, files=files)
+            assert_problem(refused, 400, Code.INVALID_REQUEST)
+            assert "'file' came more than once" in refused.json()["detail"]
+
+
+async def test_the_head_of_what_load_balancers_ask_for_is_answered(make_server: MakeServer) -> None:
+    async with make_server() as server:
+        for path in ("/health/live", "/health/ready", "/metrics"):
+            answer = await server.http.head(path)
+            assert (answer.status_code, answer.content) == (200, b"")
+            assert "HEAD" in (await server.http.options(path)).headers["allow"]
 
 
 async def test_an_address_or_method_that_does_not_exist_is_a_problem_document(make_server: MakeServer) -> None:

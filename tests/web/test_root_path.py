@@ -31,6 +31,9 @@ async def submit(server: Server, headers: dict[str, str]) -> httpx2.Response:
         ({"trusted_proxies": LOCAL}, {"X-Forwarded-Prefix": "/b%C3%BCcher"}, "/b%C3%BCcher"),
         ({}, PREFIX, ""),
         ({"root_path": "/api/jobs"}, {}, "/api/jobs"),
+        ({"trusted_proxies": LOCAL}, {"X-Forwarded-Prefix": "/%2fevil.example"}, ""),
+        ({"trusted_proxies": LOCAL}, {"X-Forwarded-Prefix": "/%5Cevil.example"}, ""),
+        ({"trusted_proxies": LOCAL}, {"X-Forwarded-Prefix": "/jobs/%2e%2E"}, ""),
     ],
 )
 async def test_addresses_are_right_behind_a_proxy_that_cuts_a_path_off(

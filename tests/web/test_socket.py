@@ -306,6 +306,19 @@ async def test_a_handshake_whose_head_is_too_large_is_refused_and_not_left_waiti
     assert b"longer than 8 KiB" in answer
 
 
+@pytest.mark.parametrize("more", ["Content-Length: 5\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"])
+async def test_a_handshake_with_a_body_is_refused_with_the_reason(make_server: MakeServer, more: str) -> None:
+    async with make_server() as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rsplit(":", 1)[1]))
+        head = "GET /ws/progress HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket"
+        key = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+        writer.write(f"{head}\r\n{key}\r\n{more}".encode())
+        answer = await asyncio.wait_for(reader.read(), 60)
+        writer.close()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"has no body" in answer
+
+
 def follower_socket(port: int) -> WebSocketProtocol:
     """The server's end of a client's connection."""
     sockets_ = [one for one in gc.get_objects() if type(one) is WebSocketProtocol]

@@ -19,7 +19,7 @@ from shelfwire.server.http_protocol import HttpProtocol
 
 BEGUN_PER_TURN: Final = 4
 """Requests that are begun in one turn of the event loop: some 3 ms with their tasks."""
-HEALTH: Final = b"GET /health/"
+HEALTH: Final = b"GET /health/", b"HEAD /health/"
 
 
 class Turnstile:

@@ -17,6 +17,11 @@ HEALTH: Final = frozenset({"/health/live", "/health/ready"})
 _BUSY: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nX-Error-Code: E_OVERLOADED\r\nRetry-After: 2\r\nConnection: close\r\n\r\n"
 )
+_WITH_BODY: Final = (
+    b"HTTP/1.1 400 Bad Request\r\nX-Error-Code: E_INVALID_REQUEST\r\nContent-Type: text/plain\r\n"
+    b"Connection: close\r\n\r\n"
+    b"A WebSocket handshake has no body: send it without Content-Length and Transfer-Encoding."
+)
 HEAD_SECONDS: Final = 15.0
 """The time within which the head of a request must arrive, from its first byte."""
 ANSWER_SECONDS: Final = 30.0
@@ -150,6 +155,10 @@ class HttpProtocol(H11Protocol):
         """Hand the connection over, with the one offer that was taken."""
         if self._has_no_room():
             self.transport.write(_BUSY)
+            self.transport.close()
+            return
+        if self._elements(b"transfer-encoding") or {*self._elements(b"content-length")} - {b"0"}:
+            self.transport.write(_WITH_BODY)
             self.transport.close()
             return
         self._stop_checking()

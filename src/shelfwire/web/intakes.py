@@ -163,7 +163,7 @@ class _FormReader:
             await self._into.add(event)
 
     def _begin(self, segment: MultipartSegment) -> bool:
-        """Begin a field and return whether it is wanted; of several with one name, the first is."""
+        """Begin a field and return whether it is wanted; of several texts with one name, the first is."""
         field = segment.name or ""
         if field in _OWN_FIELDS or field in self._into.text_fields:
             wanted = field not in self._texts
@@ -171,8 +171,14 @@ class _FormReader:
             self._decoder = _TextDecoder("replace")  # a character may come in two chunks
             return wanted
         name = self._input_of(field)
-        if name is None or name in self._into.inputs:
+        if name is None:
             return False
+        if name in self._into.inputs:
+            raise ShelfwireError(
+                Code.INVALID_REQUEST,
+                f"The form field '{field}' came more than once; it takes one file. Send each in a request of its own",
+                user_message="Only one file can be sent at once. Send the others one by one.",
+            )
         self._into.begin(name, segment.filename)
         return True
 

@@ -67,6 +67,8 @@ class _Resource:
     def __init__(self, path: str, routes: Iterable[Route], context: Context) -> None:
         self._path = path
         self._handlers: dict[str, Handler] = {route.method: route.handler for route in routes}
+        if "GET" in self._handlers and "{" not in path:  # what is below a job may be a stream
+            self._handlers.setdefault("HEAD", self._handlers["GET"])  # the server around us sends no body (RFC 9110)
         self._allow = {"Allow": ", ".join(sorted({*self._handlers, "OPTIONS"}))}
         self._context = context
 
