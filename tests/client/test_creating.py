@@ -41,6 +41,19 @@ async def test_two_calls_are_two_jobs_unless_the_caller_names_them_one(client_to
     assert len(server.jobs) == 3
 
 
+async def test_options_are_sent_with_files_and_with_json(client_to: MakeClient) -> None:
+    server = FakeServer()
+    inputs: list[dict[str, Any]] = [{"file": UPLOAD}, {"json": {"books": []}}]
+    for given in inputs:
+        await client_to(server).start("csv_import", **given, options={"duplicates": "keep", "n": 40, "dry": True})
+    assert [request.params for request in server.requests] == [{"duplicates": "keep", "n": "40", "dry": "true"}] * 2
+
+
+async def test_a_query_in_a_path_is_refused_and_not_dropped(client_to: MakeClient) -> None:
+    with pytest.raises(ValueError, match=r"goes into params"):
+        await client_to(FakeServer()).create("/api/pipelines/csv_import/jobs?n=40", files=[("file", UPLOAD)])
+
+
 async def test_an_answer_that_stays_lost_is_given_up(client_to: MakeClient) -> None:
     server = FakeServer()
     server.losing = 99

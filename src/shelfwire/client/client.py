@@ -104,6 +104,7 @@ class Client:
         file: File | None = None,
         files: Mapping[str, File] | None = None,
         json: Any = None,
+        options: Mapping[str, str | float | bool] | None = None,
         job_id: str | None = None,
         idempotency_key: str | None = None,
     ) -> JobHandle:
@@ -114,12 +115,20 @@ class Client:
             file: an input, sent as the form field `file`.
             files: more inputs, by form field.
             json: the input, an object of JSON, for pipelines that take no file; not together with files.
+            options: options of the pipeline, by name.
             job_id: see `create`; so are the errors.
             idempotency_key: see `create`.
         """
         inputs = {**({} if file is None else {"file": file}), **(files or {})}
         path = f"/api/pipelines/{quote(pipeline, safe='')}/jobs"
-        return await self.create(path, files=inputs.items(), json=json, job_id=job_id, idempotency_key=idempotency_key)
+        return await self.create(
+            path,
+            files=inputs.items(),
+            params={name: _text_of(value) for name, value in (options or {}).items()},
+            json=json,
+            job_id=job_id,
+            idempotency_key=idempotency_key,
+        )
 
     async def create(
         self,
@@ -138,7 +147,7 @@ class Client:
         does the same for a pipeline that has no route of its own.
 
         Args:
-            path: the route, below the server's URL.
+            path: the route, below the server's URL, without a query.
             files: the inputs, each with its form field; a field may have several.
             fields: text fields of the same form.
             params: the query; it must hold no secret.
@@ -149,11 +158,14 @@ class Client:
 
         Raises:
             OSError: a file cannot be read.
-            ValueError: there are both a form and JSON, a `job_id` without any of them, or a key that cannot be sent.
+            ValueError: there are both a form and JSON, a `job_id` without any of them, a query in the path, or a key
+                that cannot be sent.
             RefusedError: the server, or a proxy before it, rejects it; `retry_after` says when to try again.
             ConnectionLostError: the server cannot be reached. Where it is not known whether a job was started, the
                 error has the `idempotency_key` to call this again with.
         """
+        if "?" in path or "#" in path:
+            raise ValueError(f"{path!r} is more than a path: what follows a ? goes into params")
         parts = [(field, Path(file) if isinstance(file, str) else file) for field, file in files]
         form = dict(fields or {})
         if (parts or form) and json is not None:
@@ -365,6 +377,10 @@ class Client:
             return await self._http.request(request)
         except NetworkError as error:
             raise ConnectionLostError(f"{self._url} cannot be reached: {error}") from error
+
+
+def _text_of(value: str | float | bool) -> str:  # noqa: FBT001 - the value of an option
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _cursor_in(link: str) -> str | None:
