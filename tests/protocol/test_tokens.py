@@ -5,7 +5,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfwire.errors import Code, ErrorCode, ShelfwireError
-from shelfwire.protocol.tokens import ALL_SCOPES, Grant, Scope, check, derive, digest, issue, mint, opens
+from shelfwire.protocol.tokens import (
+    ALL_SCOPES,
+    MAX_GRANTS,
+    MAX_REPEATS,
+    Grant,
+    Scope,
+    check,
+    derive,
+    digest,
+    issue,
+    may_add,
+    mint,
+    opens,
+)
 
 TOKEN = mint(bytes(range(32)))
 
@@ -109,3 +122,19 @@ def test_a_token_of_this_job_that_has_not_expired_opens_it() -> None:
     assert opens(Grant(digest=b"d" * 32, job_id="job-1"), "job-1", now=10**15)
     assert not opens(grant, "job-1", now=10)
     assert not opens(grant, "job-2", now=9)
+
+
+@pytest.mark.parametrize(
+    ("lasting", "replacing", "repeated", "allowed"),
+    [
+        (MAX_GRANTS - 1, False, False, True),
+        (MAX_GRANTS, False, False, False),
+        (MAX_GRANTS, True, False, True),
+        (MAX_GRANTS + MAX_REPEATS - 1, True, True, True),
+        (MAX_GRANTS + MAX_REPEATS, True, True, False),
+    ],
+)
+def test_a_full_job_lets_tokens_be_replaced_and_a_lost_answer_be_asked_for_again(
+    lasting: int, *, replacing: bool, repeated: bool, allowed: bool
+) -> None:
+    assert may_add(lasting, replacing=replacing, repeated=repeated) is allowed
