@@ -1,9 +1,11 @@
 import sys
+from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 from tests.processes import share_certificates
@@ -59,3 +61,11 @@ def make_server(tmp_path: Path) -> "MakeServer":
         return live_server(tmp_path / "data", gated=gated, **options)
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_at_first() -> Iterator[None]:
+    """Undo what a command that ran within the tests has set up for the log of its process."""
+    yield
+    if structlog.is_configured():
+        structlog.reset_defaults()

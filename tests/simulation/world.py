@@ -204,11 +204,13 @@ class World:
             self.loop.run(self.loop.now + 10)
             service = self.node.app.service
             left = f"{len(service._workers.inside._runs)} attempts, {service._hub.followers} followers"
-            if not service._workers.inside._runs and service._hub.followers <= waiting:
+            is_empty = not service._workers.inside._runs and service._hub.followers <= waiting
+            if is_empty and service._healthy():  # a store that loses answers may have lost the last one
                 break
         else:
-            self.oracles.violated("6 leftovers", left)
-        if not self.node.app.service._healthy():
+            if not is_empty:
+                self.oracles.violated("6 leftovers", left)
+        if not service._healthy():
             self.oracles.violated("engine", "a part of the engine has ended, or commits still fail")
 
 

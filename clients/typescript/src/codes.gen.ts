@@ -50,6 +50,8 @@ export const E_JOB_STATE = { code: "E_JOB_STATE", retryable: false, message: "Th
 
 export const E_LEASE_LOST = { code: "E_LEASE_LOST", retryable: false, message: "The attempt does not hold the job any more: stop, and report nothing more", userMessage: "Somebody else goes on with this job, or it has ended." } as const;
 
+export const E_MATCHES_CHANGED = { code: "E_MATCHES_CHANGED", retryable: true, message: "Other jobs match than were counted; nothing was done", userMessage: "The jobs have changed since they were counted. Look at them again." } as const;
+
 export const E_MAX_RETRIES = { code: "E_MAX_RETRIES", retryable: true, message: "The connection could not be restored", userMessage: "The connection was lost. The job goes on; look again in a moment." } as const;
 
 export const E_METHOD_NOT_ALLOWED = { code: "E_METHOD_NOT_ALLOWED", retryable: false, message: "The route exists, but not for this method", userMessage: "This address does not take this kind of request." } as const;

@@ -409,6 +409,10 @@ export type PhotoResult = {
 export type Ping = {
   /** Any number; the answer repeats it. */
   readonly clientTime?: number;
+  /** Jobs that the client gave up to follow since it last said so, for statistics. */
+  readonly lost?: number;
+  /** Messages that it could not read since it last said so, for statistics. */
+  readonly undecodable?: number;
 };
 
 /** A client's request for a `pong`. */
@@ -605,7 +609,10 @@ export type State = {
 };
 
 /** A client's request for the current state. */
-export type SyncRequest = Record<string, never>;
+export type SyncRequest = {
+  /** Attempts that its return took, for statistics. */
+  readonly tries?: number;
+};
 
 /** A client's request for the current state. */
 export type SyncRequestMessage = {

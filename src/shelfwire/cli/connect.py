@@ -18,6 +18,7 @@ from shelfwire.client import Client, ConnectionLostError
 from shelfwire.client.errors import GATEWAY
 from shelfwire.client.http_client import checked_url
 from shelfwire.clock import SystemClock, sleep
+from shelfwire.protocol.reconnect import DELAYS
 from shelfwire.server.discovery import running_server
 from shelfwire.settings import LOOPBACK
 
@@ -29,6 +30,8 @@ KEY_VARIABLE: Final = "SHELFWIRE_API_KEY"
 """No flag: other users of a machine can see what was typed."""
 ANSWER_SECONDS: Final = 3.0
 """A server that lives says so in this time."""
+MOVED_DELAYS: Final = (0.1, 0.2, 0.4)
+"""Seconds before a request to whoever holds a data folder is repeated: its successor can be asked soon."""
 BUSY_SECONDS: Final = 15.0
 """How long a process may hold a data folder without listening yet, or any more."""
 POLL_SECONDS: Final = 0.05
@@ -181,7 +184,8 @@ class Session(Generic[C]):
 
     def _client(self, url: str) -> C:
         try:
-            return self._client_class(url, api_key=os.environ.get(KEY_VARIABLE))
+            delays = MOVED_DELAYS if self.movable else DELAYS
+            return self._client_class(url, api_key=os.environ.get(KEY_VARIABLE), delays=delays)
         except ValueError as error:
             raise CommandError(f"{KEY_VARIABLE} cannot be used. {error}") from None
 
