@@ -452,3 +452,19 @@ async def test_every_code_of_the_table_makes_a_problem_document() -> None:
         assert document["code"] == code
         assert 400 <= document["status"] < 600
         assert document["userMessage"].endswith(".")
+
+
+@pytest.mark.parametrize("letter", ["書", '"'], ids=["three bytes", "escaped"])
+async def test_a_review_that_takes_too_much_room_is_cut_and_its_book_kept_with_a_warning(
+    make_server: MakeServer, letter: str
+) -> None:
+    review = letter * 88_000
+    async with make_server() as server:
+        job = await server.submit(
+            f'Title,My Review,Private Notes\nDune,"{review}{review}","{review}{review}"\n'.encode()
+        )
+        state = await server.ended(job)
+        (item,) = (await server.ask("GET", job, "/results")).json()["data"]["items"]
+    assert (state["successCount"], state["failureCount"]) == (1, 0)
+    assert item["result"]["review"].startswith(letter * 30_000)
+    assert any("takes more room than can be kept" in warning for warning in item["result"]["warnings"])

@@ -1,4 +1,5 @@
 # ruff: noqa: RUF001 - text in many scripts is what these tests are about
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -253,3 +254,12 @@ def test_a_suffix_stays_behind_an_inverted_name() -> None:
 
 def test_an_endless_list_of_authors_is_cut() -> None:
     assert len(people.authors_of_comma_list(",".join(f"Author {n}" for n in range(1_000)))) == people.MOST_AUTHORS
+
+
+@given(st.text(max_size=300), st.integers(min_value=0, max_value=400))
+def test_a_text_is_cut_by_the_bytes_that_it_takes_as_json(text: str, most: int) -> None:
+    text = text.encode("utf-8", "ignore").decode()
+    kept = values.within_bytes(text, most)
+    assert text.startswith(kept)
+    assert len(msgspec.json.encode(kept)) - 2 <= most
+    assert kept == text or len(msgspec.json.encode(text)) - 2 > most

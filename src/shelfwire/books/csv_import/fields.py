@@ -192,7 +192,7 @@ def _long_plain_text(field: str) -> Take:
     """The reviews and notes of our own tables, which are no HTML."""
 
     def take(cell: str, draft: Draft) -> None:
-        draft.setdefault(field, cell[: values.MAX_REVIEW_CHARACTERS])
+        draft.setdefault(field, values.within_bytes(cell[: values.MAX_REVIEW_CHARACTERS], values.MAX_REVIEW_BYTES))
 
     return take
 
@@ -325,6 +325,9 @@ def _long_text(field: str, name: str) -> Take:
         if len(text) > most or len(cell) > most + most // 2:
             text = text[:most]
             warn(draft, f"The {name} is longer than 100,000 characters; the rest was left out.")
+        if len(kept := values.within_bytes(text, values.MAX_REVIEW_BYTES)) < len(text):
+            text = kept
+            warn(draft, f"The {name} takes more room than can be kept; the rest was left out.")
         if text:
             draft[field] = text
 

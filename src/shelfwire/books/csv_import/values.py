@@ -5,11 +5,16 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
+import msgspec
+
 from shelfwire.books.bibliography.text import ascii_digits, text_key
 from shelfwire.books.csv_import.vocabulary import vocabulary
 
 MAX_REVIEW_CHARACTERS: Final = 100_000
 """The longest review that is kept whole."""
+_MOST_BYTES_A_CHARACTER: Final = 6  # a control character, as \u0001
+MAX_REVIEW_BYTES: Final = 110_000
+"""As JSON: a review and notes of this size fit into an item (`jobs.outcomes.MAX_ITEM_BYTES`) beside the rest."""
 MAX_TEXT_CHARACTERS: Final = 2_000
 """The longest title, and the longest other text but reviews and notes."""
 STARS: Final = 5
@@ -170,3 +175,10 @@ def parse_tags(cell: str, separators: str = ",;|\n") -> tuple[str, ...]:
     """Shelves or tags from a list, each once, without a position such as "(#12)"."""
     parts = (_POSITION.sub("", part.strip()) for part in re.split(f"[{separators}]", cell))
     return tuple(dict.fromkeys(part for part in parts if part))
+
+
+def within_bytes(text: str, most: int) -> str:
+    """Return the beginning of a text that takes at most `most` bytes as JSON, without the quotation marks."""
+    while len(text) * _MOST_BYTES_A_CHARACTER > most and (size := len(msgspec.json.encode(text)) - 2) > most:
+        text = text[: len(text) * most // size]
+    return text
