@@ -146,7 +146,7 @@ def test_the_last_job_is_that_of_the_data_folder_that_is_named(shelfwire: Shelfw
     assert (nowhere.returncode, "No job is known in the data folder" in nowhere.stderr) == (2, True)
 
 
-@pytest.mark.skip(reason="on a busy machine the one that leaves at times holds the folder for longer than the other waits")
+@pytest.mark.skip(reason="on a busy machine the one that leaves may hold the folder longer than the other waits")
 def test_two_imports_at_once_share_one_data_folder(start: Start) -> None:
     both = [start("import", str(EXPORT), "--json") for _ in range(2)]
     for done in map(ended, both):
