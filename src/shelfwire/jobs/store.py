@@ -18,9 +18,10 @@ import msgspec
 from shelfwire.errors import ShelfwireError
 from shelfwire.jobs.operator_store import AuditEntry, OperatorStore
 from shelfwire.jobs.outbox import Outbox
+from shelfwire.protocol import worker_transitions
 from shelfwire.protocol.job import JobState, Policy, Transition
 from shelfwire.protocol.tokens import Grant, Scope
-from shelfwire.protocol.worker_transitions import ProgressDelta, RemoteWorker
+from shelfwire.protocol.worker_transitions import LeaseLostError, ProgressDelta, RemoteWorker
 
 REPORT_GRANTS: Final = 10
 """The attempts of a job, the newest included, whose report tokens are known."""
@@ -74,6 +75,29 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     def applied_to(self, row: JobState) -> bool:
         """Whether the row shows that the change was applied to it already."""
         return self.number > 0 and (row.attempt, row.number) == (self.attempt, self.number)
+
+    def apply(self, row: JobState | None, policy: Policy, *, now: int, steady: int | None) -> JobState | None:
+        """Return the row with the change, or as it is where that was applied before.
+
+        Args:
+            row: the row as it is stored; None if there is none.
+            policy: the operator's limits.
+            now: the time.
+            steady: the time of a clock that nobody sets; see `worker_transitions.claimable`.
+
+        Returns:
+            None where the attempt has lost the job, or the row is another job's.
+        """
+        if row is None or row.created_at != self.created_at:
+            return None
+        if self.applied_to(row):
+            return row
+        try:
+            row = worker_transitions.advance(row, self.attempt, self.delta, policy, now=now, steady=steady)
+        except LeaseLostError:
+            return None
+        row = row if self.closing is None else self.closing(row, now)
+        return msgspec.structs.replace(row, number=self.number, crc=self.crc) if self.number else row
 
 
 class EncodeTerminal(Protocol):

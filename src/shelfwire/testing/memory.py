@@ -29,7 +29,6 @@ from shelfwire.jobs.store import (
 from shelfwire.protocol import owner_transitions, worker_transitions
 from shelfwire.protocol.job import CLAIMED_TURN, HELD, JobState, Policy, Status, Transition, next_turn
 from shelfwire.protocol.tokens import GRACE, MAX_GRANTS, Grant, may_add
-from shelfwire.protocol.worker_transitions import LeaseLostError
 from shelfwire.testing.memory_operator import MemoryOperatorStore, MemoryRecords
 from shelfwire.testing.memory_outbox import MemoryOutbox
 
@@ -474,16 +473,7 @@ class MemoryStore(MemoryOperatorStore):
 
     def _applied(self, change: Change, policy: Policy, now: int, steady: int | None) -> JobState | None:
         job = self.database.jobs.get(change.job_id)
-        if job is None or job.state.created_at != change.created_at:
-            return None
-        if change.applied_to(job.state):
-            return job.state
-        try:
-            state = worker_transitions.advance(job.state, change.attempt, change.delta, policy, now=now, steady=steady)
-        except LeaseLostError:
-            return None
-        state = state if change.closing is None else change.closing(state, now)
-        return _replace(state, number=change.number, crc=change.crc) if change.number else state
+        return change.apply(None if job is None else job.state, policy, now=now, steady=steady)
 
     def _replayed(self, grant: Grant, now: int, idempotency: Idempotency | None) -> str | None:
         made = None if idempotency is None else self.database.keys.get(idempotency.key)

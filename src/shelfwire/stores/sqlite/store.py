@@ -42,7 +42,6 @@ from shelfwire.protocol import job as jobs
 from shelfwire.protocol import owner_transitions, worker_transitions
 from shelfwire.protocol.job import JobState, Policy, Status, Transition
 from shelfwire.protocol.tokens import Grant
-from shelfwire.protocol.worker_transitions import LeaseLostError
 from shelfwire.stores import schema
 from shelfwire.stores.migrations import upgrade
 from shelfwire.stores.sqlite import creation, outbox, records
@@ -349,7 +348,7 @@ class SqliteStore(SqliteOperatorStore):
 
         def work(connection: Connection) -> list[Committed | None]:
             stored = {state.id: state for state in sql.read_jobs(connection, [change.job_id for change in changes])}
-            states = [_apply(change, stored.get(change.job_id), policy, now, steady) for change in changes]
+            states = [change.apply(stored.get(change.job_id), policy, now=now, steady=steady) for change in changes]
             written = [
                 (change, state)
                 for change, state in zip(changes, states, strict=True)
@@ -540,19 +539,6 @@ class SqliteStore(SqliteOperatorStore):
         if state.status is not Status.COMPLETE:
             return []
         return sql.head_of_log(connection, state.id, self._inline_limit)
-
-
-def _apply(change: Change, state: JobState | None, policy: Policy, now: int, steady: int | None) -> JobState | None:
-    if state is None or state.created_at != change.created_at:
-        return None
-    if change.applied_to(state):
-        return state
-    try:
-        state = worker_transitions.advance(state, change.attempt, change.delta, policy, now=now, steady=steady)
-    except LeaseLostError:
-        return None
-    state = state if change.closing is None else change.closing(state, now)
-    return msgspec.structs.replace(state, number=change.number, crc=change.crc) if change.number else state
 
 
 def _is_remote() -> ColumnElement[bool]:
