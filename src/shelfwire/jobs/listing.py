@@ -51,6 +51,14 @@ class Search(msgspec.Struct, frozen=True):
 
 Time = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 Text = Annotated[str, Meta(max_length=MAX_QUERY)]
+OfPipeline = Annotated[Text | None, Meta(description="The pipeline.")]
+WithTag = Annotated[Text | None, Meta(description="One of its tags.")]
+Since = Annotated[Time | None, Meta(description="Made at this time or later, in ms since the epoch.")]
+Until = Annotated[Time | None, Meta(description="Made before this time, in ms since the epoch.")]
+Searched = Annotated[
+    Text | None,
+    Meta(description="8 or more digits of the beginning of its id, its error code, or a part of its file's name."),
+]
 
 
 class JobFilter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -65,14 +73,11 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, f
     """
 
     status: Annotated[tuple[Status, ...], Meta(description="Any of these; all if it is left out.")] = ()
-    pipeline: Annotated[Text | None, Meta(description="The pipeline.")] = None
-    tag: Annotated[Text | None, Meta(description="One of its tags.")] = None
-    since: Annotated[Time | None, Meta(description="Made at this time or later, in ms since the epoch.")] = None
-    until: Annotated[Time | None, Meta(description="Made before this time, in ms since the epoch.")] = None
-    q: Annotated[
-        Text | None,
-        Meta(description="8 or more digits of the beginning of its id, its error code, or a part of its file's name."),
-    ] = None
+    pipeline: OfPipeline = None
+    tag: WithTag = None
+    since: Since = None
+    until: Until = None
+    q: Searched = None
 
     @property
     def search(self) -> Search | None:

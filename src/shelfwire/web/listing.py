@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.jobs.listing import JobFilter, Position, Text, Time
+from shelfwire.jobs.listing import JobFilter, OfPipeline, Position, Searched, Since, Until, WithTag
 from shelfwire.protocol.job import JobState
 from shelfwire.protocol.messages import Count, Millis
 from shelfwire.protocol.state import State, state_of
@@ -28,14 +28,11 @@ class JobsQuery(msgspec.Struct, frozen=True):
     """The query of the list of jobs."""
 
     status: Annotated[str, Meta(description="Any of these: several with commas, or given several times.")] = ""
-    pipeline: Annotated[Text | None, Meta(description="The pipeline.")] = None
-    tag: Annotated[Text | None, Meta(description="One of its tags.")] = None
-    since: Annotated[Time | None, Meta(description="Made at this time or later, in ms since the epoch.")] = None
-    until: Annotated[Time | None, Meta(description="Made before this time, in ms since the epoch.")] = None
-    q: Annotated[
-        Text | None,
-        Meta(description="8 or more digits of the beginning of its id, its error code, or a part of its file's name."),
-    ] = None
+    pipeline: OfPipeline = None
+    tag: WithTag = None
+    since: Since = None
+    until: Until = None
+    q: Searched = None
     sort: Annotated[Literal["-created", "created"], Meta(description="The newest first, or the oldest.")] = "-created"
     cursor: Annotated[str | None, Meta(description="`next` of the page before.")] = None
     limit: Annotated[int, Meta(ge=1, le=MAX_PAGE, description="Jobs at most.")] = 100
