@@ -32,7 +32,7 @@ ANSWER_SECONDS: Final = 3.0
 """A server that lives says so in this time."""
 MOVED_DELAYS: Final = (0.1, 0.2, 0.4)
 """Seconds before a request to whoever holds a data folder is repeated: its successor can be asked soon."""
-BUSY_SECONDS: Final = 40.0
+BUSY_SECONDS: Final = 15.0
 """How long a process may hold a data folder without listening yet, or any more."""
 POLL_SECONDS: Final = 0.05
 
