@@ -24,8 +24,8 @@ from shelfwire.web.route import CACHING, OPERATOR, OPERATORS, Answer, Context, R
 MAX_PAGE: Final = 200
 
 
-class JobsQuery(msgspec.Struct, frozen=True):
-    """The query of the list of jobs."""
+class FilterQuery(msgspec.Struct, frozen=True):
+    """What jobs are found by, in a query."""
 
     status: Annotated[str, Meta(description="Any of these: several with commas, or given several times.")] = ""
     pipeline: OfPipeline = None
@@ -33,6 +33,11 @@ class JobsQuery(msgspec.Struct, frozen=True):
     since: Since = None
     until: Until = None
     q: Searched = None
+
+
+class JobsQuery(FilterQuery, frozen=True):
+    """The query of the list of jobs."""
+
     sort: Annotated[Literal["-created", "created"], Meta(description="The newest first, or the oldest.")] = "-created"
     cursor: Annotated[str | None, Meta(description="`next` of the page before.")] = None
     limit: Annotated[int, Meta(ge=1, le=MAX_PAGE, description="Jobs at most.")] = 100
@@ -77,8 +82,8 @@ async def list_jobs(request: Request, context: Context) -> Response:
     return await compressed(request, success_response(content, context.service.now()))
 
 
-def filter_of(request: Request, query: JobsQuery) -> JobFilter:
-    """Return what the query of the list asks for.
+def filter_of(request: Request, query: FilterQuery) -> JobFilter:
+    """Return what a query asks for.
 
     Raises:
         ShelfwireError: `E_INVALID_REQUEST`: there is no such status.

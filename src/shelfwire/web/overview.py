@@ -1,4 +1,4 @@
-"""How the server stands, for operators: once, or as events."""
+"""How the server stands, for operators."""
 
 import asyncio
 import shutil
@@ -11,7 +11,6 @@ import msgspec
 from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shelfwire.jobs.figures import Quantiles
 from shelfwire.jobs.listing import JobFilter
@@ -19,7 +18,6 @@ from shelfwire.jobs.operator_store import Tally
 from shelfwire.jobs.telemetry import Figure
 from shelfwire.protocol.job import Status
 from shelfwire.protocol.messages import Count, Millis
-from shelfwire.web.events import EVENTS_TYPE, PADDING, begin, chunk
 from shelfwire.web.keys import Role
 from shelfwire.web.operators import operator_of
 from shelfwire.web.responses import JSON_TYPE, Success, success_response
@@ -27,8 +25,6 @@ from shelfwire.web.route import CACHING, OPERATOR, OPERATORS, Answer, Context, R
 
 WINDOWS: Final = {"15m": 900.0, "6h": 6 * 3600.0, "7d": 7 * 86400.0}
 WEEK: Final = WINDOWS["7d"]
-EVERY_SECONDS: Final = 2.0
-"""The interval of the events."""
 MAX_HELD: Final = 200
 """The most jobs that are named as held by workers."""
 
@@ -116,40 +112,6 @@ async def overview(request: Request, context: Context) -> Response:
         return success_response(await overview_of(context), context.service.now())
 
 
-async def overview_events(request: Request, context: Context) -> ASGIApp:
-    """Say how the server stands every two seconds, as server-sent events named `overview`."""
-    async with operator_of(request, context, Role.READ, "overview"):
-        return _Stream(context)
-
-
-class _Stream:
-    """The answer to one operator, counted by the limit of followers."""
-
-    def __init__(self, context: Context) -> None:
-        self._context = context
-
-    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
-        with self._context.connections.enter():
-            await begin(send)
-            await chunk(send, PADDING)
-            gone = asyncio.create_task(_hung_up(receive))
-            left = asyncio.create_task(self._context.operator.leaving.wait())
-            try:
-                while not gone.done() and not left.done():
-                    text = msgspec.json.encode(await overview_of(self._context))
-                    await chunk(send, b"event: overview\ndata: " + text + b"\n\n")
-                    await asyncio.wait({gone, left}, timeout=EVERY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                gone.cancel()
-                left.cancel()
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-async def _hung_up(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
 async def overview_of(context: Context) -> Overview:
     """Return how the server stands now; for all who ask within a second the same."""
     return await context.operator.once_a_second("overview", lambda: _overview_of(context))
@@ -223,35 +185,12 @@ def _success(tallies: Mapping[str, Tally]) -> SuccessFigures:
     )
 
 
-_EVENT: Final = {
-    "type": "object",
-    "description": "One event.",
-    "required": ["event", "data"],
-    "properties": {
-        "event": {"const": "overview"},
-        "data": {
-            "type": "string",
-            "description": "How the server stands.",
-            "contentMediaType": JSON_TYPE,
-            "contentSchema": {"$ref": "#/components/schemas/Overview"},
-        },
-    },
-}
-
 ROUTES: Final = (
     Route(
         method="GET",
         path="/api/admin/overview",
         handler=overview,
         answers={200: Answer(content={JSON_TYPE: Success[Overview]}, headers=[CACHING])},
-        security=OPERATOR,
-        refusals=OPERATORS,
-    ),
-    Route(
-        method="GET",
-        path="/api/admin/events",
-        handler=overview_events,
-        answers={200: Answer(content={EVENTS_TYPE: _EVENT}, headers=[CACHING])},
         security=OPERATOR,
         refusals=OPERATORS,
     ),
