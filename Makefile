@@ -1,5 +1,5 @@
 # `make demo` shows shelfwire at work, `make demo-scan` reads a bookshelf, `make test` checks everything. CONTRIBUTING.md
-# explains the other commands: test-long, test-newest, lint, types, layers, core, client, docs, lock, clean.
+# explains the other commands: test-long, test-newest, lint, types, layers, core, client, pages, docs, lock, clean.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,11 +9,13 @@ unexport PYTHONDONTWRITEBYTECODE
 SLOW_FIRST := tests/books/ai_scan/reader/test_reader.py tests/faults tests/simulation tests/cli docs tests/books/cli tests/stories
 PYTEST := $(BIN)/pytest --dist loadfile --no-loadscope-reorder
 
-# The packages that the TypeScript client is built and tested with, where npm is there; without them its tests are skipped.
+# The packages that the TypeScript client and the pages are built and tested with, where npm is there; without them their
+# tests are skipped.
 CLIENT := clients/typescript
-PACKAGES := $(if $(shell command -v npm),$(CLIENT)/node_modules/.installed)
+WEB := clients/web
+PACKAGES := $(if $(shell command -v npm),$(CLIENT)/node_modules/.installed $(WEB)/node_modules/.installed)
 
-.PHONY: demo demo-scan test test-long test-newest lint types layers core rest client docs lock clean
+.PHONY: demo demo-scan test test-long test-newest lint types layers core rest client pages docs lock clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/python examples/demo.py
@@ -54,9 +56,13 @@ client: $(VENV)/.dev $(CLIENT)/node_modules/.installed
 	$(BIN)/python -m tests.protocol.follow_cases
 	cd $(CLIENT) && npm run --silent build
 
-$(CLIENT)/node_modules/.installed: $(CLIENT)/package-lock.json
-	@cd $(CLIENT) && npm ci --ignore-scripts --no-audit --no-fund --silent && touch node_modules/.installed \
-	  || echo "npm could not install the packages of $(CLIENT); its tests are skipped"
+# Builds the pages that a server shows into src/shelfwire/web/pages, where they are committed.
+pages: $(WEB)/node_modules/.installed
+	cd $(WEB) && npm run --silent build
+
+%/node_modules/.installed: %/package-lock.json
+	@cd $* && npm ci --ignore-scripts --no-audit --no-fund --silent && touch node_modules/.installed \
+	  || echo "npm could not install the packages of $*; its tests are skipped"
 
 docs: $(VENV)/.installed
 	$(BIN)/python docs/tables.py
@@ -104,4 +110,4 @@ test-newest:
 	@$(MAKE) --no-print-directory VENV=.venv-newest test
 
 clean:
-	rm -rf $(CLIENT)/node_modules $(CLIENT)/dist $(VENV) .venv-newest .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
+	rm -rf $(CLIENT)/node_modules $(CLIENT)/dist $(WEB)/node_modules $(VENV) .venv-newest .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*

@@ -21,23 +21,23 @@ SOCKETS: Final = "--experimental-websocket"
 """Gives Node 20 the `WebSocket` that later ones have."""
 
 
-def node() -> str:
-    """Node's program; skips the test where it, or what `make client` installs, is missing."""
+def node(folder: Path = FOLDER) -> str:
+    """Node's program; skips the test where it, or what make installs into a folder, is missing."""
     program = shutil.which("node")
     if program is None:
         pytest.skip("Node is not installed: apt-get install nodejs npm")
     version = run([program, "--version"]).stdout.strip()
     if int(version.removeprefix("v").partition(".")[0]) < OLDEST_NODE:
         pytest.skip(f"this Node is {version}; the client's tests need {OLDEST_NODE} or newer")
-    if not (FOLDER / "node_modules" / ".installed").exists():
-        pytest.skip("the client's packages are not installed: make client, with npm")
+    if not (folder / "node_modules" / ".installed").exists():
+        pytest.skip(f"the packages of {folder.name} are not installed: make client pages, with npm")
     return program
 
 
-def run(command: list[str], **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Run a command in the client's folder."""
+def run(command: list[str], folder: Path = FOLDER, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command in the client's folder, or in another."""
     env = {**os.environ, **environment}
-    return subprocess.run(command, cwd=FOLDER, env=env, capture_output=True, text=True, check=False)  # noqa: S603
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)  # noqa: S603
 
 
 class Follower:
