@@ -136,6 +136,10 @@ class FaultyStore:
         """Nobody is told of endings in a simulation."""
         return self._inner.outbox
 
+    @property
+    def nodes(self) -> None:
+        """There are no others."""
+
     async def sweep(self, policy: Policy, now: int) -> Swept:
         """Each erasure is a transaction; the first that fails ends it, as in `SqliteStore`."""
         erased: list[str] = []

@@ -16,6 +16,8 @@ from typing import Final, Protocol
 import msgspec
 
 from shelfwire.errors import ShelfwireError
+from shelfwire.jobs.committed import Committed as Committed  # noqa: PLC0414 - others import it from here
+from shelfwire.jobs.nodes import Nodes
 from shelfwire.jobs.operator_store import AuditEntry, OperatorStore
 from shelfwire.jobs.outbox import Outbox
 from shelfwire.protocol import worker_transitions
@@ -115,13 +117,6 @@ class EncodeTerminal(Protocol):
             results: see `Change`.
         """
         ...
-
-
-class Committed(msgspec.Struct, frozen=True, kw_only=True):
-    """A committed row, with the terminal message if the job has ended."""
-
-    state: JobState
-    terminal: str | None = None
 
 
 class Claimed(msgspec.Struct, frozen=True, kw_only=True):
@@ -240,6 +235,11 @@ class JobStore(OperatorStore, Protocol):
     @property
     def outbox(self) -> Outbox:
         """The deliveries."""
+        ...
+
+    @property
+    def nodes(self) -> Nodes | None:
+        """The other processes that share the store; None for one that belongs to a single process."""
         ...
 
     async def write_input(self, job_id: str, name: str, part: int, data: bytes) -> None:
@@ -379,6 +379,7 @@ class JobStore(OperatorStore, Protocol):
         *,
         passing: Mapping[str, Collection[str]] = MappingProxyType({}),
         remote: RemoteClaim | None = None,
+        take_over: bool = True,
     ) -> Claimed | None:
         """Take the job of these pipelines whose turn it is, by `worker_transitions.claim`.
 
@@ -397,6 +398,8 @@ class JobStore(OperatorStore, Protocol):
             passing: by pipeline, the callers (`JobState.caller`) whose queued jobs are passed over.
             remote: the worker, if it is outside of the server. Its report token is stored in the same transaction; it
                 does not count as a token of the owner, and those of all but the last `REPORT_GRANTS` attempts go.
+            take_over: whether also jobs whose lease has ended; without, only queued ones and those that were freed,
+                whose `lease_until` is 0.
         """
         ...
 

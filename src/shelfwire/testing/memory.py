@@ -29,6 +29,7 @@ from shelfwire.jobs.store import (
 from shelfwire.protocol import owner_transitions, worker_transitions
 from shelfwire.protocol.job import CLAIMED_TURN, HELD, JobState, Policy, Status, Transition, next_turn
 from shelfwire.protocol.tokens import GRACE, MAX_GRANTS, Grant, may_add
+from shelfwire.testing.memory_nodes import MemoryNodes
 from shelfwire.testing.memory_operator import MemoryOperatorStore, MemoryRecords
 from shelfwire.testing.memory_outbox import MemoryOutbox
 
@@ -74,6 +75,8 @@ class MemoryDatabase:
         records: the audit and the figures by the hour.
         stores: the stores that are open on it.
         deliveries: what is to be told of endings, and until when each is held, by id and time.
+        nodes: the stores that other processes hear of.
+        farewells: the endings of erased jobs, for followers on other nodes, by id and when they were made.
     """
 
     def __init__(self) -> None:
@@ -85,6 +88,8 @@ class MemoryDatabase:
         self.records = MemoryRecords()
         self.stores: set[MemoryStore] = set()
         self.deliveries: dict[tuple[str, int], tuple[Delivery, int]] = {}
+        self.nodes: dict[MemoryNodes, None] = {}
+        self.farewells: dict[tuple[str, int], Committed] = {}
 
     def insert(self, job: MemoryJob) -> None:
         """Add a job."""
@@ -113,7 +118,9 @@ class MemoryDatabase:
 
     def erase(self, job_id: str) -> None:
         """Erase a job and all that is its own."""
-        del self.jobs[job_id]
+        job = self.jobs.pop(job_id)
+        if self.nodes and job.terminal is not None:
+            self.farewells[job_id, job.state.created_at] = job.committed
         self.grants = {digest: grant for digest, grant in self.grants.items() if grant.job_id != job_id}
         self.keys = {key: made for key, made in self.keys.items() if made[0] != job_id}
 
@@ -149,10 +156,12 @@ class MemoryStore(MemoryOperatorStore):
         database: what it keeps. One that several stores have open is what several processes share. A store that opens
             it alone takes those before it for dead, and frees their jobs, as `SqliteStore` does. Its own unless given.
         announce: makes what is to be told when a job ends.
+        shared: whether other processes may use the database at the same time. Opening it then frees no job.
 
     Attributes:
         database: as given.
         outbox: what is to be told.
+        nodes: the other processes, if it is shared.
     """
 
     def __init__(
@@ -162,17 +171,21 @@ class MemoryStore(MemoryOperatorStore):
         steady: Callable[[], int] | None = None,
         database: MemoryDatabase | None = None,
         announce: Announce = announce_nothing,
+        shared: bool = False,
     ) -> None:
         self._encode_terminal = encode_terminal
         self._steady = steady
         self._announce = announce
         self.database = MemoryDatabase() if database is None else database
+        self.nodes = MemoryNodes(self.database, steady) if shared else None
         self.records = self.database.records
         self.outbox = MemoryOutbox(self.database)
 
     async def __aenter__(self) -> Self:
         """Open the database."""
-        if not self.database.stores:
+        if self.nodes is not None:
+            self.nodes.connect()
+        elif not self.database.stores:
             self.database.free(self._steady and self._steady())
         self.database.stores.add(self)
         return self
@@ -181,6 +194,8 @@ class MemoryStore(MemoryOperatorStore):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Leave the database as it is."""
+        if self.nodes is not None:
+            self.nodes.disconnect()
         self.database.stores.discard(self)
 
     def states(self) -> Iterable[JobState]:
@@ -326,6 +341,7 @@ class MemoryStore(MemoryOperatorStore):
         *,
         passing: Mapping[str, Collection[str]] = MappingProxyType({}),
         remote: RemoteClaim | None = None,
+        take_over: bool = True,
     ) -> Claimed | None:
         """See `JobStore.claim`."""
         only = None if remote is None else remote.job_id
@@ -335,6 +351,7 @@ class MemoryStore(MemoryOperatorStore):
             if job.state.pipeline in pipelines
             and only in {None, job.state.id}
             and worker_transitions.claimable(job.state, now=now, steady=steady)
+            and (take_over or job.state.status not in HELD or job.state.lease_until == 0)
             and (job.state.status in HELD or job.state.caller not in passing.get(job.state.pipeline, ()))
         ]
         if not claimable:

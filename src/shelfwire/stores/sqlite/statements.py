@@ -143,12 +143,15 @@ def take_turn(connection: Connection, state: JobState) -> None:
         connection.execute(taken.on_conflict_do_update(index_elements=["pipeline"], set_={"turn": latest}))
 
 
-def queues(pipelines: Sequence[str], passing: Mapping[str, Collection[str]], then: int) -> Iterator[Select[Any]]:
+def queues(
+    pipelines: Sequence[str], passing: Mapping[str, Collection[str]], then: int, *, take_over: bool = True
+) -> Iterator[Select[Any]]:
     """Select the ids of the jobs to claim, in the order of `JobStore.claim`: a query for the lapsed, then each queue.
 
     Each walks along an index; see `worker_transitions.claimable` for the conditions.
     """
-    lapsed = select(_job.c.id).where(_job.c.status.in_([str(status) for status in HELD]), _job.c.lease_until <= then)
+    ended = _job.c.lease_until <= (then if take_over else 0)
+    lapsed = select(_job.c.id).where(_job.c.status.in_([str(status) for status in HELD]), ended)
     yield lapsed.where(_job.c.pipeline.in_(pipelines)).order_by(_job.c.run_at)
     # The first, which follows from the second, is in the index.
     its_time = (_job.c.run_at <= then) | (_job.c.lease_until <= then) | (_job.c.lease_until > then + MAX_BACKOFF)

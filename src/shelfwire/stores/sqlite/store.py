@@ -82,6 +82,7 @@ class SqliteStore(SqliteOperatorStore):
 
     Attributes:
         outbox: what is to be told.
+        nodes: None; no other process shares the file.
 
     Raises:
         DataFolderBusyError: on entering, where another process holds the folder.
@@ -104,6 +105,7 @@ class SqliteStore(SqliteOperatorStore):
         self._steady = steady
         self._announce = announce
         self.outbox = SqliteOutbox(self._read, self._write)
+        self.nodes = None
         self._damaged: set[str] = set()
         self._leftovers: set[str] = set()
 
@@ -282,9 +284,10 @@ class SqliteStore(SqliteOperatorStore):
         *,
         passing: Mapping[str, Collection[str]] = MappingProxyType({}),
         remote: RemoteClaim | None = None,
+        take_over: bool = True,
     ) -> Claimed | None:
         """See `JobStore.claim`."""
-        queues = list(sql.queues(pipelines, passing, now if steady is None else steady))
+        queues = list(sql.queues(pipelines, passing, now if steady is None else steady, take_over=take_over))
         if remote is not None and remote.job_id is not None:
             queues = [queue.where(_job.c.id == remote.job_id) for queue in queues]
         worker = None if remote is None else remote.worker

@@ -1,0 +1,110 @@
+"""What stores in memory that share a database offer to the nodes they are of."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
+
+from shelfwire.jobs.committed import Committed
+from shelfwire.jobs.nodes import REREAD_SECONDS, Gone, Hint, News, Position
+from shelfwire.protocol.job import HELD, JobState, Status
+from shelfwire.protocol.tokens import Grant
+
+
+class HasCommitted(Protocol):
+    """A job in memory."""
+
+    state: JobState
+
+    @property
+    def committed(self) -> Committed:
+        """The row with the terminal message."""
+        ...
+
+
+class HasJobs(Protocol):
+    """The part of a database that is read again.
+
+    Attributes:
+        grants: by digest.
+        farewells: the endings of erased jobs, by id and when they were made.
+        nodes: those that hear of hints.
+    """
+
+    grants: dict[bytes, Grant]
+    farewells: dict[tuple[str, int], Committed]
+    nodes: "dict[MemoryNodes, None]"
+
+    @property
+    def jobs(self) -> Mapping[str, HasCommitted]:
+        """By id."""
+        ...
+
+
+class MemoryNodes:
+    """`Nodes` in memory: hints arrive at once.
+
+    Args:
+        database: what the nodes share.
+        steady: the clock of leases.
+
+    Attributes:
+        connected_at: as `Nodes.connected_at`.
+        reread_seconds: as `Nodes.reread_seconds`.
+    """
+
+    reread_seconds = REREAD_SECONDS
+
+    def __init__(self, database: HasJobs, steady: Callable[[], int] | None) -> None:
+        self._database = database
+        self._steady = steady
+        self._heard: list[Hint] = []
+        self._news = asyncio.Event()
+        self.connected_at = 0
+
+    def connect(self) -> None:
+        """Hear hints from now on."""
+        self.connected_at = 0 if self._steady is None else self._steady()
+        self._database.nodes[self] = None
+
+    def disconnect(self) -> None:
+        """Hear no more hints."""
+        self._database.nodes.pop(self, None)
+
+    def hear(self, hints: Iterable[Hint]) -> None:
+        """Take hints of another node."""
+        self._heard += hints
+        self._news.set()
+
+    def send(self, hints: Iterable[Hint]) -> None:
+        """See `Nodes.send`."""
+        sent = list(hints)
+        for node in self._database.nodes:
+            if node is not self and sent:
+                node.hear(sent)
+
+    async def receive(self) -> Sequence[Hint]:
+        """See `Nodes.receive`."""
+        await self._news.wait()
+        self._news.clear()
+        heard, self._heard = self._heard, []
+        return heard
+
+    async def reread(self, positions: Sequence[Position], digests: Sequence[bytes]) -> News:
+        """See `Nodes.reread`."""
+        rows, gone = [], []
+        for position in positions:
+            job = self._database.jobs.get(position.job_id)
+            if job is None or job.state.created_at != position.created_at:
+                ending = self._database.farewells.get((position.job_id, position.created_at))
+                gone.append(Gone(position, ending))
+            elif job.state.seq > position.seq:
+                rows.append(job.committed)
+        revoked = [digest for digest in digests if digest not in self._database.grants]
+        return News(rows=rows, gone=gone, revoked=revoked)
+
+    async def next_due(self, pipelines: Sequence[str]) -> int | None:
+        """See `Nodes.next_due`."""
+        states = [job.state for job in self._database.jobs.values() if job.state.pipeline in pipelines]
+        return min(
+            (one.lease_until for one in states if one.status in HELD or one.status is Status.QUEUED), default=None
+        )
