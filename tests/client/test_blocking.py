@@ -1,6 +1,8 @@
 """The client for code without an event loop."""
 
 import inspect
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -70,6 +72,42 @@ def test_no_thread_is_left_however_it_ends() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
+    assert threading.active_count() == before
+
+
+OPENED = """
+import os, sys
+from shelfwire import BlockingClient
+from shelfwire.client.testing import FakeServer, Start
+server = FakeServer(Start(2))
+client = BlockingClient(http=server).__enter__()
+job = client.start("pdf_report", json={})
+"""
+LEFT_OPEN = """
+print(client.state(job)["status"])
+"""
+LEFT_OPEN_IN_A_FORK = """
+child = os.fork()
+if not child:
+    sys.exit()
+os.waitpid(child, 0)
+print(client.state(job)["status"])
+"""
+
+
+@pytest.mark.parametrize("rest", [LEFT_OPEN, LEFT_OPEN_IN_A_FORK])
+def test_the_interpreter_ends_though_a_client_was_never_closed(rest: str) -> None:
+    command = [sys.executable, "-c", OPENED + rest]
+    done = subprocess.run(command, check=True, capture_output=True, timeout=60)  # noqa: S603 - a script of this test
+    assert (done.stdout, done.stderr) == (b"queued\n", b"")
+
+
+def test_one_that_was_opened_without_a_block_can_be_closed() -> None:
+    before = threading.active_count()
+    client = client_of(FakeServer()).__enter__()
+    client.close()
+    client.close()
+    assert not client.is_open
     assert threading.active_count() == before
 
 

@@ -1,6 +1,7 @@
 """The examples of work elsewhere, each as it is meant to be used."""
 
 import asyncio
+import re
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from examples import flask_report
+from django.test import Client as DjangoClient
+from examples import django_report, flask_report
 from examples.encode_video import fractions
 from examples.flask_report import create_app
 
@@ -86,6 +88,33 @@ def test_the_view_is_tested_without_a_network() -> None:
         with client.report("pdf_report", job_id=handed[0], total=1) as job:
             job.record(0, 0)
         assert browser.get(f"{page.location}/state").get_json()["status"] == "complete"
+
+
+async def test_a_django_view_starts_a_report_and_its_page_polls_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def browse(url: str) -> list[dict[str, Any]]:
+        monkeypatch.setattr(django_report, "SERVER", url)
+        threads = set(threading.enumerate())
+        browser = DjangoClient(enforce_csrf_checks=True)
+        assert browser.post("/reports/").status_code == 403
+        token = re.findall(r'value="(\w+)"', browser.get("/").text)[0]
+        page = browser.post("/reports/", {"csrfmiddlewaretoken": token}, follow=True)
+        assert "<progress" in page.text
+        path = page.request["PATH_INFO"]
+        states = [browser.get(f"{path}state/").json()]
+        for thread in set(threading.enumerate()) - threads:
+            if thread.name.endswith("(make_report)"):
+                thread.join()
+        states.append(browser.get(f"{path}state/").json())
+        assert DjangoClient().get(f"{path}state/").status_code == 404
+        django_report.shelfwire().close()
+        return states
+
+    async with Server(tmp_path / "data") as server:
+        before, after = await asyncio.to_thread(browse, server.url)
+    assert before["status"] in {"queued", "running", "complete"}
+    assert (after["status"], after["successCount"]) == ("complete", django_report.PAGES)
 
 
 @pytest.mark.skipif(NODE is None, reason="Node is not installed")

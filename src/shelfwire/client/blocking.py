@@ -9,13 +9,15 @@ A plug-in that extends `Client` has its blocking client in a few lines:
 
 import asyncio
 import os
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 from functools import partial, wraps
 from types import TracebackType
 from typing import Any, Concatenate, Final, Generic, ParamSpec, Self, Unpack
 
-from anyio.from_thread import BlockingPortal, start_blocking_portal
+from anyio.from_thread import BlockingPortal
 from typing_extensions import TypeVar
 
 from shelfwire.client.client import Client
@@ -95,6 +97,39 @@ def _built_like(_: Callable[P, Client]) -> Callable[[Callable[..., None]], Calla
     return lambda method: method
 
 
+def _start_portal(stack: ExitStack) -> BlockingPortal:
+    """Start an event loop in a thread of its own, which ends with the stack.
+
+    `anyio.from_thread.start_blocking_portal` does the same as a generator, which the end of the interpreter and of a
+    forked process finalize: it then waits for a thread that runs no more.
+    """
+    ready: Future[BlockingPortal] = Future()
+
+    async def run() -> None:
+        async with BlockingPortal() as portal:
+            ready.set_result(portal)
+            await portal.sleep_until_stopped()
+
+    def live() -> None:
+        try:
+            asyncio.run(run())
+        except BaseException as error:  # noqa: BLE001 - whoever called what raised it has it, too
+            if not ready.done():
+                ready.set_exception(error)
+
+    thread = threading.Thread(target=live, name="shelfwire-client", daemon=True)
+    thread.start()
+    stack.callback(thread.join)
+    portal = ready.result()
+
+    def stop(kind: type[BaseException] | None, *_: object) -> None:
+        with suppress(RuntimeError):  # it has stopped already
+            portal.call(portal.stop, kind is not None)
+
+    stack.push(stop)
+    return portal
+
+
 class BlockingFollowing(_Face[Following], Iterator[Message]):
     """`Following` for scripts: iterate over it for the job's messages, once. Other threads may call its methods."""
 
@@ -144,6 +179,9 @@ class BlockingFollowing(_Face[Following], Iterator[Message]):
 class BlockingClient(_Face[C_co]):
     """`Client`, method for method, for scripts. Use it as a context manager.
 
+    An application that has one for its whole life may leave it open: it holds up neither the end of the interpreter
+    nor that of a forked process, which cannot use it. `close` closes one that was entered without a `with` block.
+
     Callbacks are called in the client's own thread and must not call the client.
 
     Attributes:
@@ -166,7 +204,7 @@ class BlockingClient(_Face[C_co]):
             raise RuntimeError("A client is used in one `with` block. Make another one for the next")
         self._entered = True
         with ExitStack() as stack:
-            portal = stack.enter_context(start_blocking_portal(name="shelfwire-client"))
+            portal = _start_portal(stack)
             stack.callback(portal.call, self._inner.aclose)
             self._stack, self._opened, self._pid = stack.pop_all(), portal, os.getpid()
         return self
@@ -177,6 +215,10 @@ class BlockingClient(_Face[C_co]):
         self._opened = None
         if os.getpid() == self._pid:  # a forked process leaves the block too; the connections are its parent's
             self._stack.__exit__(kind, error, trace)
+
+    def close(self) -> None:
+        """Leave the `with` block: close the connections, and end the thread. Once more does nothing."""
+        self.__exit__(None, None, None)
 
     @property
     def is_open(self) -> bool:
