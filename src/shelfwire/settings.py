@@ -11,7 +11,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, NamedTuple, TypeVar, get_origin
+from typing import Annotated, Any, Final, Literal, NamedTuple, TypeVar, get_origin
 
 import msgspec
 import platformdirs
@@ -145,6 +145,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         tuple[str, ...],
         Meta(description=("Websites whose scripts may use the server, such as https://app.example.com, or * for all.")),
     ] = ()
+    pages: Annotated[
+        Literal["off", "reader", "all"],
+        Meta(
+            description=(
+                "The pages that the server shows to browsers: off, reader (at /), or all (with /admin, once there is a "
+                "key for operators). An application that shelfwire is mounted into shows none."
+            )
+        ),
+    ] = "all"
     root_path: Annotated[
         str,
         Meta(

@@ -132,10 +132,18 @@ class Access:
                 `E_UNAUTHORIZED` or `E_FORBIDDEN`, as `caller`.
         """
         self.check_origin(request.headers.get("origin"), request.headers.get("host"))
+        self.check_operable(request)
+        return self._with_role(request, role)
+
+    def check_operable(self, request: Request) -> None:
+        """Check that some key opens the routes for operators to this caller, who else is not to know of them.
+
+        Raises:
+            ShelfwireError: `E_NOT_FOUND`.
+        """
         self._file.refresh()
         if not self._file.has(Role.READ) and (self._local is None or not _is_local(request)):
             raise ShelfwireError(Code.NOT_FOUND, f"No such route: {path_of(request.scope)}")
-        return self._with_role(request, role)
 
     def known(self, request: Request) -> Caller | None:
         """Return the caller whose API key a request shows; None if it is none of ours."""

@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shelfwire.clock import Clock
 from shelfwire.tracing import traced_application
+from shelfwire.web import pages
 from shelfwire.web.hosts import HostCheck
 from shelfwire.web.middleware import RequestMiddleware
 from shelfwire.web.proxies import TrustedProxies
@@ -26,7 +27,7 @@ class Application:
         lifespan: opens the engine until the context manager ends.
         clock: the time.
         new_id: makes the id of a request.
-        standalone: whether a server of shelfwire's own serves it; see `HostCheck`.
+        standalone: whether a server of shelfwire's own serves it, which has pages for browsers; see `HostCheck`.
     """
 
     def __init__(
@@ -38,7 +39,8 @@ class Application:
         *,
         standalone: bool = False,
     ) -> None:
-        router = Router(context, {PATH: ProgressSocket(context)})
+        shown = pages.routes(context.settings) if standalone else ()
+        router = Router(context, shown, {PATH: ProgressSocket(context)})
         app: ASGIApp = context.access.cors(router)
         self._app = RequestMiddleware(
             HostCheck(traced_application(app), context.settings, standalone=standalone),

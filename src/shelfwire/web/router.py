@@ -28,12 +28,13 @@ class Router:
 
     Args:
         context: given to the handlers; its routes are served.
+        pages: routes beside them; one of a plug-in takes the place of a page.
         others: other ASGI applications, by their paths, which take every method and WebSockets.
     """
 
-    def __init__(self, context: Context, others: Mapping[str, ASGIApp]) -> None:
+    def __init__(self, context: Context, pages: Iterable[Route], others: Mapping[str, ASGIApp]) -> None:
         by_path: defaultdict[str, list[Route]] = defaultdict(list)
-        for route in context.routes:
+        for route in (*pages, *context.routes):
             by_path[route.path].append(route)
         resources = {path: _Resource(path, routes, context) for path, routes in by_path.items()}
         self._fixed: dict[str, ASGIApp] = {path: app for path, app in resources.items() if "{" not in path}
