@@ -109,6 +109,18 @@ def test_a_spine_lies_where_it_was_read_whichever_way_the_photo_is_turned(reader
         assert np.allclose((width - y, x), there, atol=max(width, height) / 50)
 
 
+@pytest.mark.parametrize("quarters", range(4))
+def test_books_are_named_as_they_stand_in_the_photo_whichever_way_their_text_runs(
+    reader: Reader, upright: Read, quarters: int
+) -> None:
+    spines = reader.read(turned(upright.image, quarters), nobody)
+    read_along = [spine.title.casefold() for spine in spines if spine.title.casefold() in titles(upright.spines)]
+    rendered = [book.title.casefold() for book in upright.books if book.title.casefold() in read_along]
+    # What stood leftmost stands rightmost after half a turn, as on a shelf whose spines are read upwards, and lies
+    # lowest in a stack after a quarter, once its text is upright.
+    assert read_along == (rendered if quarters == 0 else rendered[::-1])
+
+
 def test_a_photo_without_text_has_no_books(reader: Reader) -> None:
     # Small ones are looked at enlarged, so that the flat one is kept narrow.
     noise = np.random.default_rng(1).integers(0, 255, (200, 600, 3), np.uint8)

@@ -7,6 +7,8 @@ from typing import Any, Final, NamedTuple
 import cv2
 import numpy as np
 import rapidocr
+from omegaconf import DictConfig, OmegaConf
+from onnxruntime import InferenceSession, SessionOptions
 from rapidocr.ch_ppocr_det import TextDetector
 from rapidocr.ch_ppocr_rec import TextRecInput, TextRecognizer
 
@@ -16,10 +18,14 @@ LETTER_HEIGHT: Final = 48
 """Pixels: the recogniser's own height of a line. Larger crops are shrunk to it."""
 _WIDEST: Final = 40 * LETTER_HEIGHT
 """Pixels: longer lines are compressed to this, to bound the cost."""
-_MODELS: Final = {
-    "Det.model_path": "PP-OCRv6_det_small.onnx",
-    "Cls.model_path": "ch_ppocr_mobile_v2.0_cls_mobile.onnx",
-    "Rec.model_path": "PP-OCRv6_rec_small.onnx",
+_DETECTOR: Final = "PP-OCRv6_det_small.onnx"
+_RECOGNISER: Final = "PP-OCRv6_rec_small.onnx"
+_PARAMETERS: Final = {
+    "Global.log_level": "error",
+    "Det.limit_side_len": 32,  # The caller chooses the size.
+    "Det.limit_type": "min",
+    "Rec.rec_batch_num": 2,  # A batch is as wide as its widest line, and saves nothing else.
+    "Rec.rec_img_shape": [3, LETTER_HEIGHT, 2 * LETTER_HEIGHT],
 }
 
 
@@ -50,11 +56,10 @@ class Engine:
     """
 
     def __init__(self, threads: int) -> None:
-        config = rapidocr.RapidOCR(params=_parameters(threads)).cfg
-        config.Det.engine_cfg = config.Rec.engine_cfg = config.EngineConfig.onnxruntime
+        config = rapidocr.RapidOCR(params=_PARAMETERS).cfg
         config.Rec.font_path = None
-        self._detector = TextDetector(config.Det)
-        self._recogniser = TextRecognizer(config.Rec)
+        self._detector = TextDetector(_with_session(config.Det, _DETECTOR, threads))
+        self._recogniser = TextRecognizer(_with_session(config.Rec, _RECOGNISER, threads))
         cv2.setNumThreads(threads)
 
     def detect(self, image: Pixels) -> list[Quad]:
@@ -83,22 +88,24 @@ def _words(info: Any) -> tuple[Word, ...]:
     )
 
 
-def _parameters(threads: int) -> dict[str, Any]:
-    models = Path(rapidocr.__file__).parent / "models"
-    paths = {name: models / file for name, file in _MODELS.items()}
-    for path in paths.values():
-        if not path.is_file():
-            raise FileNotFoundError(f"The installed rapidocr lacks its model {path.name}: install shelfwire[scan] anew")
-    return {
-        **{name: str(path) for name, path in paths.items()},
-        "Global.log_level": "error",
-        "Det.limit_side_len": 32,  # The caller chooses the size.
-        "Det.limit_type": "min",
-        "Rec.rec_batch_num": 2,  # A batch is as wide as its widest line, and saves nothing else.
-        "Rec.rec_img_shape": [3, LETTER_HEIGHT, 2 * LETTER_HEIGHT],
-        "EngineConfig.onnxruntime.intra_op_num_threads": threads,
-        "EngineConfig.onnxruntime.enable_cpu_mem_arena": False,  # An arena keeps what the largest photo took.
-    }
+def _with_session(config: DictConfig, model: str, threads: int) -> Any:
+    """The configuration of a detector or recogniser, with the session it shall use."""
+    path = Path(rapidocr.__file__).parent / "models" / model
+    if not path.is_file():
+        raise FileNotFoundError(f"The installed rapidocr lacks its model {model}: install shelfwire[scan] anew")
+    session = InferenceSession(str(path), sess_options=_options(threads), providers=["CPUExecutionProvider"])
+    return OmegaConf.create({**config, "session": session}, flags={"allow_objects": True})
+
+
+def _options(threads: int) -> SessionOptions:
+    options = SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = threads
+    options.enable_cpu_mem_arena = False  # An arena keeps what the largest photo took.
+    # Two layers of the detector compute with denormal numbers, which takes a processor most of the time of all of it.
+    # The first session of a process decides this for the thread that makes it, so each session has to.
+    options.add_session_config_entry("session.set_denormal_as_zero", "1")
+    return options
 
 
 def reading_width(width: float, height: float) -> int:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 
 class Extent(NamedTuple):
-    """The bounding box of a book, in pixels of the photo turned as most of its text runs."""
+    """The bounding box of a book, in pixels of a photo in which shelves run from left to right."""
 
     left: float
     top: float

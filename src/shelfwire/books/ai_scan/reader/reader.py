@@ -1,6 +1,6 @@
 """Reads photos of bookshelves offline: an image in, the books on it out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -45,7 +45,7 @@ class Reader:
         page = page_text(image, self._engine, on_title)
         size = page.image.shape[1], page.image.shape[0]
         found = list(books_of(page.lines, Edges.of(page.image), size))
-        books = [_detected(found[index], page) for index in reading_order([_extent(spine) for spine in found])]
+        books = _in_order([_detected(spine, page) for spine in found], page)
         for book in books:
             on_title(book.title)
         return books
@@ -58,8 +58,14 @@ def _check(image: Pixels) -> None:
         raise ValueError(f"The photo has more than {MAX_PIXELS // 1_000_000} million pixels. Make it smaller")
 
 
-def _extent(spine: SpineContent) -> Extent:
-    corners = np.concatenate([line.quad for line in spine.group.lines])
+def _in_order(books: Sequence[DetectedBook], page: PageText) -> list[DetectedBook]:
+    """The books in reading order: in the photo as it is, or turned by half if most of its text is upside down."""
+    half_turn = page.turns == 2  # noqa: PLR2004
+    return [books[index] for index in reading_order([_extent(book, half_turn=half_turn) for book in books])]
+
+
+def _extent(book: DetectedBook, *, half_turn: bool) -> Extent:
+    corners = np.array(book.polygon) * (-1 if half_turn else 1)
     return Extent(*corners.min(axis=0).tolist(), *corners.max(axis=0).tolist())
 
 
