@@ -282,7 +282,7 @@ class Metrics(Collector):
             GaugeMetricFamily("shelfwire_queue_age_seconds", "How long the job has waited that is to be claimed next."),
             GaugeMetricFamily("shelfwire_followers", "Followers attached to this node.", labels=["transport"]),
             GaugeMetricFamily(
-                "shelfwire_stalled_jobs", "Running jobs of this node that have recorded nothing for long."
+                "shelfwire_stalled_jobs", "Running jobs, elsewhere too, that have recorded nothing for long."
             ),
             CounterMetricFamily("shelfwire_sent_bytes", "Bytes of messages that were sent to followers of this node."),
             GaugeMetricFamily(

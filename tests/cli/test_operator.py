@@ -88,6 +88,7 @@ def test_the_overview_fits_into_80_columns(operate: Here, server: dict[str, Any]
     assert (code, err) == (0, "")
     assert max(map(len, out.splitlines())) <= 80
     assert "pdf_report: " in out
+    assert "Webhooks   0 waiting, 0 given up" in out
     assert {"queue", "jobs", "success"} <= set(json.loads(operate("admin", "overview", "--json")[1]))
 
 

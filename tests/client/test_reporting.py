@@ -17,10 +17,11 @@ from shelfwire.client.blocking import BlockingClient
 from shelfwire.client.http import CutError, Request, Response
 from shelfwire.client.http_client import NetworkHttpClient
 from shelfwire.client.testing import FakeServer, InstantClock
-from shelfwire.errors import CodeEntry, ErrorCode, ShelfwireError
+from shelfwire.errors import Code, CodeEntry, ErrorCode, ShelfwireError
 from shelfwire.settings import Secret
 from tests.live import MakeServer
 from tests.processes import ROOT, Process
+from tests.receiver import SECRET, receiver
 
 PIPELINE = "pdf_report"
 
@@ -65,6 +66,21 @@ def by_client(url: str) -> Any:
 
 def by_script(url: str) -> Reporter:
     return shelfwire.report(PIPELINE, url=url, total=400)
+
+
+async def test_a_job_that_is_reported_may_have_an_address_that_is_called_at_its_end(make_server: MakeServer) -> None:
+    async with receiver() as them:
+        allowed: dict[str, Any] = {"callback_hosts": (f"127.0.0.1:{them.port}",), "callback_secrets": (Secret(SECRET),)}
+        async with make_server(**allowed) as server, Client(server.url) as client:
+            url = f"http://127.0.0.1:{them.port}/ended"
+            async with client.report(PIPELINE, total=1, callback_url=url) as job:
+                await job.record(0, "done")
+            assert job.handle is not None
+            assert (await them.next()).headers["webhook-id"].startswith(f"{job.handle.job_id}.")
+            with pytest.raises(RefusedError) as refused:
+                async with client.report(PIPELINE, callback_url="https://127.0.0.2/"):
+                    raise AssertionError("the address must be refused")
+            assert refused.value.code == Code.CALLBACK_REFUSED
 
 
 @pytest.mark.parametrize("opened", [by_client, by_script])

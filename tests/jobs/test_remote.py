@@ -12,7 +12,7 @@ from shelfwire.jobs.job import Job
 from shelfwire.jobs.remote import PATIENCE_SECONDS
 from shelfwire.jobs.remote_claims import Work
 from shelfwire.jobs.waiters import Waiters
-from shelfwire.protocol.job import Status
+from shelfwire.protocol.job import JobState, Status
 from shelfwire.protocol.messages import Metadata
 from shelfwire.protocol.reports import ReportAnswer
 from shelfwire.protocol.tokens import digest
@@ -136,6 +136,40 @@ async def test_heartbeats_write_only_once_a_tenth_of_the_lease_has_passed(make_e
         engine.clock.advance(0.1)
         await report(engine, work)
         assert engine.committer.commits == 1
+
+
+async def test_a_worker_that_renews_and_records_nothing_is_stalled_until_its_next_item(make_engine: MakeEngine) -> None:
+    async with make_engine(nobody, stall_after=LEASE * 1000) as engine:
+        work = await begin(engine)
+        job_id = work.claimed.state.id
+
+        async def silent() -> JobState:
+            for _ in range(2):
+                engine.clock.advance(LEASE / 2)
+                await report(engine, work)
+            return (await engine.service.get(job_id)).state
+
+        state = await silent()
+        assert (state.stalled, state.user_message) == (True, "No progress for some seconds. Still trying…")
+        assert (await engine.service.stats()).stalled == 1
+        await report(engine, work, number=1, items=items(0))
+        moving = (await engine.service.get(job_id)).state
+        assert (moving.stalled, moving.user_message) == (False, None)
+        await report(engine, work, number=2, userMessage="The next page is a long one.")
+        assert (await silent()).stalled, "a message is no progress"
+        await report(engine, work, number=3, processedCount=2)
+        assert not (await engine.service.get(job_id)).state.stalled
+        await report(engine, work, number=4, end={"complete": {}})
+        assert (await engine.service.stats()).stalled == 0
+
+
+async def test_a_job_that_waits_for_a_worker_counts_as_stalled(make_engine: MakeEngine) -> None:
+    async with make_engine(nobody) as engine:
+        work = await begin(engine)
+        await pass_lease(engine)
+        assert (await engine.service.stats()).stalled == 1
+        await report(engine, work)
+        assert (await engine.service.stats()).stalled == 0
 
 
 async def test_a_job_that_was_made_by_its_worker_fails_when_no_worker_has_it_for_long(make_engine: MakeEngine) -> None:

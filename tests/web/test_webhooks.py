@@ -170,6 +170,8 @@ async def test_an_operator_sees_what_is_waiting_and_given_up_and_has_it_tried_ag
         metrics = (await server.http.get("/metrics")).text
         assert 'shelfwire_webhooks{status="given_up"} 1.0' in metrics
         assert 'shelfwire_webhook_seconds_count{result="given_up"} 1.0' in metrics
+        overview = (await server.http.get("/api/admin/overview", headers=keys[Role.READ])).json()["data"]
+        assert overview["webhooks"] == {"waiting": 0, "givenUp": 1}
         first = await listed(limit=1)
         assert first["items"][0]["jobId"] == attempts[1].job_id
         rest = await listed(limit=1, cursor=first["next"])

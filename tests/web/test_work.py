@@ -285,6 +285,7 @@ async def test_a_log_is_paged_with_its_gaps(make_server: MakeServer) -> None:
     async with make_server() as server:
         attempt = await Attempt.create(server, totalCount=10)
         await attempt.report(number=1, items=done(0, 4, 9))
+        assert attempt.data["links"]["log"] == f"/api/jobs/{attempt.job_id}/log"
         pages = []
         after = "-1"
         while after is not None:

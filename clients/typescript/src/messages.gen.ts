@@ -345,6 +345,8 @@ export type Links = {
   readonly retry: string;
   /** POST issues another token, DELETE revokes the one it is called with. */
   readonly token: string;
+  /** Its items so far, for its worker elsewhere, with the report token. */
+  readonly log?: string;
 };
 
 /** A book that may be the one looked up. */

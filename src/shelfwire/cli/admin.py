@@ -150,6 +150,8 @@ def _shown(found: Mapping[str, Any]) -> Iterator[str]:
     rates = found["rates"]
     started, complete = rates["startedPerMinute"], rates["completePerMinute"]
     yield f"Rates      {started:.1f} jobs started and {complete:.1f} complete a minute; {found['items']:,} items so far"
+    webhooks = found["webhooks"]
+    yield f"Webhooks   {webhooks['waiting']:,} waiting, {webhooks['givenUp']:,} given up"
     if disk is not None:
         free, size, own = (_size(disk[name]) for name in ("freeBytes", "totalBytes", "dataBytes"))
         yield f"Disk       {free} free of {size}, data {own}"

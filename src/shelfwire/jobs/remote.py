@@ -18,6 +18,7 @@ from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.attempt_files import AttemptFiles
 from shelfwire.jobs.committer import Committer
 from shelfwire.jobs.remote_draft import RemoteDraft
+from shelfwire.jobs.stall import StallDetector
 from shelfwire.jobs.store import Claimed, Committed, JobStore
 from shelfwire.protocol import reports, tokens, worker_transitions
 from shelfwire.protocol.job import HELD, JobState, Policy, Status, Transition
@@ -76,9 +77,17 @@ class RemoteAttempts:
         """Whether the store cannot be written, so that leases end of workers that have renewed them."""
         return self._committer.failing
 
+    @property
+    def stalled(self) -> int:
+        """Number of jobs that workers elsewhere hold and record nothing of for long, or have lost to nobody yet."""
+        steady = self._clock.steady()
+        held = [draft.state for draft in self._drafts.values() if not draft.finished.is_set()]
+        return sum(state.stalled or state.lease_until <= steady for state in held)
+
     def begin(self, digest: bytes, claimed: Claimed) -> RemoteDraft:
         """Remember a new attempt by the digest of its report token, in place of an earlier one at the same job."""
-        draft = RemoteDraft(claimed.state, claimed.recorded, claimed.selection)
+        stall = StallDetector(self._clock.monotonic(), self._policy.stall_after / 1000)
+        draft = RemoteDraft(claimed.state, claimed.recorded, claimed.selection, stall)
         self._forget(self._digests.get(draft.state.id))
         self._drafts[digest] = draft
         self._digests[draft.state.id] = digest
@@ -130,6 +139,7 @@ class RemoteAttempts:
         closing = None if report.end is None else self._closing(draft.state, report.end)
         draft.add(report, crc, closing, inline_limit=self._inline_limit)
         draft.lease = _lease(report) or draft.lease
+        self._notice_stall(draft)
         self._committer.mark(draft, urgent=True)
 
     def check(self, job_id: str) -> None:
@@ -167,13 +177,20 @@ class RemoteAttempts:
         return draft, draft.state
 
     async def _renew(self, draft: RemoteDraft, report: Report) -> ReportAnswer:
+        self._notice_stall(draft)
         state, lease = draft.state, _lease(report)
         length = lease or state.lease or self._policy.lease
         left = state.lease_until - self._clock.steady()
-        if draft.stale or left <= length * FRESH or lease not in {None, state.lease}:
+        told = draft.stale or draft.stalled is not None
+        if told or left <= length * FRESH or lease not in {None, state.lease}:
             draft.lease = lease or draft.lease
             state = await self._committed(draft, self._mark(draft))
         return self._answer(state)
+
+    def _notice_stall(self, draft: RemoteDraft) -> None:
+        """Look whether a worker that is heard of makes progress. The lease tells of one that is not."""
+        text = draft.stall.check(self._clock.monotonic(), draft.activity)
+        draft.stalled = text or draft.stalled
 
     def _mark(self, draft: RemoteDraft) -> asyncio.Future[Committed | None]:
         durable = draft.durable()

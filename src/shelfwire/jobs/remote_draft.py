@@ -9,6 +9,7 @@ import msgspec
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.draft import PER_CENT, Draft
 from shelfwire.jobs.outcomes import MAX_ITEM_DEPTH, check_readable, depth, encode_item
+from shelfwire.jobs.stall import StallDetector
 from shelfwire.jobs.store import Change, Committed
 from shelfwire.protocol import legacy
 from shelfwire.protocol.job import JobState, Transition
@@ -24,17 +25,22 @@ class RemoteDraft(Draft):
         state: the row.
         recorded: the indices that are in the log.
         selection: in a retry, which items of the input it is about, ascending; None for all.
+        stall: measures how long the attempt has recorded nothing.
 
     Attributes:
         number, crc: of the newest report, committed or not.
         repeated: the indices that this report was refused, as recorded before.
         answer: resolved with the row once that report is durable, or with None if the attempt has lost the job; None
             for a report that was durable before.
+        stall: as given.
         stale: whether the row has changed since it was read.
     """
 
-    def __init__(self, state: JobState, recorded: Iterable[int], selection: Sequence[int] | None) -> None:
+    def __init__(
+        self, state: JobState, recorded: Iterable[int], selection: Sequence[int] | None, stall: StallDetector
+    ) -> None:
         super().__init__(state)
+        self.stall = stall
         self.number, self.crc = state.number, state.crc
         self.title, self.author, self.isbn = state.title, state.author, state.isbn
         self.repeated: Sequence[int] = ()
@@ -171,6 +177,7 @@ class RemoteDraft(Draft):
         self.succeeded += done
         self.failed += len(entries) - done
         if fresh:
+            self.activity += 1
             newest = report.items[-1]
             self.title, self.author, self.isbn = (
                 None if text is None else clip(text) for text in (newest.title, newest.author, newest.isbn)
@@ -179,6 +186,7 @@ class RemoteDraft(Draft):
     def _show(self, report: Report, total: int | None) -> None:
         """Take what followers see beside the items."""
         done, title, message = report.processed_count, report.current_title, report.user_message
+        before = max(self.state.reported, self.reported)
         if report.fraction is not None:
             self.advance(report.fraction, total)
         elif report.legacy is not None:
@@ -188,6 +196,8 @@ class RemoteDraft(Draft):
             self.reported = max(self.reported, done if total is None else min(done, total))
         if title is not None:
             self.title, self.author, self.isbn, self.shown = title, None, None, True
+        if title is not None or self.reported > before:
+            self.activity += 1
         self.user_message = message or self.user_message
 
 

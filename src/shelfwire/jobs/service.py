@@ -177,7 +177,7 @@ class JobService:
             queue_age=max(0, now - since) / 1000,
             followers=self._hub.transports(),
             sent_bytes=self._hub.sent_bytes,
-            stalled=self._workers.inside.stalled,
+            stalled=self._workers.stalled,
             deliveries=None if counts is None else counts.deliveries,
         )
 

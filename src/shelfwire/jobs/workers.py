@@ -26,6 +26,11 @@ class Workers(NamedTuple):
         for waited in self.claims.waiters.pipelines if pipeline is None else [pipeline]:
             self.claims.waiters.wake(waited)
 
+    @property
+    def stalled(self) -> int:
+        """Number of running jobs, of this node and of workers elsewhere, that have recorded nothing for long."""
+        return self.inside.stalled + self.remote.stalled
+
     def check(self, job_id: str) -> None:
         """Let the job's worker know at once, or when it reports next, that its owner has changed it."""
         self.inside.check(job_id)

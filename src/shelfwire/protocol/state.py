@@ -43,6 +43,9 @@ class Links(WireStruct, frozen=True, kw_only=True):
     resume: Annotated[Address, Meta(description="POST resumes it.")]
     retry: Annotated[Address, Meta(description="POST creates a new job over its failed and unrecorded items.")]
     token: Annotated[Address, Meta(description="POST issues another token, DELETE revokes the one it is called with.")]
+    log: Annotated[
+        Address | None, Meta(description="Its items so far, for its worker elsewhere, with the report token.")
+    ] = None
 
 
 class State(WireStruct, frozen=True, kw_only=True):
@@ -121,6 +124,7 @@ def links_of(job_id: str, root: str = "") -> Links:
         resume=f"{job}/resume",
         retry=f"{job}/retry",
         token=f"{job}/token",
+        log=f"{job}/log",
     )
 
 

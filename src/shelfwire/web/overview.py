@@ -15,6 +15,7 @@ from starlette.responses import Response
 from shelfwire.jobs.figures import Quantiles
 from shelfwire.jobs.listing import JobFilter
 from shelfwire.jobs.operator_store import Tally
+from shelfwire.jobs.outbox import DeliveryStatus
 from shelfwire.jobs.telemetry import Figure
 from shelfwire.protocol.job import Status
 from shelfwire.protocol.messages import Count, Millis
@@ -49,7 +50,7 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     length: Annotated[Count, Meta(description="How many.")]
     age_seconds: Annotated[float, Meta(description="How long the one has waited that is next.")]
-    stalled: Annotated[Count, Meta(description="Running jobs of this node that have recorded nothing for long.")]
+    stalled: Annotated[Count, Meta(description="Running jobs, elsewhere too, that have recorded nothing for long.")]
 
 
 class Times(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -73,6 +74,13 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     bad: Annotated[Count, Meta(description="How often it did not.")]
     total: Annotated[Count, Meta(description="How often in all.")]
+
+
+class Deliveries(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The webhooks that are not done."""
+
+    waiting: Annotated[Count, Meta(description="Those that are yet to be tried, or to be tried again.")]
+    given_up: Annotated[Count, Meta(description="Those of the last 7 days that are not tried any more.")]
 
 
 class SuccessFigures(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -102,6 +110,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     rates: Annotated[dict[str, float], Meta(description="Jobs a minute in the last 15 minutes: started and complete.")]
     errors: Annotated[dict[str, Count], Meta(description="Errors since the process began, by code.")]
     disk: Annotated[Disk | None, Meta(description="The disk; null where it cannot be looked at.")]
+    webhooks: Annotated[Deliveries, Meta(description="The webhooks that are not done.")]
     success: Annotated[SuccessFigures, Meta(description="What ought to go well, of the last 7 days.")]
     at: Annotated[Millis, Meta(description="When this was so, in milliseconds since the epoch.")]
 
@@ -131,7 +140,7 @@ async def _overview_of(context: Context) -> Overview:
             state.id
         )
     times = {name: recorder.quantiles(seconds) for name, seconds in WINDOWS.items()}
-    recent = times["15m"]
+    recent, deliveries = times["15m"], stats.deliveries or {}
     return Overview(
         at=service.now(),
         nodes=[Node(version=version("shelfwire"), workers=context.settings.workers)],
@@ -152,6 +161,9 @@ async def _overview_of(context: Context) -> Overview:
         },
         errors=metrics.errors(),
         disk=await asyncio.to_thread(_disk, context.settings.data),
+        webhooks=Deliveries(
+            waiting=deliveries.get(DeliveryStatus.WAITING, 0), given_up=deliveries.get(DeliveryStatus.GIVEN_UP, 0)
+        ),
         success=_success(tallies),
     )
 

@@ -189,6 +189,7 @@ class ReportOptions(TypedDict, total=False):
             task would be dropped that is delivered again while its dead twin still holds the job.
         worker: what the worker calls itself; host and process unless given.
         patience: seconds for which a report is sent again while the server is away; 15 minutes unless given.
+        callback_url: called when the job has ended, if it is made here; its host must be one that the server calls.
     """
 
     total: int | None
@@ -199,6 +200,7 @@ class ReportOptions(TypedDict, total=False):
     busy_wait: float | None
     worker: str | None
     patience: float
+    callback_url: str | None
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -213,6 +215,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     busy_wait: float | None = None
     worker: str | None = None
     patience: float = PATIENCE_SECONDS
+    callback_url: str | None = None
 
 
 def worker_name() -> str:
@@ -240,6 +243,7 @@ async def begin(retries: Retries, key: Mapping[str, str], plan: Plan) -> Attempt
     wanted: dict[str, Any] = {"pipeline": plan.pipeline, "jobId": job_id, **common}
     wanted |= {} if plan.total is None else {"totalCount": plan.total}
     wanted |= {} if plan.metadata is None else {"metadata": plan.metadata}
+    wanted |= {} if plan.callback_url is None else {"callbackUrl": plan.callback_url}
     wanted |= {"tags": list(plan.tags)} if plan.tags else {}
     create = Request(method="POST", path="/api/jobs", headers=key, content=_encode(wanted))
     try:
