@@ -159,7 +159,10 @@ async def test_a_worker_that_renews_and_records_nothing_is_stalled_until_its_nex
         assert (await silent()).stalled, "a message is no progress"
         await report(engine, work, number=3, processedCount=2)
         assert not (await engine.service.get(job_id)).state.stalled
-        await report(engine, work, number=4, end={"complete": {}})
+        assert (await silent()).stalled, "it moved, and stands still again"
+        await report(engine, work, number=4, currentTitle="Page 3")
+        assert (await silent()).stalled
+        await report(engine, work, number=5, end={"complete": {}})
         assert (await engine.service.stats()).stalled == 0
 
 
