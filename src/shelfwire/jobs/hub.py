@@ -10,10 +10,11 @@ from typing import Any, Protocol
 
 from shelfwire.clock import Clock, SystemClock
 from shelfwire.errors import Code, ShelfwireError
+from shelfwire.jobs.nodes import Gone, Hint, HintKind, Position
 from shelfwire.jobs.store import Committed
 from shelfwire.jobs.telemetry import NoTelemetry, Telemetry
 from shelfwire.protocol.feed import RESUMING, Due, Feed, progress_message, started_message
-from shelfwire.protocol.job import JobState
+from shelfwire.protocol.job import JobState, Status
 from shelfwire.protocol.messages import encode
 
 
@@ -86,6 +87,7 @@ class Dismissal(Enum):
     """Why a follower receives nothing more although the job has not ended."""
 
     REVOKED = auto()
+    EXPIRED = auto()
     LEAVING = auto()
 
 
@@ -245,6 +247,7 @@ class Hub:
         interval: seconds from one message of progress to the next of the same follower, at least. The committer keeps
             it for a job's own progress; a claim, a start or an owner's request may come right after that.
         ended: is called when jobs have ended.
+        send: receives hints for other nodes, of what was committed here; None where there are none. See `jobs.nodes`.
 
     Attributes:
         telemetry: as it was given.
@@ -256,6 +259,7 @@ class Hub:
         clock: Clock | None = None,
         interval: float = 0.0,
         ended: Callable[[], None] = lambda: None,
+        send: Callable[[Iterable[Hint]], None] | None = None,
     ) -> None:
         self._channels: dict[str, dict[int, Channel]] = {}
         self._arriving: dict[str, dict[Follower, None]] = {}
@@ -265,6 +269,7 @@ class Hub:
         self._leaving = False
         self.telemetry = telemetry or NoTelemetry()
         self._ended = ended
+        self._send = send
         self._departed_bytes = 0
 
     @property
@@ -293,12 +298,43 @@ class Hub:
             yield from channel.followers
 
     def publish(self, committed: Iterable[Committed]) -> None:
-        """Notify the followers of rows that are durable; the caller has committed them."""
-        for one in committed:
+        """Notify the followers of rows that are durable, here and on other nodes; the caller has committed them."""
+        rows = list(committed)
+        for one in rows:
             if one.state.ended:
                 self.telemetry.ended(one.state)
                 self._ended()
             self._offer(one)
+        if self._send is not None and rows:
+            self._send([hint for one in rows for hint in _hints(one.state)])
+
+    def hear(self, committed: Iterable[Committed]) -> None:
+        """Notify the followers here of rows that another node has committed, or that were read again."""
+        for one in committed:
+            self._offer(one)
+
+    def hear_gone(self, gone: Gone) -> None:
+        """Let go the followers of a job that was erased elsewhere: with its ending if it is known.
+
+        Otherwise they come back, and are answered that it is gone.
+        """
+        if gone.ending is not None:
+            self._detach(gone.ending)
+            return
+        channel = self._channels.get(gone.position.job_id, {}).get(gone.position.created_at)
+        for follower in [] if channel is None else list(channel.followers):
+            follower.dismiss(Dismissal.LEAVING)
+
+    def positions(self) -> list[Position]:
+        """Return the followed jobs that have not ended, as far as they are known here."""
+        channels = (channel for made in self._channels.values() for channel in made.values() if channel.followers)
+        states = (channel.newest.state for channel in channels if channel.newest is not None)
+        return [Position.of(state) for state in states if not state.ended]
+
+    def digests(self) -> dict[bytes, str]:
+        """Return the digests of the tokens that followers are here by, each with its job."""
+        ids = dict.fromkeys((*self._channels, *self._arriving))
+        return {one.digest: job_id for job_id in ids for one in self._followers_of(job_id) if one.digest}
 
     def _offer(self, one: Committed) -> None:
         state = one.state
@@ -319,6 +355,11 @@ class Hub:
 
         Its followers receive the ending first, if they have none: what ended it may never have been answered.
         """
+        self._detach(ending)
+        if self._send is not None:
+            self._send([Hint(HintKind.GONE, ending.state.id)])
+
+    def _detach(self, ending: Committed) -> None:
         state = ending.state
         self._offer(ending)
         if state.id in self._arriving:
@@ -351,7 +392,13 @@ class Hub:
             follower.dismiss(Dismissal.LEAVING)
 
     def revoke(self, job_id: str, digest: bytes) -> None:
-        """Dismiss the followers of a job that were authorized by a token, now revoked."""
+        """Dismiss the followers of a job that were authorized by a token, now revoked, here and on other nodes."""
+        self.hear_revoked(job_id, digest)
+        if self._send is not None:
+            self._send([Hint(HintKind.TOKENS, job_id)])
+
+    def hear_revoked(self, job_id: str, digest: bytes) -> None:
+        """Dismiss the followers here of a token that was revoked elsewhere."""
         for follower in self._followers_of(job_id):
             if follower.digest == digest:
                 follower.dismiss(Dismissal.REVOKED)
@@ -405,6 +452,13 @@ class Hub:
         self._channels.pop(job_id, None)
         if followed:
             self._channels[job_id] = followed
+
+
+def _hints(state: JobState) -> Iterator[Hint]:
+    """What other nodes may want to look at once a row is committed."""
+    yield Hint(HintKind.ROW, state.id, state.seq)
+    if state.status is Status.QUEUED:
+        yield Hint(HintKind.QUEUE)
 
 
 def _encode(due: Due, newest: Committed) -> str:
