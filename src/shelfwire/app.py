@@ -27,6 +27,7 @@ from shelfwire.jobs.outbox import Announce, announcer
 from shelfwire.jobs.pipeline import OPTIONS, Pipeline, UnavailablePipeline, stored_options
 from shelfwire.jobs.remote import RemoteAttempts
 from shelfwire.jobs.remote_claims import RemoteClaims, RemoteRules
+from shelfwire.jobs.rereading import Rereader
 from shelfwire.jobs.results import terminal_encoder
 from shelfwire.jobs.service import JobService, Token
 from shelfwire.jobs.slots import Slots
@@ -303,7 +304,9 @@ async def _engine(
         WebhookSender(CallbackRules(settings.callback_hosts, resolve), secrets, clock.now) as sender,
     ):
         deliverer = Deliverer(store.outbox, sender.send, on_end, clock, telemetry)
-        hub = Hub(telemetry, clock, settings.flush_interval, deliverer.wake)
+        nodes = store.nodes
+        send = None if nodes is None else nodes.send
+        hub = Hub(telemetry, clock, settings.flush_interval, deliverer.wake, send)
         committer = Committer(store, hub.publish, policy, clock, settings.flush_interval, telemetry)
         run = able if work else {}
         defaults = {name: own.slots for name, own in run.items()}
@@ -315,13 +318,17 @@ async def _engine(
         remote = RemoteAttempts(store, committer, policy, clock, settings.inline_results, waiters.wake)
         rules = _remote_rules(settings, pipelines)
         claims = RemoteClaims(store, remote, waiters, publish, policy, clock, random_bytes, rules)
+        workers = Workers(worker, claims, remote, send)
+        watcher = LeaseWatcher(store, remote, waiters, hub.publish, policy, clock)
+        rereader = None if nodes is None else Rereader(nodes, hub, workers, clock)
         tasks = [
             asyncio.create_task(work, name=name)
             for name, work in {
                 "worker": worker.run(),
-                "leases": LeaseWatcher(store, remote, waiters, hub.publish, policy, clock).run(),
+                "leases": watcher.run(),
                 "sweeper": _sweep(store, hub, policy, clock),
                 "figures": _record(recorder, store, telemetry, clock.now()),
+                **({} if rereader is None else {"hints": rereader.listen(), "rereader": rereader.run()}),
                 **({"deliverer": deliverer.run()} if on_end is not None or settings.callback_hosts else {}),
                 "committer": committer.run(),
             }.items()
@@ -332,11 +339,18 @@ async def _engine(
             service = JobService(
                 store,
                 hub,
-                Workers(worker, claims, remote),
+                workers,
                 policy,
                 clock,
                 random_bytes,
-                healthy=lambda: not (committer.failing or worker.failing or any(task.done() for task in tasks)),
+                healthy=lambda: (
+                    not (
+                        committer.failing
+                        or worker.failing
+                        or (rereader is not None and rereader.failing)
+                        or any(task.done() for task in tasks)
+                    )
+                ),
                 pipelines=pipelines,
             )
             yield Running(service, Operator(service, store, clock), recorder)

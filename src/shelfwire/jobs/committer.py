@@ -12,6 +12,7 @@ from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.draft import Draft
 from shelfwire.jobs.patience import RETRY_SECONDS
 from shelfwire.jobs.store import Change, Committed, JobStore
+from shelfwire.jobs.takeover import TakeoverRule
 from shelfwire.jobs.telemetry import NoTelemetry, Telemetry
 from shelfwire.protocol import worker_transitions
 from shelfwire.protocol.job import JobState, Policy, Transition
@@ -40,6 +41,7 @@ class Committer:
         telemetry: is notified of commits and of the items in them.
 
     Attributes:
+        takeover: when leases of jobs may be taken to have ended; commits that fail or take long count against it.
         commits: number of transactions so far.
         failing: whether the last commit failed and is tried again.
     """
@@ -54,6 +56,7 @@ class Committer:
         telemetry: Telemetry | None = None,
     ) -> None:
         self._store = store
+        self.takeover = TakeoverRule(policy, clock, store.nodes)
         self._publish = publish
         self._policy = policy
         self._clock = clock
@@ -152,6 +155,7 @@ class Committer:
             answers = await self._store.commit(changes, self._policy, self._clock.now(), self._clock.steady())
         except Exception as error:
             if isinstance(error, ShelfwireError) and error.code == Code.STORAGE_UNAVAILABLE:
+                self.takeover.disturbed()
                 self._put_back(taken)
                 raise
             if len(taken) > 1:
@@ -163,7 +167,9 @@ class Committer:
             self._put_back(taken)
             raise
         self.commits += 1
-        self._telemetry.committed(self._clock.monotonic() - began)
+        took = self._clock.monotonic() - began
+        self.takeover.took(took)
+        self._telemetry.committed(took)
         self._settle(taken, answers)
 
     def _settle(self, taken: Sequence[tuple[Draft, Change]], answers: Sequence[Committed | None]) -> None:

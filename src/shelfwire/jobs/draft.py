@@ -34,6 +34,7 @@ class Draft:
             anything else, so that the store can recognise it.
         given_up: whether something in the attempt cannot be stored, so that only its failure is committed.
         activity: grows with every item that is recorded, reported or shown.
+        renewed_at: when the commit began that renewed the lease last, or the claim, in monotonic seconds.
         published_at: when followers were last notified of it, in monotonic seconds.
         fraction: the part that is done, in work without items; None in work with items.
         closing: how the attempt ends; None while it goes on.
@@ -41,8 +42,9 @@ class Draft:
         lease: see `ProgressDelta`.
     """
 
-    def __init__(self, state: JobState) -> None:
+    def __init__(self, state: JobState, *, renewed_at: float = -math.inf) -> None:
         self.state = state
+        self.renewed_at = renewed_at
         self.stop: Callable[[], object] = bool
         self.lost = False
         self.halted = False
@@ -73,6 +75,7 @@ class Draft:
         self._eta = Eta()
         self._fraction_eta = FractionEta()
         self._number = 0
+        self._taken_at = renewed_at
 
     def halt(self) -> None:
         """Stop the pipeline; how the attempt ends is then decided by the row as it is stored at that time."""
@@ -90,6 +93,7 @@ class Draft:
         Args:
             now: monotonic seconds, for the rate.
         """
+        self._taken_at = now
         if self.repeat is not None:
             return self.repeat
         processed = max(self.state.recorded + self.succeeded + self.failed, self.state.reported, self.reported)
@@ -171,6 +175,7 @@ class Draft:
         self.repeat = None
         if answer is not None:
             self.state = answer.state
+            self.renewed_at = self._taken_at
         if self.lost or change.closing is not None:
             self.finished.set()
         if self.lost or (_stopping(self.state) and not was_stopping):

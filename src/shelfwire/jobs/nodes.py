@@ -131,9 +131,10 @@ class Nodes(Protocol):
         """
         ...
 
-    async def next_due(self, pipelines: Sequence[str]) -> int | None:
-        """Return when the next job of these pipelines can be claimed, by the clock of leases, if nobody changes it.
+    async def next_due(self, pipelines: Sequence[str], after: int) -> int | None:
+        """Return when something makes a job of these pipelines claimable, if nobody changes it before.
 
-        That is the end of a lease or of a backoff; None if there is none. It may be in the past.
+        That is the end of a lease or of a backoff later than `after`, both by the clock of leases; None if there is
+        none.
         """
         ...

@@ -84,6 +84,11 @@ class RemoteAttempts:
         held = [draft.state for draft in self._drafts.values() if not draft.finished.is_set()]
         return sum(state.stalled or state.lease_until <= steady for state in held)
 
+    @property
+    def may_take_over(self) -> bool:
+        """Whether leases may be taken to have ended; see `TakeoverRule`."""
+        return self._committer.takeover.permits
+
     def begin(self, digest: bytes, claimed: Claimed) -> RemoteDraft:
         """Remember a new attempt by the digest of its report token, in place of an earlier one at the same job."""
         stall = StallDetector(self._clock.monotonic(), self._policy.stall_after / 1000)

@@ -288,6 +288,7 @@ class RemoteClaims:
                 self._clock.now(),
                 self._clock.steady(),
                 remote=remote,
+                take_over=self._attempts.may_take_over,
             )
             if claimed is None:
                 return None

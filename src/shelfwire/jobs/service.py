@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import msgspec
 import structlog
 
-from shelfwire.clock import Clock
+from shelfwire.clock import Clock, sleep
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.hub import Dismissal, Follower, Hub
 from shelfwire.jobs.listing import JobFilter, JobPage, Position
@@ -34,6 +34,8 @@ from shelfwire.protocol.tokens import ALL_SCOPES, Grant, Scope
 T = TypeVar("T")
 CHECK_SECONDS: Final = 1.0
 """For how long a commit that succeeded makes the service ready; anybody may ask."""
+EXPIRY_SECONDS: Final = 10.0
+"""How long the clock may have been set before it is noticed that a token has expired by it."""
 
 log = structlog.get_logger(__name__)
 
@@ -394,6 +396,10 @@ class JobService:
         Raises:
             ShelfwireError: as `authorize` for the scope `watch`, and as `get`.
         """
+        _, committed = await self._get_with(token, job_id)
+        return committed
+
+    async def _get_with(self, token: str | None, job_id: str) -> tuple[Grant, Committed]:
         grant = await self.authorize(job_id, token, Scope.WATCH)
         try:
             committed = await self.get(grant.job_id)
@@ -402,8 +408,7 @@ class JobService:
                 self._hub.telemetry.noted(Figure.UNAUTHORIZED, 1, 0)
             raise
         # Once more: before the row was read, the id may have been given to another job, which the token is not for.
-        await self.authorize(job_id, token, Scope.WATCH)
-        return committed
+        return await self.authorize(job_id, token, Scope.WATCH), committed
 
     @asynccontextmanager
     async def follow(self, job_id: str, after: int = 0) -> AsyncIterator[Follower]:
@@ -422,7 +427,7 @@ class JobService:
 
     @asynccontextmanager
     async def follow_with(self, token: str | None, job_id: str, after: int = 0) -> AsyncIterator[Follower]:
-        """Attach a follower by its token; it is dismissed when the token is revoked.
+        """Attach a follower by its token; it is dismissed when the token is revoked, or expires.
 
         Raises:
             ShelfwireError: as `authorize` for the scope `watch`, and as `get`.
@@ -430,14 +435,28 @@ class JobService:
         job_id = tokens.canonical(job_id)
         with self._hub.follow(job_id, after, tokens.digest(token or "")) as (follower, offer):
             # Attached first, so that a revocation from here on dismisses the follower.
-            offer(await self.get_with(token, job_id))
-            yield follower
+            grant, row = await self._get_with(token, job_id)
+            offer(row)
+            if grant.expires_at is None:
+                yield follower
+                return
+            expiring = asyncio.create_task(self._expire(follower, grant.expires_at))
+            try:
+                yield follower
+            finally:
+                expiring.cancel()
+
+    async def _expire(self, follower: Follower, at: int) -> None:
+        """Dismiss a follower when its token expires, or the clock is set to after that."""
+        while (left := at - self.clock.now()) > 0:
+            await sleep(self.clock, min(left / 1000, EXPIRY_SECONDS))
+        follower.dismiss(Dismissal.EXPIRED)
 
     async def wait(self, follower: Follower, after: int, seconds: float) -> Committed:
         """Return a job's state once it is newer than `after` or final, or after `seconds`, or on dismissal.
 
         Raises:
-            ShelfwireError: `E_UNAUTHORIZED`: the token was revoked meanwhile.
+            ShelfwireError: `E_UNAUTHORIZED`: the token was revoked meanwhile; `E_TOKEN_EXPIRED`.
         """
         follower.transport = "poll"
         state = follower.newest.state
@@ -446,6 +465,8 @@ class JobService:
             await self.clock.wait(follower.news, seconds)
         if follower.dismissal is Dismissal.REVOKED:
             raise ShelfwireError(Code.UNAUTHORIZED)
+        if follower.dismissal is Dismissal.EXPIRED:
+            raise ShelfwireError(Code.TOKEN_EXPIRED)
         return follower.newest
 
     async def cancel(self, job_id: str, audit: AuditEntry | None = None) -> Committed:

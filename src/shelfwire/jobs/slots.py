@@ -51,6 +51,10 @@ class Slots:
                 found[pipeline] = frozenset() if self._may_take(pipeline, beside) else frozenset(holders)
         return found
 
+    def share_of(self, running: int) -> float:
+        """Return the share of the slots that so many running jobs have."""
+        return running / max(1, self._total)
+
     def taken(self, pipeline: str) -> None:
         """Note that a job of this pipeline has taken a slot."""
         self._order.remove(pipeline)

@@ -2,7 +2,7 @@
 
 import asyncio
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -13,6 +13,7 @@ from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.committer import Committer
 from shelfwire.jobs.draft import Draft
 from shelfwire.jobs.job import RUNNING_JOB, Job
+from shelfwire.jobs.nodes import Position
 from shelfwire.jobs.pipeline import OPTIONS, NoOptions, Pipeline
 from shelfwire.jobs.slots import Slots
 from shelfwire.jobs.stall import StallDetector
@@ -23,6 +24,12 @@ from shelfwire.protocol.messages import error_of
 
 POLL_SECONDS: Final = 1.0
 """How often to look for claimable jobs, in case a notification was missed."""
+SHORTEST_SECONDS: Final = 0.02
+"""How long to wait at least until a job is due: another node may be about to claim it."""
+MARGIN_SECONDS: Final = 0.003
+"""How long after the end of a lease to look, so that it has surely ended."""
+SPREAD_SECONDS: Final = 0.02
+"""How long a node with all slots but one in use lets others go first, where several share a store."""
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +45,7 @@ class Worker:
         policy: lease and limits.
         clock: source of the time.
         slots: how many jobs run at once, and whose.
-        uniform: returns random numbers in [0, 1), for the backoff.
+        uniform: returns random numbers in [0, 1), for the backoff, and to keep nodes from all looking at once.
 
     Attributes:
         failing: whether the last claim failed.
@@ -83,6 +90,21 @@ class Worker:
             if draft.state.id == job_id:
                 self._committer.mark(draft, urgent=True)
 
+    def positions(self) -> list[Position]:
+        """Return the jobs that run here, as of their last commit."""
+        return [Position.of(draft.state) for draft in self._runs.values() if not draft.finished.is_set()]
+
+    def hear(self, rows: Sequence[JobState], gone: Sequence[Position]) -> None:
+        """Let jobs that run here know what somebody else has done to them, as it was read again."""
+        known = {(row.id, row.created_at): row for row in rows}
+        erased = {(one.job_id, one.created_at) for one in gone}
+        for draft in self._runs.values():
+            state = draft.state
+            row = known.get((state.id, state.created_at))
+            changed = row is not None and _held(row) != _held(state)
+            if changed or (state.id, state.created_at) in erased:
+                self._committer.mark(draft, urgent=True)
+
     async def run(self) -> None:
         """Claim and run jobs until cancelled; the caller then waits for `shut_down`."""
         async with asyncio.TaskGroup() as tasks:
@@ -90,7 +112,21 @@ class Worker:
             while True:
                 self._news.clear()
                 if not await self._claim_one():
-                    await self._clock.wait(self._news, POLL_SECONDS)
+                    await self._clock.wait(self._news, await self._until_due())
+                elif self._store.nodes is not None:
+                    await sleep(self._clock, SPREAD_SECONDS * self._slots.share_of(len(self._runs)))
+
+    async def _until_due(self) -> float:
+        """Seconds until a job may become claimable, of which nobody would tell."""
+        nodes, open_to, steady = self._store.nodes, self._open_to(), self._clock.steady()
+        if nodes is None or not open_to or self.failing:
+            return POLL_SECONDS
+        try:
+            due = await nodes.next_due(tuple(open_to), steady)
+        except ShelfwireError:
+            return POLL_SECONDS  # the next claim says so
+        left = POLL_SECONDS if due is None else (due - self._clock.steady()) / 1000 + MARGIN_SECONDS
+        return max(SHORTEST_SECONDS, min(POLL_SECONDS, left)) * (0.9 + 0.2 * self._uniform())
 
     async def shut_down(self, grace: float) -> None:
         """Release all running jobs after `run` was cancelled; waits up to `grace` seconds for them to stop."""
@@ -103,30 +139,38 @@ class Worker:
                 log.warning("a job did not stop in time; its lease will expire", job=state.id, attempt=state.attempt)
                 task.cancel()
 
+    def _open_to(self) -> dict[str, frozenset[str]]:
+        return self._slots.open_to([draft.state for draft in self._runs.values()])
+
     async def _claim_one(self) -> bool:
-        open_to = self._slots.open_to([draft.state for draft in self._runs.values()])
+        open_to = self._open_to()
         if not open_to:
             return False
         now, steady = self._clock.now(), self._clock.steady()
         if any(draft.state.lease_until <= steady and not draft.finished.is_set() for draft in self._runs.values()):
             # The store stands still: its first answer would be the claim of a job that runs here.
             return False
+        began, take_over = self._clock.monotonic(), self._committer.takeover.permits
         try:
-            claimed = await self._store.claim(tuple(open_to), self._policy, now, steady, passing=open_to)
+            claimed = await self._store.claim(
+                tuple(open_to), self._policy, now, steady, passing=open_to, take_over=take_over
+            )
         except ShelfwireError as error:
+            self._committer.takeover.disturbed()
             # Only the first is an error, which quiet terminals show too; the others repeat it.
             report = log.warning if self.failing else log.error
             report("claiming failed, trying again", code=error.code, reason=error.message)
             self.failing = True
             return False
         self.failing = False
+        self._committer.takeover.took(self._clock.monotonic() - began)
         if claimed is None:
             return False
         self._publish([Committed(state=claimed.state, terminal=claimed.terminal)])
         if claimed.state.status is not Status.RUNNING:
             return True
         self._slots.taken(claimed.state.pipeline)
-        draft = Draft(claimed.state)
+        draft = Draft(claimed.state, renewed_at=began)
         task = asyncio.create_task(self._attempt(claimed, draft))
         self._runs[task] = draft
         self._stall_detectors[draft] = StallDetector(self._clock.monotonic(), self._policy.stall_after / 1000)
@@ -208,15 +252,21 @@ class Worker:
         )
 
     async def _renew(self) -> None:
-        third = self._policy.lease / 3
+        third = self._policy.lease / 3 / 1000
         while True:
-            await sleep(self._clock, third / 1000)
+            self._committer.takeover.beats(third)
+            await sleep(self._clock, third)
             for draft in self._runs.values():
                 if not draft.halted and (
                     text := self._stall_detectors[draft].check(self._clock.monotonic(), draft.activity)
                 ):
                     draft.stalled = text
                     self._committer.mark(draft)
-                if draft.state.lease_until - self._clock.steady() <= 2 * third:
+                if self._clock.monotonic() - draft.renewed_at >= third:
                     # An operator may have made the commit interval longer than the lease.
                     self._committer.mark(draft, urgent=True)
+
+
+def _held(state: JobState) -> tuple[object, ...]:
+    """What a worker must know of a row that somebody else has changed."""
+    return state.attempt, state.status, state.pausing

@@ -37,7 +37,9 @@ CLOSES: Final[Mapping[CloseCode, Close]] = {
     CloseCode.MISUSE: Close("twenty frames could not be understood, or the token was revoked", reconnect=False),
     CloseCode.TOO_BIG: Close("a frame over 64 KiB"),
     CloseCode.SILENT: Close("no PONG for 60 s; the server sends a PING every 30 s"),
-    CloseCode.RESTARTING: Close("the server is shutting down or restarting"),
+    CloseCode.RESTARTING: Close(
+        "the server is shutting down or restarting, or the token has expired; a client that has no newer one is refused"
+    ),
     CloseCode.OVERLOADED: Close("the server has too much to do"),
 }
 FINAL_CLOSE_CODES: Final = frozenset(code for code, close in CLOSES.items() if not close.reconnect)

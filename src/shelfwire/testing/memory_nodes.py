@@ -102,9 +102,8 @@ class MemoryNodes:
         revoked = [digest for digest in digests if digest not in self._database.grants]
         return News(rows=rows, gone=gone, revoked=revoked)
 
-    async def next_due(self, pipelines: Sequence[str]) -> int | None:
+    async def next_due(self, pipelines: Sequence[str], after: int) -> int | None:
         """See `Nodes.next_due`."""
-        states = [job.state for job in self._database.jobs.values() if job.state.pipeline in pipelines]
-        return min(
-            (one.lease_until for one in states if one.status in HELD or one.status is Status.QUEUED), default=None
-        )
+        states = (job.state for job in self._database.jobs.values() if job.state.pipeline in pipelines)
+        ends = (one.lease_until for one in states if one.status in HELD or one.status is Status.QUEUED)
+        return min((end for end in ends if end > after), default=None)

@@ -147,6 +147,9 @@ async def _send_frames(follower: Follower, send: Send) -> None:
             await _close(send, CloseCode.ENDED, CLOSE_REASONS[frame.state.status])
     if follower.dismissal is Dismissal.REVOKED:
         await _close(send, CloseCode.MISUSE, "The token was revoked")
+    elif follower.dismissal is Dismissal.EXPIRED:
+        # It comes back with a newer one, or is answered that this one has expired.
+        await _close(send, CloseCode.RESTARTING, "The token has expired")
     elif follower.dismissal is Dismissal.LEAVING:
         await _close(send, CloseCode.RESTARTING, "The server is restarting")
 

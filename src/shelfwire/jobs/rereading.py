@@ -1,0 +1,104 @@
+"""Finds out what other nodes have committed: by hints at once, and every second by reading again."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import structlog
+
+from shelfwire.clock import Clock
+from shelfwire.errors import ShelfwireError
+from shelfwire.jobs.hub import Hub
+from shelfwire.jobs.nodes import Hint, HintKind, News, Nodes, Position
+from shelfwire.jobs.patience import RETRY_SECONDS
+from shelfwire.jobs.workers import Workers
+
+_ABOUT_A_JOB: Final = frozenset({HintKind.ROW, HintKind.GONE, HintKind.TOKENS})
+
+log = structlog.get_logger(__name__)
+
+
+class Rereader:
+    """Keeps the followers and the running jobs of this node up to date with the store.
+
+    One reading at a time: hints that come meanwhile share the next one.
+
+    Args:
+        nodes: the other nodes.
+        hub: the followers here.
+        workers: the workers here.
+        clock: the time.
+
+    Attributes:
+        failing: whether the last reading failed.
+    """
+
+    def __init__(self, nodes: Nodes, hub: Hub, workers: Workers, clock: Clock) -> None:
+        self._nodes = nodes
+        self._hub = hub
+        self._workers = workers
+        self._clock = clock
+        self._wanted: set[str] = set()
+        self._missed = False
+        self._news = asyncio.Event()
+        self.failing = False
+
+    async def listen(self) -> None:
+        """Take hints until cancelled."""
+        while True:
+            self._hear(await self._nodes.receive())
+
+    def _hear(self, hints: Iterable[Hint]) -> None:
+        for hint in hints:
+            if hint.kind is HintKind.QUEUE:
+                self._workers.hear_queued()
+            elif hint.kind is HintKind.CONTROL:
+                self._workers.hear_control(hint.job_id)
+            elif hint.kind is HintKind.MISSED:
+                self._missed = True
+                self._workers.hear_queued()
+                self._news.set()
+            elif hint.kind in _ABOUT_A_JOB and self._hub.is_followed(hint.job_id):
+                self._wanted.add(hint.job_id)
+                self._news.set()
+
+    async def run(self) -> None:
+        """Read again until cancelled."""
+        due = self._clock.monotonic()
+        while True:
+            await self._clock.wait(self._news, max(0.0, due - self._clock.monotonic()))
+            self._news.clear()
+            whole = self._missed or self._clock.monotonic() >= due
+            wanted, self._wanted, self._missed = self._wanted, set(), False
+            if whole:
+                due = self._clock.monotonic() + self._nodes.reread_seconds
+            try:
+                await self._reread(None if whole else wanted)
+            except ShelfwireError as error:
+                # Only the first is an error, which quiet terminals show too; the others repeat it.
+                report = log.warning if self.failing else log.error
+                report("reading again failed, trying again", code=error.code, reason=error.message)
+                self.failing = True
+                due = self._clock.monotonic() + min(RETRY_SECONDS, self._nodes.reread_seconds)
+            else:
+                self.failing = False
+
+    async def _reread(self, only: set[str] | None) -> None:
+        """Read again what there is of some jobs, or of all."""
+        oldest: dict[tuple[str, int], Position] = {}
+        for one in (*self._hub.positions(), *self._workers.inside.positions()):
+            known = oldest.setdefault((one.job_id, one.created_at), one)
+            if one.seq < known.seq:
+                oldest[one.job_id, one.created_at] = one
+        positions = [one for one in oldest.values() if only is None or one.job_id in only]
+        tokens = {digest: job_id for digest, job_id in self._hub.digests().items() if only is None or job_id in only}
+        if positions or tokens:
+            self._apply(await self._nodes.reread(positions, list(tokens)), tokens)
+
+    def _apply(self, news: News, tokens: Mapping[bytes, str]) -> None:
+        for digest in news.revoked:
+            self._hub.hear_revoked(tokens[digest], digest)
+        self._hub.hear(news.rows)
+        for gone in news.gone:
+            self._hub.hear_gone(gone)
+        self._workers.inside.hear([row.state for row in news.rows], [gone.position for gone in news.gone])
