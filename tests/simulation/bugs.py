@@ -19,7 +19,7 @@ from shelfwire.jobs.worker import Worker
 from shelfwire.protocol import job as jobs
 from shelfwire.protocol import owner_transitions, worker_transitions
 from shelfwire.protocol.job import JobState, Policy, Status
-from shelfwire.protocol.tokens import Scope, canonical, digest
+from shelfwire.protocol.tokens import Grant, Scope, canonical, digest
 from tests.simulation.store import FaultyStore
 
 Patch = Callable[[Any, str, Any], None]
@@ -86,11 +86,11 @@ def a_follower_that_attaches_after_reading(patch: Patch) -> None:
 
 
 def jobs_of_one_id_that_are_not_told_apart(patch: Patch) -> None:
-    async def get_with(self: JobService, token: str, job_id: str) -> Committed:
+    async def get_with(self: JobService, token: str, job_id: str) -> tuple[Grant, Committed]:
         grant = await self.authorize(job_id, token, Scope.WATCH)
-        return await self.get(grant.job_id)
+        return grant, await self.get(grant.job_id)
 
-    patch(JobService, "get_with", get_with)
+    patch(JobService, "_get_with", get_with)
 
 
 def a_channel_for_all_jobs_of_an_id(patch: Patch) -> None:
