@@ -75,6 +75,7 @@ async def test_what_the_operator_has_not_named_is_refused(url: str) -> None:
         ),
         *("::1", "::", "fe80::1%eth0", "fc00::1", "ff02::1", "::ffff:10.0.0.1", "::ffff:127.0.0.1"),
         *("2002:7f00:1::", "2002:a00:1::", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "2001:db8::1"),
+        *("::7f00:1", "::a00:1", "::ffff:0:7f00:1", "64:ff9b:1::7f00:1"),
     ],
 )
 async def test_a_named_host_that_stands_for_something_private_is_refused(address: str) -> None:

@@ -8,6 +8,7 @@ import httpx2
 import pytest
 
 from shelfwire.errors import Code
+from shelfwire.jobs import attempt_files
 from shelfwire.settings import Secret
 from shelfwire.web.keys import Key, Role, changing_keys, digest_of, new_key
 from tests.live import MakeServer, Server, bearer, until
@@ -108,6 +109,9 @@ async def test_a_certain_job_is_claimed_by_its_id(make_server: MakeServer) -> No
         assert attempt.job_id == job["jobId"]
         await attempt.report(number=1, end={"complete": {}})
         assert_problem(await claim(server, pipelines=None, jobId=job["jobId"]), 409, Code.JOB_STATE)
+        books = (await server.http.post("/api/import/csv-gemini", files={"file": ("a.csv", b"Title\nEmma\n")})).json()
+        inside = await claim(server, pipelines=None, jobId=books["data"]["jobId"])
+        assert_problem(inside, 409, Code.PIPELINE_INTERNAL)
         unknown = "0f8fad5b-d9cb-469f-a165-70867728950e"
         assert_problem(await claim(server, pipelines=None, jobId=unknown), 404, Code.NOT_FOUND)
 
@@ -281,6 +285,21 @@ async def test_what_an_attempt_keeps_is_found_by_the_next_one(make_server: MakeS
     assert (kept.content, kept.headers["x-content-type-options"]) == (b"\x00\xff", "nosniff")
 
 
+async def test_what_a_job_keeps_is_bounded_and_an_attempt_that_lost_it_keeps_nothing(
+    make_server: MakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempt_files, "MAX_KEPT_OF_JOB", 10)
+    async with make_server() as server:
+        first = await Attempt.create(server, totalCount=1)
+        assert (await first.ask("PUT", "/kept/a", content=b"12345678")).status_code == 204
+        assert_problem(await first.ask("PUT", "/kept/b", content=b"12345678"), 413, Code.FILE_TOO_LARGE)
+        await first.report(number=1, end={"release": {}})
+        second = await Attempt.claim(server)
+        assert_problem(await first.ask("PUT", "/kept/a", content=b"late"), 409, Code.LEASE_LOST)
+        assert (await second.ask("GET", "/kept/a")).content == b"12345678"
+        assert_problem(await second.ask("GET", "/kept/b"), 404, Code.NOT_FOUND)
+
+
 async def test_a_log_is_paged_with_its_gaps(make_server: MakeServer) -> None:
     async with make_server() as server:
         attempt = await Attempt.create(server, totalCount=10)
@@ -327,6 +346,41 @@ async def test_roles_decide_who_may_create_and_who_may_work(make_server: MakeSer
         assert await statuses(made[Role.WORK][0]) == [202, 202, 204]
         assert await statuses(made[Role.READ][0]) == [403, 403, 403]
         assert await statuses(made[Role.ADMIN][0]) == [202, 202, 204]
+
+
+async def test_a_workers_key_and_the_tokens_of_its_job_are_not_taken_for_each_other(
+    make_server: MakeServer, tmp_path: Path
+) -> None:
+    key, stored = a_key(Role.WORK)
+    write_keys(tmp_path / "data", mine=stored)
+    async with make_server(remote_pipelines=(PIPELINE,)) as server:
+        made = await server.http.post("/api/jobs", json={"pipeline": PIPELINE}, headers={"X-API-Key": key})
+        data = made.json()["data"]
+        job = Attempt(server, data["jobId"], data["reportToken"], data, data["token"])
+        before = await job.state()
+        for token in (job.token, job.owner):
+            for headers in ({"X-API-Key": token}, bearer(token)):
+                wanted = {"pipelines": [PIPELINE]}
+                claimed = await server.http.post("/api/work/claim", json=wanted, headers=headers)
+                created = await server.http.post("/api/jobs", json={"pipeline": PIPELINE}, headers=headers)
+                for refused in (claimed, created):
+                    assert_problem(refused, 401, Code.UNAUTHORIZED)
+        for method, below in [
+            *(
+                ("GET", ""),
+                ("GET", "/results"),
+                ("GET", "/events"),
+                ("POST", "/cancel"),
+                ("DELETE", ""),
+                ("POST", "/token"),
+            ),
+            *(("GET", "/log"), ("GET", "/kept/a"), ("PUT", "/kept/a"), ("GET", "/inputs/file"), ("POST", "/report")),
+        ]:
+            path = f"/api/jobs/{job.job_id}{below}"
+            for headers in ({"X-API-Key": key}, bearer(key), bearer(key) | {"X-API-Key": key}):
+                assert_problem(await server.http.request(method, path, headers=headers), 401, Code.UNAUTHORIZED)
+        assert await job.state() == before
+        await job.report(number=1, totalCount=1, items=done(0), end={"complete": {}})
 
 
 async def test_a_key_may_be_for_certain_pipelines_and_have_a_limit_of_its_own(

@@ -17,7 +17,10 @@ from shelfwire.errors import Code, ShelfwireError
 
 MAX_URL_CHARS: Final = 2000
 _PLAIN: Final = re.compile(r"[!-~]+")
-_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+_EMBEDDING: Final = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "::/96", "::ffff:0:0:0/96")))
+"""Networks whose addresses have an IPv4 address as their end: RFC 6052, 4291 and 7915."""
+_LOCAL: Final = ipaddress.IPv6Network("64:ff9b:1::/48")
+"""For translation within one's own network: RFC 8215."""
 _LOW_BITS: Final = 32
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -121,6 +124,8 @@ class CallbackRules:
 
 def is_public(address: Address) -> bool:
     """Whether an address belongs to the public network, and so does every one that is wrapped in it."""
+    if isinstance(address, ipaddress.IPv6Address) and address in _LOCAL:
+        return False
     return all(one.is_global and not one.is_multicast for one in _wrapped(address))
 
 
@@ -129,7 +134,7 @@ def _wrapped(address: Address) -> Iterator[Address]:
     if isinstance(address, ipaddress.IPv6Address):
         if address.sixtofour is not None:
             yield address.sixtofour
-        if address in _NAT64:
+        if any(address in network for network in _EMBEDDING):
             yield ipaddress.IPv4Address(int(address) & ((1 << _LOW_BITS) - 1))
 
 
