@@ -117,6 +117,10 @@ async def test_what_failed_is_retried_as_a_new_job(make_server: MakeServer) -> N
         assert again.job_id != job.job_id
         assert (await client.state(again))["retryOf"] == job.job_id
         assert [item["sourceIndex"] async for item in client.results(again)] == failed
+        mended = {"index": failed[0], "book": {"title": "A book that was mended"}}
+        one = await client.retry(job, items=[mended], only_items=True)
+        await client.follow(one).run()
+        assert [item["title"] async for item in client.results(one)] == ["A book that was mended"]
 
 
 @pytest.mark.parametrize("transport", [Transport.WEBSOCKET, Transport.SSE])

@@ -150,6 +150,33 @@ def test_what_is_left_and_what_was_done_are_the_whole(total: int, done: set[int]
         assert not set(left) & finished
 
 
+@given(
+    total=st.integers(0, 20),
+    done=st.sets(st.integers(0, 19)),
+    mended=st.sets(st.integers(-1, 21), max_size=4),
+    alone=st.booleans(),
+)
+@example(total=3, done={0}, mended={2}, alone=True)
+def test_of_mended_items_those_that_were_not_done_are_chosen(
+    *, total: int, done: set[int], mended: set[int], alone: bool
+) -> None:
+    source = msgspec.structs.replace(COMPLETE, total=total)
+    places = [3 * index for index in range(total)]
+    if wrong := {index for index in mended if index in done or not 0 <= index < total}:
+        with pytest.raises(ShelfwireError) as refused:
+            owner_transitions.chosen(source, done, places, mended, alone=alone)
+        assert (refused.value.code, (refused.value.details or {})["index"] in wrong) == (Code.ITEM_UNKNOWN, True)
+        return
+    found = owner_transitions.chosen(source, done, places, mended, alone=alone)
+    assert found == sorted(found)
+    assert set(found) == {places[index] for index in (mended if alone else set(range(total)) - done)}
+
+
+def test_of_a_job_that_never_counted_its_items_none_can_be_mended() -> None:
+    with pytest.raises(ShelfwireError, match="is none of its"):
+        owner_transitions.chosen(msgspec.structs.replace(CANCELED, total=None), (), None, [0], alone=True)
+
+
 def test_a_retry_of_a_retry_that_never_counted_is_about_the_same_items() -> None:
     uncounted = msgspec.structs.replace(CANCELED, total=None)
     assert owner_transitions.left_undone(uncounted, (), [3, 8]) == [3, 8]

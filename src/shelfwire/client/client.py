@@ -205,14 +205,29 @@ class Client:
         """
         return await self._state("POST", job, "/cancel")
 
-    async def retry(self, job: JobHandle, *, idempotency_key: str | None = None) -> JobHandle:
+    async def retry(
+        self,
+        job: JobHandle,
+        *,
+        items: Sequence[Mapping[str, Any]] = (),
+        only_items: bool = False,
+        idempotency_key: str | None = None,
+    ) -> JobHandle:
         """Start a new job over the failed and unrecorded items of an ended one.
+
+        Args:
+            job: the ended job.
+            items: items that are mended: each its `index` and what its pipeline takes, such as
+                `{"index": 17, "cells": {"Title": "Dune"}}` for a list of books.
+            only_items: whether these alone are tried.
+            idempotency_key: recognises a repeated request.
 
         Raises:
             RefusedError: the job has not ended, nothing is left to retry, or the token does not permit it.
             ConnectionLostError: the server cannot be reached.
         """
-        request = Request(method="POST", path=job.path("/retry"), headers=job.bearer)
+        body = {"items": list(items), **({"only": "given"} if only_items else {})} if items else None
+        request = Request(method="POST", path=job.path("/retry"), headers=job.bearer, json=body)
         return await self._create(request, idempotency_key)
 
     async def delete(self, job: JobHandle) -> None:

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final, get_args
+from typing import Any, Final, TypeVar, get_args
 
 import msgspec
 from msgspec import Meta
@@ -13,12 +13,16 @@ from shelfwire.jobs.store import Item
 
 OPTIONS: Final = "options"
 """The name of the input that holds a job's options, as JSON; there is none where all are at their defaults."""
+MENDED: Final = "mended"
+"""The name of the input of a retry that holds what its owner has mended; see `Pipeline.mending`."""
 JOB_ID: Final = "jobId"
 """The form field, or member of a JSON body, with the caller's own choice of an id; it is no input and no option."""
 CALLBACK_URL: Final = "callbackUrl"
 """The same, with the address that is called when the job has ended."""
 NO_COLUMN: Final[dict[str, Any]] = {"column": False}
 """Put `Meta(extra=NO_COLUMN)` on a field of a result to leave it out of CSV exports."""
+
+T = TypeVar("T", bound=msgspec.Struct)
 
 
 class OriginalTable(ABC):
@@ -59,6 +63,8 @@ class Pipeline(ABC):
         failure: a struct of the members that `Job.fail` adds to an error; None if it adds none.
         results_name: what the list of succeeded items is called in the inline results, beside `errors`.
         codes: its own error codes; None if it has none.
+        mending: how an item that failed may be mended for a retry: a struct of the members that come with its index.
+            The pipeline finds them with `mended_of` in the input `MENDED`. None if it takes none.
         slots: how many of its jobs run at once on a node where the setting `pipeline_slots` says nothing of it, 1 at
             least; None for as many as the other pipelines leave. See `jobs.slots`.
     """
@@ -70,6 +76,7 @@ class Pipeline(ABC):
     failure: type[msgspec.Struct] | None = None
     results_name: str = "items"
     codes: type[ErrorCode] | None = None
+    mending: type[msgspec.Struct] | None = None
     slots: int | None = None
 
     @abstractmethod
@@ -194,6 +201,16 @@ class RemotePipeline(Pipeline):
 def stored_options(options: msgspec.Struct) -> bytes | None:
     """Return the content of the input `OPTIONS`; None where there is none."""
     return None if options == type(options)() else msgspec.json.encode(options)
+
+
+def mended_of(stored: bytes, kind: type[T]) -> dict[int, T]:
+    """Return what is mended, by the item's index in the input of the first job.
+
+    Args:
+        stored: the input `MENDED`; empty where nothing is.
+        kind: the pipeline's `mending`.
+    """
+    return msgspec.json.decode(stored, type=dict[int, kind]) if stored else {}  # type: ignore[valid-type]  # a variable
 
 
 def columns_of(pipeline: Pipeline) -> Sequence[str]:

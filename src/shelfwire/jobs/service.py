@@ -22,8 +22,8 @@ from shelfwire.jobs.listing import JobFilter, JobPage, Position
 from shelfwire.jobs.operator_store import AuditEntry
 from shelfwire.jobs.page_size import MAX_PAGE_BYTES, may_be_cut
 from shelfwire.jobs.patience import when_available
-from shelfwire.jobs.pipeline import OriginalTable, Pipeline, RemotePipeline
-from shelfwire.jobs.store import Committed, Idempotency, Item, JobStore
+from shelfwire.jobs.pipeline import MENDED, OriginalTable, Pipeline, RemotePipeline, mended_of
+from shelfwire.jobs.store import Committed, Idempotency, Item, JobStore, Mended
 from shelfwire.jobs.telemetry import Figure, Stats
 from shelfwire.jobs.workers import Workers
 from shelfwire.protocol import owner_transitions, tokens
@@ -72,6 +72,20 @@ class Terms(NamedTuple):
     token_ttl: int | None = None
 
 
+class Mending(NamedTuple):
+    """What an owner has mended of the items of an ended job, for a retry.
+
+    Attributes:
+        items: by the item's index in that job, JSON values of the form that its pipeline declares.
+        alone: whether these items alone are to be done.
+    """
+
+    items: Mapping[int, Any]
+    alone: bool
+
+
+MAX_MENDED_BYTES: Final = 4 * 1024 * 1024
+"""What a retry keeps of what is mended, as JSON."""
 TERMS: Final = Terms()
 """Of a creator that asks for nothing."""
 
@@ -273,6 +287,7 @@ class JobService:
         caller: Grant | None = None,
         idempotency: Idempotency | None = None,
         audit: AuditEntry | None = None,
+        mending: Mending | None = None,
     ) -> Token:
         """Make a new job over the failed and unrecorded items of an ended one.
 
@@ -282,20 +297,56 @@ class JobService:
                 the process.
             idempotency: see `create`.
             audit: what is added to the audit with it.
+            mending: items that are mended.
 
         Raises:
-            ShelfwireError: `E_JOB_STATE`: it has not ended, or nothing is left; `E_IDEMPOTENCY_MISMATCH`.
+            ShelfwireError: `E_JOB_STATE`: it has not ended, or nothing is left; `E_ITEM_UNKNOWN`: a mended item was
+                done, or is none of the job's; `E_INVALID_REQUEST`: the pipeline takes none, or none of this form;
+                `E_FILE_TOO_LARGE`: too much is mended; `E_IDEMPOTENCY_MISMATCH`.
         """
+        mended = None if mending is None else await self._mended(job_id, mending)
         retry_id = self._new_id()
         token, grant = self._first_token(retry_id, caller)
-        made = await self._store.retry(
-            job_id, retry_id, grant, self.clock.now(), idempotency, self.clock.steady(), audit
-        )
+        now, steady = self.clock.now(), self.clock.steady()
+        made = await self._store.retry(job_id, retry_id, grant, now, idempotency, steady, audit, mended)
         if made is None:
             raise ShelfwireError(Code.UNAUTHORIZED)
         log.info("job created", job=made, retry_of=job_id, attempt=0)
         self._workers.wake()
         return Token(made, token, grant.scopes, grant.expires_at)
+
+    async def _mended(self, job_id: str, mending: Mending) -> Mended:
+        """Return the input of a retry with what is mended, also for earlier retries.
+
+        Raises:
+            ShelfwireError: see `retry`.
+        """
+        state = (await self.get(job_id)).state
+        pipeline = self._pipelines.get(state.pipeline)
+        kind = None if pipeline is None else pipeline.mending
+        if kind is None:
+            raise ShelfwireError(Code.INVALID_REQUEST, f"Items of {state.pipeline} cannot be mended: retry without any")
+        selection = (await self._store.recorded(state)).selection
+        places = range(state.total or 0) if selection is None else selection
+        mended = mended_of(await self._store.read_input(job_id, MENDED), kind)
+        for index, item in mending.items.items():
+            try:
+                checked = msgspec.convert(item, kind)
+            except msgspec.ValidationError as error:
+                raise ShelfwireError(
+                    Code.INVALID_REQUEST, f"Item {index} cannot be mended so: {error}", details={"index": index}
+                ) from None
+            if 0 <= index < len(places):  # others are refused with the retry itself
+                mended[places[index]] = checked
+        data = msgspec.json.encode(mended)
+        if len(data) > MAX_MENDED_BYTES:
+            raise ShelfwireError(
+                Code.FILE_TOO_LARGE,
+                f"What is mended of the first job is more than {MAX_MENDED_BYTES:,} bytes altogether",
+                user_message="These are too many corrections for one list. Correct the rest in the file itself.",
+                details={"limit": MAX_MENDED_BYTES},
+            )
+        return Mended(indices=mending.items, alone=mending.alone, name=MENDED, data=data)
 
     async def authorize(self, job_id: str, token: str | None, scope: Scope) -> Grant:
         """Return the grant of a token if it authorizes `scope` on the job; raise otherwise.

@@ -183,6 +183,21 @@ class InputSize(msgspec.Struct, frozen=True, kw_only=True):
     size: int
 
 
+class Mended(msgspec.Struct, frozen=True, kw_only=True):
+    """Items of an ended job that its owner has mended, for a retry of it.
+
+    Attributes:
+        indices: their indices in that job's log.
+        alone: whether the retry covers them alone, and nothing else that was left undone.
+        name, data: the input of the retry that says how; it takes the place of one of this name that the job has.
+    """
+
+    indices: Collection[int]
+    alone: bool
+    name: str
+    data: bytes
+
+
 class Idempotency(msgspec.Struct, frozen=True, kw_only=True):
     """Identifies a request, so that its repetition is recognised.
 
@@ -317,17 +332,19 @@ class JobStore(OperatorStore, Protocol):
         idempotency: Idempotency | None = None,
         steady: int | None = None,
         audit: AuditEntry | None = None,
+        mended: Mended | None = None,
     ) -> str | None:
         """Make a new job over a copy of an ended job's input, by `owner_transitions.retry` and `left_undone`.
 
-        It waits since `steady`, and takes its turn like a job that is created. For `audit` see `request`.
+        It waits since `steady`, and takes its turn like a job that is created. For `audit` see `request`. With `mended`
+        it has that input, and covers what `owner_transitions.chosen` returns.
 
         Returns:
             As `create`; None where there is no such job.
 
         Raises:
             IllegalTransitionError: it has not ended.
-            ShelfwireError: `E_JOB_STATE`: nothing is left to do; the others as `create`.
+            ShelfwireError: `E_JOB_STATE`: nothing is left to do; `E_ITEM_UNKNOWN`: as `chosen`; the others as `create`.
         """
         ...
 

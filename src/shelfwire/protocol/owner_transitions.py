@@ -147,5 +147,37 @@ def left_undone(source: JobState, done: Collection[int], selection: Sequence[int
     return left
 
 
+def chosen(
+    source: JobState, done: Collection[int], selection: Sequence[int] | None, mended: Collection[int], *, alone: bool
+) -> list[int]:
+    """Return the items of the input that a retry of `source` has to do, some of which its owner has mended.
+
+    Args:
+        source: the ended job.
+        done: as for `left_undone`.
+        selection: likewise.
+        mended: the indices in the log of `source` of the mended items.
+        alone: whether these alone are to be done.
+
+    Returns:
+        Indices into the input, ascending.
+
+    Raises:
+        ShelfwireError: `E_ITEM_UNKNOWN`: one of them was done, or is none of the job's.
+    """
+    places = range(source.total or 0) if selection is None else selection
+    for index in mended:
+        if index in done or not 0 <= index < len(places):
+            what = "was done" if index in done else "is none of its"
+            raise ShelfwireError(
+                Code.ITEM_UNKNOWN,
+                f"Item {index} of job {source.id} {what}: mend items that failed, or that are not recorded",
+                user_message="One of these was done already. Load the list anew, and try the others again.",
+                details={"index": index},
+            )
+    undone = (index for index in range(len(places)) if index not in done)
+    return [places[index] for index in (sorted(mended) if alone else undone)]
+
+
 def _held(state: JobState, steady: int) -> bool:
     return state.status in HELD and state.lease_until > steady

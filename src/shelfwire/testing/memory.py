@@ -22,6 +22,7 @@ from shelfwire.jobs.store import (
     InputSize,
     Item,
     Lapses,
+    Mended,
     Recorded,
     RemoteClaim,
     Swept,
@@ -277,6 +278,7 @@ class MemoryStore(MemoryOperatorStore):
         idempotency: Idempotency | None = None,
         steady: int | None = None,
         audit: AuditEntry | None = None,
+        mended: Mended | None = None,
     ) -> str | None:
         """See `JobStore.retry`."""
         source = self.database.jobs.get(source_id)
@@ -288,9 +290,16 @@ class MemoryStore(MemoryOperatorStore):
             return earlier
         state = owner_transitions.retry(source.state, job_id, now=now, steady=steady)
         done = {index for index, item in source.items.items() if item.ok}
-        left = owner_transitions.left_undone(source.state, done, source.selection)
+        left: Sequence[int] | None
+        if mended is None:
+            left = owner_transitions.left_undone(source.state, done, source.selection)
+        else:
+            left = owner_transitions.chosen(source.state, done, source.selection, mended.indices, alone=mended.alone)
         job = MemoryJob(self.database.with_turn(state), left)
         job.inputs, job.kept = dict(source.inputs), dict(source.kept)
+        if mended is not None:
+            job.inputs = {key: data for key, data in job.inputs.items() if key[0] != mended.name}
+            job.inputs[mended.name, 0] = mended.data
         self._insert(job, grant, idempotency)
         self.records.add(audit)
         return job_id

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.jobs.store import Change, Idempotency, JobStore
+from shelfwire.jobs.store import Change, Idempotency, JobStore, Mended
 from shelfwire.protocol import job as jobs
 from shelfwire.protocol import owner_transitions
 from shelfwire.protocol.job import IllegalTransitionError, JobState, Status
@@ -279,6 +279,45 @@ class OwnersContract:
             await store.request("retry", _cancel, NOW + POLICY.lease)
             await store.retry("retry", "again", Grant(digest=b"s" * 32, job_id="again"), NOW)
             assert (await claim(store)).selection == [1, 4]
+
+    async def test_a_retry_with_mended_items_has_them_as_an_input(self, make_store: MakeStore) -> None:
+        async with make_store() as store:
+            await store.write_input("job-1", "file", 0, b"data")
+            await _ended_job(store)
+            one = Mended(indices=[4, 1], alone=True, name="mended", data=b"one")
+            await store.retry("job-1", "retry", Grant(digest=b"r" * 32, job_id="retry"), NOW, mended=one)
+            assert (await claim(store)).selection == [1, 4]
+            assert await store.read_input("retry", "mended") == b"one"
+            assert await store.read_input("retry", "file") == b"data"
+            await store.commit(
+                [
+                    Change(
+                        job_id="retry",
+                        attempt=1,
+                        created_at=NOW,
+                        delta=ProgressDelta(total=2, failed=1),
+                        items=encoded((0, False, None, {}, 1)),
+                    )
+                ],
+                POLICY,
+                NOW,
+            )
+            await store.request("retry", _cancel, NOW + POLICY.lease)
+            two = Mended(indices=[0], alone=False, name="mended", data=b"two")
+            await store.retry("retry", "again", Grant(digest=b"s" * 32, job_id="again"), NOW, mended=two)
+            assert (await claim(store)).selection == [1, 4]
+            assert await store.read_input("again", "mended") == b"two"
+            assert await store.read_input("retry", "mended") == b"one"
+
+    async def test_an_item_that_was_done_or_never_was_cannot_be_mended(self, make_store: MakeStore) -> None:
+        async with make_store() as store:
+            await _ended_job(store)
+            for index in (0, 2, 5, -1):
+                mended = Mended(indices=[1, index], alone=True, name="mended", data=b"{}")
+                with pytest.raises(ShelfwireError, match=f"Item {index} ") as refused:
+                    await store.retry("job-1", "retry", Grant(digest=b"r" * 32, job_id="retry"), NOW, mended=mended)
+                assert refused.value.code is Code.ITEM_UNKNOWN
+            assert await store.job("retry") is None
 
     async def test_a_job_that_never_counted_its_items_is_retried_whole(self, make_store: MakeStore) -> None:
         async with make_store() as store:

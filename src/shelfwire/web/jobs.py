@@ -1,15 +1,15 @@
 """The routes of jobs: create, look, control, retry, delete."""
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from shelfwire.errors import Code
+from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.operator_store import AuditEntry
-from shelfwire.jobs.service import JobService
+from shelfwire.jobs.service import JobService, Mending
 from shelfwire.jobs.store import Committed
 from shelfwire.protocol.state import State, state_of
 from shelfwire.protocol.tokens import Scope
@@ -26,13 +26,17 @@ from shelfwire.web.intakes import FORM_TYPE, FormIntake, JsonIntake
 from shelfwire.web.parameters import query_of
 from shelfwire.web.responses import CACHE_CONTROL, JSON_TYPE, NO_STORE, REVALIDATE, Success, success_response
 from shelfwire.web.root_path import root_of
-from shelfwire.web.route import CACHING, Answer, Context, Header, job_route
+from shelfwire.web.route import CACHING, Answer, Context, Header, RequestBody, job_route
 from shelfwire.web.schemas import created_of
+from shelfwire.web.uploads import Body, Pace, parsed
 from shelfwire.web.visitors import Visitor, visitor_of
 
 MAX_SEQ: Final = 2**53 - 1
 """The greatest number that every client can hold exactly."""
 MAX_WAIT: Final = 30
+MAX_MENDED: Final = 1000
+"""Items that a retry takes mended."""
+MAX_RETRY_BYTES: Final = 1024 * 1024
 NOT_MODIFIED: Final = 304
 
 Seq = Annotated[int, msgspec.Meta(ge=0, le=MAX_SEQ)]
@@ -83,16 +87,58 @@ async def resume(request: Request, context: Context) -> Response:
     return await _control(request, context, JobService.resume)
 
 
+class RetryRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is mended for a retry."""
+
+    items: Annotated[
+        list[dict[str, Any]],
+        msgspec.Meta(
+            max_length=MAX_MENDED,
+            description="The items: each its `index` in the job that is retried, and members that its pipeline takes.",
+            extra_json_schema={"items": {"type": "object", "required": ["index"]}},
+        ),
+    ] = []
+    only: Annotated[
+        Literal["given"] | None,
+        msgspec.Meta(description="Whether these items alone are done; without it all that was left undone."),
+    ] = None
+
+    def __post_init__(self) -> None:
+        """Refuse to do nothing."""
+        if self.only is not None and not self.items:
+            raise ValueError("only needs items")
+
+    def mending(self) -> Mending | None:
+        """Return what is mended, by index; None if nothing is.
+
+        Raises:
+            ShelfwireError: `E_INVALID_REQUEST`: an index is missing, or comes twice.
+        """
+        mended: dict[int, Any] = {}
+        for place, item in enumerate(self.items):
+            index = item.pop("index", None)
+            if not isinstance(index, int) or isinstance(index, bool) or index in mended:
+                raise ShelfwireError(
+                    Code.INVALID_REQUEST, f"items[{place}].index must be a whole number that no other item has"
+                )
+            mended[index] = item
+        return Mending(mended, alone=self.only is not None) if mended else None
+
+
 async def retry(request: Request, context: Context) -> Response:
-    """Start a new job over the failed and unrecorded items of an ended one."""
+    """Start a new job over the failed and unrecorded items of an ended one, some of which may have been mended."""
     visitor = visitor_of(request, context, Scope.CONTROL)
     owner = await visitor.authorize(Scope.CONTROL)
     source = owner.job_id
     # The job's token is what tells its owner from others, so idempotency keys are the job's own.
     caller = (visitor.operator or context.access.admit_retry(request))._replace(key=source)
-    idempotency = idempotency_of(request, caller, ["retry", source])
+    body = await Body(request, Pace.of(context.settings)).read(MAX_RETRY_BYTES)
+    wanted: RetryRequest | None = parsed(body, RetryRequest) if body else None
+    same = ["retry", source] if wanted is None else ["retry", source, wanted]
+    idempotency = idempotency_of(request, caller, same)
+    mending = None if wanted is None else wanted.mending()
     async with visitor.acting("retry") as entry:
-        token = await context.service.retry(source, owner, idempotency, entry)
+        token = await context.service.retry(source, owner, idempotency, entry, mending)
     return created_response(context, created_of(token, root_of(request.scope), retry_of=source))
 
 
@@ -165,6 +211,13 @@ ROUTES: Final = (
         retry,
         CREATED,
         headers=[IDEMPOTENCY_KEY],
-        refusals=[Code.JOB_STATE, Code.IDEMPOTENCY_MISMATCH, Code.RATE_LIMITED],
+        body=RequestBody(content={JSON_TYPE: RetryRequest}, required=False),
+        refusals=[
+            Code.JOB_STATE,
+            Code.ITEM_UNKNOWN,
+            Code.IDEMPOTENCY_MISMATCH,
+            Code.RATE_LIMITED,
+            Code.FILE_TOO_LARGE,
+        ],
     ),
 )

@@ -14,7 +14,7 @@ from multipart import parse_options_header
 from starlette.requests import Request
 
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.jobs.pipeline import OPTIONS
+from shelfwire.jobs.pipeline import MENDED, OPTIONS
 from shelfwire.protocol.messages import clip
 from shelfwire.safe_text import safe_line
 from shelfwire.settings import Settings
@@ -189,6 +189,8 @@ class Submission:
         """
         if name == OPTIONS:
             raise ShelfwireError(Code.INVALID_REQUEST, f"No input is named {OPTIONS}: send each option by its own name")
+        if name == MENDED:
+            raise ShelfwireError(Code.INVALID_REQUEST, f"No input is named {MENDED}: items are mended by a retry")
         if not name.isprintable() or not 0 < len(name) <= MAX_INPUT_NAME or len(self.inputs) >= MAX_INPUTS:
             raise ShelfwireError(
                 Code.INVALID_REQUEST,

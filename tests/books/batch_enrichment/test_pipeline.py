@@ -78,6 +78,19 @@ async def test_a_retry_is_about_the_books_that_were_not_found(tmp_path: Path) ->
     assert [item["result"]["index"] for item in results] == list(range(20, 30))
 
 
+async def test_a_book_that_was_not_found_is_mended_and_found(tmp_path: Path) -> None:
+    async with running(tmp_path, Catalogues({OPEN_LIBRARY: BOOKS, GOOGLE_BOOKS: BOOKS})) as server:
+        job = await submit(server, [BOOKS[0].asked, NOBODY_WROTE])
+        await server.ended(job)
+        mended = {"items": [{"index": 1, "book": BOOKS[4].asked}], "only": "given"}
+        again = (await server.ask("POST", job, "/retry", json=mended)).json()["data"]
+        await server.ended(again)
+        (found,) = await items(server, again)
+        refused = await server.ask("POST", job, "/retry", json={"items": [{"index": 1, "cells": {}}]})
+    assert (found["sourceIndex"], found["result"]["isbn13"]) == (1, BOOKS[4].isbn13)
+    assert (refused.status_code, refused.json()["code"]) == (400, "E_INVALID_REQUEST")
+
+
 async def test_two_jobs_with_the_same_books_ask_for_each_once(tmp_path: Path) -> None:
     services = Catalogues({OPEN_LIBRARY: BOOKS, GOOGLE_BOOKS: BOOKS})
     async with running(tmp_path, services) as server:

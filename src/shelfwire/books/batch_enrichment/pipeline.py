@@ -1,19 +1,29 @@
 """The pipeline `batch_enrichment`: every book of the list is an item, found or not."""
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta
 
 from shelfwire.books.batch_enrichment.lookup_failure import LookupFailure, Unanswered
+from shelfwire.books.batch_enrichment.mended_book import MendedBook
 from shelfwire.books.batch_enrichment.merging import EnrichedBook
-from shelfwire.books.batch_enrichment.request import AskedBook, books_of, checked_books
+from shelfwire.books.batch_enrichment.request import AskedBook, asked_book, books_of, checked_books
 from shelfwire.books.codes import BookCode
 from shelfwire.books.services import Services
 from shelfwire.errors import ShelfwireError
 from shelfwire.jobs.job import Job
-from shelfwire.jobs.pipeline import Pipeline
+from shelfwire.jobs.pipeline import MENDED, Pipeline, mended_of
 
 INPUT: Final = "request"
 AT_ONCE: Final = 300
 """Books under way at a time: enough to fill batches of ISBNs while most wait for a slow provider."""
+
+
+class BookMending(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a book of the list is mended."""
+
+    book: Annotated[MendedBook, Meta(description="The book to look up in its place.")]
 
 
 class BatchEnrichment(Pipeline):
@@ -28,6 +38,7 @@ class BatchEnrichment(Pipeline):
     result = EnrichedBook
     failure = LookupFailure
     codes = BookCode
+    mending = BookMending
 
     def __init__(self, outside: Services | None = None) -> None:
         self._outside = outside or Services()
@@ -42,6 +53,8 @@ class BatchEnrichment(Pipeline):
         if lookups is None:
             raise RuntimeError("books are looked up only while the application runs")
         books = books_of(await job.input(INPUT))
+        for index, mended in mended_of(await job.input(MENDED), BookMending).items():
+            books[index] = asked_book(index, msgspec.to_builtins(mended.book))
         await job.start(len(books), job.metadata)
         unanswered = Unanswered()
 

@@ -58,10 +58,11 @@ def checked_books(sent: Any) -> list[AskedBook]:
             f"The list has {len(books):,} books where {MOST_BOOKS:,} are allowed",
             f"These are {len(books):,} books. Send {MOST_BOOKS:,} at most, and the rest by another request.",
         )
-    return [_book(index, book) for index, book in enumerate(books)]
+    return [asked_book(index, book) for index, book in enumerate(books)]
 
 
-def _book(index: int, book: Any) -> AskedBook:
+def asked_book(index: int, book: Any) -> AskedBook:
+    """Check one book of a list. Errors as `checked_books`."""
     if not isinstance(book, dict):
         raise _bad(index, None, 'is no object, such as {"title": "Emma"}')
     title = _text(index, book, "title", MOST_TITLE_CHARS)

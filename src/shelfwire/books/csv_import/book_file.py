@@ -20,6 +20,7 @@ REASON: Final = text_key("reason (shelfwire)")
 """The column that is added to rows that were not imported, to be corrected."""
 UNKNOWN_LANGUAGE: Final = "und"
 """The language of a header of which we know no word; it is not English, so that its dates begin with the day."""
+TITLE_FIELDS: Final = frozenset({"title", "title_with_series", "title_by_author"})
 MAX_PLANNED: Final = 200
 """The most columns, and the most warnings, that a plan shows."""
 MAX_EXAMPLES: Final = 3
@@ -73,6 +74,12 @@ class BookFile:
     def column_names(self) -> tuple[str, ...]:
         """The names of the columns, for a person; a column without one has its number."""
         return tuple(name or f"column {index + 1}" for index, name in enumerate(self.columns))
+
+    def column_holding(self, field: str) -> str | None:
+        """The name of the first column that holds a field, or a title in any form; None if there is none."""
+        fields = TITLE_FIELDS if field in TITLE_FIELDS else {field}
+        index = min((index for index, name in self.fields if name in fields), default=None)
+        return None if index is None else self.column_names[index]
 
     def plan(self, unused: tuple[UnusedColumn, ...] = ()) -> ImportPlan:
         """How the file is read.

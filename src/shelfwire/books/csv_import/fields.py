@@ -99,6 +99,7 @@ def _title(cell: str, draft: Draft) -> None:
             "Look for a missing quotation mark there, or shorten the title.",
             row=draft["row"],
             title=cell[:_MAX_SHORT_CHARACTERS],
+            field="title",
         )
     if "title" not in draft:
         draft["title"] = " ".join(cell.split()) if "\n" in cell or "  " in cell else cell
@@ -233,7 +234,10 @@ def _item_type(cell: str, draft: Draft) -> None:
     key = text_key(cell)
     if key in _ITEM_TYPES["no-book"]:
         raise RowProblem(
-            f'Row {draft["row"]} is not a book: its type is "{cell}".', row=draft["row"], title=draft.get("title", "")
+            f'Row {draft["row"]} is not a book: its type is "{cell}".',
+            row=draft["row"],
+            title=draft.get("title", ""),
+            field="item_type",
         )
     if key not in _ITEM_TYPES["book"]:
         warn(draft, f'The type "{cell}" is not known; the row was taken for a book.')

@@ -142,4 +142,12 @@ class RowFailure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
 
     row: Annotated[int, Meta(description="The number of the row, from 1, as a spreadsheet shows it.")]
     earlier_row: Annotated[int | None, Meta(description="The row that has the same book, for `E_DUPLICATE`.")] = None
+    cells: Annotated[
+        dict[str, str] | None,
+        Meta(description="Its cells by the names of their columns, 4 KiB at most; none for `E_DUPLICATE`."),
+    ] = None
+    clipped: Annotated[
+        tuple[str, ...], Meta(description="The columns whose cells are longer than `cells` shows them.")
+    ] = ()
+    field: Annotated[str | None, Meta(description="The column to look at first.")] = None
     plan: Annotated[ImportPlan | None, Meta(description="How the file was read; with the first row alone.")] = None

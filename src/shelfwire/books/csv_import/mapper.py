@@ -232,6 +232,7 @@ def _identifier(draft: Draft) -> str:
         raise RowProblem(
             f"Row {row} has neither a title nor an ISBN. Add one and import the file again.",
             row=row,
+            field="title",
         )
     return str(title)
 

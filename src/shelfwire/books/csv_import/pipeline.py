@@ -1,7 +1,7 @@
 """The pipeline `csv_import`: every data row of the file is an item, done or failed."""
 
 import asyncio
-from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -12,9 +12,12 @@ from shelfwire.books.csv_import.book_file import BookFile
 from shelfwire.books.csv_import.confidence import Doubt
 from shelfwire.books.csv_import.imported_book import ImportedBook, ImportPlan, RowFailure
 from shelfwire.books.csv_import.llm_rows import LlmRowReader
+from shelfwire.books.csv_import.mending import MendedRows, RowMending
 from shelfwire.books.csv_import.options import Duplicates, GeminiUse, ImportOptions
 from shelfwire.books.csv_import.original_rows import OriginalRows
 from shelfwire.books.csv_import.problems import RepeatedBook, RowProblem, UnreadableCsv
+from shelfwire.books.csv_import.raw_rows import RawRow
+from shelfwire.books.csv_import.row_cells import shown_cells
 from shelfwire.books.csv_import.summaries import llm_summary, plan_summary, summary
 from shelfwire.books.csv_import.survey import Survey
 from shelfwire.books.csv_import.unpacking import opened
@@ -22,7 +25,7 @@ from shelfwire.books.csv_import.verdicts import Unanswered, Verdict, llm_verdict
 from shelfwire.books.services import Services
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.job import Job
-from shelfwire.jobs.pipeline import OriginalTable, Pipeline
+from shelfwire.jobs.pipeline import MENDED, OriginalTable, Pipeline, mended_of
 from shelfwire.jobs.store import Item
 
 MAX_ROWS: Final = 100_000
@@ -53,6 +56,7 @@ class CsvImport(Pipeline):
     options = ImportOptions
     result = ImportedBook
     failure = RowFailure
+    mending = RowMending
     results_name = "books"
     codes = BookCode
 
@@ -68,7 +72,8 @@ class CsvImport(Pipeline):
         """See `Pipeline.run`."""
         options: ImportOptions = job.options
         file, note = await _opened(await job.input("file"), options.columns)
-        importing = _Importing(job, file, await enriching_of(job, self._services))
+        mended = mended_of(await job.input(MENDED), RowMending)
+        importing = _Importing(job, file, mended, await enriching_of(job, self._services))
         doubt = await self._doubt_for_gemini(job, file)
         helped = ""
         if doubt is None:
@@ -176,16 +181,18 @@ class _Importing:
     Args:
         job: the job.
         file: its file.
+        mended: its rows that a person has mended, by index.
         enriching: how its books are looked up, if they are.
 
     Attributes:
         notes: what a person should know of how the file was read.
     """
 
-    def __init__(self, job: Job, file: BookFile, enriching: Enriching | None) -> None:
+    def __init__(self, job: Job, file: BookFile, mended: Mapping[int, RowMending], enriching: Enriching | None) -> None:
         options: ImportOptions = job.options
         self.job = job
         self.file = file
+        self.mended = mended
         self.enriching = enriching
         self.keep_duplicates = options.duplicates is Duplicates.KEEP
         self.notes = ""
@@ -202,11 +209,13 @@ class _Importing:
         self.notes = plan_summary(plan)
         await job.start(survey.count, job.metadata)
         rows = verdicts(self.file, survey) if found is None else found
+        if self.mended:
+            rows = await self._with_mended(rows)
         # The first item of the job has the plan, and in every attempt it is the same one.
         bearer = 0 if job.succeeded or job.failed else None
         if enriching is None:
             async for index, verdict in job.pending(rows):
-                _record(job, index, verdict, plan if bearer in (None, index) else None)
+                _record(job, self.file, index, verdict, plan if bearer in (None, index) else None)
                 bearer = 0 if bearer is None else bearer
             return
 
@@ -217,12 +226,19 @@ class _Importing:
             if isinstance(verdict, ImportedBook):
                 more = await enriching.look_up(index, verdict.title, verdict.authors, verdict.isbn13)
                 verdict = msgspec.structs.replace(verdict, **more)
-            _record(job, index, verdict, shown)
+            _record(job, self.file, index, verdict, shown)
 
         await job.each(rows, look_up, AT_ONCE)
 
+    async def _with_mended(self, rows: Iterable[Verdict] | AsyncIterable[Verdict]) -> Iterator[Verdict]:
+        mended = MendedRows(self.file, self.mended, keep_duplicates=self.keep_duplicates)
+        decided = [verdict async for verdict in self.job.paced(rows)]
+        async for _ in self.job.paced(mended.steps(decided)):
+            pass
+        return mended.applied(decided)
 
-def _record(job: Job, index: int, verdict: Verdict, plan: ImportPlan | None) -> None:
+
+def _record(job: Job, file: BookFile, index: int, verdict: Verdict, plan: ImportPlan | None) -> None:
     match verdict:
         case ImportedBook(title=title, authors=authors, isbn13=isbn):
             if plan is not None:
@@ -235,9 +251,23 @@ def _record(job: Job, index: int, verdict: Verdict, plan: ImportPlan | None) -> 
             )
         case RowProblem(row=row, title=title):
             error = ShelfwireError(BookCode.ROW_INVALID, str(verdict), user_message=str(verdict))
-            job.fail(index, error, title=title or None, **_members(RowFailure(row=row, plan=plan)))
-        case Unanswered(row=row, error=error):
-            job.fail(index, error, **_members(RowFailure(row=row, plan=plan)))
+            failure = _mendable(file, row, verdict.raw, plan, verdict.field)
+            job.fail(index, error, title=title or None, **_members(failure))
+        case Unanswered(raw=raw, error=error):
+            job.fail(index, error, **_members(_mendable(file, raw.row, raw, plan)))
+
+
+def _mendable(file: BookFile, row: int, raw: RawRow | None, plan: ImportPlan | None, field: str = "") -> RowFailure:
+    """The members of a failed row that a person may mend."""
+    shown = shown_cells(file.column_names, () if raw is None else file.text_of(raw))
+    column = file.column_holding(field)
+    return RowFailure(
+        row=row,
+        cells=shown.cells or None,
+        clipped=shown.clipped,
+        field=column if column in shown.cells else None,
+        plan=plan,
+    )
 
 
 def _members(failure: RowFailure) -> Mapping[str, Any]:

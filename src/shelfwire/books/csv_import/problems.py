@@ -1,5 +1,7 @@
 """Problems of a book list: with the whole file, with one row, or with a row that repeats a book."""
 
+from shelfwire.books.csv_import.raw_rows import RawRow
+
 
 class UnreadableCsv(ValueError):  # noqa: N818 - the name says what the file is
     """The file is no book list; the message tells a person what it is and what to do."""
@@ -11,12 +13,16 @@ class RowProblem(ValueError):  # noqa: N818 - a row's problem is an outcome of t
     Attributes:
         row: The row's number, from 1, as a spreadsheet shows it.
         title: The title the row has, or an empty string.
+        field: The field to look at first, such as "title"; an empty string for none.
+        raw: The row as it stands in the file, once that is known.
     """
 
-    def __init__(self, message: str, *, row: int, title: str = "") -> None:
+    def __init__(self, message: str, *, row: int, title: str = "", field: str = "") -> None:
         super().__init__(message)
         self.row = row
         self.title = title
+        self.field = field
+        self.raw: RawRow | None = None
 
 
 class RepeatedBook(ValueError):  # noqa: N818 - as above

@@ -8,14 +8,13 @@ from typing import Final
 
 from shelfwire.books.bibliography.text import text_key
 from shelfwire.books.csv_import import values
-from shelfwire.books.csv_import.book_file import BookFile
+from shelfwire.books.csv_import.book_file import TITLE_FIELDS, BookFile
 from shelfwire.books.csv_import.duplicates import settled
 from shelfwire.books.csv_import.imported_book import ImportedBook, UnusedColumn
 from shelfwire.books.csv_import.problems import RepeatedBook, RowProblem
 from shelfwire.books.csv_import.raw_rows import RawRow
 
 _ISBN_FIELDS: Final = frozenset({"isbn13", "isbn", "isbn_or_storygraph"})
-_TITLE_FIELDS: Final = frozenset({"title", "title_with_series", "title_by_author"})
 _STEP: Final = 16
 """Rows between two turns for others."""
 _ISBN_13: Final = 13
@@ -44,7 +43,7 @@ class Survey:
         self._examples: dict[int, str] = {}
         first: dict[str, int] = {}
         for index, field in file.fields:
-            first.setdefault("title" if field in _TITLE_FIELDS else "author" if "author" in field else field, index)
+            first.setdefault("title" if field in TITLE_FIELDS else "author" if "author" in field else field, index)
         self._title, self._author = first.get("title"), first.get("author")
         self._isbns = [index for field, index in first.items() if field in _ISBN_FIELDS]
         self.count = 0

@@ -9,6 +9,7 @@ from shelfwire.books.csv_import.duplicates import SeenBooks
 from shelfwire.books.csv_import.imported_book import ImportedBook
 from shelfwire.books.csv_import.llm_rows import RowReading
 from shelfwire.books.csv_import.problems import RepeatedBook, RowProblem
+from shelfwire.books.csv_import.raw_rows import RawRow
 from shelfwire.books.csv_import.survey import Survey
 from shelfwire.errors import ShelfwireError
 
@@ -18,7 +19,7 @@ LEFT_OUT: Final = "Gemini's answer leaves the row out, or does not fit it"
 class Unanswered(NamedTuple):
     """A row that Gemini had to read and did not answer."""
 
-    row: int
+    raw: RawRow
     error: ShelfwireError
 
 
@@ -45,6 +46,7 @@ def verdicts(file: BookFile, survey: Survey | None = None) -> Iterator[Verdict]:
         try:
             book = file.book(raw)
         except RowProblem as problem:
+            problem.raw = raw
             yield problem
             continue
         yield book if settled is None else (settled, book)
@@ -65,11 +67,12 @@ async def llm_verdicts(
     async for reading in readings:
         raw = reading.raw
         if required and reading.asked and not reading.answered:
-            yield Unanswered(raw.row, reading.error or ShelfwireError(BookCode.GEMINI_BAD_OUTPUT, LEFT_OUT))
+            yield Unanswered(raw, reading.error or ShelfwireError(BookCode.GEMINI_BAD_OUTPUT, LEFT_OUT))
             continue
         try:
             book = _book_of(file, reading)
         except RowProblem as problem:
+            problem.raw = raw
             yield problem
             continue
         yield book if keep_duplicates else _admitted(book, seen)

@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy import Connection, delete, exists, func, insert, literal, literal_column, select, update
 
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.jobs.store import REPORT_GRANTS, Idempotency, InputSize
+from shelfwire.jobs.store import REPORT_GRANTS, Idempotency, InputSize, Mended
 from shelfwire.protocol import owner_transitions
 from shelfwire.protocol.job import HELD, JobState
 from shelfwire.protocol.tokens import GRACE, MAX_GRANTS, Grant, Scope, may_add
@@ -60,19 +60,27 @@ def retry(
     now: int,
     idempotency: Idempotency | None,
     steady: int | None,
+    mended: Mended | None,
 ) -> str:
     """See `JobStore.retry`."""
     earlier = _replayed(connection, grant, now, idempotency)
     if earlier is not None:
         return earlier
     state = owner_transitions.retry(source, job_id, now=now, steady=steady)
-    left = owner_transitions.left_undone(source, sql.done_indices(connection, source.id), selection(connection, source))
+    done, covered = sql.done_indices(connection, source.id), selection(connection, source)
+    own: dict[str, bytes] = {}
+    if mended is None:
+        left = owner_transitions.left_undone(source, done, covered)
+    else:
+        left = owner_transitions.chosen(source, done, covered, mended.indices, alone=mended.alone)
+        own[mended.name] = mended.data
     inputs = select(literal(job_id), _part.c.name, _part.c.part, _part.c.data)
-    kept = inputs.where(_part.c.job_id == source.id, _part.c.name != SELECTION)
+    kept = inputs.where(_part.c.job_id == source.id, _part.c.name.not_in([SELECTION, *own]))
     connection.execute(insert(_part).from_select(["job_id", "name", "part", "data"], kept))
     if left is not None:
-        row = {"job_id": job_id, "name": SELECTION, "part": 0, "data": msgspec.json.encode(left)}
-        connection.execute(insert(_part), row)
+        own[SELECTION] = msgspec.json.encode(left)
+    for name, data in own.items():
+        connection.execute(insert(_part), {"job_id": job_id, "name": name, "part": 0, "data": data})
     _insert(connection, sql.with_turn(connection, state), grant, idempotency)
     return job_id
 

@@ -34,6 +34,7 @@ from shelfwire.jobs.store import (
     InputSize,
     Item,
     Lapses,
+    Mended,
     Recorded,
     RemoteClaim,
     Swept,
@@ -227,13 +228,14 @@ class SqliteStore(SqliteOperatorStore):
         idempotency: Idempotency | None = None,
         steady: int | None = None,
         audit: AuditEntry | None = None,
+        mended: Mended | None = None,
     ) -> str | None:
         """See `JobStore.retry`."""
 
         def work(connection: Connection) -> str | None:
             for source in sql.read_jobs(connection, [source_id]):
                 records.add_audit(connection, audit)
-                return creation.retry(connection, source, job_id, grant, now, idempotency, steady)
+                return creation.retry(connection, source, job_id, grant, now, idempotency, steady, mended)
             return None
 
         return await self._write(work)
