@@ -97,8 +97,8 @@ def reads(call: Call) -> Reply:
     if "inlineData" in call.body["contents"][0]["parts"][0]:
         return says([{"title": "Dune", "author": "Frank Herbert", "confidence": 0.97, "box": [100, 50, 900, 120]}])
     first = call.data["rows"][0]
-    header = "Kirja" in first
-    names = {"Kirja": "title", "Tekijä": "author", "Vuosi": "publication_year"}
+    header = "Liburua" in first
+    names = {"Liburua": "title", "Idazlea": "author", "Urtea": "publication_year"}
     order = [names.get(cell, "something_else") for cell in first] if header else ["author", "title"]
     return says(
         {"firstRowIsHeader": header, "columns": [{"column": n, "holds": holds} for n, holds in enumerate(order)]}

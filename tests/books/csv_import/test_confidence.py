@@ -30,7 +30,7 @@ def test_what_the_names_of_the_columns_tell_is_read_with_confidence(text: str) -
     [
         "Dune,Frank Herbert,9780441013593\nEmma,Jane Austen,9780141439587\n",
         "Frank Herbert,Dune,1965\nJane Austen,Emma,1815\n",
-        "Kirja;Tekijä;Vuosi\nDyyni;Frank Herbert;1965\nEmma;Jane Austen;1815\n",
+        "Liburua;Idazlea;Urtea\nDunea;Frank Herbert;1965\nEmma;Jane Austen;1815\n",
         "Title,Whatever\nDune,Frank Herbert\nEmma,Jane Austen\n",
         "ISBN,Whatever\n9780441013593,Dune\n9780141439587,Emma\n",
     ],
@@ -74,19 +74,19 @@ def test_what_is_told_of_columns_is_taken_over_beside_what_their_names_tell() ->
 
 
 def test_a_first_row_that_turns_out_to_be_a_header_is_no_row_any_more() -> None:
-    file = BookFile("Kirja;Tekijä;Luettu\nDyyni;Frank Herbert;3.4.2021\nEmma;Jane Austen;31.12.2020\n".encode())
+    file = BookFile(b"Liburua;Idazlea;Irakurria\nDunea;Frank Herbert;3.4.2021\nEmma;Jane Austen;31.12.2020\n")
     assert len(list(file.rows())) == 3
     file.explain([(0, "title"), (1, "author"), (2, "date_read")], header=True)
-    assert (file.columns, file.header_row) == (("Kirja", "Tekijä", "Luettu"), 1)
+    assert (file.columns, file.header_row) == (("Liburua", "Idazlea", "Irakurria"), 1)
     books = [file.book(raw) for raw in file.rows()]
     assert [(book.row, book.title, book.date_read) for book in books] == [
-        (2, "Dyyni", "2021-04-03"),
+        (2, "Dunea", "2021-04-03"),
         (3, "Emma", "2020-12-31"),
     ]
 
 
 def test_a_header_that_is_narrower_than_its_rows_leaves_the_other_columns_in_place() -> None:
-    file = BookFile("Kirja;Tekijä\nDyyni;Frank Herbert;9780441013593\nEmma;Jane Austen;9780141439587\n".encode())
+    file = BookFile(b"Liburua;Idazlea\nDunea;Frank Herbert;9780441013593\nEmma;Jane Austen;9780141439587\n")
     file.explain([(0, "title"), (1, "author"), (2, "isbn")], header=True)
     assert [file.book(raw).isbn13 for raw in file.rows()] == ["9780441013593", "9780141439587"]
 

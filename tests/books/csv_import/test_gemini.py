@@ -39,7 +39,7 @@ from tests.live import MakeServer, Server, until
 TOKENS = 258 + 47
 """Of one answer."""
 REVERSED = b"Frank Herbert,Dune\nJane Austen,Emma\nJ.R.R. Tolkien,The Hobbit\n"
-FINNISH = "Kirja;Tekijä;Vuosi\nDyyni;Frank Herbert;1965\nEmma;Jane Austen;1815\n".encode()
+BASQUE = b"Liburua;Idazlea;Urtea\nDunea;Frank Herbert;1965\nEmma;Jane Austen;1815\n"
 EXPORT = Path(__file__).resolve().parents[3] / "examples" / "goodreads_export.csv"
 
 
@@ -107,11 +107,11 @@ async def test_a_table_without_header_is_told_by_a_sample_in_one_question(tmp_pa
 
 async def test_a_header_in_a_language_that_nothing_else_knows_is_no_book(tmp_path: Path, fake: FakeGemini) -> None:
     async with importing(tmp_path, fake) as server:
-        job = await server.submit(FINNISH)
+        job = await server.submit(BASQUE)
         state = await server.ended(job)
         found = await items(server, job)
     assert state["totalCount"] == 2
-    assert [item["result"]["title"] for item in found] == ["Dyyni", "Emma"]
+    assert [item["result"]["title"] for item in found] == ["Dunea", "Emma"]
     assert [item["result"]["row"] for item in found] == [2, 3]
     assert found[0]["result"]["year"] == 1965
 
@@ -340,7 +340,7 @@ async def test_what_the_columns_hold_is_asked_once_however_often_the_job_starts_
     fake.script(says(table("title_and_author_together", "something_else", header=True)))
     fake.usual = None
     async with importing(tmp_path, fake) as server:
-        job = await server.submit(b"Kirja;Hylly\nDune by Frank Herbert;A\nEmma by Jane Austen;B\n")
+        job = await server.submit(b"Liburua;Apala\nDune by Frank Herbert;A\nEmma by Jane Austen;B\n")
         await until(lambda: len(fake.calls) == 2)
     fake.usual = reads
     async with importing(tmp_path, fake) as server:
@@ -356,7 +356,7 @@ async def test_a_job_is_read_to_its_end_as_it_was_begun_when_the_key_is_gone_aft
     fake.usual = lambda call: reads(call) if call.rows[0] == 1 else None
     lines = [f"The Book {n} by Author Nr{n};A{n}" for n in range(1, 61)]
     async with importing(tmp_path, fake, at_once=1) as server:
-        job = await server.submit("\n".join(["Kirja;Hylly", *lines]).encode())
+        job = await server.submit("\n".join(["Liburua;Apala", *lines]).encode())
         async with server.socket(job) as socket:
             async for frame in socket:
                 if '"processedCount":40' in str(frame):
@@ -373,7 +373,7 @@ async def test_a_job_that_was_begun_without_a_key_is_not_read_anew_with_one(
     tmp_path: Path, make_server: MakeServer, fake: FakeGemini
 ) -> None:
     async with make_server() as server:
-        job = await server.submit(FINNISH + b"Emma;Jane Austen;1815\n")
+        job = await server.submit(BASQUE + b"Emma;Jane Austen;1815\n")
         first = await server.ended(job)
     async with importing(tmp_path, fake) as server:
         again = (await server.ask("POST", job, "/retry")).json()["data"]

@@ -11,6 +11,7 @@ from shelfwire.books.csv_import.dialect import Layout, find_layout
 from shelfwire.books.csv_import.encoding import decode
 from shelfwire.books.csv_import.field_names import meaning_of
 from shelfwire.books.csv_import.imported_book import ImportedBook, ImportPlan, PlannedColumn, UnusedColumn
+from shelfwire.books.csv_import.joined_titles import TITLES
 from shelfwire.books.csv_import.mapper import BookMapper
 from shelfwire.books.csv_import.raw_rows import RawRow, raw_rows
 
@@ -20,7 +21,6 @@ REASON: Final = text_key("reason (shelfwire)")
 """The column that is added to rows that were not imported, to be corrected."""
 UNKNOWN_LANGUAGE: Final = "und"
 """The language of a header of which we know no word; it is not English, so that its dates begin with the day."""
-TITLE_FIELDS: Final = frozenset({"title", "title_with_series", "title_by_author"})
 MAX_PLANNED: Final = 200
 """The most columns, and the most warnings, that a plan shows."""
 MAX_EXAMPLES: Final = 3
@@ -77,7 +77,7 @@ class BookFile:
 
     def column_holding(self, field: str) -> str | None:
         """The name of the first column that holds a field, or a title in any form; None if there is none."""
-        fields = TITLE_FIELDS if field in TITLE_FIELDS else {field}
+        fields = TITLES if field in TITLES else {field}
         index = min((index for index, name in self.fields if name in fields), default=None)
         return None if index is None else self.column_names[index]
 

@@ -20,8 +20,9 @@ from shelfwire.books.csv_import.cell_kinds import (
 )
 from shelfwire.books.csv_import.export_formats import EXPORT_FORMATS, ExportFormat
 from shelfwire.books.csv_import.field_names import IGNORE, field_of_meaning, in_words
-from shelfwire.books.csv_import.fields import TITLE_BY_AUTHOR, WITH_DATES
+from shelfwire.books.csv_import.fields import WITH_DATES
 from shelfwire.books.csv_import.headers import exact_field, field_of_dates, is_about_the_reader, misspelt_field
+from shelfwire.books.csv_import.joined_titles import SHAPES, joined
 from shelfwire.books.csv_import.problems import UnreadableCsv
 from shelfwire.books.csv_import.values import known_shelf, parse_tags
 
@@ -46,7 +47,7 @@ _AUTHORS: Final = frozenset(
 )
 _FAMILIES: Final = {
     "title_with_series": "title",
-    "title_by_author": "title",
+    **dict.fromkeys(SHAPES, "title"),
     "isbn13": "isbn",
     "shelf_name": "shelf",
     "series_list": "series",
@@ -118,7 +119,7 @@ def infer_columns(sample: Sequence[Sequence[str]]) -> Columns:
     doubts: tuple[str, ...] = () if width <= 1 else (_guessed(found),)
     if "title" in found.values() and "author" not in found.values():
         split = _split_titles(found, sample, names)
-        doubts += (split,) if split and width > 1 else ()
+        doubts += (split,) if split else ()
     return Columns(GENERIC, names, in_order(found), "en", by, doubts=doubts)
 
 
@@ -422,18 +423,24 @@ def _family(field: str) -> str:
 
 
 def _split_titles(found: dict[int, str], sample: Sequence[Sequence[str]], names: Sequence[str]) -> str | None:
-    """Find titles with their authors behind them, as "Dune by Frank Herbert", in most cells of the column of titles.
+    """Find titles that most cells of their column have with an author, as "Dune by Frank Herbert", or with a number.
 
     Returns:
         What was guessed, for a person.
     """
     index = next(index for index, field in found.items() if field == "title")
-    cells = list(column_of(sample, index))
-    joined = [cell for cell in cells if TITLE_BY_AUTHOR.fullmatch(cell)]
-    if len(joined) < _SURE_ROWS or len(joined) * 2 <= len(cells):
+    shape = joined(list(column_of(sample, index)))
+    if shape is None:
         return None
-    found[index] = "title_by_author"
-    return f'The column "{names[index]}" was taken for the title and the author, as in "{joined[0][:_MOST_SHOWN]}".'
+    shown = f'"{shape.example[:_MOST_SHOWN]}"'
+    if shape.field is None:
+        return (
+            f'The cells of the column "{names[index]}", such as {shown}, may be of the title and the author, and were '
+            "taken for titles. Put the author into a column of its own, and import the file again."
+        )
+    found[index] = shape.field
+    what = "the title behind a number" if shape.field == "numbered_title" else "the title and the author"
+    return f'The column "{names[index]}" was taken for {what}, as in {shown}.'
 
 
 def _settled(field: str, cells: Sequence[str]) -> str | None:

@@ -11,9 +11,9 @@ from shelfwire.books.csv_import.aliases import OTHER_COLUMNS
 from shelfwire.books.csv_import.cell_kinds import is_number, share
 from shelfwire.books.csv_import.column_plan import GENERIC, column_of
 from shelfwire.books.csv_import.dialect import Layout
+from shelfwire.books.csv_import.joined_titles import SHAPES, TITLES
 
-_TITLES: Final = frozenset({"title", "title_by_author"})
-_AUTHORS: Final = frozenset({"author", "inverted_author", "title_by_author"})
+_AUTHORS: Final = frozenset({"author", "inverted_author", *SHAPES}) - {"numbered_title"}
 _ISBNS: Final = frozenset({"isbn", "isbn13"})
 _NAMED: Final = frozenset({"name", "export", "person"})
 _LONG: Final = 120
@@ -64,7 +64,7 @@ def doubt_of(layout: Layout) -> Doubt | None:
     named = named_fields(layout)
     fields = set(named.values())
     unexplained = [index for index in _words(sample, len(columns.names)) if _has_no_meaning(layout, index, named)]
-    if fields & _TITLES:
+    if fields & TITLES:
         return Doubt.COLUMNS if unexplained and not fields & _AUTHORS else None
     guessed = "title" in {field for index, field in columns.fields if index not in named}
     return None if fields & _ISBNS and not guessed else Doubt.COLUMNS

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Final, Literal, get_args
 
+from shelfwire.books.csv_import.joined_titles import SHAPES
+
 ColumnMeaning = Literal[
     "title", "subtitle", "author", "author_last_first", "more_authors", "isbn", "publisher", "year", "original_year",
     "pages", "format", "language", "series", "series_number", "volume", "edition", "item_type", "shelf", "to_read",
@@ -28,7 +30,7 @@ _FIELDS: Final[Mapping[str, str]] = {
 }
 _MEANINGS: Final[Mapping[str, str]] = {field: meaning for meaning, field in _FIELDS.items()} | {
     "title_with_series": "title",
-    "title_by_author": "title",
+    **dict.fromkeys(SHAPES, "title"),
     "authors": "author",
     "comma_authors": "author",
     "ampersand_authors": "author",

@@ -12,6 +12,7 @@ from shelfwire.books.bibliography.isbn import isbn10_of, isbn13_of, isbn13s_of, 
 from shelfwire.books.bibliography.text import plain_text, text_key
 from shelfwire.books.csv_import import reading_life, series, values
 from shelfwire.books.csv_import.imported_book import Read
+from shelfwire.books.csv_import.joined_titles import SHAPES
 from shelfwire.books.csv_import.problems import RowProblem
 from shelfwire.books.csv_import.reading_life import Draft, add_tags, life_of, warn
 from shelfwire.books.csv_import.vocabulary import vocabulary
@@ -24,8 +25,6 @@ _UNLIMITED: Final = 1 << 62
 _LONGEST_ISBN: Final = 17
 _MOST_READS: Final = 10_000
 _KOBO_STATES: Final = {"0": "to-read", "1": "currently-reading", "2": "read", "3": "currently-reading"}
-TITLE_BY_AUTHOR: Final = re.compile(r"(?P<title>.*[^\s,]),?\s+by\s+(?P<author>[^\s(]+\s+[^\s(].*)", re.IGNORECASE)
-"""A title with its author, whose name has two words at least: "Death by Black Hole by Neil deGrasse Tyson"."""
 _ASIN: Final = re.compile(r"^B[0-9A-Z]{9}$")
 _UUID: Final = re.compile(r"^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$", re.IGNORECASE)
 _ITEM_TYPES: Final = vocabulary("item_types")
@@ -106,17 +105,25 @@ def _title(cell: str, draft: Draft) -> None:
 
 
 def _title_with_series(cell: str, draft: Draft) -> None:
-    """Goodreads appends the series to the title, which is kept: other lists of the same books have it too."""
+    """Goodreads and Kindle append the series to the title, which is kept: other lists of the books have it too."""
     _title(cell, draft)
     if cell[-1] == ")" and "series" not in draft and (found := series.in_title(draft["title"])):
         draft["series"] = found
 
 
-def _title_by_author(cell: str, draft: Draft) -> None:
-    found = TITLE_BY_AUTHOR.fullmatch(cell)
-    _title(found["title"] if found else cell, draft)
-    if found:
-        _authors(people.authors_of_any_list)(found["author"], draft)
+def _joined_title(shape: re.Pattern[str]) -> Take:
+    """A title beside its author or its number; a cell of another form is a title."""
+
+    def take(cell: str, draft: Draft) -> None:
+        found = shape.fullmatch(cell)
+        if found is None:
+            _title_with_series(cell, draft)
+            return
+        _title_with_series(found["title"].strip(), draft)
+        if author := found.groupdict().get("author"):
+            _authors(people.authors_of_any_list)(author.strip(), draft)
+
+    return take
 
 
 def _isbn(cell: str, draft: Draft, *, uuid_is: str | None = None) -> None:
@@ -405,9 +412,9 @@ _SHORT: dict[str, Take] = {
     "wishlist": reading_life.take_wish,
 }
 _LONG: dict[str, Take] = {
-    "title": _title,
+    "title": _title_with_series,
     "title_with_series": _title_with_series,
-    "title_by_author": _title_by_author,
+    **{field: _joined_title(shape) for field, shape in SHAPES.items()},
     "review_title": _long_text("review", "review"),
     "review": _long_text("review", "review"),
     "notes": _long_text("notes", "note"),

@@ -206,7 +206,8 @@ class _Importing:
         job, enriching = self.job, self.enriching
         survey = await _surveyed(job, self.file, keep_duplicates=self.keep_duplicates)
         plan = self.file.plan(survey.unused)
-        self.notes = plan_summary(plan)
+        # What was guessed of a list is of no concern where Gemini has read its rows.
+        self.notes = plan_summary(plan if found is None else msgspec.structs.replace(plan, warnings=()))
         await job.start(survey.count, job.metadata)
         rows = verdicts(self.file, survey) if found is None else found
         if self.mended:

@@ -23,6 +23,7 @@ from shelfwire.books.csv_import.cell_kinds import (
     kind_of,
 )  # fmt: skip
 from shelfwire.books.csv_import.column_plan import Columns, column_of
+from shelfwire.books.csv_import.joined_titles import TITLES
 
 _FITS: Final = 1.5
 _MISFITS: Final = 3.0
@@ -277,7 +278,7 @@ def _column(field: str | None, rows: Sequence[Sequence[str]], index: int) -> _Co
     return _Column(
         test,
         is_reliable=len(cells) >= _FEWEST_CELLS and fitting >= _RELIABLE * len(cells),
-        is_title=field in ("title", "title_with_series"),
+        is_title=field in TITLES,
         merges=field in _MERGED or (field is None and test is None),
         spaced=sum(row[index][:1] == " " for row in rows) * 2 > len(rows),
     )

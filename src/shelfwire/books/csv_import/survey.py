@@ -8,9 +8,10 @@ from typing import Final
 
 from shelfwire.books.bibliography.text import text_key
 from shelfwire.books.csv_import import values
-from shelfwire.books.csv_import.book_file import TITLE_FIELDS, BookFile
+from shelfwire.books.csv_import.book_file import BookFile
 from shelfwire.books.csv_import.duplicates import settled
 from shelfwire.books.csv_import.imported_book import ImportedBook, UnusedColumn
+from shelfwire.books.csv_import.joined_titles import TITLES
 from shelfwire.books.csv_import.problems import RepeatedBook, RowProblem
 from shelfwire.books.csv_import.raw_rows import RawRow
 
@@ -43,7 +44,7 @@ class Survey:
         self._examples: dict[int, str] = {}
         first: dict[str, int] = {}
         for index, field in file.fields:
-            first.setdefault("title" if field in TITLE_FIELDS else "author" if "author" in field else field, index)
+            first.setdefault("title" if field in TITLES else "author" if "author" in field else field, index)
         self._title, self._author = first.get("title"), first.get("author")
         self._isbns = [index for field, index in first.items() if field in _ISBN_FIELDS]
         self.count = 0

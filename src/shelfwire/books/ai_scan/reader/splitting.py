@@ -10,7 +10,8 @@ from typing import Final
 from anyascii import anyascii
 
 from shelfwire.books.ai_scan.reader.engine import Word
-from shelfwire.books.ai_scan.reader.vocabulary import GIVEN, LITTLE, NOISE, PARTICLES
+from shelfwire.books.ai_scan.reader.vocabulary import LITTLE, NOISE, PARTICLES
+from shelfwire.books.bibliography.given_names import GIVEN
 from shelfwire.books.bibliography.publishers import is_publisher
 from shelfwire.books.bibliography.text import words as words_of
 

@@ -10,8 +10,6 @@ def _words(name: str) -> frozenset[str]:
     return frozenset((_FOLDER / f"{name}.txt").read_text(encoding="utf-8").split())
 
 
-GIVEN: Final = _words("given")
-"""Given names that are frequent on books."""
 NOISE: Final = _words("noise")
 """Words of praise, editions and prices."""
 LITTLE: Final = _words("little")
