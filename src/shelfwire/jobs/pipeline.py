@@ -22,6 +22,8 @@ CALLBACK_URL: Final = "callbackUrl"
 NO_COLUMN: Final[dict[str, Any]] = {"column": False}
 """Put `Meta(extra=NO_COLUMN)` on a field of a result to leave it out of CSV exports."""
 
+ReadInput = Callable[[str], Awaitable[bytes]]
+"""Returns an input of a job by its name; empty if there is none."""
 T = TypeVar("T", bound=msgspec.Struct)
 
 
@@ -138,11 +140,11 @@ class Pipeline(ABC):
         """
         return items
 
-    async def original(self, read: Callable[[str], Awaitable[bytes]]) -> OriginalTable | None:
+    async def original(self, read: ReadInput) -> OriginalTable | None:
         """Return the input of a job as the table that a person sent; None if it is no table.
 
         Args:
-            read: returns an input of the job by its name.
+            read: reads the job's inputs.
 
         Raises:
             ShelfwireError: the input cannot be read.

@@ -669,6 +669,10 @@ class JobService:
         matching = [item for item in contiguous if ok is None or item.ok == ok]
         return Page(matching, after + len(contiguous), total, state.pipeline)
 
+    async def read_input(self, job_id: str, name: str) -> bytes:
+        """Return an input of a job; empty if there is none of this name."""
+        return await self._store.read_input(job_id, name)
+
     async def original(self, job_id: str) -> OriginalTable:
         """Return a job's input as the table that a person sent.
 
@@ -677,7 +681,7 @@ class JobService:
         """
         state = (await self.get(job_id)).state
         pipeline = self._pipelines.get(state.pipeline)
-        table = None if pipeline is None else await pipeline.original(partial(self._store.read_input, job_id))
+        table = None if pipeline is None else await pipeline.original(partial(self.read_input, job_id))
         if table is None:
             raise ShelfwireError(
                 Code.INVALID_REQUEST,

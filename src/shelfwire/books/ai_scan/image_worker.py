@@ -54,7 +54,7 @@ def answer(request: ImageRequest, read: Read, on_title: Callable[[str], None]) -
     except ShelfwireError as error:
         return ImageRefused(error.message, error.user_message)
     if request.want == "jpeg":
-        data, width, height = photos.as_jpeg(image)
+        data, width, height = photos.as_jpeg(image, request.width)
         return JpegCopy(data, width, height, image.width, image.height)
     return DetectedBooks(read(image, on_title), image.width, image.height)
 

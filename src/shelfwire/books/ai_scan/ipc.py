@@ -6,6 +6,7 @@ from typing import Final, Literal
 import msgspec
 
 LENGTH: Final = struct.Struct(">I")
+ANY_WIDTH: Final = 1 << 30
 MAX_FRAME_BYTES: Final = 256 * 1024 * 1024
 """More than any photo or answer needs."""
 
@@ -16,10 +17,12 @@ class ImageRequest(msgspec.Struct, frozen=True):
     Attributes:
         photo: the file.
         want: `books`: detect the books on it; `jpeg`: make a JPEG without metadata, which may leave this machine.
+        width: that of the JPEG at most, in pixels.
     """
 
     photo: bytes
     want: Literal["books", "jpeg"]
+    width: int = ANY_WIDTH
 
 
 class TitleRead(msgspec.Struct, frozen=True, tag=True):

@@ -57,14 +57,18 @@ def open_photo(data: bytes) -> Image.Image:
         raise _unreadable(f"It is damaged, or was cut off ({type(error).__name__}: {error})") from None
 
 
-def as_jpeg(image: Image.Image) -> tuple[bytes, int, int]:
+def as_jpeg(image: Image.Image, width: int = MAX_SENT_SIDE) -> tuple[bytes, int, int]:
     """Make a JPEG of a photo that may leave this machine: without metadata, and not larger than `MAX_SENT_SIDE`.
+
+    Args:
+        image: the photo.
+        width: its width at most; it is never enlarged.
 
     Returns:
         The JPEG, its width and its height.
     """
     sent = image.copy()
-    sent.thumbnail((MAX_SENT_SIDE, MAX_SENT_SIDE), Image.Resampling.LANCZOS)
+    sent.thumbnail((min(width, MAX_SENT_SIDE), MAX_SENT_SIDE), Image.Resampling.LANCZOS)
     out = io.BytesIO()
     sent.info = {}  # a writer takes profiles and comments from there
     sent.save(out, "JPEG", quality=SENT_QUALITY)

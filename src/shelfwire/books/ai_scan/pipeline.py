@@ -8,22 +8,25 @@ import msgspec
 
 from shelfwire.books.ai_scan import scanned_books
 from shelfwire.books.ai_scan.confirming import enriched
-from shelfwire.books.ai_scan.ipc import DetectedBook
+from shelfwire.books.ai_scan.ipc import ANY_WIDTH, DetectedBook
 from shelfwire.books.ai_scan.limits import MAX_PHOTOS, photo_input
 from shelfwire.books.ai_scan.options import ScanOptions
 from shelfwire.books.ai_scan.photo_readers import OfflineReader, PhotoReader, PhotoReading
 from shelfwire.books.ai_scan.scan_result import PhotoFailure, PhotoResult, ScannedBook
 from shelfwire.books.ai_scan.scanned_books import Confirmed
+from shelfwire.books.ai_scan.worker_process import ImageWorkerProcess
 from shelfwire.books.batch_enrichment.enricher import Enriching, counted, enriching_of
 from shelfwire.books.codes import BookCode
 from shelfwire.books.services import Services
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.job import Job
-from shelfwire.jobs.pipeline import Pipeline
+from shelfwire.jobs.pipeline import Pipeline, ReadInput
 from shelfwire.jobs.store import Item
 
 SLOTS: Final = 4
 """Scans at once; more would only wait for the image worker, each with a photo in memory."""
+MAX_VIEWS: Final = 20
+"""Photos that are waited for at a time, as many as a scan has."""
 
 
 class Confirmer(Protocol):
@@ -41,6 +44,7 @@ class AiScan(Pipeline):
         reader: reads photos; without network unless given.
         confirmer: confirms what was read; without, a person has to check every book.
         services: hold the providers of book data, if there are any.
+        viewer: opens photos that are shown again; not the worker that reads, which may be busy for long.
     """
 
     name = "ai_scan"
@@ -56,10 +60,14 @@ class AiScan(Pipeline):
         reader: PhotoReader | None = None,
         confirmer: Confirmer | None = None,
         services: Services | None = None,
+        viewer: ImageWorkerProcess | None = None,
     ) -> None:
         self._reader = reader or OfflineReader()
         self._confirmer = confirmer
         self._services = services or Services()
+        self._viewer = viewer or ImageWorkerProcess()
+        self._showing = asyncio.Lock()
+        self._waiting_views = 0
 
     def ready(self) -> None:
         """Check that photos can be read.
@@ -105,6 +113,30 @@ class AiScan(Pipeline):
     async def close(self) -> None:
         """Release the readers."""
         await self._reader.close()
+        await self._viewer.close()
+
+    async def shown(self, name: str, read: ReadInput, width: int | None) -> bytes | None:
+        """Return a photo as a JPEG: upright and without metadata; None if there is none.
+
+        Photos are opened one after the other, so that one at a time is in memory.
+
+        Args:
+            name: the name of its input.
+            read: reads the job's inputs.
+            width: its width in pixels at most; None for any.
+
+        Raises:
+            ShelfwireError: `E_IMAGE_UNREADABLE`; `E_OVERLOADED`: too many wait for theirs.
+        """
+        if self._waiting_views >= MAX_VIEWS:
+            raise ShelfwireError(Code.OVERLOADED, f"{MAX_VIEWS} photos are waited for already. Ask again in a moment")
+        self._waiting_views += 1
+        try:
+            async with self._showing:
+                photo = await read(name)
+                return (await self._viewer.jpeg(photo, width or ANY_WIDTH)).data if photo else None
+        finally:
+            self._waiting_views -= 1
 
     async def _reading(self, job: Job, index: int, photo: bytes) -> PhotoReading:
         """Read a photo, or return what an earlier attempt has read, so that no photo is read or paid for twice.

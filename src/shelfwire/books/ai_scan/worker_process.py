@@ -6,11 +6,12 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import structlog
 
 from shelfwire.books.ai_scan.ipc import (
+    ANY_WIDTH,
     LENGTH,
     MAX_FRAME_BYTES,
     DetectedBooks,
@@ -75,17 +76,21 @@ class ImageWorkerProcess:
         Raises:
             ShelfwireError: `E_IMAGE_UNREADABLE`.
         """
-        answer = await self._request(photo, "books", on_title)
+        answer = await self._request(ImageRequest(photo, "books"), on_title)
         assert isinstance(answer, DetectedBooks)  # noqa: S101 - the worker answers what it was asked
         return answer
 
-    async def jpeg(self, photo: bytes) -> JpegCopy:
+    async def jpeg(self, photo: bytes, width: int = ANY_WIDTH) -> JpegCopy:
         """Make a JPEG without metadata, which may leave this machine.
+
+        Args:
+            photo: the file.
+            width: the width of the JPEG at most, in pixels.
 
         Raises:
             ShelfwireError: `E_IMAGE_UNREADABLE`.
         """
-        answer = await self._request(photo, "jpeg", lambda _: None)
+        answer = await self._request(ImageRequest(photo, "jpeg", width), lambda _: None)
         assert isinstance(answer, JpegCopy)  # noqa: S101 - the worker answers what it was asked
         return answer
 
@@ -94,13 +99,10 @@ class ImageWorkerProcess:
         async with self._lock.turn(RUNNING_JOB.get()):
             await self._end()
 
-    async def _request(
-        self, photo: bytes, want: Literal["books", "jpeg"], on_title: Callable[[str], None]
-    ) -> WorkerMessage:
+    async def _request(self, request: ImageRequest, on_title: Callable[[str], None]) -> WorkerMessage:
         async with self._lock.turn(RUNNING_JOB.get()):
             if self._idle_timer is not None:
                 self._idle_timer.cancel()
-            request = ImageRequest(photo, want)
             for _ in range(TRIES):
                 answer = await self._exchange(request, on_title)
                 if answer is not None:

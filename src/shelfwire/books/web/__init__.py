@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from shelfwire.books.web import csv_import, enrichment, scanning
+from shelfwire.books.web import csv_import, enrichment, photos, scanning
 from shelfwire.web.route import Route
 
-ROUTES: Final[Sequence[Route]] = (csv_import.ROUTE, *scanning.ROUTES, enrichment.ROUTE)
+ROUTES: Final[Sequence[Route]] = (csv_import.ROUTE, *scanning.ROUTES, photos.ROUTE, enrichment.ROUTE)
