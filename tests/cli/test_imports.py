@@ -19,7 +19,7 @@ from shelfwire.protocol.messages import Message, decode
 from shelfwire.stores.sqlite.data_folder import DATABASE_NAME
 from tests.processes import UNMEASURED
 
-from .conftest import EXPORT, MANY, Here, Shelfwire, Start, ended, entries, read_line, read_until
+from .conftest import EXPORT, MANY, TIMEOUT, Here, Shelfwire, Start, ended, entries, read_line, read_until
 
 BROKEN = 3
 
@@ -155,6 +155,19 @@ def test_two_imports_at_once_share_one_data_folder(start: Start) -> None:
     for done in finished:
         assert (done.returncode, done.stderr) == (0, "")
         assert outcome(done.stdout)["status"] == "complete"
+
+
+def test_a_command_whose_output_nobody_reads_serves_the_others_in_its_folder_and_can_be_interrupted(
+    start: Start, shelfwire: Shelfwire, library: Path
+) -> None:
+    unread = start("import", str(library), "--json")
+    read_until(unread, "job_started")
+    assert_whole(outcome(shelfwire("watch", "last", "--json").stdout))
+    beside = shelfwire("import", str(EXPORT), "--json")
+    assert (beside.returncode, outcome(beside.stdout)["status"]) == (0, "complete")
+    assert unread.returncode is None, "what it has to write fills the pipe"
+    unread.send_signal(signal.SIGINT)
+    assert unread.wait(TIMEOUT) == 130
 
 
 def test_who_follows_a_job_takes_it_over_when_its_process_leaves(start: Start, library: Path) -> None:

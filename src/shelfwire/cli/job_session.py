@@ -6,6 +6,7 @@ import secrets
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, Generic, NamedTuple
 
@@ -15,7 +16,8 @@ from shelfwire.cli.connect import KEY_VARIABLE, C, JobLocation, Session
 from shelfwire.cli.errors import OF_STATUS, CommandError, Exit
 from shelfwire.cli.extensions import labels_of, table_of
 from shelfwire.cli.jobs_file import Ended, JobsFile, KnownJob
-from shelfwire.cli.progress_summary import Ending, clean, failure_of
+from shelfwire.cli.progress_summary import Ending, ProgressSummary, clean, failure_of
+from shelfwire.cli.running import written
 from shelfwire.cli.show import Output, choose
 from shelfwire.client import Client, ConnectionLostError, JobHandle, RefusedError
 from shelfwire.clock import SystemClock
@@ -82,7 +84,7 @@ class JobSession(Generic[C]):
         self._jobs_file = jobs_file
         self._as_json = as_json
         self._entry: KnownJob | None = None
-        self._position = ""
+        self._summary: ProgressSummary | None = None
         self.results: Any = None
 
     async def start(self, new_job: NewJob[C]) -> tuple[KnownJob, Exit]:
@@ -186,6 +188,7 @@ class JobSession(Generic[C]):
 
     async def _follow(self, entry: KnownJob) -> Exit:
         output = choose(entry.file, entry.short, entry.labels, as_json=self._as_json)
+        self._summary = output.summary
         with output:
             last = await self._messages(entry, output)
         entry = self._entry or entry  # with the token that is valid now
@@ -195,12 +198,12 @@ class JobSession(Generic[C]):
             if error.code not in ACCESS:
                 raise
             raise _deleted(entry, last) from None
-        output.end(ending)
+        await written(lambda: output.end(ending))
         if isinstance(last.payload, JobComplete):
             self.results = last.payload.results
             table = table_of(entry.pipeline, self.results)
             if table is not None:
-                output.results(table)
+                await written(lambda: output.results(table))
         self._jobs_file.put(with_ending(entry, ending.status, ending.success_count, ending.failure_count))
         return OF_STATUS[Status(ending.status)]
 
@@ -215,14 +218,14 @@ class JobSession(Generic[C]):
             with contextlib.suppress(_MovedError):
                 ref = (self._entry or entry).ref
                 async for last in self._session.client.follow(ref, wait, on_token=self._keep_token):
-                    output.message(last)
-                    self._position = output.summary.position
+                    await written(partial(output.message, last))
                 continue
             await self._session.again()
         return last
 
     def _report_interrupted(self, file: str, labels: Labels) -> None:
-        entry, at = self._entry, f" at {self._position}" if self._position else ""
+        entry, position = self._entry, "" if self._summary is None else self._summary.position
+        at = f" at {position}" if position else ""
         if entry is None:
             warn(f"Interrupted before the {labels.noun} of {file} had started. Start it again")
         elif self._session.own:

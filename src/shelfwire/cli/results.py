@@ -3,6 +3,7 @@
 import sys
 from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Sequence
 from contextlib import aclosing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal, get_args
 
@@ -10,6 +11,7 @@ import msgspec
 
 from shelfwire.cli.errors import CommandError
 from shelfwire.cli.extensions import Export
+from shelfwire.cli.running import written
 from shelfwire.client import Client, JobHandle
 
 Parts = Callable[[Client, JobHandle], AsyncGenerator[bytes]]
@@ -71,8 +73,8 @@ async def save(client: Client, job: JobHandle, parts_from: Parts, output: Path |
     async with aclosing(parts):
         if output is None:
             async for part in parts:
-                sys.stdout.buffer.write(part)
-            sys.stdout.flush()
+                await written(partial(sys.stdout.buffer.write, part))
+            await written(sys.stdout.flush)
             return
         try:
             with _replacing(output) as file:
