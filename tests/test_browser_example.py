@@ -17,7 +17,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from shelfwire.jobs.hub import Dismissal
+from shelfwire.jobs.frames import Dismissal
 from tests.hosts import hosting
 from tests.live import MakeServer, Server, until
 

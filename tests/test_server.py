@@ -10,7 +10,8 @@ import pytest
 
 from shelfwire import app as apps
 from shelfwire.app import Shelfwire
-from shelfwire.jobs.hub import Follower, Frame
+from shelfwire.jobs.frames import Frame
+from shelfwire.jobs.hub import Follower
 from shelfwire.jobs.job import Job
 from shelfwire.jobs.pipeline import Pipeline
 from shelfwire.plugins import Plugin, PluginContext

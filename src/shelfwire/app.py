@@ -166,7 +166,7 @@ class Shelfwire:
             self._context,
             self.lifespan,
             self._clock,
-            new_id=lambda: self._random_bytes(8).hex(),
+            new_id=self.new_request_id,
             standalone=standalone,
         )
 
@@ -180,6 +180,15 @@ class Shelfwire:
         key = new_key(Role.ADMIN, self._random_bytes(TOKEN_BYTES))
         self._context.access.add_local_key(key)
         return key
+
+    @property
+    def context(self) -> Context:
+        """The application as handlers of requests see it."""
+        return self._context
+
+    def new_request_id(self) -> str:
+        """Make the id of a request that has none."""
+        return self._random_bytes(8).hex()
 
     @property
     def routes(self) -> Sequence[Route]:

@@ -197,6 +197,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             )
         ),
     ] = None
+    log_followers: Annotated[
+        Literal["left", "both", "off"],
+        Meta(description="Lines of the log for each follower: left when it leaves, both also when it comes, or off."),
+    ] = "left"
+    fast: Annotated[
+        bool, Meta(description="Whether followers are served straight from their connections, which costs far less.")
+    ] = True
     max_upload: Annotated[int, Meta(ge=1, description="Bytes of all inputs of a job.")] = 10 * 1024 * 1024
     upload_timeout: Annotated[
         float, Meta(gt=0, description="Seconds without a byte after which an upload is given up.")

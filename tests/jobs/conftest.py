@@ -18,7 +18,8 @@ from shelfwire.client.http_client import NetworkHttpClient
 from shelfwire.errors import ShelfwireError
 from shelfwire.jobs.committer import Committer
 from shelfwire.jobs.figures import Recorder
-from shelfwire.jobs.hub import Frame, Hub
+from shelfwire.jobs.frames import Frame
+from shelfwire.jobs.hub import Hub
 from shelfwire.jobs.job import Job
 from shelfwire.jobs.leases import LeaseWatcher
 from shelfwire.jobs.operator import Operator

@@ -2,8 +2,9 @@ import asyncio
 
 import pytest
 
-from shelfwire.jobs import hub as hubs
-from shelfwire.jobs.hub import Dismissal, Frame, Hub
+from shelfwire.jobs import frames
+from shelfwire.jobs.frames import Dismissal, Frame
+from shelfwire.jobs.hub import Hub
 from shelfwire.jobs.store import Committed
 from shelfwire.protocol import job as jobs
 from shelfwire.protocol import owner_transitions, worker_transitions
@@ -122,7 +123,7 @@ async def test_each_message_is_encoded_once_for_all_followers(monkeypatch: pytes
         encoded.append(message)
         return encode(message)
 
-    monkeypatch.setattr(hubs, "encode", counting)
+    monkeypatch.setattr(frames, "encode", counting)
     hub = Hub()
     with hub.follow("j") as (one, offer_1), hub.follow("j") as (two, offer_2), hub.follow("j") as (three, offer_3):
         for offer in (offer_1, offer_2, offer_3):

@@ -2,7 +2,8 @@ from typing import Any
 
 import pytest
 
-from shelfwire.jobs.hub import Dismissal, Hub
+from shelfwire.jobs.frames import Dismissal
+from shelfwire.jobs.hub import Hub
 from shelfwire.jobs.nodes import Gone, Hint, HintKind, Position
 from shelfwire.jobs.store import Committed
 from shelfwire.jobs.telemetry import NoTelemetry

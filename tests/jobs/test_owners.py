@@ -10,7 +10,7 @@ import pytest
 
 from shelfwire.books.codes import BookCode
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.jobs.hub import Dismissal
+from shelfwire.jobs.frames import Dismissal
 from shelfwire.jobs.job import Job
 from shelfwire.jobs.service import Token
 from shelfwire.jobs.store import Committed

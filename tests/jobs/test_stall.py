@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shelfwire.jobs.hub import Frame
+from shelfwire.jobs.frames import Frame
 from shelfwire.jobs.job import Job
 from shelfwire.jobs.stall import StallDetector
 from shelfwire.protocol.job import JobState, Status

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from shelfwire.client.http import CutError, Event, Request, Response, UnexpectedAnswerError, UnreachableError
-from shelfwire.jobs.hub import Frame
+from shelfwire.jobs.frames import Frame
 from shelfwire.protocol.messages import SyncRequest
 from shelfwire.protocol.tokens import digest
 from shelfwire.web.socket import ANSWER_EXTENSION, SINK_EXTENSION

@@ -435,6 +435,16 @@ async def test_text_in_a_column_of_numbers_keeps_no_store_from_working(
     assert {"job-2", "job-3"} <= {one.state.id for one in claimed if one is not None}
 
 
+@pytest.mark.parametrize("state", ["'{'", "'null'", "x'ff'", "'{\"id\": 1}'"])
+async def test_a_damaged_job_keeps_no_other_from_being_looked_up(tmp_path: Path, make_store: Open, state: str) -> None:
+    async with make_store() as store:
+        for name in ("job-1", "job-2"):
+            await add_job(store, name)
+        by_hand(tmp_path, f"UPDATE job SET state = {state} WHERE id = 'job-1'")  # noqa: S608 - SQL of a test
+        found = await store.look_up([b"job-1".ljust(32), b"job-2".ljust(32)], NOW)
+    assert [grant.job_id for grant, _ in found.values()] == ["job-2"]
+
+
 @pytest.mark.parametrize(
     "damaged",
     [

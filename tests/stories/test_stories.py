@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 
-from shelfwire.jobs.hub import Frame
+from shelfwire.jobs.frames import Frame
 from shelfwire.protocol import owner_transitions, worker_transitions
 from shelfwire.protocol.feed import RESUMING, Due, Feed, progress_message
 from shelfwire.protocol.job import JobState

@@ -11,7 +11,7 @@ import httpx2
 import pytest
 from examples.make_library import write_library
 
-from shelfwire.jobs.hub import Dismissal
+from shelfwire.jobs.frames import Dismissal
 from tests.faults.plans import Fault, Moment, Plan
 from tests.faults.proxy import Proxy
 from tests.live import MakeServer, until

@@ -10,7 +10,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.jobs.hub import Frame
+from shelfwire.jobs.frames import Frame
 from shelfwire.protocol.feed import Due
 from shelfwire.protocol.job import create
 from shelfwire.web import events

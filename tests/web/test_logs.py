@@ -19,6 +19,7 @@ from tests.servers import Server
 
 KEY = "a-key-of-the-web-app"
 SECRETS = ["quoted-in-an-exception", "wrong-token", "in-the-query", "a-key-of-nobody", "Dune Messiah"]
+SETTINGS = {"api_keys": KEY, "log_followers": "both"}
 BROKEN_SERVER = Path(__file__).with_name("broken_server.py")
 WAITING_SERVER = Path(__file__).with_name("waiting_server.py")
 
@@ -29,7 +30,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
     """One server for all: whatever is asked of it, its log stays readable."""
-    async with Server(tmp_path_factory.mktemp("logs") / "data", {"api_keys": KEY}, script=BROKEN_SERVER) as server:
+    async with Server(tmp_path_factory.mktemp("logs") / "data", SETTINGS, script=BROKEN_SERVER) as server:
         yield server
 
 

@@ -1,6 +1,7 @@
 import asyncio
 import gc
 import socket as sockets
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,11 +13,18 @@ from shelfwire.errors import Code
 from shelfwire.protocol.messages import JobProgress, Message, Ping, Pong, decode, encode
 from shelfwire.protocol.tokens import Scope
 from shelfwire.server import serving as servers
+from shelfwire.server.fast_followers import SocketFollower
 from shelfwire.server.ws_protocol import WebSocketProtocol
 from tests.live import MakeServer, Server, bearer, grant_job, next_message, next_of, until
 
 PING = encode(Message(job_id="x", pipeline="csv_import", timestamp=1, payload=Ping(client_time=1699564820990)))
 SYNC = '{"type":"sync_request","jobId":"x","pipeline":"csv_import","timestamp":1,"version":"1.0.0","payload":{}}'
+
+
+@pytest.fixture(params=[True, False], ids=["fast", "ordinary"])
+def make_server(make_server: MakeServer, request: pytest.FixtureRequest) -> MakeServer:
+    """Servers that serve followers straight from their connections, and others that do not."""
+    return partial(make_server, fast=request.param)
 
 
 async def refusal(server: Server, query: str, **options: Any) -> Any:
@@ -319,11 +327,12 @@ async def test_a_handshake_with_a_body_is_refused_with_the_reason(make_server: M
     assert b"has no body" in answer
 
 
-def follower_socket(port: int) -> WebSocketProtocol:
+def follower_socket(port: int) -> WebSocketProtocol | SocketFollower:
     """The server's end of a client's connection."""
-    sockets_ = [one for one in gc.get_objects() if type(one) is WebSocketProtocol]
-    (found,) = [one for one in sockets_ if one.client is not None and one.client[1] == port]
-    return found
+    found = [one for one in gc.get_objects() if type(one) in {WebSocketProtocol, SocketFollower}]
+    socket: WebSocketProtocol | SocketFollower
+    (socket,) = [one for one in found if (one.transport.get_extra_info("peername") or (0, 0))[1] == port]
+    return socket
 
 
 async def deaf_follower(

@@ -5,38 +5,21 @@ import math
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager
-from enum import Enum, auto
-from typing import Any, Protocol
+from functools import partial
+from itertools import chain
+from typing import Protocol
 
 from shelfwire.clock import Clock, SystemClock
 from shelfwire.errors import Code, ShelfwireError
+from shelfwire.jobs.frames import Dismissal, Frame, encoded
 from shelfwire.jobs.nodes import Gone, Hint, HintKind, Position
+from shelfwire.jobs.steps import DirectFollower, Steps
 from shelfwire.jobs.store import Committed
 from shelfwire.jobs.telemetry import NoTelemetry, Telemetry
-from shelfwire.protocol.feed import RESUMING, Due, Feed, progress_message, started_message
+from shelfwire.protocol.feed import RESUMING, Due, Feed, progress_message
 from shelfwire.protocol.job import JobState, Status
 from shelfwire.protocol.messages import encode
-
-
-class Frame:
-    """One encoded message, shared by all followers that receive it.
-
-    Attributes:
-        due: which message this is; nothing follows `Due.ENDING`.
-        text: the message.
-        size: bytes of the text.
-        state: the state it shows.
-        wire: the transport's framing of the text, made for the first follower and reused for the next.
-    """
-
-    __slots__ = ("due", "size", "state", "text", "wire")
-
-    def __init__(self, due: Due, text: str, state: JobState) -> None:
-        self.due = due
-        self.text = text
-        self.size = len(text.encode())
-        self.state = state
-        self.wire: Any = None
+from shelfwire.protocol.tokens import Grant
 
 
 class Sink(Protocol):
@@ -57,13 +40,17 @@ class Channel:
     Attributes:
         newest: the state.
         offered_at: when it was published, by the monotonic clock; minus infinity for one that was read.
-        followers: the followers.
+        followers: those that have a task each.
+        direct: the others; None as long as there were none.
+        grants: tokens that followers were admitted with, by digest, as they are stored.
     """
 
     def __init__(self) -> None:
         self.newest: Committed | None = None
         self.offered_at = -math.inf
         self.followers: dict[Follower, None] = {}
+        self.direct: Steps | None = None
+        self.grants: dict[bytes, Grant] = {}
         self._frames: dict[Due, Frame] = {}
 
     def offer(self, committed: Committed) -> None:
@@ -74,21 +61,24 @@ class Channel:
         self._frames.clear()
         for follower in self.followers:
             follower.notify(committed)
+        if self.direct is not None:
+            self.direct.tell()
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether it has followers."""
+        return bool(self.followers or self.direct)
+
+    def attached(self) -> Iterator["Follower | DirectFollower"]:
+        """Iterate over all followers."""
+        return chain(self.followers, self.direct or ())
 
     def frame(self, due: Due, newest: Committed) -> Frame:
         """Return a message of the newest state, encoded on first use."""
         frame = self._frames.get(due)
         if frame is None:
-            frame = self._frames[due] = Frame(due, _encode(due, newest), newest.state)
+            frame = self._frames[due] = Frame(due, encoded(due, newest), newest.state)
         return frame
-
-
-class Dismissal(Enum):
-    """Why a follower receives nothing more although the job has not ended."""
-
-    REVOKED = auto()
-    EXPIRED = auto()
-    LEAVING = auto()
 
 
 class Follower:
@@ -138,10 +128,9 @@ class Follower:
         self._channel = channel
         channel.followers[self] = None
 
-    def detach(self) -> Channel:
-        """Receive nothing more; return the channel that was left."""
+    def detach(self) -> None:
+        """Receive nothing more."""
         self._channel.followers.pop(self, None)
-        return self._channel
 
     @property
     def newest(self) -> Committed:
@@ -251,6 +240,7 @@ class Hub:
 
     Attributes:
         telemetry: as it was given.
+        token_changes: grows whenever a token may have changed that `known` has returned or may return.
     """
 
     def __init__(
@@ -262,7 +252,7 @@ class Hub:
         send: Callable[[Iterable[Hint]], None] | None = None,
     ) -> None:
         self._channels: dict[str, dict[int, Channel]] = {}
-        self._arriving: dict[str, dict[Follower, None]] = {}
+        self._arriving: dict[str, dict[Follower | DirectFollower, None]] = {}
         self._erased: dict[Channel, None] = {}
         self._clock = clock or SystemClock()
         self._interval = interval
@@ -271,6 +261,7 @@ class Hub:
         self._ended = ended
         self._send = send
         self._departed_bytes = 0
+        self.token_changes = 0
 
     @property
     def followers(self) -> int:
@@ -286,16 +277,16 @@ class Hub:
         """Count the attached followers by transport."""
         return Counter(follower.transport for follower in self._attached())
 
-    def _attached(self) -> Iterator[Follower]:
+    def _attached(self) -> Iterator[Follower | DirectFollower]:
         for job_id in dict.fromkeys((*self._channels, *self._arriving)):
             yield from self._followers_of(job_id)
         for channel in self._erased:
-            yield from channel.followers
+            yield from channel.attached()
 
-    def _followers_of(self, job_id: str) -> Iterator[Follower]:
+    def _followers_of(self, job_id: str) -> Iterator[Follower | DirectFollower]:
         yield from self._arriving.get(job_id, ())
         for channel in self._channels.get(job_id, {}).values():
-            yield from channel.followers
+            yield from channel.attached()
 
     def publish(self, committed: Iterable[Committed]) -> None:
         """Notify the followers of rows that are durable, here and on other nodes; the caller has committed them."""
@@ -322,12 +313,12 @@ class Hub:
             self._detach(gone.ending)
             return
         channel = self._channels.get(gone.position.job_id, {}).get(gone.position.created_at)
-        for follower in [] if channel is None else list(channel.followers):
+        for follower in [] if channel is None else list(channel.attached()):
             follower.dismiss(Dismissal.LEAVING)
 
     def positions(self) -> list[Position]:
         """Return the followed jobs that have not ended, as far as they are known here."""
-        channels = (channel for made in self._channels.values() for channel in made.values() if channel.followers)
+        channels = (channel for made in self._channels.values() for channel in made.values() if channel.is_followed)
         states = (channel.newest.state for channel in channels if channel.newest is not None)
         return [Position.of(state) for state in states if not state.ended]
 
@@ -346,9 +337,16 @@ class Hub:
         if state.created_at in channels:
             channel = channels[state.created_at]
             channel.offered_at = self._clock.monotonic()
+            is_followed = channel.is_followed
             channel.offer(one)
-            if channel.followers:
+            if is_followed:
                 self.telemetry.handed_over(self._clock.monotonic() - channel.offered_at)
+
+    def show(self, row: Committed) -> None:
+        """Take a row that somebody was shown: who is admitted without a read must not see an older one."""
+        channel = self._channels.get(row.state.id, {}).get(row.state.created_at)
+        if channel is not None and channel.newest is not None:
+            channel.offer(row)
 
     def erased(self, ending: Committed) -> None:
         """Detach the channel of an erased job: another one may be made of its id within this millisecond.
@@ -365,7 +363,7 @@ class Hub:
         if state.id in self._arriving:
             return  # who has read the row before must find the ending
         channel = self._channels.get(state.id, {}).pop(state.created_at, None)
-        if channel is not None and channel.followers:
+        if channel is not None and channel.is_followed:
             self._erased[channel] = None
 
     def is_followed(self, job_id: str) -> bool:
@@ -387,7 +385,8 @@ class Hub:
         leaving = list(self._arriving.get(job_id, ()))
         for created_at, channel in self._channels.get(job_id, {}).items():
             if row is None or row.state.created_at != created_at:
-                leaving += channel.followers
+                leaving += channel.attached()
+                channel.grants.clear()
         for follower in leaving:
             follower.dismiss(Dismissal.LEAVING)
 
@@ -399,14 +398,15 @@ class Hub:
 
     def hear_revoked(self, job_id: str, digest: bytes) -> None:
         """Dismiss the followers here of a token that was revoked elsewhere."""
-        for follower in self._followers_of(job_id):
+        self.forget_tokens(job_id)
+        for follower in tuple(self._followers_of(job_id)):
             if follower.digest == digest:
                 follower.dismiss(Dismissal.REVOKED)
 
     def dismiss_all(self) -> None:
         """Dismiss all followers and admit no more, because the server shuts down."""
         self._leaving = True
-        for follower in self._attached():
+        for follower in tuple(self._attached()):
             follower.dismiss(Dismissal.LEAVING)
 
     @contextmanager
@@ -421,34 +421,83 @@ class Hub:
         Raises:
             ShelfwireError: `E_OVERLOADED`: the server shuts down.
         """
+        follower = Follower(after, digest, self._clock, self._interval, self.telemetry)
+        self.seat(job_id, follower)
+        try:
+            yield follower, partial(self.attach, job_id, follower)
+        finally:
+            self.leave(job_id, follower)
+
+    def seat(self, job_id: str, follower: Follower | DirectFollower) -> None:
+        """Expect a follower, which receives every commit from now on; `follow` says what its caller does next.
+
+        The caller calls `leave` in the end.
+
+        Raises:
+            ShelfwireError: `E_OVERLOADED`: the server shuts down.
+        """
         if self._leaving:
             raise ShelfwireError(Code.OVERLOADED, "The server is shutting down. Connect again in a moment")
-        follower = Follower(after, digest, self._clock, self._interval, self.telemetry)
         self._arriving.setdefault(job_id, {})[follower] = None
 
-        def offer(row: Committed) -> None:
-            channel = self._channels.setdefault(job_id, {}).setdefault(row.state.created_at, Channel())
+    def expects(self, job_id: str, follower: Follower | DirectFollower) -> bool:
+        """Whether a follower was seated, and neither attached nor forgotten since."""
+        return follower in self._arriving.get(job_id, ())
+
+    def attach(self, job_id: str, follower: Follower | DirectFollower, row: Committed) -> None:
+        """Attach a follower that was seated to the job whose row was read since, and offer that row."""
+        channel = self._channels.setdefault(job_id, {}).setdefault(row.state.created_at, Channel())
+        if isinstance(follower, Follower):
             follower.attach(channel)
-            channel.offer(row)
-            self._arrived(job_id, follower)
+        else:
+            if channel.direct is None:
+                channel.direct = Steps(channel, self._clock, self._interval, self.telemetry)
+            channel.direct.attach(follower)
+        channel.offer(row)
+        self._arrived(job_id, follower)
 
-        try:
-            yield follower, offer
-        finally:
-            channel = follower.detach()
-            if not channel.followers:
-                self._erased.pop(channel, None)
-            self._arrived(job_id, follower)
-            self._departed_bytes += follower.sent_bytes
+    def leave(self, job_id: str, follower: Follower | DirectFollower) -> None:
+        """Forget a follower."""
+        follower.detach()
+        if self._erased:
+            self._erased = {channel: None for channel in self._erased if channel.is_followed}
+        self._arrived(job_id, follower)
+        self._departed_bytes += follower.sent_bytes
 
-    def _arrived(self, job_id: str, follower: Follower) -> None:
+    def known(self, job_id: str, digest: bytes) -> tuple[Grant, Committed] | None:
+        """Return a token with the newest row of its job, if a follower of that job was admitted with it before.
+
+        Never where other nodes commit as well: somebody may have been shown a newer row than there is here.
+        """
+        for channel in self._channels.get(job_id, {}).values() if self._send is None else ():
+            grant = channel.grants.get(digest)
+            if grant is not None and channel.newest is not None:
+                return grant, channel.newest
+        return None
+
+    def remember(self, grant: Grant, row: Committed) -> None:
+        """Keep a token for `known`, as long as its job has followers here.
+
+        The caller has read it while a follower of the job was attached, and `token_changes` is what it was before.
+        """
+        channel = self._channels.get(grant.job_id, {}).get(row.state.created_at)
+        if channel is not None and channel.is_followed:
+            channel.grants[grant.digest] = grant
+
+    def forget_tokens(self, job_id: str) -> None:
+        """Have the tokens of a job read again, because one of them has changed or may have."""
+        self.token_changes += 1
+        for channel in self._channels.get(job_id, {}).values():
+            channel.grants.clear()
+
+    def _arrived(self, job_id: str, follower: Follower | DirectFollower) -> None:
         """Forget that a follower was arriving, and what nobody follows or is about to."""
         arriving = self._arriving.get(job_id, {})
         arriving.pop(follower, None)
         if arriving:
             return
         self._arriving.pop(job_id, None)
-        followed = {made: one for made, one in self._channels.get(job_id, {}).items() if one.followers}
+        followed = {made: one for made, one in self._channels.get(job_id, {}).items() if one.is_followed}
         self._channels.pop(job_id, None)
         if followed:
             self._channels[job_id] = followed
@@ -459,14 +508,3 @@ def _hints(state: JobState) -> Iterator[Hint]:
     yield Hint(HintKind.ROW, state.id, state.seq)
     if state.status is Status.QUEUED:
         yield Hint(HintKind.QUEUE)
-
-
-def _encode(due: Due, newest: Committed) -> str:
-    match due:
-        case Due.STARTED:
-            return encode(started_message(newest.state))
-        case Due.PROGRESS:
-            return encode(progress_message(newest.state))
-        case Due.ENDING:
-            assert newest.terminal is not None  # noqa: S101 - an ended row comes with its ending
-            return newest.terminal

@@ -17,7 +17,9 @@ import structlog
 
 from shelfwire.clock import Clock, sleep
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.jobs.hub import Dismissal, Follower, Hub
+from shelfwire.jobs.admission import EXPIRY_SECONDS, Admission
+from shelfwire.jobs.frames import Dismissal
+from shelfwire.jobs.hub import Follower, Hub
 from shelfwire.jobs.listing import JobFilter, JobPage, Position
 from shelfwire.jobs.operator_store import AuditEntry
 from shelfwire.jobs.page_size import MAX_PAGE_BYTES, may_be_cut
@@ -34,8 +36,6 @@ from shelfwire.protocol.tokens import ALL_SCOPES, Grant, Scope
 T = TypeVar("T")
 CHECK_SECONDS: Final = 1.0
 """For how long a commit that succeeded makes the service ready; anybody may ask."""
-EXPIRY_SECONDS: Final = 10.0
-"""How long the clock may have been set before it is noticed that a token has expired by it."""
 
 log = structlog.get_logger(__name__)
 
@@ -136,6 +136,7 @@ class JobService:
     Attributes:
         clock: source of the time.
         outbox: what is to be told when jobs end.
+        admission: admits direct followers.
         claims: gives jobs to workers outside of the server.
         remote: the attempts of these.
     """
@@ -152,6 +153,7 @@ class JobService:
         pipelines: Mapping[str, Pipeline],
     ) -> None:
         self._store = store
+        self.admission = Admission(store, hub, clock)
         self.outbox = store.outbox
         self._hub = hub
         self._policy = policy
@@ -278,6 +280,7 @@ class JobService:
         token, grant = self._first_token(state.id, terms=terms)
         made = await self._store.create(state, grant, upload_id=upload.upload_id, idempotency=idempotency)
         log.info("job created" if made == state.id else "idempotent replay", job=made, pipeline=pipeline, attempt=0)
+        self._hub.forget_tokens(made)  # of an earlier job one may have made room
         self._workers.wake(pipeline)
         return Token(made, token, grant.scopes, grant.expires_at)
 
@@ -312,6 +315,7 @@ class JobService:
         if made is None:
             raise ShelfwireError(Code.UNAUTHORIZED)
         log.info("job created", job=made, retry_of=job_id, attempt=0)
+        self._hub.forget_tokens(made)
         self._workers.wake()
         return Token(made, token, grant.scopes, grant.expires_at)
 
@@ -394,6 +398,7 @@ class JobService:
         by = caller.digest or None
         if not await self._store.add_grant(grant, now, authorized_by=by, replaces=replaces, audit=audit):
             raise ShelfwireError(Code.UNAUTHORIZED)
+        self._hub.forget_tokens(grant.job_id)
         return Token(grant.job_id, token, grant.scopes, grant.expires_at)
 
     async def revoke(self, grant: Grant) -> None:
@@ -439,6 +444,7 @@ class JobService:
         committed = await self._store.job(job_id)
         if committed is None or committed.state.expires_at <= self.clock.now():
             raise ShelfwireError(Code.UNAUTHORIZED)
+        self._hub.show(committed)
         return committed
 
     async def get_with(self, token: str | None, job_id: str) -> Committed:

@@ -352,6 +352,14 @@ class JobStore(OperatorStore, Protocol):
         """Return the grant of the token with this digest; None too if its job has expired, swept or not."""
         ...
 
+    async def look_up(self, digests: Collection[bytes], now: int) -> Mapping[bytes, tuple[Grant, Committed]]:
+        """Return the grants of some tokens with the rows of their jobs, by digest, as `grant` and `job` do.
+
+        It is asked for all followers that come in one moment at once. What cannot be read may be left out, and so may
+        be terminal messages that would take much memory together, with their jobs; the caller then asks for each.
+        """
+        ...
+
     async def add_grant(
         self,
         grant: Grant,

@@ -58,6 +58,17 @@ class Feed:
         self.behind = False
         self.over = False
 
+    @property
+    def position(self) -> tuple[int | None, bool, int, bool, bool]:
+        """All that decides what is due next: feeds at one position are due the same for any state."""
+        return self._after, self._started, self.seq, self.behind, self.over
+
+    def copy(self) -> "Feed":
+        """Return another feed at the same position."""
+        feed = Feed()
+        feed._after, feed._started, feed.seq, feed.behind, feed.over = self.position
+        return feed
+
     def next(self, state: JobState, *, withhold: bool = False) -> tuple[Due, ...]:
         """Return what is due, in order, now that `state` is committed; the caller sends all of it or closes.
 

@@ -9,7 +9,7 @@ number of requests, in the order in which they came. Requests for the server's h
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 from uvicorn.config import Config
 from uvicorn.server import ServerState
@@ -23,11 +23,15 @@ HEALTH: Final = b"GET /health/", b"HEAD /health/"
 
 
 class Turnstile:
-    """Begins waiting requests, a bounded number in each turn of the event loop."""
+    """Begins waiting requests, a bounded number in each turn of the event loop.
 
-    def __init__(self) -> None:
+    Args:
+        per_turn: the number.
+    """
+
+    def __init__(self, per_turn: int = BEGUN_PER_TURN) -> None:
         self._waiting: deque[Callable[[], None]] = deque()
-        self._left = BEGUN_PER_TURN
+        self._per_turn = self._left = per_turn
         self._turning = False
 
     def admit(self, begin: Callable[[], None]) -> None:
@@ -46,12 +50,30 @@ class Turnstile:
 
     def _turn(self) -> None:
         self._turning = False
-        begun = [self._waiting.popleft() for _ in range(min(BEGUN_PER_TURN, len(self._waiting)))]
-        self._left = BEGUN_PER_TURN - len(begun)
+        begun = [self._waiting.popleft() for _ in range(min(self._per_turn, len(self._waiting)))]
+        self._left = self._per_turn - len(begun)
         if begun:
             self._turn_later()
         for begin in begun:
             begin()
+
+
+class FastWay(Protocol):
+    """What may take over connections by their first bytes.
+
+    Attributes:
+        turnstile: says when it looks at these.
+    """
+
+    turnstile: Turnstile
+
+    def may_take(self, data: bytes) -> bool:
+        """Whether it may take over a connection that begins with some bytes."""
+        ...
+
+    def take(self, arrival: "Arrival", data: bytes) -> bool:
+        """Take over a connection, or return False; it may still give it back by `Arrival.take_back`."""
+        ...
 
 
 class Arrival(asyncio.Protocol):
@@ -63,7 +85,13 @@ class Arrival(asyncio.Protocol):
         app_state: uvicorn's.
         cap: counts the connections.
         turnstile: says when the first request is begun.
+        fast: is asked before `HttpProtocol`, if it is there.
+
+    Attributes:
+        transport: the connection.
     """
+
+    transport: asyncio.Transport
 
     def __init__(
         self,
@@ -74,54 +102,89 @@ class Arrival(asyncio.Protocol):
         *,
         cap: ConnectionCap,
         turnstile: Turnstile,
+        fast: FastWay | None = None,
     ) -> None:
         self._config = config
         self._server_state = server_state
         self._app_state = app_state
         self._cap = cap
         self._turnstile = turnstile
+        self._fast = fast
         self._data = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the first bytes as long as for another request."""
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
         loop = asyncio.get_running_loop()
         self._since = loop.time()
-        self._timer = loop.call_later(self._config.timeout_keep_alive, self._transport.close)
+        self._timer = loop.call_later(self._config.timeout_keep_alive, self.transport.close)
         self._server_state.connections.add(self)  # type: ignore[arg-type]  # it is only asked to shut down
-        self._has_room = self._cap.enter(self._transport)
+        self._has_room = self._cap.enter(self.transport)
 
     def data_received(self, data: bytes) -> None:
         """Have the first request begun; the rest of it waits in the kernel until then."""
+        if self._data:
+            self._data += data  # the fast way has not come to it yet
+            return
         self._timer.cancel()
         self._data = data
         if data.startswith(HEALTH) or not self._has_room:  # to be refused, at little cost
             self._begin()
+        elif self._fast is not None and self._fast.may_take(data):
+            self._fast.turnstile.admit(self._offer)
         else:
-            self._transport.pause_reading()
-            self._turnstile.admit(self._begin)
+            self._wait()
+
+    def hand_over(self, protocol: asyncio.Protocol) -> None:
+        """Let a protocol have the connection, in uvicorn's view as well."""
+        self._server_state.connections.discard(self)
+        self._server_state.connections.add(protocol)  # type: ignore[arg-type]
+        self.transport.set_protocol(protocol)
+
+    def take_back(self, protocol: asyncio.Protocol, data: bytes) -> None:
+        """Have a connection that was handed over served by `HttpProtocol`; `data` came since."""
+        self._server_state.connections.discard(protocol)
+        self._server_state.connections.add(self)  # type: ignore[arg-type]
+        self.transport.set_protocol(self)
+        self._data += data
+        self._wait()
+
+    @property
+    def connections(self) -> set[Any]:
+        """What uvicorn asks to shut down; a protocol that has taken over leaves it in the end."""
+        return self._server_state.connections
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""
         del exc
         self._timer.cancel()
         self._server_state.connections.discard(self)
-        self._cap.leave(self._transport)
+        self._cap.leave(self.transport)
 
     def shutdown(self) -> None:
         """Close it, because the server stops."""
-        self._transport.close()
+        self.transport.close()
 
     def idle_since(self) -> float | None:
         """See `Closable`."""
-        return None if self._data or self._transport.is_closing() else self._since
+        return None if self._data or self.transport.is_closing() else self._since
 
     def turn_away(self) -> None:
         """See `Closable`."""
-        self._transport.close()
+        self.transport.close()
+
+    def _offer(self) -> None:
+        if self.transport.is_closing():
+            return
+        if self._fast is None or not self._fast.take(self, self._data):
+            self._wait()
+
+    def _wait(self) -> None:
+        self.transport.pause_reading()
+        self._turnstile.admit(self._begin)
 
     def _begin(self) -> None:
-        transport = self._transport
+        transport = self.transport
         if transport.is_closing():
             return
         protocol = HttpProtocol(

@@ -19,9 +19,11 @@ from shelfwire.errors import Code, ShelfwireError
 from shelfwire.server.arrival import Arrival, Turnstile
 from shelfwire.server.connection_cap import ConnectionCap
 from shelfwire.server.discovery import announced
+from shelfwire.server.fast_followers import FastFollowers
 from shelfwire.server.open_files import allow_open_files
 from shelfwire.server.ws_protocol import WebSocketProtocol
 from shelfwire.settings import Settings
+from shelfwire.web.hosts import AllowedHosts
 from shelfwire.web.proxies import TrustedProxies
 from shelfwire.web.socket import MAX_FRAME_BYTES
 
@@ -172,10 +174,14 @@ def _innermost(error: Exception) -> Exception:
 
 
 def _uvicorn_config(application: Shelfwire, settings: Settings, cap: ConnectionCap) -> uvicorn.Config:
+    hosts = AllowedHosts(settings, standalone=True)
+    beats = HEARTBEAT_SECONDS, HEARTBEAT_TIMEOUT_SECONDS
+    new_id = application.new_request_id
+    fast = FastFollowers(application.context, new_id, hosts, cap, *beats) if settings.fast else None
     return uvicorn.Config(
         application.standalone(),
         # Over h11, which bounds heads; the faster parser that uvicorn would prefer does not.
-        http=partial(Arrival, cap=cap, turnstile=Turnstile()),  # type: ignore[arg-type]  # it is only called
+        http=partial(Arrival, cap=cap, turnstile=Turnstile(), fast=fast),  # type: ignore[arg-type]  # it is only called
         ws=WebSocketProtocol,
         ws_max_size=MAX_FRAME_BYTES,
         ws_ping_interval=HEARTBEAT_SECONDS,

@@ -14,7 +14,7 @@ from websockets.frames import CloseCode as WireCloseCode
 from websockets.frames import Frame as WebSocketFrame
 from websockets.frames import Opcode
 
-from shelfwire.jobs.hub import Frame
+from shelfwire.jobs.frames import Frame
 from shelfwire.web.socket import MAX_FRAME_BYTES, SINK_EXTENSION
 
 QUEUED_BYTES: Final = 16 * 1024

@@ -311,6 +311,11 @@ class MemoryStore(MemoryOperatorStore):
             return None
         return grant
 
+    async def look_up(self, digests: Collection[bytes], now: int) -> dict[bytes, tuple[Grant, Committed]]:
+        """See `JobStore.look_up`."""
+        grants = [grant for digest in digests if (grant := await self.grant(digest, now)) is not None]
+        return {grant.digest: (grant, self.database.jobs[grant.job_id].committed) for grant in grants}
+
     async def add_grant(
         self,
         grant: Grant,

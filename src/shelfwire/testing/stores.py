@@ -89,6 +89,25 @@ class AttemptsContract:
         assert other.scopes == ALL_SCOPES
         assert other.expires_at is None
 
+    async def test_tokens_are_looked_up_with_their_jobs_all_at_once(self, make_store: MakeStore) -> None:
+        async with make_store() as store:
+            await add_job(store, "job-2")
+            two = await store.request("job-2", _cancel, NOW)
+            one = await add_job(store, "job-1")
+            assert two is not None
+            narrow = Grant(digest=b"d" * 32, job_id="job-1", scopes=frozenset({Scope.WATCH}), expires_at=NOW + 5, ttl=9)
+            await store.add_grant(narrow, NOW)
+            digests = [b"job-1".ljust(32), b"job-2".ljust(32), b"d" * 32, b"x" * 32, b"d" * 32]
+            found = await store.look_up(digests, NOW)
+            assert found == {
+                digest: (await store.grant(digest, NOW), await store.job(job_id))
+                for digest, job_id in zip(digests[:3], ("job-1", "job-2", "job-1"), strict=True)
+            }
+            assert (found[b"d" * 32][0], found[b"d" * 32][1].state) == (narrow, one)
+            assert found[b"job-2".ljust(32)][1] == two
+            assert await store.look_up(digests, two.state.expires_at + one.expires_at) == {}
+            assert await store.look_up([b"x" * 32], NOW) == {}
+
     async def test_an_input_comes_back_whole_and_in_order(self, make_store: MakeStore) -> None:
         async with make_store() as store:
             await add_job(store)

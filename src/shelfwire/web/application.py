@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from shelfwire.clock import Clock
 from shelfwire.tracing import traced_application
 from shelfwire.web import pages
-from shelfwire.web.hosts import HostCheck
+from shelfwire.web.hosts import AllowedHosts, HostCheck
 from shelfwire.web.middleware import RequestMiddleware
 from shelfwire.web.proxies import TrustedProxies
 from shelfwire.web.root_path import mount_below, own_scope
@@ -43,7 +43,7 @@ class Application:
         router = Router(context, shown, {PATH: ProgressSocket(context)})
         app: ASGIApp = context.access.cors(router)
         self._app = RequestMiddleware(
-            HostCheck(traced_application(app), context.settings, standalone=standalone),
+            HostCheck(traced_application(app), AllowedHosts(context.settings, standalone=standalone)),
             clock,
             new_id=new_id,
             telemetry=context.metrics,

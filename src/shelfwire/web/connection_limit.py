@@ -29,10 +29,22 @@ class ConnectionLimit:
         Raises:
             ShelfwireError: `E_OVERLOADED`: the limit is reached.
         """
-        self.attached += 1
+        self.join()
         try:
-            if self.attached > self._limit:
-                raise ShelfwireError(Code.OVERLOADED)
             yield
         finally:
-            self.attached -= 1
+            self.leave()
+
+    def join(self) -> None:
+        """Count one follower until `leave` is called.
+
+        Raises:
+            ShelfwireError: `E_OVERLOADED`: the limit is reached, and it is not counted.
+        """
+        if self.attached >= self._limit:
+            raise ShelfwireError(Code.OVERLOADED)
+        self.attached += 1
+
+    def leave(self) -> None:
+        """Count one follower less."""
+        self.attached -= 1

@@ -12,7 +12,8 @@ from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from shelfwire.errors import ShelfwireError
-from shelfwire.jobs.hub import Follower, Frame
+from shelfwire.jobs.frames import Frame
+from shelfwire.jobs.hub import Follower
 from shelfwire.protocol.feed import type_of
 from shelfwire.protocol.tokens import Scope
 from shelfwire.web.credentials import bearer, position
@@ -100,7 +101,7 @@ class EventStream:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
             return
         with (
-            follower_log(follower, self._visitor.job_id, "events", self._context.service.clock),
+            follower_log(follower, self._visitor.job_id, "events", self._context),
             watched(follower, receive),
         ):
             await _stream(follower, send)

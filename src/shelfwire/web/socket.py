@@ -12,7 +12,9 @@ from starlette.types import Message as Event
 from starlette.types import Receive, Scope, Send
 
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.jobs.hub import Dismissal, Follower
+from shelfwire.jobs.frames import Dismissal
+from shelfwire.jobs.hub import Follower
+from shelfwire.jobs.steps import DirectFollower
 from shelfwire.jobs.telemetry import Figure
 from shelfwire.protocol.close_codes import CloseCode
 from shelfwire.protocol.feed import CLOSE_REASONS, Due
@@ -22,7 +24,6 @@ from shelfwire.protocol.messages import (
     Pong,
     SyncRequest,
     UndecodableError,
-    Unknown,
     decode,
     encode,
 )
@@ -32,6 +33,10 @@ from shelfwire.web.responses import ERROR_CODE, PROBLEM_TYPE, headers, problem
 from shelfwire.web.route import Context
 
 MAX_BAD_FRAMES: Final = 20
+BAD_FRAMES: Final = f"{MAX_BAD_FRAMES} frames could not be understood"
+REVOKED: Final = "The token was revoked"
+EXPIRED: Final = "The token has expired"
+RESTARTING: Final = "The server is restarting"
 MAX_CLAIMED: Final = 100
 """The most mishaps that one frame of a client is believed."""
 PATH: Final = "/ws/progress"
@@ -82,7 +87,7 @@ class ProgressSocket:
             await send({"type": "websocket.accept", "subprotocol": selected, "headers": []})
             extensions: Any = scope.get("extensions") or {}
             follower.sink = extensions.get(SINK_EXTENSION)
-            with follower_log(follower, job_id, "websocket", self._context.service.clock) as entry:
+            with follower_log(follower, job_id, "websocket", self._context) as entry:
                 entry.code = await self._converse(job_id, follower, receive, send)
 
     async def _converse(self, job_id: str, follower: Follower, receive: Receive, send: Send) -> int | None:
@@ -105,34 +110,49 @@ class ProgressSocket:
             if len(frame) > MAX_FRAME_BYTES:
                 await _close(send, CloseCode.TOO_BIG, f"A frame over {MAX_FRAME_BYTES} bytes")
                 return CloseCode.TOO_BIG
-            match _decoded(frame):
-                case Message(payload=Ping(client_time=client_time) as ping):
-                    self._note(Figure.RECONNECTS, ping.lost)
-                    self._note(Figure.UNDECODABLE, ping.undecodable)
-                    with contextlib.suppress(OSError, RuntimeError):
-                        await send(_message(self._pong(job_id, follower, client_time)))
-                case Message(payload=SyncRequest(tries=tries)):
-                    if tries:
-                        self._context.metrics.noted(Figure.RECONNECTS)
-                        self._note(Figure.ATTEMPTS, tries - 1, good=1)
-                    follower.sync()
-                case _:
-                    bad += 1
-                    if bad >= MAX_BAD_FRAMES:
-                        await _close(send, CloseCode.MISUSE, f"{bad} frames could not be understood")
-                        return CloseCode.MISUSE
+            try:
+                reply = answer(frame, job_id, follower, self._context)
+            except UndecodableError:
+                bad += 1
+                if bad >= MAX_BAD_FRAMES:
+                    await _close(send, CloseCode.MISUSE, BAD_FRAMES)
+                    return CloseCode.MISUSE
+                continue
+            if reply:
+                with contextlib.suppress(OSError, RuntimeError):
+                    await send(_message(reply))
 
-    def _note(self, figure: Figure, bad: int | None, good: int = 0) -> None:
-        """Count what a client says; it may say anything, so no more than it can have done."""
-        bad = min(bad or 0, MAX_CLAIMED)
-        if bad + good:
-            self._context.metrics.noted(figure, bad, bad + good)
 
-    def _pong(self, job_id: str, follower: Follower, client_time: int | None) -> str:
-        payload = Pong(client_time=client_time)
-        return encode(
-            Message(job_id=job_id, pipeline=follower.pipeline, timestamp=self._context.service.now(), payload=payload)
-        )
+def answer(frame: str | bytes, job_id: str, follower: Follower | DirectFollower, context: Context) -> str:
+    """Do what a follower's client asks for.
+
+    Returns:
+        The message to be sent in answer; empty for none.
+
+    Raises:
+        UndecodableError: the frame cannot be understood, or is none that a client sends.
+    """
+    match decode(frame):
+        case Message(payload=Ping(client_time=client_time) as ping):
+            _note(context, Figure.RECONNECTS, ping.lost)
+            _note(context, Figure.UNDECODABLE, ping.undecodable)
+            pong, now = Pong(client_time=client_time), context.service.now()
+            return encode(Message(job_id=job_id, pipeline=follower.pipeline, timestamp=now, payload=pong))
+        case Message(payload=SyncRequest(tries=tries)):
+            if tries:
+                context.metrics.noted(Figure.RECONNECTS)
+                _note(context, Figure.ATTEMPTS, tries - 1, good=1)
+            follower.sync()
+            return ""
+        case _:
+            raise UndecodableError("It is no message of a client's")
+
+
+def _note(context: Context, figure: Figure, bad: int | None, good: int = 0) -> None:
+    """Count what a client says; it may say anything, so no more than it can have done."""
+    bad = min(bad or 0, MAX_CLAIMED)
+    if bad + good:
+        context.metrics.noted(figure, bad, bad + good)
 
 
 async def _send_frames(follower: Follower, send: Send) -> None:
@@ -146,12 +166,12 @@ async def _send_frames(follower: Follower, send: Send) -> None:
         if frame.due is Due.ENDING:
             await _close(send, CloseCode.ENDED, CLOSE_REASONS[frame.state.status])
     if follower.dismissal is Dismissal.REVOKED:
-        await _close(send, CloseCode.MISUSE, "The token was revoked")
+        await _close(send, CloseCode.MISUSE, REVOKED)
     elif follower.dismissal is Dismissal.EXPIRED:
         # It comes back with a newer one, or is answered that this one has expired.
-        await _close(send, CloseCode.RESTARTING, "The token has expired")
+        await _close(send, CloseCode.RESTARTING, EXPIRED)
     elif follower.dismissal is Dismissal.LEAVING:
-        await _close(send, CloseCode.RESTARTING, "The server is restarting")
+        await _close(send, CloseCode.RESTARTING, RESTARTING)
 
 
 async def _close(send: Send, code: CloseCode, reason: str) -> None:
@@ -161,13 +181,6 @@ async def _close(send: Send, code: CloseCode, reason: str) -> None:
 
 def _message(text: str) -> Event:
     return {"type": "websocket.send", "text": text, "bytes": None}
-
-
-def _decoded(frame: str | bytes) -> Message | Unknown | None:
-    try:
-        return decode(frame)
-    except UndecodableError:
-        return None
 
 
 async def refuse(

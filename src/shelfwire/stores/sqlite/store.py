@@ -49,6 +49,7 @@ from shelfwire.stores.sqlite import creation, outbox, records
 from shelfwire.stores.sqlite import statements as sql
 from shelfwire.stores.sqlite.data_folder import DataFolder
 from shelfwire.stores.sqlite.errors import cause_of, passes, unavailable
+from shelfwire.stores.sqlite.look_up import look_up
 from shelfwire.stores.sqlite.operator import SqliteOperatorStore
 from shelfwire.stores.sqlite.outbox import SqliteOutbox
 
@@ -243,6 +244,10 @@ class SqliteStore(SqliteOperatorStore):
     async def grant(self, digest: bytes, now: int) -> Grant | None:
         """See `JobStore.grant`."""
         return await self._read(lambda connection: creation.find_grant(connection, digest, now))
+
+    async def look_up(self, digests: Collection[bytes], now: int) -> dict[bytes, tuple[Grant, Committed]]:
+        """See `JobStore.look_up`."""
+        return await self._read(lambda connection: look_up(connection, digests, now))
 
     async def add_grant(
         self,

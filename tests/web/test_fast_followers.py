@@ -1,0 +1,237 @@
+"""What the fast way takes, and that it answers like the ordinary one."""
+
+import asyncio
+import itertools
+import re
+import socket
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import h11
+import httpx2
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shelfwire.server import fast_followers
+from shelfwire.server.fast_followers import SocketFollower
+from shelfwire.server.ws_protocol import WebSocketProtocol
+from tests.live import MakeServer, until
+from tests.servers import Server
+from tests.web.test_socket import follower_socket
+
+KEY = "dGhlIHNhbXBsZSBub25jZQ=="
+GOOD = {
+    "Host": "localhost",
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": KEY,
+    "X-Request-Id": "named",
+}
+VALUES = st.sampled_from(
+    [
+        *("", " ", "localhost", "evil.example", "websocket", "WebSocket"),
+        *("h2c, websocket", "Upgrade", "keep-alive, Upgrade"),
+        *("keep-alive", "13", "8", KEY, "c2hvcnQ=", "not base64"),
+        *("shelfwire.v1", "shelfwire.v1, other", "a,,b", '"', "(;"),
+        *("permessage-deflate; client_max_window_bits", "null", "http://localhost", "Bearer {token}", "Bearer x", "0"),
+        *("a\x00b", "a\x0bb", "\xe9", "a\tb", "x" * 8000),
+    ]
+)  # fmt: skip
+NAMES = st.sampled_from(
+    [
+        *("Authorization", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions"),
+        *("Origin", "Content-Length", "Expect", *GOOD),
+        *("Transfer-Encoding", "X-Forwarded-Host", "X-Forwarded-For", "Cookie", "host", "Bad Name", "", "X:Y"),
+    ]
+)  # fmt: skip
+QUERIES = st.sampled_from(
+    [
+        *("jobId={job}&token={token}", "jobId={JOB}&token={token}"),
+        *("token={token}&jobId={job}&after=2", "jobId={job}", ""),
+        *("jobId={job}&token=wrong", "jobId=other&token={token}", "jobId={job}&token={token}&after=x", "token={token}"),
+        *("jobId={job}&jobId=x&token={token}", "jobId={job}&token=%20{token}"),
+        *("jobId={job}&token={token}&a=b+c", "jobId"),
+        *("jobId={job};token={token}", "jobId={job}&token={token}#x"),
+        *("jobId={job}&&token={token}", "jobId={job}&token="),
+    ]
+)  # fmt: skip
+PLAIN = "GET /ws/progress?{query} HTTP/1.1"
+FIRST_LINES = st.sampled_from(
+    [
+        *(PLAIN, PLAIN, PLAIN, "GET /ws/progress?{query} HTTP/1.0", "POST /ws/progress?{query} HTTP/1.1"),
+        *("GET /ws/progress/?{query} HTTP/1.1"),
+        *("GET http://localhost/ws/progress?{query} HTTP/1.1", "GET /ws/progress?"),
+        *("GET  /ws/progress?{query} HTTP/1.1"),
+        *("get /ws/progress?{query} HTTP/1.1", "GET /ws/progres?{query} HTTP/1.1"),
+    ]
+)  # fmt: skip
+
+
+class Change(NamedTuple):
+    """One thing that is unusual about a handshake."""
+
+    name: str
+    value: str
+    how: str
+
+
+CHANGES = st.lists(
+    st.builds(Change, NAMES, VALUES, st.sampled_from(["set", "add", "drop", "fold", "bare LF", "space before colon"])),
+    max_size=2,
+)
+
+
+def head_of(first: str, changes: list[Change]) -> bytes:
+    lines = [f"{name}: {value}" for name, value in GOOD.items()]
+    for name, value, how in changes:
+        own = [line for line in lines if line.lower().startswith(f"{name.lower()}:")]
+        if how in {"set", "drop"}:
+            lines = [line for line in lines if line not in own]
+        match how:
+            case "set" | "add":
+                lines.append(f"{name}: {value}")
+            case "fold":
+                lines.append(f"{name}: a\r\n {value}")
+            case "bare LF":
+                lines.append(f"{name}: a\nX-More: {value}")
+            case "space before colon":
+                lines.append(f"{name} : {value}")
+    return "\r\n".join([first, *lines, "", ""]).encode("latin-1")
+
+
+@given(first=FIRST_LINES, query=QUERIES, changes=CHANGES)
+def test_what_the_fast_way_takes_is_what_the_ordinary_one_reads(first: str, query: str, changes: list[Change]) -> None:
+    data = head_of(first.replace("{query}", query.format(job="j", JOB="J", token="t")), changes)
+    parsed = fast_followers._parsed(data)
+    if parsed is None:
+        return
+    connection = h11.Connection(h11.SERVER)
+    connection.receive_data(data)
+    request = connection.next_event()
+    assert isinstance(request, h11.Request)
+    assert {name.decode(): value.decode("latin-1") for name, value in request.headers} == parsed.headers
+    assert connection.trailing_data == (b"", False)
+
+
+@given(data=st.binary(max_size=200), place=st.integers(0, 400))
+def test_a_head_with_anything_in_it_is_not_taken_unless_it_can_be_read(data: bytes, place: int) -> None:
+    good = head_of("GET /ws/progress?jobId=j&token=t HTTP/1.1", [])
+    odd = good[:place] + data + good[place:]
+    parsed = fast_followers._parsed(odd)
+    connection = h11.Connection(h11.SERVER)
+    try:
+        connection.receive_data(odd)
+        request = connection.next_event()
+    except h11.RemoteProtocolError:
+        request = None
+    assert parsed is None or isinstance(request, h11.Request)
+    assert fast_followers._parsed(good) is not None
+
+
+@pytest.mark.parametrize("size", [8191, 8192, 8193])
+def test_a_head_of_8_kib_is_the_largest(size: int) -> None:
+    padding = size - len(head_of("GET /ws/progress?jobId=j HTTP/1.1", [Change("X-Padding", "", "add")]))
+    head = head_of("GET /ws/progress?jobId=j HTTP/1.1", [Change("X-Padding", "x" * padding, "add")])
+    assert (len(head), fast_followers._parsed(head) is not None) == (size, size <= 8192)
+
+
+class Waiting(NamedTuple):
+    """A server with a job that has ended."""
+
+    port: int
+    job: str
+    token: str
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Waiting]]:
+    """Two servers, with and without the fast way."""
+    loop = asyncio.new_event_loop()
+    servers = [Server(tmp_path_factory.mktemp("fast") / "data", {"fast": fast}) for fast in (True, False)]
+    try:
+        yield [loop.run_until_complete(begun(server)) for server in servers]
+    finally:
+        for server in servers:
+            loop.run_until_complete(server.__aexit__(None, None, None))
+        loop.close()
+
+
+async def begun(server: Server) -> Waiting:
+    await server.start()
+    async with httpx2.AsyncClient(base_url=server.url, timeout=60) as http:
+        created = await http.post("/api/import/csv-gemini", files={"file": ("books.csv", b"Title\nEmma\nDune\n")})
+        job = created.json()["data"]
+        state = {"status": ""}
+        while state["status"] != "complete":
+            answer = await http.get(
+                f"/api/jobs/{job['jobId']}?wait=30", headers={"Authorization": f"Bearer {job['token']}"}
+            )
+            state = answer.json()["data"]
+    return Waiting(int(server.url.rpartition(":")[2]), job["jobId"], job["token"])
+
+
+def is_complete(received: bytes) -> bool:
+    """Whether an answer has all that its head promises, or a follower the end of its job."""
+    head, end, body = received.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
+    if length is not None:
+        return len(body) >= int(length[1])
+    return bool(end) and body.endswith(b"Job completed")
+
+
+def answered(server: Waiting, first: str, query: str, changes: list[Change], cuts: list[int]) -> tuple[object, ...]:
+    """The status, the headers and the messages that a server answers with."""
+    filled = query.format(job=server.job, JOB=server.job.upper(), token=server.token)
+    own = [Change(name, value.replace("{token}", server.token), how) for name, value, how in changes]
+    data = head_of(first.replace("{query}", filled), own)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        places = [0, *sorted(cut % len(data) for cut in cuts), len(data)]
+        for start, end in itertools.pairwise(places):
+            connection.sendall(data[start:end])
+        received = b""
+        while not is_complete(received) and (part := connection.recv(1 << 16)):
+            received += part
+    head, _, body = received.partition(b"\r\n\r\n")
+    status, *lines = head.decode("latin-1").split("\r\n")
+    headers = {line.lower() for line in lines if not line.lower().startswith(("date:", "x-request-id:"))}
+    varying = re.sub(rb'"timestamp":\d+|"seq":\d+|"(jobId|requestId)":"[^"]*"|[0-9a-f-]{36}', b"", body)
+    return status, sorted(headers), varying
+
+
+@settings(max_examples=60)
+@given(first=FIRST_LINES, query=QUERIES, changes=CHANGES, cuts=st.lists(st.integers(0, 500), max_size=1))
+def test_both_ways_answer_alike(
+    both: list[Waiting], first: str, query: str, changes: list[Change], cuts: list[int]
+) -> None:
+    fast, ordinary = (answered(server, first, query, changes, cuts) for server in both)
+    assert fast == ordinary
+
+
+def test_both_ways_send_a_follower_the_same_messages(both: list[Waiting]) -> None:
+    answers = [answered(server, PLAIN, "jobId={job}&token={token}", [], []) for server in both]
+    assert answers[0] == answers[1]
+    assert answers[0][0] == "HTTP/1.1 101 Switching Protocols"
+    text = answers[0][2]
+    assert isinstance(text, bytes)
+    assert [text.count(kind) for kind in (b"job_started", b"job_progress", b"job_complete")] == [1, 1, 1]
+
+
+async def test_a_handshake_in_one_piece_takes_the_fast_way_and_one_in_two_the_ordinary(make_server: MakeServer) -> None:
+    async with make_server(gated=True) as server:
+        job = await server.submit()
+        head = head_of(PLAIN.format(query=f"jobId={job['jobId']}&token={job['token']}"), [])
+        for pieces, fast in (([head], True), ([head[:50], head[50:]], False)):
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rpartition(":")[2]))
+            writer.write(pieces[0])
+            for piece in pieces[1:]:  # in a segment of its own, which is read after the first
+                await server.http.get("/health/live")
+                writer.write(piece)
+            assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
+            protocol = follower_socket(writer.get_extra_info("sockname")[1])
+            assert isinstance(protocol, SocketFollower if fast else WebSocketProtocol)
+            writer.close()
+            await reader.read()
+            await until(lambda: server.app.service._hub.followers == 0)
