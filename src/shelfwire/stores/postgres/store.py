@@ -203,6 +203,10 @@ class PostgresStore(PostgresOperatorStore):
         """See `JobStore.grant`."""
         return await self._pool.read(lambda session: tokens.find(session, digest, now))
 
+    async def look_up(self, digests: Collection[bytes], now: int) -> dict[bytes, tuple[Grant, Committed]]:
+        """See `JobStore.look_up`."""
+        return await self._pool.read(lambda session: tokens.look_up(session, digests, now))
+
     async def add_grant(
         self,
         grant: Grant,

@@ -1,17 +1,31 @@
 """Tokens of jobs, within a caller's session. Whoever adds one has locked the row of its job."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Collection, Sequence
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.jobs.store import REPORT_GRANTS
+from shelfwire.jobs.store import REPORT_GRANTS, Committed
 from shelfwire.protocol.tokens import GRACE, MAX_GRANTS, Grant, Scope, may_add
 from shelfwire.stores.postgres.connections import Session, Statement
+from shelfwire.stores.postgres.rows import decode
 
 FIND: Final = """
 SELECT t.digest, j.id, t.scopes, t.expires_at, t.ttl, t.attempt
 FROM shelfwire.token t JOIN shelfwire.job j ON j.key = t.job_key
 WHERE t.digest = %(digest)b AND j.expires_at > %(now)s
+"""
+MAX_ENDING_BYTES: Final = 4 * 1024 * 1024
+"""Of the terminal messages that one look-up returns; each may have a million."""
+LOOK_UP: Final = """
+SELECT digest, id, scopes, expires_at, ttl, attempt, state, message FROM (
+  SELECT t.digest, j.id, t.scopes, t.expires_at, t.ttl, t.attempt, j.state, e.message,
+    coalesce(sum(octet_length(e.message)) OVER (ORDER BY t.digest), 0) AS size
+  FROM shelfwire.token t JOIN shelfwire.job j ON j.key = t.job_key LEFT JOIN shelfwire.ending e ON e.job_key = j.key
+  WHERE t.digest = ANY(%(digests)b::bytea[]) AND j.expires_at > %(now)s
+) found WHERE size <= %(limit)s
 """
 INSERT: Final = """
 INSERT INTO shelfwire.token (digest, job_key, scopes, expires_at, ttl, attempt)
@@ -40,17 +54,25 @@ class Token(NamedTuple):
 async def find(session: Session, digest: bytes, now: int) -> Grant | None:
     """See `JobStore.grant`."""
     row = await session.row(FIND, {"digest": digest, "now": now})
-    if row is None:
-        return None
-    found, job_id, scopes, expires_at, ttl, attempt = row
-    return Grant(
-        digest=found,
-        job_id=job_id,
-        scopes=frozenset(Scope(scope) for scope in scopes.split()),
-        expires_at=expires_at,
-        ttl=ttl,
-        attempt=attempt,
-    )
+    return None if row is None else _grant(*row)
+
+
+async def look_up(session: Session, digests: Collection[bytes], now: int) -> dict[bytes, tuple[Grant, Committed]]:
+    """See `JobStore.look_up`."""
+    rows = await session.rows(LOOK_UP, {"digests": list(digests), "now": now, "limit": MAX_ENDING_BYTES})
+    found = {}
+    for *columns, state, terminal in rows:
+        grant = _grant(*columns)
+        with contextlib.suppress(msgspec.DecodeError):  # a damaged row
+            found[grant.digest] = grant, Committed(state=decode(state), terminal=terminal)
+    return found
+
+
+def _grant(
+    digest: bytes, job_id: str, scopes: str, expires_at: int | None, ttl: int | None, attempt: int | None
+) -> Grant:
+    named = frozenset(Scope(scope) for scope in scopes.split())
+    return Grant(digest=digest, job_id=job_id, scopes=named, expires_at=expires_at, ttl=ttl, attempt=attempt)
 
 
 def inserting(key: int, grant: Grant) -> Statement:
