@@ -57,6 +57,32 @@ export interface Input {
   readonly json?: Readonly<Record<string, unknown>> | undefined;
 }
 
+/** An item to try again with what was wrong put right: some cells of its row by column, or the whole book. */
+export interface MendedItem {
+  /** Its place in the job's input. */
+  readonly index: number;
+  readonly cells?: Readonly<Record<string, string>>;
+  readonly book?: Partial<Book>;
+}
+
+/** What a person puts right in a result. The job's results stay as they are; exports can have it applied. */
+export interface Correction {
+  /** The item. */
+  readonly index: number;
+  /** The book's place within the item, from 0. */
+  readonly book: number;
+  readonly title?: string;
+  readonly authors?: readonly string[];
+  /** It is no book. */
+  readonly struck?: boolean;
+}
+
+export interface ResultFile {
+  /** As the server proposes it. */
+  readonly name: string;
+  readonly data: Blob;
+}
+
 const CREATE_RETRIES = 3;
 const MAX_PAGE = 1000;
 const GATEWAY = [502, 503, 504];
@@ -148,9 +174,16 @@ export class Client {
     return this.#of(job, "POST", "/cancel");
   }
 
-  /** Start a new job over the failed and unrecorded items of an ended one. */
-  retry(job: JobHandle, options: Omit<CreateOptions, "jobId" | "onUpload"> = {}): Promise<JobHandle> {
-    return this.create(jobPath(job, "/retry"), { headers: { Authorization: `Bearer ${headerValue(job.token, "token")}` } }, options);
+  /**
+   * Start a new job over the failed and unrecorded items of an ended one; `items` among them are tried as they are given,
+   * and with `only: "given"` no others.
+   */
+  retry(
+    job: JobHandle,
+    { items, only, ...options }: Omit<CreateOptions, "jobId" | "onUpload"> & { items?: readonly MendedItem[]; only?: "given" } = {},
+  ): Promise<JobHandle> {
+    const headers = { Authorization: `Bearer ${headerValue(job.token, "token")}` };
+    return this.create(jobPath(job, "/retry"), { headers, ...(items && { json: { items, only } }) }, options);
   }
 
   /** End a job if it has not ended, and erase all its data, tokens included. */
@@ -195,6 +228,34 @@ export class Client {
       if (next === undefined || next === cursor) return;
       cursor = next;
     }
+  }
+
+  /** All items that are recorded now, as one file of a format that the server knows, such as `csv`, `json` or `goodreads`. */
+  async file(
+    job: JobHandle,
+    { format = "csv", corrected, status, signal }: Selection & { format?: string; corrected?: boolean } = {},
+  ): Promise<ResultFile> {
+    const query = { format, file: 1, corrected: corrected ? 1 : undefined, status };
+    const answer = await this.#asking(this.#http.send("GET", jobPath(job, "/results"), { job, query, signal }), signal);
+    const [, name = `books.${format}`] = /filename="([^"]+)"/.exec(answer.headers.get("Content-Disposition") ?? "") ?? [];
+    return { name, data: await this.#asking(answer.blob(), signal) };
+  }
+
+  /** A photo of a job, from 0, upright, as JPEG; `width` in pixels, at most. */
+  async photo(job: JobHandle, place: number, { width, signal }: { width?: number; signal?: AbortSignal } = {}): Promise<Blob> {
+    const path = jobPath(job, `/photos/${place}`);
+    const answer = await this.#asking(this.#http.send("GET", path, { job, query: { width }, signal }), signal);
+    return this.#asking(answer.blob(), signal);
+  }
+
+  /** What was corrected in a job's results. */
+  async corrections(job: JobHandle, signal?: AbortSignal): Promise<readonly Correction[]> {
+    return (await this.#of(job, "GET", "/corrections", { signal })).corrections;
+  }
+
+  /** Replace the corrections of one item; returns those of all. */
+  async correct(job: JobHandle, index: number, corrections: ReadonlyArray<Omit<Correction, "index">>): Promise<readonly Correction[]> {
+    return (await this.#of(job, "PUT", `/corrections/${index}`, { json: { corrections } })).corrections;
   }
 
   /** Create another token for a job, for a holder with fewer rights; `expiresIn` is in seconds. */

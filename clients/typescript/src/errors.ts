@@ -48,6 +48,8 @@ export class ConnectionLostError extends ShelfwireError {
   }
 }
 
+export const notFromServer = (status: number): string => `Something between this client and the server answered ${status}`;
+
 export interface Problem {
   readonly code: string;
   readonly message: string;

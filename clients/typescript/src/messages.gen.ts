@@ -181,6 +181,12 @@ export type ItemError = {
   readonly row?: number;
   /** The row that has the same book, for `E_DUPLICATE`. */
   readonly earlierRow?: number;
+  /** Its cells by the names of their columns, 4 KiB at most; none for `E_DUPLICATE`. */
+  readonly cells?: Record<string, unknown>;
+  /** The columns whose cells are longer than `cells` shows them. */
+  readonly clipped?: ReadonlyArray<string>;
+  /** The column to look at first. */
+  readonly field?: string;
   /** How the file was read; with the first row alone. */
   readonly plan?: ImportPlan;
   /** The photo's place among those of the job, from 0. */

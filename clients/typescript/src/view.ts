@@ -1,5 +1,5 @@
 // What a page shows of a job: one follow, reduced to a snapshot, for any number of components.
-import { type Client, type Following, type JobHandle, type JobMessage, ShelfwireError, type Status } from "./client.js";
+import { type Client, type Following, type JobHandle, type JobMessage, type Metadata, ShelfwireError, type Status, type Transport } from "./client.js";
 import type { TokenStore } from "./tokens.js";
 
 /** `waiting`: it has not started. `none`: there is no job to show. */
@@ -9,12 +9,21 @@ export interface JobSnapshot {
   readonly phase: Phase;
   /** `closed`: nothing is followed: the job has ended, or `error` says why. */
   readonly connection: Status | "closed";
+  /** What the newest message came over. */
+  readonly transport: Transport | undefined;
+  /** Seconds between the loss of the connection and the next attempt, while `connection` is `waiting`. */
+  readonly wait: number | undefined;
+  readonly pipeline: string | undefined;
+  /** What the job works on, once it has started. */
+  readonly metadata: Metadata | undefined;
   readonly processed: number;
   /** Items in the input, once known. */
   readonly total: number | undefined;
   readonly failures: number;
   /** Title of the item recorded last. */
   readonly title: string | undefined;
+  /** Its author. */
+  readonly author: string | undefined;
   /** A message for the user, beside the counts. */
   readonly userMessage: string | undefined;
   /** Seconds that are left. */
@@ -30,10 +39,15 @@ export interface JobSnapshot {
 export const NOTHING: JobSnapshot = {
   phase: "none",
   connection: "closed",
+  transport: undefined,
+  wait: undefined,
+  pipeline: undefined,
+  metadata: undefined,
   processed: 0,
   total: undefined,
   failures: 0,
   title: undefined,
+  author: undefined,
   userMessage: undefined,
   eta: undefined,
   rate: undefined,
@@ -45,19 +59,22 @@ export const BEGINNING: JobSnapshot = { ...NOTHING, phase: "waiting", connection
 const SERVER_PHASES: Readonly<Record<string, Phase>> = { queued: "waiting", paused: "paused", canceling: "canceling" };
 
 /** The snapshot after a message. */
-export function reduced(before: JobSnapshot, message: JobMessage): JobSnapshot {
+export function reduced(earlier: JobSnapshot, message: JobMessage): JobSnapshot {
+  const before = { ...earlier, pipeline: message.pipeline };
   switch (message.type) {
-    case "job_started":
-      return { ...before, total: message.payload.totalCount, phase: before.phase === "waiting" ? "running" : before.phase };
+    case "job_started": {
+      const { totalCount: total, metadata } = message.payload;
+      return { ...before, total, metadata, phase: before.phase === "waiting" ? "running" : before.phase };
+    }
     case "job_progress": {
-      const { processedCount: processed, totalCount: total = before.total, etaSeconds: eta, state } = message.payload;
+      const { processedCount: processed, totalCount: total = before.total, etaSeconds: eta, state, currentTitle: title } = message.payload;
       return {
         ...before,
         phase: SERVER_PHASES[state ?? ""] ?? "running",
         processed,
         total,
         failures: message.payload.failureCount ?? before.failures,
-        title: message.payload.currentTitle ?? before.title,
+        ...(title !== undefined && { title, author: message.payload.currentItem?.author }),
         userMessage: message.payload.userMessage,
         eta,
         rate: eta && total !== undefined ? (total - processed) / eta : undefined,
@@ -143,8 +160,10 @@ export class JobView {
   }
 
   async #follow(): Promise<void> {
-    const onStatus = (connection: Status): void => this.#change({ ...this.#latest, connection });
-    const following = (this.#following = this.#client.follow(this.job, { ...this.#options, onStatus }));
+    const onStatus = (connection: Status): void => this.#change({ ...this.#latest, connection, transport: following.transport });
+    const onWait = (wait: number): void => this.#change({ ...this.#latest, wait });
+    const following: Following = this.#client.follow(this.job, { ...this.#options, onStatus, onWait });
+    this.#following = following;
     let error: ShelfwireError | undefined;
     try {
       for await (const message of following) this.#change(reduced(this.#latest, message));

@@ -1,6 +1,15 @@
-import type { ComponentChildren } from "preact";
+import type { ComponentChildren, RefObject } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { Icon, type IconName } from "./icon.js";
+
+/** A reference to an element that takes the focus when it appears, if it should. */
+function useFocus<T extends HTMLElement>(focus: boolean | undefined): RefObject<T | null> {
+  const element = useRef<T>(null);
+  useEffect(() => {
+    if (focus) element.current?.focus();
+  }, [focus]);
+  return element;
+}
 
 export interface ButtonProps {
   /** `main`: the one that goes on. `bad`: it ends or erases something. `quiet`: without an edge. */
@@ -13,14 +22,18 @@ export interface ButtonProps {
   readonly pressed?: boolean | undefined;
   /** Sends the form that it stands in. */
   readonly submit?: boolean | undefined;
+  /** Takes the focus when it appears. */
+  readonly focus?: boolean | undefined;
   readonly onClick?: ((event: MouseEvent) => unknown) | undefined;
   readonly children?: ComponentChildren;
 }
 
-export function Button({ kind, icon, label, disabled, pressed, submit, onClick, children }: ButtonProps) {
+export function Button({ kind, icon, label, disabled, pressed, submit, focus, onClick, children }: ButtonProps) {
+  const button = useFocus<HTMLButtonElement>(focus);
   const square = children === undefined ? " square" : "";
   return (
     <button
+      ref={button}
       type={submit ? "submit" : "button"}
       class={`button ${kind ?? ""}${square}`}
       aria-label={label}
@@ -55,10 +68,7 @@ export interface FieldProps {
 
 export function Field(props: FieldProps) {
   const { label, hidden, value, type = "text", icon, placeholder, name, changed, describedBy, invalid, focus, onInput } = props;
-  const input = useRef<HTMLInputElement>(null);
-  useEffect(() => {
-    if (focus) input.current?.focus();
-  }, [focus]);
+  const input = useFocus<HTMLInputElement>(focus);
   return (
     <label class={`field${icon ? " with-icon" : ""}`}>
       <span class={hidden ? "sr" : ""}>{label}</span>

@@ -10,7 +10,7 @@ const relative = new Intl.RelativeTimeFormat(locale, { numeric: "auto" });
 const unit = (name: string, options: Intl.NumberFormatOptions = {}) =>
   new Intl.NumberFormat(locale, { style: "unit", unit: name, unitDisplay: "short", ...options });
 const UNITS = { s: unit("second"), min: unit("minute"), h: unit("hour"), d: unit("day") };
-const SIZES = ["byte", "kilobyte", "megabyte", "gigabyte"].map((name) => unit(name, { maximumFractionDigits: 1 }));
+const SIZES = ["byte", "kilobyte", "megabyte", "gigabyte"].map((name, step) => unit(name, { maximumFractionDigits: 1, unitDisplay: step ? "short" : "long" }));
 const MINUTE = 60;
 const HOUR = 3_600;
 const DAY = 86_400;

@@ -49,7 +49,7 @@ export function Tabs({ label, tabs, chosen, onChoose, children }: TabsProps) {
             tabIndex={key === chosen ? 0 : -1}
             onClick={() => onChoose(key)}
           >
-            {text}
+            {text}{" "}
             {count !== undefined && <span class={`count${bad && count ? " bad" : ""}`}>{number(count)}</span>}
           </button>
         ))}

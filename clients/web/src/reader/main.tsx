@@ -1,4 +1,41 @@
 import { render } from "preact";
+import { useEffect, useState } from "preact/hooks";
 import { Top } from "../parts/index.js";
+import { reader as text } from "../strings/en.js";
+import { JobPage } from "./job.js";
+import { keepJob } from "./kept.js";
+import { Start } from "./start.js";
 
-render(<Top />, document.getElementById("app")!);
+/** A link to watch holds a token: it is taken out of the address before anything else is done. */
+function takeWatched(): void {
+  const [, jobId, token] = /^#\/watch\/([^/]+)\/(.+)$/.exec(location.hash) ?? [];
+  if (jobId === undefined || token === undefined) return;
+  history.replaceState(null, "", `#/job/${jobId}`);
+  keepJob({ jobId, token, name: text.job.watched, kind: "", at: Date.now(), watching: true });
+}
+
+const idInAddress = (): string | undefined => {
+  takeWatched();
+  return /^#\/job\/([^/]+)$/.exec(location.hash)?.[1];
+};
+
+function App() {
+  const [id, go] = useState(idInAddress);
+  useEffect(() => {
+    const moved = (): void => {
+      go(idInAddress());
+      scrollTo(0, 0);
+    };
+    addEventListener("hashchange", moved);
+    return () => removeEventListener("hashchange", moved);
+  }, []);
+  if (id !== undefined) return <JobPage key={id} id={id} />;
+  return (
+    <>
+      <Top />
+      <Start />
+    </>
+  );
+}
+
+render(<App />, document.getElementById("app")!);
