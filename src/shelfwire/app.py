@@ -145,6 +145,7 @@ class Shelfwire:
             metrics=self._metrics,
             pipelines=self._pipelines,
             routes=gathered(self._plugins, self._pipelines),
+            exports={pipeline: plugin.exports for plugin in self._plugins for pipeline in plugin.labels},
             callbacks=CallbackRules(self._settings.callback_hosts, resolve),
         )
         check_names(self._context.routes, self._pipelines.values())

@@ -67,6 +67,8 @@ class Pipeline(ABC):
         codes: its own error codes; None if it has none.
         mending: how an item that failed may be mended for a retry: a struct of the members that come with its index.
             The pipeline finds them with `mended_of` in the input `MENDED`. None if it takes none.
+        correction: what a person may correct of an item: a struct of the members that come with its index; see
+            `corrected`. None if nothing can be.
         slots: how many of its jobs run at once on a node where the setting `pipeline_slots` says nothing of it, 1 at
             least; None for as many as the other pipelines leave. See `jobs.slots`.
     """
@@ -79,6 +81,7 @@ class Pipeline(ABC):
     results_name: str = "items"
     codes: type[ErrorCode] | None = None
     mending: type[msgspec.Struct] | None = None
+    correction: type[msgspec.Struct] | None = None
     slots: int | None = None
 
     @abstractmethod
@@ -139,6 +142,16 @@ class Pipeline(ABC):
             Items in the same order; the body of a succeeded one is a `line`. An item may become several.
         """
         return items
+
+    def corrected(self, item: Item, corrections: Sequence[Any]) -> Item | None:
+        """Return an item with what a person has corrected of it; None if it was struck out.
+
+        Args:
+            item: the item as it was recorded, done or failed.
+            corrections: instances of `correction`, one at least.
+        """
+        del corrections
+        return item
 
     async def original(self, read: ReadInput) -> OriginalTable | None:
         """Return the input of a job as the table that a person sent; None if it is no table.

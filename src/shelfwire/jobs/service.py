@@ -18,6 +18,7 @@ import structlog
 from shelfwire.clock import Clock, sleep
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.admission import EXPIRY_SECONDS, Admission
+from shelfwire.jobs.corrections import MAX_CORRECTION_BYTES, Corrections
 from shelfwire.jobs.frames import Dismissal
 from shelfwire.jobs.hub import Follower, Hub
 from shelfwire.jobs.listing import JobFilter, JobPage, Position
@@ -29,7 +30,7 @@ from shelfwire.jobs.store import Committed, Idempotency, Item, JobStore, Mended
 from shelfwire.jobs.telemetry import Figure, Stats
 from shelfwire.jobs.workers import Workers
 from shelfwire.protocol import owner_transitions, tokens
-from shelfwire.protocol.job import Policy, Status, Transition, create
+from shelfwire.protocol.job import JobState, Policy, Status, Transition, create
 from shelfwire.protocol.messages import Metadata
 from shelfwire.protocol.tokens import ALL_SCOPES, Grant, Scope
 
@@ -650,7 +651,64 @@ class JobService:
             raise ShelfwireError(Code.UNAUTHORIZED)
         return committed
 
-    async def results(self, job_id: str, *, after: int, limit: int, ok: bool | None) -> Page:
+    async def corrections(self, job_id: str) -> Corrections:
+        """Return what was corrected of a job's items."""
+        return await self._store.corrections(job_id)
+
+    async def correct(
+        self, job_id: str, given: Mapping[int, Sequence[Any]], *, whole: bool, audit: AuditEntry | None = None
+    ) -> None:
+        """Keep what a person corrects of a job's items, beside its log.
+
+        Args:
+            job_id: the job.
+            given: by index, JSON values of the form that the pipeline declares; none take back what there is.
+            whole: whether all other items' are taken back.
+            audit: what is added to the audit with it.
+
+        Raises:
+            ShelfwireError: `E_INVALID_REQUEST`: the pipeline takes none of this form; `E_ITEM_UNKNOWN`: the job has no
+                such item; `E_FILE_TOO_LARGE`: there would be too many.
+        """
+        state = (await self.get(job_id)).state
+        kind = self._correction_of(state)
+        for index in given:
+            if not 0 <= index < (state.total or 0):
+                raise ShelfwireError(
+                    Code.ITEM_UNKNOWN,
+                    f"Job {job_id} has no item {index} to be corrected",
+                    user_message="There is no such entry. Load the list anew, and try again.",
+                    details={"index": index},
+                )
+        encoded: dict[int, msgspec.Raw | None] = {}
+        for index, values in given.items():
+            try:
+                checked = msgspec.convert(values, list[kind])  # type: ignore[valid-type]  # a variable
+            except msgspec.ValidationError as error:
+                raise ShelfwireError(
+                    Code.INVALID_REQUEST, f"Item {index} cannot be corrected so: {error}", details={"index": index}
+                ) from None
+            encoded[index] = msgspec.Raw(msgspec.json.encode(checked)) if checked else None
+        if not await self._store.correct(job_id, encoded, whole=whole, limit=MAX_CORRECTION_BYTES, audit=audit):
+            raise ShelfwireError(Code.UNAUTHORIZED)
+
+    def _correction_of(self, state: JobState) -> type[msgspec.Struct]:
+        pipeline = self._pipelines.get(state.pipeline)
+        if pipeline is None or pipeline.correction is None:
+            raise ShelfwireError(Code.INVALID_REQUEST, f"Results of {state.pipeline} cannot be corrected")
+        return pipeline.correction
+
+    async def _corrected(self, state: JobState, items: Sequence[Item]) -> list[Item]:
+        """Apply what was corrected of some items, in the order of their index."""
+        pipeline = self._pipelines.get(state.pipeline)
+        if not items or pipeline is None or pipeline.correction is None:
+            return list(items)
+        given = await self._store.corrections(state.id, first=items[0].index, last=items[-1].index)
+        decode = msgspec.json.Decoder(list[pipeline.correction]).decode  # type: ignore[name-defined]  # a variable
+        kept = (pipeline.corrected(item, decode(given[item.index])) if item.index in given else item for item in items)
+        return [item for item in kept if item is not None]
+
+    async def results(self, job_id: str, *, after: int, limit: int, ok: bool | None, corrected: bool = False) -> Page:
         """Return a page of results, of at most `MAX_PAGE_BYTES` or one item.
 
         While the job runs it stops before the first index not yet recorded.
@@ -660,8 +718,14 @@ class JobService:
             after: the last index the caller has; -1 for none.
             limit: maximum number of items.
             ok: only the done ones, or only the failed ones; None for all.
+            corrected: whether what was corrected is applied; items that were struck out are left out then.
         """
         state = (await self.get(job_id)).state
+        page = await self._page(state, after=after, limit=limit, ok=ok)
+        return page._replace(items=await self._corrected(state, page.items)) if corrected else page
+
+    async def _page(self, state: JobState, *, after: int, limit: int, ok: bool | None) -> Page:
+        job_id = state.id
         total = {None: state.recorded, True: state.succeeded, False: state.failed}[ok]
         if state.ended:
             items = await self._store.items(job_id, after=after, limit=limit + 1, ok=ok, within=MAX_PAGE_BYTES)

@@ -17,6 +17,7 @@ import msgspec
 
 from shelfwire.errors import ShelfwireError
 from shelfwire.jobs.committed import Committed as Committed  # noqa: PLC0414 - others import it from here
+from shelfwire.jobs.corrections import CorrectionStore
 from shelfwire.jobs.nodes import Nodes
 from shelfwire.jobs.operator_store import AuditEntry, OperatorStore
 from shelfwire.jobs.outbox import Outbox
@@ -240,11 +241,11 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     waiting_since: int | None = None
 
 
-class JobStore(OperatorStore, Protocol):
+class JobStore(OperatorStore, CorrectionStore, Protocol):
     """Job rows, item logs, inputs and token digests, and what is to be told when jobs end.
 
-    What operators ask is in `OperatorStore`. The transaction that ends a job, by whichever method, writes the
-    deliveries that `outbox.Announce` makes of it; the store was given that function.
+    What operators ask is in `OperatorStore`, what owners correct in `CorrectionStore`. The transaction that ends a job,
+    by whichever method, writes the deliveries that `outbox.Announce` makes of it; the store was given that function.
     """
 
     @property

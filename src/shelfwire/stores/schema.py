@@ -149,7 +149,17 @@ outbox = Table(
 )
 """What is to be told when jobs have ended; a row is a `jobs.outbox.Delivery`, and outlives its job."""
 
-OWNED = (ending, grant, idempotency, tag)
+correction = Table(
+    "correction",
+    metadata,
+    Column("job_id", Text, primary_key=True),
+    Column("index", Integer, primary_key=True, autoincrement=False),
+    Column("body", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What owners correct of items; see `jobs.corrections`."""
+
+OWNED = (ending, grant, idempotency, tag, correction)
 """The tables whose rows are erased with their job."""
 
 BULKY = (input_part, item)

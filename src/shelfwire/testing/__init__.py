@@ -2,6 +2,7 @@
 
 from shelfwire.testing.clock import FakeClock
 from shelfwire.testing.commits import CommitsContract
+from shelfwire.testing.corrections import CorrectionsContract
 from shelfwire.testing.endings import EndingsContract, announce
 from shelfwire.testing.memory import MemoryDatabase, MemoryStore
 from shelfwire.testing.operators import OperatorsContract
@@ -24,6 +25,7 @@ from shelfwire.testing.turns import TurnsContract
 class StoreContract(
     AttemptsContract,
     CommitsContract,
+    CorrectionsContract,
     EndingsContract,
     OperatorsContract,
     OwnersContract,

@@ -30,6 +30,7 @@ from shelfwire.jobs.store import (
 from shelfwire.protocol import owner_transitions, worker_transitions
 from shelfwire.protocol.job import CLAIMED_TURN, HELD, JobState, Policy, Status, Transition, next_turn
 from shelfwire.protocol.tokens import GRACE, MAX_GRANTS, Grant, may_add
+from shelfwire.testing.memory_corrections import MemoryCorrectionStore
 from shelfwire.testing.memory_nodes import MemoryNodes
 from shelfwire.testing.memory_operator import MemoryOperatorStore, MemoryRecords
 from shelfwire.testing.memory_outbox import MemoryOutbox
@@ -48,6 +49,7 @@ class MemoryJob:
         selection: in a retry, which items of the input it is about; None for all.
         inputs: parts of inputs, by name and number.
         kept: data that attempts keep, by name.
+        corrections: what is corrected of its items, by index.
     """
 
     def __init__(self, state: JobState, selection: Sequence[int] | None = None) -> None:
@@ -57,6 +59,7 @@ class MemoryJob:
         self.selection = selection
         self.inputs: dict[tuple[str, int], bytes] = {}
         self.kept: dict[str, bytes] = {}
+        self.corrections: dict[int, msgspec.Raw] = {}
 
     @property
     def committed(self) -> Committed:
@@ -145,7 +148,7 @@ class MemoryDatabase:
                 job.state = _replace(job.state, lease_until=0, run_at=job.state.run_at - ahead)
 
 
-class MemoryStore(MemoryOperatorStore):
+class MemoryStore(MemoryOperatorStore, MemoryCorrectionStore):
     """A `JobStore` that keeps everything in memory and passes `StoreContract`. Use it as a context manager.
 
     Hand it to an application under test: `Shelfwire(pipelines=[Mine()], open_store=MemoryStore)`. Its calls never wait,
@@ -198,6 +201,11 @@ class MemoryStore(MemoryOperatorStore):
         if self.nodes is not None:
             self.nodes.disconnect()
         self.database.stores.discard(self)
+
+    def corrections_of(self, job_id: str) -> dict[int, msgspec.Raw] | None:
+        """See `MemoryCorrectionStore`."""
+        job = self.database.jobs.get(job_id)
+        return None if job is None else job.corrections
 
     def states(self) -> Iterable[JobState]:
         """Return the rows of all jobs."""

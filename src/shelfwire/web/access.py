@@ -266,10 +266,11 @@ class Access:
         return _Cors(
             app,
             allow_origins=sorted(self._origins),
-            allow_methods=["GET", "POST", "DELETE"],
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=[ANY],  # libraries add their own, such as Cache-Control, X-Requested-With or traceparent
             expose_headers=[
                 *("Location", "Retry-After", "ETag", REQUEST_ID, "Link", "WWW-Authenticate", X_ERROR_CODE),
+                "Content-Disposition",
             ],
             max_age=PREFLIGHT_SECONDS,
         )

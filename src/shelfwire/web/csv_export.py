@@ -26,17 +26,19 @@ def ndjson_of(items: Iterable[ResultItem]) -> bytes:
     return msgspec.json.Encoder().encode_lines(list(items))
 
 
-def csv_of(items: Iterable[ResultItem], columns: Sequence[str]) -> str:
-    """Return a table with a header; pages of one job have the same columns, so that they can be joined.
+def csv_of(items: Iterable[ResultItem], columns: Sequence[str], *, header: bool = True) -> str:
+    """Return a table; pages of one job have the same columns, so that they can be joined.
 
     Args:
         items: the page.
         columns: the members of a result that get a column of their own; without any, the column `result` has its JSON.
+        header: whether the table begins with the names of the columns.
     """
     text = io.StringIO()
     table = csv.writer(text)
     own = [column for column in columns if column not in _FIXED_COLUMNS]
-    table.writerow([*_FIXED_COLUMNS, *(own or ["result"])])
+    if header:
+        table.writerow([*_FIXED_COLUMNS, *(own or ["result"])])
     for item in items:
         table.writerow([_cell(value) for value in _row(item, own, has_title="title" in columns)])
     return text.getvalue()

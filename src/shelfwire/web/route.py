@@ -106,6 +106,7 @@ class Context:
         pipelines: the pipelines that jobs can be made for, by name.
         routes: all routes.
         callbacks: which addresses may be called when a job ends.
+        exports: by pipeline and format, the function of a plug-in that writes results; see `Plugin.exports`.
         large_answers: bounds what pages of results take of the memory.
     """
 
@@ -119,6 +120,7 @@ class Context:
     pipelines: Mapping[str, Pipeline]
     routes: Sequence["Route"]
     callbacks: CallbackRules
+    exports: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     large_answers: LargeAnswers = field(default_factory=LargeAnswers)
 
     @property

@@ -12,6 +12,7 @@ from shelfwire.plugins.checks import misdeclared, shown
 from shelfwire.plugins.loading import parts_of
 from shelfwire.web import (
     admin,
+    corrections,
     deliveries,
     events,
     health,
@@ -35,6 +36,7 @@ ROUTES: Final[Sequence[Route]] = (
     *work.ROUTES,
     *reporting.ROUTES,
     *results.ROUTES,
+    *corrections.ROUTES,
     *events.ROUTES,
     *tokens.ROUTES,
     *admin.ROUTES,

@@ -16,6 +16,7 @@ from shelfwire.books.ai_scan.scan_result import PhotoFailure, PhotoResult, Scann
 from shelfwire.books.ai_scan.scanned_books import Confirmed
 from shelfwire.books.ai_scan.worker_process import ImageWorkerProcess
 from shelfwire.books.batch_enrichment.enricher import Enriching, counted, enriching_of
+from shelfwire.books.bibliography.corrections import BookCorrection
 from shelfwire.books.codes import BookCode
 from shelfwire.books.services import Services
 from shelfwire.errors import Code, ShelfwireError
@@ -53,6 +54,7 @@ class AiScan(Pipeline):
     line = ScannedBook
     failure = PhotoFailure
     codes = BookCode
+    correction = BookCorrection
     slots = SLOTS
 
     def __init__(
@@ -84,6 +86,10 @@ class AiScan(Pipeline):
     def lines(self, items: Sequence[Item]) -> Sequence[Item]:
         """The books of the photos on a page, each once."""
         return scanned_books.lines(items)
+
+    def corrected(self, item: Item, corrections: Sequence[BookCorrection]) -> Item | None:
+        """The photo with its books as a person has corrected them."""
+        return scanned_books.with_corrections(item, corrections) if item.ok else item
 
     async def run(self, job: Job) -> str:
         """Read every photo that is not read yet.

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from shelfwire.books.ai_scan.ipc import DetectedBook
 from shelfwire.books.ai_scan.scan_result import BookPlace, PhotoResult, ProposedBook, ScannedBook, TitleAndAuthors
+from shelfwire.books.bibliography.corrections import BookCorrection, struck, title_and_authors
 from shelfwire.books.bibliography.matching import same_book
 from shelfwire.books.bibliography.titles import WrittenBook, written
 from shelfwire.jobs.store import Item
@@ -91,6 +92,44 @@ def lines(items: Sequence[Item]) -> list[Item]:
         body = msgspec.Raw(msgspec.json.encode(book))
         found.append(replace(photos[book.photo], title=book.title, body=body))
     return sorted(found, key=lambda item: item.index)
+
+
+def with_corrections(item: Item, corrections: Sequence[BookCorrection]) -> Item:
+    """A photo with its books as a person has corrected them. Pure.
+
+    Of a book with another title or other authors, what a catalogue knew of the one that it was taken for goes.
+    """
+    result = decode_result(item.body)
+    books = [
+        _by_person(book, *title_and_authors(corrections, place, book.title, book.authors))
+        if any(one.book == place for one in corrections)
+        else book
+        for place, book in enumerate(result.books)
+        if not struck(corrections, place)
+    ]
+    photo = item.index if item.source is None else item.source
+    added = {one.book: one for one in corrections if one.book >= len(result.books) and one.title is not None}
+    books += [
+        ScannedBook(
+            title=one.title or "",
+            authors=one.authors or (),
+            confidence=1.0,
+            review=False,
+            photo=photo,
+            polygon=one.polygon or (),
+            text="",
+        )
+        for _, one in sorted(added.items())
+    ]
+    body = msgspec.json.encode(replace(result, books=tuple(books), book_count=len(books)))
+    return replace(item, body=msgspec.Raw(body))
+
+
+def _by_person(book: ScannedBook, title: str, authors: tuple[str, ...]) -> ScannedBook:
+    if (title, authors) == (book.title, book.authors):
+        return replace(book, review=False)
+    right = corrected(book, title, authors)
+    return replace(right, review=False, isbn13=None, candidate=None, enriched=None, enrichment_error=None)
 
 
 def merged(books: Sequence[ScannedBook]) -> list[ScannedBook]:

@@ -1,5 +1,6 @@
 """The pipeline `batch_enrichment`: every book of the list is an item, found or not."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -9,13 +10,16 @@ from shelfwire.books.batch_enrichment.lookup_failure import LookupFailure, Unans
 from shelfwire.books.batch_enrichment.mended_book import MendedBook
 from shelfwire.books.batch_enrichment.merging import EnrichedBook
 from shelfwire.books.batch_enrichment.request import AskedBook, asked_book, books_of, checked_books
+from shelfwire.books.bibliography.corrections import BookCorrection, with_corrections
 from shelfwire.books.codes import BookCode
 from shelfwire.books.services import Services
 from shelfwire.errors import ShelfwireError
 from shelfwire.jobs.job import Job
 from shelfwire.jobs.pipeline import MENDED, Pipeline, mended_of
+from shelfwire.jobs.store import Item
 
 INPUT: Final = "request"
+_decode_book: Final = msgspec.json.Decoder(EnrichedBook).decode
 AT_ONCE: Final = 300
 """Books under way at a time: enough to fill batches of ISBNs while most wait for a slow provider."""
 
@@ -39,6 +43,7 @@ class BatchEnrichment(Pipeline):
     failure = LookupFailure
     codes = BookCode
     mending = BookMending
+    correction = BookCorrection
 
     def __init__(self, outside: Services | None = None) -> None:
         self._outside = outside or Services()
@@ -46,6 +51,10 @@ class BatchEnrichment(Pipeline):
     def check_request(self, content: Any) -> int:
         """See `Pipeline.check_request`."""
         return len(checked_books(content))
+
+    def corrected(self, item: Item, corrections: Sequence[BookCorrection]) -> Item | None:
+        """See `Pipeline.corrected`."""
+        return with_corrections(item, corrections, _decode_book)
 
     async def run(self, job: Job) -> str:
         """See `Pipeline.run`."""

@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from shelfwire.books.batch_enrichment.enricher import AT_ONCE, Enriching, enriching_of
+from shelfwire.books.bibliography.corrections import BookCorrection, with_corrections
 from shelfwire.books.codes import BookCode
 from shelfwire.books.csv_import.book_file import BookFile
 from shelfwire.books.csv_import.confidence import Doubt
@@ -34,6 +35,7 @@ ORIGINALS_AT_ONCE: Final = 2
 DECISION: Final = "gemini"
 """The key under which a job keeps what Gemini is asked about: a `Doubt`, or `OFFLINE`."""
 OFFLINE: Final = b"offline"
+_decode_book: Final = msgspec.json.Decoder(ImportedBook).decode
 NO_KEY: Final = (
     "Gemini is to read the list, and the server has no key for it: set GEMINI_API_KEY, or leave the option out"
 )
@@ -57,6 +59,7 @@ class CsvImport(Pipeline):
     result = ImportedBook
     failure = RowFailure
     mending = RowMending
+    correction = BookCorrection
     results_name = "books"
     codes = BookCode
 
@@ -89,6 +92,10 @@ class CsvImport(Pipeline):
         async with self._opening:
             file, _ = await _opened(await read("file"), {})
         return OriginalRows(file)
+
+    def corrected(self, item: Item, corrections: Sequence[BookCorrection]) -> Item | None:
+        """See `Pipeline.corrected`."""
+        return with_corrections(item, corrections, _decode_book)
 
     def _may_ask_gemini(self, options: ImportOptions) -> bool:
         """Whether Gemini may be asked.

@@ -24,7 +24,7 @@ STEP_PARTS: Final = 32
 ERASE_JOB: Final = "DELETE FROM shelfwire.job WHERE key = %(key)s"
 ERASE_OWNED: Final = tuple(
     f"DELETE FROM shelfwire.{table} WHERE job_key = %(key)s"  # noqa: S608 - of constants
-    for table in ("ending", "token", "tag", "idempotency", "selection", "kept", "mended")
+    for table in ("ending", "token", "tag", "idempotency", "selection", "kept", "mended", "correction")
 )
 LEAVE: Final = """
 INSERT INTO shelfwire.remains SELECT %(key)s, input_key FROM shelfwire.job WHERE key = %(key)s

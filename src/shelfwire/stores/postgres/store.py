@@ -32,6 +32,7 @@ from shelfwire.protocol.tokens import Grant
 from shelfwire.stores.postgres import claims, commits, creation, erasing, inputs, outbox, records, rows, tokens
 from shelfwire.stores.postgres.address import connector, conninfo_of
 from shelfwire.stores.postgres.connections import Connections, Session
+from shelfwire.stores.postgres.corrections import PostgresCorrectionStore
 from shelfwire.stores.postgres.errors import cause_of, passes
 from shelfwire.stores.postgres.migrations import upgrade
 from shelfwire.stores.postgres.operator import PostgresOperatorStore
@@ -84,7 +85,7 @@ class _Erasure(NamedTuple):
     is_damaged: bool
 
 
-class PostgresStore(PostgresOperatorStore):
+class PostgresStore(PostgresOperatorStore, PostgresCorrectionStore):
     """A `JobStore` in a PostgreSQL database. Use it as an asynchronous context manager.
 
     Any number of processes may have one open on a database, and each of them may end at any time: what it held is taken

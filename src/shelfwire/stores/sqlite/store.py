@@ -47,6 +47,7 @@ from shelfwire.stores import schema
 from shelfwire.stores.migrations import upgrade
 from shelfwire.stores.sqlite import creation, outbox, records
 from shelfwire.stores.sqlite import statements as sql
+from shelfwire.stores.sqlite.corrections import SqliteCorrectionStore
 from shelfwire.stores.sqlite.data_folder import DataFolder
 from shelfwire.stores.sqlite.errors import cause_of, passes, unavailable
 from shelfwire.stores.sqlite.look_up import look_up
@@ -69,7 +70,7 @@ class _Erasure(NamedTuple):
     is_damaged: bool
 
 
-class SqliteStore(SqliteOperatorStore):
+class SqliteStore(SqliteOperatorStore, SqliteCorrectionStore):
     """A `JobStore` in one file. Use it as an asynchronous context manager.
 
     The file belongs to one process, which is dead when the next one opens it. So leases may be kept by a clock of that
