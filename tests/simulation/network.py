@@ -33,23 +33,20 @@ class Connection:
 
     Args:
         world: where it is.
-        node: the server's process.
         request: what the client asks for.
         kind: `websocket`, `sse` or `http`.
         window: frames on the way to the client before it is full.
         dice: the source of chance.
     """
 
-    def __init__(
-        self, world: "World", node: "Node", request: Request, kind: str, window: int, dice: random.Random
-    ) -> None:
+    def __init__(self, world: "World", request: Request, kind: str, window: int, dice: random.Random) -> None:
         self.world = world
         self.kind = kind
         self.status = 0
         self.token = digest(request.headers.get("Authorization", "").removeprefix("Bearer "))
         fresh = request.params.get("after", "0") == "0" and "Last-Event-ID" not in request.headers
         self.story = Story(world.oracles, self.token, fresh=fresh, interval=world.plan.conditions.flush_interval)
-        self._node = node
+        self._node: Node
         self._request = request
         self._window = window
         self._dice = dice
@@ -70,9 +67,20 @@ class Connection:
 
     # The network.
 
-    def begin(self) -> None:
-        """Carry the request to the server, and let something happen to the connection."""
+    def begin(self, node: int | None) -> None:
+        """Carry the request to a server, and let something happen to the connection.
+
+        Args:
+            node: the only one that it may go to; None for any.
+
+        Raises:
+            UnreachableError: none listens.
+        """
         world, dice = self.world, self._dice
+        found = world.serving(node, dice)
+        if found is None:
+            raise UnreachableError("Nothing listens there")
+        self._node = found
         self._node.connections[self] = None
         self._began = world.loop.now
         if world.troubled and dice.random() < world.plan.conditions.cut:
@@ -204,7 +212,7 @@ class Connection:
         if not self._open:
             return  # what a server does with an answer that nobody reads
         if "data: " in body:
-            self.world.oracles.handed_over(self.token, "an event")
+            self.world.oracles.handed_over(self.token, "an event", node=self._node.number)
             await self._wait_for_room()
         if not self._open:
             return
@@ -221,7 +229,7 @@ class Connection:
         if self._open and self._closed:
             raise RuntimeError("The socket is closed")
         if '"pong"' not in text:
-            self.world.oracles.handed_over(self.token, "a message")
+            self.world.oracles.handed_over(self.token, "a message", node=self._node.number)
         await self._wait_for_room()
         if not self._open:
             raise OSError("The client is gone")
@@ -279,7 +287,7 @@ class Connection:
         return self._open and not self._closed and not self._full
 
     def write(self, frame: Frame) -> None:
-        self.world.oracles.handed_over(self.token, "a frame by the sink")
+        self.world.oracles.handed_over(self.token, "a frame by the sink", node=self._node.number)
         self.world.oracles.saw("a frame went through the sink")
         self._frame(frame.text)
 
@@ -328,10 +336,14 @@ class SimulatedHttp:
         world: where it is.
         window: see `Connection`.
         stream: returns the source of chance of one connection, by its number.
+        node: the only node that it connects to; None for any.
     """
 
-    def __init__(self, world: "World", window: int, stream: Callable[[int], random.Random]) -> None:
+    def __init__(
+        self, world: "World", window: int, stream: Callable[[int], random.Random], node: int | None = None
+    ) -> None:
         self._world = world
+        self._node = node
         self._window = window
         self._stream = stream
         self._connections = 0
@@ -363,12 +375,9 @@ class SimulatedHttp:
     @asynccontextmanager
     async def _connected(self, request: Request, kind: str) -> AsyncIterator[Connection]:
         self._connections += 1
-        node = self._world.node
-        connection = Connection(self._world, node, request, kind, self._window, self._stream(self._connections))
+        connection = Connection(self._world, request, kind, self._window, self._stream(self._connections))
         await asyncio.sleep(connection.lag())
-        if not node.serving:
-            raise UnreachableError("Nothing listens there")
-        connection.begin()
+        connection.begin(self._node)
         try:
             yield connection
         finally:

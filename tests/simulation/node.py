@@ -24,15 +24,23 @@ SHORTEST: Final = 1e-6
 
 
 class NodeClock:
-    """The clock of one process: somebody may set what people see."""
+    """The clock of one process: somebody may set what people see.
 
-    def __init__(self, world: "World") -> None:
+    Args:
+        world: where it is.
+        node: whose clock it is, if it is not the world's.
+    """
+
+    def __init__(self, world: "World", node: "Node | None" = None) -> None:
         self._loop = world.loop
         self._world = world
-        self._started = world.clock_offset
+        self._node = node
+        shared = world.plan.conditions.nodes > 1
+        self._started = world.clock_offset if node is None or not shared else node.skew
 
     def now(self) -> int:
-        return EPOCH + self._world.elapsed
+        own = 0 if self._node is None else self._node.clock_offset
+        return EPOCH + self._world.elapsed + own
 
     def steady(self) -> int:
         return EPOCH + self._started + int(self._loop.now * 1000)
@@ -49,19 +57,32 @@ class NodeClock:
 class Node:
     """A server: one process after the other on the same data.
 
+    Args:
+        world: where it is.
+        number: from 0.
+
     Attributes:
+        number: as given.
+        clock_offset: milliseconds by which its clock was set forward.
+        skew: milliseconds by which its clock of leases is wrong.
+        running: the attempts that run here, by job.
         up: whether there is a process.
         serving: whether it listens.
         app: the application of the living process.
         connections: those that are open.
     """
 
-    def __init__(self, world: "World") -> None:
+    def __init__(self, world: "World", number: int) -> None:
         self._world = world
+        self.number = number
+        self._name = f"node {number}." if world.plan.conditions.nodes > 1 else "node "
+        self.clock_offset = 0
+        self.skew = round(1000 * world.plan.conditions.skew * (2 * world.stream("skew", number).random() - 1))
+        self.running: Counter[tuple[str, int]] = Counter()
         self._lives = 0
         self.up = self.serving = False
         self.connections: dict[Connection, None] = {}
-        self.process = Process("node")
+        self.process = Process(self._name)
         self.app: Shelfwire
         self._store: WatchedStore
         self._leaving: asyncio.Event
@@ -73,10 +94,10 @@ class Node:
             return
         world = self._world
         self._lives += 1
-        self.process = Process(f"node {self._lives}")
+        self.process = Process(f"{self._name}{self._lives}")
         world.disk.executed = world.disk.answered = world.loop.now
-        world.trace("the node starts")
-        dice = world.stream("node", self._lives)
+        world.trace(f"{self.process.name} starts")
+        dice = world.stream(*self._stream("node"))
         conditions = world.plan.conditions
         settings = Settings(
             flush_interval=conditions.flush_interval,
@@ -86,7 +107,7 @@ class Node:
             job_ttl=conditions.job_ttl,
             workers=conditions.workers,
         )
-        clock = NodeClock(world)
+        clock = NodeClock(world, self)
         pipelines = behaviors(world.stream, world.paid, self._running)
         self.app = Shelfwire(
             settings,
@@ -105,8 +126,8 @@ class Node:
         world = self._world
         self.up = self.serving = False
         world.loop.kill(self.process)
-        world.running = Counter()
-        world.database.stores.clear()
+        self.running = Counter()
+        world.database.leave(self._store)
         for connection in list(self.connections):
             connection.die(silently=silently)
         self.connections.clear()
@@ -130,7 +151,7 @@ class Node:
             await self._leaving.wait()
             self.serving = False
             self.app.service.dismiss_followers()
-            await asyncio.sleep(world.stream("stop", self._lives).random() * 0.2)
+            await asyncio.sleep(world.stream(*self._stream("stop")).random() * 0.2)
             for task in [*self._handlers]:
                 task.cancel()
             if self._handlers:
@@ -147,13 +168,22 @@ class Node:
         self, *, encode_terminal: EncodeTerminal, steady: Callable[[], int], announce: Announce
     ) -> FaultyStore:
         world = self._world
-        store = WatchedStore(encode_terminal=encode_terminal, steady=steady, database=world.database, announce=announce)
-        return FaultyStore(store, world.disk)
+        self._store = WatchedStore(
+            encode_terminal=encode_terminal,
+            steady=steady,
+            database=world.database,
+            announce=announce,
+            shared=world.plan.conditions.nodes > 1,
+        )
+        return FaultyStore(self._store, world.disk, self.number)
+
+    def _stream(self, name: str) -> tuple[object, ...]:
+        return (name, self._lives) if self.number == 0 else (name, self.number, self._lives)
 
     @contextlib.contextmanager
     def _running(self, job_id: str, created_at: int) -> Iterator[None]:
         """Note that an attempt at a job runs here; the id's next job is another one."""
-        oracles, running = self._world.oracles, self._world.running
+        oracles, running = self._world.oracles, self.running
         job = job_id, created_at
         running[job] += 1
         if running[job] > 1:

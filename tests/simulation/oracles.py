@@ -16,6 +16,10 @@ SURPLUS_FRAMES: Final = 6
 """Frames beyond a connection's window that may be on the way: what one batch and its close hold."""
 
 
+MOST_UNHEARD: Final = 25.0
+"""The store may be away for 5 s, each call may hang for 6 s and its answer be as late, and the node may be frozen."""
+
+
 class Violation(NamedTuple):
     """Something that must not be.
 
@@ -56,6 +60,7 @@ class Oracles:
         trace: receives what happens, for people.
 
     Attributes:
+        most_unheard: seconds for which a node may not hear what another one has committed.
         violations: what was broken.
         seen: how often each state was reached that histories must reach.
         generations: by id, the newest last.
@@ -64,10 +69,11 @@ class Oracles:
     def __init__(self, now: Callable[[], float], trace: Callable[[str], None]) -> None:
         self.now = now
         self.trace = trace
+        self.most_unheard = MOST_UNHEARD
         self.violations: list[Violation] = []
         self.seen: Counter[str] = Counter()
         self.generations: dict[str, list[Generation]] = {}
-        self.revoked: dict[bytes, float] = {}
+        self.revoked: dict[bytes, tuple[float, int]] = {}
         self._of_token: dict[bytes, Generation] = {}
         self._decoded: dict[str, Message] = {}
 
@@ -160,17 +166,23 @@ class Oracles:
         if row is None or (str(row.status), row.processed) != (state["status"], state["processedCount"]):
             self.violated("1 state", f"{state['state']} seq {state['seq']} was answered for the token of another job")
 
-    def handed_over(self, token: bytes, what: str, asked_at: float | None = None) -> None:
+    def handed_over(self, token: bytes, what: str, asked_at: float | None = None, node: int | None = None) -> None:
         """Check that the transport is handed nothing for a token that was revoked before.
 
         Args:
             token: its digest.
             what: is handed over.
             asked_at: when it was asked for; None for what comes by itself.
+            node: what comes by itself comes from this node, which hears of a revocation on another one a little later.
         """
-        revoked_at = self.revoked.get(token)
+        if token not in self.revoked:
+            return
+        revoked_at, revoked_on = self.revoked[token]
         at = self.now() if asked_at is None else asked_at
-        if revoked_at is not None and at > revoked_at:
+        if node not in {None, revoked_on}:
+            at -= self.most_unheard
+            self.saw("something was sent before a node heard of a revocation")
+        if at > revoked_at:
             self.violated("tokens", f"{what} was sent {at - revoked_at:.3f} s after its token was revoked")
 
 

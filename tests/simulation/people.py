@@ -15,7 +15,7 @@ from shelfwire.protocol.reconnect import Transport
 from shelfwire.protocol.tokens import ALL_SCOPES, Scope, digest
 from tests.simulation.loop import Process
 from tests.simulation.network import SimulatedHttp
-from tests.simulation.node import NodeClock
+from tests.simulation.node import Node, NodeClock
 from tests.simulation.oracles import Story
 from tests.simulation.plans import RETRIES, Act, FollowerPlan
 
@@ -43,17 +43,19 @@ class Owners:
     def __init__(self, world: "World") -> None:
         self.jobs: dict[int, Owned] = {}
         self._world = world
+        self._dice = world.stream("owners")
 
     def ask(self, act: Act) -> None:
-        if self._world.node.serving:
-            self._world.node.spawn(self._owner(act))
+        node = self._world.serving(act.node, self._dice)
+        if node is not None:
+            node.spawn(self._owner(act, node))
         elif act.do in {"create", "resume"}:
             self._world.loop.outside(1.0, self.ask, act)
 
-    async def _owner(self, act: Act) -> None:
+    async def _owner(self, act: Act, node: Node) -> None:
         try:
             async with asyncio.timeout(act.cut_off):
-                await self._call(act, self._world.node.app.service)
+                await self._call(act, node)
             self._world.oracles.saw(f"owner: {act.do}")
         except TimeoutError:
             self._world.oracles.saw(f"owner: {act.do} was cut off")
@@ -63,7 +65,8 @@ class Owners:
             if act.do in {"create", "resume"} and error.retryable:
                 self._world.loop.outside(1.0, self.ask, act)
 
-    async def _call(self, act: Act, service: JobService) -> None:
+    async def _call(self, act: Act, node: Node) -> None:
+        service = node.app.service
         owned = self.jobs.setdefault(act.job, Owned())
         if act.do == "create":
             await self._create(act, service, owned)
@@ -76,7 +79,7 @@ class Owners:
             grant = await service.authorize(handle.job_id, handle.token, Scope.WATCH)
             await service.revoke(grant)
             self._world.trace("a token is revoked")
-            self._world.oracles.revoked.setdefault(grant.digest, self._world.loop.now)
+            self._world.oracles.revoked.setdefault(grant.digest, (self._world.loop.now, node.number))
             return
         grant = await service.authorize(handle.job_id, handle.token, Scope.CONTROL)
         match act.do:
@@ -125,7 +128,9 @@ class Follower:
         dice = world.stream("follower", number)
         self._dice = dice
         transports = tuple(Transport) if plan.by == "all" else (Transport(plan.by),)
-        http = SimulatedHttp(world, plan.window, lambda connection: world.stream("connection", number, connection))
+        http = SimulatedHttp(
+            world, plan.window, lambda connection: world.stream("connection", number, connection), plan.node
+        )
         self._client = Client(
             "http://simulated", http=http, clock=NodeClock(world), transports=transports, random_fraction=dice.random
         )

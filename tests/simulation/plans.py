@@ -11,7 +11,14 @@ MODES: Final = {
     "x": "calls of owners are cut off",
     "c": "the clock is set",
     "l": "the store loses answers",
+    "2": "two nodes share the store",
+    "3": "two nodes share the store, and each has clocks of its own",
 }
+NODES: Final = "23"
+"""The modes with several nodes."""
+MOST_NODES: Final = 2
+LOSING: Final = {"l": [0.01, 0.05], "2": [0, 0.01, 0.05], "3": [0, 0.01, 0.05]}
+"""By mode, the shares of answers of the store that are lost."""
 FAULTS_END: Final = 30.0
 """Seconds after which nothing more goes wrong."""
 SLOW_READERS: Final = 0.1
@@ -59,6 +66,10 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         sink: whether sockets may be written to at once.
         shuffled, stepping: see `SimulatedLoop`.
         resumes: whether owners resume their paused jobs in the end.
+        nodes: the number of servers.
+        deaf: share of the hints between them that are lost.
+        skew: by how much their clocks of leases may differ.
+        steadfast: whether no job may change hands while its node lives.
         patience: seconds after the end of all faults within which everything must come to its end.
     """
 
@@ -79,6 +90,10 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     shuffled: bool = False
     stepping: float = 0.02
     resumes: bool = False
+    nodes: int = 1
+    deaf: float = 0.0
+    skew: float = 0.0
+    steadfast: bool = False
     patience: float = 300.0
 
 
@@ -115,6 +130,7 @@ class Act(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         calls: the calls of the store that the disk's trouble is about; all unless given.
         silent: whether connections are not closed by a crash, only dead.
         seconds: by which the clock is set forward.
+        node: which node it happens to, or which is asked; None for whichever chance decides, or for all.
         follower: whose network it concerns.
     """
 
@@ -130,6 +146,7 @@ class Act(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     calls: tuple[str, ...] = ()
     silent: bool = False
     seconds: float = 0.0
+    node: int | None = None
     follower: int = 0
 
 
@@ -145,6 +162,7 @@ class FollowerPlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         leaves: messages after which it leaves, once, and comes back; 0 for never.
         flickers: attachments that it leaves at once.
         token: which of the job's tokens it uses.
+        node: the only node that it connects to; None for any.
     """
 
     at: float
@@ -155,6 +173,7 @@ class FollowerPlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     leaves: int = 0
     flickers: int = 0
     token: int = 0
+    node: int | None = None
 
 
 RETRIES: Final = 100
@@ -171,6 +190,8 @@ def make_plan(mode: str, seed: int) -> Plan:
         create = acts[0]
         acts.append(Act(at=create.at + 1 + dice.random() * 5, do="revoke", job=create.job))
         followers.append(FollowerPlan(at=create.at, job=create.job, window=1, slow=2.0))
+    if mode in NODES:
+        acts = [_of_node(dice, act) for act in acts] + _more_incidents(dice, mode)
     return Plan(
         schedule=f"{mode}{seed}",
         conditions=_conditions(dice, mode),
@@ -179,11 +200,32 @@ def make_plan(mode: str, seed: int) -> Plan:
     )
 
 
+def _of_node(dice: random.Random, act: Act) -> Act:
+    """An act of a plan with several nodes: troubles happen to one of them, or to all that use the store."""
+    if act.do in {"crash", "stop", "freeze"}:
+        return msgspec.structs.replace(act, node=dice.randrange(MOST_NODES))
+    if act.do in {"disk fails", "disk hangs"}:
+        return msgspec.structs.replace(act, node=dice.choice([None, *range(MOST_NODES)]))
+    return act
+
+
+def _more_incidents(dice: random.Random, mode: str) -> list[Act]:
+    acts = []
+    for _ in range(dice.choice([0, 1, 2])):
+        outage: Incident = dice.choice(["disk fails", "disk hangs"])
+        node = dice.choice([None, *range(MOST_NODES)])
+        acts.append(Act(at=dice.random() * 26, do=outage, down=dice.choice([0.3, 2, 4]), node=node))
+    for _ in range(dice.choice([1, 2, 3]) if mode == "3" else 0):
+        seconds = dice.choice([0.5, 2, 10, 120, 3600]) * dice.choice([1, -1])
+        acts.append(Act(at=dice.random() * 28, do="clock", seconds=seconds, node=dice.randrange(MOST_NODES)))
+    return acts
+
+
 def _conditions(dice: random.Random, mode: str) -> Conditions:
     return Conditions(
         failing=dice.choice([0, 0, 0.01, 0.05, 0.15]),
         hanging=dice.choice([0, 0, 0.005, 0.02, 0.05]),
-        losing=dice.choice([0.01, 0.05]) if mode == "l" else 0,
+        losing=dice.choice(LOSING[mode]) if mode in LOSING else 0,
         late=dice.choice([0, 0.03, 0.3]),
         cut=dice.choice([0, 0.3, 0.6, 0.9]),
         lag=dice.choice([0.002, 0.02, 0.2]),
@@ -197,7 +239,16 @@ def _conditions(dice: random.Random, mode: str) -> Conditions:
         shuffled=mode == "u",
         stepping=dice.choice([0, 0.02, 0.1]),
         resumes=dice.random() < 0.8,
+        **(_of_nodes(dice, mode) if mode in NODES else {}),
     )
+
+
+def _of_nodes(dice: random.Random, mode: str) -> dict[str, Any]:
+    return {
+        "nodes": MOST_NODES,
+        "deaf": dice.choice([0, 0, 0.1, 0.5, 1.0]),
+        "skew": dice.choice([0.0, 0.01, 0.2]) if mode == "3" else 0.0,
+    }
 
 
 def _of_owner(dice: random.Random, job: int, mode: str) -> list[Act]:

@@ -1,27 +1,32 @@
 """The disk between a node and its data: it takes time, keeps order, fails, hangs and loses answers."""
 
 import random
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, Final, Self
 
 import msgspec
 
 from shelfwire.errors import Code, ShelfwireError
+from shelfwire.jobs.nodes import REREAD_SECONDS, Hint, HintKind, News, Position
 from shelfwire.jobs.outbox import Outbox
 from shelfwire.jobs.store import Change, Committed, EncodeTerminal, Swept
 from shelfwire.protocol.job import HELD, JobState, Policy
 from shelfwire.protocol.tokens import Grant
 from shelfwire.testing import MemoryDatabase, MemoryStore
 from shelfwire.testing.memory import MemoryJob
+from shelfwire.testing.memory_nodes import MemoryNodes
 from tests.simulation.loop import SimulatedLoop, process
 from tests.simulation.oracles import Oracles
 from tests.simulation.plans import Conditions
 
 READS: Final = frozenset(
     {"read_input", "inputs", "kept", "grant", "job", "items", "counts", "expired", "claimable", "recorded"}
+    | {"reread", "next_due"}
 )
 INSTANT: Final = 1e-7
 """Seconds between two things of which one comes first."""
+HEALED: Final = 0.2
+"""The share of lost hints after which a node learns that it was deaf."""
 LONGEST: Final = 6.0
 """Seconds that a call hangs, or that its answer is late, at most."""
 
@@ -47,6 +52,12 @@ class WatchedDatabase(MemoryDatabase):
     def erase(self, job_id: str) -> None:
         self.oracles.erased(self.jobs[job_id])
         super().erase(job_id)
+
+    def leave(self, store: "WatchedStore") -> None:
+        """Forget the store of a process that is dead."""
+        self.stores.discard(store)
+        if store.nodes is not None:
+            store.nodes.disconnect()
 
 
 class WatchedStore(MemoryStore):
@@ -83,13 +94,19 @@ class Disk:
 
     Attributes:
         troubled: whether anything goes wrong.
-        outage: until when calls fail or hang, which of both, and which calls; all if none is named.
+        outages: by node, until when calls fail or hang, which of both, and which calls; all if none is named.
+        ordered: whether writes and their answers keep their order, and die with their process.
     """
 
-    def __init__(self, loop: SimulatedLoop, dice: random.Random, conditions: Conditions) -> None:
+    def __init__(
+        self, loop: SimulatedLoop, dice: random.Random, conditions: Conditions, saw: Callable[[str], None]
+    ) -> None:
         self.loop = loop
+        self.saw = saw
+        self.deaf = conditions.deaf
         self.troubled = True
-        self.outage: tuple[float, str, Sequence[str]] = (0.0, "", ())
+        self.outages: list[tuple[float, str, Sequence[str]]] = [(0.0, "", ())] * conditions.nodes
+        self.ordered = conditions.nodes == 1
         self.executed = 0.0
         self.answered = 0.0
         self.dice = dice
@@ -98,11 +115,16 @@ class Disk:
     def delay(self) -> float:
         return self._conditions.lag * self.dice.random() ** 2
 
-    def fate(self, name: str) -> str:
+    def fail(self, until: float, trouble: str, calls: Sequence[str], node: int | None) -> None:
+        """Let the calls of a node, or of all, fail or hang for a while."""
+        for number in range(len(self.outages)) if node is None else [node]:
+            self.outages[number] = until, trouble, calls
+
+    def fate(self, name: str, node: int) -> str:
         """What happens to a call: nothing, or `fails`, `hangs`, `loses` or `late`."""
         if not self.troubled:
             return ""
-        until, trouble, calls = self.outage
+        until, trouble, calls = self.outages[node]
         if self.loop.now < until and (name in calls or not calls):
             return trouble
         conditions, drawn = self._conditions, self.dice.random()
@@ -114,12 +136,23 @@ class Disk:
 
 
 class FaultyStore:
-    """A `JobStore` on a disk. As with SQLite, writes and their answers keep their order, and reads pass them."""
+    """A `JobStore` on a disk, or that several nodes have far away.
 
-    def __init__(self, inner: WatchedStore, disk: Disk) -> None:
+    As with SQLite, writes and their answers keep their order, and reads pass them. Where nodes share the store all
+    calls may pass each other, and may be executed after their node has died.
+
+    Args:
+        inner: the store.
+        disk: its troubles.
+        node: the number of the node.
+    """
+
+    def __init__(self, inner: WatchedStore, disk: Disk, node: int = 0) -> None:
         self._inner = inner
         self._disk = disk
+        self._node = node
         self._process = process()
+        self.nodes = None if inner.nodes is None else FaultyNodes(inner.nodes, self._call, disk, node)
 
     async def __aenter__(self) -> Self:
         await self._inner.__aenter__()
@@ -135,10 +168,6 @@ class FaultyStore:
     def outbox(self) -> Outbox:
         """Nobody is told of endings in a simulation."""
         return self._inner.outbox
-
-    @property
-    def nodes(self) -> None:
-        """There are no others."""
 
     async def sweep(self, policy: Policy, now: int) -> Swept:
         """Each erasure is a transaction; the first that fails ends it, as in `SqliteStore`."""
@@ -157,14 +186,13 @@ class FaultyStore:
     async def _call(self, name: str, args: Sequence[Any], options: dict[str, Any]) -> Any:
         disk, loop = self._disk, self._disk.loop
         answer = loop.create_future()
-        fate = disk.fate(name)
+        fate = disk.fate(name, self._node)
         if fate:
             self._inner.database.oracles.saw(f"the disk: {fate}")
         executes = loop.now + disk.delay()
         if fate == "hangs":
-            executes = max(executes + disk.dice.random() ** 2 * LONGEST, disk.outage[0])
-        writes = name not in READS
-        if writes:
+            executes = max(executes + disk.dice.random() ** 2 * LONGEST, disk.outages[self._node][0])
+        if disk.ordered and name not in READS:
             executes = disk.executed = max(executes, disk.executed + INSTANT)
         loop.outside(executes - loop.now, self._execute, (name, args, options, fate, answer))
         return await answer
@@ -172,7 +200,7 @@ class FaultyStore:
     def _execute(self, call: tuple[str, Sequence[Any], dict[str, Any], str, Any]) -> None:
         name, args, options, fate, answer = call
         disk, loop = self._disk, self._disk.loop
-        if not self._process.alive:
+        if not self._process.alive and disk.ordered:
             return  # its queue died with the process
         result: Any = None
         error: Exception | None = None
@@ -180,13 +208,14 @@ class FaultyStore:
             error = ShelfwireError(Code.STORAGE_UNAVAILABLE, "The disk failed")
         else:
             try:
-                result = _immediately(getattr(self._inner, name)(*args, **options))
+                of = self._inner.nodes if name in {"reread", "next_due"} else self._inner
+                result = _immediately(getattr(of, name)(*args, **options))
             except Exception as raised:  # noqa: BLE001 - it is the caller's
                 error = raised
             if fate == "loses" and error is None:
                 error = ShelfwireError(Code.STORAGE_UNAVAILABLE, "The answer was lost")
         answers = loop.now + disk.delay() + (disk.dice.random() ** 2 * LONGEST if fate == "late" else 0)
-        if name not in READS:
+        if disk.ordered and name not in READS:
             answers = disk.answered = max(answers, disk.answered + INSTANT)
         loop.outside(answers - loop.now, self._answer, answer, result, error)
 
@@ -197,6 +226,44 @@ class FaultyStore:
             answer.set_result(result)
         else:
             answer.set_exception(error)
+
+
+class FaultyNodes:
+    """`Nodes` of which hints come late, or never."""
+
+    def __init__(self, inner: MemoryNodes, call: Callable[..., Any], disk: Disk, node: int) -> None:
+        self._inner = inner
+        self._call = call
+        self._disk = disk
+        self._node = node
+        self.reread_seconds = REREAD_SECONDS
+
+    @property
+    def connected_at(self) -> int:
+        """See `Nodes.connected_at`: since the last outage."""
+        since = int((self._disk.loop.now - self._disk.outages[self._node][0]) * 1000)
+        return max(self._inner.connected_at, self._inner.steady() - since)
+
+    def send(self, hints: Iterable[Hint]) -> None:
+        sent, disk = list(hints), self._disk
+        for other in list(self._inner.others()):
+            if disk.troubled and disk.dice.random() < disk.deaf:
+                disk.saw("a hint was lost")
+                if disk.dice.random() < HEALED:
+                    disk.loop.outside(disk.dice.random() * LONGEST, other.hear, [Hint(HintKind.MISSED)])
+            else:
+                disk.loop.outside(disk.delay(), other.hear, sent)
+
+    async def receive(self) -> Sequence[Hint]:
+        return await self._inner.receive()
+
+    async def reread(self, positions: Sequence[Position], digests: Sequence[bytes]) -> News:
+        news: News = await self._call("reread", (positions, digests), {})
+        return news
+
+    async def next_due(self, pipelines: Sequence[str], after: int) -> int | None:
+        due: int | None = await self._call("next_due", (pipelines, after), {})
+        return due
 
 
 def _immediately(coroutine: Coroutine[Any, Any, Any]) -> Any:

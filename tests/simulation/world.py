@@ -74,12 +74,11 @@ class World:
         self.troubled = True
         self.clock_offset = 0
         self._latest = EPOCH
-        self.running: Counter[tuple[str, int]] = Counter()
         self.paid_for: Counter[tuple[str, int]] = Counter()
         self.owners = Owners(self)
         self.database = WatchedDatabase(self.oracles)
-        self.disk = Disk(self.loop, self.stream("disk"), conditions)
-        self.node = Node(self)
+        self.disk = Disk(self.loop, self.stream("disk"), conditions, self.oracles.saw)
+        self.nodes = [Node(self, number) for number in range(conditions.nodes)]
         self.followers = [Follower(self, number, follower) for number, follower in enumerate(plan.followers)]
 
     def stream(self, *name: object) -> random.Random:
@@ -90,6 +89,11 @@ class World:
     def elapsed(self) -> int:
         """Milliseconds since the beginning, as the clock on the wall has it."""
         return self.clock_offset + int(self.loop.now * 1000)
+
+    def serving(self, node: int | None, dice: random.Random) -> Node | None:
+        """A server that listens, as a balancer finds one; None if there is none."""
+        serving = [one for one in self.nodes if one.serving and node in {None, one.number}]
+        return dice.choice(serving) if len(serving) > 1 else next(iter(serving), None)
 
     def trace(self, what: str) -> None:
         if self._write is not None:
@@ -102,7 +106,8 @@ class World:
 
     def run(self) -> Outcome:
         loop, plan = self.loop, self.plan
-        self.node.boot()
+        for node in self.nodes:
+            node.boot()
         for act in plan.acts:
             loop.outside(act.at, self._act, act)
         for follower in self.followers:
@@ -137,36 +142,48 @@ class World:
         return follower.state == "follows" and paused
 
     def _act(self, act: Act) -> None:
-        self.trace(f"act: {act.do} {act.job}")
+        self.trace(f"act: {act.do} {act.job if act.node is None else f'of node {act.node}'}")
+        node = self.nodes[act.node or 0]
         match act.do:
             case "crash":
-                if self.node.up:
+                if node.up:
                     self.oracles.saw("a crash")
-                    self.node.crash(silently=act.silent)
-                    self.loop.outside(act.down, self.node.boot)
+                    node.crash(silently=act.silent)
+                    self.loop.outside(act.down, node.boot)
             case "stop":
-                if self.node.serving:
-                    self.node.stop(act.down)
+                if node.serving:
+                    node.stop(act.down)
             case "freeze":
                 self.oracles.saw("a freeze")
-                self.loop.freeze(self.node.process)
-                self.loop.outside(act.down, self.loop.thaw, self.node.process)
+                self.loop.freeze(node.process)
+                self.loop.outside(act.down, self.loop.thaw, node.process)
             case "disk fails" | "disk hangs" | "disk loses":
-                self.disk.outage = (self.loop.now + act.down, act.do.removeprefix("disk "), act.calls)
+                self.disk.fail(self.loop.now + act.down, act.do.removeprefix("disk "), act.calls, act.node)
             case "clock":
-                self.oracles.saw("the clock was set " + ("forward" if act.seconds > 0 else "back"))
-                self._latest = max(self._latest, EPOCH + self.elapsed)
-                self.clock_offset += round(act.seconds * 1000)
+                self._set_clock(act)
             case "network lost" | "network restored":
                 self.followers[act.follower].network(lost=act.do == "network lost")
             case _:
                 self.owners.ask(act)
 
+    def _set_clock(self, act: Act) -> None:
+        self.oracles.saw("the clock was set " + ("forward" if act.seconds > 0 else "back"))
+        self._latest = max(self._latest, self._furthest())
+        if act.node is None:
+            self.clock_offset += round(act.seconds * 1000)
+        else:
+            self.nodes[act.node].clock_offset += round(act.seconds * 1000)
+
+    def _furthest(self) -> int:
+        """The time by the clock that is ahead of the others."""
+        return EPOCH + self.elapsed + max(node.clock_offset for node in self.nodes)
+
     def _make_peace(self) -> None:
         self.trace("peace")
         self.troubled = self.disk.troubled = False
-        self.loop.thaw(self.node.process)
-        self.node.boot()
+        for node in self.nodes:
+            self.loop.thaw(node.process)
+            node.boot()
         for job in self.owners.jobs if self.plan.conditions.resumes else ():
             self.loop.outside(1.0, self.owners.ask, Act(at=0, do="resume", job=job))
 
@@ -193,24 +210,24 @@ class World:
         if grant is None or token in self.oracles.revoked or grant.expires_at is not None:
             return
         leaps = any(abs(act.seconds) > HOUR for act in self.plan.acts)  # a job may expire, and then go on all the same
-        if not leaps and self.database.jobs[grant.job_id].state.expires_at > max(self._latest, EPOCH + self.elapsed):
+        if not leaps and self.database.jobs[grant.job_id].state.expires_at > max(self._latest, self._furthest()):
             self.oracles.violated("4 refused", f"a follower of {grant.job_id} was refused with a valid token")
 
     def _look_for_leftovers(self) -> None:
         """Check that after two minutes nothing is left of what is over, and that all parts of the engine live."""
         waiting = sum(follower.state == "follows" for follower in self.followers)
-        left = ""
         for _ in range(12):
             self.loop.run(self.loop.now + 10)
-            service = self.node.app.service
-            left = f"{len(service._workers.inside._runs)} attempts, {service._hub.followers} followers"
-            is_empty = not service._workers.inside._runs and service._hub.followers <= waiting
-            if is_empty and service._healthy():  # a store that loses answers may have lost the last one
+            services = [node.app.service for node in self.nodes]
+            attempts = sum(len(service._workers.inside._runs) for service in services)
+            followers = sum(service._hub.followers for service in services)
+            is_empty, is_healthy = not attempts and followers <= waiting, all(one._healthy() for one in services)
+            if is_empty and is_healthy:  # a store that loses answers may have lost the last one
                 break
         else:
             if not is_empty:
-                self.oracles.violated("6 leftovers", left)
-        if not service._healthy():
+                self.oracles.violated("6 leftovers", f"{attempts} attempts, {followers} followers")
+        if not is_healthy:
             self.oracles.violated("engine", "a part of the engine has ended, or commits still fail")
 
 

@@ -1,7 +1,7 @@
 """What stores in memory that share a database offer to the nodes they are of."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from shelfwire.jobs.committed import Committed
@@ -48,6 +48,7 @@ class MemoryNodes:
         steady: the clock of leases.
 
     Attributes:
+        steady: as given.
         connected_at: as `Nodes.connected_at`.
         reread_seconds: as `Nodes.reread_seconds`.
     """
@@ -56,19 +57,23 @@ class MemoryNodes:
 
     def __init__(self, database: HasJobs, steady: Callable[[], int] | None) -> None:
         self._database = database
-        self._steady = steady
+        self.steady = steady or (lambda: 0)
         self._heard: list[Hint] = []
         self._news = asyncio.Event()
         self.connected_at = 0
 
     def connect(self) -> None:
         """Hear hints from now on."""
-        self.connected_at = 0 if self._steady is None else self._steady()
+        self.connected_at = self.steady()
         self._database.nodes[self] = None
 
     def disconnect(self) -> None:
         """Hear no more hints."""
         self._database.nodes.pop(self, None)
+
+    def others(self) -> "Iterator[MemoryNodes]":
+        """The other nodes that hear hints."""
+        return (node for node in self._database.nodes if node is not self)
 
     def hear(self, hints: Iterable[Hint]) -> None:
         """Take hints of another node."""
@@ -78,9 +83,8 @@ class MemoryNodes:
     def send(self, hints: Iterable[Hint]) -> None:
         """See `Nodes.send`."""
         sent = list(hints)
-        for node in self._database.nodes:
-            if node is not self and sent:
-                node.hear(sent)
+        for node in self.others():
+            node.hear(sent)
 
     async def receive(self) -> Sequence[Hint]:
         """See `Nodes.receive`."""
