@@ -13,13 +13,17 @@ from shelfwire.jobs import worker as worker_module
 from shelfwire.jobs.committer import Committer
 from shelfwire.jobs.draft import Draft
 from shelfwire.jobs.hub import Channel, Hub
+from shelfwire.jobs.nodes import Gone, News, Position
+from shelfwire.jobs.rereading import Rereader
 from shelfwire.jobs.service import JobService
 from shelfwire.jobs.store import Committed, Swept
+from shelfwire.jobs.takeover import TakeoverRule
 from shelfwire.jobs.worker import Worker
 from shelfwire.protocol import job as jobs
 from shelfwire.protocol import owner_transitions, worker_transitions
 from shelfwire.protocol.job import JobState, Policy, Status
 from shelfwire.protocol.tokens import Grant, Scope, canonical, digest
+from shelfwire.testing.memory_nodes import MemoryNodes
 from tests.simulation.store import FaultyStore
 
 Patch = Callable[[Any, str, Any], None]
@@ -193,6 +197,58 @@ def a_wall_clock_for_leases(patch: Patch) -> None:
     patch(worker_transitions, "claimable", by_the_wall)
 
 
+def a_node_that_believes_in_hints(patch: Patch) -> None:
+    reread = Rereader._reread
+
+    async def only_hinted(self: Rereader, only: set[str] | None) -> None:
+        await reread(self, set() if only is None else only)
+
+    patch(Rereader, "_reread", only_hinted)
+
+
+def revocations_that_are_not_read_again(patch: Patch) -> None:
+    patch(Hub, "digests", lambda _: {})
+
+
+def an_erasure_elsewhere_without_a_farewell(patch: Patch) -> None:
+    hear_gone = Hub.hear_gone
+
+    def silent(self: Hub, gone: Gone) -> None:
+        hear_gone(self, Gone(gone.position))
+
+    patch(Hub, "hear_gone", silent)
+
+
+def a_worker_that_only_hears_its_own_node(patch: Patch) -> None:
+    patch(Worker, "hear", lambda *_: None)
+
+
+def nodes_that_order_rows_by_their_number_alone(patch: Patch) -> None:
+    a_channel_for_all_jobs_of_an_id(patch)
+    reread = MemoryNodes.reread
+
+    async def by_id(self: MemoryNodes, positions: Sequence[Position], digests: Sequence[bytes]) -> News:
+        rows = [job.committed for one in positions if (job := self._database.jobs.get(one.job_id)) is not None]
+        timeless = [
+            msgspec.structs.replace(one, state=msgspec.structs.replace(one.state, created_at=0)) for one in rows
+        ]
+        news = await reread(self, (), digests)
+        return msgspec.structs.replace(news, rows=timeless)
+
+    patch(MemoryNodes, "reread", by_id)
+
+
+def a_node_that_takes_over_whatever_it_can(patch: Patch) -> None:
+    patch(TakeoverRule, "permits", property(lambda _: True))
+
+
+def a_token_that_expires_for_newcomers_alone(patch: Patch) -> None:
+    async def never(*_: Any) -> None:
+        """Dismiss nobody."""
+
+    patch(JobService, "_expire", never)
+
+
 BUGS: Final[Mapping[Callable[[Patch], None], str]] = {
     published_before_the_commit: "a paid answer cannot be kept for a while",
     a_cancel_that_reopens_an_ended_job: "an ended job is canceled and its follower comes late",
@@ -212,5 +268,12 @@ BUGS: Final[Mapping[Callable[[Patch], None], str]] = {
     progress_that_is_not_spaced: "progress comes from several sides at once",
     a_commit_that_is_not_recognised: "answers of the store are lost",
     a_wall_clock_for_leases: "the clock is set forward while a job runs",
+    a_node_that_believes_in_hints: "a job is followed on two nodes that hear no hints",
+    revocations_that_are_not_read_again: "a token is revoked on one node while another one hears no hints",
+    an_erasure_elsewhere_without_a_farewell: "a job is deleted on one node while another one hears no hints",
+    a_worker_that_only_hears_its_own_node: "a job is canceled on another node than it runs on",
+    nodes_that_order_rows_by_their_number_alone: "an id is made again on another node",
+    a_node_that_takes_over_whatever_it_can: "the store of two nodes is away for longer than a lease",
+    a_token_that_expires_for_newcomers_alone: "a token expires while its follower is connected",
 }
 """Each bug with the scenario that finds it."""

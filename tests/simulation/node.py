@@ -12,13 +12,13 @@ from shelfwire.jobs.store import EncodeTerminal
 from shelfwire.settings import Settings
 from tests.simulation.loop import Process
 from tests.simulation.pipelines import behaviors
+from tests.simulation.plans import EPOCH
 from tests.simulation.store import FaultyStore, WatchedStore
 
 if TYPE_CHECKING:
     from tests.simulation.network import Connection
     from tests.simulation.world import World
 
-EPOCH: Final = 1_700_000_000_000
 SHORTEST: Final = 1e-6
 """Seconds that a wait takes at least: while nothing takes time, a shorter one could be repeated for ever."""
 

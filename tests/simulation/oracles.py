@@ -8,7 +8,10 @@ import msgspec
 
 from shelfwire.protocol.job import HELD, JobState, Status
 from shelfwire.protocol.messages import JobProgress, JobStarted, Message, Pong, UndecodableError, decode, encode
+from shelfwire.protocol.tokens import Grant
 from shelfwire.testing.memory import MemoryJob
+from tests.simulation.loop import Process
+from tests.simulation.plans import EPOCH, Conditions
 
 MOST_REPORTED: Final = 4
 """Violations of one kind that are kept."""
@@ -16,8 +19,8 @@ SURPLUS_FRAMES: Final = 6
 """Frames beyond a connection's window that may be on the way: what one batch and its close hold."""
 
 
-MOST_UNHEARD: Final = 25.0
-"""The store may be away for 5 s, each call may hang for 6 s and its answer be as late, and the node may be frozen."""
+MOST_EXPIRED: Final = 6.5
+"""Seconds for which a follower may outlive its token: the server may be frozen for five."""
 
 
 class Violation(NamedTuple):
@@ -57,24 +60,26 @@ class Oracles:
 
     Args:
         now: returns the seconds since the beginning.
+        conditions: those of the history.
         trace: receives what happens, for people.
 
     Attributes:
-        most_unheard: seconds for which a node may not hear what another one has committed.
         violations: what was broken.
         seen: how often each state was reached that histories must reach.
         generations: by id, the newest last.
     """
 
-    def __init__(self, now: Callable[[], float], trace: Callable[[str], None]) -> None:
+    def __init__(self, now: Callable[[], float], conditions: Conditions, trace: Callable[[str], None]) -> None:
         self.now = now
         self.trace = trace
-        self.most_unheard = MOST_UNHEARD
+        self._conditions = conditions
         self.violations: list[Violation] = []
         self.seen: Counter[str] = Counter()
         self.generations: dict[str, list[Generation]] = {}
         self.revoked: dict[bytes, tuple[float, int]] = {}
         self._of_token: dict[bytes, Generation] = {}
+        self._expires_at: dict[bytes, int] = {}
+        self._holders: dict[str, Process] = {}
         self._decoded: dict[str, Message] = {}
 
     def saw(self, what: str) -> None:
@@ -94,8 +99,22 @@ class Oracles:
             self.saw("an id was made again")
         self.trace(f"row {_brief(job.state)}")
 
-    def token_made(self, digest: bytes, job_id: str) -> None:
-        self._of_token[digest] = self.generations[job_id][-1]
+    def token_made(self, grant: Grant) -> None:
+        self._of_token[grant.digest] = self.generations[grant.job_id][-1]
+        if grant.expires_at is not None:
+            self._expires_at[grant.digest] = grant.expires_at
+
+    def claimed(self, job_id: str, before: JobState, by: Process) -> None:
+        """Note who has a job now, and whether it is taken from somebody who lives."""
+        holder = self._holders.get(job_id)
+        self._holders[job_id] = by
+        if before.status not in HELD or holder is None or holder is by:
+            return
+        self.saw("a job was taken over from another process")
+        if holder.alive and not holder.frozen:
+            self.saw("a job was taken over from a node that lives")
+            if self._conditions.steadfast:
+                self.violated("engine", f"{job_id} was taken over from {holder.name}, which lives")
 
     def committed(self, job: MemoryJob, before: JobState) -> None:
         after = job.state
@@ -159,6 +178,12 @@ class Oracles:
         self.violated("1 not committed", f"{what}, or it is another job's of this id")
         return None
 
+    def ended(self, message: Message, since: float) -> None:
+        """Check that an ending comes in time to somebody who has followed since before."""
+        at = (message.timestamp - EPOCH) / 1000
+        if self._conditions.steadfast and since < at < self.now() - self._conditions.unheard:
+            self.violated("3 late", f"the ending of {message.job_id} came {self.now() - at:.3f} s after its commit")
+
     def answered(self, state: dict[str, Any], token: bytes) -> None:
         """Check a state document."""
         generation = self._of_token.get(token)
@@ -175,15 +200,23 @@ class Oracles:
             asked_at: when it was asked for; None for what comes by itself.
             node: what comes by itself comes from this node, which hears of a revocation on another one a little later.
         """
+        if node is not None:
+            self._check_expiry(token, what)
         if token not in self.revoked:
             return
         revoked_at, revoked_on = self.revoked[token]
         at = self.now() if asked_at is None else asked_at
         if node not in {None, revoked_on}:
-            at -= self.most_unheard
+            at -= self._conditions.unheard
             self.saw("something was sent before a node heard of a revocation")
         if at > revoked_at:
             self.violated("tokens", f"{what} was sent {at - revoked_at:.3f} s after its token was revoked")
+
+    def _check_expiry(self, token: bytes, what: str) -> None:
+        if self._conditions.clocks_agree and token in self._expires_at:
+            late = EPOCH / 1000 + self.now() - self._expires_at[token] / 1000
+            if late > MOST_EXPIRED:
+                self.violated("tokens", f"{what} was sent {late:.3f} s after its token had expired")
 
 
 class Story:
@@ -206,6 +239,7 @@ class Story:
         self._processed = 0
         self._starts = 0
         self._progress_at = float("-inf")
+        self._since = oracles.now()
 
     def hear(self, message: Message, text: str | None = None, *, answers: bool = False) -> None:
         """Check one message; `answers` if it may be the answer to a `sync_request`."""
@@ -221,6 +255,7 @@ class Story:
         self._seq = seq
         if message.terminal:
             self.ending = message
+            oracles.ended(message, self._since)
             if self._fresh and not self._starts and row is not None and row.started_at is not None:
                 oracles.violated("5 start", f"the ending of {message.job_id} came without its start")
         elif isinstance(message.payload, JobStarted):

@@ -19,6 +19,8 @@ NODES: Final = "23"
 MOST_NODES: Final = 2
 LOSING: Final = {"l": [0.01, 0.05], "2": [0, 0.01, 0.05], "3": [0, 0.01, 0.05]}
 """By mode, the shares of answers of the store that are lost."""
+EPOCH: Final = 1_700_000_000_000
+"""The time when every history begins."""
 FAULTS_END: Final = 30.0
 """Seconds after which nothing more goes wrong."""
 SLOW_READERS: Final = 0.1
@@ -69,7 +71,9 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         nodes: the number of servers.
         deaf: share of the hints between them that are lost.
         skew: by how much their clocks of leases may differ.
-        steadfast: whether no job may change hands while its node lives.
+        unheard: seconds for which a node may not hear what another one has committed.
+        clocks_agree: whether no clock is set.
+        steadfast: whether no job may leave a node that lives, and every follower must have its ending in time.
         patience: seconds after the end of all faults within which everything must come to its end.
     """
 
@@ -93,6 +97,8 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     nodes: int = 1
     deaf: float = 0.0
     skew: float = 0.0
+    unheard: float = 25.0
+    clocks_agree: bool = True
     steadfast: bool = False
     patience: float = 300.0
 
@@ -239,6 +245,7 @@ def _conditions(dice: random.Random, mode: str) -> Conditions:
         shuffled=mode == "u",
         stepping=dice.choice([0, 0.02, 0.1]),
         resumes=dice.random() < 0.8,
+        clocks_agree=mode not in {"c", "3"},
         **(_of_nodes(dice, mode) if mode in NODES else {}),
     )
 

@@ -2,6 +2,8 @@
 
 from typing import Any, Final
 
+import msgspec
+
 from tests.simulation.plans import Act, Conditions, FollowerPlan, Plan, Work
 
 EIGHT_DAYS: Final = 8 * 86_400.0
@@ -161,6 +163,77 @@ SCENARIOS: Final = {
         *(Act(at=3.0 + 5 * number, do="stop", down=0.3) for number in range(4)),
         followers=(FollowerPlan(at=1.5), FollowerPlan(at=1.6, by="polling")),
         grace=0.2,
+    ),
+    "a job is followed on two nodes that hear no hints": _plan(
+        _create(kind="slow", items=12),
+        _create(at=2.0, kind="slow", job=1, items=12),
+        followers=tuple(
+            FollowerPlan(at=2.5, job=job, by=by, node=node)
+            for job in range(2)
+            for node in range(2)
+            for by in ("websocket", "sse", "polling")
+        ),
+        nodes=2,
+        deaf=1.0,
+        unheard=2.0,
+        steadfast=True,
+    ),
+    "a token is revoked on one node while another one hears no hints": _plan(
+        _create(kind="slow", items=30, pace=1.0),
+        Act(at=1.4, do="token", which=0.9),
+        Act(at=3.0, do="revoke", which=0.9, node=0),
+        followers=tuple(FollowerPlan(at=2.0, by=by, node=1, token=1) for by in ("websocket", "sse")),
+        nodes=2,
+        deaf=1.0,
+        unheard=2.0,
+    ),
+    "a job is deleted on one node while another one hears no hints": _plan(
+        *(_create(job=job, kind="slow", items=30, pace=1.0) for job in range(2)),
+        *(Act(at=5.0, do="delete", job=job, node=job) for job in range(2)),
+        followers=tuple(
+            FollowerPlan(at=2.0, job=job, by=by, node=1 - job) for job in range(2) for by in ("websocket", "sse")
+        ),
+        nodes=2,
+        deaf=1.0,
+        unheard=2.0,
+        steadfast=True,
+    ),
+    "a job is canceled on another node than it runs on": _plan(
+        *(_create(job=job, kind="silent", items=2, pace=900.0) for job in range(2)),
+        *(Act(at=5.0, do="cancel", job=job, node=job) for job in range(2)),
+        followers=(FollowerPlan(at=2.0), FollowerPlan(at=2.0, job=1)),
+        nodes=2,
+        deaf=1.0,
+        lease=900.0,
+        stall_after=0.0,
+        patience=60.0,
+    ),
+    "an id is made again on another node": _plan(
+        _create(items=30, pace=0.2, own_id=True),
+        Act(at=4.0, do="delete", node=0),
+        msgspec.structs.replace(_create(at=4.05, kind="silent", items=2, own_id=True), node=1),
+        followers=(
+            *(FollowerPlan(at=2.0, window=1, slow=2.0, node=node) for node in range(2)),
+            *(FollowerPlan(at=1.5 + number / 3, flickers=30, node=number % 2) for number in range(6)),
+        ),
+        nodes=2,
+        deaf=0.5,
+        late=0.3,
+    ),
+    "the store of two nodes is away for longer than a lease": _plan(
+        *(_create(at=1.0 + job / 10, job=job, kind="silent", items=2, pace=6.0) for job in range(4)),
+        Act(at=8.0, do="disk fails", down=3.0),
+        Act(at=18.0, do="disk hangs", down=3.0),
+        followers=tuple(FollowerPlan(at=2.0, job=job) for job in range(4)),
+        nodes=2,
+        workers=2,
+        steadfast=True,
+    ),
+    "a token expires while its follower is connected": _plan(
+        _create(kind="slow", items=60, pace=1.0),
+        Act(at=1.4, do="token", which=0.1),
+        followers=tuple(FollowerPlan(at=2.0, by=by, token=1) for by in ("websocket", "sse")),
+        token_ttl=5,
     ),
     "an ended job is canceled and its follower comes late": _plan(
         _create(kind="fast", items=3),

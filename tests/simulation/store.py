@@ -15,7 +15,7 @@ from shelfwire.protocol.tokens import Grant
 from shelfwire.testing import MemoryDatabase, MemoryStore
 from shelfwire.testing.memory import MemoryJob
 from shelfwire.testing.memory_nodes import MemoryNodes
-from tests.simulation.loop import SimulatedLoop, process
+from tests.simulation.loop import WORLD, SimulatedLoop, process
 from tests.simulation.oracles import Oracles
 from tests.simulation.plans import Conditions
 
@@ -32,11 +32,16 @@ LONGEST: Final = 6.0
 
 
 class WatchedDatabase(MemoryDatabase):
-    """A database that shows the oracles all that is committed."""
+    """A database that shows the oracles all that is committed.
+
+    Attributes:
+        acting: the process whose call is executed.
+    """
 
     def __init__(self, oracles: Oracles) -> None:
         super().__init__()
         self.oracles = oracles
+        self.acting = WORLD
 
     def insert(self, job: MemoryJob) -> None:
         super().insert(job)
@@ -48,6 +53,8 @@ class WatchedDatabase(MemoryDatabase):
         before = job.state
         super().write(job, state, encode_terminal, results)
         self.oracles.committed(job, before)
+        if state.attempt > before.attempt:
+            self.oracles.claimed(state.id, before, self.acting)
 
     def erase(self, job_id: str) -> None:
         self.oracles.erased(self.jobs[job_id])
@@ -67,12 +74,12 @@ class WatchedStore(MemoryStore):
 
     def _insert(self, job: MemoryJob, grant: Grant, idempotency: Any) -> None:
         super()._insert(job, grant, idempotency)
-        self.database.oracles.token_made(grant.digest, grant.job_id)
+        self.database.oracles.token_made(grant)
 
     async def add_grant(self, grant: Grant, now: int, **options: Any) -> bool:
         added = await super().add_grant(grant, now, **options)
         if added:
-            self.database.oracles.token_made(grant.digest, grant.job_id)
+            self.database.oracles.token_made(grant)
         return added
 
     def _applied(self, change: Change, policy: Policy, now: int, steady: int | None) -> JobState | None:
@@ -208,6 +215,7 @@ class FaultyStore:
             error = ShelfwireError(Code.STORAGE_UNAVAILABLE, "The disk failed")
         else:
             try:
+                self._inner.database.acting = self._process
                 of = self._inner.nodes if name in {"reread", "next_due"} else self._inner
                 result = _immediately(getattr(of, name)(*args, **options))
             except Exception as raised:  # noqa: BLE001 - it is the caller's
@@ -259,6 +267,8 @@ class FaultyNodes:
 
     async def reread(self, positions: Sequence[Position], digests: Sequence[bytes]) -> News:
         news: News = await self._call("reread", (positions, digests), {})
+        for _ in (one for one in news.gone if one.ending is not None):
+            self._disk.saw("a job was erased while another node followed it")
         return news
 
     async def next_due(self, pipelines: Sequence[str], after: int) -> int | None:

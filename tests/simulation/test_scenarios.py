@@ -10,7 +10,7 @@ from shelfwire.testing import NOW, POLICY, add_job, claim, encode_terminal
 from tests.simulation.bugs import BUGS, Patch
 from tests.simulation.histories import RARE, run_many, undisturbed
 from tests.simulation.oracles import Oracles
-from tests.simulation.plans import Plan
+from tests.simulation.plans import Conditions, Plan
 from tests.simulation.scenarios import SCENARIOS
 from tests.simulation.shrink import shrink
 from tests.simulation.store import WatchedDatabase, WatchedStore
@@ -41,7 +41,7 @@ async def test_an_overtaken_attempt_that_writes_is_noticed(monkeypatch: pytest.M
     def blind(state: object, attempt: object) -> None:
         """Fence nobody off."""
 
-    oracles = Oracles(lambda: 0.0, lambda _: None)
+    oracles = Oracles(lambda: 0.0, Conditions(), lambda _: None)
     async with WatchedStore(encode_terminal=encode_terminal, database=WatchedDatabase(oracles)) as store:
         await add_job(store)
         await claim(store)

@@ -20,10 +20,10 @@ from shelfwire.jobs.store import Committed
 from shelfwire.protocol.job import Status
 from shelfwire.protocol.tokens import digest
 from tests.simulation.loop import MOST_STEPS, SimulatedLoop
-from tests.simulation.node import EPOCH, Node
+from tests.simulation.node import Node
 from tests.simulation.oracles import Oracles, Violation
 from tests.simulation.people import Follower, Owners
-from tests.simulation.plans import FAULTS_END, Act, Plan
+from tests.simulation.plans import EPOCH, FAULTS_END, Act, Plan
 from tests.simulation.store import Disk, WatchedDatabase
 
 SWEEP_SECONDS: Final = 7.0
@@ -70,7 +70,7 @@ class World:
             self.stream("schedule"), shuffled=conditions.shuffled, stepping=conditions.stepping
         )
         self._write = trace
-        self.oracles = Oracles(lambda: self.loop.now, self.trace)
+        self.oracles = Oracles(lambda: self.loop.now, conditions, self.trace)
         self.troubled = True
         self.clock_offset = 0
         self._latest = EPOCH
@@ -199,6 +199,8 @@ class World:
             if not self._is_content(follower):
                 self.oracles.violated("3 waiting", f"follower {number} is {follower.state} and has no ending")
             elif follower.state == "refused":
+                if self.plan.conditions.steadfast:
+                    self.oracles.violated("3 waiting", f"follower {number} was refused before it had the ending")
                 self._check_refusal(follower)
         if not self.oracles.violations:
             self._look_for_leftovers()

@@ -96,9 +96,10 @@ class Rereader:
             self._apply(await self._nodes.reread(positions, list(tokens)), tokens)
 
     def _apply(self, news: News, tokens: Mapping[bytes, str]) -> None:
-        for digest in news.revoked:
-            self._hub.hear_revoked(tokens[digest], digest)
         self._hub.hear(news.rows)
         for gone in news.gone:
             self._hub.hear_gone(gone)
+        # After that: with an erased job its tokens are gone, but its followers have the ending.
+        for digest in news.revoked:
+            self._hub.hear_revoked(tokens[digest], digest)
         self._workers.inside.hear([row.state for row in news.rows], [gone.position for gone in news.gone])

@@ -108,11 +108,17 @@ class Page(NamedTuple):
 
 
 class InputWriter:
-    """An input on its way into the store, part by part, before its job exists."""
+    """An input on its way into the store, part by part, before its job exists.
+
+    Attributes:
+        upload_id: the id under which it is written.
+        creation: makes its job, once that has begun.
+    """
 
     def __init__(self, store: JobStore, upload_id: str) -> None:
         self._store = store
         self.upload_id = upload_id
+        self.creation: asyncio.Task[str] | None = None
         self._parts = 0
 
     async def write(self, name: str, data: bytes) -> None:
@@ -212,10 +218,19 @@ class JobService:
         try:
             yield upload
         except BaseException:
-            # The first error is raised; leftovers are swept when the store opens next.
-            with contextlib.suppress(ShelfwireError):
-                await self._store.discard_input(upload.upload_id)
+            if upload.creation is not None and not upload.creation.done():
+                # Its caller was cancelled. The input must not be erased under a job that is just being made of it.
+                self._in_background(self._discard(upload))
+            else:
+                await self._discard(upload)
             raise
+
+    async def _discard(self, upload: InputWriter) -> None:
+        """Erase an input that no job was made of, once that is known; leftovers are swept when the store opens next."""
+        if upload.creation is not None:
+            await asyncio.wait([upload.creation])
+        with contextlib.suppress(ShelfwireError):
+            await self._store.discard_input(upload.upload_id)
 
     def pipeline(self, name: str, *, local: bool = False) -> Pipeline:
         """Return the pipeline of this name, that jobs can be made for.
@@ -279,7 +294,9 @@ class JobService:
         )
         state = msgspec.structs.replace(state, tags=tuple(terms.tags), callback_url=terms.callback_url)
         token, grant = self._first_token(state.id, terms=terms)
-        made = await self._store.create(state, grant, upload_id=upload.upload_id, idempotency=idempotency)
+        made = await self._uninterrupted(
+            upload, self._store.create(state, grant, upload_id=upload.upload_id, idempotency=idempotency)
+        )
         log.info("job created" if made == state.id else "idempotent replay", job=made, pipeline=pipeline, attempt=0)
         self._hub.forget_tokens(made)  # of an earlier job one may have made room
         self._workers.wake(pipeline)
@@ -612,12 +629,14 @@ class JobService:
             return committed
 
         task = self._in_background(both())
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError:
-            task.add_done_callback(_note_failure)
-            raise
+        await _waited(task)
         return task.result()
+
+    async def _uninterrupted(self, upload: InputWriter, create: Coroutine[Any, Any, str]) -> str:
+        """Make a job, also where the caller is cancelled meanwhile."""
+        upload.creation = self._in_background(create)
+        await _waited(upload.creation)
+        return upload.creation.result()
 
     def _in_background(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.create_task(work)
@@ -773,6 +792,15 @@ class JobService:
             return token, tokens.issue(tokens.digest(token), job_id, ttl=ttl, now=now, scopes=terms.scopes)
         grant = tokens.derive(caller, tokens.digest(token), scopes=None, ttl=self._policy.token_ttl, now=now)
         return token, msgspec.structs.replace(grant, job_id=job_id)
+
+
+async def _waited(task: asyncio.Task[Any]) -> None:
+    """Wait for a task, which goes on where the caller is cancelled."""
+    try:
+        await asyncio.wait([task])
+    except asyncio.CancelledError:
+        task.add_done_callback(_note_failure)
+        raise
 
 
 def _note_failure(task: asyncio.Task[Any]) -> None:
