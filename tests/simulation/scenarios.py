@@ -211,8 +211,9 @@ SCENARIOS: Final = {
     "an id is made again on another node": _plan(
         _create(items=30, pace=0.2, own_id=True),
         Act(at=4.0, do="delete", node=0),
-        msgspec.structs.replace(_create(at=4.05, kind="silent", items=2, own_id=True), node=1),
+        msgspec.structs.replace(_create(at=4.05, items=60, pace=0.2, own_id=True), node=1),
         followers=(
+            *(FollowerPlan(at=2.0, node=node) for node in range(2)),
             *(FollowerPlan(at=2.0, window=1, slow=2.0, node=node) for node in range(2)),
             *(FollowerPlan(at=1.5 + number / 3, flickers=30, node=number % 2) for number in range(6)),
         ),

@@ -12,7 +12,7 @@ from tests.simulation.histories import run_many
 from tests.simulation.plans import MODES
 
 ROOT = Path(__file__).parents[2]
-USUALLY = {"s": 400, "u": 100, "x": 100, "c": 100, "l": 60}
+USUALLY = {"s": 500, "u": 150, "x": 150, "c": 150, "l": 150, "2": 500, "3": 400}
 MANY = 20_000
 ALIKE = 8
 

@@ -10,6 +10,7 @@ from shelfwire.testing import (
     POLICY,
     MemoryDatabase,
     MemoryStore,
+    NodesContract,
     StoreContract,
     add_job,
     announce,
@@ -25,7 +26,17 @@ def make_store() -> Open:
     return partial(MemoryStore, encode_terminal=encode_terminal, database=MemoryDatabase(), announce=announce)
 
 
+@pytest.fixture
+def make_node() -> Open:
+    database = MemoryDatabase()
+    return partial(MemoryStore, encode_terminal=encode_terminal, database=database, announce=announce, shared=True)
+
+
 class TestMemoryStore(StoreContract):
+    pass
+
+
+class TestSharedMemoryStore(NodesContract):
     pass
 
 

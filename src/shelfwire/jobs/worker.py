@@ -118,11 +118,11 @@ class Worker:
 
     async def _until_due(self) -> float:
         """Seconds until a job may become claimable, of which nobody would tell."""
-        nodes, open_to, steady = self._store.nodes, self._open_to(), self._clock.steady()
-        if nodes is None or not open_to or self.failing:
+        nodes, steady = self._store.nodes, self._clock.steady()
+        if nodes is None or self.failing or not (open_to := tuple(self._open_to())):
             return POLL_SECONDS
         try:
-            due = await nodes.next_due(tuple(open_to), steady)
+            due = await nodes.next_due(open_to, steady)
         except ShelfwireError:
             return POLL_SECONDS  # the next claim says so
         left = POLL_SECONDS if due is None else (due - self._clock.steady()) / 1000 + MARGIN_SECONDS

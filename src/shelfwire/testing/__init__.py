@@ -5,6 +5,7 @@ from shelfwire.testing.commits import CommitsContract
 from shelfwire.testing.corrections import CorrectionsContract
 from shelfwire.testing.endings import EndingsContract, announce
 from shelfwire.testing.memory import MemoryDatabase, MemoryStore
+from shelfwire.testing.nodes import MakeNode, NodesContract
 from shelfwire.testing.operators import OperatorsContract
 from shelfwire.testing.owners import OwnersContract
 from shelfwire.testing.remote import RemoteContract
@@ -42,9 +43,11 @@ __all__ = [
     "NOW",
     "POLICY",
     "FakeClock",
+    "MakeNode",
     "MakeStore",
     "MemoryDatabase",
     "MemoryStore",
+    "NodesContract",
     "StoreContract",
     "add_job",
     "announce",
