@@ -1,5 +1,5 @@
-# `make demo` shows shelfwire at work, `make demo-scan` reads a bookshelf, `make test` checks everything. CONTRIBUTING.md
-# explains the other commands: test-long, test-newest, lint, types, layers, core, client, pages, docs, lock, clean.
+# `make demo` shows shelfwire at work, `make demo-web` its page for browsers, `make demo-scan` reads a bookshelf, `make test`
+# checks everything. CONTRIBUTING.md explains the other commands: test-long, test-newest, lint, types, layers, core, client, pages, docs, lock, clean.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -15,10 +15,13 @@ CLIENT := clients/typescript
 WEB := clients/web
 PACKAGES := $(if $(shell command -v npm),$(CLIENT)/node_modules/.installed $(WEB)/node_modules/.installed)
 
-.PHONY: demo demo-scan test test-long test-newest lint types layers core rest client pages docs lock clean
+.PHONY: demo demo-scan demo-web test test-long test-newest lint types layers core rest client pages docs lock clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/python examples/demo.py
+
+demo-web: $(VENV)/.installed
+	@$(BIN)/python examples/demo_web.py
 
 demo-scan: $(VENV)/.scan
 	@$(BIN)/python examples/demo_scan.py

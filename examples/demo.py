@@ -54,6 +54,8 @@ def main() -> int:
             return 128 + signal.SIGINT
     _say("\nThat was it; the temporary folder is gone. Read next:")
     console.print("  README.md           what it is, and how to begin\n  shelfwire --help    everything it can do")
+    _say("\nThe same in a browser, with a server that stays: make demo-web")
+    console.print("  http://127.0.0.1:8787/")
     return 0
 
 

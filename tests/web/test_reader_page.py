@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from shelfwire.jobs.frames import Dismissal
 from shelfwire.settings import Secret
+from tests.processes import ROOT
 from tests.web.browser import HEIGHT, Live, browser, check, opened, serving
 
 HOSTILE: Final = (
@@ -19,6 +20,7 @@ HOSTILE: Final = (
     "W" * 300,
     "</script><script>alert(1)</script>",
 )
+SHELF: Final = ROOT / "examples" / "shelf.jpg"
 KEY: Final = "a-key-of-the-operator"
 LIST: Final = b"""Title,Author,ISBN13
 Dune,Frank Herbert,9780441172719
@@ -314,3 +316,44 @@ def test_two_of_three_bad_rows_are_mended_and_leave_the_list(chromium: Browser, 
         page.reload()
         expect(page.get_by_text("3 books are in your library now; 1 row was not imported.")).to_be_visible()
         expect(page.get_by_role("cell", name="Emma")).to_be_visible()
+
+
+def test_a_shelf_is_shown_at_once_and_read_with_an_outline_for_every_book(chromium: Browser, real: Live) -> None:
+    with opened(chromium, real.url) as page:
+        page.get_by_label("Choose photos").set_input_files(SHELF)
+        expect(page.get_by_alt_text("The photo that is being read")).to_be_visible()
+        expect(page.get_by_text("Reading the spines…")).to_be_visible()
+        expect(page.get_by_text("books were read on your photo.")).to_be_visible(timeout=60_000)
+        books = page.locator(".list li")
+        assert books.count() == page.locator("svg .spine").count() > 5
+        books.nth(1).hover()
+        expect(page.locator("svg .spine").nth(1)).to_have_class("spine lit")
+        check(page)
+        page.get_by_role("button", name="Correct").nth(1).click()
+        page.get_by_label("Title").fill("A corrected title")
+        page.keyboard.press("Enter")
+        expect(page.get_by_text("corrected by you")).to_be_visible()
+        page.get_by_role("button", name="is no book").first.click()
+        expect(page.get_by_text("not counted")).to_be_visible()
+        page.reload()
+        expect(page.get_by_text("A corrected title")).to_be_visible()
+        expect(page.get_by_text("not counted")).to_be_visible()
+        expect(page.get_by_text(f"{books.count() - 1} books on this photo")).to_be_visible()
+        page.get_by_role("group").get_by_text("Download").click()
+        with page.expect_download() as download:
+            page.get_by_role("button", name="CSV for a spreadsheet").click()
+        saved = download.value.path().read_text(encoding="utf-8-sig")
+        assert "A corrected title" in saved
+        expect(page.locator(".plate img")).to_have_js_property("complete", value=True)
+        assert page.locator(".plate img").evaluate("at => at.decode().then(() => at.naturalWidth)") > 500
+
+
+def test_a_link_with_the_owners_token_opens_a_job_in_another_browser(chromium: Browser, real: Live) -> None:
+    job = real.run(real.server.submit(LIST, "from-elsewhere.csv"))
+    with opened(chromium, f"{real.url}/#/open/{job['jobId']}/{job['token']}") as page:
+        expect(page.get_by_text("2 books are in your library now")).to_be_visible()
+        expect(page.get_by_role("heading", name="from-elsewhere.csv")).to_be_visible()
+        assert job["token"] not in page.url
+        expect(page.get_by_role("cell", name="Dune")).to_be_visible()
+        page.get_by_role("link", name="shelfwire").click()
+        expect(page.get_by_role("link", name="from-elsewhere.csv")).to_be_visible()

@@ -48,8 +48,6 @@ export class ConnectionLostError extends ShelfwireError {
   }
 }
 
-export const notFromServer = (status: number): string => `Something between this client and the server answered ${status}`;
-
 export interface Problem {
   readonly code: string;
   readonly message: string;

@@ -1,6 +1,6 @@
 // What the errors of requests mean to callers. A follow has rules of its own: see ways/link.ts.
 import { E_FILE_TOO_LARGE, E_INTERNAL, E_RATE_LIMITED } from "./codes.gen.js";
-import { BadAnswer, ConnectionLostError, RefusedError, type ShelfwireError, notFromServer } from "./errors.js";
+import { BadAnswer, ConnectionLostError, RefusedError, type ShelfwireError } from "./errors.js";
 import { isNetworkFailure, reasonOf } from "./http.js";
 
 /** Statuses by which a proxy, or a network with a login page, keeps a client from the server, or does not reach it. */
@@ -20,7 +20,7 @@ export function asError(error: unknown, url: string, signal?: AbortSignal, idemp
  */
 function errorOf({ status, problem, retryAfter }: BadAnswer): ShelfwireError {
   if (problem) return new RefusedError(problem, status, retryAfter);
-  const message = notFromServer(status);
+  const message = `Something between this client and the server answered ${status}`;
   if (status === 413) return new RefusedError({ ...E_FILE_TOO_LARGE, message }, status);
   if (status === 429) return new RefusedError({ ...E_RATE_LIMITED, message }, status, retryAfter);
   if (KEPT_AWAY.includes(status)) return new ConnectionLostError(message);

@@ -1,6 +1,6 @@
 // What a connection of a follow works with, and what its failures mean.
 import type { Clock } from "../clock.js";
-import { BadAnswer, RefusedError, notFromServer } from "../errors.js";
+import { BadAnswer, RefusedError } from "../errors.js";
 import { type Http, type JobHandle, isNetworkFailure, reasonOf } from "../http.js";
 import type { State } from "../messages.gen.js";
 import type { Deduplicator, FailureKind } from "../reconnect.js";
@@ -55,7 +55,7 @@ const NOT_HERE = [404, 405, 426];
 export function judge(error: unknown): Failure {
   if (error instanceof BadAnswer) {
     const { status, problem } = error;
-    const reason = problem?.message ?? notFromServer(status);
+    const reason = problem?.message ?? `Something between this client and the server answered ${status}`;
     if (!problem || NOT_HERE.includes(status)) return { kind: "blocked", reason };
     if (isBusy(status)) return { kind: "lost", reason };
     throw new RefusedError(problem, status, error.retryAfter);

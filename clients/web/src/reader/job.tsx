@@ -30,7 +30,14 @@ export function JobPage({ id }: { id: string }) {
 
 function Followed({ job: kept }: { job: KeptJob }) {
   const view = useJob(kept, { client, store: tokens });
-  const job = useMemo(() => ({ ...kept, name: kept.watching ? (view.metadata?.fileName ?? kept.name) : kept.name }), [kept, view.metadata?.fileName]);
+  const { pipeline, metadata } = view;
+  const job = useMemo((): KeptJob => {
+    if (!kept.watching && !kept.linked) return kept;
+    return { ...kept, name: metadata?.fileName ?? kept.name, kind: pipeline ?? kept.kind };
+  }, [kept, metadata?.fileName, pipeline]);
+  useEffect(() => {
+    if (job !== kept) keepJob({ ...(findJob(job.jobId) ?? job), name: job.name, kind: job.kind });
+  }, [job]);
   const kind = both.kinds[view.pipeline ?? job.kind] ?? both.otherKind;
   const refused = view.error instanceof RefusedError ? view.error : undefined;
   useEffect(() => {

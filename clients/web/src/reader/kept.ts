@@ -11,6 +11,8 @@ export interface KeptJob extends JobHandle {
   readonly retries?: readonly JobHandle[];
   /** The token only allows to watch. */
   readonly watching?: boolean;
+  /** It came by a link, so that its name is the one that the server knows. */
+  readonly linked?: boolean;
 }
 
 const KEY = "shelfwire.jobs";

@@ -6,16 +6,17 @@ import { JobPage } from "./job.js";
 import { keepJob } from "./kept.js";
 import { Start } from "./start.js";
 
-/** A link to watch holds a token: it is taken out of the address before anything else is done. */
-function takeWatched(): void {
-  const [, jobId, token] = /^#\/watch\/([^/]+)\/(.+)$/.exec(location.hash) ?? [];
+/** A link to watch a job, or to open it as its owner, holds a token: it leaves the address before anything else is done. */
+function takeLinked(): void {
+  const [, how, jobId, token] = /^#\/(watch|open)\/([^/]+)\/(.+)$/.exec(location.hash) ?? [];
   if (jobId === undefined || token === undefined) return;
   history.replaceState(null, "", `#/job/${jobId}`);
-  keepJob({ jobId, token, name: text.job.watched, kind: "", at: Date.now(), watching: true });
+  const job = { jobId, token, name: text.job.watched, kind: "", at: Date.now() };
+  keepJob(how === "watch" ? { ...job, watching: true } : { ...job, linked: true });
 }
 
 const idInAddress = (): string | undefined => {
-  takeWatched();
+  takeLinked();
   return /^#\/job\/([^/]+)$/.exec(location.hash)?.[1];
 };
 

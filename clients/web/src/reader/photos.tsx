@@ -83,7 +83,7 @@ function Photo({ job, place, item, heading, ended, corrections }: PhotoProps) {
         <Read photo={result} place={place} url={url} onBroken={onBroken} ended={ended} editable={ended && !job.watching} corrections={corrections} />
       ) : (
         <>
-          <div class="plate">{url === undefined ? <div class="blank" /> : <img src={url} alt={text.readingAlt} onError={onBroken} />}</div>
+          {(url !== undefined || reading) && <div class="plate">{url === undefined ? <div class="blank" /> : <img src={url} alt={text.readingAlt} onError={onBroken} />}</div>}
           {item?.error ? (
             <Alert>
               <p>
