@@ -13,7 +13,7 @@ PYTEST := $(BIN)/pytest --dist loadfile --no-loadscope-reorder
 # tests are skipped.
 CLIENT := clients/typescript
 WEB := clients/web
-PACKAGES := $(if $(shell command -v npm),$(CLIENT)/node_modules/.installed $(WEB)/node_modules/.installed)
+PACKAGES := $(if $(shell command -v npm),$(patsubst %,%/node_modules/.installed,$(CLIENT) $(WEB) examples/react))
 
 .PHONY: demo demo-scan demo-web test test-long test-newest lint types layers core rest client pages docs lock clean
 
@@ -113,4 +113,4 @@ test-newest:
 	@$(MAKE) --no-print-directory VENV=.venv-newest test
 
 clean:
-	rm -rf $(CLIENT)/node_modules $(CLIENT)/dist $(WEB)/node_modules $(VENV) .venv-newest .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
+	rm -rf $(CLIENT)/node_modules $(CLIENT)/dist $(WEB)/node_modules examples/react/node_modules examples/react/dist $(VENV) .venv-newest .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*

@@ -124,7 +124,6 @@ def test_a_job_is_paused_resumed_and_canceled_after_one_question(chromium: Brows
         page.get_by_role("button", name="Cancel").click()
         expect(page.get_by_role("button", name="Stop it")).to_be_focused()
         page.get_by_role("button", name="Stop it").click()
-        gated.step(1)
         expect(page.get_by_text("You canceled this.")).to_be_visible()
         expect(page.get_by_text("had been done before that")).to_be_visible()
         expect(page).to_have_title("✕ library.csv")
