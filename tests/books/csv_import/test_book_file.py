@@ -341,8 +341,8 @@ def test_cells_beyond_a_header_of_numbers_are_left_out_with_a_warning() -> None:
 
 
 def test_what_is_not_understood_is_told() -> None:
-    (book,) = books("Title,Rating,Date Read,Date Added\nDune,great,soon,0000-00-00\n")
-    assert book.warnings == ('The rating "great" was not understood.', 'The date "soon" was not understood.')
+    (book,) = books("Title,Rating,Date Read,Date Added\nDune,blue,soon,0000-00-00\n")
+    assert book.warnings == ('The rating "blue" was not understood.', 'The date "soon" was not understood.')
 
 
 def test_ratings_out_of_ten_are_halved() -> None:

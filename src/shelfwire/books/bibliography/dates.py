@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from importlib.resources import files
 from typing import Final
@@ -29,6 +29,29 @@ _FILLERS: Final = frozenset(
     for word in line.split()
 )
 """Words around the parts of a date: ordinals, "of", and "year" after one."""
+_VAGUE: Final = frozenset(
+    word
+    for line in (
+        "spring summer autumn fall winter early late mid about around circa ca approx beginning christmas q h quarter",
+        "fruhling fruhjahr sommer herbst anfang ende mitte etwa printemps ete automne hiver debut fin vers primavera",
+        "verano otono invierno estate autunno inverno verao outono lente zomer herfst voorjaar najaar var sommar host",
+        "vinter wiosna lato jesien zima jaro leto podzim tavasz nyar osz tel efterar forar kevat kesa syksy talvi",
+        "весна лето осень зима весной летом осенью зимои",
+    )
+    for word in line.split()
+)
+"""Words, as keys, for a part of a year that is no month."""
+_DAY_NUMBER: Final = re.compile(r"^([2-5]\d{4})(?:[.,]\d+)?$")
+_FIRST_DAY: Final = date(1899, 12, 30)
+"""The day of number 0 in spreadsheets, for days from March 1900 on."""
+_IN_A_MONTH: Final = re.compile(
+    r"^(?P<first>\d{1,2})\.?\s*[-\u2013]\s*(?P<last>\d{1,2})\.?\s+(?P<month>[^\W\d_]+)\.?,?\s+(?P<year>\d{4})$"
+    r"|^(?P<month_>[^\W\d_]+)\.?\s+(?P<first_>\d{1,2})\s*[-\u2013]\s*(?P<last_>\d{1,2}),?\s+(?P<year_>\d{4})$"
+)
+_OF_MONTHS: Final = re.compile(
+    r"^(?P<start>(?:\d{1,2}\.?\s+)?[^\W\d_]+\.?(?:\s+\d{1,2})?)\s*[-\u2013/]\s*"
+    r"(?P<end>(?:\d{1,2}\.?\s+)?[^\W\d_]+\.?(?:\s+\d{1,2})?),?\s+(?P<year>\d{4})$"
+)
 _SHORT_YEAR: Final = re.compile(r"^(\d{1,2})[ .-]+[^\W\d_]+[ .,'-]+(\d{2})$")
 _COMPACT: Final = re.compile(r"^(?:19|20)\d{2}[01]\d[0-3]\d$")
 _EPOCH: Final = re.compile(r"^1\d{9}(?:\d{3})?$")
@@ -51,7 +74,7 @@ def parse_date(cell: str, *, day_first: bool) -> str | None:
         cell: The text; a time of day after the date is ignored.
         day_first: Whether the ambiguous `3/4/2021` is 3 April.
     """
-    text = cell.strip("[] ")
+    text = cell.strip("[] ~≈")
     if not text.isascii():
         text = ascii_digits(text)
     if year_first := _YEAR_FIRST.match(text):
@@ -76,7 +99,7 @@ def _named(text: str) -> str | None:
     tokens = _TOKEN.findall(_TIME.sub(" ", text).lower())
     if not 1 < len(tokens) <= _MOST_TOKENS:
         return None
-    month, numbers = 0, []
+    month, numbers, vague = 0, [], False
     for token in tokens:
         if token.isdecimal():
             numbers.append(token)
@@ -84,17 +107,54 @@ def _named(text: str) -> str | None:
         key = token if token.isascii() else text_key(token)
         if not month and key in _months():
             month = _months()[key]
+        elif key in _VAGUE:
+            vague = True
         elif token not in _FILLERS and key not in _weekdays():
             return None
-    if short := _SHORT_YEAR.match(text):  # "12-Aug-10"
+    if (short := _SHORT_YEAR.match(text)) and not vague:  # "12-Aug-10"
         return _iso(_century(int(short[2])), month, int(short[1])) if month else None
     years = [number for number in numbers if len(number) == _YEAR_DIGITS]
     days = [number for number in numbers if len(number) < 3]  # noqa: PLR2004 - the digits of a day
     if len(years) != 1 or len(days) > 1 or len(years) + len(days) < len(numbers):
         return None
+    if vague and not month and len(years) == 1:
+        return _iso(int(years[0]), 0, 0)
     if not month:  # a year and a word for it, as in Korean and Russian: anything else without a month is no date
         return _iso(int(years[0]), 0, 0) if not days and tokens[0] == years[0] else None
     return _iso(int(years[0]), month, int(days[0]) if days else 0)
+
+
+def of_day_number(cell: str) -> str | None:
+    """The date that spreadsheets show for a number of days, 20000 to 59999 (1954 to 2064), perhaps with a time."""
+    number = _DAY_NUMBER.match(cell)
+    return (_FIRST_DAY + timedelta(days=int(number[1]))).isoformat() if number else None
+
+
+@lru_cache(maxsize=1024)
+def range_of_named(cell: str) -> tuple[str, str] | None:
+    """The two dates of "March 3-9, 2021", "3.-9. März 2021", "Mar/Apr 2016" and "March 28 - April 2, 2021"."""
+    text = cell.strip()
+    if len(text) > _MOST_NAMED_CHARACTERS:
+        return None
+    if found := _IN_A_MONTH.match(text):
+        part = {name.rstrip("_"): value for name, value in found.groupdict().items() if value}
+        sides = tuple(f"{part[day]} {part['month']} {part['year']}" for day in ("first", "last"))
+    elif found := _OF_MONTHS.match(text):
+        sides = tuple(f"{found[side]} {found['year']}" for side in ("start", "end"))
+    else:
+        return None
+    start, end = (_named(side) for side in sides)
+    return (start, end) if start and end and len(start) > _YEAR_DIGITS else None
+
+
+def is_month(text: str) -> bool:
+    """Whether a text is the name of a month, in any language that is known."""
+    return text_key(text) in _months()
+
+
+def is_vague(cell: str) -> bool:
+    """Whether a cell gives a part of a year that is no month, such as "Spring 2015"."""
+    return any(text_key(word) in _VAGUE for word in _TOKEN.findall(cell.lower()))
 
 
 def _of_epoch(text: str) -> str | None:

@@ -47,6 +47,7 @@ def _any_list(cell: str) -> tuple[str, ...]:
         cell = cell.replace(":", ";")
     for part in _CONJUNCTION.split(_unbracketed(cell)):
         parts = [" ".join(piece.split()) for piece in part.split(",")]
+        parts = [piece for piece in parts if not _LIFE.fullmatch(piece)] if len(parts) > 1 else parts
         if len(parts) == 2 and _is_inverted(*parts):  # noqa: PLR2004 - last name, first name
             names.append(f"{parts[1]} {parts[0]}")
         else:

@@ -144,13 +144,15 @@ class BookFile:
     def rows(self) -> Iterator[RawRow]:
         """Read the rows below the header from the beginning, each time anew and one at a time.
 
-        Blank rows are left out, and so is what our own tables say of rows that failed; a row that cannot be read is
+        Blank rows are left out, and so are lines of a table in text, and what our own tables say of rows that failed; a row that cannot be read is
         there with its problem. No step takes more than some
         twenty milliseconds, whatever the file.
         """
         everything = raw_rows(self._text, delimiter=self.delimiter, width=len(self.columns), start=self._start)
         header_row = self.header_row
         rows = dropwhile(lambda raw: raw.row <= header_row, everything)
+        if self.delimiter == "|":
+            return (raw for raw in rows if not _is_rule(raw))
         if self.source != OWN:
             return rows
         keys = [text_key(name) for name in self.columns]
@@ -206,6 +208,11 @@ class BookFile:
 def cell_of(raw: RawRow, column: int) -> str:
     """The cell of a row in a column, stripped; empty where the row is shorter."""
     return raw.cells[column].strip() if column < len(raw.cells) else ""
+
+
+def _is_rule(raw: RawRow) -> bool:
+    """Whether a row of a table in Markdown is the line below its header."""
+    return not raw.problem and not any(cell.strip(":-= ") for cell in raw.cells)
 
 
 def _failed(ok: str, code: str) -> bool:

@@ -20,6 +20,7 @@ _ASIN: Final = re.compile(r"^B[0-9A-Z]{9}$")
 _NUMBER: Final = re.compile(r"^[-+#]?\d+(?:[.,]\d+)?(?:[ ,;]+\d+)*[,;]?$")
 _SERIES_NUMBER: Final = re.compile(r"\d|^[ivxlc]+\.?$|^[上中下前後后][巻卷編编册冊]?$", re.IGNORECASE)
 _FEWEST_ISBN_DIGITS: Final = 8
+_FEWEST_NOTES: Final = 2
 _YEAR_DIGITS: Final = 4
 _DIGITS: Final = re.compile(r"\d")
 _LONGEST_NUMBER: Final = 100
@@ -53,6 +54,11 @@ def is_dates(cell: str) -> bool:
         return True
     parts = [part for part in re.split(r"[,;|]|(?<=\d)\s*[-–→]\s*(?=\d{4}[/.-]|$)", cell) if part.strip()]  # noqa: RUF001
     return all(is_date(part.strip()) for part in parts) and bool(parts)
+
+
+def is_dates_of_reading(cell: str) -> bool:
+    """Whether a cell lists dates, also as the numbers by which spreadsheets count days, or as a range in words."""
+    return is_dates(cell) or dates.of_day_number(cell) is not None or dates.range_of_named(cell) is not None
 
 
 def is_period(cell: str) -> bool:
@@ -118,10 +124,10 @@ _TESTS: Final[dict[str, Callable[[str], bool]]] = {
     "isbn": is_like_isbn,
     "isbn13": is_like_isbn,
     "isbn_or_storygraph": is_like_isbn,
-    "date_read": is_dates,
-    "date_started": is_date,
-    "date_stopped": is_date,
-    "date_added": is_date,
+    "date_read": is_dates_of_reading,
+    "date_started": is_dates_of_reading,
+    "date_stopped": is_dates_of_reading,
+    "date_added": is_dates_of_reading,
     "dates_read": is_dates,
     "readings": is_dates,
     "rating": is_mark,
@@ -152,6 +158,7 @@ _NEVER: Final[dict[str, frozenset[Kind]]] = {
     "format": _OTHERS | {Kind.NUMBER, Kind.ANSWER},
     "item_type": frozenset(Kind),
     "publisher": _OTHERS | {Kind.ANSWER},
+    "notes": frozenset({Kind.NUMBER}),
     "pages": _OTHERS | {Kind.ANSWER},
     "year": frozenset({Kind.LINK, Kind.CODE, Kind.ANSWER, Kind.STATE}),
     "original_year": frozenset({Kind.LINK, Kind.CODE, Kind.ANSWER, Kind.STATE}),
@@ -216,6 +223,8 @@ def is_ruled_out(field: str, cells: Sequence[str]) -> bool:
     """Whether cells cannot be those of a field, even if its name stands above them."""
     kinds = _NEVER.get(field)
     if not cells or not kinds:
+        return False
+    if field == "notes" and len(cells) < _FEWEST_NOTES:
         return False
     kind = kind_of(cells)
     if kind is Kind.NUMBER and field.startswith("date_"):

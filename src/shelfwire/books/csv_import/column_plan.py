@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from shelfwire.books.bibliography.dates import unclear_order
 from shelfwire.books.bibliography.isbn import looks_like_isbn
 from shelfwire.books.bibliography.text import text_key
 from shelfwire.books.csv_import.aliases import FIELD_ORDER, LANGUAGES, OTHER_COLUMNS
@@ -18,9 +17,9 @@ from shelfwire.books.csv_import.cell_kinds import (
     kind_of,
     share,
 )
+from shelfwire.books.csv_import.doubts import doubts_of
 from shelfwire.books.csv_import.export_formats import EXPORT_FORMATS, ExportFormat
 from shelfwire.books.csv_import.field_names import IGNORE, field_of_meaning, in_words
-from shelfwire.books.csv_import.fields import WITH_DATES
 from shelfwire.books.csv_import.headers import exact_field, field_of_dates, is_about_the_reader, misspelt_field
 from shelfwire.books.csv_import.joined_titles import SHAPES, joined
 from shelfwire.books.csv_import.problems import UnreadableCsv
@@ -231,7 +230,7 @@ class _Planning:
             self._take_positions()
         self._take_nameless({_family(field) for field in self._found.values()})
         self._doubt_authors()
-        self._doubt_order_of_dates()
+        self._doubt_cells(self._found)
         spare = frozenset(self._spare())
         return Columns(
             GENERIC, self._names, in_order(self._found), self._language, self._by, spare, tuple(self._doubts)
@@ -354,11 +353,8 @@ class _Planning:
         elif any(self._is_unknown(index) and kind_of(cells) is Kind.TEXT for index, cells in enumerate(self._cells)):
             self._doubts.append("None of the columns was taken for the author.")
 
-    def _doubt_order_of_dates(self) -> None:
-        columns = [index for index, field in self._found.items() if field in WITH_DATES]
-        if example := unclear_order(cell for index in columns for cell in self._cells[index]):
-            order = "month, day, year" if self._language == "en" else "day, month, year"
-            self._doubts.append(f'Dates such as "{example}" were read as {order}; nothing in the file shows the order.')
+    def _doubt_cells(self, fields: Mapping[int, str]) -> None:
+        self._doubts += doubts_of(self._names, fields, self._cells, month_first=self._language == "en")
 
     def _spare(self) -> Iterator[int]:
         """Columns of a field that an earlier one holds with other cells."""

@@ -629,6 +629,19 @@ _KOBO = _format(
     },
     repeated="ContentID|BookID|ContentType|MimeType|VolumeIndex|ImageId",
 )
+# Highlights, one row each, so that most rows are of a book that an earlier one has.
+_READWISE = _format(
+    "Readwise",
+    "Highlight|Book Title|Amazon Book ID",
+    {
+        "Book Title": "title",
+        "Book Author": "author",
+        "Amazon Book ID": "id:asin",
+        "Document tags": "tags",
+    },
+    repeated="Location Type|Location|Color",
+    others="Highlight|Note|Tags|Highlighted at",
+)
 # Our own tables, as results are asked for: what was imported once can be imported again.
 _SHELFWIRE: Final = _format(
     "shelfwire",
@@ -696,5 +709,6 @@ EXPORT_FORMATS: Final = (
     _LIBBY,
     _KINDLE,
     _KOBO,
+    _READWISE,
 )
 """Every export that is recognised; anything else is read by the generic column names."""

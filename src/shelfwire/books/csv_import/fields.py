@@ -100,6 +100,8 @@ def _title(cell: str, draft: Draft) -> None:
             title=cell[:_MAX_SHORT_CHARACTERS],
             field="title",
         )
+    if cell.endswith(" /"):  # as catalogues of libraries end titles
+        cell = cell[:-2].rstrip()
     if "title" not in draft:
         draft["title"] = " ".join(cell.split()) if "\n" in cell or "  " in cell else cell
 
@@ -477,10 +479,8 @@ def _of_dates(name: str, *, day_first: bool) -> Take | None:
 def _date_added(cell: str, draft: Draft, *, day_first: bool) -> None:
     if "date_added" in draft:
         return
-    if days := dates.parse_dates(cell, day_first=day_first):
+    if days := reading_life.dates_of(cell, draft, day_first=day_first):
         draft["date_added"] = days[-1]
-    elif not reading_life.is_no_date(cell):
-        warn(draft, f'The date "{cell}" was not understood.')
 
 
 FIELDS: Final = frozenset({*_TEXT, *_SHORT, *_LONG, *WITH_DATES, *_ANSWERS, "last_opened", "rating"})

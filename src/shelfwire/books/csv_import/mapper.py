@@ -8,10 +8,12 @@ from typing import Final
 from shelfwire.books.bibliography import dates
 from shelfwire.books.bibliography.isbn import is_shortened
 from shelfwire.books.csv_import import values
-from shelfwire.books.csv_import.column_plan import Columns, column_of
+from shelfwire.books.csv_import.column_plan import GENERIC, Columns, column_of
 from shelfwire.books.csv_import.dialect import Layout
 from shelfwire.books.csv_import.fields import WITH_DATES, Take, field_of
 from shelfwire.books.csv_import.imported_book import ImportedBook
+from shelfwire.books.csv_import.joined_titles import TITLES
+from shelfwire.books.csv_import.no_books import has_headings, is_heading, is_sum
 from shelfwire.books.csv_import.problems import RowProblem
 from shelfwire.books.csv_import.raw_rows import RawRow
 from shelfwire.books.csv_import.reading_life import LIFE, Draft, settle
@@ -20,6 +22,8 @@ from shelfwire.safe_text import text_of_cell
 
 # So that Excel keeps a number's zeros, Goodreads writes a formula; any other formula is data.
 _WRAPPED: Final = re.compile(r'^="([^"]*)"$')
+# As Obsidian and Markdown link to other pages: "[[people/Jane Austen|Jane Austen]]", "[Emma](https://…)".
+_LINKED: Final = re.compile(r"\[\[(?:[^\[\]|]*\|)?([^\[\]|]*)\]\]|\[([^\[\]]*)\]\([^()\s]*\)")
 _MAX_SHOWN_CELLS: Final = 5
 _MAX_SHOWN_CHARACTERS: Final = 100
 _WRAPPED_ROW: Final = "The row was in quotation marks as a whole, and was taken apart."
@@ -51,6 +55,11 @@ class BookMapper:
             self._plan.append((index, field.most, field.take))
         self._names = columns.names
         self._header = list(columns.names) if layout.header_row else None
+        fields = dict(reversed(columns.fields))
+        self._title = next((index for index, name in fields.items() if name in TITLES), None)
+        # Only a row without an author can be a sum or a heading, where other rows have one.
+        self._has_authors = columns.source == GENERIC and any("author" in name for name in fields.values())
+        self._has_headings = self._title is not None and has_headings(sample, self._title)
         self._author = next((index for index, name in columns.fields if "author" in name), 0)
         if any(cell[:1] == " " for row in sample for cell in row[self._author : self._author + 1]):
             self._author = 0  # it may begin with a space in this file
@@ -69,13 +78,42 @@ class BookMapper:
         cells = raw.cells
         if len(cells) != self._width or raw.problem or cells == self._header:
             cells, repairs = self._fitted(raw)
-            return _finished(self._draft(raw.row, cells, repairs))
+            draft = self._draft(raw.row, cells, repairs)
+            self._refuse_other_rows(draft, cells)
+            return _finished(draft)
         draft = self._draft(raw.row, cells)
         # Its author goes on from the cell before, or it may be in quotation marks as a whole.
         is_suspect = cells[self._author][:1] == " " or (not cells[self._second] and self._delimiter in cells[0])
         if "warnings" in draft or is_suspect:
             draft = self._doubted(raw.row, cells, draft)
+        if "authors" not in draft:
+            self._refuse_other_rows(draft, cells)
         return _finished(draft)
+
+    def _refuse_other_rows(self, draft: Draft, cells: Sequence[str]) -> None:
+        """Refuse a row that is a sum or a heading.
+
+        Raises:
+            RowProblem: it is.
+        """
+        row, title = draft["row"], draft.get("title", "")
+        if "authors" in draft or not title or self._width == 1:
+            return
+        is_alone = sum(bool(cell.strip()) for cell in cells) == 1
+        if self._has_headings and is_alone and is_heading(title):
+            raise RowProblem(
+                f'Row {row} has nothing but "{title}" and was taken for a heading, which is no book; the books below it '
+                "were imported without it. If it is a book, add its author, and import the file again.",
+                row=row,
+                title=title,
+            )
+        if self._has_authors and is_sum(title):
+            raise RowProblem(
+                f'Row {row} was taken for a sum, which is no book: "{title}". If it is a book, add its author, and '
+                "import the file again.",
+                row=row,
+                title=title,
+            )
 
     def _draft(self, row: int, cells: Sequence[str], warnings: tuple[str, ...] = ()) -> Draft:
         draft: Draft = {"row": row}
@@ -84,7 +122,7 @@ class BookMapper:
         for index, most, take in self._plan:
             cell = cells[index].strip()
             if cell:
-                if cell[0] in "='" or len(cell) > most:
+                if cell[0] in "='[" or len(cell) > most:
                     cell = self._cut(_unwrapped(cell), most, index, draft)
                     if not cell:
                         continue
@@ -239,5 +277,7 @@ def _identifier(draft: Draft) -> str:
 
 def _unwrapped(cell: str) -> str:
     text = text_of_cell(cell)
+    if text[:1] == "[":
+        return _LINKED.sub(r"\1\2", text)
     wrapped = _WRAPPED.match(text)
     return wrapped[1].strip() if wrapped else text

@@ -21,7 +21,9 @@ _OWNED: Final = "owned"
 _RANGE: Final = re.compile(
     r"\s+(?:-|\u2013|\u2014|to|bis|until|à|a)\s+|\s*[\u2013\u2014→]\s*|(?<=\d)-(?=\d{4}/|\d{1,2}/\d{1,2}/\d|$)|^-"
 )
-_LONGEST_DATE: Final = 12
+_PAGE: Final = re.compile(r"\d")
+_YEAR_DIGITS: Final = 4
+_LONGEST_DATE: Final = 10
 """Characters; a longer cell may be a range of dates."""
 _MOST_COPIES: Final = 10_000
 
@@ -137,15 +139,25 @@ def take_date(cell: str, draft: Draft, *, field: str, day_first: bool) -> None:
     if len(cell) > _LONGEST_DATE and field == "finished" and (sides := range_of(cell, day_first=day_first)):
         _take_read(cell, sides, draft, day_first=day_first)
         return
-    days = dates.parse_dates(cell, day_first=day_first)
+    days = dates_of(cell, draft, day_first=day_first)
     if not days:
-        if not is_no_date(cell):
-            warn(draft, f'The date "{cell}" was not understood.')
         return
     life = life_of(draft)
     if found := getattr(life, field):
         days = (*found, *(day for day in days if day not in found))  # two columns may say the same
     setattr(life, field, days)
+
+
+def dates_of(cell: str, draft: Draft, *, day_first: bool) -> tuple[str, ...]:
+    """The dates of a cell, with a warning if it holds something else, or says less than a month."""
+    days = dates.parse_dates(cell, day_first=day_first)
+    if not days and (day := dates.of_day_number(cell)):
+        return (day,)
+    if not days and not is_no_date(cell):
+        warn(draft, f'The date "{cell}" was not understood.')
+    elif len(days) == 1 and len(days[0]) == _YEAR_DIGITS < len(cell) and dates.is_vague(cell):
+        warn(draft, f'Of the date "{cell}" only the year was kept.')
+    return days
 
 
 def is_no_date(cell: str) -> bool:
@@ -188,7 +200,7 @@ def range_of(cell: str, *, day_first: bool) -> tuple[str, str] | None:
     start, found, end = _split(cell)
     if found and all(dates.parse_date(side, day_first=day_first) for side in (start, end)):
         return start, end
-    return None
+    return dates.range_of_named(cell)
 
 
 def _split(part: str) -> tuple[str, str, str]:
@@ -231,6 +243,8 @@ def _state(cell: str, draft: Draft, *, day_first: bool) -> str | None:
     if (found := values.reading_state(cell)) is None:
         return None
     state, rest = found
+    if not rest and ("%" in cell or _PAGE.search(cell)):
+        warn(draft, f'How far it was read was left out: "{cell}".')
     if rest:
         days = dates.parse_dates(rest, day_first=day_first)
         if not days:
@@ -260,13 +274,11 @@ def take_answer(cell: str, draft: Draft, *, state: str, day_first: bool) -> None
         return
     if answer:
         life_of(draft).state = state
-    elif days := dates.parse_dates(cell, day_first=day_first):
-        field = {"read": "finished", "did-not-finish": "stopped"}.get(state, "started")
-        _add_days(days, field, draft)
     elif found := _state(cell, draft, day_first=day_first):
         life_of(draft).state = found
-    else:
-        warn(draft, f'"{cell}" was not understood: neither yes or no nor a date.')
+    elif days := dates_of(cell, draft, day_first=day_first):
+        field = {"read": "finished", "did-not-finish": "stopped"}.get(state, "started")
+        _add_days(days, field, draft)
 
 
 def take_owned(cell: str, draft: Draft) -> None:

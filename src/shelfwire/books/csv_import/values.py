@@ -30,6 +30,12 @@ _DATE_WORDS: Final = frozenset(
     for word in line.split()
 )
 """Words between a reading state and its date: "Finished on Aug 12 2010"."""
+_PROGRESS: Final = re.compile(
+    r"^(?:at |bei |à |al |@ ?|~ ?)?(?:\d{1,3} ?%|(?:p|pp|pg|page|pages|s|seite|página|pag)\.? ?\d{1,4}"
+    r"(?:(?:/| of | von )\d{1,4})?|\d{1,4}/\d{1,4})(?: done| read| gelesen)?$",
+    re.IGNORECASE,
+)
+"""How far a book is read, behind its state."""
 _MOST_STATE_WORDS: Final = 5
 _MOST_STATE_CHARACTERS: Final = 80
 STATES: Final = ("currently-reading", "read", "did-not-finish", "paused", "to-read", "wishlist", "owned")
@@ -50,6 +56,16 @@ _SCORE: Final = re.compile(
     r"|星|点|分))?$",
     re.IGNORECASE,
 )
+_STARS: Final = re.compile("[\u2605\u2b50\U0001f31f]")
+_SYMBOLS: Final = re.compile("(?:\\*|[\u2764\u2665\U0001f499-\U0001f49c\U0001f9e1\U0001f5a4]){1,5}")
+_HALF_IN_DIGITS: Final = re.compile(r"(?<=[\d\u2605\u2b50*])\s*\b1/2$|(?<=[\u2605\u2b50])1/2$")
+_LETTER: Final = re.compile(r"([A-F])\s*([+\u2212\u2013-]?)")
+_LETTERS: Final = {"A": 5.0, "B": 4.0, "C": 3.0, "D": 2.0, "E": 1.0, "F": 1.0}
+_SIGNS: Final = {"": 0.0, "+": 0.25}
+_WORDS: Final = {word: float(stars) for stars, words in vocabulary("marks").items() for word in words}
+_DICE: Final = frozenset({"terningkast"})
+"""Columns of marks of one to six, as Norwegian newspapers give them."""
+_SIDES: Final = 6
 _SCALE_IN_NAME: Final = re.compile(rf"(?<![^\W\d_]){_OUT_OF}\s*(\d{{1,3}})\b", re.IGNORECASE)
 _SHORTHAND: Final = re.compile(r"^(\d)\s*([½¼¾])$")
 _HALVES: Final = {"½": 0.5, "¼": 0.25, "¾": 0.75}
@@ -75,22 +91,44 @@ def parse_rating(cell: str, scale: int = STARS) -> float | None:
     Raises:
         ValueError: The cell holds something else, or more than the best rating.
     """
-    stars = cell.count("★") + cell.count("⭐")
-    if stars:
-        return min(float(stars), STARS) + sum(value for sign, value in _HALVES.items() if sign in cell)
-    cell = ascii_digits(cell)
+    cell = _HALF_IN_DIGITS.sub("½", ascii_digits(cell).replace("\ufe0f", ""))
+    stars = len(_STARS.findall(cell))
+    if stars and not any(character.isdecimal() for character in cell):
+        return min(stars + sum(value for sign, value in _HALVES.items() if sign in cell), STARS)
+    cell = _STARS.sub("", cell).strip()
     if half := _SHORTHAND.match(cell):
         cell = str(int(half[1]) + _HALVES[half[2]])
     match = _SCORE.match(cell)
     if not match:
         if is_nothing(cell) or not cell.strip("☆"):
             return None
-        raise ValueError(cell)
+        return _unnumbered(cell)
     best = int(match[2] or 0) or (100 if match[3] else scale)
     rating = round(float(match[1].replace(",", ".")) * STARS / best, 2)
     if rating > STARS:
         raise ValueError(cell)
     return rating if rating >= _LEAST_STARS else None
+
+
+def _unnumbered(cell: str) -> float:
+    """The stars of a mark without a number: of symbols, a letter, or words."""
+    if _SYMBOLS.fullmatch(cell):
+        return float(len(cell))
+    if letter := _LETTER.fullmatch(cell.strip().upper()):
+        return min(_LETTERS[letter[1]] + _SIGNS.get(letter[2], -0.25), STARS)
+    if (stars := _WORDS.get(text_key(cell))) is not None:
+        return stars
+    raise ValueError(cell)
+
+
+def is_in_letters(cell: str) -> bool:
+    """Whether a cell has a mark of a school, such as "A+" or "b-"."""
+    return _LETTER.fullmatch(cell.strip().upper()) is not None
+
+
+def is_in_words(cell: str) -> bool:
+    """Whether a cell has a mark in words."""
+    return text_key(cell) in _WORDS
 
 
 def is_nothing(cell: str) -> bool:
@@ -106,6 +144,8 @@ def yes_or_no(cell: str) -> bool | None:
 
 def scale_in_name(name: str) -> int | None:
     """The best rating that the name of a column states, as "Score /10" or "Note sur 20"; None if it states none."""
+    if text_key(name) in _DICE:
+        return _SIDES
     scale = _SCALE_IN_NAME.search(name)
     return int(scale[1]) if scale and int(scale[1]) in _SCALES else None
 
@@ -151,7 +191,8 @@ def known_shelf(cell: str) -> str | None:
 def reading_state(cell: str) -> tuple[str, str] | None:
     """The reading status that a cell states in words, and what follows it, such as a date; None if it states none.
 
-    "Finished on Aug 12 2010" is ("read", "Aug 12 2010"), and "To Read" is ("to-read", "").
+    "Finished on Aug 12 2010" is ("read", "Aug 12 2010"), "To Read" is ("to-read", ""), and so is "DNF 40%" without what
+    was read of it.
     """
     if state := known_shelf(cell):
         return state, ""
@@ -165,7 +206,9 @@ def reading_state(cell: str) -> tuple[str, str] | None:
         rest = words[count:]
         while rest and rest[0].casefold() in _DATE_WORDS:
             rest = rest[1:]
-        text = " ".join(rest)
+        text = _PROGRESS.sub("", " ".join(rest)).strip(" -,")
+        if not text:
+            return state, ""
         return (state, text) if any(character.isdecimal() for character in text) else None
     return None
 

@@ -1,0 +1,58 @@
+"""Rows of a list that are no books: headings of its sections, and sums below it."""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from shelfwire.books.bibliography import dates
+
+_SUM: Final = (
+    r"(?:grand |sub ?)?(?:totals?|sum|average|avg|mean|count|gesamt\w*|summe|insgesamt|durchschnitt|anzahl|moyenne|somme|"
+    r"media|média|suma|soma|totale|totaal|gemiddelde?|totalt|summa|i alt|yhteensä|összesen|átlag|celkem|průměr|razem|"
+    r"łącznie|średnia|toplam|ortalama|итого|всего|среднее|разом|усього|σύνολο|合計|総計|平均|总计|合计|합계|المجموع)"
+)
+_COUNTED: Final = (
+    r"(?:books?|titles?|pages?|volumes?|works?|ratings?|read|finished|books? read|bücher|seiten|titel|gelesen|livres?|lus?|"
+    r"pages? lues|libros?|páginas|libri|pagine|livros?|boeken|böcker|bøger|bøker|kirjaa|könyv|knih|książek|kitap|cărți|"
+    r"книг|страниц|cost|price|value)"
+)
+_OF: Final = r"(?:of |number of |no\. of |# of |von |de |number |)"
+_TOTAL: Final = re.compile(rf"{_SUM}(?:[\s:]+{_OF}{_COUNTED})*\s*[:=]?\s*[\d.,' ]*|{_COUNTED}(?: {_COUNTED})?\s*[:=]\s*[\d.,]+|"
+                           rf"number of {_COUNTED}(?: read)?\s*[:=]?\s*[\d.,]*|[\d.,]+ {_COUNTED}(?: {_COUNTED})?", re.IGNORECASE)  # fmt: skip
+_YEAR: Final = re.compile(
+    r"[\W_]*(?:(?:books |gelesen |bücher |lus? (?:en )?|leídos (?:en )?)?(?:read )?(?:in )?)?(?:19|20)\d\d[\W_]*(?:\(.*\))?",
+    re.IGNORECASE,
+)
+_DECORATION: Final = re.compile(r"^[\W_]+|[\W_]+$")
+_LONGEST: Final = 40
+_ENOUGH: Final = 2
+
+
+def is_sum(title: str) -> bool:
+    """Whether a title is a sum such as "Total books: 12", and no title."""
+    return len(title) <= _LONGEST and _TOTAL.fullmatch(title.strip()) is not None
+
+
+def is_heading(title: str) -> bool:
+    """Whether a title that is alone in its row may be the heading of a section: a year, or a month."""
+    if len(title) > _LONGEST:
+        return False
+    if _YEAR.fullmatch(title.strip()):
+        return True
+    bare = _DECORATION.sub("", title)
+    return dates.is_month(bare) or (bare[-4:].isdecimal() and len(dates.parse_date(bare, day_first=True) or "") in (4, 7))
+
+
+def has_headings(rows: Sequence[Sequence[str]], title: int) -> bool:
+    """Whether a list has headings of sections: rows of which only the title has a text, at its beginning or repeatedly.
+
+    Args:
+        rows: of the list, from its beginning.
+        title: the column of titles.
+    """
+    found = [
+        place
+        for place, row in enumerate(rows)
+        if title < len(row) and is_heading(row[title]) and sum(bool(cell.strip()) for cell in row) == 1
+    ]
+    return len(found) >= _ENOUGH or found[:1] == [0]
