@@ -74,13 +74,13 @@ def test_what_is_told_of_columns_is_taken_over_beside_what_their_names_tell() ->
 
 
 def test_a_first_row_that_turns_out_to_be_a_header_is_no_row_any_more() -> None:
-    file = BookFile(b"Liburua;Idazlea;Irakurria\nDunea;Frank Herbert;3.4.2021\nEmma;Jane Austen;31.12.2020\n")
+    file = BookFile(b"Liburua;Idazlea;Irakurria\nDunea;Frank Herbert;today\nEmma;Jane Austen;31.12.2020\n")
     assert len(list(file.rows())) == 3
     file.explain([(0, "title"), (1, "author"), (2, "date_read")], header=True)
     assert (file.columns, file.header_row) == (("Liburua", "Idazlea", "Irakurria"), 1)
     books = [file.book(raw) for raw in file.rows()]
     assert [(book.row, book.title, book.date_read) for book in books] == [
-        (2, "Dunea", "2021-04-03"),
+        (2, "Dunea", None),
         (3, "Emma", "2020-12-31"),
     ]
 

@@ -378,7 +378,7 @@ async def test_a_job_that_was_begun_without_a_key_is_not_read_anew_with_one(
     async with importing(tmp_path, fake) as server:
         again = (await server.ask("POST", job, "/retry")).json()["data"]
         state = await server.ended(again)
-    assert (first["successCount"], first["failureCount"]) == (3, 1)
+    assert (first["successCount"], first["failureCount"]) == (2, 1)
     assert (state["totalCount"], state["failureCount"]) == (1, 1)
     assert fake.calls == []
 

@@ -1,7 +1,7 @@
 """Dates as exports and spreadsheets write them, to ISO 8601."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from importlib.resources import files
@@ -95,11 +95,14 @@ def parse_date(cell: str, *, day_first: bool) -> str | None:
 
 
 def _named(text: str) -> str | None:
-    """A date whose month is a word of any language that is known: "3. Mai 2021", "15 марта 2019", "May 3, 2021"."""
+    """A date whose month is a word of any language that is known: "3. Mai 2021", "15 марта 2019", "May 3, 2021".
+
+    Of a part of a year that is no month, as in "Spring 2015", the year alone is left.
+    """
     tokens = _TOKEN.findall(_TIME.sub(" ", text).lower())
     if not 1 < len(tokens) <= _MOST_TOKENS:
         return None
-    month, numbers, vague = 0, [], False
+    month, numbers, is_vague = 0, [], False
     for token in tokens:
         if token.isdecimal():
             numbers.append(token)
@@ -108,20 +111,24 @@ def _named(text: str) -> str | None:
         if not month and key in _months():
             month = _months()[key]
         elif key in _VAGUE:
-            vague = True
+            is_vague = True
         elif token not in _FILLERS and key not in _weekdays():
             return None
-    if (short := _SHORT_YEAR.match(text)) and not vague:  # "12-Aug-10"
-        return _iso(_century(int(short[2])), month, int(short[1])) if month else None
+    short = _SHORT_YEAR.match(text)
+    if short and month:  # "12-Aug-10"
+        return _iso(_century(int(short[2])), month, int(short[1]))
+    # A year and a word for it, as in Korean and Russian: anything else without a month is no date.
+    is_year = is_vague or (len(numbers) == 1 and tokens[0] == numbers[0])
+    return _of_numbers(numbers, month) if month or is_year else None
+
+
+def _of_numbers(numbers: Sequence[str], month: int) -> str | None:
+    """A date of a year and perhaps a day, in any order, and of a month; without a month (0) the year alone."""
     years = [number for number in numbers if len(number) == _YEAR_DIGITS]
     days = [number for number in numbers if len(number) < 3]  # noqa: PLR2004 - the digits of a day
     if len(years) != 1 or len(days) > 1 or len(years) + len(days) < len(numbers):
         return None
-    if vague and not month and len(years) == 1:
-        return _iso(int(years[0]), 0, 0)
-    if not month:  # a year and a word for it, as in Korean and Russian: anything else without a month is no date
-        return _iso(int(years[0]), 0, 0) if not days and tokens[0] == years[0] else None
-    return _iso(int(years[0]), month, int(days[0]) if days else 0)
+    return _iso(int(years[0]), month, int(days[0]) if days and month else 0)
 
 
 def of_day_number(cell: str) -> str | None:

@@ -4,11 +4,12 @@ from typing import Final
 
 from shelfwire.books.csv_import.vocabulary import vocabulary
 
-_CODES: Final = (
+CODES: Final = (
     "en", "de", "fr", "es", "it", "pt", "nl", "sv", "pl", "ru", "ja", "zh", "ar", "cs", "sk", "hu", "tr", "ro", "el",
     "uk", "bg", "hr", "da", "no", "fi", "ko", "ca",
 )  # fmt: skip
-_FIELDS: Final = {code: vocabulary(f"columns/{code}") for code in _CODES}
+"""The languages that column names are known in (ISO 639-1)."""
+_FIELDS: Final = {code: vocabulary(f"columns/{code}") for code in CODES}
 
 LANGUAGES: Final = {
     code: {name: field for field, names in fields.items() for name in names} for code, fields in _FIELDS.items()

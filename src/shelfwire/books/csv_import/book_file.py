@@ -8,7 +8,7 @@ from shelfwire.books.bibliography.text import text_key
 from shelfwire.books.csv_import.column_plan import GENERIC, column_of, corrected, in_order, is_repeated
 from shelfwire.books.csv_import.confidence import doubt_of, named_fields
 from shelfwire.books.csv_import.dialect import Layout, find_layout
-from shelfwire.books.csv_import.encoding import decode
+from shelfwire.books.csv_import.encoding import decode, doubt_of_encoding
 from shelfwire.books.csv_import.field_names import meaning_of
 from shelfwire.books.csv_import.imported_book import ImportedBook, ImportPlan, PlannedColumn, UnusedColumn
 from shelfwire.books.csv_import.joined_titles import TITLES
@@ -51,6 +51,7 @@ class BookFile:
 
     def __init__(self, data: bytes) -> None:
         self._text, self.encoding = decode(data)
+        self._doubt_of_encoding = doubt_of_encoding(data, self.encoding)
         layout = find_layout(self._text)
         self.doubt = doubt_of(layout)
         self._use(layout)
@@ -89,6 +90,7 @@ class BookFile:
         """
         columns = self._layout.columns
         fields = dict(reversed(columns.fields))
+        doubts = (*filter(None, [self._doubt_of_encoding]), *columns.doubts)
         planned = (
             PlannedColumn(
                 column=clip(name),
@@ -105,7 +107,7 @@ class BookFile:
             header_row=self.header_row,
             columns=tuple(planned),
             unused_columns=unused[:MAX_PLANNED],
-            warnings=tuple(clip(doubt, _MAX_DOUBT) for doubt in columns.doubts[:MAX_PLANNED]),
+            warnings=tuple(clip(doubt, _MAX_DOUBT) for doubt in doubts[:MAX_PLANNED]),
         )
 
     def _examples(self, index: int) -> tuple[str, ...]:
@@ -144,9 +146,9 @@ class BookFile:
     def rows(self) -> Iterator[RawRow]:
         """Read the rows below the header from the beginning, each time anew and one at a time.
 
-        Blank rows are left out, and so are lines of a table in text, and what our own tables say of rows that failed; a row that cannot be read is
-        there with its problem. No step takes more than some
-        twenty milliseconds, whatever the file.
+        Blank rows are left out, and so are lines of a table in text, and what our own tables say of rows that failed; a
+        row that cannot be read is there with its problem. No step takes more than some twenty milliseconds, whatever
+        the file.
         """
         everything = raw_rows(self._text, delimiter=self.delimiter, width=len(self.columns), start=self._start)
         header_row = self.header_row

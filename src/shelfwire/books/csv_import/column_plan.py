@@ -20,6 +20,7 @@ from shelfwire.books.csv_import.cell_kinds import (
 from shelfwire.books.csv_import.doubts import doubts_of
 from shelfwire.books.csv_import.export_formats import EXPORT_FORMATS, ExportFormat
 from shelfwire.books.csv_import.field_names import IGNORE, field_of_meaning, in_words
+from shelfwire.books.csv_import.headerless import fields_of_cells, in_order_of_names
 from shelfwire.books.csv_import.headers import exact_field, field_of_dates, is_about_the_reader, misspelt_field
 from shelfwire.books.csv_import.joined_titles import SHAPES, joined
 from shelfwire.books.csv_import.problems import UnreadableCsv
@@ -96,12 +97,16 @@ def map_columns(header: Sequence[str], sample: Sequence[Sequence[str]]) -> Colum
     return _Planning(names, keys, sample, language).plan(export)
 
 
-def infer_columns(sample: Sequence[Sequence[str]]) -> Columns:
+def infer_columns(sample: Sequence[Sequence[str]], names: Sequence[str] = ()) -> Columns:
     """Find the columns of a file without header: a known export's by the form of all cells, others' by guessing.
 
-    Guessed are ISBNs by their shape, then title and author by position.
+    Guessed are ISBNs, marks, dates and the like by their cells, then title and author by position.
+
+    Args:
+        sample: rows of the file.
+        names: of the columns, where there is a header in words that are not known.
     """
-    width = max(map(len, sample), default=0)
+    width = max(len(names), max(map(len, sample), default=0))
     for export in EXPORT_FORMATS:
         if len(export.headerless) == width and _fits_all(export, sample):
             keys = [text_key(name) for name in export.headerless]
@@ -111,20 +116,27 @@ def infer_columns(sample: Sequence[Sequence[str]]) -> Columns:
                 dict.fromkeys(range(width), "export"), doubts=(doubt,),
             )  # fmt: skip
     found = dict.fromkeys(_isbn_columns(sample, range(width)), "isbn")
+    cells = {index: list(column_of(sample, index)) for index in range(width)}
     rest = [index for index in range(width) if index not in found]
-    found |= _by_position(rest, (), sample)
-    names = tuple(found.get(index, f"column {index + 1}") for index in range(width))
-    by = {index: "cells" if field == "isbn" else "position" for index, field in found.items()}
-    doubts: tuple[str, ...] = () if width <= 1 else (_guessed(found),)
+    placed = in_order_of_names(_by_position(rest, (), sample), cells)
+    found |= placed
+    if width > 1:
+        found |= fields_of_cells({index: cells[index] for index in rest if index not in placed})
+    by = {index: "position" if index in placed else "cells" for index in found}
+    doubts: tuple[str, ...] = () if width <= 1 else (_guessed(found, is_named=bool(names)),)
+    names = tuple(names) or tuple(found.get(index, f"column {index + 1}") for index in range(width))
+    names += tuple(f"column {index + 1}" for index in range(len(names), width))
+    doubts += tuple(doubts_of(names, found, [cells[index] for index in range(width)], month_first=False))
     if "title" in found.values() and "author" not in found.values():
         split = _split_titles(found, sample, names)
         doubts += (split,) if split else ()
-    return Columns(GENERIC, names, in_order(found), "en", by, doubts=doubts)
+    return Columns(GENERIC, names, in_order(found), "und", by, doubts=doubts)
 
 
-def _guessed(found: Mapping[int, str]) -> str:
+def _guessed(found: Mapping[int, str], *, is_named: bool) -> str:
     taken = ", ".join(f"column {index + 1} for the {in_words(field)}" for index, field in sorted(found.items()))
-    return f"The file has no header, so its columns were guessed: {taken or 'none of them has a meaning'}."
+    why = "The names of the columns are in a language that is not known" if is_named else "The file has no header"
+    return f"{why}, so its columns were guessed: {taken or 'none of them has a meaning'}."
 
 
 def export_of(keys: Collection[str]) -> ExportFormat | None:

@@ -17,6 +17,7 @@ from shelfwire.books.csv_import.column_plan import (
     language_of,
     map_columns,
 )
+from shelfwire.books.csv_import.headerless import is_header_of
 from shelfwire.books.csv_import.headers import exact_field, header_strength
 from shelfwire.books.csv_import.raw_rows import RawRow, raw_rows
 from shelfwire.books.csv_import.row_repair import unwrapped
@@ -79,13 +80,23 @@ def find_layout(text: str) -> Layout:
     body = [list(row.cells) for row in best.rows if row.row > header_row]
     if best.header and len(best.header.cells) > 1:
         body = [list(unwrapped(row, best.delimiter) or row) if len(row) == 1 else row for row in body]
+    before = text.count("\n", start, begin)
+    if best.header is None and best.rows and _is_unknown_header(body):
+        first, *body = body
+        columns = infer_columns(body, tuple(cell.strip() for cell in first))
+        return Layout(best.delimiter, start, best.rows[0].row + before, columns, body)
     return Layout(
         delimiter=best.delimiter,
         start=start,
-        header_row=header_row + text.count("\n", start, begin) if best.header else 0,
+        header_row=header_row + before if best.header else 0,
         columns=_named(best.header.cells, body) if best.header else infer_columns(body),
         sample=body,
     )
+
+
+def _is_unknown_header(rows: list[list[str]]) -> bool:
+    first, *rest = rows
+    return len(first) > 1 and is_header_of(first, {index: list(column_of(rest, index)) for index in range(len(first))})
 
 
 def _named(header: Sequence[str], body: list[list[str]]) -> Columns:

@@ -3,11 +3,14 @@
 import codecs
 import re
 from collections import Counter
+from functools import lru_cache
 from typing import NamedTuple
 
 from charset_normalizer import from_bytes
 
+from shelfwire.books.csv_import.aliases import CODES
 from shelfwire.books.csv_import.problems import UnreadableCsv
+from shelfwire.books.csv_import.vocabulary import spelt
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -27,14 +30,26 @@ _ALPHABETS = {
         "áðéíóúýþæö", "ëïéèöüáóê", "äõöüšž",
     ),
     "cp1250": ("ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áäčďéíĺľňóôŕšťúýž", "áéíóöőúüű", "ăâîşţ", "čćđšž"),
+    "iso8859_2": ("ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áäčďéíĺľňóôŕšťúýž", "áéíóöőúüű", "ăâîşţ", "čćđšž"),
     "cp1254": ("çğıöşüâî",),
 }  # fmt: skip
 """By encoding, the letters beyond ASCII of each language that it is used for: German, French, Spanish, Portuguese,
 Italian, Catalan, Swedish, Danish, Icelandic, Dutch and Estonian; Polish, Czech, Slovak, Hungarian, Romanian and
-Croatian; Turkish."""
+Croatian, in two encodings; Turkish."""
+_WORDED = ("cp1252", "cp1250", "iso8859_2", "cp1254", "cp1251", "cp1253", "iso8859_7", "koi8_r", "cp1255", "cp1256")
+"""Encodings in which names of columns and states are looked for."""
+_ODD = re.compile("[^\\W\\d_][\xa1\xa3\xa5\xa6\xaa\xb1\xb3\xb6\xb9\xba\xbc-\xbf]+[a-z]|[\xd0\xdd\xde\xf0\xfd\xfe]")
+_BETWEEN_WORDS = re.compile(r'[,;|\t\n"]+')
+_UNSURE = (
+    'The file is not UTF-8 and does not say its encoding; it was read as {encoding}, which makes "{example}" of it. '
+    "If letters are wrong there, save the list as UTF-8, and import that file."
+)
+_HIGH_WORD = re.compile(r"\w*[^\x00-\x7f]\w*(?: \w+)?")
+_MOST_SHOWN = 40
 _SIGNS = re.compile(r"[\x00-\x7f\xa0\xad‘’‚“”„‹›«»–—…•·°§©®™€£\u0307]+")  # noqa: RUF001 - the same in all three
 _MOSTLY = 0.9
 _ENOUGH_LETTERS = 3
+_MANY_LETTERS = 40
 _FOREIGN_RUN = re.compile(r"[a-zA-Z]?[^\W\d_a-zA-Z]+[a-zA-Z]?")
 _TOUCHES_LATIN = re.compile(r"[a-zA-Z]")
 _SAMPLE_BYTES = 16_384
@@ -168,6 +183,8 @@ def _decode_unmarked(data: bytes) -> Decoded:
     sample = _sample(data)
     if _is_damaged_utf8(sample):
         return Decoded(_in_pieces(data, "utf-8"), "utf-8")
+    if encoding := _of_words(data[:_SAMPLE_BYTES]):
+        return Decoded(_in_pieces(data, encoding), encoding)
     if encoding := _of_alphabet(sample):
         return Decoded(_in_pieces(data, encoding), encoding)
     for guess in from_bytes(sample, cp_isolation=_LEGACY, preemptive_behaviour=False):
@@ -177,6 +194,46 @@ def _decode_unmarked(data: bytes) -> Decoded:
         if text.count("\ufffd") <= len(text) * _MAX_DAMAGE:
             return Decoded(text, guess.encoding)
     return Decoded(_in_pieces(data, "cp1252"), "cp1252")
+
+
+def _of_words(sample: bytes) -> str | None:
+    """The encoding that makes names of columns, or states of books, of some cells of a sample, and no other does."""
+    scores = Counter({encoding: len(_known_words() & _cells(sample, encoding)) for encoding in _WORDED})
+    (first, most), (_, next_most) = scores.most_common(2)
+    return first if most > next_most else None
+
+
+def _cells(sample: bytes, encoding: str) -> set[str]:
+    cells = _BETWEEN_WORDS.split(sample.decode(encoding, "replace").lower())
+    return {bare for cell in cells if not (bare := cell.strip()).isascii()}
+
+
+@lru_cache(maxsize=1)
+def _known_words() -> frozenset[str]:
+    """Names of columns and states that have letters beyond ASCII."""
+    files = (*(f"columns/{code}" for code in CODES), "reading_states")
+    return frozenset(word for name in files for word in spelt(name) if not word.isascii())
+
+
+def doubt_of_encoding(data: bytes, encoding: str) -> str | None:
+    """What a person should know of an encoding that is guessed by letters, unless they are many, or of one language.
+
+    Args:
+        data: the file.
+        encoding: as `decode` found it.
+    """
+    if encoding.startswith("utf") or _of_words(data[:_SAMPLE_BYTES]):
+        return None
+    sample = _sample(data)
+    letters = _letters(sample, encoding)
+    alphabets = _ALPHABETS.get(encoding, ())
+    if encoding not in _LATIN and not alphabets and letters.total() >= _MANY_LETTERS:
+        return None
+    if len(letters) >= _ENOUGH_LETTERS and any(_share(letters, alphabet) >= _MOSTLY for alphabet in alphabets):
+        return None
+    text = sample.decode(encoding, "replace")
+    found = _HIGH_WORD.search(text)
+    return _UNSURE.format(encoding=encoding, example=(found[0] if found else text)[:_MOST_SHOWN].strip())
 
 
 def _in_pieces(data: bytes, encoding: str) -> str:
@@ -195,14 +252,17 @@ def _of_alphabet(sample: bytes) -> str | None:
     """The encoding that makes of a sample the letters of one language of Central Europe or Turkey, rather than cp1252.
 
     The detector cannot tell them apart: where cp1250 has "č", "ř" and "ő", cp1252 has "è", "ø" and "õ". A few of these
-    may be of foreign names in a list of the West, so that there must be several different ones.
+    may be of foreign names in a list of the West, so that there must be several different ones, unless cp1252 makes
+    signs within words of them, or letters of Icelandic in another language.
     """
     least = max(_share(_letters(sample, "cp1252"), alphabet) for alphabet in _ALPHABETS["cp1252"])
-    for encoding in ("cp1250", "cp1254"):
+    is_odd = least < _MOSTLY and _ODD.search(sample.decode("cp1252", "replace")) is not None
+    for encoding in ("cp1250", "iso8859_2", "cp1254"):
         letters = _letters(sample, encoding)
         for alphabet in _ALPHABETS[encoding]:
             own = {letter for letter in alphabet if letter.encode(encoding).decode("cp1252", "replace") != letter}
-            enough = len(own & letters.keys()) >= min(_ENOUGH_LETTERS, len(own))
+            few = 1 if is_odd else min(_ENOUGH_LETTERS, len(own))
+            enough = len(own & letters.keys()) >= few
             if enough and _share(letters, alphabet) >= _MOSTLY and _share(letters, alphabet) > least:
                 return encoding
     return None

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from shelfwire.books.bibliography import dates, people
+from shelfwire.books.bibliography import people
 from shelfwire.books.bibliography.isbn import isbn10_of, isbn13_of, isbn13s_of, why_not_isbn
 from shelfwire.books.bibliography.text import plain_text, text_key
 from shelfwire.books.csv_import import reading_life, series, values

@@ -84,6 +84,14 @@ def joined(cells: Sequence[str]) -> Joined | None:
     return best or unclear or _numbered(cells)
 
 
+def are_names(cells: Sequence[str], others: Sequence[str]) -> bool:
+    """Whether cells look like names of authors, and others clearly less so."""
+    if len(cells) < _FEWEST or not others:
+        return False
+    name, other = _likeness(cells), _likeness(others)
+    return name >= _MOST and name >= other + 2 * _CLEARER
+
+
 def _numbered(cells: Sequence[str]) -> Joined | None:
     shape = SHAPES["numbered_title"]
     numbered = [cell for cell in cells if shape.fullmatch(cell)]

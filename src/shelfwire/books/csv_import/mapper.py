@@ -102,8 +102,8 @@ class BookMapper:
         is_alone = sum(bool(cell.strip()) for cell in cells) == 1
         if self._has_headings and is_alone and is_heading(title):
             raise RowProblem(
-                f'Row {row} has nothing but "{title}" and was taken for a heading, which is no book; the books below it '
-                "were imported without it. If it is a book, add its author, and import the file again.",
+                f'Row {row} has nothing but "{title}" and was taken for a heading, which is no book; the books below '
+                "it were imported without it. If it is a book, add its author, and import the file again.",
                 row=row,
                 title=title,
             )

@@ -7,20 +7,26 @@ from typing import Final
 from shelfwire.books.bibliography import dates
 
 _SUM: Final = (
-    r"(?:grand |sub ?)?(?:totals?|sum|average|avg|mean|count|gesamt\w*|summe|insgesamt|durchschnitt|anzahl|moyenne|somme|"
-    r"media|média|suma|soma|totale|totaal|gemiddelde?|totalt|summa|i alt|yhteensä|összesen|átlag|celkem|průměr|razem|"
-    r"łącznie|średnia|toplam|ortalama|итого|всего|среднее|разом|усього|σύνολο|合計|総計|平均|总计|合计|합계|المجموع)"
+    r"(?:grand |sub ?)?(?:totals?|sum|average|avg|mean|count|gesamt\w*|summe|insgesamt|durchschnitt|anzahl|moyenne"
+    r"|somme|media|média|suma|soma|totale|totaal|gemiddelde?|totalt|summa|i alt|yhteensä|összesen|átlag|celkem|průměr"
+    r"|razem|łącznie|średnia|toplam|ortalama|итого|всего|среднее|разом|усього|σύνολο|合計|総計|平均|总计|合计|합계|المجموع)"
 )
 _COUNTED: Final = (
-    r"(?:books?|titles?|pages?|volumes?|works?|ratings?|read|finished|books? read|bücher|seiten|titel|gelesen|livres?|lus?|"
-    r"pages? lues|libros?|páginas|libri|pagine|livros?|boeken|böcker|bøger|bøker|kirjaa|könyv|knih|książek|kitap|cărți|"
-    r"книг|страниц|cost|price|value)"
+    r"(?:books?|titles?|pages?|volumes?|works?|ratings?|read|finished|books? read|bücher|seiten|titel|gelesen|livres?"
+    r"|lus?|pages? lues|libros?|páginas|libri|pagine|livros?|boeken|böcker|bøger|bøker|kirjaa|könyv|knih|książek|kitap"
+    r"|cărți|книг|страниц|cost|price|value)"
 )
 _OF: Final = r"(?:of |number of |no\. of |# of |von |de |number |)"
-_TOTAL: Final = re.compile(rf"{_SUM}(?:[\s:]+{_OF}{_COUNTED})*\s*[:=]?\s*[\d.,' ]*|{_COUNTED}(?: {_COUNTED})?\s*[:=]\s*[\d.,]+|"
-                           rf"number of {_COUNTED}(?: read)?\s*[:=]?\s*[\d.,]*|[\d.,]+ {_COUNTED}(?: {_COUNTED})?", re.IGNORECASE)  # fmt: skip
+_TOTAL: Final = re.compile(
+    rf"{_SUM}(?:[\s:]+{_OF}{_COUNTED})*\s*[:=]?\s*[\d.,' ]*"
+    rf"|{_COUNTED}(?: {_COUNTED})?\s*[:=]\s*[\d.,]+"
+    rf"|number of {_COUNTED}(?: read)?\s*[:=]?\s*[\d.,]*"
+    rf"|[\d.,]+ {_COUNTED}(?: {_COUNTED})?",
+    re.IGNORECASE,
+)
 _YEAR: Final = re.compile(
-    r"[\W_]*(?:(?:books |gelesen |bücher |lus? (?:en )?|leídos (?:en )?)?(?:read )?(?:in )?)?(?:19|20)\d\d[\W_]*(?:\(.*\))?",
+    r"[\W_]*(?:(?:books |gelesen |bücher |lus? (?:en )?|leídos (?:en )?)?(?:read )?(?:in )?)?(?:19|20)\d\d[\W_]*"
+    r"(?:\(.*\))?",
     re.IGNORECASE,
 )
 _DECORATION: Final = re.compile(r"^[\W_]+|[\W_]+$")
@@ -40,7 +46,9 @@ def is_heading(title: str) -> bool:
     if _YEAR.fullmatch(title.strip()):
         return True
     bare = _DECORATION.sub("", title)
-    return dates.is_month(bare) or (bare[-4:].isdecimal() and len(dates.parse_date(bare, day_first=True) or "") in (4, 7))
+    return dates.is_month(bare) or (
+        bare[-4:].isdecimal() and len(dates.parse_date(bare, day_first=True) or "") in (4, 7)
+    )
 
 
 def has_headings(rows: Sequence[Sequence[str]], title: int) -> bool:

@@ -8,6 +8,13 @@ from shelfwire.books.bibliography.text import text_key
 _FOLDER: Final = files(__package__) / "words"
 
 
+def spelt(name: str) -> frozenset[str]:
+    """All words of a file as they are spelt, in lower case."""
+    lines = (_FOLDER / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+    words = (word for line in lines if not line.startswith(("#", "[")) for word in line.split("|"))
+    return frozenset(word.strip().lower() for word in words if word.strip())
+
+
 def vocabulary(name: str) -> dict[str, frozenset[str]]:
     """The words of a file, as keys, by what they mean: a line `[meaning]` is followed by its words.
 
