@@ -243,22 +243,26 @@ async def test_a_page_of_large_items_stops_early_and_the_next_goes_on_there(tmp_
     assert (sum(counts), len(counts)) == (LARGE, 3), "each once, and no empty page at the end"
 
 
+@pytest.mark.parametrize("limit", ["MAX_WAITING_BYTES", "MAX_WAITING_OF_JOB"])
 async def test_pages_that_wait_for_slow_readers_are_bounded_and_the_next_reader_is_asked_to_come_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
-    monkeypatch.setattr(large_answers, "MAX_WAITING_BYTES", MAX_PAGE_BYTES)
+    monkeypatch.setattr(large_answers, limit, MAX_PAGE_BYTES)
     async with live_server(tmp_path, pipelines=[Large()]) as server:
-        job = await server.submit()
+        job, other = await server.submit(), await server.submit()
         await server.ended(job)
+        await server.ended(other)
         answers = server.app._context.large_answers
         request = f"GET /api/jobs/{job['jobId']}/results?limit=1000 HTTP/1.1\r\nHost: localhost\r\n"
         with socket.socket() as deaf:
             deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             deaf.connect(("127.0.0.1", int(server.url.rpartition(":")[2])))
             deaf.sendall(f"{request}Authorization: Bearer {job['token']}\r\n\r\n".encode())
-            await until(lambda: answers.waiting > 0)
+            await until(lambda: answers.waiting.total() > 0)
             refused = await server.ask("GET", job, "/results", headers={"Accept-Encoding": "identity"})
             assert (refused.status_code, refused.headers["x-error-code"]) == (503, "E_OVERLOADED")
             assert int(refused.headers["retry-after"]) > 0
-        await until(lambda: answers.waiting == 0)
+            of_another = await server.ask("GET", other, "/results", headers={"Accept-Encoding": "identity"})
+            assert of_another.status_code == (503 if limit == "MAX_WAITING_BYTES" else 200)
+        await until(lambda: not answers.waiting)
         assert (await server.ask("GET", job, "/results")).status_code == 200

@@ -78,20 +78,20 @@ async def results(request: Request, context: Context) -> ASGIApp:
     ok = None if query.status == "all" else query.status == "ok"
     if query.original:
         original = await _original(service, grant.job_id, query)
-        return context.large_answers.counted(original, MAX_PAGE_BYTES)
+        return context.large_answers.counted(original, MAX_PAGE_BYTES, grant.job_id)
     if query.file or query.format not in {None, *OWN_TYPES}:
         state = (await service.get(grant.job_id)).state
         form = query.format or _accepted(request)
         export = None if form in OWN_TYPES else export_of(context.exports, state.pipeline, form)
         wanted = Wanted(form, ok, bool(query.corrected))
         whole = download(service, state, wanted, context.pipelines.get(state.pipeline), export)
-        return context.large_answers.counted(whole, MAX_PAGE_BYTES)
+        return context.large_answers.counted(whole, MAX_PAGE_BYTES, grant.job_id)
     async with context.large_answers.making:
         found = await service.results(
             grant.job_id, after=query.cursor, limit=query.limit, ok=ok, corrected=bool(query.corrected)
         )
         answer = await _page(request, context, query, found)
-    return context.large_answers.in_parts(answer)
+    return context.large_answers.in_parts(answer, grant.job_id)
 
 
 async def _page(request: Request, context: Context, query: ResultQuery, found: Page) -> Response:

@@ -66,7 +66,7 @@ async def photo(request: Request, context: Context) -> ASGIApp:
     jpeg = await pipeline.shown(photo_input(int(number)), partial(context.service.read_input, job_id), query.width)
     if jpeg is None:
         raise missing
-    return context.large_answers.in_parts(Response(jpeg, headers=headers, media_type=JPEG_TYPE))
+    return context.large_answers.in_parts(Response(jpeg, headers=headers, media_type=JPEG_TYPE), job_id)
 
 
 _ETAG: Final = Header(name=ETAG, description="Identifies the photo in this width.", required=True)
