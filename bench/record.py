@@ -65,7 +65,7 @@ def main() -> None:
     )
     store = SqliteStore(Path("never-opened"), encode_terminal=terminal_encoder(0, {}), inline_limit=0)
     draft = Draft(state)
-    job = Job(store, Committer(store, lambda _: None, policy, clock, 0.05), draft, Claimed(state=state))
+    job = Job(store, Committer(store, lambda *_: None, policy, clock, 0.05), draft, Claimed(state=state))
     asyncio.run(job.start(total=batches * BATCH))
     encoder = msgspec.json.Encoder()
 

@@ -1,4 +1,5 @@
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from shelfwire.clock import sleep
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.committer import Committer
 from shelfwire.jobs.draft import Draft
@@ -15,7 +17,7 @@ from shelfwire.protocol import job as jobs
 from shelfwire.protocol import owner_transitions, worker_transitions
 from shelfwire.protocol.job import Policy, Status
 from shelfwire.stores.sqlite.store import SqliteStore
-from shelfwire.testing import NOW, POLICY, FakeClock, add_job, claim, encode_terminal, encoded
+from shelfwire.testing import NOW, POLICY, FakeClock, MemoryStore, add_job, claim, encode_terminal, encoded
 from tests.live import until
 
 
@@ -60,8 +62,10 @@ class Told:
     def __init__(self) -> None:
         self.rows: list[Committed] = []
         self.news = asyncio.Event()
+        self.at = -1.0
 
-    def __call__(self, committed: Iterable[Committed]) -> None:
+    def __call__(self, committed: Iterable[Committed], at: float) -> None:
+        self.at = at
         self.rows.extend(committed)
         self.news.set()
 
@@ -247,6 +251,47 @@ async def test_followers_are_notified_of_progress_once_an_interval_however_often
     assert [row.seq for row in rows] == sorted({row.seq for row in rows})
 
 
+class SlowStore(MemoryStore):
+    """A store whose commits take some of a clock's time."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(encode_terminal=encode_terminal)
+        self._clock = clock
+        self.seconds = 0.0
+
+    async def commit(
+        self, changes: Sequence[Change], policy: Policy, now: int, steady: int | None = None
+    ) -> list[Committed | None]:
+        await sleep(self._clock, self.seconds)
+        return await super().commit(changes, policy, now, steady)
+
+
+@pytest.mark.parametrize("late", [0.01, 0.02, 0.03, 0.04])
+async def test_a_late_commit_does_not_push_the_next_ones_back_and_delays_no_more_than_one_update(late: float) -> None:
+    told, clock = Told(), FakeClock(NOW)
+    store = SlowStore(clock)
+    committer = Committer(store, told, POLICY, clock, interval=0.05)
+    await add_job(store, "job-1")
+    draft = Draft((await claim(store)).state)
+    running = asyncio.create_task(committer.run())
+    shown: list[tuple[int, float]] = []
+    for millisecond in range(1000):
+        if millisecond % 50 == 25:
+            note(draft, millisecond // 50)
+            committer.mark(draft)
+        store.seconds = late if 150 <= millisecond < 250 else 0.002
+        for _ in range(10):
+            await asyncio.sleep(0)
+        shown += [(row.state.processed, round(told.at, 3)) for row in told.rows[len(shown) :]]
+        clock.advance(0.001)
+    running.cancel()
+    gaps = [later - sooner for (_, sooner), (_, later) in itertools.pairwise(shown)]
+    assert min(gaps) >= 0.05 - 1e-9
+    assert len(shown) >= 18
+    assert all(at - (processed - 1) * 0.05 <= 0.11 for processed, at in shown)
+    assert [processed for processed, _ in shown[-5:]] == list(range(16, 21))
+
+
 async def test_nobody_is_notified_of_progress_after_the_ending(store: Disk) -> None:
     told, clock = Told(), FakeClock(NOW)
     committer = Committer(store, told, POLICY, clock, interval=0.05)
@@ -264,22 +309,22 @@ async def test_nobody_is_notified_of_progress_after_the_ending(store: Disk) -> N
     assert [row.state.processed for row in told.rows] == [1, 3]
 
 
-async def test_a_commit_holds_fifty_jobs_and_sixteen_endings_and_the_rest_follows_at_once(store: Disk) -> None:
+async def test_a_commit_holds_64_jobs_and_16_endings_and_the_rest_follows_at_once(store: Disk) -> None:
     told, clock = Told(), FakeClock(NOW)
     committer = Committer(store, told, POLICY, clock, interval=0.05)
-    drafts = [await draft_of(store, f"job-{number}") for number in range(60)]
+    drafts = [await draft_of(store, f"job-{number}") for number in range(80)]
     for number, draft in enumerate(drafts):
         note(draft, 0)
         if number < 20:
             draft.closing = lambda state, now: worker_transitions.complete(state, 1, "Done", POLICY, now=now)
         committer.mark(draft)
     running = asyncio.create_task(committer.run())
-    while len(told.rows) < 60:
+    while len(told.rows) < 80:
         await told.next()
     running.cancel()
     assert clock.monotonic() == 0, "nobody waited for a tick"
     assert store.commits == 2
-    assert sum(row.terminal is not None for row in told.rows[:50]) == 16
+    assert sum(row.terminal is not None for row in told.rows[:64]) == 16
     assert {row.state.id for row in told.rows} == {draft.state.id for draft in drafts}
 
 

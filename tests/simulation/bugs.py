@@ -39,7 +39,7 @@ def published_before_the_commit(patch: Patch) -> None:
             state = worker_transitions.advance(
                 draft.state, change.attempt, change.delta, self._policy, now=now, steady=steady
             )
-            self._publish([Committed(state=state)])
+            self._publish([Committed(state=state)], self._clock.monotonic())
         await write(self, taken)
 
     patch(Committer, "_write", early)

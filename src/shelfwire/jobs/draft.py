@@ -36,6 +36,7 @@ class Draft:
         activity: grows with every item that is recorded, reported or shown.
         renewed_at: when the commit began that renewed the lease last, or the claim, in monotonic seconds.
         published_at: when followers were last notified of it, in monotonic seconds.
+        due_at: when they are to be notified of the newest row, if they have not been yet.
         fraction: the part that is done, in work without items; None in work with items.
         closing: how the attempt ends; None while it goes on.
         results: what the ending shows in place of the list of items; None for that list.
@@ -71,6 +72,7 @@ class Draft:
         self.results: msgspec.Raw | None = None
         self.lease: int | None = None
         self.published_at = -math.inf
+        self.due_at = -math.inf
         self.fraction: float | None = None
         self._eta = Eta()
         self._fraction_eta = FractionEta()

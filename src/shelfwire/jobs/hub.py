@@ -53,8 +53,8 @@ class Channel:
         self.grants: dict[bytes, Grant] = {}
         self._frames: dict[Due, Frame] = {}
 
-    def offer(self, committed: Committed) -> None:
-        """Take a state if it is newer than the present one, and notify the followers."""
+    def offer(self, committed: Committed, at: float | None = None) -> None:
+        """Take a state if it is newer than the present one, and notify the followers; for `at` see `Hub.publish`."""
         if self.newest is not None and committed.state.seq <= self.newest.state.seq:
             return
         self.newest = committed
@@ -62,7 +62,7 @@ class Channel:
         for follower in self.followers:
             follower.notify(committed)
         if self.direct is not None:
-            self.direct.tell()
+            self.direct.tell(at)
 
     @property
     def is_followed(self) -> bool:
@@ -292,14 +292,21 @@ class Hub:
         for channel in self._channels.get(job_id, {}).values():
             yield from channel.attached()
 
-    def publish(self, committed: Iterable[Committed]) -> None:
-        """Notify the followers of rows that are durable, here and on other nodes; the caller has committed them."""
+    def publish(self, committed: Iterable[Committed], at: float | None = None) -> None:
+        """Notify the followers of rows that are durable, here and on other nodes; the caller has committed them.
+
+        Args:
+            committed: the rows.
+            at: the time from which the interval to the next progress counts, by the monotonic clock; now unless given.
+                To write to all followers takes a while, and that of one job may be first now and last the next time.
+        """
         rows = list(committed)
+        at = self._clock.monotonic() if at is None else at
         for one in rows:
             if one.state.ended:
                 self.telemetry.ended(one.state)
                 self._ended()
-            self._offer(one)
+            self._offer(one, at)
         if self._send is not None and rows:
             self._send([hint for one in rows for hint in _hints(one.state)])
 
@@ -331,7 +338,7 @@ class Hub:
         ids = dict.fromkeys((*self._channels, *self._arriving))
         return {one.digest: job_id for job_id in ids for one in self._followers_of(job_id) if one.digest}
 
-    def _offer(self, one: Committed) -> None:
+    def _offer(self, one: Committed, at: float | None = None) -> None:
         state = one.state
         channels = self._channels.get(state.id, {})
         if state.id in self._arriving:
@@ -340,9 +347,9 @@ class Hub:
             channels.setdefault(state.created_at, Channel())
         if state.created_at in channels:
             channel = channels[state.created_at]
-            channel.offered_at = self._clock.monotonic()
+            channel.offered_at = self._clock.monotonic() if at is None else at
             is_followed = channel.is_followed
-            channel.offer(one)
+            channel.offer(one, channel.offered_at)
             if is_followed:
                 self.telemetry.handed_over(self._clock.monotonic() - channel.offered_at)
 

@@ -296,18 +296,21 @@ class Steps:
             self._reminding.cancel()
             self._reminding, self._remind_at = None, math.inf
 
-    def tell(self) -> None:
-        """Send the newest state to all; what is more than a turn of the event loop may take is sent in the next."""
+    def tell(self, at: float | None = None) -> None:
+        """Send the newest state to all; what is more than a turn of the event loop may take is sent in the next.
+
+        For `at` see `Hub.publish`.
+        """
         if self._steps:
             self._untold.update(dict.fromkeys(self._steps))
         if self._alone:
             self._untold.update(dict.fromkeys(self._alone))
         if not self._turning:
-            self._go_on()
+            self._go_on(at)
 
-    def _go_on(self) -> None:
+    def _go_on(self, at: float | None = None) -> None:
         self._turning = False
-        newest, now, left = self.source.newest, self.now(), WRITES_PER_TURN
+        newest, now, left = self.source.newest, self.now() if at is None else at, WRITES_PER_TURN
         assert newest is not None  # noqa: S101 - what is told was offered
         while self._untold:
             if left <= 0:

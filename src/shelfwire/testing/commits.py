@@ -142,8 +142,8 @@ async def _claimed(store: JobStore, *job_ids: str) -> list[Draft]:
     return sorted(drafts, key=lambda draft: draft.state.id)
 
 
-def _nobody(committed: Iterable[Committed]) -> None:
-    del committed
+def _nobody(committed: Iterable[Committed], at: float) -> None:
+    del committed, at
 
 
 def _record(draft: Draft, index: int) -> None:
