@@ -69,7 +69,7 @@ def a_revocation_that_followers_do_not_hear_of(patch: Patch) -> None:
 
 
 def an_older_row_that_is_taken(patch: Patch) -> None:
-    def offer(self: Channel, committed: Committed) -> None:
+    def offer(self: Channel, committed: Committed, _: float | None = None) -> None:
         self.newest = committed
         self._frames.clear()
         for follower in self.followers:
@@ -108,7 +108,7 @@ def a_channel_for_all_jobs_of_an_id(patch: Patch) -> None:
         with follow(self, *args) as (follower, offer):
             yield follower, lambda row: offer(timeless(row))
 
-    patch(Hub, "publish", lambda self, committed: publish(self, map(timeless, committed)))
+    patch(Hub, "publish", lambda self, committed, *at: publish(self, map(timeless, committed), *at))
     patch(Hub, "follow", by_id)
 
 

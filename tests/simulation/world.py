@@ -238,9 +238,9 @@ def _replaced(world: World) -> Iterator[None]:
     """Put the world's chance, loop and logs in place of the system's, and watch the channels of the hub."""
     offer, configuration = Channel.offer, structlog.get_config()
 
-    def watched(channel: Channel, committed: Committed) -> None:
+    def watched(channel: Channel, committed: Committed, at: float | None = None) -> None:
         before = channel.newest
-        offer(channel, committed)
+        offer(channel, committed, at)
         if before is None or channel.newest is None:
             return
         if committed.state.seq < before.state.seq:

@@ -19,8 +19,8 @@ from shelfwire.protocol import worker_transitions
 from shelfwire.protocol.job import JobState, Policy, Transition
 
 MAX_JOBS: Final = 64
-"""The most jobs that share a commit, which all their followers wait for; the others' commit follows at once. With 200 in
-one commit half of the messages came twice as late."""
+"""The most jobs that share a commit, which all their followers wait for; the others' commit follows at once. With
+200 in one commit half of the messages came twice as late."""
 MAX_ENDINGS: Final = 16
 """The most of them that may end in one commit: each ending reads the head of its log."""
 

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from shelfwire.jobs.eta import Eta, FractionEta
-from shelfwire.jobs.store import Change, Committed
+from shelfwire.jobs.store import Change, Committed, NewItem
 from shelfwire.protocol.job import JobState, Status, Transition
 from shelfwire.protocol.messages import Metadata
 from shelfwire.protocol.worker_transitions import ProgressDelta
@@ -28,7 +28,7 @@ class Draft:
         stop: interrupts the pipeline.
         finished: set when the ending is committed, or the job is lost.
         below_limit: set while fewer outcomes are uncommitted than `Job.pending` allows.
-        items: the encoded items recorded since the last commit began.
+        items: the items recorded since the last commit began.
         in_flight: number of items in the commit under way, or in the one to repeat.
         repeat: a change that may or may not be committed: its answer is missing. It is sent again as it was before
             anything else, so that the store can recognise it.
@@ -52,7 +52,7 @@ class Draft:
         self.finished = asyncio.Event()
         self.below_limit = asyncio.Event()
         self.below_limit.set()
-        self.items: list[msgspec.Raw] = []
+        self.items: list[NewItem] = []
         self.in_flight = 0
         self.repeat: Change | None = None
         self.given_up = False

@@ -13,7 +13,7 @@ import structlog
 from shelfwire.clock import Clock, SystemClock, yield_to_loop
 from shelfwire.errors import ShelfwireError
 from shelfwire.jobs.draft import PER_CENT, Draft
-from shelfwire.jobs.outcomes import encode_item
+from shelfwire.jobs.outcomes import encode_body
 from shelfwire.jobs.patience import when_available
 from shelfwire.jobs.ports import JobInputs, Marker
 from shelfwire.jobs.store import Claimed, Item
@@ -322,7 +322,7 @@ class Job:
         if place in self._recorded:
             raise ValueError(f"item {index} of job {self._draft.state.id} is recorded already")
         draft = self._draft
-        draft.items.append(encode_item((place, ok, title, body, index) if self._retry else (place, ok, title, body)))
+        draft.items.append((place, ok, title, encode_body(body, title), index if self._retry else None))
         draft.activity += 1
         self._recorded.add(place)
         self._committer.mark(draft)

@@ -32,45 +32,45 @@ _NO_BRACKETS: Final = bytes(c for c in range(256) if c not in b"[]{}")
 _OPEN_CLOSE: Final = b"\x01\xff"
 _encode: Final = msgspec.json.Encoder().encode
 _read: Final = msgspec.json.Decoder().decode
-_skim: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _skip: Final = msgspec.json.Decoder(msgspec.Raw).decode
 
 
-def encode_item(item: tuple[Any, ...]) -> msgspec.Raw:
-    """Encode the JSON of an `Item`.
+def encode_body(body: Any, title: str | None = None) -> str:
+    """Encode the outcome of an item, in one line of JSON.
 
     Args:
-        item: its members; the body is anything, the others are of their types, and a title can be encoded.
+        body: anything.
+        title: the item's, which counts towards the limit of its size.
 
     Raises:
-        ShelfwireError: `E_ITEM_TOO_LARGE` or `E_ITEM_INVALID`: the body cannot be kept; the message says why.
+        ShelfwireError: `E_ITEM_TOO_LARGE` or `E_ITEM_INVALID`: the outcome cannot be kept; the message says why.
     """
     try:
-        encoded = _encode(item)
+        encoded = _encode(body)
     except Exception as error:  # noqa: BLE001 - objects may raise what they like when they are encoded
         raise _invalid(f"cannot be written as JSON: {error}") from None
+    size = len(encoded) if title is None else len(encoded) + len(title.encode())
     try:
-        if len(encoded) < SMALL_BYTES and encoded.count(b"[") < _MIN_LISTS:
-            members = len(_read(encoded))
+        if size < SMALL_BYTES and encoded.count(b"[") < _MIN_LISTS:
+            _read(encoded)
         else:
-            _check_limits(encoded)
-            members = len(_skim(encoded))
-            _check_skipped(encoded)
+            _check_limits(encoded, size)
+            check_readable(encoded)
+        if b"\n" in encoded or b"\r" in encoded:  # within a text they are escaped
+            encoded = msgspec.json.format(encoded, indent=-1)
+        return encoded.decode()
     except (msgspec.DecodeError, UnicodeError) as error:
         raise _invalid(f"is not valid as JSON: {error}") from None
-    if members != len(item):
-        raise _invalid("is not one value of JSON")
-    return msgspec.Raw(encoded)
 
 
-def _check_limits(encoded: bytes) -> None:
-    if len(encoded) > MAX_ITEM_BYTES:
+def _check_limits(encoded: bytes, size: int) -> None:
+    if size > MAX_ITEM_BYTES:
         raise ShelfwireError(
             Code.ITEM_TOO_LARGE,
-            f"What is recorded of the item is {len(encoded):,} bytes as JSON, and at most {MAX_ITEM_BYTES:,} are kept: "
+            f"What is recorded of the item is {size:,} bytes as JSON, and at most {MAX_ITEM_BYTES:,} are kept: "
             "put what is large elsewhere, and record where it is",
         )
-    if encoded.count(b"[") + encoded.count(b"{") > MAX_ITEM_DEPTH and depth(encoded) > MAX_ITEM_DEPTH + 1:
+    if encoded.count(b"[") + encoded.count(b"{") > MAX_ITEM_DEPTH and depth(encoded) > MAX_ITEM_DEPTH:
         raise _invalid(f"has more than {MAX_ITEM_DEPTH} lists and objects within one another: flatten it")
 
 

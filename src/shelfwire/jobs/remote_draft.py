@@ -8,9 +8,9 @@ import msgspec
 
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.draft import PER_CENT, Draft
-from shelfwire.jobs.outcomes import MAX_ITEM_DEPTH, check_readable, depth, encode_item
+from shelfwire.jobs.outcomes import MAX_ITEM_DEPTH, check_readable, depth, encode_body
 from shelfwire.jobs.stall import StallDetector
-from shelfwire.jobs.store import Change, Committed
+from shelfwire.jobs.store import Change, Committed, NewItem
 from shelfwire.protocol import legacy
 from shelfwire.protocol.job import JobState, Transition
 from shelfwire.protocol.messages import MAX_DETAILS_BYTES, Metadata, clip
@@ -155,7 +155,7 @@ class RemoteDraft(Draft):
                 fresh[place] = item
         return fresh, repeated
 
-    def _encoded(self, place: int, item: ReportedItem) -> tuple[bool, msgspec.Raw]:
+    def _encoded(self, place: int, item: ReportedItem) -> tuple[bool, NewItem]:
         """An entry of the log, and whether the item was done; one whose result cannot be kept has failed."""
         body = item.result if item.error is None or item.ok else item.error.to_result()
         title = None if item.title is None else clip(item.title)
@@ -164,12 +164,10 @@ class RemoteDraft(Draft):
         except ShelfwireError as error:
             return False, self._entry(place, item, title, error.to_result(), ok=False)
 
-    def _entry(self, place: int, item: ReportedItem, title: str | None, body: Any, *, ok: bool) -> msgspec.Raw:
-        return encode_item((place, ok, title, body, item.index) if self._retry else (place, ok, title, body))
+    def _entry(self, place: int, item: ReportedItem, title: str | None, body: Any, *, ok: bool) -> NewItem:
+        return place, ok, title, encode_body(body, title), item.index if self._retry else None
 
-    def _note(
-        self, report: Report, fresh: dict[int, ReportedItem], entries: Sequence[tuple[bool, msgspec.Raw]]
-    ) -> None:
+    def _note(self, report: Report, fresh: dict[int, ReportedItem], entries: Sequence[tuple[bool, NewItem]]) -> None:
         for place in fresh:
             self._recorded.add(place)
         done = sum(ok for ok, _ in entries)

@@ -32,7 +32,7 @@ MIN_RETURN: Final = 5000
 """Milliseconds that a remote worker has at least, after a store was opened, before its lease ends."""
 
 
-class Item(msgspec.Struct, frozen=True, array_like=True):
+class Item(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One entry of a job's item log.
 
     Attributes:
@@ -50,14 +50,18 @@ class Item(msgspec.Struct, frozen=True, array_like=True):
     source: int | None = None
 
 
-class Change(msgspec.Struct, frozen=True, kw_only=True):
+NewItem = tuple[int, bool, str | None, str, int | None]
+"""An `Item` on its way into the log: its members, the body as JSON in one line."""
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One attempt's changes for a commit.
 
     Attributes:
         job_id, attempt: the author of the change; an attempt that does not hold the job is fenced off.
         created_at: when the job was made, to distinguish it from a later one with the id of an erased one.
         delta: its progress.
-        items: the newly recorded items, each the JSON of an `Item`, as many as `delta` counts.
+        items: the newly recorded items, as many as `delta` counts.
         closing: how the attempt ends, applied after `delta`; None while it goes on.
         results: JSON that the ending shows in place of the list of items; None for that list.
         number: counts the changes of the attempt from 1, so that one whose answer was lost can be sent again; 0 for a
@@ -69,7 +73,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     created_at: int
     delta: ProgressDelta
-    items: Sequence[msgspec.Raw] = ()
+    items: Sequence[NewItem] = ()
     closing: Transition | None = None
     results: msgspec.Raw | None = None
     number: int = 0

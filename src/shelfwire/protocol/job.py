@@ -38,7 +38,7 @@ CLAIMED_TURN: Final = -1
 """The turn of a job that a worker has claimed: if it comes back to the queue it goes on before others begin."""
 
 
-class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The row of a job: everything that followers and workers need.
 
     Attributes:

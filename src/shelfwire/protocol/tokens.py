@@ -35,7 +35,7 @@ ALL_SCOPES: Final = frozenset({Scope.WATCH, Scope.CONTROL, Scope.RESULTS})
 """What a job's owner may have; reporting is for its worker alone."""
 
 
-class Grant(msgspec.Struct, frozen=True, kw_only=True):
+class Grant(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The stored form of a token.
 
     Attributes:

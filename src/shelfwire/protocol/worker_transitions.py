@@ -51,7 +51,7 @@ class RemoteWorker(msgspec.Struct, frozen=True, kw_only=True):
     name: str | None = None
 
 
-class ProgressDelta(msgspec.Struct, frozen=True, kw_only=True):
+class ProgressDelta(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The progress of an attempt since its last commit. None leaves a field as it is.
 
     Attributes:

@@ -9,7 +9,7 @@ import msgspec
 from shelfwire.client.reporting.attempt import PATIENCE_SECONDS, Attempt, AttemptLostError, Retries
 from shelfwire.client.reporting.delivery import MAX_BYTES, Batch, Delivery
 from shelfwire.jobs.draft import Draft
-from shelfwire.jobs.store import Item
+from shelfwire.jobs.store import NewItem
 from shelfwire.protocol.messages import clip
 from shelfwire.protocol.reports import MAX_REPORT_ITEMS, RESERVED_CODES, ReportAnswer
 
@@ -17,8 +17,6 @@ ENVELOPE_BYTES: Final = 60
 """What an item in a report has more than one in a log."""
 ITEM_FAILED: Final = "E_ITEM_FAILED"
 """Stands for the codes that only a server may give, such as `E_INTERNAL`."""
-
-_item: Final = msgspec.json.Decoder(Item).decode
 
 
 class RemoteCommitter:
@@ -99,12 +97,12 @@ class RemoteCommitter:
     def _items(self) -> list[dict[str, Any]]:
         """Take the items of the next report off the draft."""
         draft, size, count = self._draft, 0, 0
-        for encoded in draft.items[:MAX_REPORT_ITEMS]:
-            size += len(bytes(encoded)) + ENVELOPE_BYTES
+        for _, _, title, body, _ in draft.items[:MAX_REPORT_ITEMS]:
+            size += len(body.encode()) + len((title or "").encode()) + ENVELOPE_BYTES
             if count and size > MAX_BYTES:
                 break
             count += 1
-        chosen = [_on_wire(_item(encoded)) for encoded in draft.items[:count]]
+        chosen = [_on_wire(item) for item in draft.items[:count]]
         del draft.items[:count]
         if chosen and not draft.items and chosen[-1].get("title") == draft.title:
             chosen[-1] |= _said(author=draft.author, isbn=draft.isbn)
@@ -127,13 +125,13 @@ class RemoteCommitter:
         self._stop()
 
 
-def _on_wire(item: Item) -> dict[str, Any]:
-    index = item.index if item.source is None else item.source
-    outcome: dict[str, Any] = {"result": item.body} if item.ok else {"error": _allowed(item.body)}
-    return {"index": index, "ok": item.ok, **_said(title=item.title), **outcome}
+def _on_wire(item: NewItem) -> dict[str, Any]:
+    place, ok, title, body, source = item
+    outcome: dict[str, Any] = {"result": msgspec.Raw(body.encode())} if ok else {"error": _allowed(body)}
+    return {"index": place if source is None else source, "ok": ok, **_said(title=title), **outcome}
 
 
-def _allowed(error: msgspec.Raw) -> dict[str, Any]:
+def _allowed(error: str) -> dict[str, Any]:
     """An error as a report may have it: some codes are the server's alone."""
     told = msgspec.json.decode(error, type=dict[str, Any])
     return {**told, "code": ITEM_FAILED} if told["code"] in RESERVED_CODES else told

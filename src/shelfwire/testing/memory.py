@@ -35,7 +35,6 @@ from shelfwire.testing.memory_nodes import MemoryNodes
 from shelfwire.testing.memory_operator import MemoryOperatorStore, MemoryRecords
 from shelfwire.testing.memory_outbox import MemoryOutbox
 
-_decode_item: Final = msgspec.json.Decoder(Item).decode
 _replace: Final = msgspec.structs.replace
 
 
@@ -592,8 +591,8 @@ def _log(change: Change, state: JobState | None, jobs: dict[str, MemoryJob]) -> 
     if state is None or state is jobs[state.id].state:
         return {}
     log: dict[int, Any] = {}
-    for item in map(_decode_item, change.items):
-        if item.index in log or item.index in jobs[state.id].items:
-            raise ShelfwireError(Code.INTERNAL, f"Item {item.index} of job {state.id} is recorded already")
-        log[item.index] = item
+    for index, ok, title, body, source in change.items:
+        if index in log or index in jobs[state.id].items:
+            raise ShelfwireError(Code.INTERNAL, f"Item {index} of job {state.id} is recorded already")
+        log[index] = Item(index, ok, title, msgspec.Raw(body.encode()), source)
     return log

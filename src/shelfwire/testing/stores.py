@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.jobs.store import Change, Claimed, Item, JobStore, Swept
+from shelfwire.jobs.store import Change, Claimed, Item, JobStore, NewItem, Swept
 from shelfwire.protocol import job as jobs
 from shelfwire.protocol import owner_transitions, worker_transitions
 from shelfwire.protocol.job import IllegalTransitionError, JobState, Policy, Status
@@ -31,9 +31,12 @@ POLICY = Policy()
 BOOK = {"title": "Emma", "year": 1815}
 
 
-def encoded(*items: tuple[Any, ...]) -> list[msgspec.Raw]:
+def encoded(*items: tuple[Any, ...]) -> list[NewItem]:
     """Items as a `Change` carries them: index, ok, title, body, and in a retry the source."""
-    return [msgspec.Raw(msgspec.json.encode(item)) for item in items]
+    return [
+        (index, ok, title, msgspec.json.encode(body).decode(), source[0] if source else None)
+        for index, ok, title, body, *source in items
+    ]
 
 
 async def add_job(

@@ -7,9 +7,7 @@ and never keeps the event loop from others for long.
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-import msgspec
-
-from shelfwire.jobs.store import Change, Committed, Item
+from shelfwire.jobs.store import Change, Committed
 from shelfwire.protocol.job import JobState, Policy
 from shelfwire.stores.postgres import rows
 from shelfwire.stores.postgres.connections import Session
@@ -17,8 +15,6 @@ from shelfwire.stores.postgres.rows import Endings, Row, without_nul
 
 COPY_ITEMS: Final = "COPY shelfwire.item (job_key, index, ok, title, body, source) FROM STDIN (FORMAT BINARY)"
 ITEM_TYPES: Final = ("int8", "int4", "bool", "text", "text", "int4")
-
-_decode_item: Final = msgspec.json.Decoder(Item).decode
 
 
 async def commit(
@@ -56,5 +52,5 @@ async def commit(
 
 def _items(changes: Sequence[tuple[Change, int]]) -> Iterator[Sequence[Any]]:
     for change, key in changes:
-        for item in map(_decode_item, change.items):
-            yield key, item.index, item.ok, without_nul(item.title), bytes(item.body).decode(), item.source
+        for index, ok, title, body, source in change.items:
+            yield key, index, ok, without_nul(title), body, source

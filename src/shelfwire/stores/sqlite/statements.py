@@ -1,8 +1,7 @@
 """SQL statements, and functions that run them on one connection in its transaction.
 
-Bulk data is passed into SQLite as one JSON value in one statement, and returned as one. Python's driver takes the
-interpreter's lock again for every row it steps over. Beside a busy event loop each of these may have to wait, and a
-row-by-row insert then takes tens of times as long (`bench/bulk_insert.py`).
+Bulk data is returned from SQLite as one JSON value. Python's driver takes the interpreter's lock again for every row it
+steps over, and beside a busy event loop each of these may have to wait. `stores.sqlite.bulk` writes it.
 """
 
 import contextlib
@@ -20,7 +19,6 @@ from sqlalchemy import (
     delete,
     exists,
     func,
-    insert,
     literal_column,
     select,
     tuple_,
@@ -59,7 +57,7 @@ def _at(row: Any, path: str) -> Any:
     return func.json_extract(row.c.value, literal_column(f"'{path}'"))
 
 
-_ids, _states, _items = _each("ids"), _each("states"), _each("items")
+_ids, _states = _each("ids"), _each("states")
 READ_JOBS: Final = select(cast(func.group_concat(_job.c.state, literal_column("','")), LargeBinary)).where(
     _job.c.id.in_(select(_ids.c.value))
 )
@@ -74,33 +72,19 @@ def indexed(state: JobState) -> dict[str, Any]:
     return {**{name: getattr(state, name) for name in _IN_STATE}, "code": code_of(state), "label": label_of(state)}
 
 
-def _write_jobs(state: str, own: Mapping[str, str]) -> Any:
+def _write_jobs(own: Mapping[str, str]) -> Any:
     # A turn of 0, the default, is left out of the document.
     values = {name: _at(_states, path) for name, path in own.items()}
     extracted = {name: func.coalesce(value, 0) if name == "turn" else value for name, value in values.items()}
-    document = _states.c.value if state == "$" else _states.c.value.op("->")(literal_column(f"'{state}'"))
-    same = _job.c.id == _at(_states, f"{state}.id")
-    lease = {"lease_until": _at(_states, f"{state}.lease_until")}
-    return update(_job).where(same).values({"state": document, **lease, **extracted})
+    document = _states.c.value.op("->")(literal_column("'$[0]'"))
+    lease = {"lease_until": _at(_states, "$[0].lease_until")}
+    return update(_job).where(_job.c.id == _at(_states, "$[0].id")).values({"state": document, **lease, **extracted})
 
 
-WRITE_PROGRESS: Final = _write_jobs("$", {})
-"""Leaves out the indexed columns: SQLite rewrites an index for every column that is set, changed or not."""
 WRITE_INDEXED: Final = _write_jobs(
-    "$[0]", {**{name: f"$[0].{name}" for name in _IN_STATE}, "code": "$[0].error.code", "label": "$[1]"}
+    {**{name: f"$[0].{name}" for name in _IN_STATE}, "code": "$[0].error.code", "label": "$[1]"}
 )
 """Takes pairs of a row and its label: SQLite knows no lower case beyond ASCII."""
-WRITE_ITEMS: Final = insert(_item).from_select(
-    ["job_id", "index", "ok", "title", "body", "source"],
-    select(
-        _at(_items, "$[0]"),
-        _at(_items, "$[1][0]"),
-        _at(_items, "$[1][1]"),
-        _at(_items, "$[1][2]"),
-        _items.c.value.op("->")(literal_column("'$[1][3]'")),
-        _at(_items, "$[1][4]"),
-    ),
-)
 _ITEM_TEXT: Final[Any] = literal_column(
     """'[' || "index" || iif(ok, ',true,', ',false,') || json_quote(title) || ',' || body || ','
     || json_quote(source) || ']'"""

@@ -47,6 +47,7 @@ from shelfwire.stores import schema
 from shelfwire.stores.migrations import upgrade
 from shelfwire.stores.sqlite import creation, outbox, records
 from shelfwire.stores.sqlite import statements as sql
+from shelfwire.stores.sqlite.bulk import insert_items, update_jobs
 from shelfwire.stores.sqlite.corrections import SqliteCorrectionStore
 from shelfwire.stores.sqlite.data_folder import DataFolder
 from shelfwire.stores.sqlite.errors import cause_of, passes, unavailable
@@ -365,9 +366,7 @@ class SqliteStore(SqliteOperatorStore, SqliteCorrectionStore):
                 for change, state in zip(changes, states, strict=True)
                 if state is not None and state is not stored[state.id]
             ]
-            rows = [(change.job_id, item) for change, _ in written for item in change.items]
-            if rows:
-                connection.execute(sql.WRITE_ITEMS, {"items": msgspec.json.encode(rows).decode()})
+            insert_items(connection, [(change.job_id, *item) for change, _ in written for item in change.items])
             results = {change.job_id: change.results for change, _ in written if change.results is not None}
             terminals = self._save(connection, [(stored[state.id], state) for _, state in written], results)
             return [
@@ -495,9 +494,10 @@ class SqliteStore(SqliteOperatorStore, SqliteCorrectionStore):
         indexed_ids = {state.id for state in indexed}
         progressed = [after for _, after in changes if after.id not in indexed_ids]
         labelled = [(state, label_of(state)) for state in indexed]
-        for statement, states in ((sql.WRITE_INDEXED, labelled), (sql.WRITE_PROGRESS, progressed)):
-            if states:
-                connection.execute(statement, {"states": msgspec.json.encode(states).decode()})
+        if labelled:
+            connection.execute(sql.WRITE_INDEXED, {"states": msgspec.json.encode(labelled).decode()})
+        rows = [(state.id, state.lease_until, msgspec.json.encode(state).decode()) for state in progressed]
+        update_jobs(connection, rows)
         terminals = {
             state.id: self._encode_terminal(state, self._head(connection, state))
             if state.id not in results
@@ -506,8 +506,8 @@ class SqliteStore(SqliteOperatorStore, SqliteCorrectionStore):
             if state.ended
         }
         if terminals:
-            rows = [{"job_id": job_id, "message": message} for job_id, message in terminals.items()]
-            connection.execute(insert(_ending), rows)
+            endings = [{"job_id": job_id, "message": message} for job_id, message in terminals.items()]
+            connection.execute(insert(_ending), endings)
         outbox.write(connection, [one for state in indexed if state.ended for one in self._announce(state)])
         return terminals
 
