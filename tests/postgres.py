@@ -8,6 +8,7 @@ import importlib.util
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -107,7 +108,7 @@ def server() -> Iterator[Server]:
         yield running
     finally:
         if process is not None:
-            process.terminate()
+            process.send_signal(signal.SIGQUIT)  # at once, whoever is connected
             process.wait(START_SECONDS)
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -54,7 +54,13 @@ def test_a_file_named_by_flag_goes_before_one_named_by_the_environment(tmp_path:
         ({}, {"SHELFWIRE_API_KEYS": "long-enough-to-be-one,secret"}, "SHELFWIRE_API_KEYS: API key 2 has 6 characters"),
         ({}, {"SHELFWIRE_API_KEYS": "secret-with-an-ü-in-it"}, "SHELFWIRE_API_KEYS: API key 1 has a space or a letter"),
         ({"host": "example.org"}, {}, "not a loopback address"),
-        ({}, {"SHELFWIRE_DATABASE": "postgresql://u:secret@h/d"}, "postgresql://… is not supported yet"),
+        ({}, {"SHELFWIRE_DATABASE": "mysql://u:secret@h/d"}, "database is not the URL of a PostgreSQL database"),
+        (
+            {"database_listen": "secret"},
+            {"SHELFWIRE_DATABASE": "postgresql://h/d"},
+            "database_listen is not the URL of a PostgreSQL database",
+        ),
+        ({"lease": "0.2"}, {"SHELFWIRE_DATABASE": "postgresql://h/d"}, "with a database it must be 0.5 at least"),
         ({"config": "/nowhere.toml"}, {}, "/nowhere.toml cannot be read: No such file"),
     ],
 )

@@ -7,13 +7,13 @@ import traceback
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from typing import Any, Final, NamedTuple, Protocol, Unpack
+from typing import Any, Final, NamedTuple, Unpack
 
 import msgspec
 import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from shelfwire.clock import Clock, SystemClock, sleep
+from shelfwire.clock import Clock, sleep
 from shelfwire.errors import ShelfwireError
 from shelfwire.jobs.callbacks import CallbackRules
 from shelfwire.jobs.committer import Committer
@@ -23,7 +23,7 @@ from shelfwire.jobs.hub import Hub
 from shelfwire.jobs.leases import LeaseWatcher
 from shelfwire.jobs.listing import JobFilter
 from shelfwire.jobs.operator import Operator
-from shelfwire.jobs.outbox import Announce, announcer
+from shelfwire.jobs.outbox import announcer
 from shelfwire.jobs.pipeline import OPTIONS, Pipeline, UnavailablePipeline, stored_options
 from shelfwire.jobs.remote import RemoteAttempts
 from shelfwire.jobs.remote_claims import RemoteClaims, RemoteRules
@@ -32,7 +32,7 @@ from shelfwire.jobs.results import terminal_encoder
 from shelfwire.jobs.service import JobService, Token
 from shelfwire.jobs.slots import Slots
 from shelfwire.jobs.starting import Wanted, start
-from shelfwire.jobs.store import Committed, EncodeTerminal, JobStore
+from shelfwire.jobs.store import Committed, JobStore
 from shelfwire.jobs.telemetry import Telemetry
 from shelfwire.jobs.waiters import Waiters
 from shelfwire.jobs.worker import Worker
@@ -42,8 +42,9 @@ from shelfwire.plugins import Plugin, PluginContext, ServiceError, checked, comp
 from shelfwire.plugins.checks import described
 from shelfwire.protocol.job import Policy, Status
 from shelfwire.protocol.tokens import TOKEN_BYTES
-from shelfwire.settings import Settings, SettingsError, check_callbacks, slots_of
-from shelfwire.stores.sqlite.store import SqliteStore
+from shelfwire.settings import Settings, SettingsError, check_callbacks, check_database, slots_of
+from shelfwire.stores.opening import OpenStore as OpenStore  # noqa: PLC0414 - others import it from here
+from shelfwire.stores.opening import clock_for, opener
 from shelfwire.tracing import traced_pipelines
 from shelfwire.web.access import Access
 from shelfwire.web.application import Application
@@ -61,22 +62,6 @@ GRACE_SECONDS: Final = 5.0
 """How long running jobs have, at shutdown, to let go before their lease does it for them."""
 
 log = structlog.get_logger(__name__)
-
-
-class OpenStore(Protocol):
-    """Makes the store of an application, such as the class `shelfwire.testing.MemoryStore`."""
-
-    def __call__(
-        self, *, encode_terminal: EncodeTerminal, steady: Callable[[], int], announce: Announce
-    ) -> AbstractAsyncContextManager[JobStore]:
-        """Return the store; it is open within the context.
-
-        Args:
-            encode_terminal: encodes the terminal message when a job ends.
-            steady: the time by which leases are kept; see `worker_transitions.claimable`.
-            announce: makes what is to be told when a job ends.
-        """
-        ...
 
 
 class Running(NamedTuple):
@@ -98,7 +83,7 @@ class Shelfwire:
         work: whether to run jobs; without, they only wait.
         clock: the time; the machine's unless a test turns another.
         random_bytes: a cryptographic source that returns the given number of bytes.
-        open_store: makes the store; a `SqliteStore` in the folder `settings.data` unless given.
+        open_store: makes the store; unless given one in `settings.database`, or in the folder `settings.data`.
         on_end: is called and awaited, at least once, after a job has ended and that is durable; see
             `jobs.deliverer.OnEnd`.
 
@@ -121,17 +106,16 @@ class Shelfwire:
     ) -> None:
         self._settings = settings or Settings()
         check_callbacks(self._settings)
+        check_database(self._settings)
         self._plugins = installed() if plugins is None else list(plugins)
         checked(self._plugins)
         self._pipelines = compose(self._plugins, pipelines)
         _check_slots(self._settings, self._pipelines)
         self._work = work
         self._on_end = on_end
-        self._clock = clock or SystemClock()
+        self._clock = clock or clock_for(self._settings)
         self._random_bytes = random_bytes
-        self._open_store = open_store or partial(
-            SqliteStore, self._settings.data, inline_limit=self._settings.inline_results
-        )
+        self._open_store = open_store or opener(self._settings, self._clock, random_bytes)
         named = {*self._pipelines, *(self._settings.remote_names or ())}
         self._metrics = Metrics(named, self._plugins)
         self._running_engine: Running | None = None
@@ -140,7 +124,7 @@ class Shelfwire:
             operating=lambda: self._engine.operator,
             recording=lambda: self._engine.recorder,
             settings=self._settings,
-            access=Access(self._settings, self._clock, self._random_bytes),
+            access=Access(self._settings, self._clock),
             connections=ConnectionLimit(self._settings.max_followers),
             metrics=self._metrics,
             pipelines=self._pipelines,

@@ -4,7 +4,12 @@ import asyncio
 import contextlib
 import random
 import time
-from typing import Protocol
+from collections import deque
+from typing import Final, Protocol
+
+MEASUREMENTS: Final = 10
+"""Measurements of another clock of which the best counts."""
+_BOOTTIME: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class Clock(Protocol):
@@ -54,6 +59,37 @@ class SystemClock:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await event.wait()
+
+
+class DatabaseClock(SystemClock):
+    """The clock of a database that several processes share, as each of them has measured it.
+
+    Of the last measurements the one that took least counts: its error is at most half the time that it took. It goes on
+    while the machine sleeps.
+    """
+
+    def __init__(self) -> None:
+        self._offset = super().now() - self.monotonic() * 1000
+        self._measured: deque[tuple[float, float]] = deque(maxlen=MEASUREMENTS)
+
+    def monotonic(self) -> float:
+        """Return seconds that never run backwards, those included in which the machine was asleep."""
+        return time.clock_gettime(_BOOTTIME)
+
+    def now(self) -> int:
+        """Return milliseconds since the epoch."""
+        return self.steady()
+
+    def observe(self, at: float, sent: float, answered: float) -> None:
+        """Take the database's answer to what time it is.
+
+        Args:
+            at: its time, in milliseconds since the epoch.
+            sent: `monotonic` when it was asked.
+            answered: `monotonic` when it had answered.
+        """
+        self._measured.append((answered - sent, at - (sent + answered) / 2 * 1000))
+        self._offset = min(self._measured)[1]
 
 
 async def sleep(clock: Clock, seconds: float) -> None:

@@ -67,6 +67,12 @@ class SettingsError(ValueError):
     """A setting has a value that cannot be used. The text names the setting, where it came from and what is wrong."""
 
 
+DATABASE_SCHEMES: Final = ("postgresql://", "postgres://")
+OFF: Final = "off"
+MIN_SHARED_LEASE: Final = 0.5
+"""Seconds below which a database that is busy for a moment would cost workers their jobs."""
+
+
 class Secret:
     """A text that is never printed, formatted or logged."""
 
@@ -106,7 +112,32 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     )
     port: Annotated[int, Meta(ge=0, le=65535, description="The port; 0 takes a free one.")] = 8787
     data: Annotated[Path, Meta(description="The data folder.")] = msgspec.field(default_factory=default_data)
-    database: Annotated[str | None, Meta(description="A database URL; unset keeps SQLite in the data folder.")] = None
+    database: Annotated[
+        Secret | None,
+        Meta(
+            description=(
+                "The URL of a PostgreSQL database, postgresql://…, that any number of processes share; unset keeps "
+                "SQLite in the data folder. Better as a variable than as a flag, which other users can see."
+            )
+        ),
+    ] = None
+    database_listen: Annotated[
+        Secret | None,
+        Meta(
+            description=(
+                "The URL of the same database without a pooler between, to hear at once what other processes change; "
+                "off reads again every 250 ms instead."
+            )
+        ),
+    ] = None
+    database_pool: Annotated[
+        int,
+        Meta(ge=2, le=100, description="The most connections to the database that requests use, beside four others."),
+    ] = 4
+    node: Annotated[
+        Annotated[str, Meta(max_length=40, pattern="^[!-~]+$")] | None,
+        Meta(description="The name of this process, where several share a database; unset for its host and 4 digits."),
+    ] = None
     flush_interval: Annotated[
         float, Meta(ge=0, le=10, description="Seconds between two commits of progress; 0 commits every change.")
     ] = 0.05
@@ -382,7 +413,7 @@ def load(
     made = [kind(**{name: value for name, value in values.items() if known[name].struct is kind}) for kind in sections]
     settings = Settings(**own, sections=tuple(made))
     _check_reach(settings)
-    _check_database(settings.database)
+    check_database(settings)
     check_callbacks(settings)
     return settings
 
@@ -560,9 +591,24 @@ def check_callbacks(settings: Settings) -> None:
         )
 
 
-def _check_database(database: str | None) -> None:
-    if database is not None:
-        scheme = database.split(":", 1)[0]
+def check_database(settings: Settings) -> None:
+    """Check what is said of the database, as far as that can be seen without it.
+
+    Raises:
+        SettingsError: a URL is of another kind of database, or leases are too short for one. It shows no URL.
+    """
+    if settings.database is None:
+        return
+    urls = {"database": settings.database.reveal()}
+    if settings.database_listen is not None and settings.database_listen.reveal() != OFF:
+        urls["database_listen"] = settings.database_listen.reveal()
+    for name, url in urls.items():
+        if not url.startswith(DATABASE_SCHEMES):
+            raise SettingsError(
+                f"{name} is not the URL of a PostgreSQL database. It looks like "
+                "postgresql://user:password@host:5432/name; leave it unset to keep jobs in SQLite in the data folder"
+            )
+    if settings.lease < MIN_SHARED_LEASE:
         raise SettingsError(
-            f"database {scheme}://… is not supported yet. Leave it unset: jobs are kept in SQLite in the data folder"
+            f"lease is {settings.lease:g} seconds, and with a database it must be {MIN_SHARED_LEASE:g} at least"
         )

@@ -210,3 +210,6 @@ export const reader = {
     preparing: "Preparing the file…",
   },
 };
+
+/** What the operator's page says. */
+export const admin = {};

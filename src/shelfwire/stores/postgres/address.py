@@ -2,7 +2,7 @@
 
 import ipaddress
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 import psycopg
 from psycopg import AsyncConnection, pq
@@ -20,8 +20,27 @@ DEFAULTS: Final[Mapping[str, str | int]] = {
     "keepalives_count": 2,
 }
 """What a connection is opened with unless the URL says otherwise. One that is dead is to be noticed within seconds."""
+OFF: Final = "off"
+"""In place of a URL: hints of other processes are not heard."""
 KNOWS_SYSTEM_ROOTS: Final = 160_000
 """The libpq from which `sslrootcert=system` means the certificates of the machine."""
+
+
+class Database(NamedTuple):
+    """Which database, and how this process uses it.
+
+    Attributes:
+        url: `postgresql://…`, as libpq has it; several hosts may be named, of which one that can be written is taken.
+        listen: the same without a pooler between, to hear of other processes at once; `url` unless given, `OFF` for
+            none.
+        pool_size: the most connections that requests use.
+        node: the name of this process, for people.
+    """
+
+    url: str
+    listen: str | None = None
+    pool_size: int = 4
+    node: str = ""
 
 
 def connector(conninfo: str) -> Connect:
@@ -38,8 +57,8 @@ def conninfo_of(url: str, node: str) -> str:
     """Return what libpq connects with to the database of a URL.
 
     Args:
-        url: `postgresql://…`, as libpq has it; several hosts may be named, of which one that can be written is taken.
-        node: the name of this process, which the database shows to its operator.
+        url: see `Database`.
+        node: likewise; the database shows it to its operator.
 
     Raises:
         ShelfwireError: `E_STORAGE_UNAVAILABLE`: the URL cannot be read. The error does not contain it.

@@ -61,10 +61,6 @@ SELECT least(
   (SELECT min(lost_at) FROM shelfwire.job WHERE lost_at > %(then)s)
 )
 """
-NEXT_DUE: Final = """
-SELECT min(lease_until) FROM shelfwire.job
-WHERE status IN ('queued', 'running', 'canceling') AND lease_until > 0 AND pipeline = ANY(%(pipelines)b::text[])
-"""
 COUNT: Final = "SELECT pipeline, status, count(*) FROM shelfwire.job GROUP BY pipeline, status"
 OLDEST: Final = """
 SELECT min(run_at) FROM shelfwire.job WHERE status = 'queued' AND run_at <= %(now)s AND lease_until <= %(now)s

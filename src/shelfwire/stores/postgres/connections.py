@@ -123,10 +123,14 @@ class Connections:
         connect: opens one, which commits every statement by itself.
         size: the most that are open.
         seconds: the deadline of each statement.
+        on_connect: is called after a connection was opened.
     """
 
-    def __init__(self, connect: Connect, size: int, seconds: float) -> None:
+    def __init__(
+        self, connect: Connect, size: int, seconds: float, on_connect: Callable[[], None] = lambda: None
+    ) -> None:
         self._connect = connect
+        self._on_connect = on_connect
         self._seconds = seconds
         self._idle: list[AsyncConnection] = []
         self._free = asyncio.Semaphore(size)
@@ -194,9 +198,11 @@ class Connections:
         if self._idle:
             return self._idle.pop()
         try:
-            return await self._connect()
+            connection = await self._connect()
         except (psycopg.Error, OSError) as error:
             raise translated(error) from error
+        self._on_connect()
+        return connection
 
     async def _begun(self) -> AsyncConnection:
         """Begin a transaction on a connection that is alive; one that was lost while it was idle is found out here."""

@@ -1,12 +1,14 @@
 """The store in a PostgreSQL database, which any number of processes share."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Self
 
 import structlog
 
+from shelfwire.clock import Clock, SystemClock
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.operator_store import AuditEntry
 from shelfwire.jobs.outbox import Announce, announce_nothing
@@ -30,16 +32,16 @@ from shelfwire.protocol import owner_transitions, worker_transitions
 from shelfwire.protocol.job import CLAIMED_TURN, JobState, Policy, Status, Transition
 from shelfwire.protocol.tokens import Grant
 from shelfwire.stores.postgres import claims, commits, creation, erasing, inputs, outbox, records, rows, tokens
-from shelfwire.stores.postgres.address import connector, conninfo_of
+from shelfwire.stores.postgres.address import OFF, Database, connector, conninfo_of
 from shelfwire.stores.postgres.connections import Connections, Session
 from shelfwire.stores.postgres.corrections import PostgresCorrectionStore
 from shelfwire.stores.postgres.errors import cause_of, passes
 from shelfwire.stores.postgres.migrations import upgrade
+from shelfwire.stores.postgres.nodes import PostgresNodes
 from shelfwire.stores.postgres.operator import PostgresOperatorStore
 from shelfwire.stores.postgres.outbox import PostgresOutbox
 from shelfwire.stores.postgres.rows import Endings, Row
 
-POOL_SIZE: Final = 4
 POOL_DEADLINE: Final = 3.0
 WRITER_DEADLINE: Final = 1.5
 """Seconds that a statement may take, of requests and of workers: a worker's lease must not end meanwhile."""
@@ -92,16 +94,17 @@ class PostgresStore(PostgresOperatorStore, PostgresCorrectionStore):
     over when its leases end. So all of them keep leases by one clock, which is the database's.
 
     Args:
-        url: `postgresql://…`; see `address.conninfo_of`.
+        database: which database.
         encode_terminal: encodes the terminal message when a job ends.
         inline_limit: bytes of item bodies to pass to `encode_terminal`.
-        steady: the time by which leases are kept and jobs take turns; see `worker_transitions.claimable`.
+        steady: the time by which leases are kept and jobs take turns; see `worker_transitions.claimable`. The same in
+            all processes.
         announce: makes what is to be told when a job ends.
-        node: the name of this process, for people.
-        pool_size: the most connections that requests use.
+        clock: the time; a `DatabaseClock` is set by the database.
 
     Attributes:
         outbox: what is to be told.
+        nodes: the other processes.
 
     Raises:
         ShelfwireError: on entering, `E_STORAGE_UNAVAILABLE` where the database cannot be used.
@@ -109,33 +112,38 @@ class PostgresStore(PostgresOperatorStore, PostgresCorrectionStore):
 
     def __init__(
         self,
-        url: str,
+        database: Database,
         *,
         encode_terminal: EncodeTerminal,
         inline_limit: int,
         steady: Callable[[], int] | None = None,
         announce: Announce = announce_nothing,
-        node: str = "",
-        pool_size: int = POOL_SIZE,
+        clock: Clock | None = None,
     ) -> None:
-        self._conninfo = conninfo_of(url, node)
-        connect = connector(self._conninfo)
-        self._node = node
-        self._steady = steady
+        clock = clock or SystemClock()
+        self._conninfo = conninfo_of(database.url, database.node)
+        self._node = database.node
+        self._steady = steady or clock.steady
         self._endings = Endings(encode_terminal, inline_limit, announce)
-        self._pool = Connections(connect, pool_size, POOL_DEADLINE)
-        self._writer = Connections(connect, 1, WRITER_DEADLINE)
+        connect = connector(self._conninfo)
+        ear = connector(conninfo_of(database.listen or database.url, database.node))
+        self.nodes = PostgresNodes(
+            connect, None if database.listen == OFF else ear, os.urandom(4).hex(), clock, self._steady
+        )
+        self._pool = Connections(connect, database.pool_size, POOL_DEADLINE)
+        self._writer = Connections(connect, 1, WRITER_DEADLINE, self.nodes.connected)
         self.outbox = PostgresOutbox(self._pool)
-        self.nodes = None
         self._damaged: set[str] = set()
 
     async def __aenter__(self) -> Self:
-        """Bring the schema up to date."""
+        """Bring the schema up to date, and begin to hear of other processes."""
         await asyncio.to_thread(upgrade, self._conninfo)
+        await self.nodes.open()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Close the connections."""
+        await self.nodes.close()
         await self._writer.close()
         await self._pool.close()
 
@@ -457,8 +465,8 @@ class PostgresStore(PostgresOperatorStore, PostgresCorrectionStore):
 
     async def check(self) -> None:
         """See `JobStore.check`."""
-        at = 0 if self._steady is None else self._steady()
-        await self._pool.write(lambda session: session.execute(CHECK, {"node": self._node, "at": at}))
+        probe = {"node": self._node, "at": self._steady()}
+        await self._pool.write(lambda session: session.execute(CHECK, probe))
 
     async def counts(self, now: int) -> Counts:
         """See `JobStore.counts`."""

@@ -39,6 +39,7 @@ CREATE TABLE shelfwire.job (
 );
 CREATE INDEX job_queue ON shelfwire.job (pipeline, turn, run_at) WHERE status = 'queued';
 CREATE INDEX job_caller ON shelfwire.job (caller, pipeline, turn) WHERE status = 'queued';
+CREATE INDEX job_backoff ON shelfwire.job (lease_until) WHERE status = 'queued' AND lease_until > 0;
 CREATE INDEX job_held ON shelfwire.job (key) WHERE status IN ('running', 'canceling');
 CREATE INDEX job_lost ON shelfwire.job (lost_at) WHERE lost_at IS NOT NULL;
 CREATE INDEX job_expiry ON shelfwire.job (expires_at);
