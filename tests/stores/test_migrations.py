@@ -33,7 +33,7 @@ ALTER TABLE job DROP COLUMN caller; ALTER TABLE job DROP COLUMN turn;
 CREATE INDEX job_by_turn ON job (status, pipeline, run_at);
 DROP INDEX job_seen; DROP INDEX job_by_status; DROP INDEX job_by_pipeline; DROP INDEX job_by_code;
 ALTER TABLE job DROP COLUMN created_at; ALTER TABLE job DROP COLUMN code; ALTER TABLE job DROP COLUMN label;
-DROP TABLE job_tag; DROP TABLE audit; DROP TABLE tally; DROP TABLE correction;
+DROP TABLE job_tag; DROP TABLE audit; DROP TABLE tally; DROP TABLE correction; DROP TABLE meta;
 DROP TABLE outbox; DROP INDEX job_lost; ALTER TABLE job DROP COLUMN lost_at; ALTER TABLE "grant" DROP COLUMN attempt;
 """
 

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from structlog.testing import capture_logs
 
 from shelfwire.errors import Code, ShelfwireError
+from shelfwire.jobs.listing import JobFilter
 from shelfwire.jobs.outbox import announcer
 from shelfwire.jobs.store import Item, JobStore, RemoteClaim
 from shelfwire.protocol import owner_transitions
@@ -94,14 +95,50 @@ async def test_every_commit_is_synced_to_disk(make_store: Open) -> None:
             assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
 
 
-async def test_data_of_a_newer_schema_is_refused_with_what_to_do(tmp_path: Path, make_store: Open) -> None:
+@pytest.mark.parametrize("by_whom", ["UPDATE meta SET value = '9999'", "DELETE FROM meta", "DROP TABLE meta"])
+async def test_data_of_a_newer_schema_is_refused_with_what_to_do(
+    tmp_path: Path, make_store: Open, by_whom: str
+) -> None:
     async with make_store():
         pass
     with sqlite3.connect(tmp_path / "data" / DATABASE_NAME) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.execute(by_whom)
     connection.close()
     with pytest.raises(ShelfwireError, match="newer shelfwire"):
         await make_store().__aenter__()
+
+
+async def test_data_of_a_newer_schema_that_admits_older_versions_is_used_as_it_is(
+    tmp_path: Path, make_store: Open
+) -> None:
+    async with make_store() as store:
+        await add_job(store)
+    by_hand(tmp_path, "UPDATE alembic_version SET version_num = '9999'")
+    by_hand(tmp_path, "ALTER TABLE job ADD COLUMN region TEXT NOT NULL DEFAULT 'eu'")
+    by_hand(tmp_path, "UPDATE job SET state = json_set(state, '$.region', 'us')")
+    async with make_store() as store:
+        await add_job(store, "job-2")
+        claimed = await store.claim(("csv_import",), POLICY, NOW)
+        assert claimed is not None
+        assert claimed.state.rest == {"region": "us"}
+        await store.request(claimed.state.id, lambda state, now: owner_transitions.pause(state, now=now), NOW)
+    with closing(sqlite3.connect(tmp_path / "data" / DATABASE_NAME)) as connection:
+        kept = connection.execute("SELECT state ->> '$.region', state ->> '$.pausing' FROM job WHERE id = 'job-1'")
+        assert kept.fetchall() == [("us", 1)]
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("9999",)]
+
+
+async def test_a_status_of_a_newer_version_spoils_no_other_job(tmp_path: Path, make_store: Open) -> None:
+    async with make_store() as store:
+        for number in range(3):
+            await add_job(store, f"job-{number}", now=NOW + number)
+        by_hand(tmp_path, "UPDATE job SET state = json_set(state, '$.status', 'archived') WHERE id = 'job-1'")
+        assert [(await claim(store, now=NOW + 2)).state.id for _ in range(2)] == ["job-0", "job-2"]
+        found = await store.jobs(JobFilter(), limit=9)
+        assert [state.id for state in found.states] == ["job-2", "job-1", "job-0"]
+        with pytest.raises(ShelfwireError):
+            await store.job("job-1")
 
 
 async def test_a_file_that_is_no_database_is_refused_and_the_folder_let_go(tmp_path: Path, make_store: Open) -> None:

@@ -6,14 +6,13 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-import msgspec
 import structlog
 
 from shelfwire.clock import Clock, uniform
 from shelfwire.errors import ShelfwireError
 from shelfwire.jobs.outbox import Delivery, DeliveryStatus, Outbox, Outcome, Room, after_try
 from shelfwire.jobs.telemetry import Telemetry
-from shelfwire.protocol.job import JobState
+from shelfwire.protocol.job import JobState, decode_row
 
 MAX_AT_ONCE: Final = 20
 MAX_PER_HOST: Final = 4
@@ -33,7 +32,6 @@ An exception has it called again later, on the schedule of webhooks. It has `OWN
 """
 
 log = structlog.get_logger(__name__)
-_decode_state: Final = msgspec.json.Decoder(JobState).decode
 
 
 class Deliverer:
@@ -131,7 +129,7 @@ class Deliverer:
             return Outcome(error="The application has no on_end any more")
         try:
             async with asyncio.timeout(OWN_SECONDS):
-                await self._on_end(_decode_state(delivery.body))
+                await self._on_end(decode_row(delivery.body))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is called again
             log.warning("on_end failed", job=delivery.job_id, exception="".join(traceback.format_exception(error)))
             return Outcome(error=repr(error))

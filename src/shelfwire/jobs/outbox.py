@@ -11,7 +11,7 @@ from typing import Final, Protocol
 import msgspec
 
 from shelfwire.protocol.feed import ending_message
-from shelfwire.protocol.job import HOUR, JobState
+from shelfwire.protocol.job import HOUR, JobState, stored_row
 from shelfwire.protocol.messages import JobComplete, JobError, encode
 from shelfwire.protocol.state import results_path
 
@@ -114,7 +114,7 @@ def announcer(root: str = "", *, to_application: bool = False) -> Announce:
         if state.callback_url is not None:
             made.append(_delivery(state, "", state.callback_url, webhook_body(state, root)))
         if to_application:
-            made.append(_delivery(state, ".on_end", None, msgspec.json.encode(state).decode()))
+            made.append(_delivery(state, ".on_end", None, msgspec.json.encode(stored_row(state)).decode()))
         return made
 
     return announce

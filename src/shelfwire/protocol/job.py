@@ -5,9 +5,9 @@ transition that a follower can see raises `seq` by one; renewing a lease does no
 All times are milliseconds since the epoch.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -38,7 +38,7 @@ CLAIMED_TURN: Final = -1
 """The turn of a job that a worker has claimed: if it comes back to the queue it goes on before others begin."""
 
 
-class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, forbid_unknown_fields=True):
     """The row of a job: everything that followers and workers need.
 
     Attributes:
@@ -81,6 +81,7 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
         caller: who made it, as a digest; the callers of a pipeline take turns. "" is this machine: the application that
             shelfwire is part of, and callers at a loopback address.
         turn: its place in the queue of its pipeline; see `next_turn`.
+        rest: members that a newer shelfwire has written, and this one does not know; see `decode_row`.
     """
 
     id: str
@@ -125,6 +126,7 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
     retry_of: str | None = None
     caller: str = ""
     turn: int = 0
+    rest: Mapping[str, Any] | None = None
 
     @property
     def recorded(self) -> int:
@@ -153,6 +155,49 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
             return 0
         took = self.ended_at - self.started_at if self.took is None else self.took
         return max(0, took) // 1000
+
+
+class _NewerRow(JobState, frozen=True, kw_only=True, forbid_unknown_fields=False):
+    """A row with members that this version does not know."""
+
+
+_decode: Final = msgspec.json.Decoder(JobState).decode
+_decode_newer: Final = msgspec.json.Decoder(_NewerRow).decode
+_decode_list: Final = msgspec.json.Decoder(list[JobState]).decode
+_split: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+def decode_row(text: bytes | str) -> JobState:
+    """Decode a row as it is stored. Members of a newer version are kept, so that they are written back.
+
+    Raises:
+        msgspec.DecodeError: it is damaged, or shows something that this version cannot know, such as a new status.
+    """
+    try:
+        return _decode(text)
+    except msgspec.ValidationError:
+        known = msgspec.structs.asdict(_decode_newer(text))
+        members = msgspec.json.decode(text)
+        return JobState(**{**known, "rest": {name: members[name] for name in members.keys() - _MEMBERS} or None})
+
+
+def decode_rows(text: bytes | str) -> list[JobState]:
+    """Decode a JSON list of rows, as `decode_row` does each."""
+    try:
+        return _decode_list(text)
+    except msgspec.ValidationError:
+        return [decode_row(row) for row in _split(text)]
+
+
+def stored_row(state: JobState) -> JobState | msgspec.Raw:
+    """Return what a row is encoded from, as JSON, to be stored: with the members of newer versions in their place."""
+    if state.rest is None:
+        return state
+    members = msgspec.to_builtins(msgspec.structs.replace(state, rest=None))
+    return msgspec.Raw(msgspec.json.encode({**state.rest, **members}))
+
+
+_MEMBERS: Final = frozenset(field.encode_name for field in msgspec.structs.fields(JobState))
 
 
 class IllegalTransitionError(ShelfwireError):

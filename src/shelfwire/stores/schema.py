@@ -164,3 +164,6 @@ OWNED = (ending, grant, idempotency, tag, correction)
 
 BULKY = (input_part, item)
 """The tables whose rows are erased once their job is gone."""
+
+meta = Table("meta", metadata, Column("name", Text, primary_key=True), Column("value", Text, nullable=False))
+"""About the database itself: `min_reader` is the oldest revision whose versions may use it."""

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, delete, exists, func, insert, literal, litera
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.store import REPORT_GRANTS, Idempotency, InputSize, Mended
 from shelfwire.protocol import owner_transitions
-from shelfwire.protocol.job import HELD, JobState
+from shelfwire.protocol.job import HELD, JobState, stored_row
 from shelfwire.protocol.tokens import GRACE, MAX_GRANTS, Grant, Scope, may_add
 from shelfwire.stores import schema
 from shelfwire.stores.sqlite import statements as sql
@@ -225,7 +225,7 @@ def _replayed(connection: Connection, grant: Grant, now: int, idempotency: Idemp
 
 def _insert(connection: Connection, state: JobState, grant: Grant, idempotency: Idempotency | None) -> None:
     searched = {name: getattr(state, name) for name in ("id", "pipeline", "caller", "lease_until", "created_at")}
-    document = msgspec.json.encode(state).decode()
+    document = msgspec.json.encode(stored_row(state)).decode()
     connection.execute(insert(_job), {"state": document, **searched, **sql.indexed(state)})
     if state.tags:
         tags = [{"tag": tag, "created_at": state.created_at, "job_id": state.id} for tag in dict.fromkeys(state.tags)]

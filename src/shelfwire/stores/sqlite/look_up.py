@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from shelfwire.jobs.store import Committed
-from shelfwire.protocol.job import JobState
+from shelfwire.protocol.job import decode_row
 from shelfwire.protocol.tokens import Grant, Scope
 
 MAX_ENDING_CHARS: Final = 4 * 1024 * 1024
@@ -25,7 +25,6 @@ _ENDING: Final = "SELECT message FROM ending WHERE job_id = ?"
 
 _Row = tuple[str, str, frozenset[Scope], int | None, int | None, int | None, msgspec.Raw]
 _decode_rows: Final = msgspec.json.Decoder(list[_Row]).decode
-_decode_state: Final = msgspec.json.Decoder(JobState).decode
 
 
 def look_up(connection: Connection, digests: Collection[bytes], now: int) -> dict[bytes, tuple[Grant, Committed]]:
@@ -40,7 +39,7 @@ def look_up(connection: Connection, digests: Collection[bytes], now: int) -> dic
     room = MAX_ENDING_CHARS
     for digest, job_id, scopes, expires_at, ttl, attempt, raw in _decode_rows(b"[%b]" % (text or b"")):
         try:
-            state = _decode_state(raw)
+            state = decode_row(raw)
         except msgspec.DecodeError:
             continue  # it is damaged
         terminal = None

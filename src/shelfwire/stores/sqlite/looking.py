@@ -9,7 +9,7 @@ from sqlalchemy import create_engine, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from shelfwire.protocol.job import JobState
+from shelfwire.protocol.job import JobState, decode_row
 from shelfwire.stores.schema import job
 from shelfwire.stores.sqlite.data_folder import DATABASE_NAME
 from shelfwire.stores.sqlite.errors import translated
@@ -32,7 +32,7 @@ def states_in(folder: Path, job_ids: Collection[str]) -> Mapping[str, JobState]:
     try:
         with engine.connect() as connection:
             rows = connection.execute(select(job.c.state).where(job.c.id.in_(job_ids))).scalars()
-            states = [msgspec.json.decode(row, type=JobState) for row in rows]
+            states = [decode_row(row) for row in rows]
     except (SQLAlchemyError, msgspec.DecodeError) as error:
         raise translated(error) from error
     return {state.id: state for state in states}

@@ -30,7 +30,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from shelfwire.jobs.listing import code_of, label_of
 from shelfwire.jobs.page_size import fitting
 from shelfwire.jobs.store import Counts, Item
-from shelfwire.protocol.job import CLAIMED_TURN, HELD, JobState, Status, next_turn
+from shelfwire.protocol.job import CLAIMED_TURN, HELD, JobState, Status, decode_row, decode_rows, next_turn
 from shelfwire.protocol.worker_transitions import MAX_BACKOFF
 from shelfwire.stores import schema
 from shelfwire.stores.sqlite import outbox
@@ -63,8 +63,6 @@ READ_JOBS: Final = select(cast(func.group_concat(_job.c.state, literal_column("'
 )
 """As bytes: text of a damaged row that is no UTF-8 is for the decoder to refuse, as all damage is."""
 _IN_STATE: Final = ("status", "run_at", "expires_at", "turn", "lost_at")
-_decode_state: Final = msgspec.json.Decoder(JobState).decode
-_decode_states: Final = msgspec.json.Decoder(list[JobState]).decode
 
 
 def indexed(state: JobState) -> dict[str, Any]:
@@ -102,7 +100,7 @@ def read_jobs(connection: Connection, ids: Sequence[str]) -> list[JobState]:
         msgspec.DecodeError: one is damaged.
     """
     rows = connection.scalar(READ_JOBS, {"ids": msgspec.json.encode(ids).decode()})
-    return _decode_states(b"[%b]" % (rows or b""))
+    return decode_rows(b"[%b]" % (rows or b""))
 
 
 def with_turn(connection: Connection, state: JobState) -> JobState:
@@ -171,7 +169,7 @@ def read_job(connection: Connection, job_id: str) -> JobState | None:
         msgspec.DecodeError: it is damaged.
     """
     state = connection.scalar(select(cast(_job.c.state, LargeBinary)).where(_job.c.id == job_id))
-    return None if state is None else _decode_state(state)
+    return None if state is None else decode_row(state)
 
 
 def read_or_salvage(connection: Connection, job_id: str) -> tuple[JobState | None, bool]:
@@ -185,7 +183,7 @@ def read_or_salvage(connection: Connection, job_id: str) -> tuple[JobState | Non
         return None, False
     pipeline, status, expires_at, state = (bytes(value or b"") for value in row)
     with contextlib.suppress(msgspec.DecodeError):
-        return _decode_state(state), False
+        return decode_row(state), False
     known = {name.encode(): name for name in Status}
     salvaged = JobState(
         id=job_id,

@@ -493,11 +493,16 @@ class SqliteStore(SqliteOperatorStore, SqliteCorrectionStore):
         indexed = [after for before, after in changes if sql.indexed(before) != sql.indexed(after)]
         indexed_ids = {state.id for state in indexed}
         progressed = [after for _, after in changes if after.id not in indexed_ids]
-        labelled = [(state, label_of(state)) for state in indexed]
+        labelled = [(jobs.stored_row(state), label_of(state)) for state in indexed]
         if labelled:
             connection.execute(sql.WRITE_INDEXED, {"states": msgspec.json.encode(labelled).decode()})
-        rows = [(state.id, state.lease_until, msgspec.json.encode(state).decode()) for state in progressed]
-        update_jobs(connection, rows)
+        update_jobs(
+            connection,
+            [
+                (state.id, state.lease_until, msgspec.json.encode(jobs.stored_row(state)).decode())
+                for state in progressed
+            ],
+        )
         terminals = {
             state.id: self._encode_terminal(state, self._head(connection, state))
             if state.id not in results
