@@ -6,7 +6,9 @@ const TEXT = 'retry: 2000\n\n: comment\nevent: job_progress\nid: 7\ndata: {"a":\
 
 test("events are the same wherever the network cuts the stream", () => {
   const whole = new EventParser().feed(TEXT);
-  assert.deepEqual(whole, [{ id: "7", data: '{"a":\n1}' }, { id: "", data: "x" }, { id: "", data: "" }, { id: "", data: "y" }]);
+  const type = "message";
+  const first = { type: "job_progress", id: "7", data: '{"a":\n1}' };
+  assert.deepEqual(whole, [first, { type, id: "", data: "x" }, { type, id: "", data: "" }, { type, id: "", data: "y" }]);
   for (let at = 0; at <= TEXT.length; at += 1) {
     const parser = new EventParser();
     assert.deepEqual([...parser.feed(TEXT.slice(0, at)), ...parser.feed(TEXT.slice(at))], whole, `cut at ${at}`);

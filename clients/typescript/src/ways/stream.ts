@@ -50,14 +50,16 @@ export const byStream: Way = async (link, signal) => {
   }
 };
 
-interface ServerEvent {
+export interface ServerEvent {
+  /** `message`, unless the stream gives it another name. */
+  readonly type: string;
   /** The last id that the stream has named. */
   readonly id: string;
   readonly data: string;
 }
 
 /** The events in each piece of a stream, none where it held only comments. Leaving the iteration cancels the stream. */
-async function* eventsIn(body: ReadableStream<Uint8Array>): AsyncGenerator<ServerEvent[]> {
+export async function* eventsIn(body: ReadableStream<Uint8Array>): AsyncGenerator<ServerEvent[]> {
   const reader = body.getReader();
   const decoder = new TextDecoder();
   const parser = new EventParser();
@@ -77,6 +79,7 @@ export class EventParser {
   #rest = "";
   #data: string[] = [];
   #id = "";
+  #type = "";
 
   /** The events that this piece completes. Throws a `TypeError` if one has no end. */
   feed(text: string): ServerEvent[] {
@@ -85,12 +88,14 @@ export class EventParser {
     const events: ServerEvent[] = [];
     for (const line of lines) {
       if (line === "") {
-        if (this.#data.length) events.push({ id: this.#id, data: this.#data.join("\n") });
+        if (this.#data.length) events.push({ type: this.#type || "message", id: this.#id, data: this.#data.join("\n") });
         this.#data = [];
+        this.#type = "";
         continue;
       }
       const [, name, value = ""] = /^([^:]*)(?:: ?([^]*))?$/.exec(line) ?? [];
       if (name === "data") this.#data.push(value);
+      else if (name === "event") this.#type = value;
       else if (name === "id" && !value.includes("\0")) this.#id = value;
     }
     const size = this.#data.reduce((sum, line) => sum + line.length, this.#rest.length);
