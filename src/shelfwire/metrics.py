@@ -85,6 +85,7 @@ class Metrics(Collector):
             registry=registry,
         )
         self._tallies: dict[str, Tally] = {}
+        self._totals: dict[str, Tally] = {}
         self._interrupted: set[str] = set()
         self._items = Counter(
             "shelfwire_items", "Items recorded, by pipeline and outcome.", ["pipeline", "outcome"], registry=registry
@@ -174,10 +175,15 @@ class Metrics(Collector):
 
     def noted(self, figure: Figure, bad: int = 0, total: int = 1) -> None:
         """See `Telemetry.noted`."""
-        self._tallies[figure] = self._tallies.get(figure, Tally()) + Tally(bad, total)
+        for tallies in (self._tallies, self._totals):
+            tallies[figure] = tallies.get(figure, Tally()) + Tally(bad, total)
         for outcome, times in (("ok", total - bad), ("bad", bad)):
             if times > 0:
                 self._outcomes.labels(figure, outcome).inc(times)
+
+    def totals(self) -> Mapping[str, Tally]:
+        """Return what was noted since the process began."""
+        return self._totals
 
     def take_tallies(self) -> dict[str, Tally]:
         """Return what was noted since the last call."""

@@ -64,6 +64,27 @@ def test_an_id_that_no_job_has_is_refused_as_ever(operate: Here, server: dict[st
     assert (code, "cannot be resumed" in err or "resume" in err) == (4, True)
 
 
+def test_the_page_is_opened_in_a_browser_with_a_code_in_place_of_a_key(
+    operate: Here, server: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    code, out, err = operate("admin", "open")
+    assert (code, err) == (0, "")
+    (address,) = opened
+    assert out.splitlines()[-1] == address
+    page, _, once = address.partition("#/code/")
+    assert page == f"{server['url']}/admin"
+    answer = httpx2.post(f"{server['url']}/api/admin/session/key", json={"code": once})
+    assert answer.json()["data"]["name"] == "(this machine)"
+
+
+def test_the_page_needs_a_server_that_stays(here: Here, tmp_path: Path) -> None:
+    code, _, err = here("admin", "open", "--data", str(tmp_path))
+    assert code == 4
+    assert "shelfwire serve" in err
+
+
 def test_many_jobs_are_counted_first_and_touched_only_when_that_is_confirmed(
     operate: Here, server: dict[str, Any]
 ) -> None:

@@ -106,9 +106,10 @@ async def test_what_clients_say_of_their_connections_is_counted_within_bounds(
         success = (await overview(them))["success"]
         again = (await overview(them))["success"]
         exposed = await figures(them.server)
-    assert success["reconnects"] == {"bad": 2, "total": 3}
-    assert success["reconnectAttempts"] == {"bad": 2, "total": 3}
-    assert success["undecodable"] == {"bad": 100, "total": 100}
+    returns = {"bad": 2, "total": 3}
+    assert success["reconnects"] == {**returns, "day": returns, "sinceStart": returns, "target": 0.02}
+    assert success["reconnectAttempts"] == {**returns, "day": returns, "sinceStart": returns, "target": None}
+    assert success["undecodable"]["day"] == {"bad": 100, "total": 100}
     assert again["reconnects"] == success["reconnects"]
     assert exposed["shelfwire_outcomes_total['bad', 'undecodable']"] == 100
 
@@ -124,7 +125,8 @@ async def test_jobs_that_a_restart_found_begun_are_counted_and_then_as_recovered
         async with them.server.socket(job) as socket:
             them.server.gate.steps.put_nowait(None)
             await next_of(socket, "job_complete")
-        assert (await overview(them))["success"]["recovered"] == {"bad": 0, "total": 1}
+        recovered = (await overview(them))["success"]["recovered"]
+        assert recovered["day"] == recovered["sinceStart"] == {"bad": 0, "total": 1}
 
 
 async def test_a_good_token_that_is_refused_is_counted(
@@ -136,10 +138,10 @@ async def test_a_good_token_that_is_refused_is_counted(
     async with operated(make_server, tmp_path) as them:
         job = await them.server.submit()
         await them.server.http.get(f"/api/jobs/{job['jobId']}", headers=bearer("wrong"))
-        assert (await overview(them))["success"]["unauthorized"] == {"bad": 0, "total": 0}
+        assert (await overview(them))["success"]["unauthorized"]["day"] == {"bad": 0, "total": 0}
         monkeypatch.setattr("shelfwire.protocol.tokens.check", refusing)
         await them.server.ask("GET", job)
-        assert (await overview(them))["success"]["unauthorized"] == {"bad": 1, "total": 1}
+        assert (await overview(them))["success"]["unauthorized"]["day"] == {"bad": 1, "total": 1}
 
 
 async def test_figures_have_labels_of_names_that_are_configured_alone(make_server: MakeServer) -> None:
@@ -188,6 +190,42 @@ def test_quantiles_are_of_the_window_and_none_without_durations() -> None:
     assert recent.p50 == pytest.approx(5, rel=0.23)
     assert history.since(5, now)["queueWait"] == (0, None, None)
     assert history.since(99, now)["commit"].number == 4
+
+
+def test_a_series_has_the_quantiles_of_each_step_and_ends_now() -> None:
+    history, metrics = History(), Metrics([])
+    for taken in range(0, 40, 10):
+        history.add(taken, metrics.snapshot())
+        metrics.committed(0.002 if taken < 20 else 5)
+    steps = history.series(0, 10, (35, metrics.snapshot()))
+    assert [end for end, _ in steps] == [10, 20, 30, 35]
+    assert [by_name["commit"].number for _, by_name in steps] == [1, 1, 1, 1]
+    assert steps[0][1]["commit"].p50 == pytest.approx(0.002, rel=0.23)
+    assert steps[3][1]["commit"].p50 == pytest.approx(5, rel=0.23)
+    assert steps[0][1]["queueWait"] == (0, None, None)
+    assert [end for end, _ in history.series(15, 10, (35, metrics.snapshot()))] == [30, 35]
+    assert history.series(99, 10, (99, metrics.snapshot())) == []
+
+
+def test_a_series_of_long_steps_is_of_the_snapshots_that_are_kept_for_long() -> None:
+    history, metrics = History(), Metrics([])
+    for taken in range(0, 7210, 10):
+        history.add(taken, metrics.snapshot())
+        metrics.committed(0.002)
+    steps = history.series(0, 3600, (7210, metrics.snapshot()))
+    assert [end for end, _ in steps] == [3600, 7200, 7210]
+    assert [by_name["commit"].number for _, by_name in steps] == [360, 360, 1]
+
+
+@pytest.mark.parametrize("window", ["15m", "6h", "7d"])
+async def test_charts_get_a_list_as_long_as_their_times(make_server: MakeServer, tmp_path: Path, window: str) -> None:
+    async with operated(make_server, tmp_path) as them:
+        found = await them.data("GET", "/api/admin/series", params={"window": window}, headers=by(Role.READ))
+        refused = await them.ask("GET", "/api/admin/series", params={"window": "1y"})
+    assert found["window"] == window
+    assert set(found["series"]) == {"queueWait", "jobDuration", "commit", "commitToReceipt"}
+    assert all(len(values) == len(found["at"]) for one in found["series"].values() for values in one.values())
+    assert_problem(refused, 400, Code.INVALID_REQUEST)
 
 
 def test_a_duration_above_all_buckets_is_shown_as_the_last() -> None:

@@ -1,6 +1,8 @@
-"""`shelfwire admin`: how a server stands, many jobs at once, and who did what."""
+"""`shelfwire admin`: the operator's page, how a server stands, many jobs at once, and who did what."""
 
+import os
 import sys
+import webbrowser
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,11 +11,13 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from cyclopts import Parameter
 
+from shelfwire.cli.connect import choose_place
 from shelfwire.cli.errors import CommandError, Exit
 from shelfwire.cli.operator_client import OperatorClient, operating
 from shelfwire.cli.progress_summary import clean
 from shelfwire.cli.running import run
 from shelfwire.jobs.listing import MAX_COUNT
+from shelfwire.server.discovery import announcement_in
 
 MAX_SHOWN: Final = 8
 MAX_BACK: Final = 40
@@ -30,6 +34,24 @@ def overview(*, server: str | None = None, data: Path | None = None, json: bool 
     """
     found = run(_asked("/api/admin/overview", {}, server, data))
     sys.stdout.write(msgspec.json.encode(found).decode() + "\n" if json else "\n".join(_shown(found)) + "\n")
+    return Exit.OK
+
+
+def page(*, server: str | None = None, data: Path | None = None) -> int:
+    """Open the operator's page in a browser of the server's own machine, without a key to be entered there.
+
+    Args:
+        server: The server's URL; its key comes from SHELFWIRE_API_KEY.
+        data: The data folder of this machine's server.
+    """
+    place = choose_place(server, data, os.environ)
+    if place.data is not None and announcement_in(place.data) is None:
+        raise CommandError(f"No server runs on {place.data}. Start one: shelfwire serve", Exit.UNREACHABLE)
+    address = run(_page(server, data))
+    sys.stdout.write("The page opens in your browser. If it does not, open this within a minute; it works once:\n")
+    sys.stdout.write(f"{address}\n")
+    sys.stdout.flush()
+    webbrowser.open(address)
     return Exit.OK
 
 
@@ -95,6 +117,12 @@ def bulk(
 async def _asked(path: str, query: Mapping[str, Any], server: str | None, data: Path | None) -> Any:
     async with operating(server, data) as operator:
         return await operator.ask("GET", path, params=query)
+
+
+async def _page(server: str | None, data: Path | None) -> str:
+    async with operating(server, data) as operator:
+        code = await operator.ask("POST", "/api/admin/session")
+        return f"{operator.url}/admin#/code/{code['code']}"
 
 
 async def _done(action: str, wanted: dict[str, Any], server: str | None, data: Path | None, *, yes: bool) -> int:

@@ -61,6 +61,7 @@ _COMMANDS: Final[dict[str, Command | CommandGroup]] = {
     "admin": CommandGroup(
         "See and steer the jobs of everybody, on the server's own machine or with a key of the role admin.",
         {
+            "open": Command("shelfwire.cli.admin:page", "Open the operator's page on the server's own machine."),
             "overview": Command("shelfwire.cli.admin:overview", "Show how the server stands."),
             "bulk": Command("shelfwire.cli.admin:bulk", "Cancel, pause, resume, retry or delete all jobs that match."),
             "audit": Command("shelfwire.cli.admin:audit", "Show who did what to which job."),

@@ -27,6 +27,11 @@ class OperatorClient:
     def __init__(self, http: httpx2.AsyncClient) -> None:
         self._http = http
 
+    @property
+    def url(self) -> str:
+        """The server's URL, without a slash at its end."""
+        return str(self._http.base_url).rstrip("/")
+
     async def ask(self, method: str, path: str, **options: Any) -> Any:
         """Return the content of an answer; None if it has none.
 

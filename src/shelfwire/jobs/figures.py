@@ -8,7 +8,7 @@ import math
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Final, NamedTuple, Protocol
 
 from shelfwire.clock import Clock, sleep
@@ -75,6 +75,26 @@ class History:
         before: Snapshot = next((one for taken, one in kept if taken >= at), {})
         return {name: quantiles(_difference(counts, before.get(name, ()))) for name, counts in now.items()}
 
+    def series(
+        self, at: float, step: float, now: tuple[float, Snapshot]
+    ) -> list[tuple[float, Mapping[str, Quantiles]]]:
+        """Return the quantiles of each step since `at`: when it ended, and by name what came in it.
+
+        Args:
+            at: where the first step begins, or later where there is no snapshot of that time.
+            step: seconds; those of `EVERY_SECONDS`, or more than `SELDOM` times as many.
+            now: when it is, and the snapshot of now, with which the last step ends.
+        """
+        kept = self._recent if step < EVERY_SECONDS * SELDOM else self._past
+        ends = list[tuple[float, Snapshot]]()
+        for taken, snapshot in kept:
+            if taken >= at and (not ends or taken >= ends[-1][0] + step - EVERY_SECONDS / 2):
+                ends.append((taken, snapshot))
+        return [
+            (end, {name: quantiles(_difference(counts, before.get(name, ()))) for name, counts in after.items()})
+            for (_, before), (end, after) in pairwise([*ends, now])
+        ]
+
 
 def _difference(after: Iterable[float], before: Sequence[float]) -> list[float]:
     return [new - (before[place] if place < len(before) else 0) for place, new in enumerate(after)]
@@ -134,6 +154,12 @@ class Recorder:
     def quantiles(self, seconds: float) -> Mapping[str, Quantiles]:
         """Return the quantiles of the last `seconds`, or of the time since the process began."""
         return self.history.since(self._clock.monotonic() - seconds, self._source.snapshot())
+
+    def series(self, seconds: float, step: float) -> list[tuple[int, Mapping[str, Quantiles]]]:
+        """Return the quantiles of each step of the last `seconds`, and when it ended, in ms since the epoch."""
+        now, at = self._clock.now(), self._clock.monotonic()
+        found = self.history.series(at - seconds, step, (at, self._source.snapshot()))
+        return [(now - round((at - end) * 1000), by_name) for end, by_name in found]
 
     async def tallies(self, seconds: float) -> Mapping[str, Tally]:
         """Return what was noted in the last `seconds`, to the hour."""

@@ -277,6 +277,10 @@ class Hub:
         """Count the attached followers by transport."""
         return Counter(follower.transport for follower in self._attached())
 
+    def transports_of(self, job_id: str) -> Counter[str]:
+        """Count the followers of a job by transport."""
+        return Counter(follower.transport for follower in self._followers_of(job_id))
+
     def _attached(self) -> Iterator[Follower | DirectFollower]:
         for job_id in dict.fromkeys((*self._channels, *self._arriving)):
             yield from self._followers_of(job_id)

@@ -16,8 +16,9 @@ from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.listing import MAX_COUNT, JobFilter, JobPage, Position, StatusCounts
 from shelfwire.jobs.operator_store import HOUR, AuditEntry, AuditFilter
 from shelfwire.jobs.service import JobService
-from shelfwire.jobs.store import Idempotency, JobStore
+from shelfwire.jobs.store import Idempotency, InputSize, JobStore
 from shelfwire.protocol.job import ENDED, JobState, Status
+from shelfwire.protocol.tokens import Grant
 
 T = TypeVar("T")
 MAX_BULK: Final = 1000
@@ -132,6 +133,15 @@ class Operator:
     async def counts(self, wanted: JobFilter) -> StatusCounts:
         """Count the jobs that match, by status; see `OperatorStore.count_jobs`."""
         return await self._store.count_jobs(wanted)
+
+    async def tokens(self, job_id: str) -> Sequence[Grant]:
+        """Return the tokens of a job's owner that are valid or will expire with the job."""
+        now = self._clock.now()
+        return [one for one in await self._store.tokens(job_id) if one.expires_at is None or one.expires_at > now]
+
+    async def inputs(self, job_id: str) -> Sequence[InputSize]:
+        """Return the inputs of a job, by name."""
+        return await self._store.inputs(job_id)
 
     async def audit(self, wanted: AuditFilter, limit: int) -> Sequence[AuditEntry]:
         """Return entries of the audit, the newest first."""

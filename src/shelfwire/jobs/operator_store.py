@@ -6,6 +6,7 @@ from typing import Final, NamedTuple, Protocol
 import msgspec
 
 from shelfwire.jobs.listing import JobFilter, JobPage, Position, StatusCounts
+from shelfwire.protocol.tokens import Grant
 
 AUDIT_TTL: Final = 30 * 24 * 3600 * 1000
 """Milliseconds for which the audit is kept."""
@@ -92,6 +93,10 @@ class OperatorStore(Protocol):
 
     async def count_jobs(self, wanted: JobFilter) -> StatusCounts:
         """Count the jobs that match, by status; statuses without any are left out."""
+        ...
+
+    async def tokens(self, job_id: str) -> Sequence[Grant]:
+        """Return the tokens of a job's owner, expired ones too; in no certain order."""
         ...
 
     async def audit(self, entry: AuditEntry) -> None:

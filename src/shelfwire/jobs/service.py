@@ -206,6 +206,10 @@ class JobService:
             deliveries=None if counts is None else counts.deliveries,
         )
 
+    def followers_of(self, job_id: str) -> Mapping[str, int]:
+        """Return the number of followers of a job that are attached to this node, by transport."""
+        return self._hub.transports_of(job_id)
+
     def dismiss_followers(self) -> None:
         """Dismiss all followers and waiting workers because the server shuts down; they return to its successor."""
         self._hub.dismiss_all()

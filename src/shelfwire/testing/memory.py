@@ -543,6 +543,10 @@ class MemoryStore(MemoryOperatorStore, MemoryCorrectionStore):
         }
         self.database.grants[report.digest] = report
 
+    async def tokens(self, job_id: str) -> Sequence[Grant]:
+        """See `OperatorStore.tokens`."""
+        return list(self._tokens(job_id).values())
+
     def _tokens(self, job_id: str) -> dict[bytes, Grant]:
         """The tokens of a job's owner, by digest."""
         own = (grant for grant in self.database.grants.values() if grant.job_id == job_id)

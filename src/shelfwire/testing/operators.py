@@ -11,7 +11,7 @@ from shelfwire.protocol import job as jobs
 from shelfwire.protocol import owner_transitions
 from shelfwire.protocol.job import IllegalTransitionError, JobState, Status
 from shelfwire.protocol.messages import Metadata
-from shelfwire.protocol.tokens import Grant
+from shelfwire.protocol.tokens import Grant, Scope
 from shelfwire.testing.stores import NOW, POLICY, MakeStore, claim
 
 IDS = [f"0123456{n}-0000-4000-8000-00000000000{n}" for n in range(8)]
@@ -48,6 +48,16 @@ def canceled(state: JobState, now: int) -> JobState:
 
 class OperatorsContract:
     """The duties of `JobStore` to operators: `OperatorStore`."""
+
+    async def test_the_tokens_of_a_jobs_owner_are_listed(self, make_store: MakeStore) -> None:
+        async with make_store() as store:
+            state, _ = await add(store, 0), await add(store, 1)
+            more = Grant(digest=bytes(32), job_id=state.id, scopes=frozenset({Scope.WATCH}), expires_at=NOW + 5)
+            await store.add_grant(more, NOW)
+            tokens = await store.tokens(state.id)
+            assert {token.digest for token in tokens} == {IDS[0].encode()[:32], bytes(32)}
+            assert more in tokens
+            assert list(await store.tokens("no job")) == []
 
     async def test_jobs_are_listed_with_the_newest_first_and_page_by_page(self, make_store: MakeStore) -> None:
         async with make_store() as store:

@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from starlette.datastructures import Headers
@@ -17,6 +17,7 @@ from shelfwire.errors import Code, ShelfwireError
 from shelfwire.protocol.tokens import digest
 from shelfwire.settings import Settings
 from shelfwire.web.creation_limit import RateLimit
+from shelfwire.web.key_codes import Issued, KeyCodes
 from shelfwire.web.keys import KeyFile, Role
 from shelfwire.web.responses import REQUEST_ID, RETRY_AFTER, X_ERROR_CODE
 from shelfwire.web.root_path import path_of
@@ -82,6 +83,7 @@ class Access:
     Args:
         settings: the API keys, the limit and the origins.
         clock: the time.
+        random_bytes: returns as many random bytes from a cryptographic source.
 
     Attributes:
         refusals: limits the refused calls of operators' routes that are noted.
@@ -90,7 +92,7 @@ class Access:
         SettingsError: the file with API keys cannot be used.
     """
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock, random_bytes: Callable[[int], bytes]) -> None:
         self._on_loopback = is_loopback(settings.host)
         self._file = KeyFile(settings.keys_path, clock)
         self._digests = [digest(key.reveal()) for key in settings.api_keys]
@@ -98,6 +100,7 @@ class Access:
         self._limit = settings.create_limit
         self._rate = RateLimit(settings.create_limit, clock)
         self._local: bytes | None = None
+        self._codes = KeyCodes(clock, random_bytes)
         self.refusals = RateLimit(MAX_NOTED, clock)
 
     def add_local_key(self, key: str) -> None:
@@ -145,6 +148,47 @@ class Access:
         if not self._file.has(Role.READ) and (self._local is None or not _is_local(request)):
             raise ShelfwireError(Code.NOT_FOUND, f"No such route: {path_of(request.scope)}")
 
+    def check_page(self, request: Request) -> None:
+        """Check that the operator's page may be opened by a code: from this machine, and by no script of a website.
+
+        Raises:
+            ShelfwireError: `E_NOT_FOUND`, `E_FORBIDDEN`.
+        """
+        self.check_origin(request.headers.get("origin"), request.headers.get("host"))
+        self.check_operable(request)
+        if not _is_local(request):
+            raise ShelfwireError(
+                Code.FORBIDDEN,
+                "A code opens the operator's page on the server's own machine alone. Use an API key",
+                user_message="This works on the server's own machine alone. Enter an API key.",
+            )
+
+    def new_code(self, request: Request) -> Issued:
+        """Make a code for the holder of the key that a request shows, which has been checked.
+
+        Raises:
+            ShelfwireError: as `check_page`.
+        """
+        self.check_page(request)
+        shown = digest(request.headers.get(API_KEY, ""))
+        return self._codes.issue(self._codes.stands_for(shown) or shown)
+
+    def use_code(self, request: Request, code: str) -> tuple[Issued, Caller]:
+        """Change a code into a key; return it, and whom it stands for.
+
+        Raises:
+            ShelfwireError: `E_UNAUTHORIZED`: the code is none, was used or is too old, or its key was revoked.
+        """
+        key = self._codes.redeem(code)
+        caller = None if key is None else self._with_key(key.secret, request)
+        if key is None or caller is None:
+            raise ShelfwireError(
+                Code.UNAUTHORIZED,
+                "The code has been used, or is older than a minute. Make a new one with: shelfwire admin open",
+                user_message="This link has been used, or is too old. Make a new one.",
+            )
+        return key, caller
+
     def known(self, request: Request) -> Caller | None:
         """Return the caller whose API key a request shows; None if it is none of ours."""
         self._file.refresh()
@@ -177,13 +221,15 @@ class Access:
 
     def _with_key(self, key: str, request: Request) -> Caller | None:
         shown = digest(key)
+        if _is_local(request):
+            shown = self._codes.stands_for(shown) or shown
         if self._local is not None and hmac.compare_digest(self._local, shown) and _is_local(request):
             return Caller(shown.hex(), shown.hex(), THIS_MACHINE, Role.ADMIN)
         # Every key is compared, so that the time reveals nothing.
         matches = [hmac.compare_digest(known, shown) for known in self._digests]
         if True in matches:
             return Caller(shown.hex(), shown.hex())
-        found = self._file.find(key)
+        found = self._file.find(shown)
         if found is None:
             return None
         name, known = found

@@ -188,9 +188,9 @@ class KeyFile:
         self._checked_at = clock.monotonic()
         self.exists = self._version is not None
 
-    def find(self, shown: str) -> tuple[str, Key] | None:
-        """Return the name and the key of what a caller has shown; None if it is none, or has expired."""
-        found = self._keys.get(digest_of(shown))
+    def find(self, shown: bytes) -> tuple[str, Key] | None:
+        """Return the name and the key of what a caller has shown, by its digest; None if it is none, or has expired."""
+        found = self._keys.get(DIGEST_PREFIX + shown.hex())
         if found is None:
             return None
         today = datetime.fromtimestamp(self._clock.now() / 1000, UTC).date()

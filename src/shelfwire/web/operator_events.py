@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
+from itertools import count
 from typing import Annotated, Final
 
 import msgspec
@@ -24,8 +25,10 @@ from shelfwire.web.responses import JSON_TYPE
 from shelfwire.web.root_path import root_of
 from shelfwire.web.route import CACHING, OPERATOR, OPERATORS, Answer, Context, Route, Schema
 
-EVERY_SECONDS: Final = 2.0
-"""The interval of the events."""
+EVERY_SECONDS: Final = 1.0
+"""How often there may be news of jobs."""
+SELDOM: Final = 2
+"""Of so many times, how the server stands is said once."""
 OVERVIEW: Final = "overview"
 JOBS: Final = "jobs"
 
@@ -55,7 +58,7 @@ class JobNews(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 async def operator_events(request: Request, context: Context) -> ASGIApp:
-    """Say every two seconds how the server stands, and what has changed of some jobs, as server-sent events."""
+    """Say every two seconds how the server stands, and every second what has changed of some jobs, as events."""
     async with operator_of(request, context, Role.READ, OVERVIEW):
         query = query_of(request, OperatorEventsQuery)
         looked_at = _LookedAt(
@@ -141,8 +144,10 @@ class _Stream:
             gone = asyncio.create_task(_hung_up(receive))
             left = asyncio.create_task(self._context.operator.leaving.wait())
             try:
-                while not gone.done() and not left.done():
-                    async for event in self._events():
+                for turn in count():
+                    if gone.done() or left.done():
+                        break
+                    async for event in self._events(overview=turn % SELDOM == 0):
                         await chunk(send, event)
                     await asyncio.wait({gone, left}, timeout=EVERY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -150,8 +155,9 @@ class _Stream:
                 left.cancel()
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _events(self) -> AsyncIterator[bytes]:
-        yield _event(OVERVIEW, await overview_of(self._context))
+    async def _events(self, *, overview: bool) -> AsyncIterator[bytes]:
+        if overview:
+            yield _event(OVERVIEW, await overview_of(self._context))
         news = await self._looked_at.news()
         if news is not None:
             yield _event(JOBS, news)

@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Final
@@ -12,22 +12,26 @@ from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
-from shelfwire.jobs.figures import Quantiles
+from shelfwire.jobs.figures import Quantiles, Recorder
 from shelfwire.jobs.listing import JobFilter
 from shelfwire.jobs.operator_store import Tally
 from shelfwire.jobs.outbox import DeliveryStatus
-from shelfwire.jobs.telemetry import Figure
-from shelfwire.protocol.job import Status
-from shelfwire.protocol.messages import Count, Millis
+from shelfwire.metrics import Metrics
+from shelfwire.protocol.job import JobState, Status
+from shelfwire.protocol.messages import Count, Millis, Uuid
 from shelfwire.web.keys import Role
 from shelfwire.web.operators import operator_of
 from shelfwire.web.responses import JSON_TYPE, Success, success_response
 from shelfwire.web.route import CACHING, OPERATOR, OPERATORS, Answer, Context, Route
+from shelfwire.web.success import Counted, SuccessFigures, success_of
 
 WINDOWS: Final = {"15m": 900.0, "6h": 6 * 3600.0, "7d": 7 * 86400.0}
 WEEK: Final = WINDOWS["7d"]
+DAY: Final = 86400.0
 MAX_HELD: Final = 200
 """The most jobs that are named as held by workers."""
+MAX_STALLED: Final = 20
+"""The most stalled jobs that are named."""
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -53,6 +57,13 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     stalled: Annotated[Count, Meta(description="Running jobs, elsewhere too, that have recorded nothing for long.")]
 
 
+class Stalled(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A running job that has recorded nothing for long."""
+
+    job_id: Annotated[Uuid, Meta(description="The job.")]
+    last_update_time: Annotated[Millis, Meta(description="When it last changed, in milliseconds since the epoch.")]
+
+
 class Times(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """The distribution of a duration, to 22 %."""
 
@@ -69,28 +80,11 @@ class Disk(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     data_bytes: Annotated[int, Meta(description="Bytes of the database.")]
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How often something ought to go well, and how often it did not, in the last 7 days."""
-
-    bad: Annotated[Count, Meta(description="How often it did not.")]
-    total: Annotated[Count, Meta(description="How often in all.")]
-
-
 class Deliveries(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The webhooks that are not done."""
 
     waiting: Annotated[Count, Meta(description="Those that are yet to be tried, or to be tried again.")]
     given_up: Annotated[Count, Meta(description="Those of the last 7 days that are not tried any more.")]
-
-
-class SuccessFigures(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What ought to go well."""
-
-    unauthorized: Annotated[Outcome, Meta(description="Requests with a good token; bad: answered with 401.")]
-    reconnects: Annotated[Outcome, Meta(description="Returns of clients, by their account; bad: given up.")]
-    reconnect_attempts: Annotated[Outcome, Meta(description="Attempts to return, by their account; bad: failed.")]
-    recovered: Annotated[Outcome, Meta(description="Jobs that a restart found begun; bad: not continued or ended.")]
-    undecodable: Annotated[Outcome, Meta(description="Messages that clients could not read, by their account.")]
 
 
 class Overview(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -101,7 +95,11 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     queue: Annotated[Queue, Meta(description="The jobs that wait.")]
     jobs: Annotated[dict[str, dict[str, Count]], Meta(description="The number of jobs, by pipeline and status.")]
     followers: Annotated[dict[str, Count], Meta(description="The followers, by transport.")]
+    stalled_jobs: Annotated[
+        list[Stalled], Meta(description="Some of those that have recorded nothing for long, the longest first.")
+    ]
     items: Annotated[Count, Meta(description="Items recorded since the process began.")]
+    commits: Annotated[Count, Meta(description="Commits of progress since the process began.")]
     sent_bytes: Annotated[Count, Meta(description="Bytes sent to followers since the process began.")]
     times: Annotated[
         dict[str, dict[str, Times]],
@@ -130,7 +128,7 @@ async def _overview_of(context: Context) -> Overview:
     service, recorder, metrics = context.service, context.recorder, context.metrics
     stats = await service.stats()
     held = await context.operator.jobs(JobFilter(status=(Status.RUNNING, Status.CANCELING)), limit=MAX_HELD)
-    tallies = await recorder.tallies(WEEK)
+    week, day = await recorder.tallies(WEEK), await recorder.tallies(DAY)
     jobs: dict[str, dict[str, int]] = {}
     for (pipeline, status), number in (stats.jobs or {}).items():
         jobs.setdefault(pipeline, {})[str(status)] = number
@@ -152,7 +150,9 @@ async def _overview_of(context: Context) -> Overview:
         ),
         jobs=jobs,
         followers=dict(stats.followers),
+        stalled_jobs=_stalled(held.states),
         items=metrics.items(),
+        commits=round(sum(metrics.snapshot()["commit"])),
         sent_bytes=stats.sent_bytes,
         times={window: {name: _times(one) for name, one in found.items()} for window, found in times.items()},
         rates={
@@ -164,8 +164,13 @@ async def _overview_of(context: Context) -> Overview:
         webhooks=Deliveries(
             waiting=deliveries.get(DeliveryStatus.WAITING, 0), given_up=deliveries.get(DeliveryStatus.GIVEN_UP, 0)
         ),
-        success=_success(tallies),
+        success=_success(recorder, metrics, week, day),
     )
+
+
+def _stalled(states: Sequence[JobState]) -> list[Stalled]:
+    found = sorted((state for state in states if state.stalled), key=lambda state: state.updated_at)
+    return [Stalled(job_id=state.id, last_update_time=state.updated_at) for state in found[:MAX_STALLED]]
 
 
 def _times(found: Quantiles) -> Times:
@@ -181,19 +186,14 @@ def _disk(folder: Path) -> Disk | None:
     return Disk(free_bytes=usage.free, total_bytes=usage.total, data_bytes=data)
 
 
-def _success(tallies: Mapping[str, Tally]) -> SuccessFigures:
-    def outcome(figure: Figure) -> Outcome:
-        found = tallies.get(figure, Tally())
-        return Outcome(bad=found.bad, total=found.total)
-
-    interrupted = tallies.get(Figure.INTERRUPTED, Tally()).total
-    recovered = tallies.get(Figure.RECOVERED, Tally()).total
-    return SuccessFigures(
-        unauthorized=outcome(Figure.UNAUTHORIZED),
-        reconnects=outcome(Figure.RECONNECTS),
-        reconnect_attempts=outcome(Figure.ATTEMPTS),
-        recovered=Outcome(bad=max(0, interrupted - recovered), total=interrupted),
-        undecodable=outcome(Figure.UNDECODABLE),
+def _success(
+    recorder: Recorder, metrics: Metrics, week: Mapping[str, Tally], day: Mapping[str, Tally]
+) -> SuccessFigures:
+    news = "commitToReceipt"
+    return success_of(
+        week=Counted(week, recorder.quantiles(WEEK)[news].number),
+        day=Counted(day, recorder.quantiles(DAY)[news].number),
+        since_start=Counted(metrics.totals(), round(sum(metrics.snapshot()[news]))),
     )
 
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from shelfwire.jobs.listing import JobFilter, JobPage, Position, StatusCounts
 from shelfwire.jobs.operator_store import AuditEntry, AuditFilter, Tally
-from shelfwire.stores.postgres import finding, records
+from shelfwire.protocol.tokens import Grant
+from shelfwire.stores.postgres import finding, records, tokens
 from shelfwire.stores.postgres.connections import Connections
 
 
@@ -23,6 +24,10 @@ class PostgresOperatorStore:
     async def count_jobs(self, wanted: JobFilter) -> StatusCounts:
         """See `OperatorStore.count_jobs`."""
         return await self._pool.read(lambda session: finding.count(session, wanted))
+
+    async def tokens(self, job_id: str) -> Sequence[Grant]:
+        """See `OperatorStore.tokens`."""
+        return await self._pool.read(lambda session: tokens.of_owner(session, job_id))
 
     async def audit(self, entry: AuditEntry) -> None:
         """See `OperatorStore.audit`."""

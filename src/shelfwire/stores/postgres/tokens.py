@@ -17,6 +17,11 @@ SELECT t.digest, j.id, t.scopes, t.expires_at, t.ttl, t.attempt
 FROM shelfwire.token t JOIN shelfwire.job j ON j.key = t.job_key
 WHERE t.digest = %(digest)b AND j.expires_at > %(now)s
 """
+OF_OWNER: Final = """
+SELECT t.digest, j.id, t.scopes, t.expires_at, t.ttl, t.attempt
+FROM shelfwire.token t JOIN shelfwire.job j ON j.key = t.job_key
+WHERE j.id = %(job_id)s AND t.attempt IS NULL
+"""
 MAX_ENDING_BYTES: Final = 4 * 1024 * 1024
 """Of the terminal messages that one look-up returns; each may have a million."""
 LOOK_UP: Final = """
@@ -55,6 +60,11 @@ async def find(session: Session, digest: bytes, now: int) -> Grant | None:
     """See `JobStore.grant`."""
     row = await session.row(FIND, {"digest": digest, "now": now})
     return None if row is None else _grant(*row)
+
+
+async def of_owner(session: Session, job_id: str) -> list[Grant]:
+    """See `OperatorStore.tokens`."""
+    return [_grant(*row) for row in await session.rows(OF_OWNER, {"job_id": job_id})]
 
 
 async def look_up(session: Session, digests: Collection[bytes], now: int) -> dict[bytes, tuple[Grant, Committed]]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, delete, exists, func, insert, literal, literal_column, select, update
+from sqlalchemy import Connection, Row, delete, exists, func, insert, literal, literal_column, select, update
 
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.store import REPORT_GRANTS, Idempotency, InputSize, Mended
@@ -127,8 +127,16 @@ def find_grant(connection: Connection, digest: bytes, now: int) -> Grant | None:
     """See `JobStore.grant`."""
     of_living = _grant.select().join(_job, _job.c.id == _grant.c.job_id).where(_job.c.expires_at > now)
     row = connection.execute(of_living.where(_grant.c.digest == digest)).first()
-    if row is None:
-        return None
+    return None if row is None else _grant_in(row)
+
+
+def owners_grants(connection: Connection, job_id: str) -> list[Grant]:
+    """See `OperatorStore.tokens`."""
+    query = _grant.select().where(_grant.c.job_id == job_id, _grant.c.attempt.is_(None))
+    return [_grant_in(row) for row in connection.execute(query)]
+
+
+def _grant_in(row: Row[Any]) -> Grant:
     scopes = frozenset(Scope(scope) for scope in row.scopes)
     return Grant(
         digest=row.digest,

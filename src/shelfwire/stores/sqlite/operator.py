@@ -7,7 +7,8 @@ from sqlalchemy import Connection
 
 from shelfwire.jobs.listing import JobFilter, JobPage, Position, StatusCounts
 from shelfwire.jobs.operator_store import AuditEntry, AuditFilter, Tally
-from shelfwire.stores.sqlite import finding, records
+from shelfwire.protocol.tokens import Grant
+from shelfwire.stores.sqlite import creation, finding, records
 from shelfwire.stores.sqlite.outbox import Transaction
 
 T = TypeVar("T")
@@ -37,6 +38,10 @@ class SqliteOperatorStore:
     async def count_jobs(self, wanted: JobFilter) -> StatusCounts:
         """See `OperatorStore.count_jobs`."""
         return await self._read(lambda connection: finding.count(connection, wanted))
+
+    async def tokens(self, job_id: str) -> Sequence[Grant]:
+        """See `OperatorStore.tokens`."""
+        return await self._read(lambda connection: creation.owners_grants(connection, job_id))
 
     async def audit(self, entry: AuditEntry) -> None:
         """See `OperatorStore.audit`."""
