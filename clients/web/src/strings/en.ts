@@ -210,6 +210,3 @@ export const reader = {
     preparing: "Preparing the file…",
   },
 };
-
-/** What the operator's page says. */
-export const admin = {};

@@ -1,0 +1,442 @@
+// One job: how far it is, what became of it, and what can be done about it.
+import type { ResultPage, State } from "@shelfwire/client";
+import { useEffect, useState } from "preact/hooks";
+import { bytes, duration, number } from "../parts/format.js";
+import { Alert, Bar, Button, Tabs } from "../parts/index.js";
+import { actions, job as texts, list } from "../strings/admin.en.js";
+import { fragmentOf, jobsWith } from "./address.js";
+import { moment, share, since } from "./format.js";
+import { nameOf } from "./jobs.js";
+import { actOnOne } from "./many.js";
+import { Figure } from "./overview.js";
+import { type Action, canDo, hasEnded, pastOf, shareOf } from "./rows.js";
+import { Bones, Failed, Heading, Wide, asShelfwireError, shortId, useAnswer, useNow, useServer } from "./shared.js";
+import { StatusMark } from "./status.js";
+import type { Act, JobDetails, JobSummary, Page } from "./types.js";
+
+const ACTIONS: readonly Action[] = ["pause", "resume", "retry", "cancel", "delete"];
+
+const pathOf = (id: string, below = ""): string => `/api/jobs/${encodeURIComponent(id)}${below}`;
+
+export function JobScreen({ id }: { id: string }) {
+  const server = useServer();
+  const first = useAnswer((signal) => server.ask<State>("GET", pathOf(id), { signal }), [server, id]);
+  const [summary, show] = useState<JobSummary | undefined>(undefined);
+  const [gone, lose] = useState(false);
+  const ended = first.value !== undefined && hasEnded(first.value);
+  useEffect(() => {
+    server.live.look({
+      jobs: [id],
+      onNews: (news) => {
+        for (const job of news.items) show(job);
+        if (news.gone.includes(id)) lose(true);
+      },
+    });
+    return () => server.live.look(undefined);
+  }, [server, id]);
+  useEffect(() => {
+    if (summary && hasEnded(summary) && !ended) first.again();
+  }, [summary?.status]);
+  const job = summary;
+  if (first.error || gone) {
+    return (
+      <>
+        <Back />
+        <Heading>{shortId(id)}</Heading>
+        {gone ? <Alert kind="warn"><p>{texts.gone}</p></Alert> : first.error && ("status" in first.error && first.error.status === 404 ? <Alert><p>{texts.unknown}</p></Alert> : <Failed error={first.error} again={first.again} />)}
+      </>
+    );
+  }
+  if (!job || !first.value) {
+    return (
+      <>
+        <Back />
+        <Heading>{shortId(id)}</Heading>
+        <Bones rows={1} height={260} />
+        <Bones rows={4} height={56} />
+      </>
+    );
+  }
+  return (
+    <div class="stack">
+      <Back />
+      <Card job={job} state={first.value} />
+      <div class="two">
+        <Timeline job={job} version={`${job.status} ${job.attempt} ${job.pausing}`} />
+        <Errors id={id} failures={job.failureCount} />
+      </div>
+      <Items id={id} processed={job.processedCount} />
+      <Facts job={job} />
+      <Json id={id} seq={job.seq} />
+    </div>
+  );
+}
+
+const Back = () => (
+  <p class="back">
+    <a href={jobsWith({})} onClick={(event) => history.length > 1 && document.referrer === "" && (event.preventDefault(), history.back())}>
+      ← {texts.back}
+    </a>
+  </p>
+);
+
+function Card({ job, state }: { job: JobSummary; state: State }) {
+  const now = useNow();
+  const done = shareOf(job);
+  const { jobId, pipeline, processedCount, totalCount, failureCount, attempt, worker, lastUpdateTime, createdAt, etaSeconds, error } = job;
+  return (
+    <section class="card job" aria-labelledby="job">
+      <div class="title">
+        <div>
+          <p class="fine">
+            <bdi>{pipeline}</bdi> · <StatusMark job={job} />
+          </p>
+          <div id="job">
+            <Heading>
+              <bdi>{nameOf(job)}</bdi>
+            </Heading>
+          </div>
+          <CopyId id={jobId} />
+        </div>
+        <Actions job={job} />
+      </div>
+      {job.stalled && (
+        <Alert kind="warn">
+          <p>{texts.stalled(since(lastUpdateTime, now))}</p>
+        </Alert>
+      )}
+      {error && (
+        <Alert kind={job.status === "canceled" ? "warn" : "bad"}>
+          <p>
+            <a href={jobsWith({ code: error.code })}>
+              <code>{error.code}</code>
+            </a>{" "}
+            {error.message}
+          </p>
+        </Alert>
+      )}
+      <Bar label={texts.progress} share={done ?? 0} text={share(Math.floor((done ?? 0) * 10) / 10)} tone={job.stalled || job.status === "paused" ? "gold" : job.status === "failed" ? "bad" : undefined} />
+      <dl class="figures">
+        <Figure name={texts.done} value={number(processedCount)} note={totalCount ? texts.of(number(totalCount)) : ""} />
+        <Figure name={texts.failed} value={number(failureCount)} tone={failureCount ? "bad" : undefined} />
+        {hasEnded(job) ? (
+          <Figure name={texts.took} value={duration(job.duration ?? 0)} />
+        ) : (
+          <Figure name={texts.left} value={etaSeconds === undefined ? "–" : duration(Math.max(0, etaSeconds - (now - lastUpdateTime) / 1000))} />
+        )}
+        <Figure name={texts.age} value={since(createdAt, now)} note={texts.changed(since(lastUpdateTime, now))} />
+        <Figure name={texts.attempt} value={number(attempt)} note={worker ? texts.heldBy(worker) : ""} />
+      </dl>
+      {(job.currentTitle ?? state.currentTitle) && (
+        <p class="fine">
+          {texts.last} <bdi class="serif">{job.currentTitle ?? state.currentTitle}</bdi>
+        </p>
+      )}
+    </section>
+  );
+}
+
+function CopyId({ id }: { id: string }) {
+  const [copied, set] = useState(false);
+  return (
+    <p class="fine id">
+      <code>{id}</code>
+      <Button kind="quiet" onClick={() => void navigator.clipboard?.writeText(id).then(() => set(true), () => {})}>
+        <span role="status">{copied ? texts.copied : texts.copy}</span>
+      </Button>
+    </p>
+  );
+}
+
+function Actions({ job }: { job: JobSummary }) {
+  const server = useServer();
+  const [asked, ask] = useState<Action | undefined>(undefined);
+  const [doing, begin] = useState<Action | undefined>(undefined);
+  const [error, fail] = useState<ReturnType<typeof asShelfwireError> | undefined>(undefined);
+  const act = async (action: Action): Promise<void> => {
+    ask(undefined);
+    fail(undefined);
+    begin(action);
+    try {
+      const made = await actOnOne(server, action, job.jobId);
+      if (action === "retry" && made?.jobId) location.hash = fragmentOf({ screen: "job", id: made.jobId });
+      if (action === "delete") location.hash = jobsWith({});
+    } catch (thrown) {
+      fail(asShelfwireError(thrown));
+    }
+    begin(undefined);
+  };
+  const press = (action: Action): unknown => (texts.confirm[action] ? ask(action) : act(action));
+  const bad = (action: Action) => (action === "cancel" || action === "delete" ? "bad" : undefined);
+  return (
+    <div class="actions">
+      {asked ? (
+        <div class="confirm" role="group" aria-label={texts.confirm[asked]}>
+          <p>{texts.confirm[asked]}</p>
+          <Button onClick={() => ask(undefined)}>{texts.keep}</Button>
+          <Button kind="bad" onClick={() => act(asked)}>
+            {actions[asked].text}
+          </Button>
+        </div>
+      ) : (
+        ACTIONS.filter((action) => canDo(action, job)).map((action) => (
+          <Button key={action} kind={bad(action)} disabled={!server.mayChange || doing !== undefined} onClick={() => press(action)}>
+            {doing === action ? `${actions[action].doing}…` : actions[action].text}
+          </Button>
+        ))
+      )}
+      {error && <Failed error={error} />}
+    </div>
+  );
+}
+
+function Timeline({ job, version }: { job: JobSummary; version: string }) {
+  const server = useServer();
+  const { value, error, again } = useAnswer(
+    (signal) => server.ask<Page<Act>>("GET", "/api/admin/audit", { query: { jobId: job.jobId, limit: 100 }, signal }),
+    [server, job.jobId, version],
+  );
+  const now = useNow();
+  const events = value && pastOf(job, value.items);
+  return (
+    <section class="card timeline" aria-labelledby="timeline">
+      <h2 id="timeline">{texts.timeline}</h2>
+      {error && <Failed error={error} again={again} />}
+      {!value && !error && <Bones rows={4} height={40} />}
+      {events?.length === 0 && <p class="fine">{texts.noTimeline}</p>}
+      {events && events.length > 0 && (
+        <ol>
+          {events.map(({ at, kind, attempt, node, by, code }, n) => (
+            <li key={`${at} ${kind} ${n}`} class={kind}>
+              <span>
+                <b>{texts.kinds[kind] ?? kind}</b>
+                {code && (
+                  <>
+                    {" "}
+                    <code>{code}</code>
+                  </>
+                )}
+                <small>
+                  {[attempt !== undefined && texts.attemptNumber(number(attempt)), node, by && texts.by(by)].filter(Boolean).map((part) => (
+                    <bdi key={String(part)}>{part}</bdi>
+                  ))}
+                </small>
+              </span>
+              <time dateTime={new Date(at).toISOString()} title={moment(at)}>
+                {since(at, now)}
+              </time>
+            </li>
+          ))}
+        </ol>
+      )}
+    </section>
+  );
+}
+
+const ERROR_PAGE = 1000;
+/** Failures that are looked at for their codes. */
+const MOST_ERRORS = 5000;
+
+function Errors({ id, failures }: { id: string; failures: number }) {
+  const server = useServer();
+  const { value, error, again } = useAnswer(
+    async (signal) => {
+      const codes = new Map<string, number>();
+      let cursor: string | undefined;
+      for (let seen = 0; failures > 0 && seen < MOST_ERRORS; seen += ERROR_PAGE) {
+        const page: ResultPage = await server.ask("GET", pathOf(id, "/results"), { query: { status: "failed", limit: ERROR_PAGE, cursor }, signal });
+        for (const { error: why } of page.items) codes.set(why?.code ?? "?", (codes.get(why?.code ?? "?") ?? 0) + 1);
+        if (!page.next || page.next === cursor || page.items.length === 0) break;
+        cursor = page.next;
+      }
+      return [...codes].sort(([, one], [, other]) => other - one);
+    },
+    [server, id, failures === 0, Math.floor(Math.log2(failures + 1))],
+  );
+  const most = value?.[0]?.[1] ?? 1;
+  return (
+    <section class="card codes" aria-labelledby="errors">
+      <h2 id="errors">{texts.errors}</h2>
+      {error && <Failed error={error} again={again} />}
+      {value?.length === 0 && <p class="fine">{texts.noErrors}</p>}
+      <ul>
+        {value?.map(([code, n]) => (
+          <li key={code}>
+            <span class="line-of-code">
+              <code>{code}</code>
+              <b>{number(n)}</b>
+              <i style={{ transform: `scaleX(${n / most})` }} />
+            </span>
+          </li>
+        ))}
+      </ul>
+      {failures > MOST_ERRORS && <p class="fine">{texts.someErrors(number(MOST_ERRORS))}</p>}
+    </section>
+  );
+}
+
+const ITEM_PAGE = 50;
+type ItemStatus = "all" | "ok" | "failed";
+
+function Items({ id, processed }: { id: string; processed: number }) {
+  const server = useServer();
+  const [status, choose] = useState<ItemStatus>("all");
+  const [cursors, turn] = useState<readonly string[]>([]);
+  const cursor = cursors.at(-1);
+  const { value, error, again, loading } = useAnswer(
+    (signal) => server.ask<ResultPage>("GET", pathOf(id, "/results"), { query: { status: status === "all" ? undefined : status, limit: ITEM_PAGE, cursor }, signal }),
+    [server, id, status, cursor, cursor === undefined && processed < ITEM_PAGE ? processed : 0],
+  );
+  const more = value !== undefined && value.next !== null && value.items.length === ITEM_PAGE;
+  const tabs = [
+    { key: "all", text: texts.allItems },
+    { key: "ok", text: texts.okItems },
+    { key: "failed", text: texts.failedItems },
+  ];
+  return (
+    <section class="card items" aria-labelledby="items">
+      <h2 id="items">{texts.items}</h2>
+      <Tabs label={texts.items} tabs={tabs} chosen={status} onChoose={(key) => (turn([]), choose(key as ItemStatus))}>
+        {error && <Failed error={error} again={again} />}
+        {!value && !error && <Bones rows={5} height={40} />}
+        {value?.items.length === 0 && <p class="fine nothing">{texts.noItems}</p>}
+        {value && value.items.length > 0 && (
+          <Wide label={texts.items} old={loading}>
+            <table>
+              <thead>
+                <tr>
+                  <th scope="col" class="num">{texts.index}</th>
+                  <th scope="col">{texts.title}</th>
+                  <th scope="col">{texts.outcome}</th>
+                </tr>
+              </thead>
+              <tbody>
+                {value.items.map(({ index, ok, title, error: why }) => (
+                  <tr key={index}>
+                    <td class="num">{number(index)}</td>
+                    <td class="serif">
+                      <bdi>{title ?? "–"}</bdi>
+                    </td>
+                    <td class={ok ? "" : "bad"}>
+                      {ok ? texts.itemDone : (
+                        <>
+                          <code>{why?.code}</code> <small>{why?.message}</small>
+                        </>
+                      )}
+                    </td>
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          </Wide>
+        )}
+        {(cursors.length > 0 || more) && (
+          <nav class="pager" aria-label={texts.more}>
+            {cursors.length > 0 && <Button onClick={() => turn([])}>{list.first}</Button>}
+            {more && <Button onClick={() => turn([...cursors, value!.next!])}>{texts.more}</Button>}
+          </nav>
+        )}
+      </Tabs>
+    </section>
+  );
+}
+
+function Facts({ job }: { job: JobSummary }) {
+  const server = useServer();
+  const { jobId: id, status, retryOf, tags, createdAt, expiresAt, metadata } = job;
+  const { value, error, again } = useAnswer((signal) => server.ask<JobDetails>("GET", `/api/admin/jobs/${encodeURIComponent(id)}`, { signal }), [server, id, status]);
+  const inputs = value?.inputs.map(({ name, size }) => ({ name, size })) ?? [];
+  const followers = Object.entries(value?.followers ?? {});
+  return (
+    <section class="card facts" aria-label={texts.input}>
+      {error && <Failed error={error} again={again} />}
+      <dl>
+        <div>
+          <dt>{texts.made}</dt>
+          <dd>{moment(createdAt)}</dd>
+        </div>
+        <div>
+          <dt>{texts.expires}</dt>
+          <dd>{moment(expiresAt)}</dd>
+        </div>
+        <div>
+          <dt>{texts.input}</dt>
+          {metadata?.fileName !== undefined && (
+            <dd>
+              <bdi>{metadata.fileName}</bdi>
+              {metadata.fileSize !== undefined && `, ${bytes(metadata.fileSize)}`}
+            </dd>
+          )}
+          {value && inputs.length === 0 && <dd class="fine">{texts.noInput}</dd>}
+          {inputs.map(({ name, size }) => (
+            <dd key={name}>
+              <code>{name}</code>, {bytes(size)}
+            </dd>
+          ))}
+        </div>
+        <div>
+          <dt>{texts.tokens}</dt>
+          {value?.tokens.length === 0 && <dd class="fine">{texts.noTokens}</dd>}
+          {value?.tokens.map(({ scopes, expiresAt: until }, n) => (
+            <dd key={n}>
+              {scopes.join(", ")} <small>{texts.tokenEnds(moment(until))}</small>
+            </dd>
+          ))}
+        </div>
+        <div>
+          <dt>{texts.followers}</dt>
+          {value && followers.length === 0 && <dd class="fine">{texts.noFollowers}</dd>}
+          {followers.map(([way, n]) => (
+            <dd key={way}>
+              {number(n)} {way}
+            </dd>
+          ))}
+        </div>
+        {retryOf && (
+          <div>
+            <dt>{texts.retries}</dt>
+            <dd>
+              <a href={fragmentOf({ screen: "job", id: retryOf })}>{shortId(retryOf)}</a>
+            </dd>
+          </div>
+        )}
+        {tags && (
+          <div>
+            <dt>{texts.tags}</dt>
+            {tags.map((tag) => (
+              <dd key={tag}>
+                <a href={jobsWith({ tag })}>
+                  <bdi>{tag}</bdi>
+                </a>
+              </dd>
+            ))}
+          </div>
+        )}
+      </dl>
+    </section>
+  );
+}
+
+function Json({ id, seq }: { id: string; seq: number }) {
+  const server = useServer();
+  const [open, set] = useState(false);
+  return (
+    <details class="card json" onToggle={(event) => set(event.currentTarget.open)}>
+      <summary>{texts.json}</summary>
+      {open && <JsonText key={server.session.key} id={id} seq={seq} />}
+    </details>
+  );
+}
+
+function JsonText({ id, seq }: { id: string; seq: number }) {
+  const server = useServer();
+  const { value, error, again } = useAnswer((signal) => server.ask<State>("GET", pathOf(id), { signal }), [server, id, seq]);
+  if (error) return <Failed error={error} again={again} />;
+  if (!value) return <Bones rows={6} height={16} />;
+  const shown = { ...value, ...(value.results !== undefined && { results: texts.results }) };
+  return (
+    <pre tabIndex={0} aria-label={texts.json}>
+      {JSON.stringify(shown, undefined, 2)}
+    </pre>
+  );
+}
