@@ -1,6 +1,7 @@
 """The built pages: as their sources say, and small."""
 
 import gzip
+import re
 from pathlib import Path
 from typing import Final
 
@@ -45,6 +46,18 @@ def test_the_types_of_the_pages_are_sound() -> None:
     node(SOURCES)
     checked = run([str(SOURCES / "node_modules" / ".bin" / "tsc"), "--noEmit"], SOURCES)
     assert checked.returncode == 0, checked.stdout
+
+
+def test_the_pure_parts_of_the_pages_pass_their_own_tests() -> None:
+    program = node(SOURCES)
+    folder = SOURCES / "node_modules" / ".tests"  # where Node finds their packages
+    built = run([program, "build.mjs", "--tests", str(folder)], SOURCES)
+    assert built.returncode == 0, built.stderr
+    tried = run([program, "--test", str(folder)], SOURCES)
+    assert tried.returncode == 0, tried.stdout[-10_000:]
+    passed = re.search(r"^# pass (\d+)$", tried.stdout, re.MULTILINE)
+    assert passed is not None
+    assert int(passed[1]) > 15
 
 
 def test_the_lock_of_the_pages_names_no_registry() -> None:
