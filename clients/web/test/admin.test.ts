@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type JobsView, filterOf, fragmentOf, placeOf, queryOf } from "../src/admin/address.js";
 import { goalsOf, problemsIn, statusCounts } from "../src/admin/figures.js";
-import { canDo, newestOf, rowsOf, shareOf, updated, watched } from "../src/admin/rows.js";
+import { since, span } from "../src/admin/format.js";
+import { canDo, newestOf, pastOf, rowsOf, shareOf, updated, watched } from "../src/admin/rows.js";
 import { type Point, dotsOf, lastOf, nearest, niceTop, pathOf, thinned } from "../src/admin/scale.js";
 import type { JobSummary, Overview } from "../src/admin/types.js";
 
@@ -108,7 +109,7 @@ test("jobs are counted over all pipelines, or of one", () => {
 });
 
 test("an axis ends with a round number that nothing is above", () => {
-  for (const [top, nice] of [[0, 1], [0.03, 0.05], [0.9, 1], [1, 1], [1.1, 2], [3, 5], [7, 10], [310, 500]]) assert.equal(niceTop(top!), nice);
+  for (const [top, nice] of [[0, 1], [0.03, 0.05], [0.9, 1], [1, 1], [1.1, 2], [3, 5], [7, 10], [31, 50], [59, 100], [61, 120], [310, 600], [3_000, 3_600], [1e9, 1e9]]) assert.equal(niceTop(top!), nice);
 });
 
 test("a line has gaps where nothing was measured, and dots where it would be too short to be seen", () => {
@@ -121,4 +122,23 @@ test("a line has gaps where nothing was measured, and dots where it would be too
   assert.equal(nearest([1, 5, 9], 6), 1);
   assert.equal(nearest([], 6), undefined);
   assert.deepEqual(thinned([1, 2, 3, 4, 5], 2), [2, 5]);
+});
+
+test("a span of time is told in one unit", () => {
+  for (const [seconds, text] of [[0, "0 ms"], [0.0123, "12.3 ms"], [0.9, "900 ms"], [1, "1 s"], [59.94, "59.9 s"], [60, "1 min"], [647, "10.8 min"], [7_200, "2 h"], [864_000, "10 d"]] as const) {
+    assert.equal(span(seconds), text);
+  }
+  assert.deepEqual([since(5_999, 8_000), since(9_000, 8_000)], ["2 sec", "0 sec"]);
+});
+
+test("a job's past is told with the newest first, by itself and by operators", () => {
+  const ended = job("a", 9, { status: "failed", startTime: 2, lastUpdateTime: 9, error: { code: "E_INTERNAL", message: "", userMessage: "", retryable: false } });
+  const acts = [{ at: 5, key: "anna", action: "pause", outcome: "ok" }, { at: 4, key: "ben", action: "retry", outcome: "E_JOB_STATE" }];
+  assert.deepEqual(pastOf(ended, acts), [
+    { at: 9, kind: "failed", code: "E_INTERNAL" },
+    { at: 5, kind: "pause", by: "anna" },
+    { at: 4, kind: "retry", by: "ben", code: "E_JOB_STATE" },
+    { at: 2, kind: "started" },
+    { at: 1, kind: "created" },
+  ]);
 });

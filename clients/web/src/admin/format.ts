@@ -13,10 +13,12 @@ export const share = (value: number): string => shares.format(value);
 /** Three digits are enough. */
 export const rough = (value: number): string => short.format(value);
 
-/** Seconds, from milliseconds up to days. */
+const UNITS = [["d", 86_400], ["h", 3_600], ["min", 60], ["s", 1]] as const;
+
+/** Seconds in one unit, from milliseconds up to days, with three digits. */
 export function span(seconds: number): string {
-  if (seconds < 0.9995) return `${short.format(seconds * 1000)} ms`;
-  return seconds < 60 ? `${short.format(seconds)} s` : duration(seconds);
+  const [name, size] = UNITS.find(([, unit]) => seconds >= unit) ?? ["ms", 0.001];
+  return `${short.format(seconds / size)} ${name}`;
 }
 
 /** How long ago a time was. Clocks differ: the future is now. */

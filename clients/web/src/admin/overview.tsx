@@ -39,11 +39,6 @@ function Verdict({ overview }: { overview: Overview }) {
   return (
     <section class={`verdict card ${problems.some(({ tone }) => tone === "bad") ? "bad" : problems.length ? "warn" : "good"}`}>
       <Heading>{problems.length ? texts.wrong(problems.length) : texts.well}</Heading>
-      {failed > 0 && (
-        <p class="fine">
-          <a href={jobsWith({ status: ["failed"] })}>{texts.failed(failed)}</a>
-        </p>
-      )}
       {problems.length > 0 && (
         <ul aria-label={texts.problems}>
           {problems.map((problem) => {
@@ -56,6 +51,11 @@ function Verdict({ overview }: { overview: Overview }) {
             );
           })}
         </ul>
+      )}
+      {failed > 0 && (
+        <p class="fine">
+          <a href={jobsWith({ status: ["failed"] })}>{texts.failed(failed)}</a>
+        </p>
       )}
     </section>
   );
@@ -106,7 +106,7 @@ function Goals({ success }: { success: Overview["success"] }) {
             <p class="fine">
               {goal.of === 0 ? goals.none : goals.share(number(goal.bad), number(goal.of), of)}, {goals[goal.period]}
               <br />
-              {goal.others.filter(({ of: all }) => all > 0).map(({ period, bad, of: all }) => `${goals[period]} ${goals.ratio(number(bad), number(all))}`).join(" · ")}
+              {goal.others.filter(({ of: all }) => all > 0 && all !== goal.of).map(({ period, bad, of: all }) => `${goals[period]} ${goals.ratio(number(bad), number(all))}`).join(" · ")}
             </p>
             <p class="target">
               {goal.met !== undefined && (

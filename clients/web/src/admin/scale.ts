@@ -2,11 +2,16 @@
 
 export type Point = readonly [at: number, value: number | null];
 
-/** The least of 1, 2, 5 times a power of ten that is not below `top`. */
+/** Seconds that are round in minutes, hours and days, and so are their halves. */
+const ROUND = [120, 240, 600, 1_200, 3_600, 7_200, 14_400, 43_200, 86_400, 172_800, 345_600, 864_000];
+const MINUTE = 60;
+
+/** A round number of seconds that is not below `top`, as little above as can be: up to a minute 1, 2, 5 times a power of ten. */
 export function niceTop(top: number): number {
   if (!(top > 0)) return 1;
+  if (top > MINUTE) return ROUND.find((one) => one >= top) ?? top;
   const unit = 10 ** Math.floor(Math.log10(top));
-  return [1, 2, 5, 10].map((factor) => factor * unit).find((one) => one >= top * (1 - 1e-9)) ?? 10 * unit;
+  return [1, 2, 5, 10].map((factor) => factor * unit).find((one) => one >= top * (1 - 1e-9)) ?? 10 * unit; // 0.1 + 0.2 is a little more than 0.3
 }
 
 type Scale = (value: number) => number;
