@@ -21,7 +21,7 @@ from tests.simulation.plans import Conditions
 
 READS: Final = frozenset(
     {"read_input", "inputs", "kept", "grant", "job", "items", "counts", "expired", "claimable", "recorded"}
-    | {"reread", "next_due"}
+    | {"reread", "next_due", "ahead"}
 )
 INSTANT: Final = 1e-7
 """Seconds between two things of which one comes first."""

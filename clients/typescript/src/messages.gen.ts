@@ -590,6 +590,8 @@ export type State = {
   readonly currentItem?: CurrentItem;
   /** A message for the user, beside the counts. */
   readonly userMessage?: string;
+  /** While it waits, the number of jobs before it; 1000 for more. */
+  readonly queuePosition?: number;
   /** True while a requested pause is not confirmed yet. */
   readonly pausing?: boolean;
   /** True while it runs and has recorded nothing for long. */

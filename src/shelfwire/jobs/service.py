@@ -87,6 +87,7 @@ class Mending(NamedTuple):
 
 MAX_MENDED_BYTES: Final = 4 * 1024 * 1024
 """What a retry keeps of what is mended, as JSON."""
+MAX_AHEAD: Final = 1000
 TERMS: Final = Terms()
 """Of a creator that asks for nothing."""
 
@@ -468,6 +469,10 @@ class JobService:
             raise ShelfwireError(Code.UNAUTHORIZED)
         self._hub.show(committed)
         return committed
+
+    async def queue_position(self, state: JobState) -> int | None:
+        """Return how many jobs of its pipeline are before a job that waits, `MAX_AHEAD` at most; None for any other."""
+        return await self._store.ahead(state, limit=MAX_AHEAD) if state.status is Status.QUEUED else None
 
     async def get_with(self, token: str | None, job_id: str) -> Committed:
         """Return the state of a token's job, as `get` does.

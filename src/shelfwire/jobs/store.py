@@ -444,6 +444,13 @@ class JobStore(OperatorStore, CorrectionStore, Protocol):
         """Return those of the pipelines that have a job to be claimed; `now` is the time by which leases are kept."""
         ...
 
+    async def ahead(self, state: JobState, *, limit: int) -> int:
+        """Return how many queued jobs of its pipeline have their turn before a queued job; `limit` for more.
+
+        Jobs that have waited since the same time are not among them.
+        """
+        ...
+
     async def recorded(self, state: JobState) -> Recorded:
         """Return how far the log of a job is."""
         ...

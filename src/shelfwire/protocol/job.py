@@ -38,6 +38,58 @@ CLAIMED_TURN: Final = -1
 """The turn of a job that a worker has claimed: if it comes back to the queue it goes on before others begin."""
 
 
+MAX_EVENTS: Final = 50
+"""What is kept of a job's history, the newest."""
+
+
+class EventKind(StrEnum):
+    """What happened to a job, beside progress.
+
+    Attributes:
+        CREATED: it was made.
+        CLAIMED: a worker began an attempt.
+        RETRYING: the attempt failed, and the job is tried again.
+        RELEASED: the attempt let go of it, as when its process stops.
+        LOST: the lease of a worker elsewhere has ended.
+        STALLED: nothing was recorded for too long.
+        PAUSING, CANCELING: that was requested while a worker had it.
+        RESUMED: it goes on, or the request to pause was taken back.
+        PAUSED, COMPLETE, FAILED, CANCELED: it is.
+    """
+
+    CREATED = "created"
+    CLAIMED = "claimed"
+    RETRYING = "retrying"
+    RELEASED = "released"
+    LOST = "lost"
+    STALLED = "stalled"
+    PAUSING = "pausing"
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    CANCELING = "canceling"
+    COMPLETE = "complete"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
+class JobEvent(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Something that happened to a job.
+
+    Attributes:
+        at: when, in milliseconds since the epoch.
+        kind: what: an `EventKind`, or what a newer version has written.
+        attempt: the attempt, 0 before the first.
+        worker: what a worker elsewhere that has claimed it calls itself.
+        code: why it failed.
+    """
+
+    at: int
+    kind: str
+    attempt: int = 0
+    worker: str | None = None
+    code: str | None = None
+
+
 class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, forbid_unknown_fields=True):
     """The row of a job: everything that followers and workers need.
 
@@ -81,6 +133,7 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
         caller: who made it, as a digest; the callers of a pipeline take turns. "" is this machine: the application that
             shelfwire is part of, and callers at a loopback address.
         turn: its place in the queue of its pipeline; see `next_turn`.
+        history: what happened to it since it was made, the newest `MAX_EVENTS`.
         rest: members that a newer shelfwire has written, and this one does not know; see `decode_row`.
     """
 
@@ -126,6 +179,7 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
     retry_of: str | None = None
     caller: str = ""
     turn: int = 0
+    history: tuple[JobEvent, ...] = ()
     rest: Mapping[str, Any] | None = None
 
     @property
@@ -280,7 +334,33 @@ Transition = Callable[[JobState, int], JobState]
 def changed(state: JobState, now: int, **fields: object) -> JobState:
     """Return the next revision of a row with these fields, by default not stalled."""
     fields = {"stalled": False, "seq": state.seq + 1, "updated_at": max(now, state.updated_at), **fields}
-    return msgspec.structs.replace(state, **fields)
+    after = msgspec.structs.replace(state, **fields)
+    kind = _event(state, after)
+    if kind is None:
+        return after
+    worker = after.worker if kind is EventKind.CLAIMED else None
+    code = Code.INTERNAL if kind is EventKind.RETRYING else after.error.code if after.error else None
+    event = JobEvent(now, kind, after.attempt, worker, None if code is None else str(code))
+    return msgspec.structs.replace(after, history=(*state.history, event)[-MAX_EVENTS:])
+
+
+def _event(before: JobState, after: JobState) -> EventKind | None:
+    """What happened between two revisions; None if that was progress alone."""
+    if after.attempt != before.attempt:
+        return EventKind.CLAIMED
+    if after.status is not before.status:
+        return _requeued(before, after) if after.status is Status.QUEUED else EventKind(after.status)
+    if after.pausing is not before.pausing:
+        return EventKind.PAUSING if after.pausing else EventKind.RESUMED
+    if after.stalled and not before.stalled:
+        return EventKind.LOST if after.lapsed else EventKind.STALLED
+    return None
+
+
+def _requeued(before: JobState, after: JobState) -> EventKind:
+    if before.status is Status.PAUSED:
+        return EventKind.RESUMED
+    return EventKind.RETRYING if after.error_count > before.error_count else EventKind.RELEASED
 
 
 def paused(state: JobState, *, now: int) -> JobState:

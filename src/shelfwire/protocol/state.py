@@ -68,6 +68,9 @@ class State(WireStruct, frozen=True, kw_only=True):
     current_title: Annotated[str | None, Meta(description="Title of the item recorded last.")] = None
     current_item: Annotated[CurrentItem | None, Meta(description="More about the item recorded last.")] = None
     user_message: Annotated[str | None, Meta(description="A message for the user, beside the counts.")] = None
+    queue_position: Annotated[
+        Count | None, Meta(description="While it waits, the number of jobs before it; 1000 for more.")
+    ] = None
     pausing: Annotated[bool | None, Meta(description="True while a requested pause is not confirmed yet.")] = None
     stalled: Annotated[bool | None, Meta(description="True while it runs and has recorded nothing for long.")] = None
     eta_seconds: Annotated[Seconds | None, Meta(description="Seconds that are left, from the measured rate.")] = None
@@ -128,13 +131,14 @@ def links_of(job_id: str, root: str = "") -> Links:
     )
 
 
-def state_of(row: JobState, terminal: str | None, root: str = "") -> State:
+def state_of(row: JobState, terminal: str | None, root: str = "", *, queue_position: int | None = None) -> State:
     """Make the state document of a job.
 
     Args:
         row: its row.
         terminal: its terminal message, once it has ended. The results in it, up to a megabyte, are passed on undecoded.
         root: see `links_of`.
+        queue_position: the number of jobs before it, where that is known.
     """
     inline = _Inline() if terminal is None else _decode_terminal(terminal).payload
     return State(
@@ -153,6 +157,7 @@ def state_of(row: JobState, terminal: str | None, root: str = "") -> State:
         current_title=row.title,
         current_item=current_item(row),
         user_message=row.user_message,
+        queue_position=queue_position,
         pausing=row.pausing or None,
         stalled=row.stalled or None,
         eta_seconds=row.eta_seconds,

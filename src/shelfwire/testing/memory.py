@@ -407,6 +407,12 @@ class MemoryStore(MemoryOperatorStore, MemoryCorrectionStore):
         found = {state.pipeline for state in states if worker_transitions.claimable(state, now=now)}
         return [pipeline for pipeline in pipelines if pipeline in found]
 
+    async def ahead(self, state: JobState, *, limit: int) -> int:
+        """See `JobStore.ahead`."""
+        queued = (job.state for job in self.database.jobs.values() if job.state.status is Status.QUEUED)
+        own = (state.turn, state.run_at)
+        return min(limit, sum(one.pipeline == state.pipeline and (one.turn, one.run_at) < own for one in queued))
+
     async def recorded(self, state: JobState) -> Recorded:
         """See `JobStore.recorded`."""
         job = self.database.jobs.get(state.id)

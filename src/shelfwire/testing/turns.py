@@ -25,6 +25,21 @@ class TurnsContract:
             await _add(store, "quiet", 1)
             assert await _claimed(store, 4) == ["busy-0", "quiet-0", "busy-1", "busy-2"]
 
+    async def test_a_job_knows_how_many_are_before_it(self, make_store: MakeStore) -> None:
+        async with make_store() as store:
+            await _add(store, "busy", 3)
+            await _add(store, "quiet", 1, NOW + 10)
+            await add_job(store, "other", pipeline="ai_scan")
+            order = ["busy-0", "quiet-0", "busy-1", "busy-2"]
+            for already in range(4):
+                rows = [await store.job(job_id) for job_id in order[already:]]
+                assert [await store.ahead(row.state, limit=9) for row in rows if row] == list(range(4 - already))
+                assert await _claimed(store, 1) == [order[already]]
+            await _add(store, "many", 5, NOW + 20)
+            last = await store.job("many-4")
+            assert last is not None
+            assert await store.ahead(last.state, limit=3) == 3
+
     async def test_callers_take_turns_also_after_the_store_was_opened_again(self, make_store: MakeStore) -> None:
         async with make_store() as store:
             await _add(store, "one", 3)

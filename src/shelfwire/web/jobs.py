@@ -66,10 +66,11 @@ async def job_state(request: Request, context: Context) -> Response:
             async with visitor.follow(query.after) as follower:
                 with watched(follower, request.receive):
                     committed = await service.wait(follower, query.after, query.wait)
-    tag = matching_tag(request.headers.get("if-none-match", ""), _tag(committed))
+    position = await service.queue_position(committed.state)
+    tag = matching_tag(request.headers.get("if-none-match", ""), _tag(committed, position))
     if tag is not None:
         return await compressed(request, Response(None, NOT_MODIFIED, {ETAG: tag, CACHE_CONTROL: _keeping(visitor)}))
-    return await compressed(request, _state_response(request, committed, service.now(), visitor))
+    return await compressed(request, _state_response(request, committed, service.now(), visitor, position))
 
 
 async def cancel(request: Request, context: Context) -> Response:
@@ -167,16 +168,24 @@ def _keeping(visitor: Visitor) -> str:
     return REVALIDATE if visitor.operator is None else NO_STORE
 
 
-def _state_response(request: Request, committed: Committed, now: int, visitor: Visitor) -> Response:
-    headers = {ETAG: _tag(committed), CACHE_CONTROL: _keeping(visitor)}
-    return success_response(state_of(committed.state, committed.terminal, root_of(request.scope)), now, headers=headers)
+def _state_response(
+    request: Request, committed: Committed, now: int, visitor: Visitor, position: int | None = None
+) -> Response:
+    headers = {ETAG: _tag(committed, position), CACHE_CONTROL: _keeping(visitor)}
+    state = state_of(committed.state, committed.terminal, root_of(request.scope), queue_position=position)
+    return success_response(state, now, headers=headers)
 
 
-def _tag(committed: Committed) -> str:
-    return f'"{committed.state.seq}"'
+def _tag(committed: Committed, position: int | None) -> str:
+    seq = committed.state.seq
+    return f'"{seq}"' if position is None else f'"{seq}.{position}"'
 
 
-_ETAG: Final = Header(name=ETAG, description="The job's `seq`; weak where the answer is compressed.", required=True)
+_ETAG: Final = Header(
+    name=ETAG,
+    description="The job's `seq`, of one that waits with its place in the queue; weak where the answer is compressed.",
+    required=True,
+)
 _IF_NONE_MATCH: Final = Header(name="If-None-Match", description="The `ETag` of the state that is known already.")
 _STATE: Final = {200: Answer(content={JSON_TYPE: Success[State]}, headers=[_ETAG, CACHING])}
 _UNCHANGED: Final = {304: Answer(headers=[_ETAG, CACHING], description="The state is the one that is known already.")}

@@ -26,6 +26,7 @@ from shelfwire.web import (
     results,
     schema,
     series,
+    timeline,
     tokens,
     work,
 )
@@ -39,6 +40,7 @@ ROUTES: Final[Sequence[Route]] = (
     *work.ROUTES,
     *reporting.ROUTES,
     *results.ROUTES,
+    timeline.ROUTE,
     *corrections.ROUTES,
     *events.ROUTES,
     *tokens.ROUTES,

@@ -68,6 +68,12 @@ CHECK: Final = """
 INSERT INTO shelfwire.probe VALUES (%(node)s, %(at)s) ON CONFLICT (node) DO UPDATE SET at = excluded.at
 """
 REVOKE: Final = "DELETE FROM shelfwire.token WHERE digest = %(digest)b"
+AHEAD: Final = """
+SELECT count(*) FROM (
+  SELECT FROM shelfwire.job
+  WHERE status = 'queued' AND pipeline = %(pipeline)s AND (turn, run_at) < (%(turn)s, %(run_at)s) LIMIT %(limit)s
+) AS queue
+"""
 KEY_OF: Final = "SELECT key FROM shelfwire.job WHERE id = %(id)s AND created_at = %(created_at)s"
 
 log = structlog.get_logger(__name__)
@@ -336,6 +342,12 @@ class PostgresStore(PostgresOperatorStore, PostgresCorrectionStore):
         """See `JobStore.claimable`."""
         wanted = claims.wanted(pipelines, now, {}, None, take_over=True)
         return [name for (name,) in await self._pool.read(lambda session: session.rows(claims.CLAIMABLE, wanted))]
+
+    async def ahead(self, state: JobState, *, limit: int) -> int:
+        """See `JobStore.ahead`."""
+        own = {"pipeline": state.pipeline, "turn": state.turn, "run_at": state.run_at, "limit": limit}
+        number: int = await self._pool.read(lambda session: session.value(AHEAD, own))
+        return number
 
     async def recorded(self, state: JobState) -> Recorded:
         """See `JobStore.recorded`."""

@@ -19,6 +19,7 @@ from sqlalchemy import (
     delete,
     exists,
     func,
+    literal,
     literal_column,
     select,
     tuple_,
@@ -260,6 +261,13 @@ def next_lapse(connection: Connection, then: int) -> int | None:
     )
     lost = connection.scalar(select(func.min(_job.c.lost_at)).where(_job.c.lost_at.between(then + 1, MAX_INTEGER)))
     return min((due for due in (lease, lost) if due is not None), default=None)
+
+
+def ahead(connection: Connection, state: JobState, limit: int) -> int:
+    """See `JobStore.ahead`."""
+    before = tuple_(_job.c.turn, _job.c.run_at) < tuple_(literal(state.turn), literal(state.run_at))
+    queue = select(literal(1)).where(_job.c.status == str(Status.QUEUED), _job.c.pipeline == state.pipeline, before)
+    return connection.scalar(select(func.count()).select_from(queue.limit(limit).subquery())) or 0
 
 
 def erase(connection: Connection, job_id: str) -> None:

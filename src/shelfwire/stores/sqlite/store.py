@@ -345,6 +345,10 @@ class SqliteStore(SqliteOperatorStore, SqliteCorrectionStore):
         """See `JobStore.claimable`."""
         return await self._read(lambda connection: sql.claimable(connection, pipelines, now))
 
+    async def ahead(self, state: JobState, *, limit: int) -> int:
+        """See `JobStore.ahead`."""
+        return await self._read(lambda connection: sql.ahead(connection, state, limit))
+
     async def recorded(self, state: JobState) -> Recorded:
         """See `JobStore.recorded`."""
         return await self._read(
