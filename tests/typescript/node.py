@@ -18,7 +18,8 @@ FOLDER: Final = ROOT / "clients" / "typescript"
 FOLLOWER: Final = Path(__file__).with_name("follower.mjs")
 OLDEST_NODE: Final = 20
 SOCKETS: Final = "--experimental-websocket"
-"""Gives Node 20 the `WebSocket` that later ones have."""
+NO_SOCKETS: Final = "--no-experimental-websocket"
+"""Flags with which every Node has a `WebSocket` or none: Node 20 has none by itself, and later ones have one."""
 
 
 def node(folder: Path = FOLDER) -> str:

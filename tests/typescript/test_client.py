@@ -56,7 +56,9 @@ def test_its_own_tests_pass() -> None:
     folder = FOLDER / "node_modules" / ".tests"
     built = run([program, "build.mjs", "--tests", str(folder)])
     assert built.returncode == 0, built.stderr
-    tried = run([program, "--test", str(folder)], FOLLOW_CASES=str(FOLDER / "../../tests/protocol/follow_cases.json"))
+    files = sorted(map(str, folder.glob("*.test.js")))
+    command = [program, "--test", "--test-reporter=tap", *files]
+    tried = run(command, FOLLOW_CASES=str(FOLDER / "../../tests/protocol/follow_cases.json"))
     assert tried.returncode == 0, tried.stdout[-10_000:]
     passed = re.search(r"^# pass (\d+)$", tried.stdout, re.MULTILINE)
     assert passed is not None

@@ -17,12 +17,12 @@ from tests.faults.proxy import Proxy
 from tests.live import MakeServer, until
 from tests.servers import Server
 from tests.test_browser_example import browsing, website
-from tests.typescript.node import SOCKETS, following, node, run
+from tests.typescript.node import NO_SOCKETS, SOCKETS, following, node, run
 
 SECONDS = 60
 ROWS = 40_000
 DELAYS = (0.05,) * 400
-transports = pytest.mark.parametrize(("flags", "transport"), [((), "sse"), ((SOCKETS,), "websocket")])
+transports = pytest.mark.parametrize(("flags", "transport"), [((NO_SOCKETS,), "sse"), ((SOCKETS,), "websocket")])
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ async def test_a_server_that_ends_in_the_middle_costs_a_follower_nothing(
     [
         (Plan(fault=Fault.RESET, moment=Moment.IN_HEAD), (SOCKETS,), "sse"),
         (Plan(refuse=502), (SOCKETS,), "sse"),
-        (Plan(hold=True), (), "polling"),
+        (Plan(hold=True), (NO_SOCKETS,), "polling"),
     ],
     ids=["resets upgrades", "refuses upgrades", "holds streams"],
 )
