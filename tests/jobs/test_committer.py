@@ -2,6 +2,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import pytest
 from structlog.testing import capture_logs
@@ -90,6 +91,22 @@ async def test_nothing_to_commit_is_no_transaction(store: Disk) -> None:
     committer = Committer(store, Told(), POLICY, FakeClock(NOW), interval=0.05)
     await committer.commit()
     assert store.commits == 0
+
+
+async def test_an_error_of_the_connection_that_no_store_has_foreseen_costs_no_attempt(store: Disk) -> None:
+    told = Told()
+    committer = Committer(store, told, POLICY, FakeClock(NOW), interval=0.05)
+    draft = await draft_of(store, "job-1")
+    note(draft, 0)
+    committer.mark(draft)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Disk, "commit", AsyncMock(side_effect=ConnectionResetError("by peer")))
+        with pytest.raises(ShelfwireError) as failed:
+            await committer.commit()
+    assert failed.value.code is Code.STORAGE_UNAVAILABLE
+    assert not draft.given_up
+    await committer.commit()
+    assert [(row.state.processed, row.state.error_count) for row in told.rows] == [(1, 0)]
 
 
 async def test_a_failed_commit_publishes_nothing_and_loses_nothing(store: Disk) -> None:

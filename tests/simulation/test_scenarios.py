@@ -10,7 +10,7 @@ from shelfwire.testing import NOW, POLICY, add_job, claim, encode_terminal
 from tests.simulation.bugs import BUGS, Patch
 from tests.simulation.histories import RARE, run_many, undisturbed
 from tests.simulation.oracles import Oracles
-from tests.simulation.plans import Conditions, Plan
+from tests.simulation.plans import Act, Conditions, Plan, Work
 from tests.simulation.scenarios import SCENARIOS
 from tests.simulation.shrink import shrink
 from tests.simulation.store import WatchedDatabase, WatchedStore
@@ -63,6 +63,22 @@ def test_a_plan_is_shrunk_to_what_breaks_it(monkeypatch: pytest.MonkeyPatch) -> 
     assert smallest.followers == ()
     again = msgspec.json.decode(msgspec.json.encode(smallest), type=Plan)
     assert [violation.kind for violation in run(again).violations] == ["3 changed"]
+
+
+def test_a_job_of_a_killed_node_goes_on_as_soon_as_its_lease_has_ended() -> None:
+    create = Act(at=5.0, do="create", kind="silent", work=Work(items=3, pace=2.0))
+    crash = Act(at=6.5, do="crash", node=0, down=30.0)
+    plan = Plan(conditions=Conditions(nodes=2, lag=0.002), acts=(create, crash))
+    claims = []
+    with undisturbed():
+        for schedule in range(SCHEDULES):
+            rows: list[str] = []
+            outcome = run(msgspec.structs.replace(plan, schedule=str(schedule)), rows.append)
+            assert outcome.violations == []
+            claims += [float(row.split()[0]) for row in rows if "running seq" in row and "attempt 2" in row][:1]
+    assert len(claims) in range(1, SCHEDULES), "it ran on either node"
+    lease = Conditions().lease
+    assert max(claims) < crash.at + lease + 0.1
 
 
 def test_scenarios_reach_states_that_few_histories_reach() -> None:

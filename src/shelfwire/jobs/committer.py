@@ -190,10 +190,10 @@ class Committer:
             changes = [change for _, change in taken]
             answers = await self._store.commit(changes, self._policy, self._clock.now(), self._clock.steady())
         except Exception as error:
-            if isinstance(error, ShelfwireError) and error.code == Code.STORAGE_UNAVAILABLE:
+            if passing := _passing(error):
                 self.takeover.disturbed()
                 self._put_back(taken)
-                raise
+                raise passing from error
             if len(taken) > 1:
                 await self._write_apart(taken)
             else:
@@ -280,3 +280,12 @@ def _is_urgent(before: JobState, after: JobState) -> bool:
     """Whether followers are to be notified at once: of a start, of a stop that was asked for, and of an ending."""
     started = before.started_at is None and after.started_at is not None
     return started or before.status is not after.status or before.pausing != after.pausing
+
+
+def _passing(error: Exception) -> ShelfwireError | None:
+    """Return what to report of an error that heals by itself; None for one that would come again."""
+    if isinstance(error, OSError):  # of a connection, or a time-out, that the store has not foreseen
+        return ShelfwireError(Code.STORAGE_UNAVAILABLE, f"The store cannot be used: {type(error).__name__}")
+    if isinstance(error, ShelfwireError) and error.code == Code.STORAGE_UNAVAILABLE:
+        return error
+    return None

@@ -1,6 +1,7 @@
 """Claims jobs, runs their pipelines, keeps their leases, and commits how each attempt ends."""
 
 import asyncio
+import math
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
@@ -45,7 +46,7 @@ class Worker:
         policy: lease and limits.
         clock: source of the time.
         slots: how many jobs run at once, and whose.
-        uniform: returns random numbers in [0, 1), for the backoff, and to keep nodes from all looking at once.
+        uniform: returns random numbers in [0, 1), for the backoff, and so that nodes do not all look at once.
 
     Attributes:
         failing: whether the last claim failed.
@@ -125,8 +126,10 @@ class Worker:
             due = await nodes.next_due(open_to, steady)
         except ShelfwireError:
             return POLL_SECONDS  # the next claim says so
-        left = POLL_SECONDS if due is None else (due - self._clock.steady()) / 1000 + MARGIN_SECONDS
-        return max(SHORTEST_SECONDS, min(POLL_SECONDS, left)) * (0.9 + 0.2 * self._uniform())
+        left = math.inf if due is None else (due - self._clock.steady()) / 1000 + MARGIN_SECONDS
+        if left < POLL_SECONDS:
+            return max(SHORTEST_SECONDS, left)
+        return POLL_SECONDS * (1 - 0.2 * self._uniform())
 
     async def shut_down(self, grace: float) -> None:
         """Release all running jobs after `run` was cancelled; waits up to `grace` seconds for them to stop."""
