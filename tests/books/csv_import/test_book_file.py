@@ -10,6 +10,7 @@ from shelfwire.books.csv_import.book_file import BookFile
 from shelfwire.books.csv_import.export_formats import EXPORT_FORMATS
 from shelfwire.books.csv_import.imported_book import ImportedBook
 from shelfwire.books.csv_import.problems import RowProblem, UnreadableCsv
+from shelfwire.books.csv_import.verdicts import verdicts
 
 
 def books(text: str) -> list[ImportedBook]:
@@ -449,3 +450,55 @@ def test_failed_rows_of_our_own_table_are_left_out_whatever_a_spreadsheet_made_o
     table = f"ok,sourceIndex,code,userMessage,title,authors\nWAHR,,,,Emma,Jane Austen\n{failed},,E_DUPLICATE,no,Emma,\n"
     file = BookFile(table.encode())
     assert [file.book(raw).title for raw in file.rows()] == ["Emma"]
+
+
+def test_a_scale_shows_in_all_marks_of_a_file_however_late() -> None:
+    rows = "".join(f"Book {number},Ann Orr {number},{number % 5 + 1}\n" for number in range(300))
+    file = BookFile(f"Title,Author,Rating\n{rows}Last,Ann Orr,9\n".encode())
+    imported = [verdict for verdict in verdicts(file) if isinstance(verdict, ImportedBook)]
+    assert (imported[0].rating, imported[-1].rating) == (0.5, 4.5)
+    assert file.plan().warnings == ('The marks of the column "Rating" were taken for ones of 10, and divided by 2.',)
+
+
+def test_the_order_of_dates_shows_in_all_of_a_file_however_late() -> None:
+    rows = "".join(f"Book {number},Ann Orr {number},3/4/2021\n" for number in range(300))
+    unclear = BookFile(f"Title,Author,Date Read\n{rows}".encode())
+    assert next(iter(verdicts(unclear))).date_read == "2021-03-04"  # type: ignore[union-attr]  # a book
+    assert unclear.plan().warnings == (
+        'Dates such as "3/4/2021" were read as month, day, year; nothing in the file shows the order.',
+    )
+    clear = BookFile(f"Title,Author,Date Read\n{rows}Last,Ann Orr,13/4/2021\n".encode())
+    assert next(iter(verdicts(clear))).date_read == "2021-04-03"  # type: ignore[union-attr]  # a book
+    assert clear.plan().warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        ("Total,,1000", "a sum"),
+        ("Books read: 12,,", "a sum"),
+        ("Summe Seiten,,1000", "a sum"),
+        ("Exported on 2021-03-02 by an app,,", "a sum or a remark"),
+        ("2019,,", "a heading"),
+        ("January 2019,,", "a heading"),
+        ("--- Read in 2019 (12) ---,,", "a heading"),
+    ],
+)
+def test_a_row_that_is_no_book_is_refused_with_the_reason(row: str, why: str) -> None:
+    (*_, refused) = outcomes(BookFile(f"Title,Author,Pages\n2018,,\nDune,Frank Herbert,600\n{row}\n".encode()))
+    assert why in str(refused)
+
+
+@pytest.mark.parametrize("row", ["Total Recall,,", "1984,,328", "Sum,Ann Orr,", "2019,Ann Orr,", "Average Joe,,"])
+def test_a_title_that_is_like_a_sum_or_a_heading_is_a_book(row: str) -> None:
+    assert [book.title for book in books(f"Title,Author,Pages\nDune,Frank Herbert,600\n{row}\n")][1:] == [
+        row.partition(",")[0]
+    ]
+
+
+def test_a_guess_at_the_encoding_is_said() -> None:
+    file = BookFile("Book;Year\nAndrzej Sapkowski - Wiedźmin;1990\n".encode("iso8859_2"))
+    (doubt, *_) = file.plan().warnings
+    assert "iso8859_2" in doubt
+    assert "Wiedźmin" in doubt
+    assert BookFile("Tytuł;Autor\nSolaris;Lem\n".encode("iso8859_2")).plan().warnings == ()

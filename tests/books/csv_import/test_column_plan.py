@@ -61,10 +61,6 @@ def test_doubt_is_told_in_plain_words() -> None:
         'The column "Date Added" was not used for the date added: its cells, such as "yes", do not look like that.',
     )
     assert doubts("Title,Auther", "A,Ann Orr") == ('The column "Auther" was taken for the author.',)
-    assert doubts("Title,Date Read", "A,3/4/2021") == (
-        'Dates such as "3/4/2021" were read as month, day, year; nothing in the file shows the order.',
-    )
-    assert doubts("Title,Date Read", "A,3/4/2021", "B,13/4/2021") == ()
     assert doubts("Title,Author,Dates", "A,B,1815", "C,D,1980-1991") == (
         'The column "Dates" was not used for the reads: its cells, such as "1815", do not look like that.',
     )

@@ -1,15 +1,25 @@
 """A book list in CSV of any kind: its layout, its rows and the books in them."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import dropwhile, islice
 from typing import Final
 
+from shelfwire.books.bibliography.dates import unclear_order
 from shelfwire.books.bibliography.text import text_key
-from shelfwire.books.csv_import.column_plan import GENERIC, column_of, corrected, in_order, is_repeated
+from shelfwire.books.csv_import.column_plan import (
+    GENERIC,
+    UNKNOWN_LANGUAGE,
+    column_of,
+    corrected,
+    in_order,
+    is_repeated,
+)
 from shelfwire.books.csv_import.confidence import doubt_of, named_fields
 from shelfwire.books.csv_import.dialect import Layout, find_layout
+from shelfwire.books.csv_import.doubts import doubts_of
 from shelfwire.books.csv_import.encoding import decode, doubt_of_encoding
 from shelfwire.books.csv_import.field_names import meaning_of
+from shelfwire.books.csv_import.fields import WITH_DATES
 from shelfwire.books.csv_import.imported_book import ImportedBook, ImportPlan, PlannedColumn, UnusedColumn
 from shelfwire.books.csv_import.joined_titles import TITLES
 from shelfwire.books.csv_import.mapper import BookMapper
@@ -19,8 +29,6 @@ OWN: Final = "shelfwire"
 """The source of a table that was written here."""
 REASON: Final = text_key("reason (shelfwire)")
 """The column that is added to rows that were not imported, to be corrected."""
-UNKNOWN_LANGUAGE: Final = "und"
-"""The language of a header of which we know no word; it is not English, so that its dates begin with the day."""
 MAX_PLANNED: Final = 200
 """The most columns, and the most warnings, that a plan shows."""
 MAX_EXAMPLES: Final = 3
@@ -90,7 +98,7 @@ class BookFile:
         """
         columns = self._layout.columns
         fields = dict(reversed(columns.fields))
-        doubts = (*filter(None, [self._doubt_of_encoding]), *columns.doubts)
+        doubts = (*filter(None, [self._doubt_of_encoding]), *columns.doubts, *self._doubts_of_cells())
         planned = (
             PlannedColumn(
                 column=clip(name),
@@ -141,7 +149,34 @@ class BookFile:
         self.columns = layout.columns.names
         self.header_row = layout.header_row
         self._start = layout.start
+        self._all_cells: Mapping[int, Collection[str]] = {}
         self._mapper = BookMapper(layout)
+
+    @property
+    def unsettled(self) -> tuple[int, ...]:
+        """The columns whose cells all together may show what the first ones do not: a scale, or the order of dates."""
+        columns, sample = self._layout.columns, self._layout.sample
+        dated = [index for index, field in columns.fields if field in WITH_DATES]
+        unclear = unclear_order(cell for index in dated for cell in column_of(sample, index))
+        marks = [index for index, field in columns.fields if field == "rating"]
+        return (*marks, *(dated if unclear else ()))
+
+    def settle(self, cells: Mapping[int, Collection[str]]) -> None:
+        """Read marks and dates as all cells of their columns show.
+
+        Args:
+            cells: of each `unsettled` column, each once.
+        """
+        self._all_cells = cells
+        self._mapper = BookMapper(self._layout, cells)
+
+    def _doubts_of_cells(self) -> Iterator[str]:
+        columns, sample = self._layout.columns, self._layout.sample
+        if columns.source != GENERIC:
+            return
+        fields = dict(columns.fields)
+        cells = {index: [*column_of(sample, index), *self._all_cells.get(index, ())] for index in fields}
+        yield from doubts_of(columns.names, fields, cells, month_first=columns.language == "en")
 
     def rows(self) -> Iterator[RawRow]:
         """Read the rows below the header from the beginning, each time anew and one at a time.

@@ -1,8 +1,10 @@
 """What each column of a file holds: what its name says, checked against what its cells look like."""
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from shelfwire.books.bibliography.dates import is_month
 from shelfwire.books.bibliography.isbn import looks_like_isbn
 from shelfwire.books.bibliography.text import text_key
 from shelfwire.books.csv_import.aliases import FIELD_ORDER, LANGUAGES, OTHER_COLUMNS
@@ -17,17 +19,18 @@ from shelfwire.books.csv_import.cell_kinds import (
     kind_of,
     share,
 )
-from shelfwire.books.csv_import.doubts import doubts_of
 from shelfwire.books.csv_import.export_formats import EXPORT_FORMATS, ExportFormat
 from shelfwire.books.csv_import.field_names import IGNORE, field_of_meaning, in_words
 from shelfwire.books.csv_import.headerless import fields_of_cells, in_order_of_names
 from shelfwire.books.csv_import.headers import exact_field, field_of_dates, is_about_the_reader, misspelt_field
-from shelfwire.books.csv_import.joined_titles import SHAPES, joined
+from shelfwire.books.csv_import.joined_titles import SHAPES, are_names, joined
 from shelfwire.books.csv_import.problems import UnreadableCsv
 from shelfwire.books.csv_import.values import known_shelf, parse_tags
 
 GENERIC: Final = "generic"
 """The source of a list that is no export of a known kind."""
+UNKNOWN_LANGUAGE: Final = "und"
+"""The language of a header of which we know no word; it is not English, so that its dates begin with the day."""
 _ALTERNATIVES: Final[dict[str, tuple[str, ...]]] = {
     "date_read": ("is_read", "shelf"),
     "date_started": ("is_reading",),
@@ -106,7 +109,7 @@ def infer_columns(sample: Sequence[Sequence[str]], names: Sequence[str] = ()) ->
         sample: rows of the file.
         names: of the columns, where there is a header in words that are not known.
     """
-    width = max(len(names), max(map(len, sample), default=0))
+    width = max(len(names), _usual_width(sample))
     for export in EXPORT_FORMATS:
         if len(export.headerless) == width and _fits_all(export, sample):
             keys = [text_key(name) for name in export.headerless]
@@ -123,14 +126,21 @@ def infer_columns(sample: Sequence[Sequence[str]], names: Sequence[str] = ()) ->
     if width > 1:
         found |= fields_of_cells({index: cells[index] for index in rest if index not in placed})
     by = {index: "position" if index in placed else "cells" for index in found}
-    doubts: tuple[str, ...] = () if width <= 1 else (_guessed(found, is_named=bool(names)),)
+    is_named = bool(names)
+    doubts: tuple[str, ...] = () if width <= 1 else (_guessed(found, is_named=is_named),)
     names = tuple(names) or tuple(found.get(index, f"column {index + 1}") for index in range(width))
     names += tuple(f"column {index + 1}" for index in range(len(names), width))
-    doubts += tuple(doubts_of(names, found, [cells[index] for index in range(width)], month_first=False))
     if "title" in found.values() and "author" not in found.values():
         split = _split_titles(found, sample, names)
         doubts += (split,) if split else ()
-    return Columns(GENERIC, names, in_order(found), "und", by, doubts=doubts)
+    return Columns(GENERIC, names, in_order(found), UNKNOWN_LANGUAGE if is_named else "en", by, doubts=doubts)
+
+
+def _usual_width(rows: Sequence[Sequence[str]]) -> int:
+    """How many cells most rows have, or the widest: commas within titles make some wider than the others."""
+    widths = Counter(map(len, rows))
+    width, count = widths.most_common(1)[0] if widths else (0, 0)
+    return width if width > 1 and count * 2 > len(rows) else max(widths, default=0)
 
 
 def _guessed(found: Mapping[int, str], *, is_named: bool) -> str:
@@ -237,12 +247,14 @@ class _Planning:
         self._take_names(range(len(self._names)), fuzzy=True)
         self._choose_rating()
         self._take_shelves()
+        self._take_numbers_of_series()
+        self._take_years_of_reading()
+        self._leave_dates_of_opening()
         self._take_cells()
         if "title" not in self._found.values():
             self._take_positions()
         self._take_nameless({_family(field) for field in self._found.values()})
         self._doubt_authors()
-        self._doubt_cells(self._found)
         spare = frozenset(self._spare())
         return Columns(
             GENERIC, self._names, in_order(self._found), self._language, self._by, spare, tuple(self._doubts)
@@ -320,6 +332,35 @@ class _Planning:
             if field == "tags" and self._keys[index] in _SHELVES and any(map(_has_state, self._cells[index])):
                 self._found[index] = "collections"
 
+    def _take_numbers_of_series(self) -> None:
+        """A "Number" beside the series is the one in it."""
+        fields = {field: index for index, field in self._found.items()}
+        index = fields.get("series", len(self._names)) + 1
+        if "series_index" in fields or index >= len(self._names) or self._keys[index] not in _NUMBERS:
+            return
+        if self._cells[index] and fits("series_index", self._cells[index]):
+            self._take_guess(index, "series_index", "position")
+
+    def _take_years_of_reading(self) -> None:
+        """A year beside a column of months is the one of reading: nobody notes the month of publication."""
+        years = [index for index, field in self._found.items() if field == "year" and self._keys[index] in _YEARS]
+        has_months = any(cells and share(cells, is_month) >= _MOSTLY for cells in self._cells)
+        if years and has_months and "date_read" not in self._found.values():
+            self._drop(years[0])
+            self._take_guess(years[0], "date_read", "position")
+
+    def _leave_dates_of_opening(self) -> None:
+        """Where a program notes how far each book is read, its last reading is not the end of it."""
+        if _PROGRESS.isdisjoint(self._keys) or "shelf" in self._found.values():
+            return
+        for index in [index for index, field in self._found.items() if field == "date_read"]:
+            if self._keys[index] in _OPENINGS:
+                self._drop(index)
+                self._doubts.append(
+                    f'The column "{self._names[index]}" was not used for the date read: other columns say how far the '
+                    "books are read, so that it may be when they were last opened."
+                )
+
     def _take_cells(self) -> None:
         """Columns whose names say nothing, and whose cells can be one thing only."""
         unknown = [index for index in range(len(self._names)) if self._is_unknown(index)]
@@ -362,11 +403,17 @@ class _Planning:
             return
         if doubt := _split_titles(self._found, self._sample, self._names):
             self._doubts.append(doubt)
+        elif (index := self._column_of_names()) is not None:
+            self._take_guess(index, "author", "cells")
         elif any(self._is_unknown(index) and kind_of(cells) is Kind.TEXT for index, cells in enumerate(self._cells)):
             self._doubts.append("None of the columns was taken for the author.")
 
-    def _doubt_cells(self, fields: Mapping[int, str]) -> None:
-        self._doubts += doubts_of(self._names, fields, self._cells, month_first=self._language == "en")
+    def _column_of_names(self) -> int | None:
+        """The one column without a meaning whose cells look like names."""
+        title = next(index for index, field in self._found.items() if field == "title")
+        unknown = [index for index, cells in enumerate(self._cells) if cells and self._is_unknown(index)]
+        named = [index for index in unknown if are_names(self._cells[index], self._cells[title])]
+        return named[0] if len(named) == 1 else None
 
     def _spare(self) -> Iterator[int]:
         """Columns of a field that an earlier one holds with other cells."""
@@ -407,6 +454,17 @@ _SHELVES: Final = frozenset(
     )
 )
 """Names of columns that list a reader's shelves, the reading states among them."""
+_NUMBERS: Final = frozenset({"number", "no", "nr", "num", "index", "position", "order", "bd", "numero", "nummer"})
+_YEARS: Final = frozenset(
+    map(text_key, ("year", "jahr", "année", "año", "anno", "ano", "jaar", "år", "rok", "год", "年"))
+)
+_PROGRESS: Final = frozenset(
+    map(
+        text_key,
+        ("percent read", "progress", "% read", "percent complete", "pages read", "current page", "read percent"),
+    )
+)
+_OPENINGS: Final = frozenset(map(text_key, ("last read", "last read date", "date last read", "last opened")))
 _AMBIGUOUS: Final = frozenset({"rating", "ratings", "score", "stars"})
 
 

@@ -11,7 +11,7 @@ _MOST_SHOWN: Final = 40
 
 
 def doubts_of(
-    names: Sequence[str], fields: Mapping[int, str], cells: Sequence[Sequence[str]], *, month_first: bool
+    names: Sequence[str], fields: Mapping[int, str], cells: Mapping[int, Sequence[str]], *, month_first: bool
 ) -> Iterator[str]:
     """What a person should know of dates and marks that can be read in several ways.
 

@@ -32,13 +32,15 @@ _ALPHABETS = {
     "cp1250": ("ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áäčďéíĺľňóôŕšťúýž", "áéíóöőúüű", "ăâîşţ", "čćđšž"),
     "iso8859_2": ("ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áäčďéíĺľňóôŕšťúýž", "áéíóöőúüű", "ăâîşţ", "čćđšž"),
     "cp1254": ("çğıöşüâî",),
+    "cp1257": ("ąčęėįšųūž", "āčēģīķļņšūž"),
 }  # fmt: skip
 """By encoding, the letters beyond ASCII of each language that it is used for: German, French, Spanish, Portuguese,
 Italian, Catalan, Swedish, Danish, Icelandic, Dutch and Estonian; Polish, Czech, Slovak, Hungarian, Romanian and
-Croatian, in two encodings; Turkish."""
+Croatian, in two encodings; Turkish; Lithuanian and Latvian."""
 _WORDED = ("cp1252", "cp1250", "iso8859_2", "cp1254", "cp1251", "cp1253", "iso8859_7", "koi8_r", "cp1255", "cp1256")
 """Encodings in which names of columns and states are looked for."""
 _ODD = re.compile("[^\\W\\d_][\xa1\xa3\xa5\xa6\xaa\xb1\xb3\xb6\xb9\xba\xbc-\xbf]+[a-z]|[\xd0\xdd\xde\xf0\xfd\xfe]")
+_WITHIN_WORDS = re.compile(r"(?<=[a-z])[^\x00-\x7f](?=[a-z])")
 _BETWEEN_WORDS = re.compile(r'[,;|\t\n"]+')
 _UNSURE = (
     'The file is not UTF-8 and does not say its encoding; it was read as {encoding}, which makes "{example}" of it. '
@@ -249,16 +251,18 @@ def _is_damaged_utf8(sample: bytes) -> bool:
 
 
 def _of_alphabet(sample: bytes) -> str | None:
-    """The encoding that makes of a sample the letters of one language of Central Europe or Turkey, rather than cp1252.
+    """The encoding that makes a sample's letters those of one language of Central Europe, the Baltic or Turkey.
 
-    The detector cannot tell them apart: where cp1250 has "č", "ř" and "ő", cp1252 has "è", "ø" and "õ". A few of these
-    may be of foreign names in a list of the West, so that there must be several different ones, unless cp1252 makes
-    signs within words of them, or letters of Icelandic in another language.
+    The detector cannot tell them from cp1252: where cp1250 has "č", "ř" and "ő", cp1252 has "è", "ø" and "õ". A few of
+    these may be of foreign names in a list of the West, so that there must be several different ones, unless cp1252
+    makes signs within words of them, or letters of Icelandic in another language.
     """
     least = max(_share(_letters(sample, "cp1252"), alphabet) for alphabet in _ALPHABETS["cp1252"])
     is_odd = least < _MOSTLY and _ODD.search(sample.decode("cp1252", "replace")) is not None
-    for encoding in ("cp1250", "iso8859_2", "cp1254"):
+    for encoding in ("cp1250", "iso8859_2", "cp1254", "cp1257"):
         letters = _letters(sample, encoding)
+        if any(map(str.isupper, _WITHIN_WORDS.findall(sample.decode(encoding, "replace")))):
+            continue  # "Wied\u013dmin" is no word
         for alphabet in _ALPHABETS[encoding]:
             own = {letter for letter in alphabet if letter.encode(encoding).decode("cp1252", "replace") != letter}
             few = 1 if is_odd else min(_ENOUGH_LETTERS, len(own))

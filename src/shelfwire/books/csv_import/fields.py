@@ -31,6 +31,9 @@ _ITEM_TYPES: Final = vocabulary("item_types")
 _BARE_TYPES: Final = frozenset({"book", "books", "product", "other"})
 """Types of books that say nothing of their format."""
 _TEXT_MEMBERS: Final = ("content", "text", "note", "body", "name", "value")
+_QUOTED: Final = re.compile(
+    '^["\u201c\u201d\u201e\u00ab\u00bb\u2018\u201a](.+)["\u201c\u201d\u00ab\u00bb\u2018\u2019]$'
+)
 _PUBLICATION: Final = re.compile(r"\s*[(,;]")
 
 
@@ -100,7 +103,7 @@ def _title(cell: str, draft: Draft) -> None:
             title=cell[:_MAX_SHORT_CHARACTERS],
             field="title",
         )
-    if cell.endswith(" /"):  # as catalogues of libraries end titles
+    if cell[-1] == "/" and cell[-2:] == " /":  # as catalogues of libraries end titles
         cell = cell[:-2].rstrip()
     if "title" not in draft:
         draft["title"] = " ".join(cell.split()) if "\n" in cell or "  " in cell else cell
@@ -109,7 +112,12 @@ def _title(cell: str, draft: Draft) -> None:
 def _title_with_series(cell: str, draft: Draft) -> None:
     """Goodreads and Kindle append the series to the title, which is kept: other lists of the books have it too."""
     _title(cell, draft)
-    if cell[-1] == ")" and "series" not in draft and (found := series.in_title(draft["title"])):
+    if (
+        cell[-1] == ")"
+        and cell[-2:-1].isdecimal()
+        and "series" not in draft
+        and (found := series.in_title(draft["title"]))
+    ):
         draft["series"] = found
 
 
@@ -121,7 +129,9 @@ def _joined_title(shape: re.Pattern[str]) -> Take:
         if found is None:
             _title_with_series(cell, draft)
             return
-        _title_with_series(found["title"].strip(), draft)
+        _title_with_series(_QUOTED.sub(r"\1", found["title"].strip()), draft)
+        if (found["done"] or "").strip():
+            life_of(draft).state = "read"
         if author := found.groupdict().get("author"):
             _authors(people.authors_of_any_list)(author.strip(), draft)
 

@@ -84,7 +84,7 @@ def _of_numbers(column: Sequence[str]) -> str | None:
     if len(numbers) < _MOSTLY * len(column):
         return "rating" if share(column, is_mark) >= _MOSTLY else None
     counted = [second - first for first, second in pairwise(numbers)]
-    if len(numbers) > _FEWEST and set(counted) == {1.0}:
+    if set(counted) == {1.0} and (len(numbers) > _FEWEST or numbers[0] == 1):
         return None
     if max(numbers) <= _BEST_MARK:
         return "rating"

@@ -8,7 +8,7 @@ from shelfwire.books.bibliography.given_names import GIVEN
 from shelfwire.books.bibliography.people import PARTICLES
 from shelfwire.books.bibliography.text import words
 
-_NUMBER: Final = r"(?:(?:\(?\d{1,4}[.)]|#\d{1,4}[.:]?|[•*–-])\s+)?"  # noqa: RUF001 - a dash that begins an entry
+_NUMBER: Final = r"(?:(?:\(?\d{1,4}[.)]|#\d{1,4}[.:]?|(?:[•*–-]\s+)?\[(?P<done>[ xX])\]|[•*–-])\s+)?"  # noqa: RUF001
 _DASH: Final = r"\s+[-\u2010-\u2015]{1,2}\s+"
 _NAME: Final = r"(?P<author>[^\s(]+\s+[^\s(].*)"
 _BY: Final = r"(?:by|von|par|door|av|af|por|od|przez|napsal)"
@@ -24,7 +24,10 @@ SHAPES: Final = {
     "title_comma_author": re.compile(rf"{_NUMBER}(?P<title>.+),\s+(?P<author>[^,]+)"),
     "numbered_title": re.compile(rf"{_NUMBER[:-1]}(?P<title>.+)"),
 }
-"""By field, how a title stands with its author, whose name after "by" has two words at least, or with a number."""
+"""By field, how a title stands with its author, whose name after "by" has two words at least, or with a number.
+
+Before it there may be a number, a bullet, or a box that is ticked for a book that was read.
+"""
 TITLES: Final = frozenset({"title", "title_with_series", *SHAPES})
 """The fields whose cells have titles in them."""
 _SEPARATED: Final = frozenset(SHAPES) - {"title_by_author", "title_comma_author", "numbered_title"}

@@ -1,18 +1,18 @@
 """Rows to books: a plan of how to read the columns is made once for a file and applied to each row."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Final
 
 from shelfwire.books.bibliography import dates
 from shelfwire.books.bibliography.isbn import is_shortened
 from shelfwire.books.csv_import import values
-from shelfwire.books.csv_import.column_plan import GENERIC, Columns, column_of
+from shelfwire.books.csv_import.column_plan import GENERIC, column_of
 from shelfwire.books.csv_import.dialect import Layout
 from shelfwire.books.csv_import.fields import WITH_DATES, Take, field_of
 from shelfwire.books.csv_import.imported_book import ImportedBook
-from shelfwire.books.csv_import.joined_titles import TITLES
+from shelfwire.books.csv_import.joined_titles import SHAPES, TITLES
 from shelfwire.books.csv_import.no_books import has_headings, is_heading, is_sum
 from shelfwire.books.csv_import.problems import RowProblem
 from shelfwire.books.csv_import.raw_rows import RawRow
@@ -35,22 +35,23 @@ class BookMapper:
 
     Args:
         layout: The file's layout; its sample shows the order of day and month, and the scale of ratings.
+        more: Further cells that show these, by column.
     """
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, more: Mapping[int, Collection[str]] = {}) -> None:
         columns, sample = layout.columns, layout.sample
         self._layout = layout
         self._width = max(1, len(columns.names))
         self._second = min(1, self._width - 1)
         self._delimiter = layout.delimiter
-        day_first = dates.is_day_first(
-            (cell for index, field in columns.fields if field in WITH_DATES for cell in column_of(sample, index)),
-            default=columns.language != "en",
-        )
+        cells = {index: [*column_of(sample, index), *more.get(index, ())] for index, _ in columns.fields}
+        dated = [index for index, field in columns.fields if field in WITH_DATES]
+        in_dates = [cell for index in dated for cell in cells[index]]
+        day_first = dates.is_day_first(in_dates, default=columns.language != "en")
         self._field = partial(field_of, day_first=day_first, scale=values.STARS)
         self._plan: list[tuple[int, int, Take]] = []
         for index, name in columns.fields:
-            scale = _scale(columns, sample, index) if name == "rating" else values.STARS
+            scale = _scale(columns.names[index], cells[index]) if name == "rating" else values.STARS
             field = field_of(name, day_first=day_first, scale=scale)
             self._plan.append((index, field.most, field.take))
         self._names = columns.names
@@ -59,7 +60,10 @@ class BookMapper:
         self._title = next((index for index, name in fields.items() if name in TITLES), None)
         # Only a row without an author can be a sum or a heading, where other rows have one.
         self._has_authors = columns.source == GENERIC and any("author" in name for name in fields.values())
-        self._has_headings = self._title is not None and has_headings(sample, self._title)
+        # In a list of titles with their authors, a line without one may be a heading wherever it is.
+        self._has_headings = self._title is not None and (
+            fields[self._title] in SHAPES or (len(columns.names) > 1 and has_headings(sample, self._title))
+        )
         self._author = next((index for index, name in columns.fields if "author" in name), 0)
         if any(cell[:1] == " " for row in sample for cell in row[self._author : self._author + 1]):
             self._author = 0  # it may begin with a space in this file
@@ -97,7 +101,7 @@ class BookMapper:
             RowProblem: it is.
         """
         row, title = draft["row"], draft.get("title", "")
-        if "authors" in draft or not title or self._width == 1:
+        if "authors" in draft or not title:
             return
         is_alone = sum(bool(cell.strip()) for cell in cells) == 1
         if self._has_headings and is_alone and is_heading(title):
@@ -109,8 +113,8 @@ class BookMapper:
             )
         if self._has_authors and is_sum(title):
             raise RowProblem(
-                f'Row {row} was taken for a sum, which is no book: "{title}". If it is a book, add its author, and '
-                "import the file again.",
+                f'Row {row} was taken for a sum or a remark below the list, which is no book: "{title}". If it is a '
+                "book, add its author, and import the file again.",
                 row=row,
                 title=title,
             )
@@ -236,9 +240,9 @@ class BookMapper:
         return (f"The row has more cells than the header ({count} instead of {self._width}); left out: {shown}.",)
 
 
-def _scale(columns: Columns, sample: Sequence[Sequence[str]], index: int) -> int:
+def _scale(name: str, cells: Iterable[str]) -> int:
     """The best rating of a column: its name states it, or its cells show it."""
-    return values.scale_in_name(columns.names[index]) or values.rating_scale(column_of(sample, index))
+    return values.scale_in_name(name) or values.rating_scale(cells)
 
 
 def _finished(draft: Draft) -> ImportedBook:

@@ -1,4 +1,4 @@
-"""Rows of a list that are no books: headings of its sections, and sums below it."""
+"""Rows of a list that are no books: headings of its sections, and sums and remarks below it."""
 
 import re
 from collections.abc import Sequence
@@ -24,9 +24,15 @@ _TOTAL: Final = re.compile(
     rf"|[\d.,]+ {_COUNTED}(?: {_COUNTED})?",
     re.IGNORECASE,
 )
+_FOOTER: Final = re.compile(
+    r"(?:exported|generated|created|printed|updated|last updated|erstellt|exportiert|gedruckt|exporté|généré|exportado"
+    r"|esportato|geëxporteerd|wygenerowano)\b(?=.*(?:\d{4}|\b(?:by|with|from|mit|von|avec|par|con)\b)).{0,100}",
+    re.IGNORECASE,
+)
 _YEAR: Final = re.compile(
-    r"[\W_]*(?:(?:books |gelesen |bücher |lus? (?:en )?|leídos (?:en )?)?(?:read )?(?:in )?)?(?:19|20)\d\d[\W_]*"
-    r"(?:\(.*\))?",
+    r"[\W_]*(?:(?:i|my|the|all|books?|read|reading|list|finished|bücher|gelesen\w*|leseliste|lus?|livres|leídos|libros"
+    r"|letti|libri|lidos|livros|boeken|gelezen|böcker|lästa|in|en|im|of|year)[ :-]+){0,5}(?:19|20)\d\d[\W_]*"
+    r"(?:\(.*\)[\W_]*)?",
     re.IGNORECASE,
 )
 _DECORATION: Final = re.compile(r"^[\W_]+|[\W_]+$")
@@ -35,15 +41,16 @@ _ENOUGH: Final = 2
 
 
 def is_sum(title: str) -> bool:
-    """Whether a title is a sum such as "Total books: 12", and no title."""
-    return len(title) <= _LONGEST and _TOTAL.fullmatch(title.strip()) is not None
+    """Whether a title is none but a sum such as "Total books: 12", or says when the list was made."""
+    bare = title.strip()
+    return (len(title) <= _LONGEST and _TOTAL.fullmatch(bare) is not None) or _FOOTER.fullmatch(bare) is not None
 
 
 def is_heading(title: str) -> bool:
-    """Whether a title that is alone in its row may be the heading of a section: a year, or a month."""
+    """Whether a title that is alone in its row may be the heading of a section: a year, a month, or "To read:"."""
     if len(title) > _LONGEST:
         return False
-    if _YEAR.fullmatch(title.strip()):
+    if _YEAR.fullmatch(title.strip()) or title.rstrip().endswith(":"):
         return True
     bare = _DECORATION.sub("", title)
     return dates.is_month(bare) or (

@@ -139,9 +139,11 @@ def take_date(cell: str, draft: Draft, *, field: str, day_first: bool) -> None:
     if len(cell) > _LONGEST_DATE and field == "finished" and (sides := range_of(cell, day_first=day_first)):
         _take_read(cell, sides, draft, day_first=day_first)
         return
-    days = dates_of(cell, draft, day_first=day_first)
-    if not days:
-        return
+    days = dates.parse_dates(cell, day_first=day_first)
+    if not days or len(days[0]) == _YEAR_DIGITS:
+        days = dates_of(cell, draft, day_first=day_first)
+        if not days:
+            return
     life = life_of(draft)
     if found := getattr(life, field):
         days = (*found, *(day for day in days if day not in found))  # two columns may say the same
@@ -151,13 +153,15 @@ def take_date(cell: str, draft: Draft, *, field: str, day_first: bool) -> None:
 def dates_of(cell: str, draft: Draft, *, day_first: bool) -> tuple[str, ...]:
     """The dates of a cell, with a warning if it holds something else, or says less than a month."""
     days = dates.parse_dates(cell, day_first=day_first)
-    if not days and (day := dates.of_day_number(cell)):
+    if days:
+        if len(days[0]) == _YEAR_DIGITS < len(cell) and dates.is_vague(cell):
+            warn(draft, f'Of the date "{cell}" only the year was kept.')
+        return days
+    if day := dates.of_day_number(cell):
         return (day,)
-    if not days and not is_no_date(cell):
+    if not is_no_date(cell):
         warn(draft, f'The date "{cell}" was not understood.')
-    elif len(days) == 1 and len(days[0]) == _YEAR_DIGITS < len(cell) and dates.is_vague(cell):
-        warn(draft, f'Of the date "{cell}" only the year was kept.')
-    return days
+    return ()
 
 
 def is_no_date(cell: str) -> bool:

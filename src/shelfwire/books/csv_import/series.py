@@ -1,7 +1,6 @@
 """Series and volumes: their names and numbers, from the forms in which exports write them."""
 
 import re
-from functools import lru_cache
 from typing import Final
 
 from shelfwire.books.csv_import.reading_life import Draft
@@ -14,12 +13,12 @@ _SERIES_IN_BRACKETS: Final = re.compile(r"^(.+?)\s*\(#?(\d[\d.\-\u2013]*)\)$")
 _ORDER_OF_SERIES: Final = re.compile(r"^#?\s*(\d[\d.\-\u2013]*)\s*(?::.*)?$")
 
 
-@lru_cache(maxsize=2048)
 def in_title(title: str) -> str | None:
     """The series in the last brackets of a title, as "(Earthsea, #2)" or "(Flatworld, #1; Ringwind, #1)"."""
     inner = title[title.rfind("(") + 1 : -1]
-    if not any(character.isdecimal() for character in inner):
-        return None
+    name, found_mark, number = inner.partition(", #")
+    if found_mark and number.isdecimal():  # as most are
+        return f"{name} #{number}"
     found = [_SERIES_AND_NUMBER.match(part.strip()) for part in inner.split(";")]
     return "; ".join(f"{part[1]} #{part[2]}" for part in found if part) if all(found) else None
 

@@ -55,11 +55,14 @@ class Survey:
         file, width = self._file, len(self._file.columns)
         names, numbers = array("q"), array("q")
         add_name, add_number = names.append, numbers.append
+        unsettled: Mapping[int, set[str]] = {index: set() for index in file.unsettled}
         for raw in file.rows():
             self.count += 1
             if len(raw.cells) == width:
                 if self._unseen:
                     self._look(raw.cells)
+                for index, cells in unsettled.items():
+                    cells.add(raw.cells[index])
                 name, number = self._keys(raw.cells)
             else:
                 name, number = self._keys_of_ragged(raw)
@@ -67,6 +70,8 @@ class Survey:
             add_number(number)
             if not self.count % _STEP:
                 yield
+        if unsettled:
+            file.settle(unsettled)
         yield  # whoever drives it looks at the count once more
         if self._keep:
             return
