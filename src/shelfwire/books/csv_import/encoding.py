@@ -39,7 +39,7 @@ Italian, Catalan, Swedish, Danish, Icelandic, Dutch and Estonian; Polish, Czech,
 Croatian, in two encodings; Turkish; Lithuanian and Latvian."""
 _WORDED = ("cp1252", "cp1250", "iso8859_2", "cp1254", "cp1251", "cp1253", "iso8859_7", "koi8_r", "cp1255", "cp1256")
 """Encodings in which names of columns and states are looked for."""
-_ODD = re.compile("[^\\W\\d_][\xa1\xa3\xa5\xa6\xaa\xb1\xb3\xb6\xb9\xba\xbc-\xbf]+[a-z]|[\xd0\xdd\xde\xf0\xfd\xfe]")
+_ODD = re.compile("[^\\W\\d_][\xa1\xa3\xa5\xa6\xb1\xb3\xb6\xb9\xbc-\xbf]|[\xd0\xdd\xde\xf0\xfd\xfe]")
 _WITHIN_WORDS = re.compile(r"(?<=[a-z])[^\x00-\x7f](?=[a-z])")
 _BETWEEN_WORDS = re.compile(r'[,;|\t\n"]+')
 _UNSURE = (
@@ -199,10 +199,12 @@ def _decode_unmarked(data: bytes) -> Decoded:
 
 
 def _of_words(sample: bytes) -> str | None:
-    """The encoding that makes names of columns, or states of books, of some cells of a sample, and no other does."""
-    scores = Counter({encoding: len(_known_words() & _cells(sample, encoding)) for encoding in _WORDED})
-    (first, most), (_, next_most) = scores.most_common(2)
-    return first if most > next_most else None
+    """The encoding that makes most names of columns, or states of books, of a sample; None if several do otherwise."""
+    scores = {encoding: len(_known_words() & _cells(sample, encoding)) for encoding in _WORDED}
+    most = max(scores.values())
+    best = [encoding for encoding, score in scores.items() if score == most]
+    texts = {sample.decode(encoding, "replace") for encoding in best}
+    return best[0] if most and len(texts) == 1 else None
 
 
 def _cells(sample: bytes, encoding: str) -> set[str]:
