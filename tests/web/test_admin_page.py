@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from shelfwire.web.keys import Role
-from tests.web.browser import Live, browser, check, opened, serving
+from tests.web.browser import Live, browser, check, opened, serving, violations
 from tests.web.operated_jobs import HOSTILE, Stepping, fill, more
 from tests.web.test_operator import KEYS, key_file
 
@@ -241,6 +241,9 @@ def test_figures_tell_their_age_once_the_stream_is_lost(refused_page: Page, live
     page.route("**/api/admin/events*", lambda route: route.abort())
     go(page, live, "jobs")
     expect(page.locator(".who")).to_contain_text(re.compile(r"Lost \d+ sec ago"))
+    go(page, live, "")
+    expect(page.locator(".old")).to_be_visible()
+    assert violations(page) == []
     page.unroute_all()
     expect(page.locator(".who")).to_contain_text("Live")
 

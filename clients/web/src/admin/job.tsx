@@ -223,7 +223,7 @@ function Timeline({ job, version }: { job: JobSummary; version: string }) {
                 </small>
               </span>
               <time dateTime={new Date(at).toISOString()} title={moment(at)}>
-                {since(at, now)}
+                {texts.ago(since(at, now))}
               </time>
             </li>
           ))}
@@ -348,7 +348,8 @@ function Facts({ job }: { job: JobSummary }) {
   const inputs = value?.inputs.map(({ name, size }) => ({ name, size })) ?? [];
   const followers = Object.entries(value?.followers ?? {});
   return (
-    <section class="card facts" aria-label={texts.input}>
+    <section class="card facts" aria-labelledby="facts">
+      <h2 id="facts">{texts.details}</h2>
       {error && <Failed error={error} again={again} />}
       <dl>
         <div>

@@ -246,6 +246,8 @@ export const job = {
   stalled: (age: string) => `It runs, and has recorded nothing for ${age}. Cancel it and try again, or look at its worker.`,
   gone: "This job was erased.",
   timeline: "Timeline",
+  ago: (age: string) => `${age} ago`,
+  details: "Details",
   noTimeline: "Nothing is known of its past.",
   errors: "Errors",
   noErrors: "No item failed.",
