@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { type JobsView, filterOf, fragmentOf, placeOf, queryOf } from "../src/admin/address.js";
 import { goalsOf, problemsIn, statusCounts } from "../src/admin/figures.js";
 import { since, span } from "../src/admin/format.js";
-import { canDo, newestOf, pastOf, rowsOf, shareOf, updated, watched } from "../src/admin/rows.js";
+import { canDo, newestOf, rowsOf, shareOf, updated, watched } from "../src/admin/rows.js";
 import { type Point, dotsOf, lastOf, nearest, niceTop, pathOf, thinned } from "../src/admin/scale.js";
 import type { JobSummary, Overview } from "../src/admin/types.js";
 
@@ -129,16 +129,4 @@ test("a span of time is told in one unit", () => {
     assert.equal(span(seconds), text);
   }
   assert.deepEqual([since(5_999, 8_000), since(9_000, 8_000)], ["2 sec", "0 sec"]);
-});
-
-test("a job's past is told with the newest first, by itself and by operators", () => {
-  const ended = job("a", 9, { status: "failed", startTime: 2, lastUpdateTime: 9, error: { code: "E_INTERNAL", message: "", userMessage: "", retryable: false } });
-  const acts = [{ at: 5, key: "anna", action: "pause", outcome: "ok" }, { at: 4, key: "ben", action: "retry", outcome: "E_JOB_STATE" }];
-  assert.deepEqual(pastOf(ended, acts), [
-    { at: 9, kind: "failed", code: "E_INTERNAL" },
-    { at: 5, kind: "pause", by: "anna" },
-    { at: 4, kind: "retry", by: "ben", code: "E_JOB_STATE" },
-    { at: 2, kind: "started" },
-    { at: 1, kind: "created" },
-  ]);
 });

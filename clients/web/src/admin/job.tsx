@@ -9,10 +9,10 @@ import { moment, share, since } from "./format.js";
 import { nameOf } from "./jobs.js";
 import { actOnOne } from "./many.js";
 import { Figure } from "./overview.js";
-import { type Action, canDo, hasEnded, pastOf, shareOf } from "./rows.js";
+import { type Action, canDo, hasEnded, shareOf } from "./rows.js";
 import { Bones, Failed, Heading, Wide, asShelfwireError, shortId, useAnswer, useNow, useServer } from "./shared.js";
 import { StatusMark } from "./status.js";
-import type { Act, JobDetails, JobSummary, Page } from "./types.js";
+import type { JobDetails, JobSummary, TimelineEvent } from "./types.js";
 
 const ACTIONS: readonly Action[] = ["pause", "resume", "retry", "cancel", "delete"];
 
@@ -62,7 +62,7 @@ export function JobScreen({ id }: { id: string }) {
       <Back />
       <Card job={job} state={first.value} />
       <div class="two">
-        <Timeline job={job} version={`${job.status} ${job.attempt} ${job.pausing}`} />
+        <Timeline id={id} version={`${job.status} ${job.attempt} ${job.pausing} ${job.stalled}`} />
         <Errors id={id} failures={job.failureCount} />
       </div>
       <Items id={id} processed={job.processedCount} />
@@ -190,14 +190,11 @@ function Actions({ job }: { job: JobSummary }) {
   );
 }
 
-function Timeline({ job, version }: { job: JobSummary; version: string }) {
+function Timeline({ id, version }: { id: string; version: string }) {
   const server = useServer();
-  const { value, error, again } = useAnswer(
-    (signal) => server.ask<Page<Act>>("GET", "/api/admin/audit", { query: { jobId: job.jobId, limit: 100 }, signal }),
-    [server, job.jobId, version],
-  );
+  const { value, error, again } = useAnswer((signal) => server.ask<{ events: readonly TimelineEvent[] }>("GET", pathOf(id, "/timeline"), { signal }), [server, id, version]);
   const now = useNow();
-  const events = value && pastOf(job, value.items);
+  const events = value && [...value.events].reverse();
   return (
     <section class="card timeline" aria-labelledby="timeline">
       <h2 id="timeline">{texts.timeline}</h2>

@@ -1,5 +1,5 @@
 // The rows of the list of jobs: what a page brought, kept up to date without ever moving a row.
-import type { Act, JobNews, JobSummary, TimelineEvent } from "./types.js";
+import type { JobNews, JobSummary } from "./types.js";
 
 export interface Row {
   readonly job: JobSummary;
@@ -53,15 +53,3 @@ export function canDo(action: Action, job: Pick<JobSummary, "status" | "pausing"
 /** From 0 to 1; undefined where the number of items is not known. */
 export const shareOf = ({ processedCount, totalCount, status }: JobSummary): number | undefined =>
   status === "complete" ? 1 : totalCount ? Math.min(1, processedCount / totalCount) : undefined;
-
-/** What is known of a job's past, the newest first: its own times, and what operators did. */
-export function pastOf(job: JobSummary, acts: readonly Act[]): readonly TimelineEvent[] {
-  const { createdAt, startTime, lastUpdateTime, status, error } = job;
-  const events: TimelineEvent[] = [
-    { at: createdAt, kind: "created" },
-    ...(startTime === undefined ? [] : [{ at: startTime, kind: "started" }]),
-    ...acts.map(({ at, action, key, outcome }) => ({ at, kind: action, by: key, ...(outcome !== "ok" && { code: outcome }) })),
-    ...(hasEnded(job) ? [{ at: lastUpdateTime, kind: status, ...(error && { code: error.code }) }] : []),
-  ];
-  return events.reverse().sort((one, other) => other.at - one.at);
-}

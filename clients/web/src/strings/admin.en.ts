@@ -280,7 +280,6 @@ export const job = {
   kinds: {
     created: "Created",
     claimed: "Claimed by a worker",
-    started: "Started",
     retrying: "Failed, and tried again",
     released: "Given back by its worker",
     pausing: "Pause requested",
