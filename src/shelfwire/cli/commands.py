@@ -192,6 +192,7 @@ def results(
     status: Literal["ok", "failed"] | None = None,
     failed: bool = False,
     original: bool = False,
+    as_recorded: bool = False,
     output: Path | None = None,
 ) -> int:
     """Print what came of each row, imported or not, in the order of the file.
@@ -203,6 +204,7 @@ def results(
         status: Only rows that are ok, or only those that failed.
         failed: Only rows that failed.
         original: The failed rows as they stood in the file, with the reason: correct them and import them again.
+        as_recorded: Without what was corrected since, in a browser or with --review.
         output: The file to write to, in place of what it holds; the standard output unless given.
     """
     if status == "ok" and (failed or original):
@@ -215,7 +217,7 @@ def results(
         return Exit.OK
     form = format or format_for(output, FORMATS)
     export = None if form in OWN_FORMATS else export_of(entry.pipeline, form)
-    parts = parts_of(form, "failed" if failed else status, export=export)
+    parts = parts_of(form, "failed" if failed else status, export=export, corrected=not as_recorded)
     run(ask(entry, lambda client, ref: save(client, ref, parts, output)))
     return Exit.OK
 

@@ -31,21 +31,22 @@ def format_for(output: Path | None, formats: Collection[str]) -> str:
     return form if form in formats else CSV
 
 
-def parts_of(form: str, status: str | None = None, *, export: Export | None = None) -> Parts:
+def parts_of(form: str, status: str | None = None, *, export: Export | None = None, corrected: bool = True) -> Parts:
     """Return what makes a file of results.
 
     Args:
         form: `csv`, `json`, `ndjson`, or the name of `export`.
         status: only `ok` or only `failed` items.
         export: writes a format of a plug-in.
+        corrected: whether what a person has corrected is applied.
     """
 
     def parts(client: Client, job: JobHandle) -> AsyncGenerator[bytes]:
         if export is not None:
-            return _exported(export, client.results(job, status=status))
+            return _exported(export, client.results(job, status=status, corrected=corrected))
         if form == "json":
-            return _array(client, job, status)
-        return client.export(job, kind="ndjson" if form == "ndjson" else "csv", status=status)
+            return _array(client, job, status, corrected=corrected)
+        return client.export(job, kind="ndjson" if form == "ndjson" else "csv", status=status, corrected=corrected)
 
     return parts
 
@@ -90,9 +91,9 @@ async def _exported(export: Export, items: AsyncGenerator[dict[str, Any]]) -> As
             yield part
 
 
-async def _array(client: Client, job: JobHandle, status: str | None) -> AsyncGenerator[bytes]:
+async def _array(client: Client, job: JobHandle, status: str | None, *, corrected: bool) -> AsyncGenerator[bytes]:
     before = b"["
-    async for item in client.results(job, status=status):
+    async for item in client.results(job, status=status, corrected=corrected):
         yield before + msgspec.json.encode(item)
         before = b",\n"
     yield b"]\n" if before != b"[" else b"[]\n"

@@ -1,9 +1,9 @@
 """What a plug-in's command needs to start a job: one function."""
 
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from shelfwire.cli.commands import ask, known_jobs
 from shelfwire.cli.connect import C, choose_place
@@ -15,6 +15,8 @@ from shelfwire.cli.progress_summary import clean
 from shelfwire.cli.results import OWN_FORMATS, Format, format_for, parts_of, save
 from shelfwire.cli.running import run
 from shelfwire.client import Client, JobHandle
+
+T = TypeVar("T")
 
 
 class FinishedJob(NamedTuple):
@@ -30,6 +32,14 @@ class FinishedJob(NamedTuple):
     results: Any
     known: KnownJob
 
+    def ask(self, work: Callable[[Client, JobHandle], Coroutine[Any, Any, T]]) -> T:
+        """Do something more with the job on its server, or in this process where there is none.
+
+        Raises:
+            CommandError: the server refuses or cannot be reached.
+        """
+        return run(ask(self.known, work))
+
     def save(self, output: Path, form: Format | None = None) -> None:
         """Write what came of each item to a file, whole or not at all.
 
@@ -41,7 +51,7 @@ class FinishedJob(NamedTuple):
             CommandError: the server refuses or cannot be reached, or the file cannot be written.
         """
         parts = parts_of(form or format_for(output, OWN_FORMATS))
-        run(ask(self.known, lambda client, job: save(client, job, parts, output)))
+        self.ask(lambda client, job: save(client, job, parts, output))
 
 
 def start_job(

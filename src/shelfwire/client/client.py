@@ -234,18 +234,21 @@ class Client:
         """End a job if it has not ended, and erase all its data, tokens included. Errors as in `cancel`."""
         data_of(await self._of_job("DELETE", job))
 
-    async def results(self, job: JobHandle, *, status: str | None = None) -> AsyncGenerator[dict[str, Any]]:
+    async def results(
+        self, job: JobHandle, *, status: str | None = None, corrected: bool = False
+    ) -> AsyncGenerator[dict[str, Any]]:
         """Iterate over the items that are recorded now, in the order of the input.
 
         Args:
             job: the job.
             status: only `ok` or only `failed` items.
+            corrected: whether what was corrected is applied.
 
         Raises:
             RefusedError: the token does not permit it.
             ConnectionLostError: the server cannot be reached.
         """
-        async for page in self._pages(job, status, "application/json"):
+        async for page in self._pages(job, status, "application/json", corrected=corrected):
             for item in data_of(page)["items"]:
                 yield item
 
@@ -256,6 +259,7 @@ class Client:
         kind: Literal["csv", "ndjson"] = "csv",
         status: str | None = None,
         original: bool = False,
+        corrected: bool = False,
     ) -> AsyncGenerator[bytes]:
         """Iterate over the parts of one file with the items that are recorded now, in UTF-8.
 
@@ -265,17 +269,39 @@ class Client:
             status: only `ok` or only `failed` items.
             original: the failed items alone, as they stood in the table that was sent, with the reason in an added
                 column; always as CSV.
+            corrected: whether what was corrected is applied.
 
         Raises:
             RefusedError: the token does not permit it.
             ConnectionLostError: the server cannot be reached.
         """
         header = b""
-        async for page in self._pages(job, status, EXPORTS[kind], original=original):
+        async for page in self._pages(job, status, EXPORTS[kind], original=original, corrected=corrected):
             yield page.body.removeprefix(header)
             if kind == "csv":  # every page of a table begins with the header
                 header, newline, _ = page.body.partition(b"\r\n")
                 header += newline
+
+    async def corrections(self, job: JobHandle) -> list[dict[str, Any]]:
+        """Return what was corrected of a job's items, each with its `index`. Errors as in `state`."""
+        found: list[dict[str, Any]] = data_of(await self._of_job("GET", job, "/corrections"))["corrections"]
+        return found
+
+    async def correct(self, job: JobHandle, index: int, corrections: Sequence[Mapping[str, Any]]) -> None:
+        """Replace what was corrected of an item; the job and its results stay as they are.
+
+        Args:
+            job: the job.
+            index: the item.
+            corrections: of what its pipeline takes, such as `{"book": 0, "title": "Dune"}` for books; none take back
+                what there is.
+
+        Raises:
+            RefusedError: the pipeline takes none of this form, or the token does not permit it.
+            ConnectionLostError: the server cannot be reached.
+        """
+        path, body = job.path(f"/corrections/{index}"), {"corrections": list(corrections)}
+        data_of(await self._request(Request(method="PUT", path=path, headers=job.bearer, json=body)))
 
     async def new_token(self, job: JobHandle, *, scopes: Sequence[str], expires_in: int | None = None) -> JobHandle:
         """Create another token for a job, for a holder with fewer rights.
@@ -366,9 +392,10 @@ class Client:
         return token_in(answer, job)
 
     async def _pages(
-        self, job: JobHandle, status: str | None, accept: str, *, original: bool = False
+        self, job: JobHandle, status: str | None, accept: str, *, original: bool = False, corrected: bool = False
     ) -> AsyncGenerator[Response]:
         params = {"limit": str(MAX_PAGE)} | ({} if status is None else {"status": status})
+        params |= {"corrected": "1"} if corrected else {}
         params |= {"original": "true"} if original else {}
         headers = {**job.bearer, "Accept": accept}
         while True:

@@ -69,6 +69,7 @@ def scan(
     *photos: Path,
     annotate: Path | None = None,
     enrich: bool = False,
+    review: bool = False,
     server: str | None = None,
     data: Path | None = None,
     json: bool = False,
@@ -80,10 +81,13 @@ def scan(
         annotate: Where to write the photo with each book outlined and numbered, as .jpg or .png; of several photos,
             where to write them with -1, -2 and so on in their names.
         enrich: Look the books up as well, and correct what was misread.
+        review: Then ask about each book that is in doubt; `shelfwire results` has what you answer.
         server: The URL of a running server, such as http://127.0.0.1:8787; or set SHELFWIRE_SERVER.
         data: The data folder to work in without a server; or set SHELFWIRE_DATA.
         json: Print each message as a line of JSON, then the outcome with every failed photo.
     """
+    if review and json:
+        raise CommandError("--review asks in the terminal, and --json is for programs. Leave one of them out")
     drawn = [] if annotate is None else _drawn(annotate, len(photos))
     _check_photos(photos, drawn)
 
@@ -98,6 +102,10 @@ def scan(
         from shelfwire.books.cli.annotate import draw  # noqa: PLC0415 - decoders of images take time to import
 
         draw(photos, found, drawn)
+    if review and found:
+        from shelfwire.books.cli import review as reviewing  # noqa: PLC0415 - few need it
+
+        job.ask(lambda client, handle: reviewing.review(client, handle, reviewing.typed))
     return job.exit_code
 
 
