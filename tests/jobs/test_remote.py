@@ -9,7 +9,7 @@ import pytest
 
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.job import Job
-from shelfwire.jobs.remote import PATIENCE_SECONDS
+from shelfwire.jobs.remote import PATIENCE_SECONDS, RemoteAttempts
 from shelfwire.jobs.remote_claims import Work
 from shelfwire.jobs.waiters import Waiters
 from shelfwire.protocol.job import JobState, Status
@@ -291,6 +291,24 @@ async def test_an_attempt_that_was_forgotten_is_made_again_from_the_store(make_e
         assert (answer.number, answer.repeated) == (2, [0])
         state = (await engine.service.get(work.claimed.state.id)).state
     assert (state.succeeded, state.lapsed, state.attempt) == (3, False, 1)
+
+
+async def test_reports_of_an_attempt_may_go_to_one_node_after_another(make_engine: MakeEngine) -> None:
+    async with make_engine(nobody) as engine:
+        work = await begin(engine)
+        other = RemoteAttempts(engine.store, engine.committer, engine.remote._policy, engine.clock, 700_000, print)
+        job_id = work.claimed.state.id
+        await report(engine, work, number=1, items=items(0))
+        for number in (2, 3):
+            body = json.dumps({"number": number, "items": items(number)}).encode()
+            assert (await other.report(job_id, work.token, body)).number == number
+        answer = await report(engine, work, number=4, items=items(3, 4))
+        assert (answer.number, answer.repeated) == (4, [3])
+        with pytest.raises(ShelfwireError) as refused:
+            await report(engine, work, number=6, items=items(1))
+        assert refused.value.code is Code.REPORT_NUMBER
+        state = (await engine.service.get(job_id)).state
+    assert (state.succeeded, state.attempt) == (4, 1)
 
 
 async def test_a_claim_whose_client_hangs_up_hands_the_job_back_as_it_was(make_engine: MakeEngine) -> None:

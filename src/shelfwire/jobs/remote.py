@@ -123,6 +123,10 @@ class RemoteAttempts:
         draft, row = await self._attempt(job_id, token)
         report = reports.decode_report(body)
         crc = reports.checksum(body)
+        if draft is not None and report.number > draft.number + 1 and not draft.pending:
+            # Another node may have taken those in between.
+            self._forget(self._digests.get(draft.state.id))
+            draft, row = await self._attempt(job_id, token)
         if draft is None:
             if report.has_content and (row.number, row.crc) == (report.number, crc):
                 return self._answer(row)
