@@ -24,6 +24,11 @@ NAME = "shelfwire"
 FIRST_SERVER_ERROR = 500
 
 
+def is_traced() -> bool:
+    """Whether somebody has given OpenTelemetry a provider, so that requests have spans."""
+    return installed and not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+
+
 def traced_pipelines(pipelines: Mapping[str, Pipeline]) -> Mapping[str, Pipeline]:
     """Put a span around each attempt of these pipelines; without OpenTelemetry they stay as they are."""
     if not installed:

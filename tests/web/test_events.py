@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import httpx2
@@ -13,8 +14,15 @@ from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.frames import Frame
 from shelfwire.protocol.feed import Due
 from shelfwire.protocol.job import create
+from shelfwire.server import serving as servers
 from shelfwire.web import events
 from tests.live import MakeServer, Server, bearer, next_of, until
+
+
+@pytest.fixture(params=[True, False], ids=["fast", "ordinary"])
+def make_server(make_server: MakeServer, request: pytest.FixtureRequest) -> MakeServer:
+    """Servers that serve followers straight from their connections, and others that do not."""
+    return partial(make_server, fast=request.param)
 
 
 async def told(server: Server, job: dict[str, Any], **options: Any) -> AsyncIterator[dict[str, str]]:
@@ -249,6 +257,7 @@ async def test_a_poll_that_is_left_gives_its_place_back(make_server: MakeServer)
 
 async def test_a_silent_stream_shows_that_it_lives(make_server: MakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr(servers, "HEARTBEAT_SECONDS", 0.02)
     async with make_server(gated=True) as server:
         job = await server.submit()
         path = f"/api/jobs/{job['jobId']}/events"

@@ -5,7 +5,7 @@ import itertools
 import re
 import socket
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import h11
 import httpx2
@@ -143,13 +143,22 @@ class Waiting(NamedTuple):
     port: int
     job: str
     token: str
+    last: int
+
+    def fill(self, text: str) -> str:
+        """Put what is its own into a text."""
+        own = {"job": self.job, "JOB": self.job.upper(), "token": self.token, "last": str(self.last)}
+        return re.sub(r"\{(\w+)\}", lambda match: own[match[1]], text)
 
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Waiting]]:
     """Two servers, with and without the fast way."""
     loop = asyncio.new_event_loop()
-    servers = [Server(tmp_path_factory.mktemp("fast") / "data", {"fast": fast}) for fast in (True, False)]
+    servers = [
+        Server(tmp_path_factory.mktemp("fast") / "data", {"fast": fast, "origins": ["https://app.example.com"]})
+        for fast in (True, False)
+    ]
     try:
         yield [loop.run_until_complete(begun(server)) for server in servers]
     finally:
@@ -163,13 +172,40 @@ async def begun(server: Server) -> Waiting:
     async with httpx2.AsyncClient(base_url=server.url, timeout=60) as http:
         created = await http.post("/api/import/csv-gemini", files={"file": ("books.csv", b"Title\nEmma\nDune\n")})
         job = created.json()["data"]
-        state = {"status": ""}
+        state: dict[str, Any] = {"status": ""}
         while state["status"] != "complete":
             answer = await http.get(
                 f"/api/jobs/{job['jobId']}?wait=30", headers={"Authorization": f"Bearer {job['token']}"}
             )
             state = answer.json()["data"]
-    return Waiting(int(server.url.rpartition(":")[2]), job["jobId"], job["token"])
+    return Waiting(int(server.url.rpartition(":")[2]), job["jobId"], job["token"], state["seq"])
+
+
+STREAMS = st.sampled_from(
+    [
+        *("token={token}", "", "token=wrong", "token={token}&after=1", "token={token}&after=x", "token={token}&x=1"),
+        *("token={token}&lastEventId=2", "token={token}&lastEventId={last}", "token={token}&after=-1"),
+        "token={token}&after=",
+        *("token={token}&after=007", "token={token}&token=x", "after=2&token={token}"),
+    ]
+)  # fmt: skip
+STREAM_CHANGES = st.lists(
+    st.builds(
+        Change,
+        st.sampled_from(
+            ["Origin", "Last-Event-ID", "Connection", "Cookie", "Host", "Upgrade", "Accept", "Authorization", "TE"]
+        ),
+        st.sampled_from(
+            [
+                *("https://app.example.com", "https://other.example", "null", "{last}", "1", "x", "keep-alive"),
+                *("evil.example", "localhost", "h2c", "text/event-stream", "Bearer {token}", "Bearer x", "trailers"),
+                *("Keep-Alive", ""),
+            ]
+        ),
+        st.just("set"),
+    ),
+    max_size=2,
+)  # fmt: skip
 
 
 def is_complete(received: bytes) -> bool:
@@ -178,15 +214,22 @@ def is_complete(received: bytes) -> bool:
     length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
     if length is not None:
         return len(body) >= int(length[1])
+    if b"transfer-encoding: chunked" in head.lower():
+        return body.endswith(b"0\r\n\r\n")
+    if head.startswith(b"HTTP/1.1 204"):
+        return True
     return bool(end) and body.endswith(b"Job completed")
 
 
 def answered(server: Waiting, first: str, query: str, changes: list[Change], cuts: list[int]) -> tuple[object, ...]:
     """The status, the headers and the messages that a server answers with."""
-    filled = query.format(job=server.job, JOB=server.job.upper(), token=server.token)
-    own = [Change(name, value.replace("{token}", server.token), how) for name, value, how in changes]
-    data = head_of(first.replace("{query}", filled), own)
-    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
+    own = [Change(name, server.fill(value), how) for name, value, how in changes]
+    return exchanged(server, head_of(server.fill(first.replace("{query}", query)), own), cuts)
+
+
+def exchanged(server: Waiting, data: bytes, cuts: list[int]) -> tuple[object, ...]:
+    """The status, the headers and the messages that a server answers a request with, which is sent in pieces."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         places = [0, *sorted(cut % len(data) for cut in cuts), len(data)]
         for start, end in itertools.pairwise(places):
@@ -197,6 +240,8 @@ def answered(server: Waiting, first: str, query: str, changes: list[Change], cut
     head, _, body = received.partition(b"\r\n\r\n")
     status, *lines = head.decode("latin-1").split("\r\n")
     headers = {line.lower() for line in lines if not line.lower().startswith(("date:", "x-request-id:"))}
+    if b"transfer-encoding: chunked" in head.lower():
+        body = b"".join(re.split(rb"(?:^|(?<=\n\n)\r\n)[0-9a-f]+\r\n", body))
     varying = re.sub(rb'"timestamp":\d+|"seq":\d+|"(jobId|requestId)":"[^"]*"|[0-9a-f-]{36}', b"", body)
     return status, sorted(headers), varying
 
@@ -235,3 +280,31 @@ async def test_a_handshake_in_one_piece_takes_the_fast_way_and_one_in_two_the_or
             writer.close()
             await reader.read()
             await until(lambda: server.app.service._hub.followers == 0)
+
+
+STREAM_HEAD = {"Host": "localhost", "Accept": "text/event-stream", "X-Request-Id": "named"}
+
+
+def stream_head(server: Waiting, query: str, changes: list[Change]) -> bytes:
+    fields = {**STREAM_HEAD, **{change.name: change.value for change in changes}}
+    lines = [f"GET /api/jobs/{{job}}/events?{query} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
+    return server.fill("\r\n".join([*lines, "", ""])).encode()
+
+
+@settings(max_examples=60)
+@given(query=STREAMS, changes=STREAM_CHANGES)
+def test_both_ways_answer_requests_for_events_alike(both: list[Waiting], query: str, changes: list[Change]) -> None:
+    fast, ordinary = (exchanged(server, stream_head(server, query, changes), []) for server in both)
+    assert fast == ordinary
+
+
+def test_the_connection_of_a_stream_serves_the_next_request(both: list[Waiting]) -> None:
+    for server in both:
+        head = stream_head(server, "token={token}", [])
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+            connection.sendall(head + b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            connection.sendall(head)
+            received = b""
+            while received.count(b"event: job_complete") < 2 or not received.endswith(b"0\r\n\r\n"):
+                received += connection.recv(1 << 16)
+        assert [received.count(b"HTTP/1.1 200"), received.count(b"text/event-stream")] == [3, 2]

@@ -149,6 +149,15 @@ class Arrival(asyncio.Protocol):
         self._data += data
         self._wait()
 
+    def forget_request(self) -> None:
+        """Note that the first request is answered: what comes after `take_back` is another one."""
+        self._data = b""
+
+    @property
+    def default_headers(self) -> bytes:
+        """The headers of every answer, as uvicorn has them."""
+        return b"".join(b"%b: %b\r\n" % header for header in self._server_state.default_headers)
+
     @property
     def connections(self) -> set[Any]:
         """What uvicorn asks to shut down; a protocol that has taken over leaves it in the end."""
@@ -194,4 +203,5 @@ class Arrival(asyncio.Protocol):
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         transport.resume_reading()
-        protocol.data_received(self._data)
+        if self._data:
+            protocol.data_received(self._data)

@@ -33,7 +33,9 @@ from shelfwire.protocol.messages import UndecodableError
 from shelfwire.protocol.tokens import canonical, digest
 from shelfwire.server.arrival import Arrival, Turnstile
 from shelfwire.server.connection_cap import ConnectionCap
+from shelfwire.tracing import is_traced
 from shelfwire.web.credentials import PROTOCOL, bearer, offered_token, position
+from shelfwire.web.events import BELOW, PADDING, RETRY, STILL_HERE, STREAM_HEADERS, event
 from shelfwire.web.follower_log import FollowerLog
 from shelfwire.web.hosts import AllowedHosts
 from shelfwire.web.middleware import SANE_ID
@@ -61,8 +63,11 @@ CLOSING_SECONDS: Final = 10.0
 LEAVING_SECONDS: Final = 1.0
 """The same, once the server shuts down."""
 
-_SOCKET: Final = f"GET {PATH}?".encode()
-_TARGET: Final = re.compile(rb"GET (/ws/progress)\?([!-~]*) HTTP/1\.1")
+_SOCKET, _STREAM = f"GET {PATH}?".encode(), b"GET /api/jobs/"
+_TARGET: Final = re.compile(
+    rb"GET (?:%b|/api/jobs/(?P<job>[0-9A-Za-z-]{1,64})%b)(?:\?(?P<query>[!-~]*))? HTTP/1\.1"
+    % (re.escape(PATH.encode()), re.escape(BELOW.encode()))
+)
 _LINE: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)")
 _PLAIN: Final = re.compile(r"[0-9A-Za-z_.~-]*")
 _UNUSUAL: Final = frozenset(
@@ -72,6 +77,10 @@ _UNUSUAL: Final = frozenset(
     }
 )
 """Headers with which a request takes the ordinary way."""
+_OF_STREAMS: Final = frozenset({"upgrade", "te", "sec-websocket-key"})
+"""Headers with which a request for a stream takes the ordinary way."""
+_EVENTS: Final = BELOW.encode()
+_NUMBER: Final = re.compile("0|[1-9][0-9]{0,17}")
 _KEY_CHARS: Final = 24
 _KEY_BYTES: Final = 16
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -97,7 +106,27 @@ MAX_PONGS: Final = 64
 """PINGs in one read that are answered, the last ones (RFC 6455, section 5.5.3, asks only for the last)."""
 
 
+class _Wanted(NamedTuple):
+    """What a request asks for, and how it is answered.
+
+    Attributes:
+        job_id: the job.
+        token: the token that it shows, if any.
+        after: the newest `seq` that was seen already.
+        head: what is sent first, with a place for the id of the request.
+        last: the id of the last event that was seen.
+    """
+
+    job_id: str
+    token: str | None
+    after: int
+    head: bytes
+    last: int = 0
+
+
 class _Request(NamedTuple):
+    stream_of: str
+    """The job whose events are asked for; empty for the progress socket."""
     headers: Mapping[str, str]
     query: Mapping[str, str]
 
@@ -120,12 +149,13 @@ def _parsed(head: bytes) -> _Request | None:
             return None
         headers[name] = match[2].decode("latin-1").strip(" \t")
     query: dict[str, str] = {}
-    for pair in target[2].decode().split("&"):
+    for pair in (target["query"] or b"").decode().split("&"):
         name, _, value = pair.partition("=")
         if name in query or not (_PLAIN.fullmatch(name) and _PLAIN.fullmatch(value)):
             return None
         query[name] = value
-    return _Request(headers, query) if headers.get("host") else None
+    stream_of = (target["job"] or b"").decode()
+    return _Request(stream_of, headers, query) if headers.get("host") else None
 
 
 @lru_cache(maxsize=256)
@@ -190,7 +220,28 @@ class SocketFraming:
         return close_frame(CloseCode.ENDED, CLOSE_REASONS[state.status])
 
 
+class StreamFraming:
+    """Messages as Server-Sent Events, each in a chunk of its own."""
+
+    def frame(self, frame: Frame, *, is_last: bool) -> bytes:
+        """See `Framing`."""
+        return chunk_of(event(frame, is_last=is_last))
+
+    def farewell(self, state: JobState) -> bytes:
+        """See `Framing`."""
+        del state
+        return _END
+
+
+def chunk_of(data: bytes) -> bytes:
+    """Return a chunk of a body (RFC 9112, section 7.1)."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+_END: Final = b"0\r\n\r\n"
+_COMMENT: Final = chunk_of(STILL_HERE)
 SOCKET: Final = SocketFraming()
+STREAM: Final = StreamFraming()
 
 
 class Wheel:
@@ -202,26 +253,31 @@ class Wheel:
 
     def __init__(self, seconds: float) -> None:
         self._step = seconds / SLOTS
-        self._slots: list[dict[SocketFollower, None]] = [{} for _ in range(SLOTS)]
-        self._deadlines: dict[SocketFollower, float] = {}
+        self._slots: list[dict[Connection, None]] = [{} for _ in range(SLOTS)]
+        self._deadlines: dict[Connection, float] = {}
         self._hand = 0
         self._timer: asyncio.TimerHandle | None = None
 
-    def join(self, connection: "SocketFollower") -> int:
-        """Give a connection turns, the first in an interval; return its slot."""
-        self._slots[self._hand][connection] = None
+    def join(self, connection: "Connection") -> int:
+        """Give a connection turns, the first after a whole interval of its own; return its slot."""
+        for slot in self._own(connection, self._hand):
+            self._slots[slot][connection] = None
         self._start()
         return self._hand
 
-    def expect_end(self, connection: "SocketFollower", seconds: float) -> None:
+    def expect_end(self, connection: "Connection", seconds: float) -> None:
         """Cut a connection unless it leaves within some seconds."""
         self._deadlines[connection] = asyncio.get_running_loop().time() + seconds
         self._start()
 
-    def leave(self, connection: "SocketFollower", slot: int) -> None:
+    def leave(self, connection: "Connection", slot: int) -> None:
         """Forget a connection."""
         self._deadlines.pop(connection, None)
-        self._slots[slot].pop(connection, None)
+        for own in self._own(connection, slot):
+            self._slots[own].pop(connection, None)
+
+    def _own(self, connection: "Connection", first: int) -> list[int]:
+        return [(first + turn * SLOTS // connection.turns) % SLOTS for turn in range(connection.turns)]
 
     def _start(self) -> None:
         if self._timer is None:
@@ -278,44 +334,69 @@ class FastFollowers:
 
     def may_take(self, data: bytes) -> bool:
         """Whether the first bytes of a connection may be the request of a follower."""
-        return data.startswith(_SOCKET)
+        return data.startswith(_SOCKET) or (data.startswith(_STREAM) and _EVENTS in data)
 
     def take(self, arrival: Arrival, data: bytes) -> bool:
         """Take over a connection by its first bytes; return False, and do nothing, if it has to be served otherwise."""
         request = _parsed(data)
-        if request is None:
+        if request is None or not self._hosts.include(request.headers["host"]):
             return False
-        headers, query = request
-        accept = _accept_key(headers)
-        job_id = canonical(query.get("jobId", ""))
-        protocols = [name.strip() for name in headers.get("sec-websocket-protocol", "").split(",")]
-        token = bearer(headers) or offered_token(protocols) or query.get("token")
-        if accept is None or not job_id or not token or not self._may_come(headers):
-            return False
-        asked = headers.get("x-request-id", "")
+        asked = request.headers.get("x-request-id", "")
         request_id = asked if SANE_ID.fullmatch(asked) else self._new_id()
-        head = _SWITCHING % (accept, _SELECTED if PROTOCOL in protocols else b"", request_id.encode())
-        follower = DirectFollower(position(query.get("after", "0")), digest(token), "websocket")
+        wanted = self._stream(request) if request.stream_of else self._socket(request)
+        if wanted is None or not wanted.token or not wanted.job_id:
+            return False
         try:
             self.context.connections.join()
         except ShelfwireError:
             return False
-        SocketFollower(self, arrival, follower, job_id, request_id).seat(token, head)
+        follower = DirectFollower(wanted.after, digest(wanted.token), "events" if request.stream_of else "websocket")
+        named = wanted.head % request_id.encode()
+        if request.stream_of:
+            connection: Connection = StreamFollower(self, arrival, follower, wanted.job_id, request_id, wanted.last)
+            named = b"HTTP/1.1 200 OK\r\n%b%b" % (arrival.default_headers, named)
+        else:
+            connection = SocketFollower(self, arrival, follower, wanted.job_id, request_id)
+        connection.seat(wanted.token, named)
         return True
 
-    def _may_come(self, headers: Mapping[str, str]) -> bool:
-        host = headers["host"]
-        if not self._hosts.include(host):
-            return False
+    def _socket(self, request: _Request) -> _Wanted | None:
+        _, headers, query = request
+        accept = _accept_key(headers)
+        if accept is None:
+            return None
         try:
-            self.context.access.check_origin(headers.get("origin"), host)
+            self.context.access.check_origin(headers.get("origin"), headers["host"])
         except ShelfwireError:
-            return False
-        return True
+            return None
+        protocols = [name.strip() for name in headers.get("sec-websocket-protocol", "").split(",")]
+        token = bearer(headers) or offered_token(protocols) or query.get("token")
+        head = _SWITCHING % (accept, _SELECTED if PROTOCOL in protocols else b"", b"%b")
+        return _Wanted(canonical(query.get("jobId", "")), token, position(query.get("after", "0")), head)
+
+    def _stream(self, request: _Request) -> _Wanted | None:
+        job_id, headers, query = request
+        after = query.get("after", "0")
+        if (
+            not _NUMBER.fullmatch(after)
+            or not _OF_STREAMS.isdisjoint(headers)
+            or headers.get("connection", "keep-alive").lower() != "keep-alive"
+            or is_traced()
+        ):
+            return None
+        last = position(headers.get("last-event-id", query.get("lastEventId", "")))
+        lines = {**STREAM_HEADERS, **self.context.access.cors_headers(headers.get("origin"))}
+        named = "".join(f"{name.lower()}: {value}\r\n" for name, value in lines.items()).encode("latin-1")
+        head = b"%b%b: %%b\r\ntransfer-encoding: chunked\r\n\r\n%b" % (
+            named.replace(b"%", b"%%"),
+            REQUEST_ID.lower().encode(),
+            chunk_of(PADDING + RETRY).replace(b"%", b"%%"),
+        )
+        return _Wanted(canonical(job_id), bearer(headers) or query.get("token"), last or int(after), head, last)
 
 
-class SocketFollower(asyncio.Protocol):
-    """The connection of one follower by the progress socket.
+class Connection(asyncio.Protocol):
+    """The connection of one follower.
 
     Args:
         fast: what all connections share.
@@ -328,19 +409,23 @@ class SocketFollower(asyncio.Protocol):
         framing: see `Outlet`.
         write: see `Outlet`.
         transport: the connection.
+        turns: how often it is visited by the wheel in an interval.
+        code_if_cut: the close code of one that ends without any, for the log.
     """
 
     __slots__ = (
-        *("_admission", "_arrival", "_attached", "_bad", "_bytes", "_closing", "_connections", "_fast", "_follower"),
-        *("_is_text", "_job_id", "_log", "_missed", "_parser", "_request_id", "_slot", "framing", "transport", "write"),
+        *("_admission", "_arrival", "_attached", "_bytes", "_closing", "_connections", "_fast", "_follower"),
+        *("_job_id", "_log", "_request_id", "_slot", "framing", "transport", "write"),
     )
+    turns = 1
+    code_if_cut: int | None = None
 
     def __init__(
         self, fast: FastFollowers, arrival: Arrival, follower: DirectFollower, job_id: str, request_id: str
     ) -> None:
-        self.framing: Framing = SOCKET
         self.transport = arrival.transport
         self.write: Callable[[bytes], object] = self.transport.write
+        self.framing: Framing = SOCKET
         self._fast = fast
         self._arrival: Arrival | None = arrival
         self._connections = arrival.connections
@@ -351,11 +436,7 @@ class SocketFollower(asyncio.Protocol):
         self._attached = False
         self._closing = False
         self._log: FollowerLog | None = None
-        self._parser: WebSocketParser | None = None
         self._bytes = b""
-        self._is_text = False
-        self._bad = 0
-        self._missed = 0
         self._slot = 0
 
     def seat(self, token: str, head: bytes) -> None:
@@ -385,16 +466,17 @@ class SocketFollower(asyncio.Protocol):
         self._fast.context.connections.leave()
         if len(self._bytes) > MAX_FRAME_BYTES:
             self.transport.resume_reading()
+        self._follower.outlet = None
         arrival.take_back(self, self._bytes)
 
     def _let_in(self, head: bytes) -> None:
         if self.transport.is_closing():
             return
-        if self._follower.dismissal is not None:
+        if self._follower.dismissal is not None or self._is_exceptional():
             self._hand_back()
             return
         context, follower = self._fast.context, self._follower
-        self._arrival = None
+        self._begun()
         self._log = FollowerLog(follower, self._job_id, context, self._request_id)
         self._log.attached()
         context.metrics.answered(None, 0)
@@ -406,6 +488,30 @@ class SocketFollower(asyncio.Protocol):
             self._receive(early)
         if len(early) > MAX_FRAME_BYTES:
             self.transport.resume_reading()
+
+    def _is_exceptional(self) -> bool:
+        """Whether an admitted follower has to be answered in another way all the same."""
+        return False
+
+    def _begun(self) -> None:
+        """Note that the follower is let in."""
+        self._arrival = None
+
+    def _receive(self, data: bytes) -> None:
+        """Take what a follower sends that is let in."""
+        raise NotImplementedError
+
+    def ended(self, state: JobState) -> None:
+        """See `Outlet`."""
+        raise NotImplementedError
+
+    def dismissed(self, reason: Dismissal) -> None:
+        """See `Outlet`."""
+        raise NotImplementedError
+
+    def beat(self) -> None:
+        """Do what is to be done once in a while."""
+        raise NotImplementedError
 
     def _leave(self) -> None:
         if self._attached:
@@ -421,7 +527,7 @@ class SocketFollower(asyncio.Protocol):
         fast.cap.leave(self.transport)
         fast.wheel.leave(self, self._slot)
         if self._log is not None:
-            self._stop(WireCloseCode.ABNORMAL_CLOSURE)
+            self._stop(self.code_if_cut)
             self._log.left()
         if self._log is not None or self._arrival is not None:
             self._leave()
@@ -430,7 +536,7 @@ class SocketFollower(asyncio.Protocol):
         self._follower.outlet = None  # or the garbage collector had to find both
 
     def data_received(self, data: bytes) -> None:
-        """Take frames; those that come before the handshake is answered wait."""
+        """Take what the client sends; what comes before the answer waits."""
         if self._log is not None:
             self._receive(data)
             return
@@ -451,12 +557,40 @@ class SocketFollower(asyncio.Protocol):
         if self._closing:
             self._fast.wheel.expect_end(self, LEAVING_SECONDS)
 
+    def cut(self) -> None:
+        """Close it without waiting for anything."""
+        self.transport.abort()
+
+    def _stop(self, code: int | None) -> None:
+        """Send nothing more of the job."""
+        if not self._closing and self._log is not None:
+            self._closing = True
+            self._log.code = code
+            self._fast.wheel.leave(self, self._slot)
+            self._leave()
+
+
+class SocketFollower(Connection):
+    """The connection of one follower by the progress socket."""
+
+    __slots__ = ("_bad", "_is_text", "_missed", "_parser")
+    code_if_cut = int(WireCloseCode.ABNORMAL_CLOSURE)
+
+    def __init__(
+        self, fast: FastFollowers, arrival: Arrival, follower: DirectFollower, job_id: str, request_id: str
+    ) -> None:
+        super().__init__(fast, arrival, follower, job_id, request_id)
+        self._parser: WebSocketParser | None = None
+        self._is_text = False
+        self._bad = 0
+        self._missed = 0
+
     # What the follower and the wheel ask for.
 
     def ended(self, state: JobState) -> None:
         """See `Outlet`."""
         del state
-        self._stop(CloseCode.ENDED)
+        self._stop(int(CloseCode.ENDED))
         self._tell_parser()
         self._fast.wheel.expect_end(self, CLOSING_SECONDS)
 
@@ -474,22 +608,10 @@ class SocketFollower(asyncio.Protocol):
         if not self._follower.paused:
             self.write(_PING)
 
-    def cut(self) -> None:
-        """Close it without waiting for anything."""
-        self.transport.abort()
-
-    def _stop(self, code: int) -> None:
-        """Send nothing more of the job."""
-        if not self._closing and self._log is not None:
-            self._closing = True
-            self._log.code = int(code)
-            self._fast.wheel.leave(self, self._slot)
-            self._leave()
-
     def _close(self, code: int, reason: str) -> None:
         if self._closing:
             return
-        self._stop(code)
+        self._stop(int(code))
         self._tell_parser()
         self.write(close_frame(code, reason))
         self._fast.wheel.expect_end(self, CLOSING_SECONDS)
@@ -513,9 +635,9 @@ class SocketFollower(asyncio.Protocol):
                 self._tell_parser()
         parser = self._parser
         parser.receive_data(data)
-        for event in parser.events_received():
-            assert isinstance(event, WebSocketFrame)  # noqa: S101 - the handshake is not the parser's
-            self._take(event, parser)
+        for frame in parser.events_received():
+            assert isinstance(frame, WebSocketFrame)  # noqa: S101 - the handshake is not the parser's
+            self._take(frame, parser)
         if parser.close_rcvd is not None:
             self._stop(parser.close_rcvd.code)
         elif parser.parser_exc is not None or parser.state is not OPEN:
@@ -562,6 +684,72 @@ class SocketFollower(asyncio.Protocol):
             # What is still on its way must be read, or its sender sees a reset in place of the close frame.
             self.transport.write_eof()
             self._fast.wheel.expect_end(self, CLOSING_SECONDS)
+
+
+class StreamFollower(Connection):
+    """The connection of one follower by a stream of events. It serves other requests afterwards.
+
+    Args:
+        fast: see `Connection`.
+        arrival: see `Connection`.
+        follower: see `Connection`.
+        job_id: see `Connection`.
+        request_id: see `Connection`.
+        last: the id of the last event that the client has seen; 0 for none.
+    """
+
+    __slots__ = ("_last",)
+    turns = 2
+
+    def __init__(
+        self, fast: FastFollowers, arrival: Arrival, follower: DirectFollower, job_id: str, request_id: str, last: int
+    ) -> None:
+        super().__init__(fast, arrival, follower, job_id, request_id)
+        self.framing = STREAM
+        self._last = last
+
+    def ended(self, state: JobState) -> None:
+        """See `Outlet`."""
+        del state
+        self._give_back()
+
+    def dismissed(self, reason: Dismissal) -> None:
+        """See `Outlet`."""
+        self.write(_END)
+        if reason is Dismissal.LEAVING:
+            self._stop(None)
+            self.transport.close()
+            self._fast.wheel.expect_end(self, CLOSING_SECONDS)
+        else:
+            self._give_back()
+
+    def beat(self) -> None:
+        """Keep proxies from taking a silent stream for a dead one."""
+        if not self._follower.paused:
+            self.write(_COMMENT)
+
+    def _is_exceptional(self) -> bool:
+        """Whether the client has seen the ending: it is answered that nothing follows."""
+        state = self._follower.newest.state
+        return state.ended and state.seq == self._last
+
+    def _begun(self) -> None:
+        assert self._arrival is not None  # noqa: S101 - it is let in once
+        self._arrival.forget_request()
+
+    def _receive(self, data: bytes) -> None:
+        """Keep the next request until the stream ends."""
+        self._bytes += data
+        if len(self._bytes) > MAX_FRAME_BYTES:
+            self.transport.pause_reading()
+
+    def _give_back(self) -> None:
+        """Let the connection serve the next request."""
+        self._stop(None)
+        if self._log is not None:
+            self._log.left()
+            self._log = None
+        self._hand_back()
 
 
 def _is_whole(data: bytes) -> bool:

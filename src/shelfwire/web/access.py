@@ -2,14 +2,14 @@
 
 import hashlib
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shelfwire.addresses import ANY, DEFAULT_PORTS, authority_of, holder_of, is_loopback
 from shelfwire.clock import Clock
@@ -102,6 +102,7 @@ class Access:
         self._local: bytes | None = None
         self._codes = KeyCodes(clock, random_bytes)
         self.refusals = RateLimit(MAX_NOTED, clock)
+        self._rules = self._cors(_nowhere)
 
     def add_local_key(self, key: str) -> None:
         """Take a key for the role `admin` from programs of this machine that reach the server without a proxy."""
@@ -309,6 +310,22 @@ class Access:
         """Return an application that answers the browsers of allowed websites; `app` itself where there are none."""
         if not self._origins:
             return app
+        return self._cors(app)
+
+    def cors_headers(self, origin: str | None) -> Mapping[str, str]:
+        """Return the headers that `cors` adds to the answer to a request of this origin."""
+        if not self._origins:
+            return {}
+        rules, headers = self._rules, MutableHeaders()
+        if origin is not None:
+            headers.update(rules.simple_headers)
+        if origin is not None and not rules.allow_all_origins and rules.is_allowed_origin(origin):
+            rules.allow_explicit_origin(headers, origin)
+        else:
+            headers["Vary"] = "Origin"
+        return headers
+
+    def _cors(self, app: ASGIApp) -> "_Cors":
         return _Cors(
             app,
             allow_origins=sorted(self._origins),
@@ -320,6 +337,10 @@ class Access:
             ],
             max_age=PREFLIGHT_SECONDS,
         )
+
+
+async def _nowhere(scope: Scope, receive: Receive, send: Send) -> None:
+    del scope, receive, send
 
 
 class _Cors(CORSMiddleware):

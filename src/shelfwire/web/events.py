@@ -37,7 +37,9 @@ ERROR_TYPE: Final = "error"
 ERROR_EVENT: Final = "job_error"
 """What the message `error` is called as an event: a browser's EventSource fires `error` itself when it is cut off."""
 
-_RETRY: Final = f"retry: {RETRY_MS}\n\n".encode()
+RETRY: Final = f"retry: {RETRY_MS}\n\n".encode()
+STILL_HERE: Final = b": still here\n\n"
+STREAM_HEADERS: Final = {"Content-Type": EVENTS_TYPE, CACHE_CONTROL: NO_STORE, "X-Accel-Buffering": "no"}
 PADDING: Final = b":".ljust(PADDING_BYTES - 1) + b"\n"
 
 
@@ -120,7 +122,7 @@ async def ask_to_return(
     """
     scope["state"][ERROR_CODE] = str(error.code)
     await begin(send, {X_ERROR_CODE: str(error.code), **(extra or {})})
-    await send({"type": "http.response.body", "body": _RETRY, "more_body": False})
+    await send({"type": "http.response.body", "body": RETRY, "more_body": False})
 
 
 def encode(frames: Sequence[Frame]) -> bytes:
@@ -128,27 +130,31 @@ def encode(frames: Sequence[Frame]) -> bytes:
 
     A client that is cut off between them comes back with an earlier number, and receives the rest.
     """
-    events = []
-    for frame, following in zip(frames, [*frames[1:], None], strict=True):
-        last = following is None or following.state.seq != frame.state.seq
-        number = f"id: {frame.state.seq}\n" if last else ""
-        kind = type_of(frame.due, frame.state)
-        name = ERROR_EVENT if kind == ERROR_TYPE else kind
-        events.append(f"event: {name}\n{number}data: {frame.text}\n\n")
-    return "".join(events).encode()
+    pairs = zip(frames, [*frames[1:], None], strict=True)
+    return b"".join(
+        event(frame, is_last=following is None or following.state.seq != frame.state.seq) for frame, following in pairs
+    )
+
+
+def event(frame: Frame, *, is_last: bool) -> bytes:
+    """Return a frame as an event, with its number if it is the last of its revision."""
+    number = f"id: {frame.state.seq}\n" if is_last else ""
+    kind = type_of(frame.due, frame.state)
+    name = ERROR_EVENT if kind == ERROR_TYPE else kind
+    return f"event: {name}\n{number}data: {frame.text}\n\n".encode()
 
 
 async def _stream(follower: Follower, send: Send) -> None:
     await begin(send)
-    await chunk(send, PADDING + _RETRY)
+    await chunk(send, PADDING + RETRY)
     async for frames in _with_heartbeats(follower):
-        await chunk(send, encode(frames) if frames else b": still here\n\n")
+        await chunk(send, encode(frames) if frames else STILL_HERE)
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def begin(send: Send, more: Mapping[str, str] | None = None) -> None:
     """Begin a stream of events, with the headers of each and `more`."""
-    headers = {"Content-Type": EVENTS_TYPE, CACHE_CONTROL: NO_STORE, "X-Accel-Buffering": "no", **(more or {})}
+    headers = {**STREAM_HEADERS, **(more or {})}
     raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": HTTPStatus.OK, "headers": raw})
 
