@@ -129,7 +129,7 @@ async def test_an_allowed_websites_browser_is_told_what_it_may_do(
         assert "access-control-allow-credentials" not in response.headers
     exposed = {name.strip() for name in created.headers["access-control-expose-headers"].split(",")}
     why = {"WWW-Authenticate", "X-Error-Code"}
-    assert exposed == {"Location", "Retry-After", "ETag", "X-Request-Id", "Link", *why}
+    assert exposed == {"Location", "Retry-After", "ETag", "X-Request-Id", "Link", "Content-Disposition", *why}
 
 
 @pytest.mark.parametrize("origin", [FOREIGN, f"{APP}.evil.example", "http://app.example.com", "null", "x"])
