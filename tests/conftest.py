@@ -76,6 +76,23 @@ def database(postgres_server: "postgres.Server") -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def pooler(postgres_server: "postgres.Server") -> "Iterator[postgres.Server]":
+    """PgBouncer before the server."""
+    from tests import postgres  # noqa: PLC0415 - as below
+
+    if postgres.pooler_program() is None:
+        pytest.skip("there is no PgBouncer")
+    with postgres.pooler(postgres_server) as running:
+        yield running
+
+
+@pytest.fixture
+def pooled(database: str, pooler: "postgres.Server") -> str:
+    """The URL of the test's database through the pooler."""
+    return pooler.url(database.rpartition("/")[2])
+
+
 @pytest.fixture
 def make_server(tmp_path: Path) -> "MakeServer":
     from tests.live import live_server  # noqa: PLC0415 - it takes time to import, and the core's tests need no server

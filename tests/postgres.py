@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 
@@ -55,6 +55,11 @@ def programs() -> Path | None:
     return None if found is None else Path(found).resolve().parent
 
 
+def pooler_program() -> str | None:
+    """Return the path of PgBouncer; None where it is not installed."""
+    return shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
+
+
 class Server:
     """A running server.
 
@@ -87,19 +92,27 @@ class Server:
 def server() -> Iterator[Server]:
     """Start a server in a folder of its own, and end it."""
     folder = Path(tempfile.mkdtemp(prefix="shelfwire-postgres-"))
-    owner = pwd.getpwnam(UNPRIVILEGED) if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
+    owner = _owner()
     os.chown(folder, owner.pw_uid, owner.pw_gid)
     data, port, binaries = folder / "data", free_port(), programs()
     assert binaries is not None, "the caller has looked"
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "stdin": subprocess.DEVNULL}
-    who = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []} if os.geteuid() == 0 else {}
-    init = ["-D", data, "-U", USER, "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C", "--no-instructions"]
+    init: list[Any] = [
+        "-D",
+        data,
+        "-U",
+        USER,
+        "--auth=trust",
+        "--no-sync",
+        "--encoding=UTF8",
+        "--locale=C",
+        "--no-instructions",
+    ]
     process = None
     try:
-        subprocess.run([binaries / "initdb", *init], check=True, cwd="/", **quiet, **who)  # type: ignore[call-overload]  # noqa: S603
+        subprocess.run([binaries / "initdb", *init], check=True, **_quiet())  # noqa: S603
         options = [f"--{name}={value}" for name, value in {**SETTINGS, "port": str(port)}.items()]
-        command = [binaries / "postgres", "-D", data, *options]
-        process = subprocess.Popen(command, cwd="/", **quiet, **who)  # type: ignore[call-overload]  # noqa: S603
+        command: list[Any] = [binaries / "postgres", "-D", data, *options]
+        process = subprocess.Popen(command, **_quiet())  # noqa: S603
         running = Server(port)
         _wait(running, process)
         with psycopg.connect(running.url(), autocommit=True) as connection:
@@ -113,7 +126,50 @@ def server() -> Iterator[Server]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _wait(running: Server, process: "subprocess.Popen[bytes]") -> None:
+@contextmanager
+def pooler(server: Server) -> Iterator[Server]:
+    """Start PgBouncer before a server, in transaction mode: each transaction may be given another session."""
+    binary = pooler_program()
+    assert binary is not None, "the caller has looked"
+    folder = Path(tempfile.mkdtemp(prefix="shelfwire-pooler-"))
+    folder.chmod(0o755)
+    port = free_port()
+    (folder / "pgbouncer.ini").write_text(
+        f"""[databases]
+* = host=127.0.0.1 port={server.port} user={USER}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+default_pool_size = 20
+max_client_conn = 500
+"""
+    )
+    process = subprocess.Popen([binary, folder / "pgbouncer.ini"], **_quiet())  # noqa: S603
+    try:
+        before = Server(port)
+        _wait(before, process)
+        yield before
+    finally:
+        process.kill()
+        process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _quiet() -> dict[str, Any]:
+    """How programs are started that refuse to be root's."""
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "stdin": subprocess.DEVNULL, "cwd": "/"}
+    owner = _owner()
+    return quiet | ({"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []} if os.geteuid() == 0 else {})
+
+
+def _owner() -> pwd.struct_passwd:
+    return pwd.getpwnam(UNPRIVILEGED) if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
+
+
+def _wait(running: Server, process: "subprocess.Popen[Any]") -> None:
     until = time.monotonic() + START_SECONDS
     while True:
         try:

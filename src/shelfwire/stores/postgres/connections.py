@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final, TypeVar
 
+import msgspec
 import psycopg
 from psycopg import AsyncConnection
 from psycopg.pq import TransactionStatus
@@ -38,6 +39,10 @@ BEGIN: Final = (
 
 A process that is frozen within a transaction keeps its locks no longer than that.
 """
+
+
+REFUSED: Final = (psycopg.Error, msgspec.DecodeError, UnicodeError)
+"""What fails of the database, and of rows that cannot be read or written."""
 
 
 class RunAgainError(Exception):
@@ -155,7 +160,7 @@ class Connections:
                 try:
                     async with self._given_back(connection):
                         return await work(Session(connection, self._seconds))
-                except psycopg.Error as error:
+                except REFUSED as error:
                     if not (was_idle and connection.closed):
                         raise translated(error) from error
 
@@ -177,8 +182,8 @@ class Connections:
                         return done
                 except RunAgainError:
                     continue
-                except psycopg.Error as error:
-                    if error.sqlstate not in REPEATABLE:
+                except REFUSED as error:
+                    if getattr(error, "sqlstate", None) not in REPEATABLE:
                         raise translated(error) from error
         raise unavailable("too much is changed at the same time")
 

@@ -11,6 +11,7 @@ from shelfwire.stores.postgres import rows
 from shelfwire.stores.postgres.connections import Session
 from shelfwire.stores.postgres.rows import without_nul
 
+MAX_INTEGER: Final = 2**63 - 1
 _NOTHING: Final = SQL("true")
 _ROWS: Final = SQL(
     "SELECT state, id, pipeline, status, created_at, expires_at FROM shelfwire.job WHERE key IN (SELECT key FROM place)"
@@ -43,6 +44,9 @@ class Order(NamedTuple):
     def by_place(self) -> SQL:
         """The order."""
         return SQL("ORDER BY created_at, id" if self.oldest_first else "ORDER BY created_at DESC, id DESC")
+
+
+_ALL: Final = Order(None, 0, oldest_first=False)
 
 
 async def find(session: Session, wanted: JobFilter, order: Order) -> JobPage:
@@ -124,14 +128,34 @@ def _places(wanted: JobFilter, order: Order) -> Composed:
 
 def _walks(wanted: JobFilter, order: Order) -> Composed:
     """Walk along an index once for each status."""
-    own = [SQL("job.status = one.status"), *_times(wanted)]
-    if wanted.pipeline is not None:
-        own.append(SQL("pipeline = %(pipeline)b::text"))
     return SQL(
-        "SELECT key FROM unnest(%(statuses)b::text[]) one(status) CROSS JOIN LATERAL "
-        "(SELECT key, created_at, id FROM shelfwire.job WHERE {} {} LIMIT %(limit)b::int8) walk {} "
-        "LIMIT %(limit)b::int8"
-    ).format(_all(*own, order.behind), order.by_place, order.by_place)
+        "SELECT key FROM unnest(%(statuses)b::text[]) one(status) CROSS JOIN LATERAL ({}) walk {} LIMIT %(limit)b::int8"
+    ).format(_walk(wanted, order, SQL("%(limit)b::int8")), order.by_place)
+
+
+def _walk(wanted: JobFilter, order: Order, limit: SQL) -> Composed:
+    """Select jobs of the status `one.status`, and of the pipeline.
+
+    All columns of the index are named in the order, and compared as a row, so that no other index gives this order: by
+    statistics that are old, walking along all jobs until some have the status may seem to be quicker.
+    """
+    names = ["status"] if wanted.pipeline is None else ["pipeline", "status"]
+    prefix = SQL(", ").join(SQL(f"job.{name}") for name in names)
+    values = SQL("one.status" if wanted.pipeline is None else "%(pipeline)b::text, one.status")
+    times = SQL(
+        "({0}, created_at) >= ({1}, coalesce(%(since)b::int8, 0)) AND "
+        "({0}, created_at) < ({1}, coalesce(%(until)b::int8, {2}))"
+    ).format(prefix, values, SQL(str(MAX_INTEGER)))
+    behind: Composed | SQL = _NOTHING
+    if order.after is not None:
+        behind = SQL("({}, created_at, id) {} ({}, %(after_at)b::int8, %(after_id)b::text)").format(
+            prefix, SQL(">" if order.oldest_first else "<"), values
+        )
+    direction = SQL("" if order.oldest_first else " DESC")
+    by = SQL(", ").join(SQL("{}{}").format(SQL(f"job.{name}"), direction) for name in (*names, "created_at", "id"))
+    return SQL("SELECT key, created_at, id FROM shelfwire.job WHERE {} AND {} ORDER BY {} LIMIT {}").format(
+        times, behind, by, limit
+    )
 
 
 def _tag_window(wanted: JobFilter, order: Order, limit: SQL) -> Composed:
@@ -182,6 +206,18 @@ def _looked_at(wanted: JobFilter, order: Order) -> Composed | None:
 
 async def count(session: Session, wanted: JobFilter) -> dict[Status, int]:
     """See `OperatorStore.count_jobs`."""
+    params = _params(wanted, _ALL)
+    if wanted.search is None and wanted.tag is None:
+        some = SQL("SELECT one.status, (SELECT count(*) FROM ({}) walk) FROM unnest(%(statuses)b::text[]) one(status)")
+        query = some.format(_walk(wanted, _ALL, SQL(str(MAX_COUNT + 1))))
+    else:
+        query = SQL("SELECT status, count(*) FROM shelfwire.job WHERE {} GROUP BY status").format(_counted(wanted))
+    known = {str(status): status for status in Status}
+    found = await session.rows(query, params)
+    return {known[status]: min(number, MAX_COUNT + 1) for status, number in found if number and status in known}
+
+
+def _counted(wanted: JobFilter) -> Composed | SQL:
     search = wanted.search
     own = [*_times(wanted), *_others(wanted)]
     if search is not None and search.id_prefix is not None:
@@ -190,7 +226,4 @@ async def count(session: Session, wanted: JobFilter) -> dict[Status, int]:
         own += _text(wanted)
     if wanted.tag is not None:
         own.append(SQL("key IN (SELECT job_key FROM shelfwire.tag WHERE tag = %(tag)b::text)"))
-    query = SQL("SELECT status, count(*) FROM shelfwire.job WHERE {} GROUP BY status").format(_all(*own))
-    found = await session.rows(query, _params(wanted, Order(None, 0, oldest_first=False)))
-    known = {str(status): status for status in Status}
-    return {known[status]: min(number, MAX_COUNT + 1) for status, number in found if status in known}
+    return _all(*own)

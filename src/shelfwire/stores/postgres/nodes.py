@@ -58,11 +58,12 @@ SELECT d FROM unnest(%(digests)b::bytea[]) d WHERE NOT EXISTS (SELECT FROM shelf
 NEXT_DUE: Final = """
 SELECT least(
   (SELECT min(lease_until) FROM shelfwire.job
-   WHERE status = 'queued' AND lease_until > 0 AND lease_until > %(after)s AND pipeline = ANY(%(pipelines)b::text[])),
+   WHERE status = 'queued' AND run_at > %(after)s AND lease_until > %(after)s AND pipeline = ANY(%(pipelines)b::text[])),
   (SELECT min(lease_until) FROM shelfwire.job
    WHERE status IN ('running', 'canceling') AND lease_until > %(after)s AND pipeline = ANY(%(pipelines)b::text[]))
 )
 """
+"""A queued job that waits for the end of a backoff has it in both columns, of which an index has the first."""
 TIME: Final = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8"
 
 log = structlog.get_logger(__name__)

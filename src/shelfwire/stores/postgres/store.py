@@ -132,10 +132,9 @@ class PostgresStore(PostgresOperatorStore, PostgresCorrectionStore):
         self._steady = steady or clock.steady
         self._endings = Endings(encode_terminal, inline_limit, announce)
         connect = connector(self._conninfo)
-        ear = connector(conninfo_of(database.listen or database.url, database.node))
-        self.nodes = PostgresNodes(
-            connect, None if database.listen == OFF else ear, os.urandom(4).hex(), clock, self._steady
-        )
+        listen = database.listen or database.url
+        ear = None if listen == OFF else connector(conninfo_of(listen, database.node))
+        self.nodes = PostgresNodes(connect, ear, os.urandom(4).hex(), clock, self._steady)
         self._pool = Connections(connect, database.pool_size, POOL_DEADLINE)
         self._writer = Connections(connect, 1, WRITER_DEADLINE, self.nodes.connected)
         self.outbox = PostgresOutbox(self._pool)

@@ -39,12 +39,12 @@ CREATE TABLE shelfwire.job (
 );
 CREATE INDEX job_queue ON shelfwire.job (pipeline, turn, run_at) WHERE status = 'queued';
 CREATE INDEX job_caller ON shelfwire.job (caller, pipeline, turn) WHERE status = 'queued';
-CREATE INDEX job_backoff ON shelfwire.job (lease_until) WHERE status = 'queued' AND lease_until > 0;
+CREATE INDEX job_waiting ON shelfwire.job (run_at) WHERE status = 'queued';
 CREATE INDEX job_held ON shelfwire.job (key) WHERE status IN ('running', 'canceling');
 CREATE INDEX job_lost ON shelfwire.job (lost_at) WHERE lost_at IS NOT NULL;
 CREATE INDEX job_expiry ON shelfwire.job (expires_at);
 CREATE INDEX job_input ON shelfwire.job (input_key);
-CREATE INDEX job_seen ON shelfwire.job (created_at, id) INCLUDE (status, pipeline, code, label);
+CREATE INDEX job_seen ON shelfwire.job (created_at, id) INCLUDE (key, status, pipeline, label);
 CREATE INDEX job_by_status ON shelfwire.job (status, created_at, id);
 CREATE INDEX job_by_pipeline ON shelfwire.job (pipeline, status, created_at, id);
 CREATE INDEX job_by_code ON shelfwire.job (code, created_at, id) INCLUDE (status, pipeline) WHERE code IS NOT NULL;
