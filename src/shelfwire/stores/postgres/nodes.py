@@ -58,7 +58,8 @@ SELECT d FROM unnest(%(digests)b::bytea[]) d WHERE NOT EXISTS (SELECT FROM shelf
 NEXT_DUE: Final = """
 SELECT least(
   (SELECT min(lease_until) FROM shelfwire.job
-   WHERE status = 'queued' AND run_at > %(after)s AND lease_until > %(after)s AND pipeline = ANY(%(pipelines)b::text[])),
+   WHERE status = 'queued' AND run_at > %(after)s AND lease_until > %(after)s
+     AND pipeline = ANY(%(pipelines)b::text[])),
   (SELECT min(lease_until) FROM shelfwire.job
    WHERE status IN ('running', 'canceling') AND lease_until > %(after)s AND pipeline = ANY(%(pipelines)b::text[]))
 )

@@ -144,13 +144,8 @@ CREATE TABLE shelfwire.tally (
   PRIMARY KEY (hour, name)
 );
 
--- Limits that all processes share. A crash of the database may empty the first, which then lets more jobs in.
+-- The limit of new jobs. A crash of the database may empty it, and lets more in then.
 CREATE UNLOGGED TABLE shelfwire.admission (identity bytea PRIMARY KEY, times bigint[] NOT NULL);
-CREATE TABLE shelfwire.lane (
-  service text PRIMARY KEY,
-  begun bigint[] NOT NULL,
-  held_until bigint NOT NULL
-) WITH (fillfactor = 50);
 CREATE TABLE shelfwire.probe (node text PRIMARY KEY, at bigint NOT NULL) WITH (fillfactor = 50);
 """
 
