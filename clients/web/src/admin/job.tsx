@@ -272,7 +272,7 @@ function Errors({ id, failures }: { id: string; failures: number }) {
   );
 }
 
-const ITEM_PAGE = 50;
+const ITEM_PAGE = 20;
 type ItemStatus = "all" | "ok" | "failed";
 
 function Items({ id, processed }: { id: string; processed: number }) {

@@ -115,7 +115,7 @@ function Statuses({ view }: { view: JobsView }) {
         <button
           key={status}
           type="button"
-          class={status}
+          class={counts?.[status] ? status : ""}
           aria-pressed={view.status.includes(status)}
           onClick={() => go({ ...view, status: toggle(status) ? [] : [status], cursor: undefined })}
         >
