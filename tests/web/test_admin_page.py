@@ -74,6 +74,32 @@ def test_an_operator_finds_the_one_stuck_job_of_five_hundred_and_cancels_it(page
     expect(page.get_by_role("heading", level=1)).to_have_text("All is well")
 
 
+@pytest.mark.parametrize("fragment", ["", "jobs?code=E_INTERNAL&pipeline=ai_scan", "webhooks", "audit"])
+def test_every_screen_can_be_used_by_everybody(page: Page, live: Live, fragment: str) -> None:
+    go(page, live, fragment)
+    expect(page.locator(".bones")).to_have_count(0)
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    check(page)
+
+
+def test_the_page_of_a_job_can_be_used_by_everybody(page: Page, live: Live) -> None:
+    go(page, live, "jobs?status=failed")
+    rows(page).first.get_by_role("link").click()
+    expect(page.locator(".bones")).to_have_count(0)
+    check(page)
+
+
+def test_the_form_and_the_dialog_can_be_used_by_everybody(chromium: Browser, live: Live) -> None:
+    with opened(chromium, f"{live.url}/admin#/jobs?code=E_INTERNAL&pipeline=ai_scan") as page:
+        expect(page.get_by_label("API key")).to_be_visible()
+        check(page)
+        enter(page, Role.ADMIN)
+        rows(page).first.get_by_role("checkbox").check()
+        page.locator(".bulk").get_by_role("button", name="Delete").click()
+        expect(page.get_by_role("dialog")).to_be_visible()
+        check(page)
+
+
 def test_a_row_goes_on_where_it_stands_and_newer_jobs_wait_until_they_are_asked_for(page: Page, live: Live) -> None:
     live.server.http.headers["X-API-Key"] = KEYS[Role.WORK]
     job = live.run(live.server.submit(name="live.csv"))
@@ -254,29 +280,3 @@ def test_a_server_without_jobs_says_how_one_is_made(chromium: Browser, tmp_path:
         enter(page, Role.ADMIN)
         expect(page.get_by_role("heading", name="No job yet")).to_be_visible()
         expect(page.get_by_text("shelfwire import library.csv")).to_be_visible()
-
-
-@pytest.mark.parametrize("fragment", ["", "jobs?pipeline=ai_scan&code=E_INTERNAL", "webhooks", "audit"])
-def test_every_screen_can_be_used_by_everybody(page: Page, live: Live, fragment: str) -> None:
-    go(page, live, fragment)
-    expect(page.locator(".bones")).to_have_count(0)
-    expect(page.get_by_role("heading", level=1)).to_be_visible()
-    check(page)
-
-
-def test_the_page_of_a_job_can_be_used_by_everybody(page: Page, live: Live) -> None:
-    go(page, live, "jobs?status=failed")
-    rows(page).first.get_by_role("link").click()
-    expect(page.locator(".bones")).to_have_count(0)
-    check(page)
-
-
-def test_the_form_and_the_dialog_can_be_used_by_everybody(chromium: Browser, live: Live) -> None:
-    with opened(chromium, f"{live.url}/admin#/jobs?code=E_INTERNAL&q=") as page:
-        expect(page.get_by_label("API key")).to_be_visible()
-        check(page)
-        enter(page, Role.ADMIN)
-        rows(page).first.get_by_role("checkbox").check()
-        page.locator(".bulk").get_by_role("button", name="Delete").click()
-        expect(page.get_by_role("dialog")).to_be_visible()
-        check(page)
