@@ -280,3 +280,20 @@ def test_a_server_without_jobs_says_how_one_is_made(chromium: Browser, tmp_path:
         enter(page, Role.ADMIN)
         expect(page.get_by_role("heading", name="No job yet")).to_be_visible()
         expect(page.get_by_text("shelfwire import library.csv")).to_be_visible()
+
+
+def test_a_job_is_chosen_and_let_be_by_the_keyboard_alone(page: Page, live: Live) -> None:
+    go(page, live, "jobs?status=failed&pipeline=batch_enrichment")
+    rows(page).first.get_by_role("checkbox").focus()
+    page.keyboard.press("Space")
+    expect(page.locator(".bulk")).to_contain_text("1 chosen")
+    button = page.locator(".bulk").get_by_role("button", name="Delete")
+    while not button.evaluate("element => element === document.activeElement"):
+        page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog", name="Delete: 1 job?")
+    expect(dialog).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(button).to_be_focused()
+    expect(page.locator(".bulk")).to_contain_text("1 chosen")
