@@ -168,3 +168,21 @@ def test_gzip_is_for_those_who_ask_for_it(header: str, *, takes: bool) -> None:
 def test_whatever_a_header_says_is_no_error(header: str) -> None:
     takes_gzip(header)
     compression.matching_tag(header, '"1"')
+
+
+async def test_what_operators_ask_for_is_compressed_and_a_new_key_is_not(
+    make_server: MakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compression, "MIN_BYTES", 1)
+    async with make_server() as server:
+        job = await server.submit(LIBRARY)
+        await server.ended(job)
+        (announcement,) = server.app._settings.data.rglob("server.json")
+        headers = {"X-API-Key": json.loads(announcement.read_text())["adminKey"]}
+        paths = ("/api/jobs", "/api/admin/overview", "/api/admin/audit", "/api/admin/webhooks")
+        answers = [await server.http.get(path, headers=headers) for path in (*paths, f"/api/admin/jobs/{job['jobId']}")]
+        code = await server.http.post("/api/admin/session", headers=headers)
+        key = await server.http.post("/api/admin/session/key", json={"code": code.json()["data"]["code"]})
+    assert [answer.headers.get("content-encoding") for answer in answers] == ["gzip"] * 5
+    assert key.json()["data"]["apiKey"]
+    assert [answer.headers.get("content-encoding") for answer in (code, key)] == [None, None]

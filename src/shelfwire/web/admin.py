@@ -12,6 +12,7 @@ from shelfwire.jobs.listing import JobFilter, Text, Time
 from shelfwire.jobs.operator import Bulk, BulkAction, BulkOutcome
 from shelfwire.jobs.operator_store import AuditEntry, AuditFilter
 from shelfwire.protocol.messages import Count, Millis, Uuid
+from shelfwire.web.compression import compressed
 from shelfwire.web.keys import Role
 from shelfwire.web.listing import MAX_PAGE, cursor_of, position_of
 from shelfwire.web.operators import operator_of
@@ -120,7 +121,8 @@ async def audit(request: Request, context: Context) -> Response:
         found = await context.operator.audit(wanted, query.limit + 1)
     page = found[: query.limit]
     following = str(page[-1].n) if len(found) > len(page) else None
-    return success_response(AuditPage(items=[_act(entry) for entry in page], next=following), context.service.now())
+    answer = AuditPage(items=[_act(entry) for entry in page], next=following)
+    return await compressed(request, success_response(answer, context.service.now()))
 
 
 def _act(entry: AuditEntry) -> Act:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.outbox import Delivery, DeliveryStatus, place_of, split_place
 from shelfwire.protocol.messages import Count, Millis, Uuid
+from shelfwire.web.compression import compressed
 from shelfwire.web.keys import Role
 from shelfwire.web.operators import operator_of
 from shelfwire.web.parameters import query_of
@@ -61,7 +62,8 @@ async def list_webhooks(request: Request, context: Context) -> Response:
     found = await context.service.outbox.list(query.status, after=query.cursor, limit=query.limit + 1)
     page = found[: query.limit]
     following = place_of(page[-1]) if len(found) > query.limit else None
-    return success_response(WebhookPage(items=list(map(_webhook, page)), next=following), context.service.now())
+    answer = WebhookPage(items=list(map(_webhook, page)), next=following)
+    return await compressed(request, success_response(answer, context.service.now()))
 
 
 async def retry_webhook(request: Request, context: Context) -> Response:

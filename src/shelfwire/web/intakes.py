@@ -196,6 +196,7 @@ class _FormReader:
                 Code.INVALID_REQUEST,
                 f"The field '{field}' came more than {count} times",
                 user_message=f"At most {count} can be sent at once. Send the rest in a second go.",
+                details={"limit": count},
             )
         return intake.names[count]
 

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from shelfwire.protocol.messages import Count, Millis
 from shelfwire.protocol.tokens import Scope
+from shelfwire.web.compression import compressed
 from shelfwire.web.keys import Role
 from shelfwire.web.operators import operator_of
 from shelfwire.web.responses import JSON_TYPE, Success, success_response
@@ -56,7 +57,7 @@ async def job_details(request: Request, context: Context) -> Response:
         followers=dict(context.service.followers_of(state.id)),
         inputs=[InputSummary(name=one.name, size=one.size) for one in inputs],
     )
-    return success_response(content, context.service.now())
+    return await compressed(request, success_response(content, context.service.now()))
 
 
 ROUTES: Final = (

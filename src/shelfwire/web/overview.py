@@ -19,6 +19,7 @@ from shelfwire.jobs.outbox import DeliveryStatus
 from shelfwire.metrics import Metrics
 from shelfwire.protocol.job import JobState, Status
 from shelfwire.protocol.messages import Count, Millis, Uuid
+from shelfwire.web.compression import compressed
 from shelfwire.web.keys import Role
 from shelfwire.web.operators import operator_of
 from shelfwire.web.responses import JSON_TYPE, Success, success_response
@@ -116,7 +117,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 async def overview(request: Request, context: Context) -> Response:
     """Say how the server stands, for operators."""
     async with operator_of(request, context, Role.READ, "overview"):
-        return success_response(await overview_of(context), context.service.now())
+        return await compressed(request, success_response(await overview_of(context), context.service.now()))
 
 
 async def overview_of(context: Context) -> Overview:

@@ -14,7 +14,7 @@ from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.page_size import may_be_cut
 from shelfwire.protocol.reports import MAX_REPORT_BYTES, Report, ReportAnswer
 from shelfwire.protocol.tokens import Grant, Scope
-from shelfwire.web.compression import ETAG, in_thread, matching_tag
+from shelfwire.web.compression import ETAG, compressed, in_thread, matching_tag
 from shelfwire.web.credentials import bearer
 from shelfwire.web.parameters import query_of
 from shelfwire.web.responses import CACHE_CONTROL, JSON_TYPE, NO_STORE, QUIET, Success, success_response
@@ -100,7 +100,7 @@ async def read_log(request: Request, context: Context) -> Response:
     items, total = await context.service.remote.files.log(grant, after=query.after, limit=query.limit)
     following = str(items[-1].index) if len(items) == query.limit or may_be_cut(items) else None
     page = ResultPage(items=[item_of(item) for item in items], next=following, total=total)
-    return success_response(page, context.service.now())
+    return await compressed(request, success_response(page, context.service.now()))
 
 
 async def report(request: Request, context: Context) -> Response:

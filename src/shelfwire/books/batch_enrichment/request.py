@@ -57,6 +57,7 @@ def checked_books(sent: Any) -> list[AskedBook]:
         raise _refused(
             f"The list has {len(books):,} books where {MOST_BOOKS:,} are allowed",
             f"These are {len(books):,} books. Send {MOST_BOOKS:,} at most, and the rest by another request.",
+            {"count": len(books), "limit": MOST_BOOKS},
         )
     return [asked_book(index, book) for index, book in enumerate(books)]
 

@@ -297,7 +297,7 @@ async def _surveyed(job: Job, file: BookFile, *, keep_duplicates: bool) -> Surve
     async for _ in job.paced(survey.steps()):
         if survey.count > MAX_ROWS:
             message = f"This file has more than {MAX_ROWS:,} rows. Split it and import the parts one by one."
-            raise ShelfwireError(BookCode.CSV_UNREADABLE, message, user_message=message)
+            raise ShelfwireError(BookCode.CSV_UNREADABLE, message, user_message=message, details={"limit": MAX_ROWS})
     if survey.count == 0:
         raise ShelfwireError(
             BookCode.CSV_NO_BOOKS,
