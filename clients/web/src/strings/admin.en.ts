@@ -111,9 +111,7 @@ export const now = {
   queued: "Queued",
   oldest: (age: string) => `the next for ${age}`,
   stalled: "Stalled",
-  stalledNone: "none",
   followers: "Followers",
-  noFollowers: "nobody",
   transports: { ws: "socket", websocket: "socket", socket: "socket", sse: "stream", events: "stream", stream: "stream", poll: "poll", wait: "poll" } as Readonly<Record<string, string>>,
   items: "Items",
   commits: (rate: string) => `${rate} commits/s`,
@@ -223,7 +221,6 @@ export const bulk = {
 
 export const job = {
   back: "All jobs",
-  id: "Id",
   copy: "Copy",
   copied: "Copied",
   confirm: {
@@ -242,7 +239,6 @@ export const job = {
   heldBy: (worker: string) => `held by ${worker}`,
   changed: (age: string) => `last change ${age} ago`,
   last: "Last item:",
-  erased: "when it is erased:",
   stalled: (age: string) => `It runs, and has recorded nothing for ${age}. Cancel it and try again, or look at its worker.`,
   gone: "This job was erased.",
   timeline: "Timeline",
@@ -271,7 +267,6 @@ export const job = {
   noFollowers: "Nobody follows it now.",
   retries: "Retry of",
   tags: "Tags",
-  pipeline: "Pipeline",
   made: "Made",
   expires: "Erased on",
   json: "State as JSON",
