@@ -1,6 +1,9 @@
 """The examples of pages with the TypeScript client, built and used in a browser: another origin than the server's."""
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -12,6 +15,7 @@ from typing import Any, Final
 import pytest
 from playwright.sync_api import Browser, FilePayload, expect
 
+from tests.ports import free_port
 from tests.processes import ROOT
 from tests.typescript.node import FOLDER, node, run
 from tests.web.browser import browser, opened, serving
@@ -66,6 +70,25 @@ def test_an_element_in_a_plain_page_shows_an_import(chromium: Browser, tmp_path:
         expect(bar).to_have_attribute("aria-valuenow", "100")
         assert bar.evaluate("at => getComputedStyle(at.firstChild).backgroundColor") == "rgb(102, 51, 153)"
         assert bar.evaluate("at => at.getBoundingClientRect().height") == 16
+
+
+def test_an_element_in_a_page_of_fastapi_follows_a_job_of_that_application(chromium: Browser, tmp_path: Path) -> None:
+    build_client(tmp_path / "client")
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", "examples.element_fastapi:app", "--port", str(port)]
+    environ = {**os.environ, "CLIENT": str(tmp_path / "client"), "SHELFWIRE_DATA": str(tmp_path / "data")}
+    pipes: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=ROOT, env=environ, **pipes) as host:  # noqa: S603
+        try:
+            assert host.stderr is not None
+            assert any("running on" in line for line in host.stderr)
+            with opened(chromium, f"http://127.0.0.1:{port}") as page:
+                page.get_by_label("Book list").set_input_files(LIST)
+                bar = page.get_by_role("progressbar", name="Import")
+                expect(bar).to_have_attribute("aria-valuenow", "100")
+                expect(page.locator("shelfwire-progress")).to_have_attribute("phase", "complete")
+        finally:
+            host.terminate()
 
 
 def test_a_react_app_built_with_vite_follows_and_cancels_its_job(chromium: Browser, tmp_path: Path) -> None:
