@@ -178,7 +178,7 @@ def show(jobs: int, per_job: int, runs: dict[str, list[Figures]], skipped: dict[
     """Print the medians of all, and how they compare."""
     middle = {name: Figures(*map(statistics.median, zip(*own, strict=True))) for name, own in runs.items()}
     print(f"\n{jobs * per_job:,} sockets in {jobs} groups of {per_job}, medians of {len(runs['floor'])}")
-    print(f"  {'':22}{'delivered':>10}{'p50':>6}{'p99':>6}{'µs each':>9}{'× floor':>9}{'× ws':>7}", end="")
+    print(f"  {'':22}{'delivered':>10}{'p50':>6}{'p99':>6}{'µs each':>9}{'of floor':>9}{'of ws':>7}", end="")
     print(f"{'server':>8}{'client':>8}{'others':>8}{'attach ms':>11}{'KiB':>7}{'lost':>6}")
     for name, one in middle.items():
         floor = f"{one.each / middle['floor'].each:.2f}"
@@ -186,9 +186,8 @@ def show(jobs: int, per_job: int, runs: dict[str, list[Figures]], skipped: dict[
         print(
             f"  {name:22}{one.delivered:>8.1f} %{one.p50:>6.0f}{one.p99:>6.0f}{one.each:>9.1f}{floor:>9}{ws:>7}", end=""
         )
-        print(
-            f"{one.server:>6.0f} %{one.client:>6.0f} %{one.others:>6.0f} %{one.attach:>11.3f}{one.memory:>7.1f}{one.lost:>6.0f}"
-        )
+        print(f"{one.server:>6.0f} %{one.client:>6.0f} %{one.others:>6.0f} %", end="")
+        print(f"{one.attach:>11.3f}{one.memory:>7.1f}{one.lost:>6.0f}")
     for name, reason in skipped.items():
         print(f"  {name}: left out, {reason}")
     if any(one.others > BUSY_PERCENT for own in runs.values() for one in own):

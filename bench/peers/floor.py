@@ -1,4 +1,7 @@
-"""The barest server: an asyncio protocol on uvloop that writes ready frames. Arguments: port, rate, seconds, size, groups."""
+"""The barest server: an asyncio protocol on uvloop that writes ready frames.
+
+Arguments: port, rate, seconds, size, groups.
+"""
 
 import asyncio
 import base64
