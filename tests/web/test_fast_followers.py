@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shelfwire.server import fast_followers
-from shelfwire.server.fast_followers import SocketFollower
+from shelfwire.server.fast.connections import SocketFollower
+from shelfwire.server.fast.heads import parsed as read_head
 from shelfwire.server.ws_protocol import WebSocketProtocol
 from tests.live import MakeServer, until
 from tests.servers import Server
@@ -104,7 +104,7 @@ def head_of(first: str, changes: list[Change]) -> bytes:
 @given(first=FIRST_LINES, query=QUERIES, changes=CHANGES)
 def test_what_the_fast_way_takes_is_what_the_ordinary_one_reads(first: str, query: str, changes: list[Change]) -> None:
     data = head_of(first.replace("{query}", query.format(job="j", JOB="J", token="t")), changes)
-    parsed = fast_followers._parsed(data)
+    parsed = read_head(data)
     if parsed is None:
         return
     connection = h11.Connection(h11.SERVER)
@@ -119,7 +119,7 @@ def test_what_the_fast_way_takes_is_what_the_ordinary_one_reads(first: str, quer
 def test_a_head_with_anything_in_it_is_not_taken_unless_it_can_be_read(data: bytes, place: int) -> None:
     good = head_of("GET /ws/progress?jobId=j&token=t HTTP/1.1", [])
     odd = good[:place] + data + good[place:]
-    parsed = fast_followers._parsed(odd)
+    parsed = read_head(odd)
     connection = h11.Connection(h11.SERVER)
     try:
         connection.receive_data(odd)
@@ -127,14 +127,14 @@ def test_a_head_with_anything_in_it_is_not_taken_unless_it_can_be_read(data: byt
     except h11.RemoteProtocolError:
         request = None
     assert parsed is None or isinstance(request, h11.Request)
-    assert fast_followers._parsed(good) is not None
+    assert read_head(good) is not None
 
 
 @pytest.mark.parametrize("size", [8191, 8192, 8193])
 def test_a_head_of_8_kib_is_the_largest(size: int) -> None:
     padding = size - len(head_of("GET /ws/progress?jobId=j HTTP/1.1", [Change("X-Padding", "", "add")]))
     head = head_of("GET /ws/progress?jobId=j HTTP/1.1", [Change("X-Padding", "x" * padding, "add")])
-    assert (len(head), fast_followers._parsed(head) is not None) == (size, size <= 8192)
+    assert (len(head), read_head(head) is not None) == (size, size <= 8192)
 
 
 class Waiting(NamedTuple):

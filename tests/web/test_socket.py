@@ -13,7 +13,7 @@ from shelfwire.errors import Code
 from shelfwire.protocol.messages import JobProgress, Message, Ping, Pong, decode, encode
 from shelfwire.protocol.tokens import Scope
 from shelfwire.server import serving as servers
-from shelfwire.server.fast_followers import SocketFollower
+from shelfwire.server.fast.connections import SocketFollower
 from shelfwire.server.ws_protocol import WebSocketProtocol
 from tests.live import MakeServer, Server, bearer, grant_job, next_message, next_of, until
 

@@ -19,7 +19,8 @@ from shelfwire.errors import Code, ShelfwireError
 from shelfwire.server.arrival import Arrival, Turnstile
 from shelfwire.server.connection_cap import ConnectionCap
 from shelfwire.server.discovery import announced
-from shelfwire.server.fast_followers import FastFollowers
+from shelfwire.server.fast.connections import Shared
+from shelfwire.server.fast.followers import FastFollowers
 from shelfwire.server.open_files import allow_open_files
 from shelfwire.server.ws_protocol import WebSocketProtocol
 from shelfwire.settings import Settings
@@ -176,8 +177,8 @@ def _innermost(error: Exception) -> Exception:
 def _uvicorn_config(application: Shelfwire, settings: Settings, cap: ConnectionCap) -> uvicorn.Config:
     hosts = AllowedHosts(settings, standalone=True)
     beats = HEARTBEAT_SECONDS, HEARTBEAT_TIMEOUT_SECONDS
-    new_id = application.new_request_id
-    fast = FastFollowers(application.context, new_id, hosts, cap, *beats) if settings.fast else None
+    shared = Shared(application.context, cap, *beats)
+    fast = FastFollowers(shared, application.new_request_id, hosts) if settings.fast else None
     return uvicorn.Config(
         application.standalone(),
         # Over h11, which bounds heads; the faster parser that uvicorn would prefer does not.
