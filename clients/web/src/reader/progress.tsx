@@ -138,7 +138,7 @@ function Figure({ name, note, bad, children }: { name: string; note?: string; ba
       <dt>{name}</dt>
       <dd>
         {children}
-        {note && <small> {note}</small>}
+        {note && <small>{note}</small>}
       </dd>
     </div>
   );
