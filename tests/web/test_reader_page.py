@@ -356,3 +356,12 @@ def test_a_link_with_the_owners_token_opens_a_job_in_another_browser(chromium: B
         expect(page.get_by_role("cell", name="Dune")).to_be_visible()
         page.get_by_role("link", name="shelfwire").click()
         expect(page.get_by_role("link", name="from-elsewhere.csv")).to_be_visible()
+
+
+def test_a_job_that_waits_says_how_many_are_before_it(chromium: Browser, tmp_path: Path) -> None:
+    with serving(tmp_path, gated=True, workers=1) as live, opened(chromium, live.url) as page:
+        live.run(live.server.submit(LIST))
+        live.run(live.server.submit(LIST))
+        choose(page, LIST)
+        expect(page.get_by_text("Waiting to start, with 1 job before it.")).to_be_visible()
+        check(page)

@@ -204,7 +204,7 @@ function useQueue(job: KeptJob, waiting: boolean): number | undefined {
   const [before, setBefore] = useState<number>();
   useEffect(() => {
     if (!waiting) return;
-    const ask = (): void => void client.state(job).then((state) => setBefore((state as { queuePosition?: number }).queuePosition), () => {});
+    const ask = (): void => void client.state(job).then((state) => setBefore(state.queuePosition), () => {});
     ask();
     const timer = setInterval(ask, QUEUE_MS);
     return () => clearInterval(timer);
