@@ -7,6 +7,8 @@ from typing import Any
 import httpx2
 import pytest
 
+from shelfwire.cli import admin
+
 from .conftest import Here
 
 
@@ -111,6 +113,11 @@ def test_the_overview_fits_into_80_columns(operate: Here, server: dict[str, Any]
     assert "pdf_report: " in out
     assert "Webhooks   0 waiting, 0 given up" in out
     assert {"queue", "jobs", "success"} <= set(json.loads(operate("admin", "overview", "--json")[1]))
+
+
+@pytest.mark.parametrize(("p50", "p99"), [(0.000816, 0.000816), (0.00276, 0.00413), (14.1, 647.0), (800.0, 800.0)])
+def test_two_quantiles_fit_into_a_column(p50: float, p99: float) -> None:
+    assert len(admin._times({"count": 1, "p50": p50, "p99": p99})) < 18
 
 
 def test_filters_of_all_jobs_are_refused_for_ones_own(here: Here) -> None:

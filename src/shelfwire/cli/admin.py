@@ -224,7 +224,12 @@ _SUCCESS: Final = {
 
 
 def _times(found: Mapping[str, Any]) -> str:
-    return f"{found['p50']:.3g} / {found['p99']:.3g}" if found["count"] else "-"
+    return f"{_seconds(found['p50'])} / {_seconds(found['p99'])}" if found["count"] else "-"
+
+
+def _seconds(value: float) -> str:
+    """Up to seven characters, so that a column holds two."""
+    return f"{value:.2g}" if value < 0.001 else f"{value:.3g}"  # noqa: PLR2004 - a millisecond
 
 
 def _size(number: int) -> str:
