@@ -188,9 +188,9 @@ def test_every_setting_is_a_flag_with_its_meaning(here: Here) -> None:
         (("serve", "--data", ""), "--data: '' is no name of a file or folder"),
         (("serve", "--host", "0.0.0.0"), "Set api_keys"),  # noqa: S104 - it is refused
         (("serve", "--host", "0.0.0.0", "--allow-keyless=false"), "Set api_keys"),  # noqa: S104 - likewise
-        (("serve", "--host", "0.0.0.0", "--allow-keyless", "--database", "x://"), "database x://"),  # noqa: S104
+        (("serve", "--host", "0.0.0.0", "--allow-keyless", "--database", "x://"), "not the URL"),  # noqa: S104
         (("serve", "--api-keys", "hidden"), "API key 1 has 6 characters"),
-        (("serve", "--database", "postgresql://user:hidden@host/books"), "database postgresql://…"),
+        (("serve", "--database", "postgresql://user:hidden@127.0.0.1:1/books"), "The database cannot be used"),
         (("serve", "--port", "many"), "--port"),
         (("serve", "--config", "none.toml"), "none.toml cannot be read"),
     ],
