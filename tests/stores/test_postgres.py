@@ -200,6 +200,19 @@ async def test_damaged_rows_are_passed_over_said_once_and_can_be_deleted(make_st
         assert deleted.state.status is Status.CANCELED
 
 
+async def test_members_of_a_newer_version_outlast_what_this_one_writes(make_store: MakeStore, database: str) -> None:
+    stored = "SELECT state::json->>'newer' FROM shelfwire.job"
+    async with make_store() as store:
+        await add_job(store)
+        run(database, 'UPDATE shelfwire.job SET state = (state::jsonb || \'{"newer": "kept"}\')::text')
+        await claim(store)
+        change = msgspec.structs.replace(ending([0]), closing=None)
+        await store.commit([change], POLICY, NOW)
+        assert run(database, stored) == [("kept",)]
+        await store.commit([ending([1])], POLICY, NOW)
+    assert run(database, stored) == [("kept",)]
+
+
 async def test_texts_may_have_every_character_that_clients_send(make_store: MakeStore) -> None:
     odd = "a\0b\u202e\ufeff\U0001f989'\"\\%_"
     state = jobs.create("job-1", "csv_import", now=NOW, metadata=Metadata(file_name=odd, file_size=1))

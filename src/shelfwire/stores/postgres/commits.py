@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from shelfwire.jobs.store import Change, Committed
-from shelfwire.protocol.job import JobState, Policy
+from shelfwire.protocol.job import JobState, Policy, decode_row
 from shelfwire.stores.postgres import rows
 from shelfwire.stores.postgres.connections import Session
 from shelfwire.stores.postgres.rows import Endings, Row, without_nul
@@ -23,7 +23,7 @@ async def commit(
     """See `JobStore.commit`."""
     ids = {"ids": list({change.job_id for change in changes})}
     found = [
-        Row(key, input_key, rows.decode(state)) for key, input_key, state in await session.rows(rows.LOCK_MANY, ids)
+        Row(key, input_key, decode_row(state)) for key, input_key, state in await session.rows(rows.LOCK_MANY, ids)
     ]
     stored = {row.state.id: row for row in found}
 

@@ -9,8 +9,7 @@ from typing import Any, Final
 
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.store import InputSize, Mended
-from shelfwire.protocol.job import HELD
-from shelfwire.stores.postgres import rows
+from shelfwire.protocol.job import HELD, decode_row
 from shelfwire.stores.postgres.connections import Session, Statement
 from shelfwire.stores.postgres.rows import without_nul
 
@@ -109,7 +108,7 @@ async def keep(session: Session, job_id: str, attempt: int, name: str, data: byt
     row = await session.row(LOCK_FOR_KEEPING, {"id": job_id})
     if row is None:
         return False
-    key, state = row[0], rows.decode(row[1])
+    key, state = row[0], decode_row(row[1])
     if state.attempt != attempt or state.status not in HELD:
         return False
     await session.execute(KEEP, {"key": key, "name": without_nul(name), "data": data})

@@ -18,7 +18,7 @@ from shelfwire.clock import Clock, DatabaseClock, sleep, uniform
 from shelfwire.errors import ShelfwireError
 from shelfwire.jobs.committed import Committed
 from shelfwire.jobs.nodes import REREAD_SECONDS, Gone, Hint, HintKind, News, Position
-from shelfwire.stores.postgres import rows
+from shelfwire.protocol.job import decode_row
 from shelfwire.stores.postgres.connections import Connect, Connections, Session, deadline
 from shelfwire.stores.postgres.errors import said
 
@@ -169,9 +169,9 @@ class PostgresNodes:
         for place, state, message, last, farewell in newer:
             with contextlib.suppress(msgspec.DecodeError):
                 if state is not None:
-                    found.append(Committed(state=rows.decode(state), terminal=message))
+                    found.append(Committed(state=decode_row(state), terminal=message))
                 else:
-                    ending = None if last is None else Committed(state=rows.decode(last), terminal=farewell)
+                    ending = None if last is None else Committed(state=decode_row(last), terminal=farewell)
                     gone.append(Gone(positions[place - 1], ending))
         return News(rows=found, gone=gone, revoked=[digest for (digest,) in revoked])
 

@@ -10,7 +10,7 @@ import msgspec
 from shelfwire.jobs.listing import code_of, label_of
 from shelfwire.jobs.outbox import Announce
 from shelfwire.jobs.store import EncodeTerminal, Item
-from shelfwire.protocol.job import CLAIMED_TURN, JobState, Status, next_turn
+from shelfwire.protocol.job import CLAIMED_TURN, JobState, Status, decode_row, next_turn, stored_row
 from shelfwire.stores.postgres import outbox
 from shelfwire.stores.postgres.connections import Session, Statement
 
@@ -18,8 +18,6 @@ UNKNOWN_SEQ: Final = 2**31
 """The revision of a damaged row: above any that its followers have."""
 SLICE: Final = 500
 """Items that are read at once for an ending."""
-
-decode: Final = msgspec.json.Decoder(JobState).decode
 
 LOCK: Final = "SELECT key, input_key, state FROM shelfwire.job WHERE id = %(id)b::text FOR NO KEY UPDATE"
 LOCK_MANY: Final = """
@@ -96,7 +94,7 @@ async def locked(session: Session, job_id: str) -> Row | None:
         msgspec.DecodeError: it is damaged.
     """
     row = await session.row(LOCK, {"id": job_id})
-    return None if row is None else Row(row[0], row[1], decode(row[2]))
+    return None if row is None else Row(row[0], row[1], decode_row(row[2]))
 
 
 async def locked_or_salvaged(session: Session, job_id: str) -> tuple[Row | None, bool]:
@@ -116,7 +114,7 @@ def read_or_salvaged(
 ) -> tuple[JobState, bool]:
     """Return the state of a row, and whether it is damaged; then it is put together from the other columns."""
     with contextlib.suppress(msgspec.DecodeError):
-        return decode(document), False
+        return decode_row(document), False
     known = {str(one): one for one in Status}
     salvaged = JobState(
         id=job_id,
@@ -147,7 +145,7 @@ def columns(state: JobState) -> dict[str, Any]:
 
 def encoded(state: JobState) -> str:
     """Return the document of a row."""
-    return msgspec.json.encode(state).decode()
+    return msgspec.json.encode(stored_row(state)).decode()
 
 
 def without_nul(text: str | None) -> str | None:

@@ -29,7 +29,7 @@ from shelfwire.jobs.store import (
     Swept,
 )
 from shelfwire.protocol import owner_transitions, worker_transitions
-from shelfwire.protocol.job import CLAIMED_TURN, JobState, Policy, Status, Transition
+from shelfwire.protocol.job import CLAIMED_TURN, JobState, Policy, Status, Transition, decode_row
 from shelfwire.protocol.tokens import Grant
 from shelfwire.stores.postgres import claims, commits, creation, erasing, inputs, outbox, records, rows, tokens
 from shelfwire.stores.postgres.address import OFF, Database, connector, conninfo_of
@@ -249,7 +249,7 @@ class PostgresStore(PostgresOperatorStore, PostgresCorrectionStore):
     async def job(self, job_id: str) -> Committed | None:
         """See `JobStore.job`."""
         row = await self._pool.read(lambda session: session.row(rows.READ, {"id": job_id}))
-        return None if row is None else Committed(state=rows.decode(row[0]), terminal=row[1])
+        return None if row is None else Committed(state=decode_row(row[0]), terminal=row[1])
 
     async def claim(
         self,
@@ -277,7 +277,7 @@ class PostgresStore(PostgresOperatorStore, PostgresCorrectionStore):
                 return None
             key, input_key, job_id, document = found
             tried.append((key, job_id))
-            row = Row(key, input_key, rows.decode(document))
+            row = Row(key, input_key, decode_row(document))
             claimed = worker_transitions.claim(row.state, policy, now=now, steady=steady, remote=worker)
             if row.state.turn > CLAIMED_TURN:
                 await session.execute(claims.TAKE_TURN, {"pipeline": row.state.pipeline, "turn": row.state.turn})

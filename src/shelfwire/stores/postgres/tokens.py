@@ -8,9 +8,9 @@ import msgspec
 
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.store import REPORT_GRANTS, Committed
+from shelfwire.protocol.job import decode_row
 from shelfwire.protocol.tokens import GRACE, MAX_GRANTS, Grant, Scope, may_add
 from shelfwire.stores.postgres.connections import Session, Statement
-from shelfwire.stores.postgres.rows import decode
 
 FIND: Final = """
 SELECT t.digest, j.id, t.scopes, t.expires_at, t.ttl, t.attempt
@@ -74,7 +74,7 @@ async def look_up(session: Session, digests: Collection[bytes], now: int) -> dic
     for *columns, state, terminal in rows:
         grant = _grant(*columns)
         with contextlib.suppress(msgspec.DecodeError):  # a damaged row
-            found[grant.digest] = grant, Committed(state=decode(state), terminal=terminal)
+            found[grant.digest] = grant, Committed(state=decode_row(state), terminal=terminal)
     return found
 
 

@@ -144,8 +144,6 @@ CREATE TABLE shelfwire.tally (
   PRIMARY KEY (hour, name)
 );
 
--- The limit of new jobs. A crash of the database may empty it, and lets more in then.
-CREATE UNLOGGED TABLE shelfwire.admission (identity bytea PRIMARY KEY, times bigint[] NOT NULL);
 CREATE TABLE shelfwire.probe (node text PRIMARY KEY, at bigint NOT NULL) WITH (fillfactor = 50);
 """
 
