@@ -11,6 +11,7 @@ from shelfwire.client import Client, JobHandle
 from shelfwire.jobs.hub import Hub
 from shelfwire.protocol.messages import JobProgress, Message, encode
 from shelfwire.protocol.reconnect import Transport
+from shelfwire.server.fast.connections import SocketFollower
 from shelfwire.server.ws_protocol import QUEUED_BYTES, WebSocketProtocol
 from tests.faults.plans import Fault, Moment, Plan
 from tests.faults.proxy import Planner, Proxy
@@ -45,9 +46,9 @@ def followers(server: Server) -> int:
     return hub.followers
 
 
-def server_sockets() -> list[WebSocketProtocol]:
+def server_sockets() -> list[WebSocketProtocol | SocketFollower]:
     """The server's ends of the sockets that are open now."""
-    found = [one for one in gc.get_objects() if type(one) is WebSocketProtocol]
+    found = [one for one in gc.get_objects() if type(one) in {WebSocketProtocol, SocketFollower}]
     return [one for one in found if not one.transport.is_closing()]
 
 
@@ -97,10 +98,11 @@ async def test_a_follower_at_one_kibibyte_a_second_gets_the_same_ending_and_nobo
     assert len(late) < len(fast), "who is slow is told less often"
 
 
+@pytest.mark.parametrize("straight", [True, False])
 async def test_a_follower_that_hears_nothing_any_more_costs_bounded_memory_and_disturbs_nobody(
-    make_server: MakeServer,
+    make_server: MakeServer, *, straight: bool
 ) -> None:
-    async with asyncio.timeout(PATIENCE), make_server(gated=True, flush_interval=0) as server:
+    async with asyncio.timeout(PATIENCE), make_server(gated=True, flush_interval=0, fast=straight) as server:
         job = await job_at(server)
         silence = first_only(Plan(fault=Fault.SILENCE, moment=Moment.AFTER))
         async with proxy_before(server, silence) as proxy, client_at(proxy.url) as client:

@@ -203,5 +203,6 @@ class Arrival(asyncio.Protocol):
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         transport.resume_reading()
+        protocol.expect_rest()
         if self._data:
             protocol.data_received(self._data)

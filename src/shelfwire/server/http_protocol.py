@@ -86,10 +86,15 @@ class HttpProtocol(H11Protocol):
         self._movements += 1
         self._expect_taking()
 
+    def expect_rest(self) -> None:
+        """See to it that the client takes what another protocol has left to be sent."""
+        self._expect_taking()
+
     def _expect_taking(self) -> None:
         """See to it that the client takes what waits, as long as nothing is added to it."""
         size = self.transport.get_write_buffer_size()
-        if size and self._taking_timer is None and (self.flow.write_paused or self.cycle.response_complete):
+        is_answered = self.cycle is None or self.cycle.response_complete
+        if size and self._taking_timer is None and (self.flow.write_paused or is_answered):
             self._taking_timer = self.loop.call_later(ANSWER_SECONDS, self._check_taking, size, self._movements)
 
     def _stop_checking(self) -> None:

@@ -384,7 +384,7 @@ class StreamFollower(Connection):
         last: the id of the last event that the client has seen; 0 for none.
     """
 
-    __slots__ = ("_last",)
+    __slots__ = ("_last", "_stuck")
     turns = 2
 
     def __init__(
@@ -393,6 +393,7 @@ class StreamFollower(Connection):
         super().__init__(shared, arrival, follower, job_id, request_id)
         self.framing = STREAM
         self._last = last
+        self._stuck = 0
 
     def ended(self, state: JobState) -> None:
         """See `Outlet`."""
@@ -410,9 +411,18 @@ class StreamFollower(Connection):
             self._give_back()
 
     def beat(self) -> None:
-        """Keep proxies from taking a silent stream for a dead one."""
+        """Keep proxies from taking a silent stream for a dead one, and cut one that nobody takes."""
         if not self._follower.paused:
             self.write(COMMENT)
+            return
+        self._stuck += 1
+        if self._stuck > self.turns:
+            self.cut()
+
+    def resume_writing(self) -> None:
+        """Write the newest progress."""
+        self._stuck = 0
+        super().resume_writing()
 
     def _is_exceptional(self) -> bool:
         """Whether the client has seen the ending: it is answered that nothing follows."""
