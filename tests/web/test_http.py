@@ -40,7 +40,7 @@ async def test_an_import_is_accepted_with_all_a_client_needs_to_follow_it(make_s
     assert document["meta"]["timestamp"].endswith("+00:00")
     assert len(data["token"]) == 43
     assert data["message"]
-    assert {"self", "results", "events", "progress", "cancel", "pause", "resume", "retry", "token"} == set(
+    assert {"self", "results", "events", "log", "progress", "cancel", "pause", "resume", "retry", "token"} == set(
         data["links"]
     )
 
