@@ -10,8 +10,9 @@ from playwright.sync_api import Browser, Page, expect
 
 from shelfwire.jobs.frames import Dismissal
 from shelfwire.settings import Secret
+from tests.ports import free_port
 from tests.processes import ROOT
-from tests.web.browser import HEIGHT, Live, browser, check, opened, serving
+from tests.web.browser import HEIGHT, Live, browser, check, opened, serving, violations
 
 HOSTILE: Final = (
     "<img src=x onerror=alert(1)>",
@@ -365,3 +366,31 @@ def test_a_job_that_waits_says_how_many_are_before_it(chromium: Browser, tmp_pat
         choose(page, LIST)
         expect(page.get_by_text("Waiting to start, with 1 job before it.")).to_be_visible()
         check(page)
+
+
+def test_a_page_whose_server_stays_away_gives_up_and_connects_again_when_asked(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    port = free_port()
+    with opened(chromium, "about:blank", refusals=True) as page:
+        page.clock.install()
+        with serving(tmp_path, gated=True, port=port) as live:
+            page.goto(live.url)
+            choose(page, LIST)
+            live.step(420)
+            page.clock.run_for(2_000)
+            expect(page.get_by_text("42%")).to_be_visible()
+        lost = page.get_by_role("alert").filter(has_text="The server has not answered for a minute.")
+        for _ in range(300):
+            page.clock.run_for(10_000)
+            if lost.is_visible():
+                break
+        expect(lost).to_be_visible()
+        expect(page.get_by_text("Connection lost")).to_be_visible()
+        expect(page.get_by_text("42%")).to_be_visible()
+        assert violations(page) == []
+        with serving(tmp_path, gated=True, port=port) as live:
+            live.step(None)
+            page.get_by_role("button", name="Connect again").click()
+            page.clock.run_for(2_000)
+            expect(page.get_by_text("420 books are in your library now.")).to_be_visible()
