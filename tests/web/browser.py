@@ -4,6 +4,7 @@ The server runs on a loop in a thread of its own, since Playwright's calls block
 """
 
 import asyncio
+import os
 import shutil
 import threading
 from collections.abc import Coroutine, Iterator, Sequence
@@ -27,8 +28,8 @@ T = TypeVar("T")
 
 @contextmanager
 def browser() -> Iterator[Browser]:
-    """Start the browser that is installed; skip the tests where there is none."""
-    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    """Start the browser that `$CHROMIUM` names or that is installed; skip the tests where there is none."""
+    program = next(filter(None, map(shutil.which, (os.environ.get("CHROMIUM", ""), *BROWSERS))), None)
     if program is None:
         pytest.skip("no browser: apt-get install chromium")
     flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
