@@ -137,8 +137,7 @@ function Figure({ name, note, bad, children }: { name: string; note?: string; ba
     <div class={bad ? "bad" : ""}>
       <dt>{name}</dt>
       <dd>
-        {children}
-        {note && <small>{note}</small>}
+        {children} {note && <small>{note}</small>}
       </dd>
     </div>
   );
