@@ -5,15 +5,18 @@ import select
 import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import httpx2
 import pytest
 from structlog.testing import capture_logs
+from uvicorn.config import Config
+from uvicorn.server import ServerState
 
 from shelfwire.server import http_protocol
-from shelfwire.server.arrival import BEGUN_PER_TURN, Turnstile
-from shelfwire.server.connection_cap import HEALTH_CONNECTIONS
+from shelfwire.server.arrival import BEGUN_PER_TURN, Arrival, Turnstile
+from shelfwire.server.connection_cap import HEALTH_CONNECTIONS, ConnectionCap
 from tests.live import Server, live_server, until
 
 HEALTH = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
@@ -260,3 +263,35 @@ async def test_an_answer_that_is_taken_slowly_comes_whole(tmp_path: Path, monkey
                     later = asyncio.Event()
                     loop.call_later(0.001, later.set)
                     await later.wait()
+
+
+class NeverTaking:
+    """A fast way whose turn never comes."""
+
+    def __init__(self) -> None:
+        self.turnstile = Turnstile(0)
+
+    def may_take(self, _: bytes) -> bool:
+        return True
+
+    def take(self, *_: object) -> bool:
+        raise AssertionError("it is nobody's turn")
+
+
+async def test_what_a_client_sends_before_its_turn_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Turnstile, "_turn_later", lambda _: None)
+    state, config = ServerState(), Config(lambda *_: None)
+    make = partial(Arrival, config, state, {}, cap=ConnectionCap(9), turnstile=Turnstile(), fast=NeverTaking())
+    server = await asyncio.get_running_loop().create_server(make, "127.0.0.1", 0)
+    with socket.socket() as eager:
+        eager.connect(server.sockets[0].getsockname())
+        eager.settimeout(0)
+        data = b"GET /ws/progress?" + b"x" * 64 * 1024 * 1024
+        sending = asyncio.create_task(asyncio.get_running_loop().sock_sendall(eager, data))
+        await until(lambda: any(not one.transport.is_reading() for one in state.connections))
+        (arrival,) = state.connections
+        assert isinstance(arrival, Arrival)
+        assert len(arrival._data) < 1024 * 1024
+        sending.cancel()
+        arrival.transport.abort()
+    server.close()

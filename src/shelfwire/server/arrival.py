@@ -19,6 +19,8 @@ from shelfwire.server.http_protocol import HttpProtocol
 
 BEGUN_PER_TURN: Final = 4
 """Requests that are begun in one turn of the event loop: some 3 ms with their tasks."""
+MAX_WAITING_BYTES: Final = 64 * 1024
+"""What a connection may send before its turn; the rest waits in the kernel."""
 HEALTH: Final = b"GET /health/", b"HEAD /health/"
 
 
@@ -125,6 +127,8 @@ class Arrival(asyncio.Protocol):
         """Have the first request begun; the rest of it waits in the kernel until then."""
         if self._data:
             self._data += data  # the fast way has not come to it yet
+            if len(self._data) > MAX_WAITING_BYTES:
+                self.transport.pause_reading()
             return
         self._timer.cancel()
         self._data = data
