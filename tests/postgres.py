@@ -24,9 +24,8 @@ from shelfwire.stores.postgres.migrations import upgrade
 from tests.ports import free_port
 
 SETTINGS: Final = {
-    # What is lost in a crash of the machine is lost with the tests.
+    # What is lost in a crash of the machine is lost with the tests; in one of the server alone nothing is.
     "fsync": "off",
-    "synchronous_commit": "off",
     "full_page_writes": "off",
     "wal_level": "minimal",
     "max_wal_senders": "0",
