@@ -52,6 +52,7 @@ _OF_MONTHS: Final = re.compile(
     r"^(?P<start>(?:\d{1,2}\.?\s+)?[^\W\d_]+\.?(?:\s+\d{1,2})?)\s*[-\u2013/]\s*"
     r"(?P<end>(?:\d{1,2}\.?\s+)?[^\W\d_]+\.?(?:\s+\d{1,2})?),?\s+(?P<year>\d{4})$"
 )
+_DASHED: Final = re.compile(r"\b(\d{1,2})-(\d{1,2})-(\d{4}|\d{2})\b")
 _SHORT_YEAR: Final = re.compile(r"^(\d{1,2})[ .-]+[^\W\d_]+[ .,'-]+(\d{2})$")
 _COMPACT: Final = re.compile(r"^(?:19|20)\d{2}[01]\d[0-3]\d$")
 _EPOCH: Final = re.compile(r"^1\d{9}(?:\d{3})?$")
@@ -234,12 +235,25 @@ def is_day_first(cells: Iterable[str], *, default: bool) -> bool:
     return default if firsts == seconds else firsts
 
 
-def unclear_order(cells: Iterable[str]) -> str | None:
+def is_month_first_with_dashes(cells: Iterable[str]) -> bool:
+    """Whether dates written as `03-22-2021` put the month first: one shows it, and none shows the contrary."""
+    dashed = [match for cell in cells if (match := _YEAR_LAST.match(cell)) and match[2] == "-" and match[3]]
+    return any(int(match[3]) > _MONTHS_IN_A_YEAR for match in dashed) and all(
+        int(match[1]) <= _MONTHS_IN_A_YEAR for match in dashed
+    )
+
+
+def with_slashes(cell: str) -> str:
+    """A cell with dates written as `03-22-2021`, whose month is first, as `03/22/2021`."""
+    return _DASHED.sub(r"\1/\2/\3", cell)
+
+
+def unclear_order(cells: Iterable[str], separator: str = "/") -> str | None:
     """A date written as `3/4/2021`, if nothing among some dates shows whether the day or the month is first."""
     example = None
     for cell in cells:
         match = _YEAR_LAST.match(cell)
-        if not (match and match[2] == "/" and match[3]):
+        if not (match and match[2] == separator and match[3]):
             continue
         if max(int(match[1]), int(match[3])) > _MONTHS_IN_A_YEAR:
             return None

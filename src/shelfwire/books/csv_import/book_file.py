@@ -17,7 +17,7 @@ from shelfwire.books.csv_import.column_plan import (
 from shelfwire.books.csv_import.confidence import doubt_of, named_fields
 from shelfwire.books.csv_import.dialect import Layout, find_layout
 from shelfwire.books.csv_import.doubts import doubts_of
-from shelfwire.books.csv_import.encoding import decode, doubt_of_encoding
+from shelfwire.books.csv_import.encoding import MANGLED, decode, doubt_of_encoding, unmangled
 from shelfwire.books.csv_import.field_names import meaning_of
 from shelfwire.books.csv_import.fields import WITH_DATES
 from shelfwire.books.csv_import.imported_book import ImportedBook, ImportPlan, PlannedColumn, UnusedColumn
@@ -60,6 +60,8 @@ class BookFile:
     def __init__(self, data: bytes) -> None:
         self._text, self.encoding = decode(data)
         self._doubt_of_encoding = doubt_of_encoding(data, self.encoding)
+        if (mended := unmangled(self._text)) is not None:
+            self._text, self._doubt_of_encoding = mended, MANGLED
         layout = find_layout(self._text)
         self.doubt = doubt_of(layout)
         self._use(layout)
@@ -157,7 +159,8 @@ class BookFile:
         """The columns whose cells all together may show what the first ones do not: a scale, or the order of dates."""
         columns, sample = self._layout.columns, self._layout.sample
         dated = [index for index, field in columns.fields if field in WITH_DATES]
-        unclear = unclear_order(cell for index in dated for cell in column_of(sample, index))
+        cells = [cell for index in dated for cell in column_of(sample, index)]
+        unclear = unclear_order(cells) or unclear_order(cells, "-")
         marks = [index for index, field in columns.fields if field == "rating"]
         return (*marks, *(dated if unclear else ()))
 

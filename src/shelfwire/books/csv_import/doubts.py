@@ -25,6 +25,8 @@ def doubts_of(
     if example := dates.unclear_order(dated):
         order = "month, day, year" if month_first else "day, month, year"
         yield f'Dates such as "{example}" were read as {order}; nothing in the file shows the order.'
+    if example := dates.unclear_order(dated, "-"):
+        yield f'Dates such as "{example}" were read as day, month, year; nothing in the file shows the order.'
     if number := next((cell for cell in dated if dates.of_day_number(cell)), None):
         yield f'Numbers such as "{number}" were read as the days of a spreadsheet: {dates.of_day_number(number)}.'
     for index, field in fields.items():

@@ -46,6 +46,11 @@ _UNSURE = (
     'The file is not UTF-8 and does not say its encoding; it was read as {encoding}, which makes "{example}" of it. '
     "If letters are wrong there, save the list as UTF-8, and import that file."
 )
+_MANGLED = re.compile("[\xc2\xc3][\x80-\xbf\u0152-\u0192\u02c6\u02dc\u2013-\u2122]|\xe2\u20ac")
+MANGLED = (
+    "The letters of this file were damaged by an earlier program, which wrote two for one, as \xc3\xa9 for \xe9. They "
+    "were put right; look at them."
+)
 _HIGH_WORD = re.compile(r"\w*[^\x00-\x7f]\w*(?: \w+)?")
 _MOST_SHOWN = 40
 _SIGNS = re.compile(r"[\x00-\x7f\xa0\xad‘’‚“”„‹›«»–—…•·°§©®™€£\u0307]+")  # noqa: RUF001 - the same in all three
@@ -117,6 +122,16 @@ def decode(data: bytes) -> Decoded:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     _reject_other_text(text)
     return Decoded(text, encoding)
+
+
+def unmangled(text: str) -> str | None:
+    """A text whose letters a program has read as Windows-1252 and written as UTF-8, put right; None if it is none."""
+    if not _MANGLED.search(text):
+        return None
+    try:
+        return text.encode("cp1252").decode("utf-8")
+    except UnicodeError:
+        return None
 
 
 def _reject_binary(data: bytes) -> None:

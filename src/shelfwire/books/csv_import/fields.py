@@ -30,6 +30,9 @@ _UUID: Final = re.compile(r"^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$", re.I
 _ITEM_TYPES: Final = vocabulary("item_types")
 _BARE_TYPES: Final = frozenset({"book", "books", "product", "other"})
 """Types of books that say nothing of their format."""
+_QUOTES: Final = ("'", '"')
+_ELEMENT: Final = re.compile(r"""['"](.+?)['"](?=\s*[,\]])""")
+"""An element of a list as Python writes it."""
 _TEXT_MEMBERS: Final = ("content", "text", "note", "body", "name", "value")
 _QUOTED: Final = re.compile(
     '^["\u201c\u201d\u201e\u00ab\u00bb\u2018\u201a](.+)["\u201c\u201d\u00ab\u00bb\u2018\u2019]$'
@@ -59,6 +62,8 @@ def _number(field: str, parse: Callable[[str], int | None], name: str) -> Take:
 
 def _authors(parse: Callable[[str], tuple[str, ...]]) -> Take:
     def take(cell: str, draft: Draft) -> None:
+        if cell[0] == "[" and cell[1:2] in _QUOTES:
+            cell = _unpacked(cell, "; ")
         if "authors" not in draft and (names := parse(cell)):
             draft["authors"] = names
 
@@ -317,7 +322,7 @@ def _unpacked(cell: str, between: str) -> str:
     try:
         value = msgspec.json.decode(cell)
     except (msgspec.DecodeError, RecursionError):
-        return cell
+        return between.join(_ELEMENT.findall(cell)) if cell[1] == "'" else cell
     return between.join(_texts(value))
 
 

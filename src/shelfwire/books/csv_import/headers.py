@@ -24,19 +24,24 @@ _CORE: Final = frozenset(
 _REMARK: Final = re.compile(r"\s*(?:[(\[].*[)\]]|(?:/|out of|von|sur|de|di|van|av|na|из)\s*\d+)\s*$", re.IGNORECASE)
 _OTHER_DATES: Final = (
     "review", "publi", "modif", "updat", "releas", "purchas", "due", "loan", "lent", "birth", "print", "order", "sync",
-    "last", "borrow", "sold", "copyright",
+    "last", "borrow", "sold", "copyright", "ausgel", "entlieh", "prest", "verlieh", "check", "return", "ruckg",
+    "emprunt",
 )  # fmt: skip
 """Stems of columns whose dates are not those of reading."""
 _DATE_STEMS: Final[dict[str, tuple[str, ...]]] = {
     "date_stopped": ("stop", "abandon", "drop", "dnf", "abgebroch", "abbandon", "porzuc", "брош", "中断"),
     "date_started": (
         "start", "begin", "began", "begonn", "angefang", "debut", "commenc", "inici", "inizi", "borj", "paborj",
-        "rozpocz", "начал", "начат", "開始", "开始",
+        "rozpocz", "zacat", "kezd", "basla", "incep", "zapoc", "pabegynd", "pabegyn", "aloit", "εναρξ", "начал",
+        "начат", "почат", "почин", "розпоч", "開始", "开始", "시작",
     ),
     "date_read": (
         "finish", "end", "complet", "read", "done", "gelesen", "beend", "ausgelesen", "lecture", "termin", "leido",
         "lectura", "letto", "lettura", "fine", "lido", "leitura", "conclu", "gelezen", "uitgelezen", "last", "utlast",
-        "przeczyt", "ukoncz", "прочит", "прочт", "оконч", "読了", "读完", "読んだ",
+        "przeczyt", "ukoncz", "прочит", "прочт", "оконч", "fim", "ende", "slut",
+        "konec", "koniec", "docten", "precten", "befejez", "olvas", "bitis", "bitir", "okuma", "terminar", "luettu",
+        "lukem", "lopet", "faerdig", "ferdig", "procit", "zavrs", "ολοκλ", "завер", "読了", "读完", "読んだ", "완독",
+        "완료",
     ),
     "date_added": ("add", "acquir", "creat", "enter", "hinzugef", "ajout", "anadid", "aggiun", "adicion", "toegevoegd"),
 }  # fmt: skip
@@ -111,7 +116,9 @@ def field_of_dates(name: str) -> str | None:
 def misspelt_field(name: str, language: str) -> str | None:
     """The field whose name a column's is nearly; its cells decide whether it is."""
     key = text_key(name)
-    return None if key in OTHER_COLUMNS else _nearest(key, LANGUAGES["en"] | LANGUAGES[language])
+    if key in OTHER_COLUMNS or any(text_key(word).startswith(_OTHER_DATES) for word in _WORDS.findall(name)):
+        return None
+    return _nearest(key, LANGUAGES["en"] | LANGUAGES[language])
 
 
 def is_about_the_reader(name: str) -> bool:

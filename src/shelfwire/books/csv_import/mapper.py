@@ -47,13 +47,15 @@ class BookMapper:
         cells = {index: [*column_of(sample, index), *more.get(index, ())] for index, _ in columns.fields}
         dated = [index for index, field in columns.fields if field in WITH_DATES]
         in_dates = [cell for index in dated for cell in cells[index]]
-        day_first = dates.is_day_first(in_dates, default=columns.language != "en")
+        is_dashed = dates.is_month_first_with_dashes(in_dates)
+        day_first = not is_dashed and dates.is_day_first(in_dates, default=columns.language != "en")
         self._field = partial(field_of, day_first=day_first, scale=values.STARS)
         self._plan: list[tuple[int, int, Take]] = []
         for index, name in columns.fields:
             scale = _scale(columns.names[index], cells[index]) if name == "rating" else values.STARS
             field = field_of(name, day_first=day_first, scale=scale)
-            self._plan.append((index, field.most, field.take))
+            take = _with_slashes(field.take) if is_dashed and name in WITH_DATES else field.take
+            self._plan.append((index, field.most, take))
         self._names = columns.names
         self._header = list(columns.names) if layout.header_row else None
         fields = dict(reversed(columns.fields))
@@ -238,6 +240,10 @@ class BookMapper:
             return ()
         shown = ", ".join(f'"{cell[:_MAX_SHOWN_CHARACTERS]}"' for cell in surplus[:_MAX_SHOWN_CELLS])
         return (f"The row has more cells than the header ({count} instead of {self._width}); left out: {shown}.",)
+
+
+def _with_slashes(take: Take) -> Take:
+    return lambda cell, draft: take(dates.with_slashes(cell), draft)
 
 
 def _scale(name: str, cells: Iterable[str]) -> int:

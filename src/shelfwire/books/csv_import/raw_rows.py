@@ -23,6 +23,7 @@ _TOO_MANY_CELLS: Final = "has too many cells. Look for a missing line break ther
 _UNCLOSED: Final = (
     "A quotation mark opened in row {row} is never closed. Close it or remove it, and import the file again."
 )
+_QUOTATION: Final = re.compile(r'(?:^|[,;\t|])\s*"[^",;\t|]+"[ \w]')
 _WHITESPACE: Final = " \t\v\f\x1a\xa0\u3000\ufeff"
 _NEAR: Final = 256
 _CHUNK: Final = 65_536
@@ -96,12 +97,24 @@ def raw_rows(text: str, *, delimiter: str, width: int, start: int = 0) -> Iterat
             try:
                 cells = next(parser)
                 position = stop + 1
+                if _QUOTATION.search(line):
+                    cells = _with_marks(cells, line.split(delimiter))
             except IndexError:
                 cells, position = open_records.read(position, stop)
         if cells is not None and len(cells) <= MAX_CELLS:
             yield RawRow(number, cells)
         else:
             yield _unread(number, cells, line.split(delimiter))
+
+
+def _with_marks(cells: list[str], plain: list[str]) -> list[str]:
+    """The cells of a row with the marks of a quotation that one begins with, as in `"A" Is for Alibi`."""
+    if len(cells) != len(plain):
+        return cells
+    return [
+        bare if (bare := text.strip())[:1] == '"' and bare[-1:] != '"' else cell
+        for cell, text in zip(cells, plain, strict=True)
+    ]
 
 
 def _unread(number: int, cells: list[str] | None, unquoted: list[str]) -> RawRow:
