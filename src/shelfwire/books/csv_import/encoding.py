@@ -47,6 +47,7 @@ _UNSURE = (
     "If letters are wrong there, save the list as UTF-8, and import that file."
 )
 _MANGLED = re.compile("[\xc2\xc3][\x80-\xbf\u0152-\u0192\u02c6\u02dc\u2013-\u2122]|\xe2\u20ac")
+_MANGLED_SIGNS = ("\xc2", "\xc3", "\xe2\u20ac")
 MANGLED = (
     "The letters of this file were damaged by an earlier program, which wrote two for one, as \xc3\xa9 for \xe9. They "
     "were put right; look at them."
@@ -126,7 +127,8 @@ def decode(data: bytes) -> Decoded:
 
 def unmangled(text: str) -> str | None:
     """A text whose letters a program has read as Windows-1252 and written as UTF-8, put right; None if it is none."""
-    if not _MANGLED.search(text):
+    # Plain searches first: the expression takes a tenth of a second for a large list.
+    if not any(sign in text for sign in _MANGLED_SIGNS) or not _MANGLED.search(text):
         return None
     try:
         return text.encode("cp1252").decode("utf-8")

@@ -97,7 +97,7 @@ def raw_rows(text: str, *, delimiter: str, width: int, start: int = 0) -> Iterat
             try:
                 cells = next(parser)
                 position = stop + 1
-                if _QUOTATION.search(line):
+                if '" ' in line and _QUOTATION.search(line):
                     cells = _with_marks(cells, line.split(delimiter))
             except IndexError:
                 cells, position = open_records.read(position, stop)
