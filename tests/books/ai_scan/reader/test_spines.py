@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from shelfwire.books.ai_scan.reader.edges import Edges, covered
 from shelfwire.books.ai_scan.reader.geometry import turned, turned_points
 from shelfwire.books.ai_scan.reader.lines import Line, distinct
-from shelfwire.books.ai_scan.reader.spine_text import books_of
+from shelfwire.books.ai_scan.reader.shelf import books_of
 from shelfwire.books.ai_scan.reader.spines import joined, spines_of
 
 SIZE = (1000, 1000)

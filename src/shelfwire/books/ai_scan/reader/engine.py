@@ -24,6 +24,7 @@ _PARAMETERS: Final = {
     "Global.log_level": "error",
     "Det.limit_side_len": 32,  # The caller chooses the size.
     "Det.limit_type": "min",
+    "Det.box_thresh": 0.35,  # Faint text is worth a try: what cannot be read is discarded.
     "Rec.rec_batch_num": 2,  # A batch is as wide as its widest line, and saves nothing else.
     "Rec.rec_img_shape": [3, LETTER_HEIGHT, 2 * LETTER_HEIGHT],
 }

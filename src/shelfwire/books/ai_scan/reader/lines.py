@@ -27,8 +27,12 @@ _COARSE: Final = 1024
 _SAMPLES: Final = 6
 """Lines read in both directions, along each axis, to see in which direction the text runs."""
 _SIDES: Final = ((15.0, 2560), (28.0, 1600), (math.inf, 1280))
-"""Pixels of the longer side at which text is detected, by the median line height in the coarse photo: where that is
-near the lowest detectable one, many lines are lower still."""
+"""Least pixels of the longer side at which text is detected, by the median line height in the coarse photo: where that
+is near the lowest detectable one, many lines are lower still."""
+_LETTER: Final = 36
+"""Pixels of a median line at which nothing more is found in a larger photo."""
+_MOST_PIXELS: Final = 12_000_000
+"""Of the photo in which text is detected along one axis, which bounds the time."""
 _STRIP: Final = 2_600_000
 """Pixels per detection: memory grows with them."""
 _SHARED: Final = 96
@@ -104,12 +108,25 @@ def page_text(image: Pixels, engine: Engine, on_text: Callable[[str], None]) -> 
     coarse = [quad / np.float32(scale) for quad in engine.detect(scaled(image, scale))]
     main, cross = _directions(image, coarse, engine)
     page = turned(image, main)
-    heights = [min(sides(quad)) * scale for quad in coarse if _runs(quad, 0) or _runs(quad, 1)]
-    usual = float(np.median(heights)) if heights else _SIDES[0][0]
-    side = next(side for below, side in _SIDES if usual < below)
+    side = _side(image, scale, [min(sides(quad)) for quad in coarse if _runs(quad, 0) or _runs(quad, 1)])
     lines = _lines(page, 0, side, engine, on_text)
     lines += _lines(page, (cross - main) % 4, side, engine, on_text)
     return PageText(page, main, tuple(distinct(lines)))
+
+
+def _side(image: Pixels, scale: float, heights: Sequence[float]) -> int:
+    """Pixels of the longer side at which text is detected.
+
+    Args:
+        image: the photo.
+        scale: of the photo in which text was looked for first.
+        heights: of the lines found there, in pixels of the photo.
+    """
+    usual = float(np.median(heights)) if heights else _SIDES[0][0] / scale
+    least = next(side for below, side in _SIDES if usual * scale < below)
+    height, width = int(image.shape[0]), int(image.shape[1])
+    enough = min(1.0, _LETTER / usual, math.sqrt(_MOST_PIXELS / (height * width)))
+    return max(least, round(enough * max(height, width)))
 
 
 def _directions(image: Pixels, found: Sequence[Quad], engine: Engine) -> tuple[int, int]:

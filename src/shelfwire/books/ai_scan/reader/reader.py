@@ -12,7 +12,8 @@ from shelfwire.books.ai_scan.reader.engine import Engine
 from shelfwire.books.ai_scan.reader.geometry import Pixels, turned_points
 from shelfwire.books.ai_scan.reader.lines import PageText, page_text
 from shelfwire.books.ai_scan.reader.order import Extent, reading_order
-from shelfwire.books.ai_scan.reader.spine_text import SpineContent, books_of
+from shelfwire.books.ai_scan.reader.shelf import books_of
+from shelfwire.books.ai_scan.reader.spine_text import SpineContent
 
 
 class Reader:

@@ -7,14 +7,12 @@ from typing import Final
 import numpy as np
 
 from shelfwire.books.ai_scan.reader.aligned_lines import AlignedLine
-from shelfwire.books.ai_scan.reader.edges import Edges
+from shelfwire.books.ai_scan.reader.engine import Word
 from shelfwire.books.ai_scan.reader.lines import Line
-from shelfwire.books.ai_scan.reader.spines import Group, spines_of
+from shelfwire.books.ai_scan.reader.spines import Group
 from shelfwire.books.ai_scan.reader.splitting import (
     Piece,
-    is_name,
     is_noise,
-    letters,
     listed,
     namelike,
     spaced,
@@ -26,19 +24,8 @@ from shelfwire.books.bibliography.text import words as words_of
 
 _SURE: Final = 0.6
 """A line read with a lower score is not used."""
-_SURE_ENOUGH: Final = 0.75
-"""A title without an author, read with a lower score, is discarded."""
-_LONG: Final = 8
-"""Number of letters from which on several words are a title even if they are small."""
-_SMALL: Final = 0.3
-_LARGE: Final = 0.75
-"""Height of a title relative to the median of its photo: smaller text is on a cover, or not on a book."""
 _ONE_KIND: Final = 0.4
 """Difference in looking like a name up to which two pieces may be one."""
-_NAMES: Final = 3
-_NAMED_SHARE: Final = 0.25
-_OTHER_SCRIPT: Final = 0.2
-"""Share of a photo's letters from which on Chinese and Japanese are accepted as text."""
 
 
 @dataclass(frozen=True)
@@ -62,18 +49,28 @@ class SpineContent:
 
 def pieces_of(group: Group) -> list[Piece]:
     """The pieces of a spine in reading order: those along it, then those across."""
+    along, crossing = whole_lines(group)
+    parts = [part for piece, words in along for part in split_line(piece, words)]
+    return arranged(parts) + crossing
+
+
+def arranged(pieces: Sequence[Piece]) -> list[Piece]:
+    """Pieces along a spine in reading order, those of one kind joined, without publishers and praise."""
+    return in_order(beside(stacked([piece for piece in pieces if not _printed_by(piece.text)])))
+
+
+def whole_lines(group: Group) -> tuple[list[tuple[Piece, list[Word]]], list[Piece]]:
+    """Each line along a spine as one piece, with its words, and the pieces across it, those of one kind joined."""
     rows = [row for row in group.rows if _says(row.line)]
     if not rows:
-        return []
+        return [], []
     # The frame of the second axis is the photo turned once, in which text of one turn is upright.
     upright = 0 if rows[0].line.turns % 2 == 0 else 1
     backward = sum(row.line.letters * (1 if row.line.turns == upright else -1) for row in rows) < 0
     slope = _slope(rows)
-    pieces = [piece for row in rows for piece in _pieces(row, slope, group.left, backward=backward)]
-    along = beside(stacked([piece for piece in pieces if not _printed_by(piece.text)]))
+    along = [_level(row, slope, group.left, backward=backward) for row in rows]
     crossing = stacked([_crossing(row, upright) for row in group.crossing if _says(row.line)])
-    crossing = [replace(piece, text=listed(piece.text)) for piece in crossing]
-    return in_order(along) + crossing
+    return along, [replace(piece, text=listed(piece.text)) for piece in crossing]
 
 
 def _slope(rows: Sequence[AlignedLine]) -> float:
@@ -90,14 +87,13 @@ def _printed_by(text: str) -> bool:
     return is_publisher(text) or (is_noise(text) and len(words_of(text)) > 1)
 
 
-def _pieces(row: AlignedLine, slope: float, origin: float, *, backward: bool) -> list[Piece]:
-    """The pieces of a line, with the slope of its spine removed, so that pieces side by side are level."""
+def _level(row: AlignedLine, slope: float, origin: float, *, backward: bool) -> tuple[Piece, list[Word]]:
+    """The piece of a line and its words, with the slope of its spine removed, so that pieces side by side are level."""
     middle = row.middle - slope * (row.centre - origin)
     left, right, middle = (-row.right, -row.left, -middle) if backward else (row.left, row.right, middle)
     half = row.height / 2
     text, words = spaced(row.line.text, row.line.words)
-    piece = Piece(text, left, right, middle - half, middle + half, row.height, row.line.score)
-    return split_line(piece, words)
+    return Piece(text, left, right, middle - half, middle + half, row.height, row.line.score), words
 
 
 def _crossing(row: AlignedLine, upright: int) -> Piece:
@@ -179,45 +175,3 @@ def read_spine(group: Group) -> SpineContent:
     scores = [piece.score for piece in pieces] or [0.0]
     height = max((piece.height for piece in pieces if set(words_of(piece.text)) & set(words_of(title))), default=0.0)
     return SpineContent(title, authors, float(np.mean(scores)), height, group)
-
-
-def books_of(lines: Sequence[Line], edges: Edges, size: tuple[int, int]) -> list[SpineContent]:
-    """Find the books among the lines of a photo of this width and height."""
-    groups = spines_of(_of_one_script(lines), edges, size)
-    spines = [spine for spine in map(read_spine, groups) if spine.title]
-    usual = float(np.median([spine.height for spine in spines])) if spines else 0.0
-    books = [spine for spine in spines if is_book(spine, usual)]
-    return books if is_shelf(books) else []
-
-
-def is_shelf(books: Sequence[SpineContent]) -> bool:
-    """Whether what was read in a photo are books: there are names on spines, and none on boxes, signs and screens.
-
-    One text that looks like a name suffices, or several texts where names are, or one on each, if not too few of the
-    books have any.
-    """
-    names = sum(bool(book.authors) for book in books)
-    known = any(is_name(name) for book in books for name in book.authors)
-    return (known or names >= min(_NAMES, len(books))) and names >= _NAMED_SHARE * len(books)
-
-
-def is_book(spine: SpineContent, usual: float) -> bool:
-    """Whether this is a book; if in doubt, it is not.
-
-    Args:
-        spine: its text.
-        usual: the median height of the titles of this photo, in pixels.
-    """
-    count, small = letters(spine.title), spine.height / max(1.0, usual)
-    if spine.authors:
-        return count >= 3 and small > _SMALL  # noqa: PLR2004
-    if not spine.group.edged or count < 4 or is_name(spine.title) or spine.confidence < _SURE_ENOUGH:  # noqa: PLR2004
-        return False
-    return small > (_SMALL if len(words_of(spine.title)) > 1 and count >= _LONG else _LARGE)
-
-
-def _of_one_script(lines: Sequence[Line]) -> list[Line]:
-    """Discard the lines in Chinese or Japanese from a photo that has few of them: there they are misread ornament."""
-    wide = [line for line in lines if any("\u2e80" <= character <= "\uffef" for character in line.text)]
-    many = sum(line.letters * line.score for line in wide) > _OTHER_SCRIPT * sum(line.letters for line in lines)
-    return list(lines) if many else [line for line in lines if line not in wide]

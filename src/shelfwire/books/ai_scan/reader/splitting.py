@@ -21,7 +21,7 @@ _NAMED: Final = 0.35
 
 _LONGEST_NAME: Final = 5
 """Words of one name, without particles."""
-_EDGES: Final = " .,;:|-\N{EN DASH}\N{EM DASH}·•"
+EDGES: Final = " .,;:|-\N{EN DASH}\N{EM DASH}·•"
 _PARTED: Final = 0.5
 """The value from which on a line counts as a name and a title."""
 _WIDER: Final = 1.3
@@ -35,13 +35,13 @@ _NAME_HEIGHT: Final = 2.5
 _DEEP: Final = 1.2
 """How much higher a line is with letters that have descenders."""
 _FEW: Final = 2
-_TITLES: Final = re.compile(r"(?i)\b(ph\.? ?d|m\.? ?d|jr|sr|colonel|dr|sir)\b\.?")
-_AND: Final = re.compile(r"[,/&·•|+]|\b(?:[Aa]nd|AND|[Uu]nd|UND|et|ET)\b")
-_APART: Final = re.compile(r"[/·•|]")
-_ON: Final = re.compile(r"(?i)(?:and|of|for|with) ")
+TITLES: Final = re.compile(r"(?i)\b(ph\.? ?d|m\.? ?d|jr|sr|colonel|dr|sir)\b\.?")
+AND: Final = re.compile(r"[,/&·•|+]|\b(?:[Aa]nd|AND|[Uu]nd|UND|et|ET)\b")
+APART: Final = re.compile(r"[/·•|]")
+ON: Final = re.compile(r"(?i)(?:and|of|for|with) ")
 """A title goes on with one of these."""
-_INITIALS: Final = re.compile(r"(?:^|\s)[^\W\d_]\. ?[^\W\d_]|\.[^\W\d_]\b")
-_BY: Final = re.compile(r"^(?:written |illustrated |edited |translated )?by\b", re.IGNORECASE)
+INITIALS: Final = re.compile(r"(?:^|\s)[^\W\d_]\. ?[^\W\d_]|\.[^\W\d_]\b")
+BY: Final = re.compile(r"^(?:written |illustrated |edited |translated )?by\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -95,11 +95,11 @@ def is_noise(text: str) -> bool:
 
 def namelike(text: str) -> float:
     """How much a text looks like the name of a person, or of several: below 0 not at all, up to 1."""
-    text = _TITLES.sub(" ", _BY.sub(" ", text.strip()))
-    several = [part for part in _AND.split(text) if words_of(part)]
+    text = TITLES.sub(" ", BY.sub(" ", text.strip()))
+    several = [part for part in AND.split(text) if words_of(part)]
     if len(several) > 1:
         single = len(several) > _FEW and all(len(words_of(part)) == 1 for part in several)
-        strong = 0.4 if _APART.search(text) else _NAMED if single else 0.1
+        strong = 0.4 if APART.search(text) else _NAMED if single else 0.1
         return min(1.0, min(namelike(part) for part in several) + strong)
     words = [word for word in words_of(text) if word not in PARTICLES or len(word) == 1]
     if not words or len(words) > _LONGEST_NAME or any(word.isdigit() for word in words):
@@ -107,7 +107,7 @@ def namelike(text: str) -> float:
     if any(word in LITTLE for word in words if len(word) > 1):
         return -0.6
     score = 0.15 if len(words) in {2, 3} else 0.0
-    if _INITIALS.search(text):
+    if INITIALS.search(text):
         score += 0.45
     if words[0] in GIVEN or _runs_together(words[0]):
         score += 0.45 if len(words) > 1 else 0.3
@@ -184,10 +184,10 @@ def _author(pieces: Sequence[Piece]) -> Piece | None:
             namelike(piece.text)
             - 0.7 * max(-0.2, namelike(title.text))
             - 0.2 * piece.size / tall
-            + 0.5 * bool(_BY.search(piece.text))
+            + 0.5 * bool(BY.search(piece.text))
         )
 
-    named = [piece for piece in pieces if is_name(piece.text) or _BY.search(piece.text)]
+    named = [piece for piece in pieces if is_name(piece.text) or BY.search(piece.text)]
     if named:
         return max(named, key=likely)
     return max((piece for piece in pieces if _could_name(piece, pieces)), key=_standing(pieces), default=None)
@@ -234,14 +234,14 @@ def _title(pieces: Sequence[Piece]) -> str:
     kept = [piece for piece in pieces if piece is main or _goes_on(piece, main)]
     first, last = pieces.index(kept[0]), pieces.index(kept[-1])
     between = [piece for piece in pieces[first : last + 1] if piece in kept or _joins(piece, kept, main)]
-    return " ".join(piece.text for piece in between).strip(_EDGES)
+    return " ".join(piece.text for piece in between).strip(EDGES)
 
 
 def _goes_on(piece: Piece, main: Piece) -> bool:
     """Whether a piece is about as large as the main one of the title, or has no meaning by itself."""
     if piece.crossing != main.crossing:
         return False
-    if _ON.match(piece.text) and piece.left >= main.left:
+    if ON.match(piece.text) and piece.left >= main.left:
         return True
     return piece.size >= 0.62 * main.size or set(words_of(piece.text)) <= LITTLE
 
