@@ -264,6 +264,8 @@ class BlockingClient(_Face[C_co]):
     retry = blocking(Client.retry)
     delete = blocking(Client.delete)
     results = blocking_iterator(Client.results)
+    corrections = blocking(Client.corrections)
+    correct = blocking(Client.correct)
     export = blocking_iterator(Client.export)
     new_token = blocking(Client.new_token)
     rotate = blocking(Client.rotate)
