@@ -170,3 +170,8 @@ def test_any_bytes_decode_or_are_refused(data: bytes) -> None:
     assert "\0" not in text
     assert "\r" not in text
     assert text.encode().decode() == text
+
+
+def test_a_byte_that_windows_1252_does_not_have_speaks_for_another_encoding() -> None:
+    text = "Názov;Autor;Prečítané\nRivers of Babylon;Peter Pišťanek;3.5.2019\n"
+    assert decode(text.encode("cp1250")) == (text, "cp1250")

@@ -39,7 +39,7 @@ Italian, Catalan, Swedish, Danish, Icelandic, Dutch and Estonian; Polish, Czech,
 Croatian, in two encodings; Turkish; Lithuanian and Latvian."""
 _WORDED = ("cp1252", "cp1250", "iso8859_2", "cp1254", "cp1251", "cp1253", "iso8859_7", "koi8_r", "cp1255", "cp1256")
 """Encodings in which names of columns and states are looked for."""
-_ODD = re.compile("[^\\W\\d_][\xa1\xa3\xa5\xa6\xb1\xb3\xb6\xb9\xbc-\xbf]|[\xd0\xdd\xde\xf0\xfd\xfe]")
+_ODD = re.compile("[^\\W\\d_][\xa1\xa3\xa5\xa6\xb1\xb3\xb6\xb9\xbc-\xbf]|[\xd0\xdd\xde\xf0\xfd\xfe\ufffd]")
 _WITHIN_WORDS = re.compile(r"(?<=[a-z])[^\x00-\x7f](?=[a-z])")
 _BETWEEN_WORDS = re.compile(r'[,;|\t\n"]+')
 _UNSURE = (
