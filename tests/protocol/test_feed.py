@@ -82,6 +82,19 @@ def test_progress_that_is_withheld_is_due_later_and_the_start_and_the_ending_are
     assert (feed.next(COMPLETE, withhold=True), feed.behind) == ((E,), False)
 
 
+def test_a_copy_is_due_the_same_as_its_feed_and_then_goes_its_own_way() -> None:
+    feed = Feed(after=STARTED.seq)
+    feed.next(HALF)
+    other = feed.copy()
+    assert other.position == feed.position
+    assert other.next(COMPLETE) == feed.next(COMPLETE) == (P, E)
+    feed = Feed()
+    other = feed.copy()
+    feed.next(STARTED)
+    assert other.position != feed.position
+    assert other.next(STARTED) == (S, P)
+
+
 def test_a_sync_is_answered_also_where_progress_was_withheld() -> None:
     feed = Feed()
     feed.next(STARTED)

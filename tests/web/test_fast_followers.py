@@ -242,7 +242,7 @@ def exchanged(server: Waiting, data: bytes, cuts: list[int]) -> tuple[object, ..
     headers = {line.lower() for line in lines if not line.lower().startswith(("date:", "x-request-id:"))}
     if b"transfer-encoding: chunked" in head.lower():
         body = b"".join(re.split(rb"(?:^|(?<=\n\n)\r\n)[0-9a-f]+\r\n", body))
-    own = body.replace(server.token.encode(), b"").replace(server.job.encode(), b"")
+    own = re.sub(f"{re.escape(server.token)}|{server.job}".encode(), b"", body, flags=re.IGNORECASE)
     varying = re.sub(
         rb'"timestamp":\d+|"seq":\d+|id: \d+|"duration":\d+|"(jobId|requestId)":"[^"]*"|[0-9a-f-]{36}', b"", own
     )
