@@ -121,6 +121,11 @@ def test_books_are_named_as_they_stand_in_the_photo_whichever_way_their_text_run
     assert read_along == (rendered if quarters == 0 else rendered[::-1])
 
 
+def test_reading_leaves_the_arithmetic_of_the_caller_alone(reader: Reader) -> None:
+    reader.read(np.zeros((64, 64, 3), np.uint8), nobody)
+    assert sys.float_info.min / 2 > 0, "denormal numbers are zero for the models' own thread only"
+
+
 def test_a_photo_without_text_has_no_books(reader: Reader) -> None:
     # Small ones are looked at enlarged, so that the flat one is kept narrow.
     noise = np.random.default_rng(1).integers(0, 255, (200, 600, 3), np.uint8)

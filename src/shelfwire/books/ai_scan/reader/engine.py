@@ -1,6 +1,7 @@
 """The text detector and the text recogniser: RapidOCR with the models in its wheel; never uses the network."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -59,22 +60,24 @@ class Engine:
     def __init__(self, threads: int) -> None:
         config = rapidocr.RapidOCR(params=_PARAMETERS).cfg
         config.Rec.font_path = None
-        self._detector = TextDetector(_with_session(config.Det, _DETECTOR, threads))
-        self._recogniser = TextRecognizer(_with_session(config.Rec, _RECOGNISER, threads))
+        # What a session does to denormal numbers, it does to all arithmetic of the thread that makes it.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="reader")
+        self._detector, self._recogniser = self._thread.submit(_loaded, config, threads).result()
         cv2.setNumThreads(threads)
 
     def detect(self, image: Pixels) -> list[Quad]:
         """Find text, as quadrilaterals in the image's pixels: clockwise from the upper left corner."""
         if is_plain(image):
             return []
-        boxes = self._detector(image).boxes
+        boxes = self._thread.submit(self._detector, image).result().boxes
         return [] if boxes is None else [np.asarray(box, np.float32) for box in boxes]
 
     def read(self, crops: Sequence[Pixels]) -> list[Recognition]:
         """Read each crop as one upright line."""
         if not crops:
             return []
-        read: Any = self._recogniser(TextRecInput(img=[_at_height(crop) for crop in crops], return_word_box=True))
+        lines = TextRecInput(img=[_at_height(crop) for crop in crops], return_word_box=True)
+        read: Any = self._thread.submit(self._recogniser, lines).result()
         return [
             Recognition(" ".join(text.split()), float(score), _words(words))
             for text, score, words in zip(read.txts, read.scores, read.word_results, strict=True)
@@ -86,6 +89,13 @@ def _words(info: Any) -> tuple[Word, ...]:
     return tuple(
         Word("".join(characters), columns[0] / length, (columns[-1] + 1) / length)
         for characters, columns in zip(info.words, info.word_cols, strict=True)
+    )
+
+
+def _loaded(config: DictConfig, threads: int) -> tuple[TextDetector, TextRecognizer]:
+    return (
+        TextDetector(_with_session(config.Det, _DETECTOR, threads)),
+        TextRecognizer(_with_session(config.Rec, _RECOGNISER, threads)),
     )
 
 
