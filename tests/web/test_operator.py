@@ -1,3 +1,4 @@
+import asyncio
 import json
 import stat
 from collections.abc import AsyncIterator
@@ -345,6 +346,28 @@ async def test_many_jobs_are_done_call_by_call_and_each_is_retried_once(
         assert calls == [(5, 2, 3), (3, 2, 1), (1, 1, 0)]
         made = await them.listed(status="queued")
         assert len(made) == 5
+
+
+async def test_two_operators_at_once_and_one_who_asks_again_retry_each_job_once(
+    make_server: MakeServer, tmp_path: Path
+) -> None:
+    async with operated(make_server, tmp_path) as them:
+        work = [await Attempt.create(them.server, totalCount=1) for _ in range(3)]
+        for attempt in work:
+            await attempt.report(number=1, end={"fail": {"code": "E_PAGE_BLANK", "userMessage": "Blank."}})
+        request: dict[str, Any] = {"action": "retry", "filter": {"status": ["failed"]}}
+
+        async def retry_all() -> int:
+            counted = await them.data("POST", "/api/admin/bulk", json=request)
+            asked = {**request, "asOf": counted["asOf"], "expect": counted["matches"]}
+            done: int = (await them.data("POST", "/api/admin/bulk", json=asked))["done"]
+            return done
+
+        assert await asyncio.gather(retry_all(), retry_all()) == [3, 3]
+        again = await Attempt.claim(them.server)
+        await again.report(number=1, end={"fail": {"code": "E_PAGE_BLANK", "userMessage": "Blank."}})
+        assert await retry_all() == 4
+        assert len(await them.listed()) == 7, "three, their retries, and that of the retry that failed"
 
 
 async def test_the_jobs_that_refuse_are_named(make_server: MakeServer, tmp_path: Path) -> None:

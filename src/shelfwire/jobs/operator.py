@@ -232,7 +232,7 @@ class Operator:
         try:
             async with self.acting(key, str(bulk.action), state.id) as entry:
                 if bulk.action is BulkAction.RETRY:
-                    await self._service.retry(state.id, idempotency=_once(bulk, state.id), audit=entry)
+                    await self._service.retry(state.id, idempotency=_once(state.id), audit=entry)
                 else:
                     await actions[bulk.action](state.id, audit=entry)
         except ShelfwireError as error:
@@ -241,7 +241,11 @@ class Operator:
         return OK
 
 
-def _once(bulk: Bulk, job_id: str) -> Idempotency:
-    """Recognise a call that is made again because its answer was lost: it makes no second job."""
-    same = hashlib.sha256(f"bulk retry {bulk.as_of} {job_id}".encode()).digest()
+def _once(job_id: str) -> Idempotency:
+    """Recognise a job that was retried with many others before, as long as that retry is kept: it gets no second one.
+
+    So a call may be made again because its answer was lost, two operators may have the same thought, and whoever
+    retries what has failed once more retries the retries that failed, and not what they were made of.
+    """
+    same = hashlib.sha256(f"bulk retry {job_id}".encode()).digest()
     return Idempotency(key=same, fingerprint=same)
