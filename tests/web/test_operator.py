@@ -363,7 +363,7 @@ async def test_two_operators_at_once_and_one_who_asks_again_retry_each_job_once(
             done: int = (await them.data("POST", "/api/admin/bulk", json=asked))["done"]
             return done
 
-        assert await asyncio.gather(retry_all(), retry_all()) == [3, 3]
+        assert list(await asyncio.gather(retry_all(), retry_all())) == [3, 3]
         again = await Attempt.claim(them.server)
         await again.report(number=1, end={"fail": {"code": "E_PAGE_BLANK", "userMessage": "Blank."}})
         assert await retry_all() == 4
