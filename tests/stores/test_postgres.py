@@ -88,6 +88,22 @@ async def repeated(work: Callable[[], Awaitable[Any]]) -> Any:
             await asyncio.sleep(0.01)
 
 
+async def test_the_node_that_has_a_job_is_named_also_after_it_took_the_job_over(
+    make_store: MakeStore, database: str
+) -> None:
+    def named() -> str:
+        ((node,),) = run(database, "SELECT node FROM shelfwire.job")
+        return str(node)
+
+    async with make_store() as store:
+        state = await add_job(store)
+        claimed = await claim(store)
+        assert named() == "test"
+        run(database, "UPDATE shelfwire.job SET node = 'one that died'")
+        assert await store.claim([state.pipeline], POLICY, claimed.state.lease_until + 1) is not None
+    assert named() == "test"
+
+
 async def test_many_creations_with_one_key_on_two_nodes_make_one_job(make_node: MakeStore) -> None:
     same = Idempotency(key=b"key", fingerprint=b"input")
 

@@ -177,7 +177,7 @@ async def save(
         results: by key, what the message shows in place of the list of items.
         node: who has taken the jobs; None if nobody has.
     """
-    indexed = [(row.key, after) for row, after in changes if columns(row.state) != columns(after)]
+    indexed = [(row.key, after) for row, after in changes if node is not None or columns(row.state) != columns(after)]
     own = {key for key, _ in indexed}
     progressed = [(row.key, after) for row, after in changes if row.key not in own]
     statements = _progress(progressed) if progressed else []
