@@ -1,5 +1,6 @@
-# `make demo` shows shelfwire at work, `make demo-web` its page for browsers, `make demo-scan` reads a bookshelf, `make test`
-# checks everything. CONTRIBUTING.md explains the other commands: test-long, test-newest, lint, types, layers, core, client, pages, docs, lock, clean.
+# `make demo` shows shelfwire at work, `make demo-web` its page for browsers, `make demo-nodes` three nodes of which one is
+# killed, `make demo-scan` reads a bookshelf, `make test` checks everything. CONTRIBUTING.md explains the other commands:
+# test-long, test-newest, lint, types, layers, core, client, pages, docs, lock, clean.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -20,13 +21,16 @@ NPM := $(NODE)/.installed
 export PATH := $(abspath $(NODE)/bin):$(PATH)
 endif
 
-.PHONY: demo demo-scan demo-web test test-long test-newest lint types layers core rest client pages docs lock clean
+.PHONY: demo demo-nodes demo-scan demo-web test test-long test-newest lint types layers core rest client pages docs lock clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/python examples/demo.py
 
 demo-web: $(VENV)/.installed
 	@$(BIN)/python examples/demo_web.py
+
+demo-nodes: $(VENV)/.dev
+	@$(BIN)/python examples/demo_nodes.py
 
 demo-scan: $(VENV)/.scan
 	@$(BIN)/python examples/demo_scan.py
