@@ -73,7 +73,9 @@ class Line:
     def take(self, data: bytes) -> None:
         assert not self.closed, "nothing is written after the close"
         assert data
-        self.lines += data.splitlines()
+        came = data.splitlines()
+        self.lines += came
+        self.times += [self.hub._clock.monotonic()] * len(came)
         if self.full_after is not None:
             self.full_after -= 1
             if self.full_after <= 0:
@@ -445,8 +447,8 @@ class Model:
         assert line.follower.sent_frames == len(sent)
         texts = [one.split(b" ", 3)[3] for one in line.lines if one not in {b"head", b"farewell"}]
         assert line.follower.sent_bytes == sum(map(len, texts))
-        now = self.machine.clock.monotonic()
-        for due, _ in sent[self.seen :]:
+        times = [at for at, one in zip(line.times, line.lines, strict=True) if one not in {b"head", b"farewell"}]
+        for (due, _), now in list(zip(sent, times, strict=True))[self.seen :]:
             if due is Due.PROGRESS:
                 if now - self.progress_at < self.machine.interval - 1e-9:
                     self.asked_often -= 1
