@@ -28,9 +28,6 @@ class Rereader:
         hub: the followers here.
         workers: the workers here.
         clock: the time.
-
-    Attributes:
-        failing: whether the last reading failed.
     """
 
     def __init__(self, nodes: Nodes, hub: Hub, workers: Workers, clock: Clock) -> None:
@@ -41,7 +38,12 @@ class Rereader:
         self._wanted: set[str] = set()
         self._missed = False
         self._news = asyncio.Event()
-        self.failing = False
+        self._failing_since: float | None = None
+
+    @property
+    def failing(self) -> bool:
+        """Whether the last reading failed."""
+        return self._failing_since is not None
 
     async def listen(self) -> None:
         """Take hints until cancelled."""
@@ -75,13 +77,22 @@ class Rereader:
             try:
                 await self._reread(None if whole else wanted)
             except ShelfwireError as error:
-                # Only the first is an error, which quiet terminals show too; the others repeat it.
-                report = log.warning if self.failing else log.error
-                report("reading again failed, trying again", code=error.code, reason=error.message)
-                self.failing = True
+                self._failed(error)
                 due = self._clock.monotonic() + min(RETRY_SECONDS, self._nodes.reread_seconds)
             else:
-                self.failing = False
+                self._succeeded()
+
+    def _failed(self, error: ShelfwireError) -> None:
+        """Log the first of many failures: it is tried again several times a second."""
+        if self._failing_since is None:
+            self._failing_since = self._clock.monotonic()
+            log.error("reading again failed, trying until it succeeds", code=error.code, reason=error.message)
+
+    def _succeeded(self) -> None:
+        if self._failing_since is not None:
+            seconds = round(self._clock.monotonic() - self._failing_since, 1)
+            self._failing_since = None
+            log.info("reading again succeeds", seconds=seconds)
 
     async def _reread(self, only: set[str] | None) -> None:
         """Read again what there is of some jobs, or of all."""
