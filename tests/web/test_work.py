@@ -169,6 +169,7 @@ async def test_a_server_that_leaves_answers_whoever_waits(make_server: MakeServe
     async with make_server() as server:
         claims = [asyncio.create_task(claim(server, wait=30)) for _ in range(3)]
         await until(lambda: waiting(server) == 3)
+        await claim(server, wait=0)  # The store takes one after the other: now they have looked, and found nothing.
         server.app.service.dismiss_followers()
         for answer in await asyncio.gather(
             *claims, claim(server, pipelines=None, jobId=(await submit(server))["jobId"])
