@@ -231,6 +231,13 @@ def test_html_in_a_review_becomes_lines() -> None:
         ("José Ortega y Gasset", ["José Ortega y Gasset"]),
         ("Ortega y Gasset, José", ["José Ortega y Gasset"]),
         ("Ian Goodfellow et al.", ["Ian Goodfellow et al."]),
+        ("Stephen and Owen King", ["Stephen King", "Owen King"]),
+        ("Homer and Robert Fagles", ["Homer", "Robert Fagles"]),
+        ("Hans und Sophie Scholl", ["Hans Scholl", "Sophie Scholl"]), ("Plato & Ann Orr", ["Plato", "Ann Orr"]),
+        ("Аркадий и Борис Стругацкие", ["Аркадий и Борис Стругацкие"]),
+        ("Пушкин и Иван Тургенев", ["Пушкин", "Иван Тургенев"]),
+        ("Lem, Stanisław.", ["Stanisław Lem"]),
+        ("Scott, Walter, Sir", ["Sir Walter Scott"]), ("King, Martin Luther, Jr.", ["Martin Luther King Jr."]),
     ],
 )  # fmt: skip
 def test_authors_are_read_from_hand_made_lists(cell: str, names: list[str]) -> None:
@@ -250,6 +257,13 @@ def test_names_with_the_surname_first_are_turned_around(cell: str, name: str) ->
 
 def test_a_suffix_stays_behind_an_inverted_name() -> None:
     assert people.authors_of_inverted_list("King, Martin Luther, Jr.|Homer") == ("Martin Luther King Jr.", "Homer")
+
+
+def test_a_catalogues_full_stop_and_sir_do_not_end_up_inside_a_name() -> None:
+    assert people.authors_of_inverted_list("Scott, Walter, Sir|Lem, Stanisław.") == (
+        "Sir Walter Scott",
+        "Stanisław Lem",
+    )
 
 
 def test_an_endless_list_of_authors_is_cut() -> None:

@@ -5,11 +5,15 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
+from shelfwire.books.bibliography.given_names import GIVEN
+
 _AND: Final = r" (?:[Aa]nd|und|et(?! al\b)|og|och|и) | (?:y|e|i|en) (?=[^\s,]+ [^\s,])"
 """Between two names; one letter only before a name of two words, since "Ortega y Gasset" is one."""
 _SPECIAL: Final = re.compile(rf"[,;&|/()\[\]\n]|  |{_AND}")
 _WRITING: Final = re.compile(r"\b(?:author|writer|auteur|autor|autore|verfasser|text|by)", re.IGNORECASE)
 _SUFFIXES: Final = frozenset({"jr", "sr", "ii", "iii", "iv", "phd", "md", "dds", "esq", "obe", "mbe", "cbe"})
+_HONORIFICS: Final = frozenset({"sir", "dame", "lord", "lady", "dr", "prof", "mrs", "rev", "baron", "baroness"})
+"""Words that catalogues put behind an inverted name, and that stand before any other."""
 PARTICLES: Final = frozenset(
     word
     for line in (
@@ -35,6 +39,14 @@ MOST_AUTHORS: Final = 100
 """More names than this are no list of authors."""
 
 
+_SHARED: Final = re.compile(r"([^\W\d_]+) (?:[Aa]nd|und|et|og|och|и|&) (([^\W\d_]+)((?: [^\W\d_]\.?)* [^\W\d_]+))")
+"""Two given names before one surname: "Stephen and Owen King"."""
+_PLURALS: Final = ("ие", "ы")
+"""How the surname ends that Russian puts in the plural for two; neither author has it in that form."""
+_ALONE: Final = frozenset({"homer", "virgil", "horace", "dante", "plato", "aristotle"})
+"""Given names of today that authors of old have alone."""
+
+
 @lru_cache(maxsize=16_384)
 def authors_of_any_list(cell: str) -> tuple[str, ...]:
     """Authors from a hand-made list: "A & B", "A; B", "A, B" and "Last, First" alike."""
@@ -42,14 +54,20 @@ def authors_of_any_list(cell: str) -> tuple[str, ...]:
 
 
 def _any_list(cell: str) -> tuple[str, ...]:
+    if shared := _SHARED.fullmatch(cell):
+        if shared[4].endswith(_PLURALS):
+            return (cell,)
+        if {shared[1].lower(), shared[3].lower()} <= GIVEN - _ALONE:
+            surname = shared[4].rpartition(" ")[2]
+            return f"{shared[1]} {surname}", shared[2]
     names: list[str] = []
     if cell.endswith(":"):  # as Kindle ends each name
         cell = cell.replace(":", ";")
     for part in _CONJUNCTION.split(_unbracketed(cell)):
         parts = [" ".join(piece.split()) for piece in part.split(",")]
         parts = [piece for piece in parts if not _LIFE.fullmatch(piece)] if len(parts) > 1 else parts
-        if len(parts) == 2 and _is_inverted(*parts):  # noqa: PLR2004 - last name, first name
-            names.append(f"{parts[1]} {parts[0]}")
+        if _is_one_inverted(parts):
+            names.append(given_name_first(", ".join(parts)))
         else:
             names.extend(_with_suffixes(parts))
     return _known(names)
@@ -105,12 +123,14 @@ def author_of_surname_first(cell: str) -> tuple[str, ...]:
 
 
 def given_name_first(name: str) -> str:
-    """Turn "Last, First" into "First Last"; a suffix stays behind ("King, Martin Luther, Jr.")."""
+    """Turn "Last, First" into "First Last"; a suffix stays behind ("King, Martin Luther, Jr."), "Sir" goes before."""
     last, comma, first = name.partition(",")
     if not comma:
         return name
     first, _, suffix = first.partition(",")
-    return " ".join(part.strip() for part in (first, last, suffix))
+    first, last, suffix = _without_full_stop(first.strip()), last.strip(), suffix.strip()
+    parts = (suffix, first, last) if suffix.rstrip(".").lower() in _HONORIFICS else (first, last, suffix)
+    return " ".join(filter(None, parts))
 
 
 def natural_order(name: str) -> str:
@@ -144,6 +164,17 @@ def _is_inverted(last: str, first: str) -> bool:
     if not surname or not first or "(" in first or _is_suffix(first):
         return False
     return len(surname) == 1 or len(first.split()) == 1 or surname[0].lower() in PARTICLES
+
+
+def _is_one_inverted(parts: list[str]) -> bool:
+    """Whether the parts of a cell are a surname, a given name, and perhaps a suffix or "Sir"."""
+    match parts:
+        case [last, first]:
+            return _is_inverted(last, first)
+        case [last, first, behind]:
+            is_addition = _is_suffix(behind) or behind.rstrip(".").lower() in _HONORIFICS
+            return is_addition and _is_inverted(last, first)
+    return False
 
 
 def _is_name(surname: str, given: str) -> bool:
