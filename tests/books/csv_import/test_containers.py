@@ -5,6 +5,7 @@ import zipfile
 
 import psutil
 import pytest
+from openpyxl import load_workbook
 
 from shelfwire.books.csv_import import containers, unpacking
 from shelfwire.books.csv_import.book_file import BookFile
@@ -81,9 +82,17 @@ def test_thousands_of_blank_rows_in_a_sheet_are_no_items() -> None:
 
 def test_of_several_sheets_the_one_that_is_a_list_is_taken_and_the_others_are_named() -> None:
     found = unpack(xlsx(Notes=[["Things to do"], ["Buy shelves"]], Books=[HEADER, ["Dune"]], Empty=[]))
-    assert found.note == 'The list is the sheet "Books"; not read: "Notes"'
+    assert found.note.startswith('The list is the sheet "Books"; not read: "Notes". Save what else')
     assert [book.title for book in books(xlsx(Notes=[["To do"]], Books=[HEADER, ["Dune"]]))] == ["Dune"]
     assert unpack(xlsx(Books=[HEADER, ["Dune"]], Empty=[])).note == ""
+
+
+def test_a_hidden_sheet_is_named_if_something_is_in_it() -> None:
+    workbook = load_workbook(io.BytesIO(xlsx(Books=[HEADER, ["Dune"]], Old=[HEADER, ["Emma"]], Blank=[])))
+    workbook["Old"].sheet_state = workbook["Blank"].sheet_state = "hidden"
+    out = io.BytesIO()
+    workbook.save(out)
+    assert 'not read: "Old" (hidden). Save' in unpack(out.getvalue()).note
 
 
 def test_a_table_that_was_opened_wrongly_and_stands_in_one_column_is_still_a_table() -> None:

@@ -156,6 +156,7 @@ def _of_workbook(data: bytes) -> Unpacked:
         with CalamineWorkbook.from_filelike(io.BytesIO(data)) as workbook:
             sheets = _sheets(workbook)
             texts = [(name, text) for name in sheets if (text := _csv_of(workbook.get_sheet_by_name(name))).strip()]
+            hidden = [name for name in _hidden(workbook, sheets) if workbook.get_sheet_by_name(name).height]
     except PasswordError:
         raise UnreadableCsv(f"This workbook has a password. {_AS_CSV}") from None
     except CalamineError:
@@ -164,9 +165,13 @@ def _of_workbook(data: bytes) -> Unpacked:
         raise UnreadableCsv("There is nothing in this workbook. Check that it is the right one.")
     name, text = max(texts, key=lambda sheet: _strength(sheet[1]))
     others = [_quoted(other) for other, _ in texts if other != name]
+    others += [f"{_quoted(other)} (hidden)" for other in hidden]
     note = ""
     if others:
-        note = f"The list is the sheet {_quoted(name)}; not read: {_few(others)}"
+        note = (
+            f"The list is the sheet {_quoted(name)}; not read: {_few(others)}. Save what else is a list of books as a "
+            "file of its own, and import that too"
+        )
     return Unpacked(text.encode("utf-8", "replace"), note)
 
 
@@ -174,6 +179,14 @@ def _sheets(workbook: CalamineWorkbook) -> Sequence[str]:
     sheets = [sheet for sheet in workbook.sheets_metadata if sheet.typ == SheetTypeEnum.WorkSheet]
     shown = [sheet.name for sheet in sheets if sheet.visible == SheetVisibleEnum.Visible]
     return (shown or [sheet.name for sheet in sheets])[:MAX_SHEETS]
+
+
+def _hidden(workbook: CalamineWorkbook, read: Sequence[str]) -> Sequence[str]:
+    """The sheets that are hidden and not read."""
+    sheets = [sheet for sheet in workbook.sheets_metadata if sheet.typ == SheetTypeEnum.WorkSheet]
+    return [sheet.name for sheet in sheets if sheet.visible != SheetVisibleEnum.Visible and sheet.name not in read][
+        :MAX_SHEETS
+    ]
 
 
 def _csv_of(sheet: CalamineSheet) -> str:
