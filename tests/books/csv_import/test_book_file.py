@@ -479,6 +479,7 @@ def test_the_order_of_dates_shows_in_all_of_a_file_however_late() -> None:
         ("Books read: 12,,", "a sum"),
         ("Summe Seiten,,1000", "a sum"),
         ("Exported on 2021-03-02 by an app,,", "a sum or a remark"),
+        ("Gesamt,2,", "a sum"),
         ("2019,,", "a heading"),
         ("January 2019,,", "a heading"),
         ("--- Read in 2019 (12) ---,,", "a heading"),
@@ -494,6 +495,55 @@ def test_a_title_that_is_like_a_sum_or_a_heading_is_a_book(row: str) -> None:
     assert [book.title for book in books(f"Title,Author,Pages\nDune,Frank Herbert,600\n{row}\n")][1:] == [
         row.partition(",")[0]
     ]
+
+
+def test_a_sum_whose_word_is_in_the_column_before_the_titles_is_no_book() -> None:
+    found = outcomes(BookFile(b"No.,Title,Author\n1,Emma,Jane Austen\n2,1984,George Orwell\n3,1984,\nSum,3,\n"))
+    assert '"Sum"' in str(found[-1])
+    assert b'"title":"1984"' in bytes(found[-2])  # type: ignore[arg-type]  # a book
+
+
+def imported(text: str) -> tuple[dict[str, str | None], tuple[str, ...]]:
+    """When the books of a list were read, by their titles, and what was guessed of the list."""
+    file = BookFile(text.encode())
+    found = [verdict for verdict in verdicts(file) if isinstance(verdict, ImportedBook)]
+    return {book.title: book.date_read for book in found}, file.plan().warnings
+
+
+def test_books_below_the_heading_of_a_year_were_read_then_and_that_is_said_as_a_guess() -> None:
+    days, warnings = imported(
+        "Title,Author\n2018,\nDune,Frank Herbert\nRead in 2019,\nEmma,Jane Austen\nTo read:,\nIt,Stephen King\n"
+    )
+    assert days == {"Dune": "2018", "Emma": "2019", "It": None}
+    assert warnings == (
+        'Headings such as "2018" were taken for when the books below them were read, as no column says it.',
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Title,Author,Date Read\n2018,,\nDune,Frank Herbert,\n2019,,\nEmma,Jane Austen,2020-01-02\n",
+        "Title,Author,Shelf\n2018,,\nDune,Frank Herbert,to-read\n2019,,\nEmma,Jane Austen,to-read\n",
+        "Title,Author\n2018,\nDune,Frank Herbert\n1984,\nEmma,Jane Austen\n2019,\nIt,Stephen King\n",
+    ],
+    ids=["a column says when", "not read yet", "the years are in no order"],
+)
+def test_the_heading_of_a_year_gives_no_date_where_something_speaks_against_it(text: str) -> None:
+    days, _ = imported(text)
+    assert days["Dune"] is None
+
+
+def test_the_best_mark_in_the_name_of_a_column_is_not_overruled_by_a_mistyped_one() -> None:
+    found = books("Title,Author,Rating (1-10)\nDune,Frank Herbert,10\nEmma,Jane Austen,11\n")
+    assert [book.rating for book in found] == [5, None]
+    assert found[1].warnings == ('The rating "11" was not understood.',)
+
+
+@pytest.mark.parametrize("shelf", ["read, owned", "owned, read"])
+def test_that_a_book_is_owned_is_kept_beside_its_state(shelf: str) -> None:
+    (book,) = books(f'Title,Author,Shelf\nEmma,Jane Austen,"{shelf}"\n')
+    assert (book.shelf, book.tags) == ("read", ("owned",))
 
 
 def test_a_guess_at_the_encoding_is_said() -> None:

@@ -23,6 +23,7 @@ from shelfwire.books.csv_import.fields import WITH_DATES
 from shelfwire.books.csv_import.imported_book import ImportedBook, ImportPlan, PlannedColumn, UnusedColumn
 from shelfwire.books.csv_import.joined_titles import TITLES
 from shelfwire.books.csv_import.mapper import BookMapper
+from shelfwire.books.csv_import.no_books import date_of_heading
 from shelfwire.books.csv_import.raw_rows import RawRow, raw_rows
 
 OWN: Final = "shelfwire"
@@ -152,6 +153,7 @@ class BookFile:
         self.header_row = layout.header_row
         self._start = layout.start
         self._all_cells: Mapping[int, Collection[str]] = {}
+        self._headings: Sequence[tuple[int, str | None]] = ()
         self._mapper = BookMapper(layout)
 
     @property
@@ -164,19 +166,36 @@ class BookFile:
         marks = [index for index, field in columns.fields if field == "rating"]
         return (*marks, *(dated if unclear else ()))
 
-    def settle(self, cells: Mapping[int, Collection[str]]) -> None:
-        """Read marks and dates as all cells of their columns show.
+    def heading_of(self, raw: RawRow) -> str | None:
+        """See `BookMapper.heading_of`."""
+        return self._mapper.heading_of(raw)
+
+    def settle(self, cells: Mapping[int, Collection[str]], headings: Sequence[tuple[int, str]] = ()) -> None:
+        """Read marks and dates as all cells of their columns show, and books as the headings above them do.
+
+        Years out of order are titles such as "1984" rather than headings, and give no dates.
 
         Args:
             cells: of each `unsettled` column, each once.
+            headings: the rows for which `heading_of` has a text, and that text.
         """
+        dated = [(row, date_of_heading(text)) for row, text in headings]
+        days = [day for _, day in dated if day]
+        in_order = days in (sorted(days), sorted(days, reverse=True))
         self._all_cells = cells
-        self._mapper = BookMapper(self._layout, cells)
+        self._headings = dated if days and in_order else ()
+        self._example_of_headings = next((text for _, text in headings if date_of_heading(text)), "")
+        self._mapper = BookMapper(self._layout, cells, self._headings)
 
     def _doubts_of_cells(self) -> Iterator[str]:
         columns, sample = self._layout.columns, self._layout.sample
         if columns.source != GENERIC:
             return
+        if self._headings:
+            yield (
+                f'Headings such as "{clip(self._example_of_headings)}" were taken for when the books below them were '
+                "read, as no column says it."
+            )
         fields = dict(columns.fields)
         cells = {index: [*column_of(sample, index), *self._all_cells.get(index, ())] for index in fields}
         yield from doubts_of(columns.names, fields, cells, month_first=columns.language == "en")

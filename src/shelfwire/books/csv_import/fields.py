@@ -274,7 +274,7 @@ def _collections(cell: str, draft: Draft) -> None:
     names = values.parse_tags(cell)
     states = [state for state in map(values.known_shelf, names) if state]
     if states:
-        draft.setdefault("shelf", min(states, key=values.STATES.index))
+        reading_life.take_states(names, states, draft)
     add_tags(tuple(name for name in names if not values.known_shelf(name)), draft)
 
 

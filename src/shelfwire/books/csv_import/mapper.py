@@ -1,6 +1,7 @@
 """Rows to books: a plan of how to read the columns is made once for a file and applied to each row."""
 
 import re
+from bisect import bisect
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Final
@@ -11,12 +12,12 @@ from shelfwire.books.csv_import import values
 from shelfwire.books.csv_import.column_plan import GENERIC, column_of
 from shelfwire.books.csv_import.dialect import Layout
 from shelfwire.books.csv_import.fields import WITH_DATES, Take, field_of
-from shelfwire.books.csv_import.imported_book import ImportedBook
+from shelfwire.books.csv_import.imported_book import ImportedBook, Read
 from shelfwire.books.csv_import.joined_titles import SHAPES, TITLES
 from shelfwire.books.csv_import.no_books import has_headings, is_heading, is_sum
 from shelfwire.books.csv_import.problems import RowProblem
 from shelfwire.books.csv_import.raw_rows import RawRow
-from shelfwire.books.csv_import.reading_life import LIFE, Draft, settle
+from shelfwire.books.csv_import.reading_life import LIFE, Draft, settle, take_reads
 from shelfwire.books.csv_import.row_repair import HopelessRowError, RowRepair, unwrapped
 from shelfwire.safe_text import text_of_cell
 
@@ -27,6 +28,7 @@ _LINKED: Final = re.compile(r"\[\[(?:[^\[\]|]*\|)?([^\[\]|]*)\]\]|\[([^\[\]]*)\]
 _MAX_SHOWN_CELLS: Final = 5
 _MAX_SHOWN_CHARACTERS: Final = 100
 _WRAPPED_ROW: Final = "The row was in quotation marks as a whole, and was taken apart."
+_DATES_OF_READING: Final = frozenset({"date_read", "dates_read", "read_period", "readings", "last_opened"})
 _DIGIT: Final = re.compile(r"\d")
 
 
@@ -36,9 +38,15 @@ class BookMapper:
     Args:
         layout: The file's layout; its sample shows the order of day and month, and the scale of ratings.
         more: Further cells that show these, by column.
+        headings: Row numbers of headings, ascending, and the year or month that each gives to the books below it.
     """
 
-    def __init__(self, layout: Layout, more: Mapping[int, Collection[str]] = {}) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        more: Mapping[int, Collection[str]] = {},
+        headings: Sequence[tuple[int, str | None]] = (),
+    ) -> None:
         columns, sample = layout.columns, layout.sample
         self._layout = layout
         self._width = max(1, len(columns.names))
@@ -66,6 +74,9 @@ class BookMapper:
         self._has_headings = self._title is not None and (
             fields[self._title] in SHAPES or (len(columns.names) > 1 and has_headings(sample, self._title))
         )
+        self._dates_below = self._has_headings and _DATES_OF_READING.isdisjoint(fields.values())
+        self._heading_rows = [row for row, _ in headings]
+        self._heading_dates = [day for _, day in headings]
         self._author = next((index for index, name in columns.fields if "author" in name), 0)
         if any(cell[:1] == " " for row in sample for cell in row[self._author : self._author + 1]):
             self._author = 0  # it may begin with a space in this file
@@ -86,15 +97,30 @@ class BookMapper:
             cells, repairs = self._fitted(raw)
             draft = self._draft(raw.row, cells, repairs)
             self._refuse_other_rows(draft, cells)
-            return _finished(draft)
+            return _finished(self._below_its_heading(draft))
         draft = self._draft(raw.row, cells)
         # Its author goes on from the cell before, or it may be in quotation marks as a whole.
         is_suspect = cells[self._author][:1] == " " or (not cells[self._second] and self._delimiter in cells[0])
         if "warnings" in draft or is_suspect:
             draft = self._doubted(raw.row, cells, draft)
-        if "authors" not in draft:
+        if "authors" not in draft or draft["authors"][0][0].isdecimal():
             self._refuse_other_rows(draft, cells)
-        return _finished(draft)
+        return _finished(self._below_its_heading(draft) if self._heading_rows else draft)
+
+    def heading_of(self, raw: RawRow) -> str | None:
+        """The heading that a row is, in a list whose headings may say when the books below were read; else None."""
+        if not self._dates_below or raw.problem:
+            return None
+        filled = [cell.strip() for cell in self.text_of(raw) if cell.strip()]
+        return filled[0] if len(filled) == 1 and is_heading(filled[0]) else None
+
+    def _below_its_heading(self, draft: Draft) -> Draft:
+        """Give a book that may have been read the date of the heading above it."""
+        place = bisect(self._heading_rows, draft["row"]) - 1
+        day = self._heading_dates[place] if place >= 0 else None
+        if day and "reads" not in draft and draft.setdefault("shelf", "read") == "read":
+            take_reads((Read(finished=day),), draft)
+        return draft
 
     def _refuse_other_rows(self, draft: Draft, cells: Sequence[str]) -> None:
         """Refuse a row that is a sum or a heading.
@@ -103,19 +129,21 @@ class BookMapper:
             RowProblem: it is.
         """
         row, title = draft["row"], draft.get("title", "")
-        if "authors" in draft or not title:
+        if not title or not all(map(_is_figure, draft.get("authors", ()))):
             return
         is_alone = sum(bool(cell.strip()) for cell in cells) == 1
         if self._has_headings and is_alone and is_heading(title):
             raise RowProblem(
-                f'Row {row} has nothing but "{title}" and was taken for a heading, which is no book; the books below '
-                "it were imported without it. If it is a book, add its author, and import the file again.",
+                f'Row {row} has nothing but "{title}" and was taken for a heading, which is no book. '
+                "If it is a book, add its author, and import the file again.",
                 row=row,
                 title=title,
             )
-        if self._has_authors and is_sum(title):
+        # The word may stand in a column before that of titles, which has the figure then.
+        texts = [cell for cell in cells if cell.strip() and not _is_figure(cell)] if _is_figure(title) else [title]
+        if self._has_authors and texts and is_sum(texts[0]):
             raise RowProblem(
-                f'Row {row} was taken for a sum or a remark below the list, which is no book: "{title}". If it is a '
+                f'Row {row} was taken for a sum or a remark below the list, which is no book: "{texts[0]}". If it is a '
                 "book, add its author, and import the file again.",
                 row=row,
                 title=title,
@@ -240,6 +268,10 @@ class BookMapper:
             return ()
         shown = ", ".join(f'"{cell[:_MAX_SHOWN_CHARACTERS]}"' for cell in surplus[:_MAX_SHOWN_CELLS])
         return (f"The row has more cells than the header ({count} instead of {self._width}); left out: {shown}.",)
+
+
+def _is_figure(text: str) -> bool:
+    return bool(text.strip()) and not text.strip("0123456789.,' ")
 
 
 def _with_slashes(take: Take) -> Take:

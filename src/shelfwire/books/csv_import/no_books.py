@@ -35,6 +35,7 @@ _YEAR: Final = re.compile(
     r"(?:\(.*\)[\W_]*)?",
     re.IGNORECASE,
 )
+_YEAR_IN_TEXT: Final = re.compile(r"(?:19|20)\d\d")
 _DECORATION: Final = re.compile(r"^[\W_]+|[\W_]+$")
 _LONGEST: Final = 40
 _ENOUGH: Final = 2
@@ -56,6 +57,16 @@ def is_heading(title: str) -> bool:
     return dates.is_month(bare) or (
         bare[-4:].isdecimal() and len(dates.parse_date(bare, day_first=True) or "") in (4, 7)
     )
+
+
+def date_of_heading(title: str) -> str | None:
+    """The year, or the month of a year, that a heading names; None if it names none."""
+    bare = _DECORATION.sub("", title)
+    day = dates.parse_date(bare, day_first=True) or ""
+    if len(day) in (4, 7):
+        return day
+    year = _YEAR_IN_TEXT.search(title) if _YEAR.fullmatch(title.strip()) else None
+    return None if year is None else year[0]
 
 
 def has_headings(rows: Sequence[Sequence[str]], title: int) -> bool:

@@ -1,7 +1,7 @@
 """What a row says of its reader's life with the book: every read, its state, whether and how often it is owned."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from itertools import zip_longest
 from typing import Any, Final
@@ -236,10 +236,23 @@ def take_state(cell: str, draft: Draft, *, day_first: bool) -> None:
     names = values.parse_tags(cell)
     states = [state for state in map(values.known_shelf, names) if state]
     if len(names) > 1 and states:
-        draft["shelf"] = min(states, key=values.STATES.index)
+        take_states(names, states, draft)
         add_tags(tuple(name for name in names if not values.known_shelf(name)), draft)
     else:
         draft["shelf"] = cell
+
+
+def take_states(names: Collection[str], states: Collection[str], draft: Draft) -> None:
+    """Read the states of a book on several shelves: one counts, and that the book is owned is kept beside it.
+
+    Args:
+        names: of the shelves.
+        states: of those that stand for one.
+        draft: the draft.
+    """
+    draft.setdefault("shelf", min(states, key=values.STATES.index))
+    if _OWNED in states and not any("unowned" in name.casefold() for name in names):
+        life_of(draft).owned = True
 
 
 def _state(cell: str, draft: Draft, *, day_first: bool) -> str | None:

@@ -42,6 +42,7 @@ class Survey:
         self._keep = keep_duplicates
         self._unseen = list(file.unused)
         self._examples: dict[int, str] = {}
+        self._headings: list[tuple[int, str]] = []
         first: dict[str, int] = {}
         for index, field in file.fields:
             first.setdefault("title" if field in TITLES else "author" if "author" in field else field, index)
@@ -58,6 +59,7 @@ class Survey:
         unsettled: Mapping[int, set[str]] = {index: set() for index in file.unsettled}
         for raw in file.rows():
             self.count += 1
+            self._note_heading(raw)
             if len(raw.cells) == width:
                 if self._unseen:
                     self._look(raw.cells)
@@ -70,8 +72,8 @@ class Survey:
             add_number(number)
             if not self.count % _STEP:
                 yield
-        if unsettled:
-            file.settle(unsettled)
+        if unsettled or self._headings:
+            file.settle(unsettled, self._headings)
         yield  # whoever drives it looks at the count once more
         if self._keep:
             return
@@ -101,6 +103,10 @@ class Survey:
                 yield self._file.book(raw)
             except RowProblem:
                 yield None
+
+    def _note_heading(self, raw: RawRow) -> None:
+        if heading := self._file.heading_of(raw):
+            self._headings.append((raw.row, heading))
 
     def _look(self, cells: Sequence[str]) -> None:
         found = [index for index in self._unseen if (cell := cells[index]) and _says_something(cell)]

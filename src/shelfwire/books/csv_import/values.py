@@ -66,7 +66,9 @@ _WORDS: Final = {word: float(stars) for stars, words in vocabulary("marks").item
 _DICE: Final = frozenset({"terningkast"})
 """Columns of marks of one to six, as Norwegian newspapers give them."""
 _SIDES: Final = 6
-_SCALE_IN_NAME: Final = re.compile(rf"(?<![^\W\d_]){_OUT_OF}\s*(\d{{1,3}})\b", re.IGNORECASE)
+_SCALE_IN_NAME: Final = re.compile(
+    rf"(?:(?<![^\W\d_]){_OUT_OF}|(?<!\d)[01]\s*(?:[-\u2013]|to|bis|à|a|al|do|t/m|до))\s*(\d{{1,3}})\b", re.IGNORECASE
+)
 _SHORTHAND: Final = re.compile(r"^(\d)\s*([½¼¾])$")
 _HALVES: Final = {"½": 0.5, "¼": 0.25, "¾": 0.75}
 _YEAR: Final = re.compile(r"(?<!\d)(1\d{3}|20\d{2}|2100)(?!\d)")
@@ -143,7 +145,7 @@ def yes_or_no(cell: str) -> bool | None:
 
 
 def scale_in_name(name: str) -> int | None:
-    """The best rating that the name of a column states, as "Score /10" or "Note sur 20"; None if it states none."""
+    """The best rating that the name of a column states, as "Score /10" or "Rating (1-10)"; None if it states none."""
     if text_key(name) in _DICE:
         return _SIDES
     scale = _SCALE_IN_NAME.search(name)
