@@ -1,10 +1,13 @@
 """Doubtful books of a scan are gone through in the terminal, and each answer is kept at once."""
 
+import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from shelfwire.books.cli.review import decide, doubtful, review
+from shelfwire.books.cli.truth import keep
 from shelfwire.client import Client
 from shelfwire.client.handle import JobHandle
 from tests.books.ai_scan.scripted import photo
@@ -72,6 +75,41 @@ async def test_each_answer_is_kept_when_it_is_given(tmp_path: Path, capsys: pyte
     ]
     assert titles == ["Dune", "The Title of Book 10 20"]
     assert "0,,true,Dune,,,Author 30," in table
+
+
+async def test_a_photo_is_looked_at_when_the_books_that_were_missed_are_named_too(tmp_path: Path) -> None:
+    async with scanning(tmp_path) as server, Client(server.url) as client:
+        job = await made(server, BATCH, files=images(photo(DUNE, EMMA), photo(DUNE)))
+        await server.ended(job)
+        handle = JobHandle(job["jobId"], job["token"])
+        answers = Typist("", "x", "Persuasion", "Jane Austen", "", "q")
+        assert await review(client, handle, answers, missed=True) == [0], "the second was stopped at"
+        corrected = [item async for item in client.results(handle, corrected=True)]
+    books = [(book["title"], book["authors"]) for book in corrected[0]["result"]["books"]]
+    assert books[1:] == [("Persuasion", ["Jane Austen"])]
+
+
+def test_photos_are_kept_with_their_books_as_the_fit_of_the_reader_reads_them(tmp_path: Path) -> None:
+    shelf, folder = tmp_path / "shelf.png", tmp_path / "truth"
+    shelf.write_bytes(photo(DUNE))
+    books = [{"title": "Dune", "authors": ["Frank Herbert", "Brian Herbert"]}, {"title": "Emma", "authors": []}]
+    (kept,) = keep([shelf], [{"index": 0, "result": {"books": books}}], folder)
+    assert keep([shelf], [{"index": 0, "result": {"books": books[:1]}}], folder) == [kept], "and replaces itself"
+    assert sorted(folder.iterdir()) == [kept, kept.with_suffix(".json")]
+    assert json.loads(kept.with_suffix(".json").read_text(encoding="utf-8")) == {
+        "books": [{"title": "Dune", "author": "Frank Herbert, Brian Herbert"}]
+    }
+    with Image.open(kept) as image:
+        assert (image.format, image.size, len(image.getexif())) == ("JPEG", (64, 64), 0)
+
+
+def test_a_truth_needs_a_person_and_a_folder(shelfwire: Shelfwire, tmp_path: Path) -> None:
+    shelf = tmp_path / "shelf.png"
+    shelf.write_bytes(photo(DUNE))
+    unasked = shelfwire("scan", str(shelf), "--truth", str(tmp_path))
+    assert (unasked.returncode, "Add --review" in unasked.stderr) == (2, True)
+    nowhere = shelfwire("scan", str(shelf), "--review", "--truth", str(shelf))
+    assert (nowhere.returncode, "Name a folder" in nowhere.stderr) == (2, True)
 
 
 def test_a_review_is_for_people(shelfwire: Shelfwire, tmp_path: Path) -> None:

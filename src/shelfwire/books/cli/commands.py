@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from shelfwire.books.ai_scan.limits import MAX_PHOTO_BYTES, MAX_PHOTOS
 from shelfwire.books.cli.found import found_in
@@ -10,7 +10,10 @@ from shelfwire.books.client import BooksClient, Duplicates, GeminiUse
 from shelfwire.cli import start_job
 from shelfwire.cli.errors import CommandError
 from shelfwire.cli.files import check_file, check_output
-from shelfwire.client import JobHandle
+from shelfwire.client import Client, JobHandle
+
+if TYPE_CHECKING:
+    from shelfwire.cli.starting import FinishedJob
 
 LIST: Final = "list of books"
 
@@ -70,6 +73,7 @@ def scan(
     annotate: Path | None = None,
     enrich: bool = False,
     review: bool = False,
+    truth: Path | None = None,
     server: str | None = None,
     data: Path | None = None,
     json: bool = False,
@@ -82,12 +86,18 @@ def scan(
             where to write them with -1, -2 and so on in their names.
         enrich: Look the books up as well, and correct what was misread.
         review: Then ask about each book that is in doubt; `shelfwire results` has what you answer.
+        truth: With --review, a folder to keep the photos in, with the books that are on them as you say, so that the
+            offline reader can be fitted to your shelves; nothing of it leaves this machine.
         server: The URL of a running server, such as http://127.0.0.1:8787; or set SHELFWIRE_SERVER.
         data: The data folder to work in without a server; or set SHELFWIRE_DATA.
         json: Print each message as a line of JSON, then the outcome with every failed photo.
     """
     if review and json:
         raise CommandError("--review asks in the terminal, and --json is for programs. Leave one of them out")
+    if truth is not None and not review:
+        raise CommandError("--truth keeps what you say is on the photos, and --review asks you. Add --review")
+    if truth is not None and truth.exists() and not truth.is_dir():
+        raise CommandError(f"{truth} is a file. Name a folder")
     drawn = [] if annotate is None else _drawn(annotate, len(photos))
     _check_photos(photos, drawn)
 
@@ -103,10 +113,21 @@ def scan(
 
         draw(photos, found, drawn)
     if review and found:
-        from shelfwire.books.cli import review as reviewing  # noqa: PLC0415 - few need it
-
-        job.ask(lambda client, handle: reviewing.review(client, handle, reviewing.typed))
+        _review(job, photos, truth)
     return job.exit_code
+
+
+def _review(job: "FinishedJob", photos: Sequence[Path], folder: Path | None) -> None:
+    """Ask about the books that are in doubt, and keep photos and books as the truth where a folder is named."""
+    from shelfwire.books.cli import review, truth  # noqa: PLC0415 - few need them
+
+    async def work(client: Client, handle: JobHandle) -> list[dict[str, Any]]:
+        finished = await review.review(client, handle, review.typed, missed=folder is not None)
+        return [item async for item in client.results(handle, corrected=True) if item["index"] in finished]
+
+    looked_at = job.ask(work)
+    if folder is not None:
+        truth.keep(photos, looked_at, folder)
 
 
 def enrich(

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from shelfwire.client import Client, JobHandle
 SURE: Final = 0.95
 """From this confidence on nobody is asked."""
 CHOICES: Final = "Enter: right · t: title · a: author · x: no book · q: stop"
+AUTHORS: Final = "  Authors, with semicolons between them: "
 MAX_SHOWN: Final = 200
 
 Ask = Callable[[str], Awaitable[str | None]]
@@ -64,8 +65,7 @@ async def decide(book: Doubtful, ask: Ask) -> dict[str, Any] | None:
             case "t":
                 title = await _other(ask, "  Title: ") or title
             case "a":
-                names = await _other(ask, "  Authors, with semicolons between them: ") or ""
-                authors = tuple(name.strip() for name in names.split(";") if name.strip())
+                authors = tuple(names_in(await _other(ask, AUTHORS) or ""))
             case _:
                 pass
 
@@ -75,23 +75,57 @@ async def _other(ask: Ask, question: str) -> str | None:
     return None if answer is None else answer.strip()
 
 
-async def review(client: Client, job: JobHandle, ask: Ask) -> None:
-    """Ask about all doubtful books of a scan, and say what came of it; each answer is kept at once."""
-    books = [book async for item in client.results(job) for book in doubtful(item)]
-    if not books:
+async def review(client: Client, job: JobHandle, ask: Ask, *, missed: bool = False) -> list[int]:
+    """Ask about all doubtful books of a scan, and say what came of it; each answer is kept at once.
+
+    Args:
+        client: speaks to the job's server.
+        job: the scan.
+        ask: asks a person.
+        missed: whether to ask for books that were not found, too.
+
+    Returns:
+        The indices of the photos of which everything was answered.
+    """
+    photos = [item async for item in client.results(job) if item["ok"]]
+    doubts = [(item, list(doubtful(item))) for item in photos]
+    count = sum(len(books) for _, books in doubts)
+    if not count:
         sys.stdout.write("\nNo book was read with doubt.\n")
-        return
-    settled = 0
-    given: dict[int, list[dict[str, Any]]] = {}
-    for book in books:
-        sys.stdout.write(f"\n{settled + 1} of {len(books)}, photo {book.index + 1}: ")
-        correction = await decide(book, ask)
-        if correction is None:
+    settled, finished = 0, []
+    for item, books in doubts:
+        given: list[dict[str, Any]] = []
+        for book in books:
+            sys.stdout.write(f"\n{settled + 1} of {count}, photo {book.index + 1}: ")
+            correction = await decide(book, ask)
+            if correction is None:
+                break
+            given.append(correction)
+            await client.correct(job, book.index, given)
+            settled += 1
+        if len(given) < len(books):
             break
-        given.setdefault(book.index, []).append(correction)
-        await client.correct(job, book.index, given[book.index])
-        settled += 1
-    sys.stdout.write(f"\nLooked at {settled:,} of {len(books):,}. See them with: shelfwire results last\n")
+        if missed:
+            given += [one async for one in _missed(item, ask)]
+            await client.correct(job, item["index"], given)
+        finished.append(item["index"])
+    if count:
+        sys.stdout.write(f"\nLooked at {settled:,} of {count:,}. See them with: shelfwire results last\n")
+    return finished
+
+
+async def _missed(item: dict[str, Any], ask: Ask) -> AsyncIterator[dict[str, Any]]:
+    """Ask for the books on a photo that were not found, and yield each as a correction."""
+    place = len(item["result"]["books"])
+    while title := await _other(ask, f"  A book on photo {item['index'] + 1} that was missed (Enter: none): "):
+        authors = names_in(await _other(ask, AUTHORS) or "")
+        yield {"book": place, "title": title, "authors": authors}
+        place += 1
+
+
+def names_in(text: str) -> list[str]:
+    """The names in what was typed for authors."""
+    return [name.strip() for name in text.split(";") if name.strip()]
 
 
 async def typed(shown: str) -> str | None:
