@@ -71,6 +71,19 @@ async def test_a_job_that_is_deleted_at_one_process_is_gone_at_the_other(tmp_pat
         assert (await http.get(there, headers=bearer(made["token"]))).status_code == 401
 
 
+async def test_a_caller_may_make_as_many_jobs_a_minute_at_all_processes_together(tmp_path: Path, database: str) -> None:
+    settings = {"database": database, "create_limit": 2}
+    async with AsyncExitStack() as stack:
+        one, two = [await stack.enter_async_context(Server(tmp_path / name, settings)) for name in ("one", "two")]
+        http = await stack.enter_async_context(httpx2.AsyncClient(timeout=60))
+        answers = [
+            await http.post(f"{server.url}{IMPORT}", files={"file": ("books.csv", "Title\nEmma\n", "text/csv")})
+            for server in (one, two, two, one)
+        ]
+    assert [answer.status_code for answer in answers] == [202, 202, 429, 429]
+    assert 1 <= int(answers[2].headers["retry-after"]) <= 60
+
+
 async def test_two_processes_need_two_data_folders(tmp_path: Path, database: str) -> None:
     settings = Settings(data=tmp_path / "data", port=0, database=Secret(database))
     async with start(settings):

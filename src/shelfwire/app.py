@@ -124,7 +124,7 @@ class Shelfwire:
             operating=lambda: self._engine.operator,
             recording=lambda: self._engine.recorder,
             settings=self._settings,
-            access=Access(self._settings, self._clock, self._random_bytes),
+            access=Access(self._settings, self._clock, self._random_bytes, lambda: self.service.nodes),
             connections=ConnectionLimit(self._settings.max_followers),
             metrics=self._metrics,
             pipelines=self._pipelines,

@@ -7,7 +7,7 @@ from typing import Any, Final, Self
 import msgspec
 
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.jobs.nodes import REREAD_SECONDS, Hint, HintKind, News, Position
+from shelfwire.jobs.nodes import REREAD_SECONDS, Hint, HintKind, Lane, News, Position
 from shelfwire.jobs.outbox import Outbox
 from shelfwire.jobs.store import Change, Committed, EncodeTerminal, Swept
 from shelfwire.protocol.job import HELD, JobState, Policy
@@ -19,6 +19,7 @@ from tests.simulation.loop import WORLD, SimulatedLoop, process
 from tests.simulation.oracles import Oracles
 from tests.simulation.plans import Conditions
 
+OF_NODES: Final = frozenset({"reread", "next_due", "admit", "change_lane"})
 READS: Final = frozenset(
     {"read_input", "inputs", "kept", "grant", "job", "items", "counts", "expired", "claimable", "recorded"}
     | {"reread", "next_due", "ahead"}
@@ -216,7 +217,7 @@ class FaultyStore:
         else:
             try:
                 self._inner.database.acting = self._process
-                of = self._inner.nodes if name in {"reread", "next_due"} else self._inner
+                of = self._inner.nodes if name in OF_NODES else self._inner
                 result = _immediately(getattr(of, name)(*args, **options))
             except Exception as raised:  # noqa: BLE001 - it is the caller's
                 error = raised
@@ -274,6 +275,14 @@ class FaultyNodes:
     async def next_due(self, pipelines: Sequence[str], after: int) -> int | None:
         due: int | None = await self._call("next_due", (pipelines, after), {})
         return due
+
+    async def admit(self, identity: bytes, limit: int, now: int) -> int:
+        wait: int = await self._call("admit", (identity, limit, now), {})
+        return wait
+
+    async def change_lane(self, name: str, change: Callable[[Lane], Lane]) -> Lane:
+        lane: Lane = await self._call("change_lane", (name, change), {})
+        return lane
 
 
 def _immediately(coroutine: Coroutine[Any, Any, Any]) -> Any:

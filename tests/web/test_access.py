@@ -1,3 +1,4 @@
+from functools import partial
 from typing import Any
 
 import pytest
@@ -6,9 +7,10 @@ from websockets.typing import Subprotocol
 
 from shelfwire.errors import Code
 from shelfwire.settings import Secret
-from shelfwire.testing import FakeClock
+from shelfwire.testing import FakeClock, MemoryDatabase
+from shelfwire.testing.memory_nodes import MemoryNodes
 from shelfwire.web import access, creation_limit
-from shelfwire.web.creation_limit import RateLimit
+from shelfwire.web.creation_limit import CreationLimit, RateLimit
 from tests.live import MakeServer, Server, bearer, next_message
 
 KEY, OTHER_KEY = "a-key-of-the-web-app", "another-one-of-the-phone-app"
@@ -100,6 +102,42 @@ def test_any_number_of_callers_costs_bounded_memory(monkeypatch: pytest.MonkeyPa
         limit.admit(f"caller {number}")
     assert len(limit._admitted) == 100
     assert [limit.admit("caller 999"), limit.admit("caller 999")] == [0, 60]
+
+
+class Asked(MemoryNodes):
+    """Counts how often the store is asked."""
+
+    def __init__(self, database: MemoryDatabase) -> None:
+        super().__init__(database, None)
+        self.asked = 0
+
+    async def admit(self, identity: bytes, limit: int, now: int) -> int:
+        self.asked += 1
+        return await super().admit(identity, limit, now)
+
+
+def _same(nodes: Asked) -> Asked:
+    return nodes
+
+
+async def test_nodes_count_a_caller_together_and_do_not_ask_for_one_that_was_refused() -> None:
+    clock, database = FakeClock(), MemoryDatabase()
+    nodes = [Asked(database), Asked(database)]
+    one, two = (CreationLimit(2, clock, partial(_same, own)) for own in nodes)
+    assert [await one.admit("a"), await two.admit("a"), await two.admit("b")] == [0, 0, 0]
+    clock.advance(20)
+    assert [await one.admit("a") for _ in range(100)] == [40] * 100
+    assert nodes[0].asked == 2
+    assert await one.admit("a", 3) == 0, "a key has a limit of its own"
+    clock.advance(40)
+    assert [await one.admit("a"), await one.admit("a")] == [0, 20]
+
+
+async def test_what_has_no_limit_is_not_asked_for() -> None:
+    nodes = Asked(MemoryDatabase())
+    limit = CreationLimit(2, FakeClock(), lambda: nodes)
+    assert {await limit.admit("a", 0) for _ in range(10)} == {0}
+    assert nodes.asked == 0
 
 
 async def preflight(server: Server, origin: str) -> Any:

@@ -47,7 +47,7 @@ async def test_a_trusted_proxys_callers_are_told_apart_by_the_last_address_that_
 async def test_what_is_no_address_makes_no_caller(make_server: MakeServer, forged: str) -> None:
     async with make_server(gated=True, create_limit=1, trusted_proxies=(PROXY,)) as server:
         answers = [await post(server, For=forged.replace("x" * 8000, f"{n}" * 8000)) for n in (1, 2)]
-        identities = list(server.app._context.access._rate._admitted)
+        identities = list(server.app._context.access._creations._alone._admitted)
     assert [answer.status_code for answer in answers] == [202, 429]
     assert [len(identity) <= 64 for identity in identities] == [True]
 
@@ -60,7 +60,7 @@ async def test_a_host_application_that_believes_anything_costs_bounded_memory(tm
             files = {"file": ("a.txt", b"a")}
             answer = await http.post(f"{MOUNT}/api/pipelines/word_count/jobs", files=files, headers=headers)
             assert answer.status_code == 202
-    assert {len(identity) for identity in jobs._context.access._rate._admitted} == {64}
+    assert {len(identity) for identity in jobs._context.access._creations._alone._admitted} == {64}
 
 
 async def test_a_trusted_proxys_host_is_checked_and_is_the_servers_own_website(make_server: MakeServer) -> None:

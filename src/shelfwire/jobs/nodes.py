@@ -4,7 +4,7 @@ A node tells the others by *hints* what it has committed, so that they look at i
 doubled, and nothing is concluded from them. What holds is what each node *reads again*, every second and after a hint.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import StrEnum
 from typing import Final, Protocol
 
@@ -17,6 +17,10 @@ REREAD_SECONDS: Final = 1.0
 """How long a lost hint can go unnoticed."""
 FAREWELL: Final = 60_000
 """Milliseconds for which the ending of an erased job is kept for the followers on other nodes."""
+ADMISSION_WINDOW: Final = 60_000
+"""Milliseconds within which `Nodes.admit` counts."""
+LANE_TTL: Final = 86_400_000
+"""Milliseconds after which a lane that nobody uses may be forgotten."""
 
 
 class HintKind(StrEnum):
@@ -94,6 +98,20 @@ class News(msgspec.Struct, frozen=True, kw_only=True):
     revoked: Collection[bytes] = ()
 
 
+class Lane(msgspec.Struct, frozen=True):
+    """What the nodes share of one outside service: how far its requests are. Times are those of the clock of leases.
+
+    Attributes:
+        begun: when the last requests began, or will begin, ascending.
+        held_until: before that none begins.
+        reason: why that is so, where the service refuses every request; else empty.
+    """
+
+    begun: tuple[int, ...] = ()
+    held_until: int = 0
+    reason: str = ""
+
+
 class Nodes(Protocol):
     """What a store offers that several processes share, beside the methods of `JobStore`.
 
@@ -136,5 +154,33 @@ class Nodes(Protocol):
 
         That is the end of a lease or of a backoff later than `after`, both by the clock of leases; None if there is
         none.
+        """
+        ...
+
+    async def admit(self, identity: bytes, limit: int, now: int) -> int:
+        """Count what a caller does, unless all nodes have counted `limit` of it within the last `ADMISSION_WINDOW`.
+
+        Args:
+            identity: the digest of whatever identifies the caller.
+            limit: at least 1.
+            now: the time by the clock of leases.
+
+        Returns:
+            0 if it is counted; else the milliseconds until it may be again, at least 1.
+
+        Raises:
+            ShelfwireError: as the methods of `JobStore`.
+        """
+        ...
+
+    async def change_lane(self, name: str, change: Callable[[Lane], Lane]) -> Lane:
+        """Change a lane, one node after the other, and return it as it is then; one that is new begins empty.
+
+        Args:
+            name: of a service and of what its limits are for, such as a key: a digest of that, never itself.
+            change: is pure; it may be called again where concurrent work came first.
+
+        Raises:
+            ShelfwireError: as the methods of `JobStore`.
         """
         ...

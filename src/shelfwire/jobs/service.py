@@ -147,6 +147,7 @@ class JobService:
         admission: admits direct followers.
         claims: gives jobs to workers outside of the server.
         remote: the attempts of these.
+        nodes: the other nodes that share the store; None where there are none.
     """
 
     def __init__(
@@ -163,6 +164,7 @@ class JobService:
         self._store = store
         self.admission = Admission(store, hub, clock)
         self.outbox = store.outbox
+        self.nodes = store.nodes
         self._hub = hub
         self._policy = policy
         self.clock = clock

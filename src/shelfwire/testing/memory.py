@@ -7,6 +7,7 @@ from typing import Any, Final, Self
 import msgspec
 
 from shelfwire.errors import Code, ShelfwireError
+from shelfwire.jobs.nodes import Lane
 from shelfwire.jobs.operator_store import AuditEntry
 from shelfwire.jobs.outbox import Announce, Delivery, announce_nothing
 from shelfwire.jobs.page_size import fitting
@@ -80,6 +81,8 @@ class MemoryDatabase:
         deliveries: what is to be told of endings, and until when each is held, by id and time.
         nodes: the stores that other processes hear of.
         farewells: the endings of erased jobs, for followers on other nodes, by id and when they were made.
+        admissions: when each caller made jobs, for the limit that all nodes share, by its identity.
+        lanes: what nodes share of outside services, by name.
     """
 
     def __init__(self) -> None:
@@ -93,6 +96,8 @@ class MemoryDatabase:
         self.deliveries: dict[tuple[str, int], tuple[Delivery, int]] = {}
         self.nodes: dict[MemoryNodes, None] = {}
         self.farewells: dict[tuple[str, int], Committed] = {}
+        self.admissions: dict[bytes, list[int]] = {}
+        self.lanes: dict[str, Lane] = {}
 
     def insert(self, job: MemoryJob) -> None:
         """Add a job."""

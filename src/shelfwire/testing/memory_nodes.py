@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from shelfwire.jobs.committed import Committed
-from shelfwire.jobs.nodes import REREAD_SECONDS, Gone, Hint, News, Position
+from shelfwire.jobs.nodes import ADMISSION_WINDOW, REREAD_SECONDS, Gone, Hint, Lane, News, Position
 from shelfwire.protocol.job import HELD, JobState, Status
 from shelfwire.protocol.tokens import Grant
 
@@ -28,11 +28,15 @@ class HasJobs(Protocol):
         grants: by digest.
         farewells: the endings of erased jobs, by id and when they were made.
         nodes: those that hear of hints.
+        admissions: when each caller was counted, by its identity.
+        lanes: what nodes share of outside services.
     """
 
     grants: dict[bytes, Grant]
     farewells: dict[tuple[str, int], Committed]
     nodes: "dict[MemoryNodes, None]"
+    admissions: dict[bytes, list[int]]
+    lanes: dict[str, Lane]
 
     @property
     def jobs(self) -> Mapping[str, HasCommitted]:
@@ -111,3 +115,17 @@ class MemoryNodes:
         states = (job.state for job in self._database.jobs.values() if job.state.pipeline in pipelines)
         ends = (one.lease_until for one in states if one.status in HELD or one.status is Status.QUEUED)
         return min((end for end in ends if end > after), default=None)
+
+    async def admit(self, identity: bytes, limit: int, now: int) -> int:
+        """See `Nodes.admit`."""
+        counted = self._database.admissions.get(identity, [])
+        recent = [time for time in counted if time > now - ADMISSION_WINDOW]
+        if len(recent) >= limit:
+            return recent[-limit] + ADMISSION_WINDOW - now
+        self._database.admissions[identity] = [*recent, now]
+        return 0
+
+    async def change_lane(self, name: str, change: Callable[[Lane], Lane]) -> Lane:
+        """See `Nodes.change_lane`."""
+        lane = self._database.lanes[name] = change(self._database.lanes.get(name, Lane()))
+        return lane

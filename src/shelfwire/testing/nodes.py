@@ -4,7 +4,7 @@ import asyncio
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from shelfwire.jobs.nodes import Hint, HintKind, Nodes, Position
+from shelfwire.jobs.nodes import ADMISSION_WINDOW, Hint, HintKind, Lane, Nodes, Position
 from shelfwire.jobs.store import Change, JobStore
 from shelfwire.protocol import owner_transitions, worker_transitions
 from shelfwire.protocol.worker_transitions import ProgressDelta
@@ -149,6 +149,35 @@ class NodesContract:
             await two.request("job-1", lambda state, now: owner_transitions.cancel(state, POLICY, now=now), NOW)
             (row,) = (await nodes_of(one).reread([Position.of(claimed.state)], [])).rows
         assert row.state.status == "canceling"
+
+    async def test_a_caller_is_counted_on_all_nodes_together_within_any_minute(self, make_node: MakeNode) -> None:
+        async with make_node() as one, make_node() as two:
+            first, second = nodes_of(one), nodes_of(two)
+            assert await first.admit(b"a", 2, NOW) == 0
+            assert await second.admit(b"a", 2, NOW + 10) == 0
+            assert await first.admit(b"a", 2, NOW + 20) == ADMISSION_WINDOW - 20
+            assert await second.admit(b"b", 2, NOW + 20) == 0
+            assert await second.admit(b"a", 1, NOW + 30) == ADMISSION_WINDOW - 20, "a limit that was lowered"
+            assert await second.admit(b"a", 2, NOW + ADMISSION_WINDOW) == 0
+            assert await first.admit(b"a", 2, NOW + ADMISSION_WINDOW) == 10
+
+    async def test_of_many_that_are_counted_at_once_as_many_pass_as_may(self, make_node: MakeNode) -> None:
+        async with make_node() as one, make_node() as two:
+            waits = await asyncio.gather(*(nodes_of(node).admit(b"a", 3, NOW) for node in (one, two) * 4))
+        assert waits.count(0) == 3
+        assert all(0 <= wait <= ADMISSION_WINDOW for wait in waits)
+
+    async def test_nodes_change_a_lane_one_after_the_other(self, make_node: MakeNode) -> None:
+        def next_turn(lane: Lane) -> Lane:
+            return Lane((*lane.begun, NOW + len(lane.begun)), held_until=lane.held_until, reason=lane.reason)
+
+        async with make_node() as one, make_node() as two:
+            assert await nodes_of(two).change_lane("other", lambda lane: lane) == Lane()
+            await asyncio.gather(*(nodes_of(node).change_lane("a", next_turn) for node in (one, two) * 4))
+            held = await nodes_of(one).change_lane("a", lambda lane: Lane(lane.begun, NOW + 9, "key_refused"))
+            assert held.begun == tuple(NOW + n for n in range(8))
+            assert await nodes_of(two).change_lane("a", lambda lane: lane) == Lane(held.begun, NOW + 9, "key_refused")
+            assert await nodes_of(two).change_lane("other", lambda lane: lane) == Lane()
 
 
 def nodes_of(store: JobStore) -> Nodes:

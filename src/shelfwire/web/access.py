@@ -14,9 +14,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from shelfwire.addresses import ANY, DEFAULT_PORTS, authority_of, holder_of, is_loopback
 from shelfwire.clock import Clock
 from shelfwire.errors import Code, ShelfwireError
+from shelfwire.jobs.nodes import Nodes
 from shelfwire.protocol.tokens import digest
 from shelfwire.settings import Settings
-from shelfwire.web.creation_limit import RateLimit
+from shelfwire.web.creation_limit import CreationLimit, RateLimit
 from shelfwire.web.key_codes import Issued, KeyCodes
 from shelfwire.web.keys import KeyFile, Role
 from shelfwire.web.responses import REQUEST_ID, RETRY_AFTER, X_ERROR_CODE
@@ -84,6 +85,7 @@ class Access:
         settings: the API keys, the limit and the origins.
         clock: the time.
         random_bytes: returns as many random bytes from a cryptographic source.
+        nodes: returns the nodes that the limit of new jobs is shared with; None where there are none.
 
     Attributes:
         refusals: limits the refused calls of operators' routes that are noted.
@@ -92,13 +94,19 @@ class Access:
         SettingsError: the file with API keys cannot be used.
     """
 
-    def __init__(self, settings: Settings, clock: Clock, random_bytes: Callable[[int], bytes]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        random_bytes: Callable[[int], bytes],
+        nodes: Callable[[], Nodes | None] = lambda: None,
+    ) -> None:
         self._on_loopback = is_loopback(settings.host)
         self._file = KeyFile(settings.keys_path, clock)
         self._digests = [digest(key.reveal()) for key in settings.api_keys]
         self._origins = frozenset(settings.origins)
         self._limit = settings.create_limit
-        self._rate = RateLimit(settings.create_limit, clock)
+        self._creations = CreationLimit(settings.create_limit, clock, nodes)
         self._local: bytes | None = None
         self._codes = KeyCodes(clock, random_bytes)
         self.refusals = RateLimit(MAX_NOTED, clock)
@@ -245,27 +253,27 @@ class Access:
         self.check_origin(request.headers.get("origin"), request.headers.get("host"))
         return self.caller(request, Role.WORK)
 
-    def admit_creation(self, request: Request, pipeline: str) -> Caller:
+    async def admit_creation(self, request: Request, pipeline: str) -> Caller:
         """Admit the caller of a request that creates a job of a pipeline. Call it before the request's body is read.
 
         Raises:
             ShelfwireError: `E_UNAUTHORIZED`, `E_FORBIDDEN` (a website that is not allowed, a key of another role or for
-                other pipelines) or `E_RATE_LIMITED`.
+                other pipelines), or as `count`.
         """
         self.check_origin(request.headers.get("origin"), request.headers.get("host"))
         caller = self.caller(request)
         caller.check_pipeline(pipeline)
-        self.count(caller)
+        await self.count(caller)
         return caller
 
-    def admit_retry(self, request: Request) -> Caller:
+    async def admit_retry(self, request: Request) -> Caller:
         """Admit the owner of a job, who creates another one from it: the job's token serves as the API key.
 
         Raises:
-            ShelfwireError: `E_RATE_LIMITED`.
+            ShelfwireError: as `count`.
         """
         caller = Caller(_address(request), None)
-        self.count(caller)
+        await self.count(caller)
         return caller
 
     def check_origin(self, origin: str | None, host: str | None) -> None:
@@ -288,16 +296,16 @@ class Access:
             user_message="This website may not use the service. Ask the operator of the service to allow it.",
         )
 
-    def count(self, caller: Caller) -> None:
-        """Count a job that a caller creates. The server's limit does not hold for workers.
+    async def count(self, caller: Caller) -> None:
+        """Count a job that a caller creates, on any node. The server's limit does not hold for workers.
 
         Raises:
-            ShelfwireError: `E_RATE_LIMITED`.
+            ShelfwireError: `E_RATE_LIMITED`; `E_STORAGE_UNAVAILABLE`, where several nodes share a store.
         """
         limit = caller.create_limit
         if limit is None:
             limit = 0 if caller.role.includes(Role.WORK) else self._limit
-        wait = self._rate.admit(caller.identity, limit)
+        wait = await self._creations.admit(caller.identity, limit)
         if wait:
             raise ShelfwireError(
                 Code.RATE_LIMITED,

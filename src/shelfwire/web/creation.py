@@ -135,7 +135,7 @@ class _Creation:
 
     async def __call__(self, request: Request, context: Context) -> Response:
         name = self._pipeline or request.path_params["pipeline"]
-        caller = context.access.admit_creation(request, name)
+        caller = await context.access.admit_creation(request, name)
         service = context.service
         pipeline = service.pipeline(name, local=caller.is_local)
         async with service.upload() as upload:

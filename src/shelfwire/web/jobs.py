@@ -132,7 +132,7 @@ async def retry(request: Request, context: Context) -> Response:
     owner = await visitor.authorize(Scope.CONTROL)
     source = owner.job_id
     # The job's token is what tells its owner from others, so idempotency keys are the job's own.
-    caller = (visitor.operator or context.access.admit_retry(request))._replace(key=source)
+    caller = (visitor.operator or await context.access.admit_retry(request))._replace(key=source)
     body = await Body(request, Pace.of(context.settings)).read(MAX_RETRY_BYTES)
     wanted: RetryRequest | None = parsed(body, RetryRequest) if body else None
     same = ["retry", source] if wanted is None else ["retry", source, wanted]

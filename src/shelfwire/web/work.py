@@ -123,7 +123,7 @@ async def create_work(request: Request, context: Context) -> Response:
     caller.check_pipeline(wanted.pipeline)
     callback_url = None if wanted.callback_url is None else await context.callbacks.admit(wanted.callback_url)
     job_id = None if wanted.job_id is None else job_id_of(wanted.job_id)
-    context.access.count(caller)
+    await context.access.count(caller)
     service = context.service
     made = await service.claims.create(
         wanted.pipeline,

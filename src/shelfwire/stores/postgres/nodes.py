@@ -17,8 +17,9 @@ from psycopg import AsyncConnection, Notify, sql
 from shelfwire.clock import Clock, DatabaseClock, sleep, uniform
 from shelfwire.errors import ShelfwireError
 from shelfwire.jobs.committed import Committed
-from shelfwire.jobs.nodes import REREAD_SECONDS, Gone, Hint, HintKind, News, Position
+from shelfwire.jobs.nodes import REREAD_SECONDS, Gone, Hint, HintKind, Lane, News, Position
 from shelfwire.protocol.job import decode_row
+from shelfwire.stores.postgres import limits
 from shelfwire.stores.postgres.connections import Connect, Connections, Session, deadline
 from shelfwire.stores.postgres.errors import said
 
@@ -76,14 +77,22 @@ class PostgresNodes:
     Args:
         connect: opens connections.
         listen: opens one that is the same session all the time, without a pooler between; None to hear nothing.
+        pool: connections for requests.
         identity: distinguishes this process from all others.
         clock: the time; a `DatabaseClock` is set by it.
         steady: the clock of leases.
     """
 
     def __init__(
-        self, connect: Connect, listen: Connect | None, identity: str, clock: Clock, steady: Callable[[], int]
+        self,
+        connect: Connect,
+        listen: Connect | None,
+        pool: Connections,
+        identity: str,
+        clock: Clock,
+        steady: Callable[[], int],
     ) -> None:
+        self._pool = pool
         self._listen = listen
         self._identity = identity
         self._clock = clock
@@ -180,6 +189,14 @@ class PostgresNodes:
         wanted = {"pipelines": list(pipelines), "after": after}
         due: int | None = await self._reader.read(lambda session: session.value(NEXT_DUE, wanted))
         return due
+
+    async def admit(self, identity: bytes, limit: int, now: int) -> int:
+        """See `Nodes.admit`."""
+        return await self._pool.write(lambda session: limits.admit(session, identity, limit, now))
+
+    async def change_lane(self, name: str, change: Callable[[Lane], Lane]) -> Lane:
+        """See `Nodes.change_lane`."""
+        return await self._pool.write(lambda session: limits.change_lane(session, name, change))
 
     async def _measure(self, session: Session) -> None:
         if isinstance(self._clock, DatabaseClock):

@@ -31,7 +31,7 @@ from shelfwire.jobs.store import (
 from shelfwire.protocol import owner_transitions, worker_transitions
 from shelfwire.protocol.job import CLAIMED_TURN, JobState, Policy, Status, Transition, decode_row
 from shelfwire.protocol.tokens import Grant
-from shelfwire.stores.postgres import claims, commits, creation, erasing, inputs, outbox, records, rows, tokens
+from shelfwire.stores.postgres import claims, commits, creation, erasing, inputs, limits, outbox, records, rows, tokens
 from shelfwire.stores.postgres.address import OFF, Database, connector, conninfo_of
 from shelfwire.stores.postgres.connections import Connections, Session
 from shelfwire.stores.postgres.corrections import PostgresCorrectionStore
@@ -134,8 +134,8 @@ class PostgresStore(PostgresOperatorStore, PostgresCorrectionStore):
         connect = connector(self._conninfo)
         listen = database.listen or database.url
         ear = None if listen == OFF else connector(conninfo_of(listen, database.node))
-        self.nodes = PostgresNodes(connect, ear, os.urandom(4).hex(), clock, self._steady)
         self._pool = Connections(connect, database.pool_size, POOL_DEADLINE)
+        self.nodes = PostgresNodes(connect, ear, self._pool, os.urandom(4).hex(), clock, self._steady)
         self._writer = Connections(connect, 1, WRITER_DEADLINE, self.nodes.connected)
         self.outbox = PostgresOutbox(self._pool)
         self._damaged: set[str] = set()
@@ -468,6 +468,7 @@ class PostgresStore(PostgresOperatorStore, PostgresCorrectionStore):
         steps: Sequence[Callable[[Session], Awaitable[Any]]] = (
             erasing.erase_old_uploads,
             lambda session: _erase_old_records(session, now),
+            lambda session: limits.forget(session, self._steady()),
         )
         for step in steps:
             await self._pool.write(step)
