@@ -1,6 +1,5 @@
 """Which pipelines and callers the next free slot is for."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -42,13 +41,18 @@ class Slots:
         Args:
             running: the jobs that have the other slots.
         """
-        counts = Counter(state.pipeline for state in running)
+        counts = dict.fromkeys(self._defaults, 0)
+        for state in running:
+            counts[state.pipeline] = counts.get(state.pipeline, 0) + 1
+        free = self._total - len(running)
+        idle = sum(not counts[name] for name in self._defaults)
         found: dict[str, frozenset[str]] = {}
-        for pipeline in sorted(self._order, key=lambda name: counts[name]):
-            if self._may_take(pipeline, counts):
-                beside = counts + Counter([pipeline])
-                holders = {state.caller for state in running if state.pipeline == pipeline and state.caller}
-                found[pipeline] = frozenset() if self._may_take(pipeline, beside) else frozenset(holders)
+        for pipeline in sorted(self._order, key=counts.__getitem__):
+            mine = counts[pipeline]
+            if self._may_take(pipeline, mine, free, idle):
+                last = not self._may_take(pipeline, mine + 1, free - 1, idle - (not mine))
+                holders = (state.caller for state in running if state.pipeline == pipeline and state.caller)
+                found[pipeline] = frozenset(holders) if last else frozenset()
         return found
 
     def share_of(self, running: int) -> float:
@@ -60,12 +64,11 @@ class Slots:
         self._order.remove(pipeline)
         self._order.append(pipeline)
 
-    def _may_take(self, pipeline: str, counts: Counter[str]) -> bool:
-        free = self._total - counts.total()
-        if not counts[pipeline]:
+    def _may_take(self, pipeline: str, mine: int, free: int, idle: int) -> bool:
+        """Say whether a pipeline that has `mine` may take a free one, while `idle` pipelines have none."""
+        if not mine:
             return free > 0
         if pipeline in self._limits:
-            return free > 0 and counts[pipeline] < self._limits[pipeline]
+            return free > 0 and mine < self._limits[pipeline]
         default = self._defaults[pipeline]
-        idle = sum(not counts[name] for name in self._defaults)
-        return free > min(self._total // 2, idle) and (default is None or counts[pipeline] < default)
+        return free > min(self._total // 2, idle) and (default is None or mine < default)
