@@ -83,10 +83,13 @@ _COMMANDS: Final[dict[str, Command | CommandGroup]] = {
             "retry": Command("shelfwire.cli.webhooks:retry", "Try a webhook again at once, and for a day if need be."),
         },
     ),
+    "migrate": Command(
+        "shelfwire.cli.migrate:migrate", "Move the jobs of a data folder into a PostgreSQL database, for many servers."
+    ),
     "schema": Command("shelfwire.cli.schema:schema", "Print a description of the server for programs, as JSON."),
     "completion": Command("shelfwire.cli.main:completion", "Print what makes a shell complete commands and flags."),
 }
-_WITHOUT_JOBS: Final = frozenset({"serve", "schema", "completion"})
+_WITHOUT_JOBS: Final = frozenset({"serve", "migrate", "schema", "completion"})
 """The commands whose exit codes say nothing of a job."""
 
 

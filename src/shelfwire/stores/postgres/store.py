@@ -36,6 +36,7 @@ from shelfwire.stores.postgres.address import OFF, Database, connector, conninfo
 from shelfwire.stores.postgres.connections import Connections, Session
 from shelfwire.stores.postgres.corrections import PostgresCorrectionStore
 from shelfwire.stores.postgres.errors import cause_of, passes
+from shelfwire.stores.postgres.marker import check_finished
 from shelfwire.stores.postgres.migrations import upgrade
 from shelfwire.stores.postgres.nodes import PostgresNodes
 from shelfwire.stores.postgres.operator import PostgresOperatorStore
@@ -143,6 +144,11 @@ class PostgresStore(PostgresOperatorStore, PostgresCorrectionStore):
     async def __aenter__(self) -> Self:
         """Bring the schema up to date, and begin to hear of other processes."""
         await asyncio.to_thread(upgrade, self._conninfo)
+        try:
+            await self._pool.read(check_finished)
+        except BaseException:
+            await self._pool.close()
+            raise
         await self.nodes.open()
         return self
 
