@@ -32,6 +32,9 @@ SELECT application_name FROM pg_stat_activity
 WHERE datname = current_database() AND application_name LIKE 'shelfwire %%' AND application_name <> 'shelfwire {NODE}'
 LIMIT 1
 """  # noqa: S608 - of constants
+LOOKS: Final = 20
+PAUSE: Final = "SELECT pg_sleep(0.1)"
+"""PostgreSQL may notice a moment later that a process is gone."""
 MARK: Final = """
 INSERT INTO shelfwire.meta VALUES (%(name)s, %(value)s) ON CONFLICT (name) DO UPDATE SET value = excluded.value
 """
@@ -75,14 +78,24 @@ class Target:
             raise _refused(f"Another folder, {marker.folder}, {_stage(marker)} this database. Name another database")
         if marker is not None and marker.finished:
             raise _refused(f"{source.path} was copied into this database before, completely. To compare them: --check")
-        other = self._value(OTHERS)
+        if marker is None and not self._value(EMPTY):
+            raise _refused("This database has jobs, webhooks or an audit already. Name an empty one")
+        other = self._other()
         if other is not None:
             raise _refused(f"A server is connected to this database, as {other!r}. Stop it first")
         if marker is None:
-            if not self._value(EMPTY):
-                raise _refused("This database has jobs, webhooks or an audit already. Name an empty one")
             self._mark(Marker(identity=source.identity, folder=str(source.path.absolute())))
         return marker is not None
+
+    def _other(self) -> str | None:
+        """Return what a process that uses the database calls itself; None if none does."""
+        other: str | None = None
+        for _ in range(LOOKS):
+            other = self._value(OTHERS)
+            if other is None:
+                break
+            self._connection.execute(PAUSE)
+        return other
 
     def marker(self) -> Marker | None:
         """Return which folder is copied, or was; None for none."""
