@@ -1,5 +1,7 @@
 """The reader's page in a real browser: its stories, and each of its screens."""
 
+import csv
+import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,7 +72,7 @@ def test_a_list_that_is_dropped_is_imported_before_its_readers_eyes(chromium: Br
     with opened(chromium, real.url) as page:
         drop(page, LIST, "library.csv")
         expect(page.get_by_role("heading", name="library.csv")).to_be_visible()
-        verdict = page.get_by_text("2 books are in your library now; 3 rows were not imported.")
+        verdict = page.get_by_text("2 books were imported; 3 rows were not imported.")
         expect(verdict).to_be_visible()
         expect(page).to_have_title("✓ library.csv")
         expect(page.get_by_role("cell", name="Dune")).to_be_visible()
@@ -162,14 +164,14 @@ def test_a_reload_goes_on_where_the_job_is_and_the_browser_finds_it_again(chromi
         page.reload()
         expect(page.get_by_role("cell", name="Book 9")).to_be_visible()
         gated.step(None)
-        expect(page.get_by_text("10 books are in your library now.")).to_be_visible()
+        expect(page.get_by_text("10 books were imported.")).to_be_visible()
         page.get_by_role("tab", name="Not imported").click()
         expect(page.get_by_text("Every row was imported.")).to_be_visible()
         page.get_by_role("link", name="shelfwire").click()
         expect(page.get_by_role("heading", name="Earlier in this browser")).to_be_visible()
         check(page)
         page.get_by_role("link", name="library.csv").click()
-        expect(page.get_by_text("10 books are in your library now.")).to_be_visible()
+        expect(page.get_by_text("10 books were imported.")).to_be_visible()
         page.go_back()
         page.get_by_role("button", name="Forget library.csv").click()
         expect(page.get_by_text("Earlier in this browser")).to_have_count(0)
@@ -193,7 +195,7 @@ def test_somebody_with_a_link_watches_and_does_nothing_else(chromium: Browser, g
             watching.reload()
             expect(watching.get_by_text("50%")).to_be_visible()
             gated.step(None)
-            expect(watching.get_by_text("500 books are in your library now.")).to_be_visible()
+            expect(watching.get_by_text("500 books were imported.")).to_be_visible()
 
 
 def test_a_file_that_is_refused_stays_to_be_tried_again(chromium: Browser, real: Live) -> None:
@@ -207,7 +209,7 @@ def test_a_file_that_is_refused_stays_to_be_tried_again(chromium: Browser, real:
         check(page)
         page.unroute("**/api/import/**")
         page.get_by_role("button", name="Send it again").click()
-        expect(page.get_by_text("2 books are in your library now")).to_be_visible()
+        expect(page.get_by_text("2 books were imported")).to_be_visible()
 
 
 def test_a_server_with_a_key_is_given_it_by_its_reader(chromium: Browser, tmp_path: Path) -> None:
@@ -225,7 +227,7 @@ def test_a_server_with_a_key_is_given_it_by_its_reader(chromium: Browser, tmp_pa
         expect(page.get_by_text("This key does not fit.")).to_be_visible()
         key.fill(KEY)
         page.keyboard.press("Enter")
-        expect(page.get_by_text("2 books are in your library now")).to_be_visible()
+        expect(page.get_by_text("2 books were imported")).to_be_visible()
         assert KEY not in page.evaluate("JSON.stringify(localStorage)")
 
 
@@ -239,7 +241,7 @@ def test_a_job_that_this_browser_or_the_server_does_not_know_has_a_way_back(chro
         page.reload()
         expect(page.get_by_role("heading", name="This job cannot be opened")).to_be_visible()
         page.get_by_role("link", name="Start another").click()
-        expect(page.get_by_role("heading", name="Bring your books along")).to_be_visible()
+        expect(page.get_by_role("heading", name="Import your books")).to_be_visible()
         expect(page.get_by_text("old.csv")).to_have_count(0)
 
 
@@ -265,7 +267,7 @@ def test_everything_is_done_with_the_keyboard_alone(chromium: Browser, real: Liv
             page.keyboard.press("Tab")
             page.keyboard.press("Enter")
         chooser.value.set_files({"name": "library.csv", "mimeType": "text/csv", "buffer": LIST})
-        expect(page.get_by_text("2 books are in your library now")).to_be_visible()
+        expect(page.get_by_text("2 books were imported")).to_be_visible()
         imported = page.get_by_role("tab", name="Imported 2", exact=True)
         for _ in range(20):
             if imported.evaluate("at => at === document.activeElement"):
@@ -288,7 +290,7 @@ def test_everything_is_done_with_the_keyboard_alone(chromium: Browser, real: Liv
 
 def test_the_start_is_sound_at_every_width(chromium: Browser, real: Live) -> None:
     with opened(chromium, real.url) as page:
-        expect(page.get_by_role("heading", name="Bring your books along")).to_be_visible()
+        expect(page.get_by_role("heading", name="Import your books")).to_be_visible()
         check(page)
 
 
@@ -297,8 +299,8 @@ def test_two_of_three_bad_rows_are_mended_and_leave_the_list(chromium: Browser, 
         choose(
             page, b"Title,Author,Publisher\nDune,Frank Herbert,\n,Jane Austen,Murray\n,Leo Tolstoy,\n,Nobody,Orchard\n"
         )
-        expect(page.get_by_text("1 book is in your library now; 3 rows were not imported.")).to_be_visible()
-        page.get_by_role("tab", name="Not imported 3").click()
+        expect(page.get_by_text("1 book was imported; 3 rows were not imported.")).to_be_visible()
+        page.get_by_role("button", name="See why, and correct them").click()
         expect(page.get_by_text("Neither a title nor an ISBN")).to_have_count(3)
         expect(page.get_by_text("Murray")).to_be_visible()
         page.get_by_label("Title").nth(0).fill("Emma")
@@ -308,13 +310,19 @@ def test_two_of_three_bad_rows_are_mended_and_leave_the_list(chromium: Browser, 
         expect(page.get_by_text("2 rows mended")).to_be_visible()
         check(page)
         page.get_by_role("button", name="Try again").click()
-        expect(page.get_by_text("2 rows are in your library now.")).to_be_visible()
-        expect(page.get_by_text("3 books are in your library now; 1 row was not imported.")).to_be_visible()
+        expect(page.get_by_text("2 rows were imported.")).to_be_visible()
+        expect(page.get_by_text("3 books were imported; 1 row was not imported.")).to_be_visible()
         expect(page.get_by_label("Title")).to_have_count(1)
+        check(page)
+        page.get_by_role("group").get_by_text("Download").click()
+        with page.expect_download() as download:
+            page.get_by_role("button", name="CSV for a spreadsheet").click()
+        saved = list(csv.DictReader(io.StringIO(download.value.path().read_text(encoding="utf-8-sig"))))
+        assert [row["title"] for row in saved] == ["Dune", "Emma", "War and Peace"]
         page.get_by_role("tab", name="Imported 3", exact=True).click()
         expect(page.get_by_role("cell", name="War and Peace")).to_be_visible()
         page.reload()
-        expect(page.get_by_text("3 books are in your library now; 1 row was not imported.")).to_be_visible()
+        expect(page.get_by_text("3 books were imported; 1 row was not imported.")).to_be_visible()
         expect(page.get_by_role("cell", name="Emma")).to_be_visible()
 
 
@@ -351,7 +359,7 @@ def test_a_shelf_is_shown_at_once_and_read_with_an_outline_for_every_book(chromi
 def test_a_link_with_the_owners_token_opens_a_job_in_another_browser(chromium: Browser, real: Live) -> None:
     job = real.run(real.server.submit(LIST, "from-elsewhere.csv"))
     with opened(chromium, f"{real.url}/#/open/{job['jobId']}/{job['token']}") as page:
-        expect(page.get_by_text("2 books are in your library now")).to_be_visible()
+        expect(page.get_by_text("2 books were imported")).to_be_visible()
         expect(page.get_by_role("heading", name="from-elsewhere.csv")).to_be_visible()
         assert job["token"] not in page.url
         expect(page.get_by_role("cell", name="Dune")).to_be_visible()
@@ -393,4 +401,4 @@ def test_a_page_whose_server_stays_away_gives_up_and_connects_again_when_asked(
             live.step(None)
             page.get_by_role("button", name="Connect again").click()
             page.clock.run_for(2_000)
-            expect(page.get_by_text("420 books are in your library now.")).to_be_visible()
+            expect(page.get_by_text("420 books were imported.")).to_be_visible()

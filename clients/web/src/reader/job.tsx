@@ -83,7 +83,7 @@ function Shown({ job, view, kind }: { job: KeptJob; view: UsedJob; kind: Kind })
   };
   return (
     <main class="job">
-      <Progress job={job} view={view} kind={kind} mended={mending.done} books={books} onRest={rest} />
+      <Progress job={job} view={view} kind={kind} mended={mending.done} books={books} onRest={rest} onMend={photos || !begun || tab === "bad" ? undefined : () => turn("bad")} />
       {photos && !job.watching && <Photos job={job} good={good} bad={bad} total={view.total} ended={ended} />}
       {!photos && begun && (
         <Tabs
@@ -98,7 +98,7 @@ function Shown({ job, view, kind }: { job: KeptJob; view: UsedJob; kind: Kind })
           {tab === "good" ? (
             table
           ) : (
-            <Mend rows={bad} nothing={ended && view.failures === 0} mending={mending} plan={plan} ended={ended} allowed={!job.watching} />
+            <Mend job={job} rows={bad} nothing={ended && view.failures === 0} mending={mending} plan={plan} ended={ended} allowed={!job.watching} />
           )}
         </Tabs>
       )}

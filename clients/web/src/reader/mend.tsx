@@ -2,6 +2,8 @@ import type { ImportPlan, ItemError, ResultItem } from "@shelfwire/client";
 import { useState } from "preact/hooks";
 import { Alert, Button, Empty, Field, Icon, number } from "../parts/index.js";
 import { reader } from "../strings/en.js";
+import { Download } from "./download.js";
+import type { KeptJob } from "./kept.js";
 import type { Cells, Mending } from "./mending.js";
 import { type Rows, rowOf } from "./rows.js";
 import { explained } from "./server.js";
@@ -15,6 +17,7 @@ const FIELDS = ["title", "author", "authors", "isbn13", "isbn10", "isbn"];
 const NAMES = [/^title/i, /^(primary )?authors?/i, /^isbn/i];
 
 export interface MendProps {
+  readonly job: KeptJob;
   readonly rows: Rows;
   /** Whether the job has ended without any failed row. */
   readonly nothing: boolean;
@@ -26,7 +29,7 @@ export interface MendProps {
 }
 
 /** The rows that were not imported, by reason, to be put right in place. */
-export function Mend({ rows, nothing, mending, plan, ended, allowed }: MendProps) {
+export function Mend({ job, rows, nothing, mending, plan, ended, allowed }: MendProps) {
   const failed = rows.items.filter((item) => mending.errorOf(item));
   if (rows.error !== undefined) {
     return (
@@ -47,7 +50,7 @@ export function Mend({ rows, nothing, mending, plan, ended, allowed }: MendProps
       {grouped(failed, mending).map(([code, items]) => (
         <Group key={code} code={code} items={items} mending={mending} plan={plan} editable={ended && allowed && code !== "E_DUPLICATE"} />
       ))}
-      <Again mending={mending} failed={failed} />
+      <Again job={job} mending={mending} failed={failed} />
     </section>
   );
 }
@@ -171,7 +174,7 @@ function fieldsOf(cells: Readonly<Record<string, string>>, wrong: string | undef
 }
 
 /** The bar that stays in sight: how many rows are mended, and how the last attempt went. */
-function Again({ mending, failed }: { mending: Mending; failed: readonly ResultItem[] }) {
+function Again({ job, mending, failed }: { job: KeptJob; mending: Mending; failed: readonly ResultItem[] }) {
   const { trying, last, error } = mending;
   const edited = failed.filter(({ index }) => mending.edits.has(index)).length;
   if (!edited && !trying && !last && error === undefined) return null;
@@ -200,6 +203,7 @@ function Again({ mending, failed }: { mending: Mending; failed: readonly ResultI
           {text.again}
         </Button>
       )}
+      {last && last.good > 0 && <Download job={job} />}
     </div>
   );
 }

@@ -19,10 +19,12 @@ export interface ProgressProps {
   /** Books on the photos of a scan that has ended. */
   readonly books: number | undefined;
   readonly onRest: () => Promise<void>;
+  /** Shows the failed items; undefined where they stand on the page already, or may not be seen. */
+  readonly onMend: (() => void) | undefined;
 }
 
 /** The card on top: what the job is, how far, and how it ended. */
-export function Progress({ job, view, kind, mended, books, onRest }: ProgressProps) {
+export function Progress({ job, view, kind, mended, books, onRest, onMend }: ProgressProps) {
   const { total, ending, metadata } = view;
   const about = [kind.job, metadata?.fileSize && bytes(metadata.fileSize), total && count(total, kind.items)].filter(Boolean);
   return (
@@ -36,7 +38,7 @@ export function Progress({ job, view, kind, mended, books, onRest }: ProgressPro
         </div>
         {!ending && !view.error && !job.watching && <Actions view={view} />}
       </div>
-      {ending ? <Verdict view={view} kind={kind} mended={mended} books={books} onRest={job.watching ? undefined : onRest} /> : <Running job={job} view={view} kind={kind} />}
+      {ending ? <Verdict view={view} kind={kind} mended={mended} books={books} onRest={job.watching ? undefined : onRest} onMend={onMend} /> : <Running job={job} view={view} kind={kind} />}
     </section>
   );
 }
@@ -232,16 +234,30 @@ function Counts({ good, bad, after = "" }: { good: Counted; bad?: Counted | unde
   );
 }
 
-function Verdict({ view, kind, mended, books, onRest }: { view: UsedJob; kind: Kind; mended: number; books: number | undefined; onRest: (() => Promise<void>) | undefined }) {
+interface VerdictProps extends Pick<ProgressProps, "view" | "kind" | "mended" | "books" | "onMend"> {
+  readonly onRest: (() => Promise<void>) | undefined;
+}
+
+function Verdict({ view, kind, mended, books, onRest, onMend }: VerdictProps) {
   const [problem, setProblem] = useState<unknown>();
   const [busy, setBusy] = useState(false);
   const { ending, pipeline, processed, failures } = view;
   if (ending?.type === "job_complete") {
     const { successCount, failureCount, duration: seconds } = ending.payload;
+    const bad = failureCount - mended;
     return (
-      <p class="verdict complete" role="status">
-        <Complete pipeline={pipeline} kind={kind} good={successCount + mended} bad={failureCount - mended} books={books} /> <small>{text.took(seconds)}</small>
-      </p>
+      <>
+        <p class="verdict complete" role="status">
+          <Complete pipeline={pipeline} kind={kind} good={successCount + mended} bad={bad} books={books} /> <small>{text.took(seconds)}</small>
+        </p>
+        {bad > 0 && onMend && (
+          <div class="choose">
+            <Button icon="pen" onClick={onMend}>
+              {text.mend(bad)}
+            </Button>
+          </div>
+        )}
+      </>
     );
   }
   if (!ending) return null;

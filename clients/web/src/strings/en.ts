@@ -41,8 +41,8 @@ export const reader = {
   } as Readonly<Record<string, string>>,
 
   start: {
-    heading: "Bring your books along",
-    lead: "A list that another app exported, or photos of your shelves. What is imported, what is not, and why: you will see every row.",
+    heading: "Import your books",
+    lead: "Choose a list that another app exported, or photos of your shelves. You will see every row: what was imported, what was not, and why.",
     drop: "Drop a book list or photos here",
     dropNow: "Let go to send",
     list: "Choose a list",
@@ -116,7 +116,7 @@ export const reader = {
     tabs: "Rows",
     books: "Books",
     took: (seconds: number) => (seconds < 1 ? "It took less than a second." : `It took ${duration(seconds)}.`),
-    imported: (amount: number) => [number(amount), amount === 1 ? " book is in your library now" : " books are in your library now"] as const,
+    imported: (amount: number) => [number(amount), amount === 1 ? " book was imported" : " books were imported"] as const,
     notImported: (amount: number) => [number(amount), amount === 1 ? " row was not imported" : " rows were not imported"] as const,
     found: (amount: number) => [number(amount), amount === 1 ? " book was found" : " books were found"] as const,
     notFound: (amount: number) => [number(amount), amount === 1 ? " was not" : " were not"] as const,
@@ -126,6 +126,7 @@ export const reader = {
     itemsDone: (amount: number, nouns: Nouns) => [number(amount), ` ${amount === 1 ? nouns.one : nouns.other} done`] as const,
     itemsFailed: (amount: number) => [number(amount), " failed"] as const,
     before: (done: number, nouns: Nouns) => (done ? `${count(done, nouns)} had been done before that, and ${done === 1 ? "is" : "are"} kept.` : "Nothing had been done before that."),
+    mend: (amount: number) => (amount === 1 ? "See why, and correct it" : "See why, and correct them"),
     rest: "Try the rest",
     again: "Start another",
     finished: "All done",
@@ -175,7 +176,7 @@ export const reader = {
     mended: (amount: number) => `${count(amount, ROWS)} mended`,
     again: "Try again",
     trying: (amount: number) => `Trying ${count(amount, ROWS)}…`,
-    succeeded: (amount: number) => `${count(amount, ROWS)} ${amount === 1 ? "is" : "are"} in your library now.`,
+    succeeded: (amount: number) => `${count(amount, ROWS)} ${amount === 1 ? "was" : "were"} imported.`,
     stillNot: (amount: number) => `${count(amount, ROWS)} still ${amount === 1 ? "is" : "are"} not; the reason stands beside ${amount === 1 ? "it" : "them"}.`,
   },
 
