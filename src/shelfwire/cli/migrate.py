@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
 
-from shelfwire.cli.errors import CommandError, Exit, FolderBusyError
+from shelfwire.cli.errors import CommandError, Exit
 from shelfwire.cli.extensions import gather
 from shelfwire.clock import Clock, SystemClock
 from shelfwire.errors import ShelfwireError
@@ -52,7 +52,7 @@ def migrate(
     try:
         return _run(settings, check=check, leave_damaged=leave_damaged)
     except DataFolderBusyError:
-        raise FolderBusyError(settings.data) from None
+        raise CommandError(f"A server uses {settings.data}, or another migration does. Stop it first") from None
     except ModuleNotFoundError as error:
         if error.name != "psycopg":
             raise
