@@ -353,3 +353,9 @@ def test_the_state_of_a_job_is_not_changed_in_the_folder(folder: Path, database:
     before = content()
     migrated(folder, database)
     assert content() == before
+
+
+async def test_it_goes_through_a_pooler_too(folder: Path, database: str, pooled: str) -> None:
+    migrated(folder, pooled)
+    async with postgres_store(database) as store:
+        assert await store.job(ENDED)
