@@ -158,13 +158,14 @@ class BookFile:
 
     @property
     def unsettled(self) -> tuple[int, ...]:
-        """The columns whose cells all together may show what the first ones do not: a scale, or the order of dates."""
+        """The columns whose cells all together may show what the first ones do not: a scale, a state, an order of dates."""
         columns, sample = self._layout.columns, self._layout.sample
         dated = [index for index, field in columns.fields if field in WITH_DATES]
         cells = [cell for index in dated for cell in column_of(sample, index)]
         unclear = unclear_order(cells) or unclear_order(cells, "-")
-        marks = [index for index, field in columns.fields if field == "rating"]
-        return (*marks, *(dated if unclear else ()))
+        shown = {"rating", "shelf"} if columns.source == GENERIC else {"rating"}
+        told = [index for index, field in columns.fields if field in shown]
+        return (*told, *(dated if unclear else ()))
 
     def heading_of(self, raw: RawRow) -> str | None:
         """See `BookMapper.heading_of`."""

@@ -8,6 +8,7 @@ from shelfwire.books.csv_import import values
 from shelfwire.books.csv_import.fields import WITH_DATES
 
 _MOST_SHOWN: Final = 40
+_MOST_NAMED: Final = 3
 
 
 def doubts_of(
@@ -32,6 +33,24 @@ def doubts_of(
     for index, field in fields.items():
         if field == "rating":
             yield from _of_marks(names[index], cells[index])
+        elif field == "shelf":
+            yield from _of_states(names[index], cells[index])
+
+
+def _of_states(name: str, cells: Sequence[str]) -> Iterator[str]:
+    """What stands among reading states and is none that is known: a word for one, or a shelf of the reader's own."""
+    distinct = list(dict.fromkeys(filter(None, map(str.strip, cells))))
+    others = [cell for cell in distinct if not _is_known_state(cell)]
+    if others and len(others) * 2 <= len(distinct):
+        shown = ", ".join(f'"{cell[:_MOST_SHOWN]}"' for cell in others[:_MOST_NAMED])
+        more = f" and {len(others) - _MOST_NAMED} more" if len(others) > _MOST_NAMED else ""
+        yield f'In the column "{name}" no reading state is known for {shown}{more}: kept as shelves of these names.'
+
+
+def _is_known_state(cell: str) -> bool:
+    if values.reading_state(cell) or values.is_nothing(cell):
+        return True
+    return any(map(values.known_shelf, values.parse_tags(cell)))
 
 
 def _of_marks(name: str, cells: Sequence[str]) -> Iterator[str]:

@@ -114,7 +114,7 @@ def _settle(book: ImportedBook, seen: SeenBooks, verdicts: dict[int, ImportedBoo
     added = "" if more == earlier else _what_was_added(earlier, book)
     verdicts[book.row] = RepeatedBook(row=book.row, earlier_row=earlier.row, added=added)
     if added:
-        more = _with_warning(more, f"Row {book.row} is the same book; {added} went here.")
+        more = _with_warning(more, f"Row {book.row} is the same book; {added} went here.{_what_was_left(earlier, book)}")
         verdicts[earlier.row] = more
         seen.replace(earlier, more)
 
@@ -194,6 +194,12 @@ def _what_was_added(first: ImportedBook, later: ImportedBook) -> str:
     reads = set(later.reads) - {_bare(read) for read in first.reads}
     days = [day for read in reads if (day := read.finished or read.stopped or read.started)]
     return f"its dates ({', '.join(sorted(days))})" if days else "what it says more"
+
+
+def _what_was_left(first: ImportedBook, later: ImportedBook) -> str:
+    """Say which of two dates of being added was left out: the later one, which may be that of a return."""
+    dates = {first.date_added, later.date_added} - {None}
+    return f" Of its dates of being added {max(filter(None, dates))} was left out." if len(dates) > 1 else ""
 
 
 def _both_kept(earlier: ImportedBook, book: ImportedBook) -> str:

@@ -104,12 +104,12 @@ _STORYGRAPH = _format(
         "Format": "format",
         "Read Status": "shelf",
         "Date Added": "date_added",
+        "Read Count": "read_count",
         "Last Date Read": "date_read",
         "Dates Read": "dates_read",
         "Star Rating": "rating",
         "Review": "review",
         "Tags": "tags",
-        "Read Count": "read_count",
         "Owned?": "owned",
     },
 )

@@ -1,5 +1,6 @@
 """How the cell of each field is read into a book."""
 
+import csv
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -37,6 +38,7 @@ _TEXT_MEMBERS: Final = ("content", "text", "note", "body", "name", "value")
 _QUOTED: Final = re.compile(
     '^["\u201c\u201d\u201e\u00ab\u00bb\u2018\u201a](.+)["\u201c\u201d\u00ab\u00bb\u2018\u2019]$'
 )
+_NAMES_IN_QUOTES: Final = re.compile(r'(?:"[^"]+"|[^",;]+)(?:\s*[,;]\s*(?:"[^"]+"|[^",;]+))*')
 _PUBLICATION: Final = re.compile(r"\s*[(,;]")
 
 
@@ -64,10 +66,22 @@ def _authors(parse: Callable[[str], tuple[str, ...]]) -> Take:
     def take(cell: str, draft: Draft) -> None:
         if cell[0] == "[" and cell[1:2] in _QUOTES:
             cell = _unpacked(cell, "; ")
-        if "authors" not in draft and (names := parse(cell)):
+        names = _names_in_quotes(cell) if '"' in cell else parse(cell)
+        if "authors" not in draft and names:
             draft["authors"] = names
 
     return take
+
+
+def _names_in_quotes(cell: str) -> tuple[str, ...]:
+    """Authors of a list in quotation marks, as Airtable writes names with commas: `"Le Guin, Ursula K.",Neil Gaiman`.
+
+    The marks around a name within another, as in `"Weird Al" Yankovic`, belong to it.
+    """
+    if not _NAMES_IN_QUOTES.fullmatch(cell):
+        return people.authors_of_any_list(cell)
+    names = next(csv.reader([cell.replace(";", ",")], skipinitialspace=True), [])
+    return tuple(dict.fromkeys(people.given_name_first(name.strip()) for name in names if name.strip()))
 
 
 def _author_first(cell: str, draft: Draft) -> None:
@@ -91,8 +105,11 @@ def _secondary_authors(cell: str, draft: Draft) -> None:
     names = cell.split("|")
     roles = life_of(draft).roles
     roles = [*roles, *[""] * (len(names) - len(roles))]
-    writing = "|".join(name for name, role in zip(names, roles, strict=False) if people.is_writing(role))
+    pairs = list(zip(names, roles, strict=False))
+    writing = "|".join(name for name, role in pairs if people.is_writing(role))
     _more_authors(people.authors_of_inverted_list)(writing, draft)
+    if others := [f"{name.strip()} ({role.strip()})" for name, role in pairs if not people.is_writing(role)]:
+        warn(draft, f"Left out, as none of its authors: {'; '.join(others)}.")
 
 
 def _roles(cell: str, draft: Draft) -> None:
@@ -249,8 +266,11 @@ def _kobo_state(cell: str, draft: Draft) -> None:
 
 def _read_count(cell: str, draft: Draft) -> None:
     number = cell.removesuffix(".0")
-    if number.isdecimal() and 1 < int(number[:9]) <= _MOST_READS:
-        draft["read_count"] = int(number[:9])
+    count = int(number[:9]) if number.isdecimal() else 0
+    if 0 < count <= _MOST_READS:
+        life_of(draft).was_read = True
+    if 1 < count <= _MOST_READS:
+        draft["read_count"] = count
 
 
 def _item_type(cell: str, draft: Draft) -> None:

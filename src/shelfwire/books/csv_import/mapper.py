@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Final
 
+import msgspec
+
 from shelfwire.books.bibliography import dates
 from shelfwire.books.bibliography.isbn import is_shortened
 from shelfwire.books.csv_import import values
@@ -97,7 +99,7 @@ class BookMapper:
             cells, repairs = self._fitted(raw)
             draft = self._draft(raw.row, cells, repairs)
             self._refuse_other_rows(draft, cells)
-            return _finished(self._below_its_heading(draft))
+            return self._finished(self._below_its_heading(draft))
         draft = self._draft(raw.row, cells)
         # Its author goes on from the cell before, or it may be in quotation marks as a whole.
         is_suspect = cells[self._author][:1] == " " or (not cells[self._second] and self._delimiter in cells[0])
@@ -105,7 +107,14 @@ class BookMapper:
             draft = self._doubted(raw.row, cells, draft)
         if "authors" not in draft or draft["authors"][0][0].isdecimal():
             self._refuse_other_rows(draft, cells)
-        return _finished(self._below_its_heading(draft) if self._heading_rows else draft)
+        return self._finished(self._below_its_heading(draft) if self._heading_rows else draft)
+
+    def _finished(self, draft: Draft) -> ImportedBook:
+        book = _finished(draft)
+        if self._title is None or book.title not in (book.isbn13, book.isbn_as_given, *book.identifiers.values()):
+            return book
+        warning = f'The row has no title; "{book.title}" stands in for it.'
+        return msgspec.structs.replace(book, warnings=(*book.warnings, warning))
 
     def heading_of(self, raw: RawRow) -> str | None:
         """The heading that a row is, in a list whose headings may say when the books below were read; else None."""

@@ -21,6 +21,8 @@ _OWNED: Final = "owned"
 _RANGE: Final = re.compile(
     r"\s+(?:-|\u2013|\u2014|to|bis|until|à|a)\s+|\s*[\u2013\u2014→]\s*|(?<=\d)-(?=\d{4}/|\d{1,2}/\d{1,2}/\d|$)|^-"
 )
+_BETWEEN_READS: Final = re.compile(r"(?<=\b\d{4})\s*[,;]|[,;\n](?!\s*\d{4}(?![\d/.-]))")
+"""What separates reads: not the comma of "March 3, 2021"."""
 _PAGE: Final = re.compile(r"\d")
 _YEAR_DIGITS: Final = 4
 _LONGEST_DATE: Final = 10
@@ -37,6 +39,7 @@ class ReadingLife:
         state: the reading state that a column of yes and no, or of words, gives.
         owned: whether the reader has the book.
         wished: whether the reader wants to have it.
+        was_read: whether the row counts a time that it was read.
         roles: what the secondary authors did, where a column of its own says so.
         first_name: the author's given name, likewise.
     """
@@ -48,6 +51,7 @@ class ReadingLife:
     state: str | None = None
     owned: bool = False
     wished: bool = False
+    was_read: bool = False
     roles: Sequence[str] = ()
     first_name: str = ""
 
@@ -140,6 +144,9 @@ def take_date(cell: str, draft: Draft, *, field: str, day_first: bool) -> None:
         _take_read(cell, sides, draft, day_first=day_first)
         return
     days = dates.parse_dates(cell, day_first=day_first)
+    if not days and field == "finished" and (state := values.reading_state(cell)) and not state[1]:
+        life_of(draft).state = state[0]  # "begun", in place of the date on which it will be finished
+        return
     if not days or len(days[0]) == _YEAR_DIGITS:
         days = dates_of(cell, draft, day_first=day_first)
         if not days:
@@ -170,13 +177,17 @@ def is_no_date(cell: str) -> bool:
 
 
 def take_ranges(cell: str, draft: Draft, *, day_first: bool) -> None:
-    """Read StoryGraph's `2022/01/03-2022/01/09, 2024/02/12`: reads with start and end; a date alone is an end."""
-    for part in cell.split(","):
+    """Read StoryGraph's `2022/01/03-2022/01/09, 2024/02/12`: reads with start and end; a date alone is an end.
+
+    Of a book that is being read, and was never read before, it is the beginning.
+    """
+    is_begun = draft.get("shelf") == "currently-reading" and not life_of(draft).was_read
+    for part in _BETWEEN_READS.split(cell):
         start, found, end = _split(part.strip())
         if found:
-            _take_read(cell, (start, end), draft, day_first=day_first)
+            _take_read(part, (start, end), draft, day_first=day_first)
         elif start:
-            _take_read(cell, ("", start), draft, day_first=day_first)
+            _take_read(part, (start, "") if is_begun else ("", start), draft, day_first=day_first)
 
 
 def take_period(cell: str, draft: Draft, *, day_first: bool) -> None:
@@ -189,6 +200,8 @@ def take_last_opened(cell: str, draft: Draft, *, day_first: bool) -> None:
     """Read when a device last opened a book: if it is read, then."""
     if draft.get("shelf") == "read":
         take_date(cell, draft, field="finished", day_first=day_first)
+    elif days := dates_of(cell, draft, day_first=day_first):
+        warn(draft, f"When it was last opened ({days[-1]}) was left out: that is no date on which it was finished.")
 
 
 def take_readings(cell: str, draft: Draft, *, day_first: bool) -> None:
@@ -293,6 +306,8 @@ def take_answer(cell: str, draft: Draft, *, state: str, day_first: bool) -> None
         life_of(draft).state = state
     elif found := _state(cell, draft, day_first=day_first):
         life_of(draft).state = found
+    elif not _PAGE.search(cell):
+        warn(draft, f'"{cell}" was not understood: it is neither yes nor no, nor a reading state that is known.')
     elif days := dates_of(cell, draft, day_first=day_first):
         field = {"read": "finished", "did-not-finish": "stopped"}.get(state, "started")
         _add_days(days, field, draft)

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from shelfwire.books.bibliography.text import ascii_digits, text_key
-from shelfwire.books.csv_import.vocabulary import vocabulary
+from shelfwire.books.csv_import.vocabulary import phrases_of, vocabulary
 
 MAX_REVIEW_CHARACTERS: Final = 100_000
 """The longest review that is kept whole."""
@@ -21,6 +21,19 @@ STARS: Final = 5
 _LEAST_STARS: Final = 0.25
 
 _SHELF_BY_KEY: Final = {name: shelf for shelf, names in vocabulary("reading_states").items() for name in names}
+_FILLERS: Final = frozenset(
+    word
+    for line in (
+        "i im me it this book now currently still one day soon ich es das dieses buch gerade derzeit momentan aktuell",
+        "noch irgendwann bald ik het dit boek nu nog ooit momenteel binnenkort je le ce livre actuellement maintenant",
+        "encore bientot yo lo este libro ahora actualmente todavia pronto eu o livro agora atualmente ainda breve io",
+        "questo ora adesso attualmente ancora presto jag jeg boken bogen just nu na fortfarande snart akkurat ja teraz",
+        "obecnie jeszcze wkrotce ksiazke su an simdi henuz bu kitabi ted prave jeste brzo most meg acum inca sada jos",
+        "я сейчас ещё скоро эту книгу зараз ще сега още τωρα ακομα",
+    )
+    for word in map(text_key, line.split())
+)
+"""Words, as keys, that a reading state means the same without: who reads, and when."""
 _DATE_WORDS: Final = frozenset(
     word
     for line in (
@@ -36,6 +49,7 @@ _PROGRESS: Final = re.compile(
     re.IGNORECASE,
 )
 """How far a book is read, behind its state."""
+_WORD: Final = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
 _MOST_STATE_WORDS: Final = 5
 _MOST_STATE_CHARACTERS: Final = 80
 STATES: Final = ("currently-reading", "read", "did-not-finish", "paused", "to-read", "wishlist", "owned")
@@ -67,7 +81,9 @@ _DICE: Final = frozenset({"terningkast"})
 """Columns of marks of one to six, as Norwegian newspapers give them."""
 _SIDES: Final = 6
 _SCALE_IN_NAME: Final = re.compile(
-    rf"(?:(?<![^\W\d_]){_OUT_OF}|(?<!\d)[01]\s*(?:[-\u2013]|to|bis|à|a|al|do|t/m|до))\s*(\d{{1,3}})\b", re.IGNORECASE
+    rf"(?:(?<![^\W\d_]){_OUT_OF}|(?<!\d)[01]\s*(?:[-\u2013]|to|bis|à|a|al|do|t/m|до))\s*(\d{{1,3}})\b"
+    r"|\b(\d{1,3})\s*(?:üzerinden|点満点|分制|分满分|점 만점|점만점|-?punkte?)",
+    re.IGNORECASE,
 )
 _SHORTHAND: Final = re.compile(r"^(\d)\s*([½¼¾])$")
 _HALVES: Final = {"½": 0.5, "¼": 0.25, "¾": 0.75}
@@ -148,8 +164,9 @@ def scale_in_name(name: str) -> int | None:
     """The best rating that the name of a column states, as "Score /10" or "Rating (1-10)"; None if it states none."""
     if text_key(name) in _DICE:
         return _SIDES
-    scale = _SCALE_IN_NAME.search(name)
-    return int(scale[1]) if scale and int(scale[1]) in _SCALES else None
+    found = _SCALE_IN_NAME.search(name)
+    scale = int(found[1] or found[2]) if found else 0
+    return scale if scale in _SCALES else None
 
 
 def rating_scale(cells: Iterable[str]) -> int:
@@ -189,10 +206,27 @@ def known_shelf(cell: str) -> str | None:
     return _SHELF_BY_KEY.get(text_key(cell))
 
 
+@lru_cache(maxsize=1)
+def _states_by_words() -> dict[frozenset[str], str | None]:
+    """Reading states by the words that matter of their names, whatever their order; None where they are of several."""
+    found: dict[frozenset[str], str | None] = {}
+    for state, phrases in phrases_of("reading_states").items():
+        for phrase in phrases:
+            words = _words_that_matter(phrase)
+            if words:
+                found[words] = state if found.get(words, state) == state else None
+    return found
+
+
+def _words_that_matter(text: str) -> frozenset[str]:
+    return frozenset(map(text_key, _WORD.findall(text))) - _FILLERS
+
+
 @lru_cache(maxsize=1024)
 def reading_state(cell: str) -> tuple[str, str] | None:
     """The reading status that a cell states in words, and what follows it, such as a date; None if it states none.
 
+    Its words may have another order than those of the vocabulary, and say who reads or when: "ik lees dit boek nu".
     "Finished on Aug 12 2010" is ("read", "Aug 12 2010"), "To Read" is ("to-read", ""), and so is "DNF 40%" without what
     was read of it.
     """
@@ -200,6 +234,8 @@ def reading_state(cell: str) -> tuple[str, str] | None:
         return state, ""
     if len(cell) > _MOST_STATE_CHARACTERS:
         return None
+    if state := _states_by_words().get(_words_that_matter(cell)):
+        return state, ""
     words = cell.replace(":", " ").replace("(", " ").replace(")", " ").split()
     for count in range(min(len(words) - 1, _MOST_STATE_WORDS), 0, -1):
         state = known_shelf(" ".join(words[:count]).rstrip(",-"))

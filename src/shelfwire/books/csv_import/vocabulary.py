@@ -20,13 +20,16 @@ def vocabulary(name: str) -> dict[str, frozenset[str]]:
 
     Words are separated by bars or lines; a line that begins with `#` is a remark.
     """
+    return {meaning: frozenset(map(text_key, words)) for meaning, words in phrases_of(name).items()}
+
+
+def phrases_of(name: str) -> dict[str, list[str]]:
+    """The same words as they are spelt."""
     found: dict[str, list[str]] = {}
     words: list[str] = []
     for line in (_FOLDER / f"{name}.txt").read_text(encoding="utf-8").splitlines():
         if line.startswith("["):
             words = found[line.strip("[]")] = []
         elif line and not line.startswith("#"):
-            words += line.split("|")
-    return {
-        meaning: frozenset(text_key(word.strip()) for word in words if word.strip()) for meaning, words in found.items()
-    }
+            words += filter(None, map(str.strip, line.split("|")))
+    return found
