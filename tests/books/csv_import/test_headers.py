@@ -1,8 +1,9 @@
 import pytest
 
 from shelfwire.books.bibliography.text import text_key
-from shelfwire.books.csv_import.column_plan import infer_columns, map_columns
+from shelfwire.books.csv_import.column_plan import map_columns
 from shelfwire.books.csv_import.headers import generic_field, header_strength
+from shelfwire.books.csv_import.inferred_columns import infer_columns
 
 
 def fields(header: str, *rows: str) -> dict[str, str]:

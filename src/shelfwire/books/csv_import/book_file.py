@@ -6,7 +6,7 @@ from typing import Final
 
 from shelfwire.books.bibliography.dates import unclear_order
 from shelfwire.books.bibliography.text import text_key
-from shelfwire.books.csv_import.column_plan import (
+from shelfwire.books.csv_import.columns import (
     GENERIC,
     UNKNOWN_LANGUAGE,
     column_of,
@@ -158,7 +158,7 @@ class BookFile:
 
     @property
     def unsettled(self) -> tuple[int, ...]:
-        """The columns whose cells all together may show what the first ones do not: a scale, a state, an order of dates."""
+        """The columns whose cells all together may show what the first ones do not."""
         columns, sample = self._layout.columns, self._layout.sample
         dated = [index for index, field in columns.fields if field in WITH_DATES]
         cells = [cell for index in dated for cell in column_of(sample, index)]

@@ -9,7 +9,7 @@ from shelfwire.books.bibliography.isbn import looks_like_isbn
 from shelfwire.books.bibliography.text import text_key
 from shelfwire.books.csv_import.aliases import OTHER_COLUMNS
 from shelfwire.books.csv_import.cell_kinds import is_number, share
-from shelfwire.books.csv_import.column_plan import GENERIC, column_of
+from shelfwire.books.csv_import.columns import GENERIC, column_of
 from shelfwire.books.csv_import.dialect import Layout
 from shelfwire.books.csv_import.joined_titles import SHAPES, TITLES
 

@@ -9,16 +9,11 @@ from typing import Final, NamedTuple
 from shelfwire.books.bibliography.isbn import looks_like_isbn
 from shelfwire.books.bibliography.text import text_key
 from shelfwire.books.csv_import.cell_kinds import Kind, fits, is_typed, kind_of
-from shelfwire.books.csv_import.column_plan import (
-    Columns,
-    column_of,
-    export_of,
-    infer_columns,
-    language_of,
-    map_columns,
-)
+from shelfwire.books.csv_import.column_plan import export_of, language_of, map_columns
+from shelfwire.books.csv_import.columns import Columns, column_of
 from shelfwire.books.csv_import.headerless import is_header_of
 from shelfwire.books.csv_import.headers import exact_field, header_strength
+from shelfwire.books.csv_import.inferred_columns import infer_columns
 from shelfwire.books.csv_import.raw_rows import RawRow, raw_rows
 from shelfwire.books.csv_import.row_repair import unwrapped
 

@@ -114,7 +114,9 @@ def _settle(book: ImportedBook, seen: SeenBooks, verdicts: dict[int, ImportedBoo
     added = "" if more == earlier else _what_was_added(earlier, book)
     verdicts[book.row] = RepeatedBook(row=book.row, earlier_row=earlier.row, added=added)
     if added:
-        more = _with_warning(more, f"Row {book.row} is the same book; {added} went here.{_what_was_left(earlier, book)}")
+        more = _with_warning(
+            more, f"Row {book.row} is the same book; {added} went here.{_what_was_left(earlier, book)}"
+        )
         verdicts[earlier.row] = more
         seen.replace(earlier, more)
 

@@ -11,7 +11,7 @@ import msgspec
 from shelfwire.books.bibliography import dates
 from shelfwire.books.bibliography.isbn import is_shortened
 from shelfwire.books.csv_import import values
-from shelfwire.books.csv_import.column_plan import GENERIC, column_of
+from shelfwire.books.csv_import.columns import GENERIC, column_of
 from shelfwire.books.csv_import.dialect import Layout
 from shelfwire.books.csv_import.fields import WITH_DATES, Take, field_of
 from shelfwire.books.csv_import.imported_book import ImportedBook, Read

@@ -22,7 +22,7 @@ from shelfwire.books.csv_import.cell_kinds import (
     is_typed,
     kind_of,
 )  # fmt: skip
-from shelfwire.books.csv_import.column_plan import Columns, column_of
+from shelfwire.books.csv_import.columns import Columns, column_of
 from shelfwire.books.csv_import.joined_titles import TITLES
 
 _FITS: Final = 1.5

@@ -29,7 +29,7 @@ _FILLERS: Final = frozenset(
         "encore bientot yo lo este libro ahora actualmente todavia pronto eu o livro agora atualmente ainda breve io",
         "questo ora adesso attualmente ancora presto jag jeg boken bogen just nu na fortfarande snart akkurat ja teraz",
         "obecnie jeszcze wkrotce ksiazke su an simdi henuz bu kitabi ted prave jeste brzo most meg acum inca sada jos",
-        "я сейчас ещё скоро эту книгу зараз ще сега още τωρα ακομα",
+        "я сейчас ещё скоро эту книгу зараз ще сега още τωρα ακομα",  # noqa: RUF001 - these letters are meant
     )
     for word in map(text_key, line.split())
 )
