@@ -7,7 +7,7 @@ from shelfwire.books.bibliography.text import text_key
 from shelfwire.books.csv_import.aliases import FIELD_ORDER
 from shelfwire.books.csv_import.export_formats import EXPORT_FORMATS, ExportFormat
 from shelfwire.books.csv_import.field_names import IGNORE, field_of_meaning
-from shelfwire.books.csv_import.joined_titles import SHAPES
+from shelfwire.books.csv_import.joined_titles import JOINED
 from shelfwire.books.csv_import.problems import UnreadableCsv
 
 GENERIC: Final = "generic"
@@ -19,7 +19,7 @@ AUTHORS: Final = frozenset(
 )
 _FAMILIES: Final = {
     "title_with_series": "title",
-    **dict.fromkeys(SHAPES, "title"),
+    **dict.fromkeys(JOINED, "title"),
     "isbn13": "isbn",
     "shelf_name": "shelf",
     "series_list": "series",

@@ -11,9 +11,9 @@ from shelfwire.books.csv_import.aliases import OTHER_COLUMNS
 from shelfwire.books.csv_import.cell_kinds import is_number, share
 from shelfwire.books.csv_import.columns import GENERIC, column_of
 from shelfwire.books.csv_import.dialect import Layout
-from shelfwire.books.csv_import.joined_titles import SHAPES, TITLES
+from shelfwire.books.csv_import.joined_titles import JOINED, TITLES
 
-_AUTHORS: Final = frozenset({"author", "inverted_author", *SHAPES}) - {"numbered_title"}
+_AUTHORS: Final = frozenset({"author", "inverted_author", *JOINED}) - {"numbered_title", "remarked_title"}
 _ISBNS: Final = frozenset({"isbn", "isbn13"})
 _NAMED: Final = frozenset({"name", "export", "person"})
 _LONG: Final = 120

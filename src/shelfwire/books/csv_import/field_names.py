@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final, Literal, get_args
 
-from shelfwire.books.csv_import.joined_titles import SHAPES
+from shelfwire.books.csv_import.joined_titles import JOINED
 
 ColumnMeaning = Literal[
     "title", "subtitle", "author", "author_last_first", "more_authors", "isbn", "publisher", "year", "original_year",
@@ -30,7 +30,7 @@ _FIELDS: Final[Mapping[str, str]] = {
 }
 _MEANINGS: Final[Mapping[str, str]] = {field: meaning for meaning, field in _FIELDS.items()} | {
     "title_with_series": "title",
-    **dict.fromkeys(SHAPES, "title"),
+    **dict.fromkeys(JOINED, "title"),
     "authors": "author",
     "comma_authors": "author",
     "ampersand_authors": "author",

@@ -13,9 +13,10 @@ from shelfwire.books.bibliography.isbn import isbn10_of, isbn13_of, isbn13s_of, 
 from shelfwire.books.bibliography.text import plain_text, text_key
 from shelfwire.books.csv_import import reading_life, series, values
 from shelfwire.books.csv_import.imported_book import Read
-from shelfwire.books.csv_import.joined_titles import SHAPES
+from shelfwire.books.csv_import.joined_titles import SHAPES, looks_joined, taken_apart
 from shelfwire.books.csv_import.problems import RowProblem
 from shelfwire.books.csv_import.reading_life import Draft, add_tags, life_of, warn
+from shelfwire.books.csv_import.remarks import without_remarks
 from shelfwire.books.csv_import.vocabulary import vocabulary
 
 Take = Callable[[str, Draft], None]
@@ -144,20 +145,52 @@ def _title_with_series(cell: str, draft: Draft) -> None:
 
 
 def _joined_title(shape: re.Pattern[str]) -> Take:
-    """A title beside its author or its number; a cell of another form is a title."""
+    """A title beside its author or its number, and perhaps remarks; a cell of another form is one of `_mixed_title`."""
 
     def take(cell: str, draft: Draft) -> None:
-        found = shape.fullmatch(cell)
+        text = _without_remarks(cell, draft)
+        found = shape.fullmatch(text)
         if found is None:
-            _title_with_series(cell, draft)
+            _mixed_title(text, draft)
             return
-        _title_with_series(_QUOTED.sub(r"\1", found["title"].strip()), draft)
-        if (found["done"] or "").strip():
-            life_of(draft).state = "read"
-        if author := found.groupdict().get("author"):
-            _authors(people.authors_of_any_list)(author.strip(), draft)
+        _take_box(found["done"], draft)
+        _title_and_author(found["title"], found.groupdict().get("author"), draft)
 
     return take
+
+
+def _mixed_title(cell: str, draft: Draft) -> None:
+    """A title that stands with its author in a form of its own; a cell without a name in it is a title."""
+    text = _without_remarks(cell, draft)
+    number = SHAPES["numbered_title"].fullmatch(text)
+    _take_box(number["done"] if number else None, draft)
+    title, author = taken_apart(text) or (number["title"] if number else text, None)
+    _title_and_author(title, author, draft)
+    if author is None and looks_joined(title):
+        warn(draft, f'No author was found in "{title[:_MAX_SHORT_CHARACTERS]}"; the whole was taken for the title.')
+
+
+def _take_box(tick: str | None, draft: Draft) -> None:
+    """Read a box before a title: a book is read if it is ticked, and yet to read if not, unless a remark says more."""
+    life = life_of(draft)
+    if tick is not None and life.state is None:
+        life.state = "read" if tick.strip() else "to-read"
+
+
+def _without_remarks(cell: str, draft: Draft) -> str:
+    """Take over the remarks behind a title, and return what is left of the cell."""
+    text, mark, states = without_remarks(cell)
+    if mark:
+        _rating(values.STARS)(mark, draft)
+    for state in states:
+        reading_life.take_remark(state, draft)
+    return text
+
+
+def _title_and_author(title: str, author: str | None, draft: Draft) -> None:
+    _title_with_series(_QUOTED.sub(r"\1", title.strip()), draft)
+    if author:
+        _authors(people.authors_of_any_list)(author.strip(), draft)
 
 
 def _isbn(cell: str, draft: Draft, *, uuid_is: str | None = None) -> None:
@@ -452,6 +485,8 @@ _LONG: dict[str, Take] = {
     "title": _title_with_series,
     "title_with_series": _title_with_series,
     **{field: _joined_title(shape) for field, shape in SHAPES.items()},
+    "mixed_title": _mixed_title,
+    "remarked_title": lambda cell, draft: _title_with_series(_without_remarks(cell, draft), draft),
     "review_title": _long_text("review", "review"),
     "review": _long_text("review", "review"),
     "notes": _long_text("notes", "note"),

@@ -31,7 +31,8 @@ def fields_of_cells(cells: Mapping[int, Sequence[str]]) -> dict[int, str]:
     """The columns of reading states, dates, marks, years and pages: the first of each kind, and two of dates.
 
     A single date is that of reading, unless the books are not read; two are the beginning and the end, where one is
-    never before the other. Numbers that only count the rows are none of them.
+    never before the other, or that of being added and that of reading, where only books that are read can have one.
+    Numbers that only count the rows are none of them.
 
     Args:
         cells: by column, those that are not blank.
@@ -43,9 +44,9 @@ def fields_of_cells(cells: Mapping[int, Sequence[str]]) -> dict[int, str]:
             found[index] = "shelf"
         elif (field := _of_numbers(column)) and field not in found.values():
             found[index] = field
-    states = {known_shelf(cell) for index, field in found.items() if field == "shelf" for cell in cells[index]}
+    states = [known_shelf(cell) for index, field in found.items() if field == "shelf" for cell in cells[index]]
     dates = [index for index, column in enough.items() if index not in found and _are_dates(column)]
-    return found | _of_dates(dates, cells, are_unread=bool(states) and states <= _UNREAD)
+    return found | _of_dates(dates, cells, states)
 
 
 def is_header_of(first: Sequence[str], cells: Mapping[int, Sequence[str]]) -> bool:
@@ -87,7 +88,8 @@ def _of_numbers(column: Sequence[str]) -> str | None:
     if set(counted) == {1.0} and (len(numbers) > _FEWEST or numbers[0] == 1):
         return None
     if max(numbers) <= _BEST_MARK:
-        return "rating"
+        # One and the same in all rows is a number of copies, or of a service.
+        return None if len(numbers) > _FEWEST and set(numbers) == {1.0} else "rating"
     is_pages = all(number.is_integer() for number in numbers) and max(numbers) <= _MOST_PAGES
     return "pages" if is_pages and sorted(numbers)[len(numbers) // 2] >= _FEWEST_PAGES else None
 
@@ -102,10 +104,15 @@ def _are_dates(column: Sequence[str]) -> bool:
     return share(column, is_dates_of_reading) >= _MOSTLY and any(map(is_period, column))
 
 
-def _of_dates(dates: Sequence[int], cells: Mapping[int, Sequence[str]], *, are_unread: bool) -> dict[int, str]:
+def _of_dates(dates: Sequence[int], cells: Mapping[int, Sequence[str]], states: Sequence[str | None]) -> dict[int, str]:
     if len(dates) == 1:
-        return {dates[0]: "date_added" if are_unread else "date_read"}
-    if len(dates) == _FEWEST and all(len(cells[index]) == len(cells[dates[0]]) for index in dates):
+        return {dates[0]: "date_added" if states and set(states) <= _UNREAD else "date_read"}
+    if len(dates) != _FEWEST:
+        return {}
+    fewer, more = sorted(dates, key=lambda index: len(cells[index]))
+    if len(cells[fewer]) <= states.count("read") < len(cells[more]):
+        return {fewer: "date_read", more: "date_added"}
+    if len(cells[fewer]) == len(cells[more]):
         first, second = (_iso(cells[index]) for index in dates)
         if all(first) and all(second) and all(map(str.__le__, first, second)):
             return dict(zip(dates, ("date_started", "date_read"), strict=True))

@@ -22,6 +22,10 @@ from shelfwire.books.csv_import.joined_titles import joined
 
 _MOSTLY: Final = 0.8
 _SURE_ROWS: Final = 2
+_WITH_TITLES: Final = {
+    "numbered_title": "the title behind a number",
+    "remarked_title": "the title with remarks behind it",
+}
 _MOST_EXAMPLE: Final = 40
 
 
@@ -91,7 +95,12 @@ def split_titles(found: dict[int, str], sample: Sequence[Sequence[str]], names: 
             "taken for titles. Put the author into a column of its own, and import the file again."
         )
     found[index] = shape.field
-    what = "the title behind a number" if shape.field == "numbered_title" else "the title and the author"
+    what = _WITH_TITLES.get(shape.field, "the title and the author")
+    if shape.field == "mixed_title":
+        return (
+            f'The column "{names[index]}" was taken for the title and the author, each cell by what its parts look '
+            f"like, as in {shown}. Check them."
+        )
     return f'The column "{names[index]}" was taken for {what}, as in {shown}.'
 
 
@@ -108,16 +117,27 @@ def _fits_all(export: ExportFormat, sample: Sequence[Sequence[str]]) -> bool:
 
 
 def isbn_columns(sample: Sequence[Sequence[str]], indices: Collection[int]) -> list[int]:
-    """The first column of ISBNs, right or mistyped."""
-    found = (index for index in indices if share(list(column_of(sample, index)), looks_like_isbn) > 1 / 2)
-    return [index for index in (next(found, None),) if index is not None]
+    """The columns of ISBNs, right or mistyped."""
+    return [index for index in indices if share(list(column_of(sample, index)), looks_like_isbn) > 1 / 2]
 
 
 def by_position(unknown: Collection[int], found: Collection[str], sample: Sequence[Sequence[str]]) -> dict[int, str]:
-    """The first columns of words, taken for title and author as far as these are not found."""
-    wanted = [field for field in ("title", "author") if field not in found]
+    """The first columns of words, taken for title and author as far as these are not found.
+
+    A title is in nearly every row, an author in most, and neither is the same in all of them.
+    """
     cells = {index: list(column_of(sample, index)) for index in unknown}
     texts = [index for index in unknown if not cells[index] or kind_of(cells[index]) is Kind.TEXT]
     if not texts:  # titles such as "1984"
         texts = [index for index in unknown if kind_of(cells[index]) is not Kind.NUMBER]
-    return dict(zip(texts, wanted, strict=False))
+    varied = [index for index in texts if len(cells[index]) <= _SURE_ROWS or len(set(cells[index])) > 1]
+    placed: dict[int, str] = {}
+    for field, least in (("title", _MOSTLY), ("author", 1 / 2)):
+        if field in found:
+            continue
+        rest = [index for index in texts if index not in placed]
+        fitting = [index for index in varied if index in rest and len(cells[index]) >= least * len(sample)]
+        behind = [index for index in fitting if index > max(placed, default=-1)]
+        if rest:
+            placed[next(iter([*behind, *fitting, *rest]))] = field
+    return placed

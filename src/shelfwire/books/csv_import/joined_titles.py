@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from shelfwire.books.bibliography.given_names import GIVEN
 from shelfwire.books.bibliography.people import PARTICLES
 from shelfwire.books.bibliography.text import words
+from shelfwire.books.csv_import.remarks import without_remarks
 
 _NUMBER: Final = r"(?:(?:\(?\d{1,4}[.)]|#\d{1,4}[.:]?|(?:[•*–-]\s+)?\[(?P<done>[ xX])\]|[•*–-])\s+)?"  # noqa: RUF001
 _DASH: Final = r"\s+[-\u2010-\u2015]{1,2}\s+"
@@ -22,15 +24,32 @@ SHAPES: Final = {
     "author_slash_title": re.compile(rf"{_NUMBER}(?P<author>[^/]+)\s+/\s+(?P<title>.+)"),
     "title_bracket_author": re.compile(rf"{_NUMBER}(?P<title>.*[^\s])\s+\((?P<author>[^()]+)\)"),
     "title_comma_author": re.compile(rf"{_NUMBER}(?P<title>.+),\s+(?P<author>[^,]+)"),
+    "author_comma_title": re.compile(rf"{_NUMBER}(?P<author>[^,]+),\s+(?P<title>.+)"),
     "numbered_title": re.compile(rf"{_NUMBER[:-1]}(?P<title>.+)"),
 }
 """By field, how a title stands with its author, whose name after "by" has two words at least, or with a number.
 
 Before it there may be a number, a bullet, or a box that is ticked for a book that was read.
 """
-TITLES: Final = frozenset({"title", "title_with_series", *SHAPES})
+JOINED: Final = frozenset({*SHAPES, "mixed_title", "remarked_title"})
+"""The fields whose titles share their cells with something: of `mixed_title` each has a shape of its own, and a
+`remarked_title` has but remarks behind it."""
+TITLES: Final = frozenset({"title", "title_with_series", *JOINED})
 """The fields whose cells have titles in them."""
-_SEPARATED: Final = frozenset(SHAPES) - {"title_by_author", "title_comma_author", "numbered_title"}
+_SEPARATED: Final = frozenset(SHAPES) - {
+    "title_by_author",
+    "title_comma_author",
+    "author_comma_title",
+    "numbered_title",
+}
+_MIXED: Final = (
+    "title_dash_author", "author_dash_title", "title_bracket_author", "title_slash_author", "author_slash_title",
+    "author_colon_title", "title_comma_author", "author_comma_title",
+)  # fmt: skip
+"""The shapes that each cell of a list in which they are mixed is tried for, in this order."""
+_BETWEEN_NAMES: Final = re.compile(r"\s+(?:&|and|und|et|y|e|og|och|i)\s+|;\s*")
+_SEPARATOR: Final = re.compile(rf"{_DASH}|\s/\s|,\s|\s{_BY}\s", re.IGNORECASE)
+_FEWEST_MIXED: Final = 3
 _FEWEST: Final = 2
 _FEWEST_NUMBERED: Final = 3
 _HALF: Final = 0.5
@@ -67,7 +86,10 @@ class Joined(NamedTuple):
 
 def joined(cells: Sequence[str]) -> Joined | None:
     """How the cells of a column of titles are to be taken apart; None if they are titles alone."""
+    given = cells
+    cells = [without_remarks(cell).text for cell in given]
     best, value, unclear = None, 0.0, None
+    covered = _FEWEST_MIXED - 1.0
     for field, shape in SHAPES.items():
         found = [match for cell in cells if (match := shape.fullmatch(cell))]
         share = len(found) / max(1, len(cells))
@@ -82,9 +104,37 @@ def joined(cells: Sequence[str]) -> Joined | None:
             return Joined(field, found[0][0])
         if is_named and share * (1 + name - other) > value:
             best, value = Joined(field, found[0][0]), share * (1 + name - other)
+            covered = len(found)
         elif field in _SEPARATED and "dash" in field and len(found) > _FEWEST and share >= _NEARLY_ALL:
             unclear = Joined(None, found[0][0])
-    return best or unclear or _numbered(cells)
+    if covered < _NEARLY_ALL * len(cells):
+        apart = [cell for cell in cells if taken_apart(cell)]
+        if len(apart) > max(covered, _MOST * len(cells)):
+            return Joined("mixed_title", apart[0])
+    return best or unclear or _numbered(cells) or _remarked(given, cells)
+
+
+@lru_cache(maxsize=1024)
+def taken_apart(cell: str) -> tuple[str, str] | None:
+    """The title and the author of a cell, by what its own parts look like; None if none of them looks like a name."""
+    if found := SHAPES["title_by_author"].fullmatch(cell):
+        return found["title"], found["author"]
+    for field in _MIXED:
+        for found in filter(None, (SHAPES[field].fullmatch(cell),)):
+            name, other = _likeness_of_names(found["author"]), _likeness_of_names(found["title"])
+            if name >= _A_NAME and name >= other + _CLEARER:
+                return found["title"], found["author"]
+    return None
+
+
+def looks_joined(title: str) -> bool:
+    """Whether a text has something between its words that may separate a title from its author."""
+    return _SEPARATOR.search(title) is not None
+
+
+def _likeness_of_names(text: str) -> float:
+    names = _BETWEEN_NAMES.split(text)
+    return sum(map(_name_likeness, names)) / len(names)
 
 
 def are_names(cells: Sequence[str], others: Sequence[str]) -> bool:
@@ -93,6 +143,13 @@ def are_names(cells: Sequence[str], others: Sequence[str]) -> bool:
         return False
     name, other = _likeness(cells), _likeness(others)
     return name >= _MOST and name >= other + 2 * _CLEARER
+
+
+def _remarked(given: Sequence[str], bare: Sequence[str]) -> Joined | None:
+    remarked = [cell for cell, text in zip(given, bare, strict=True) if cell.rstrip() != text]
+    if len(remarked) < _FEWEST_NUMBERED or len(remarked) < _HALF * len(given):
+        return None
+    return Joined("remarked_title", remarked[0])
 
 
 def _numbered(cells: Sequence[str]) -> Joined | None:

@@ -10,16 +10,17 @@ import msgspec
 
 from shelfwire.books.bibliography import dates
 from shelfwire.books.bibliography.isbn import is_shortened
-from shelfwire.books.csv_import import values
+from shelfwire.books.csv_import import library_titles, values
 from shelfwire.books.csv_import.columns import GENERIC, column_of
 from shelfwire.books.csv_import.dialect import Layout
 from shelfwire.books.csv_import.fields import WITH_DATES, Take, field_of
 from shelfwire.books.csv_import.imported_book import ImportedBook, Read
-from shelfwire.books.csv_import.joined_titles import SHAPES, TITLES
+from shelfwire.books.csv_import.joined_titles import JOINED, TITLES
 from shelfwire.books.csv_import.no_books import has_headings, is_heading, is_sum
 from shelfwire.books.csv_import.problems import RowProblem
 from shelfwire.books.csv_import.raw_rows import RawRow
 from shelfwire.books.csv_import.reading_life import LIFE, Draft, settle, take_reads
+from shelfwire.books.csv_import.remarks import without_remarks
 from shelfwire.books.csv_import.row_repair import HopelessRowError, RowRepair, unwrapped
 from shelfwire.safe_text import text_of_cell
 
@@ -74,7 +75,7 @@ class BookMapper:
         self._has_authors = columns.source == GENERIC and any("author" in name for name in fields.values())
         # In a list of titles with their authors, a line without one may be a heading wherever it is.
         self._has_headings = self._title is not None and (
-            fields[self._title] in SHAPES or (len(columns.names) > 1 and has_headings(sample, self._title))
+            fields[self._title] in JOINED or (len(columns.names) > 1 and has_headings(sample, self._title))
         )
         self._dates_below = self._has_headings and _DATES_OF_READING.isdisjoint(fields.values())
         self._heading_rows = [row for row, _ in headings]
@@ -110,6 +111,9 @@ class BookMapper:
         return self._finished(self._below_its_heading(draft) if self._heading_rows else draft)
 
     def _finished(self, draft: Draft) -> ImportedBook:
+        title = draft.get("title", "")
+        if " / " in title or ("[" in title and "]" in title):
+            library_titles.take_apart(draft)
         book = _finished(draft)
         if self._title is None or book.title not in (book.isbn13, book.isbn_as_given, *book.identifiers.values()):
             return book
@@ -121,7 +125,9 @@ class BookMapper:
         if not self._dates_below or raw.problem:
             return None
         filled = [cell.strip() for cell in self.text_of(raw) if cell.strip()]
-        return filled[0] if len(filled) == 1 and is_heading(filled[0]) else None
+        if len(filled) != 1 or not is_heading(filled[0]) or without_remarks(filled[0]).mark:
+            return None
+        return filled[0]
 
     def _below_its_heading(self, draft: Draft) -> Draft:
         """Give a book that may have been read the date of the heading above it."""
@@ -141,7 +147,7 @@ class BookMapper:
         if not title or not all(map(_is_figure, draft.get("authors", ()))):
             return
         is_alone = sum(bool(cell.strip()) for cell in cells) == 1
-        if self._has_headings and is_alone and is_heading(title):
+        if self._has_headings and is_alone and "rating" not in draft and is_heading(title):
             raise RowProblem(
                 f'Row {row} has nothing but "{title}" and was taken for a heading, which is no book. '
                 "If it is a book, add its author, and import the file again.",

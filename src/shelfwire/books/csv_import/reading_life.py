@@ -255,6 +255,17 @@ def take_state(cell: str, draft: Draft, *, day_first: bool) -> None:
         draft["shelf"] = cell
 
 
+def take_remark(cell: str, draft: Draft) -> None:
+    """Read a remark such as "abandoned" or "finished 3 May 2021", for which `values.reading_state` finds a state."""
+    state, rest = values.reading_state(cell) or (None, "")
+    life_of(draft).state = state
+    days = dates.parse_dates(rest, day_first=True) if rest else ()
+    if days and state == "read":
+        _add_days(days, "finished", draft)
+    elif rest:
+        warn(draft, f'The date "{rest}" was not understood.')
+
+
 def take_states(names: Collection[str], states: Collection[str], draft: Draft) -> None:
     """Read the states of a book on several shelves: one counts, and that the book is owned is kept beside it.
 
@@ -306,6 +317,8 @@ def take_answer(cell: str, draft: Draft, *, state: str, day_first: bool) -> None
         life_of(draft).state = state
     elif found := _state(cell, draft, day_first=day_first):
         life_of(draft).state = found
+    elif sides := range_of(cell, day_first=day_first):
+        _take_read(cell, sides, draft, day_first=day_first)
     elif not _PAGE.search(cell):
         warn(draft, f'"{cell}" was not understood: it is neither yes nor no, nor a reading state that is known.')
     elif days := dates_of(cell, draft, day_first=day_first):

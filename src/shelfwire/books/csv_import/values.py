@@ -29,6 +29,7 @@ _FILLERS: Final = frozenset(
         "encore bientot yo lo este libro ahora actualmente todavia pronto eu o livro agora atualmente ainda breve io",
         "questo ora adesso attualmente ancora presto jag jeg boken bogen just nu na fortfarande snart akkurat ja teraz",
         "obecnie jeszcze wkrotce ksiazke su an simdi henuz bu kitabi ted prave jeste brzo most meg acum inca sada jos",
+        "yakinda yakin zamanda вскоре скоро niedlugo hamarosan brzy bientot proximamente kmalu soon",
         "я сейчас ещё скоро эту книгу зараз ще сега още τωρα ακομα",  # noqa: RUF001 - these letters are meant
     )
     for word in map(text_key, line.split())
@@ -213,7 +214,7 @@ def _states_by_words() -> dict[frozenset[str], str | None]:
     for state, phrases in phrases_of("reading_states").items():
         for phrase in phrases:
             words = _words_that_matter(phrase)
-            if words:
+            if len(words) > 1 or any(yes_or_no(word) is None for word in words):
                 found[words] = state if found.get(words, state) == state else None
     return found
 
