@@ -10,6 +10,7 @@ from shelfwire.books.csv_import.book_file import BookFile
 from shelfwire.books.csv_import.export_formats import EXPORT_FORMATS
 from shelfwire.books.csv_import.imported_book import ImportedBook
 from shelfwire.books.csv_import.problems import RowProblem, UnreadableCsv
+from shelfwire.books.csv_import.values import reading_state
 from shelfwire.books.csv_import.verdicts import verdicts
 
 
@@ -552,3 +553,82 @@ def test_a_guess_at_the_encoding_is_said() -> None:
     assert "iso8859_2" in doubt
     assert "Wiedźmin" in doubt
     assert BookFile("Tytuł;Autor\nSolaris;Lem\n".encode("iso8859_2")).plan().warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("reads", "read", "count"), [("0", None, 1), ("1", "2023-03-03", 0)], ids=["never read before", "read once"]
+)
+def test_a_date_alone_of_a_book_being_read_is_its_beginning_unless_it_was_read_before(
+    reads: str, read: str | None, count: int
+) -> None:
+    (book,) = books(
+        "Title,Authors,ISBN/UID,Read Status,Dates Read,Read Count\n"
+        f"Piranesi,Susanna Clarke,,currently-reading,2023/03/03,{reads}\n"
+    )
+    assert (book.date_read, len([1 for read in book.reads if read.started])) == (read, count)
+
+
+def test_an_identifier_that_stands_in_for_a_title_is_said_where_there_is_a_column_of_titles() -> None:
+    (book,) = books("Title,ISBN\n,9780061120084\n")
+    assert book.warnings == ('The row has no title; "9780061120084" stands in for it.',)
+    (book,) = books("ISBN\n9780061120084\n")
+    assert book.warnings == ()
+
+
+def test_people_of_another_role_than_writing_are_named_as_left_out() -> None:
+    (book,) = books(
+        "Title\tSort Character\tPrimary Author\tSecondary Author\tSecondary Author Roles\n"
+        "The name of the rose\t5\tEco, Umberto\tWeaver, William\tTranslator\n"
+    )
+    assert book.authors == ("Umberto Eco",)
+    assert book.warnings == ("Left out, as none of its authors: Weaver, William (Translator).",)
+
+
+def test_the_day_on_which_an_unfinished_book_was_last_opened_is_named_as_left_out() -> None:
+    (book,) = books("Title,Attribution,ReadStatus,DateLastRead\nBabel,R. F. Kuang,1,2023-05-01T08:00:00Z\n")
+    assert book.reads == ()
+    assert book.warnings == (
+        "When it was last opened (2023-05-01) was left out: that is no date on which it was finished.",
+    )
+
+
+def test_a_second_date_of_being_added_is_named_as_left_out() -> None:
+    file = BookFile(
+        b"cover,title,author,publisher,isbn,timestamp,activity,details,library\n"
+        b',Dune,Frank Herbert,,,"March 24, 2023 14:22",Returned,,Town\n'
+        b',Dune,Frank Herbert,,,"March 03, 2023 09:02",Borrowed,,Town\n'
+    )
+    (book, _) = verdicts(file)
+    assert isinstance(book, ImportedBook)
+    assert book.date_added == "2023-03-03"
+    assert "2023-03-24 was left out" in book.warnings[0]
+
+
+def test_a_word_among_reading_states_that_is_not_known_is_said() -> None:
+    _, warnings = imported("Title,Author,Status\nDune,Frank Herbert,read\nEmma,Jane Austen,Attic\n")
+    assert warnings == (
+        'In the column "Status" no reading state is known for "Attic": kept as shelves of these names.',
+    )
+
+
+@pytest.mark.parametrize(
+    ("cell", "state"),
+    [
+        ("ik lees dit boek nu", "currently-reading"),
+        ("je suis actuellement en train de lire", "currently-reading"),
+        ("wil ik ooit nog lezen", "to-read"),
+        ("Yakında okuyacağım", "to-read"),  # noqa: RUF001 - a Turkish letter
+        ("not yet", "to-read"),
+        ("Reading list of Ann", None),
+        ("no", None),
+    ],
+)
+def test_a_reading_state_in_words_may_have_them_in_another_order(cell: str, state: str | None) -> None:
+    assert (reading_state(cell) or (None, ""))[0] == state
+
+
+def test_a_word_in_place_of_yes_is_not_called_a_date() -> None:
+    found = books("Título,Autor,¿Leído?\nRayuela,Julio Cortázar,Sí\nEl túnel,Ernesto Sábato,A medias\n")
+    assert found[1].warnings == (
+        '"A medias" was not understood: it is neither yes nor no, nor a reading state that is known.',
+    )
