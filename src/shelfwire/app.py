@@ -22,6 +22,7 @@ from shelfwire.jobs.figures import Recorder
 from shelfwire.jobs.hub import Hub
 from shelfwire.jobs.leases import LeaseWatcher
 from shelfwire.jobs.listing import JobFilter
+from shelfwire.jobs.nodes import Nodes
 from shelfwire.jobs.operator import Operator
 from shelfwire.jobs.outbox import announcer
 from shelfwire.jobs.pipeline import OPTIONS, Pipeline, UnavailablePipeline, stored_options
@@ -124,7 +125,7 @@ class Shelfwire:
             operating=lambda: self._engine.operator,
             recording=lambda: self._engine.recorder,
             settings=self._settings,
-            access=Access(self._settings, self._clock, self._random_bytes, lambda: self.service.nodes),
+            access=Access(self._settings, self._clock, self._random_bytes, self._nodes),
             connections=ConnectionLimit(self._settings.max_followers),
             metrics=self._metrics,
             pipelines=self._pipelines,
@@ -204,6 +205,9 @@ class Shelfwire:
         """
         return self._engine.service
 
+    def _nodes(self) -> Nodes | None:
+        return None if self._running_engine is None else self._running_engine.service.nodes
+
     @property
     def _engine(self) -> Running:
         if self._running_engine is None:
@@ -237,7 +241,7 @@ class Shelfwire:
 
     @asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
-        context = PluginContext(self._settings, self._clock, self._metrics.count)
+        context = PluginContext(self._settings, self._clock, self._metrics.count, self._nodes)
         async with contextlib.AsyncExitStack() as stack:
             for plugin in self._plugins:
                 await _enter(stack, plugin, context)

@@ -253,6 +253,10 @@ class FaultyNodes:
         since = int((self._disk.loop.now - self._disk.outages[self._node][0]) * 1000)
         return max(self._inner.connected_at, self._inner.steady() - since)
 
+    @property
+    def alive(self) -> int:
+        return self._inner.alive
+
     def send(self, hints: Iterable[Hint]) -> None:
         sent, disk = list(hints), self._disk
         for other in list(self._inner.others()):

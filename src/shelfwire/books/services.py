@@ -16,6 +16,7 @@ from shelfwire.books.gemini.adapter import Gemini
 from shelfwire.books.gemini.responses import Usage
 from shelfwire.books.settings import BookSettings
 from shelfwire.books.upstream.errors import Reason
+from shelfwire.books.upstream.shared_lane import Lanes
 from shelfwire.plugins import PluginContext
 
 GEMINI: Final = "gemini"
@@ -57,11 +58,12 @@ class Services:
         def failed(service: str, reason: Reason) -> None:
             context.count("service_failures", service=service, reason=reason)
 
+        lanes = Lanes(context.nodes, context.clock.steady)
         with ExitStack() as stack:
             catalogue = None if settings.catalogue is None else stack.enter_context(Catalogue(settings.catalogue))
             async with (
                 httpx2.AsyncClient(headers=headers, limits=pool) as client,
-                open_lookups(settings, context.settings.data, client, catalogue, report=failed) as lookups,
+                open_lookups(settings, context.settings.data, client, catalogue, report=failed, lanes=lanes) as lookups,
             ):
                 self.lookups, self.catalogue = lookups, catalogue
                 if settings.gemini_api_key is not None:
@@ -71,6 +73,7 @@ class Services:
                         settings.gemini_api_key,
                         report=_gemini_report(context),
                         failed=partial(failed, GEMINI),
+                        lanes=lanes,
                     )
                 try:
                     yield

@@ -129,6 +129,11 @@ class Nodes(Protocol):
         """How often to read again: `REREAD_SECONDS`, or less where no hints can be heard."""
         ...
 
+    @property
+    def alive(self) -> int:
+        """How many nodes there are, as far as was seen lately: at least 1."""
+        ...
+
     def send(self, hints: Iterable[Hint]) -> None:
         """Send hints to the other nodes, soon. Never waits and never raises; what cannot be sent is lost."""
         ...

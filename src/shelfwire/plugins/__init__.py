@@ -4,6 +4,7 @@ A package names its plug-in by an entry point of the group `shelfwire.plugins`, 
 it by one of the group `shelfwire.pipelines`. Both name a class.
 """
 
+from shelfwire.jobs.nodes import Lane, Nodes
 from shelfwire.plugins.checks import checked
 from shelfwire.plugins.declaration import (
     Command,
@@ -23,6 +24,8 @@ __all__ = [
     "CommandGroup",
     "Counter",
     "Labels",
+    "Lane",
+    "Nodes",
     "Plugin",
     "PluginContext",
     "PluginError",

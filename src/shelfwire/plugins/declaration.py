@@ -9,6 +9,7 @@ import msgspec
 
 from shelfwire.clock import Clock
 from shelfwire.errors import ErrorCode
+from shelfwire.jobs.nodes import Nodes
 from shelfwire.settings import Settings
 
 if TYPE_CHECKING:  # what runs jobs takes time to import, and the command line reads only declarations
@@ -105,11 +106,14 @@ class PluginContext:
         settings: the server's; `settings.section(…)` are the plug-in's own.
         clock: the time.
         count: adds to a counter of the plug-in: its name, how much, and the values of its labels by their names.
+        nodes: returns the other processes that share the database, to share limits with them by `change_lane`; None
+            while the application does not run, and where there are none.
     """
 
     settings: Settings
     clock: Clock
     count: Callable[..., None]
+    nodes: Callable[[], Nodes | None] = lambda: None
 
 
 class Plugin:

@@ -66,6 +66,11 @@ class MemoryNodes:
         self._news = asyncio.Event()
         self.connected_at = 0
 
+    @property
+    def alive(self) -> int:
+        """See `Nodes.alive`."""
+        return max(1, len(self._database.nodes))
+
     def connect(self) -> None:
         """Hear hints from now on."""
         self.connected_at = self.steady()

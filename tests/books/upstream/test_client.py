@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from shelfwire.books.upstream.client import LONGEST_HOLD, REFUSED_HOLD, TRIAL_SECONDS, UpstreamClient, retry_after
+from shelfwire.books.upstream.client import REFUSED_HOLD, TRIAL_SECONDS, UpstreamClient, retry_after
 from shelfwire.books.upstream.errors import (
     RateLimited,
     Reason,
@@ -17,7 +17,7 @@ from shelfwire.books.upstream.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
-from shelfwire.books.upstream.limits import Limits
+from shelfwire.books.upstream.limits import LONGEST_HOLD, Limits
 from shelfwire.testing import FakeClock
 
 KEY = "a-key-that-nobody-may-see"

@@ -23,6 +23,7 @@ from shelfwire.books.settings import BookSettings
 from shelfwire.books.upstream.client import UpstreamClient
 from shelfwire.books.upstream.errors import Reason
 from shelfwire.books.upstream.limits import Limits
+from shelfwire.books.upstream.shared_lane import Lanes
 from shelfwire.clock import Clock, SystemClock
 
 CACHE_FILE: Final = ("cache", "answers-2.db")
@@ -30,7 +31,7 @@ CACHE_FILE: Final = ("cache", "answers-2.db")
 
 
 @asynccontextmanager
-async def open_lookups(
+async def open_lookups(  # noqa: PLR0913 - what tests replace has defaults
     settings: BookSettings,
     folder: Path,
     client: httpx2.AsyncClient,
@@ -39,6 +40,8 @@ async def open_lookups(
     limits: Callable[[float], Limits] = limits_for,
     grace: float = GRACE_SECONDS,
     report: Callable[[str, Reason], None] = lambda _, __: None,
+    *,
+    lanes: Lanes | None = None,
 ) -> AsyncIterator[Lookups]:
     """Create the lookups, with a cache of answers that stays open until the context ends.
 
@@ -51,18 +54,21 @@ async def open_lookups(
         limits: the limits of a service by its rate, in requests a second.
         grace: see `cached_service.GRACE_SECONDS`.
         report: receives the provider and the reason of each request that fails.
+        lanes: makes the lanes that providers' clients share with other nodes; None where they are alone.
     """
     clock = clock or SystemClock()
     async with AnswerCache(folder.joinpath(*CACHE_FILE), clock) as cache:
 
         def cached(name: str, url: str, rate: float, service: ModuleType, **secret: str) -> CachedService:
+            own = limits(rate)
             upstream = UpstreamClient(
                 client,
                 name=name,
-                limits=limits(rate),
+                limits=own,
                 clock=clock,
                 traits=service.traits,
                 report=partial(report, name),
+                lane=None if lanes is None else lanes.of(name, own, url, *secret.values()),
             )
             headers = _headers(settings.contact) | secret
             known = service.is_known

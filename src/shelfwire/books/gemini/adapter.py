@@ -18,6 +18,7 @@ from shelfwire.books.upstream.client import UpstreamClient
 from shelfwire.books.upstream.errors import RateLimited, Reason, RequestRejected, UpstreamError, UpstreamTimeout
 from shelfwire.books.upstream.limits import Limits
 from shelfwire.books.upstream.refusals import Refusal, error_of, refusal_of_address
+from shelfwire.books.upstream.shared_lane import Lanes, SharedLane
 from shelfwire.books.upstream.traits import Traits
 from shelfwire.settings import Secret
 
@@ -66,6 +67,7 @@ class Gemini:
             return at once and never raise.
         failed: receives the reason of each request that fails, retries included; likewise.
         upstream: replaces the client of the service, for tests.
+        lanes: makes the lane that it shares with other nodes; None where it is alone.
     """
 
     def __init__(
@@ -77,12 +79,15 @@ class Gemini:
         report: Callable[[str, Usage], None] = lambda _, __: None,
         failed: Callable[[Reason], None] = lambda _: None,
         upstream: UpstreamClient | None = None,
+        lanes: Lanes | None = None,
     ) -> None:
         model = quote(settings.gemini_model.removeprefix("models/"), safe="")
         self._url = f"{settings.gemini_url}/v1beta/models/{model}:generateContent"
         self._key = key
         self._report = report
-        self._upstream = upstream or upstream_of(client, limits_of(settings), failed)
+        limits = limits_of(settings)
+        lane = None if lanes is None else lanes.of(NAME, limits, self._url, key.reveal())
+        self._upstream = upstream or upstream_of(client, limits, failed, lane)
         self._left_out: frozenset[str] = frozenset()
         self._refused_in_a_row = 0
         self.at_once = settings.gemini_at_once
@@ -177,7 +182,10 @@ class Gemini:
 
 
 def upstream_of(
-    client: httpx2.AsyncClient, limits: Limits, failed: Callable[[Reason], None] = lambda _: None
+    client: httpx2.AsyncClient,
+    limits: Limits,
+    failed: Callable[[Reason], None] = lambda _: None,
+    lane: SharedLane | None = None,
 ) -> UpstreamClient:
     """The client of Gemini's service."""
     return UpstreamClient(
@@ -186,6 +194,7 @@ def upstream_of(
         limits=limits,
         traits=Traits(key="gemini_api_key", address="gemini_model and gemini_url", refusal=_refusal),
         report=failed,
+        lane=lane,
     )
 
 

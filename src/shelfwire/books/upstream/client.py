@@ -26,18 +26,18 @@ from shelfwire.books.upstream.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
-from shelfwire.books.upstream.limits import Limits
+from shelfwire.books.upstream.limits import LONGEST_HOLD, Limits
 from shelfwire.books.upstream.rate_limiter import RateLimiter, StartTime
 from shelfwire.books.upstream.refusals import Refusal, error_of, retry_delay
+from shelfwire.books.upstream.shared_lane import SharedLane, Turn
 from shelfwire.books.upstream.traits import Traits
 from shelfwire.clock import Clock, SystemClock, sleep, uniform
 from shelfwire.jobs.job import RUNNING_JOB
 
 TIMEOUT_STATUSES: Final = frozenset({408, 504})
 TOO_MANY_REQUESTS: Final = 429
+_FORBIDDEN: Final = 403
 CONNECT_SECONDS: Final = 10.0
-LONGEST_HOLD: Final = 900.0
-"""Seconds; a service that asks for a longer pause is asked again all the same, in case it asked by mistake."""
 REFUSED_HOLD: Final = 300.0
 """Seconds until a service is asked again that somebody had to see to; longer than most lists take."""
 TRIAL_SECONDS: Final = 2.0
@@ -63,6 +63,7 @@ class UpstreamClient:
         uniform: a random number from 0 to 1, for the backoff.
         traits: what is particular to the service.
         report: receives the reason of every failed attempt; must return at once and never raise.
+        lane: the turns that it takes with other nodes; None where it is alone.
     """
 
     def __init__(
@@ -75,8 +76,10 @@ class UpstreamClient:
         uniform: Callable[[], float] = uniform,
         traits: Traits = Traits(),  # noqa: B008 - it cannot change
         report: Callable[[Reason], None] = lambda _: None,
+        lane: SharedLane | None = None,
     ) -> None:
         self.name = name
+        self._lane = lane
         self._client = client
         self._limits = limits
         self._clock = clock or SystemClock()
@@ -157,7 +160,11 @@ class UpstreamClient:
             async with self._queue.turn(RUNNING_JOB.get()) if first else nullcontext():
                 await self._wait_for_trial()
                 await stack.enter_async_context(self._slots)
-                turn = await self._turn()
+                try:
+                    turn = await self._turn()
+                except BaseException:
+                    self._end_trial()
+                    raise
             yield turn
 
     async def _wait_for_trial(self) -> None:
@@ -166,6 +173,10 @@ class UpstreamClient:
             self._trial = asyncio.Event()
         elif not self._trial.is_set():
             await self._clock.wait(self._trial, TRIAL_SECONDS)
+            self._end_trial()
+
+    def _end_trial(self) -> None:
+        if self._trial is not None:
             self._trial.set()
 
     async def _turn(self) -> tuple[StartTime, bool]:
@@ -175,7 +186,35 @@ class UpstreamClient:
             while (delay := self._rate.delay(self._clock.monotonic())) > 0:
                 await sleep(self._clock, delay)
                 self._check()
+            if self._lane is not None:
+                await self._wait_for(await self._lane.take())
             return self._rate.start(self._clock.monotonic()), self._breaker.start()
+
+    async def _wait_for(self, turn: Turn) -> None:
+        """Wait for the turn that this node has among all nodes, or take over why there is none."""
+        if turn.reason is not None:
+            self._hear_refusal(turn.reason, turn.held)
+        elif turn.held:
+            self._rate.hold(self._clock.monotonic() + turn.held)
+        self._check()
+        if turn.wait:
+            await sleep(self._clock, turn.wait)
+            self._check()
+
+    def _hear_refusal(self, reason: Reason, seconds: float) -> None:
+        """Note that the service has refused another node, which has the same key."""
+        refusal = Refusal(reason, "as another node was answered")
+        self._last_failure = self._refused(refusal, httpx2.Response(_FORBIDDEN))
+        if self._breaker.refused(self._clock.monotonic(), seconds):
+            event = "upstream refuses the requests of another node, none is sent to it for a while"
+            log.warning(event, service=self.name, code=reason, reason=str(self._last_failure), seconds=round(seconds))
+
+    async def _share(self, failure: UpstreamError) -> None:
+        """Let other nodes know of a pause that an answer asks for."""
+        now = self._clock.monotonic()
+        seconds = self._breaker.retry_in(now) if failure.reason.is_lasting else self._rate.held(now)
+        if self._lane is not None and seconds:
+            await self._lane.hold(seconds, failure.reason)
 
     async def _attempt(
         self, request: httpx2.Request, seconds: float, start: StartTime, *, probe: bool
@@ -185,13 +224,13 @@ class UpstreamClient:
             self._raise_for_failure(response)
         except UpstreamError as failure:
             self._failed(failure, probe=probe)
+            await self._share(failure)
             raise
         except BaseException:
             self._breaker.cancelled(probe=probe)
             raise
         finally:
-            if self._trial is not None:
-                self._trial.set()
+            self._end_trial()
         if self._breaker.succeeded():
             log.info("upstream is back", service=self.name)
         if not response.is_success:

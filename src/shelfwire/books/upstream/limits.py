@@ -1,6 +1,10 @@
 """The limits that one outside service sets, and those that jobs set it."""
 
 from dataclasses import dataclass
+from typing import Final
+
+LONGEST_HOLD: Final = 900.0
+"""Seconds; a service that asks for a longer pause is asked again all the same, in case it asked by mistake."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """A sliding-window rate limiter with bounded bursts. Pure: the time, in seconds, is an argument."""
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,10 +23,11 @@ class RateLimiter:
         rate: requests that may start within any `period`.
         period: seconds.
         burst: how many of them may start at once; the others are spread over the period. None: all of them.
+        started: when requests have started before, ascending.
     """
 
-    def __init__(self, rate: int, period: float, burst: int | None = None) -> None:
-        self._starts: deque[StartTime] = deque(maxlen=rate)
+    def __init__(self, rate: int, period: float, burst: int | None = None, started: Iterable[float] = ()) -> None:
+        self._starts: deque[StartTime] = deque(map(StartTime, started), maxlen=rate)
         self._rate = rate
         self._period = period
         self._burst = rate if burst is None else min(burst, rate)

@@ -19,7 +19,7 @@ from shelfwire.errors import ShelfwireError
 from shelfwire.jobs.committed import Committed
 from shelfwire.jobs.nodes import REREAD_SECONDS, Gone, Hint, HintKind, Lane, News, Position
 from shelfwire.protocol.job import decode_row
-from shelfwire.stores.postgres import limits
+from shelfwire.stores.postgres import limits, presence
 from shelfwire.stores.postgres.connections import Connect, Connections, Session, deadline
 from shelfwire.stores.postgres.errors import said
 
@@ -38,6 +38,8 @@ PROBE_SECONDS: Final = 5.0
 ANSWER_SECONDS: Final = 2.0
 """How long its own message may take to be heard."""
 RECONNECT_SECONDS: Final = (0.1, 0.35)
+PRESENCE_SECONDS: Final = 10.0
+"""How often a process says that it lives."""
 DEADLINE: Final = 1.5
 
 NOTIFY: Final = sql.SQL("BEGIN; SET LOCAL synchronous_commit = off; {} COMMIT")
@@ -81,6 +83,10 @@ class PostgresNodes:
         identity: distinguishes this process from all others.
         clock: the time; a `DatabaseClock` is set by it.
         steady: the clock of leases.
+
+    Attributes:
+        identity: as given.
+        connected_at, alive: see `Nodes`.
     """
 
     def __init__(
@@ -94,7 +100,7 @@ class PostgresNodes:
     ) -> None:
         self._pool = pool
         self._listen = listen
-        self._identity = identity
+        self.identity = identity
         self._clock = clock
         self._steady = steady
         self._reader = Connections(connect, 1, DEADLINE)
@@ -110,11 +116,13 @@ class PostgresNodes:
         self._probe_heard = False
         self._tasks: list[asyncio.Task[None]] = []
         self.connected_at = 0
+        self.alive = 1
 
     async def open(self) -> None:
         """Set the clock, and begin to send and to hear."""
         await self._reader.read(self._measure)
         self._tasks.append(asyncio.create_task(self._send_all(), name="hints out"))
+        self._tasks.append(asyncio.create_task(self._be_present(), name="presence"))
         if self._listen is not None:
             self._tasks.append(asyncio.create_task(self._hear_all(self._listen), name="hints in"))
             await self._tried.wait()
@@ -204,6 +212,12 @@ class PostgresNodes:
             time: float = await session.value(TIME)
             self._clock.observe(time, sent, self._clock.monotonic())
 
+    async def _be_present(self) -> None:
+        while True:
+            with contextlib.suppress(ShelfwireError):
+                self.alive = await self._pool.write(lambda session: presence.be(session, self.identity))
+            await sleep(self._clock, PRESENCE_SECONDS)
+
     async def _send_all(self) -> None:
         while True:
             await self._to_send.wait()
@@ -216,7 +230,7 @@ class PostgresNodes:
     async def _send(self) -> None:
         self._to_send.clear()
         unsent, self._unsent = self._unsent, {}
-        notes = [(CHANNEL, payload) for payload in _payloads(self._identity, unsent)]
+        notes = [(CHANNEL, payload) for payload in _payloads(self.identity, unsent)]
         if self._probing:
             self._probing = False
             notes.append((self._probe_channel, ""))
@@ -273,7 +287,7 @@ class PostgresNodes:
             self._probe_heard = True
             self._hears = True
         else:
-            self._take(_hints(note.payload, self._identity))
+            self._take(_hints(note.payload, self.identity))
 
     def _take(self, hints: Iterable[Hint]) -> None:
         for hint in hints:

@@ -31,7 +31,19 @@ from shelfwire.jobs.store import (
 from shelfwire.protocol import owner_transitions, worker_transitions
 from shelfwire.protocol.job import CLAIMED_TURN, JobState, Policy, Status, Transition, decode_row
 from shelfwire.protocol.tokens import Grant
-from shelfwire.stores.postgres import claims, commits, creation, erasing, inputs, limits, outbox, records, rows, tokens
+from shelfwire.stores.postgres import (
+    claims,
+    commits,
+    creation,
+    erasing,
+    inputs,
+    limits,
+    outbox,
+    presence,
+    records,
+    rows,
+    tokens,
+)
 from shelfwire.stores.postgres.address import OFF, Database, connector, conninfo_of
 from shelfwire.stores.postgres.connections import Connections, Session
 from shelfwire.stores.postgres.corrections import PostgresCorrectionStore
@@ -64,9 +76,6 @@ SELECT octet_length(body) FROM shelfwire.item
 WHERE job_key = (SELECT key FROM shelfwire.job WHERE id = %(id)s) AND index > %(after)s::int8
   AND (%(ok)s::bool IS NULL OR ok = %(ok)s::bool)
 ORDER BY index LIMIT %(limit)s
-"""
-CHECK: Final = """
-INSERT INTO shelfwire.probe VALUES (%(node)s, %(at)s) ON CONFLICT (node) DO UPDATE SET at = excluded.at
 """
 REVOKE: Final = "DELETE FROM shelfwire.token WHERE digest = %(digest)b"
 AHEAD: Final = """
@@ -475,6 +484,7 @@ class PostgresStore(PostgresOperatorStore, PostgresCorrectionStore):
             erasing.erase_old_uploads,
             lambda session: _erase_old_records(session, now),
             lambda session: limits.forget(session, self._steady()),
+            presence.forget,
         )
         for step in steps:
             await self._pool.write(step)
@@ -483,8 +493,7 @@ class PostgresStore(PostgresOperatorStore, PostgresCorrectionStore):
 
     async def check(self) -> None:
         """See `JobStore.check`."""
-        probe = {"node": self._node, "at": self._steady()}
-        await self._pool.write(lambda session: session.execute(CHECK, probe))
+        await self._pool.write(lambda session: presence.be(session, self.nodes.identity))
 
     async def counts(self, now: int) -> Counts:
         """See `JobStore.counts`."""
