@@ -13,7 +13,7 @@ from shelfwire.books.csv_import.containers import unpack
 from shelfwire.books.csv_import.imported_book import ImportedBook
 from shelfwire.books.csv_import.problems import UnreadableCsv
 from shelfwire.books.csv_import.unpacking import opened
-from tests.books.csv_import.workbooks import ods, with_sheet, xlsx, zipped
+from tests.books.csv_import.workbooks import Rows, ods, with_sheet, xlsx, zipped
 from tests.live import until
 
 HEADER = ["Title", "Author", "ISBN", "Date Read", "My Rating"]
@@ -85,6 +85,46 @@ def test_of_several_sheets_the_one_that_is_a_list_is_taken_and_the_others_are_na
     assert found.note.startswith('The list is the sheet "Books"; not read: "Notes". Save what else')
     assert [book.title for book in books(xlsx(Notes=[["To do"]], Books=[HEADER, ["Dune"]]))] == ["Dune"]
     assert unpack(xlsx(Books=[HEADER, ["Dune"]], Empty=[])).note == ""
+
+
+def test_sheets_with_columns_of_the_same_names_are_one_list() -> None:
+    sheets: dict[str, Rows] = {
+        "2022": [["What I read"], HEADER, ["Dune", "Frank Herbert", None, dt.date(2022, 5, 1), 4]],
+        "To read": [["Author", "Title", "Recommended by"], ["Jane Austen", "Emma", "Eva"]],
+        "Favourites": [["Title", "Author", "My Rating"], ["It", "Stephen King", 5]],
+        "Films": [["Title", "Director", "Year"], ["Alien", "Ridley Scott", 1979]],
+    }
+    data = xlsx(**sheets)
+    found = books(data)
+    assert [(book.row, book.title, book.authors, book.shelf, book.tags, book.rating) for book in found] == [
+        (3, "Dune", ("Frank Herbert",), "read", (), 4),
+        (1002, "Emma", ("Jane Austen",), "to-read", (), None),
+        (2002, "It", ("Stephen King",), None, ("Favourites",), 5),
+    ]
+    assert unpack(data).note == (
+        'Read as one list: "2022", "To read", "Favourites"; rows are numbered on, row 1 of "To read" is 1,001, '
+        'row 1 of "Favourites" is 2,001; not read: "Films". '
+        "Save what else is a list of books as a file of its own, and import that too"
+    )
+
+
+def test_the_year_that_names_a_sheet_is_when_its_books_were_read_where_no_column_says_it() -> None:
+    head = ["Title", "Author", "Status"]
+    found = books(
+        xlsx(
+            **{
+                "2022": [head, ["Dune", "Frank Herbert", "read"], ["Emma", "Jane Austen", "to read"]],
+                "2023": [head, ["It", "Stephen King", ""]],
+                "Sheet3": [head, ["Holes", "Louis Sachar", "read"]],
+            }
+        )
+    )
+    assert [(book.title, book.date_read, book.tags) for book in found] == [
+        ("Dune", "2022", ()),
+        ("Emma", None, ()),
+        ("It", "2023", ()),
+        ("Holes", None, ()),
+    ]
 
 
 def test_a_hidden_sheet_is_named_if_something_is_in_it() -> None:

@@ -23,9 +23,8 @@ from python_calamine import (
     SheetVisibleEnum,
 )
 
-from shelfwire.books.csv_import.dialect import find_layout
-from shelfwire.books.csv_import.headers import header_strength
 from shelfwire.books.csv_import.problems import UnreadableCsv
+from shelfwire.books.csv_import.sheets import Joined, Sheet, one_list
 from shelfwire.books.csv_import.unpacking import Unpacked, is_container
 from shelfwire.safe_text import safe_line
 
@@ -42,7 +41,6 @@ MAX_SHEETS: Final = 100
 EXACT_BELOW: Final = 1e15
 """Spreadsheets keep fifteen digits of a number."""
 MAX_NAMED: Final = 5
-_HEAD_CHARACTERS: Final = 65_536
 _LISTS: Final = frozenset({".csv", ".tsv", ".tab", ".xlsx", ".xlsm", ".xlsb", ".ods"})
 _MAYBE_LISTS: Final = frozenset({".txt", ""})
 _ARCHIVES: Final = frozenset({".zip", ".gz", ".7z", ".rar", ".tar", ".tgz", ".bz2", ".xz"})
@@ -151,28 +149,42 @@ def _content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
 
 
 def _of_workbook(data: bytes) -> Unpacked:
-    """The sheet that is a list, as CSV: the one with the best header, of several alike the first."""
+    """The sheets that are a list, as CSV; see `one_list`."""
     try:
         with CalamineWorkbook.from_filelike(io.BytesIO(data)) as workbook:
             sheets = _sheets(workbook)
-            texts = [(name, text) for name in sheets if (text := _csv_of(workbook.get_sheet_by_name(name))).strip()]
+            filled = [
+                Sheet(name, text) for name in sheets if (text := _csv_of(workbook.get_sheet_by_name(name))).strip()
+            ]
             hidden = [name for name in _hidden(workbook, sheets) if workbook.get_sheet_by_name(name).height]
     except PasswordError:
         raise UnreadableCsv(f"This workbook has a password. {_AS_CSV}") from None
     except CalamineError:
         raise UnreadableCsv(f"This workbook is damaged, or cut off. {_AS_CSV}") from None
-    if not texts:
+    if not filled:
         raise UnreadableCsv("There is nothing in this workbook. Check that it is the right one.")
-    name, text = max(texts, key=lambda sheet: _strength(sheet[1]))
-    others = [_quoted(other) for other, _ in texts if other != name]
-    others += [f"{_quoted(other)} (hidden)" for other in hidden]
-    note = ""
+    found = one_list(filled)
+    if len(found.text) > MAX_LIST_BYTES:
+        raise UnreadableCsv(_too_large("The list in this workbook"))
+    return Unpacked(found.text.encode("utf-8", "replace"), _note(found, filled, hidden))
+
+
+def _note(found: Joined, filled: Sequence[Sheet], hidden: Sequence[str]) -> str:
+    """What a person should know of the sheets: which were read, and how the rows of several are numbered."""
+    read = dict(found.starts)
+    others = [_quoted(sheet.name) for sheet in filled if sheet.name not in read]
+    others += [f"{_quoted(name)} (hidden)" for name in hidden]
+    parts = []
+    if len(read) > 1:
+        more = found.starts[1:]
+        numbered = _few([f"row 1 of {_quoted(name)} is {start + 1:,}" for name, start in more])
+        parts.append(f"Read as one list: {_few(list(map(_quoted, read)))}; rows are numbered on, {numbered}")
+    elif others:
+        parts.append(f"The list is the sheet {_quoted(found.starts[0][0])}")
     if others:
-        note = (
-            f"The list is the sheet {_quoted(name)}; not read: {_few(others)}. Save what else is a list of books as a "
-            "file of its own, and import that too"
-        )
-    return Unpacked(text.encode("utf-8", "replace"), note)
+        parts[-1] += f"; not read: {_few(others)}"
+        parts.append("Save what else is a list of books as a file of its own, and import that too")
+    return ". ".join(parts)
 
 
 def _sheets(workbook: CalamineWorkbook) -> Sequence[str]:
@@ -221,11 +233,6 @@ def _text(cell: Any) -> str:
             return cell.isoformat()
         case _:
             return str(cell)
-
-
-def _strength(text: str) -> int:
-    layout = find_layout(text[:_HEAD_CHARACTERS])
-    return header_strength(layout.columns.names) if layout.header_row else 0
 
 
 def _is_clutter(name: str) -> bool:
