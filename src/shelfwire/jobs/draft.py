@@ -100,7 +100,7 @@ class Draft:
             return self.repeat
         processed = max(self.state.recorded + self.succeeded + self.failed, self.state.reported, self.reported)
         total = self.state.total if self.total is None else self.total
-        number, crc = self._stamp()
+        number, crc, follows = self._stamp()
         change = Change(
             job_id=self.state.id,
             attempt=self.state.attempt,
@@ -125,6 +125,7 @@ class Draft:
             results=self.results,
             number=number,
             crc=crc,
+            follows=follows,
         )
         self.in_flight = len(self.items)
         self.items, self.succeeded, self.failed, self.reported = [], 0, 0, 0
@@ -153,7 +154,7 @@ class Draft:
     def give_up(self, change: Change, closing: Transition) -> Change:
         """Replace a change that cannot be stored by the attempt's failure; nothing else is committed of it."""
         self.given_up = True
-        number, crc = self._stamp()
+        number, crc, _ = self._stamp()
         return Change(
             job_id=change.job_id,
             attempt=change.attempt,
@@ -162,6 +163,7 @@ class Draft:
             closing=closing,
             number=number,
             crc=crc,
+            follows=change.follows,
         )
 
     def confirm(self, change: Change, answer: Committed | None) -> None:
@@ -184,10 +186,10 @@ class Draft:
             self.halt()
         self.below_limit.set()
 
-    def _stamp(self) -> tuple[int, int]:
-        """The number and the checksum of the next change; see `Change`."""
+    def _stamp(self) -> tuple[int, int, int | None]:
+        """The number and the checksum of the next change, and what it follows; see `Change`."""
         self._number += 1
-        return self._number, 0
+        return self._number, 0, self._number - 1
 
 
 def _stopping(state: JobState) -> bool:

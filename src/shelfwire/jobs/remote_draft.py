@@ -80,11 +80,11 @@ class RemoteDraft(Draft):
             if not future.done():
                 future.set_result(None if self.lost else answer)
 
-    def _stamp(self) -> tuple[int, int]:
+    def _stamp(self) -> tuple[int, int, int | None]:
         if self.number == self._stamped:
-            return 0, 0
+            return 0, 0, None
         self._stamped = self.number
-        return self.number, self.crc
+        return self.number, self.crc, None
 
     def add(self, report: Report, crc: int, closing: Transition | None, *, inline_limit: int) -> None:
         """Take the whole of a report with the attempt's next number, or nothing of it.

@@ -67,6 +67,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         number: counts the changes of the attempt from 1, so that one whose answer was lost can be sent again; 0 for a
             change that never is, or changes nothing but the lease. Of a remote worker it is its newest report's.
         crc: the checksum of that report.
+        follows: the number of the attempt's change before this one; None where that is not known.
     """
 
     job_id: str
@@ -78,6 +79,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     results: msgspec.Raw | None = None
     number: int = 0
     crc: int = 0
+    follows: int | None = None
 
     def applied_to(self, row: JobState) -> bool:
         """Whether the row shows that the change was applied to it already."""
@@ -93,12 +95,15 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             steady: the time of a clock that nobody sets; see `worker_transitions.claimable`.
 
         Returns:
-            None where the attempt has lost the job, or the row is another job's.
+            None where the attempt has lost the job, or the row is another job's. Also where the store has lost changes
+            that it had confirmed, as after a failover to a copy that was behind: another attempt does them again.
         """
         if row is None or row.created_at != self.created_at:
             return None
         if self.applied_to(row):
             return row
+        if self.follows is not None and (row.attempt, row.number) < (self.attempt, self.follows):
+            return None
         try:
             row = worker_transitions.advance(row, self.attempt, self.delta, policy, now=now, steady=steady)
         except LeaseLostError:

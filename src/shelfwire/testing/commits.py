@@ -82,6 +82,21 @@ class CommitsContract:
         assert next_one is not None
         assert next_one.state.succeeded == 2
 
+    async def test_an_attempt_of_which_the_store_has_lost_confirmed_changes_writes_nothing_more(
+        self, make_store: MakeStore
+    ) -> None:
+        """Such as after a failover to a copy that was behind: the ending would be one of a log with holes."""
+        async with make_store() as store:
+            await add_job(store)
+            await claim(store)
+            (first,) = await store.commit([_change([0], number=1, follows=0)], POLICY, NOW)
+            assert first is not None
+            late = msgspec.structs.replace(_change([2], number=3, follows=2), closing=_complete)
+            assert await store.commit([late], POLICY, NOW) == [None]
+            (second,) = await store.commit([_change([1], number=2, follows=1)], POLICY, NOW)
+            assert second is not None
+            assert [item.index for item in await store.items("job-1", after=-1, limit=9)] == [0, 1]
+
     async def test_an_item_that_is_recorded_already_is_refused_for_good_and_nothing_of_the_commit_is_written(
         self, make_store: MakeStore
     ) -> None:
@@ -151,7 +166,9 @@ def _record(draft: Draft, index: int) -> None:
     draft.succeeded += 1
 
 
-def _change(indices: list[int], *, number: int, job_id: str = "job-1", attempt: int = 1) -> Change:
+def _change(
+    indices: list[int], *, number: int, job_id: str = "job-1", attempt: int = 1, follows: int | None = None
+) -> Change:
     return Change(
         job_id=job_id,
         attempt=attempt,
@@ -159,6 +176,7 @@ def _change(indices: list[int], *, number: int, job_id: str = "job-1", attempt: 
         delta=ProgressDelta(succeeded=len(indices)),
         items=encoded(*((index, True, None, {}) for index in indices)),
         number=number,
+        follows=follows,
     )
 
 
