@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tests.books.ai_scan.scoring import SAME_TITLE, Book, Score, folded, likeness, scored
 from tests.books.ai_scan.shelves import shelf
 
+from shelfwire.books.ai_scan.ipc import LIKELY
 from shelfwire.books.ai_scan.photos import open_photo
 from shelfwire.books.ai_scan.reader import roles
 from shelfwire.books.ai_scan.reader import shelf as books
@@ -207,7 +208,7 @@ def carried_over(photos: dict[str, Photo], rendered: Sequence[Photo], start: Arr
         found = books.found_by_weights(photo.groups, weights, least=0.0)
         pairs = scored([_book(spine) for spine in found], photo.true).pairs
         said += [(spine.confidence, index in pairs) for index, spine in enumerate(found)]
-        kept = [spine for spine in found if spine.confidence >= books.LEAST_CHANCE]
+        kept = [spine for spine in found if spine.confidence >= LIKELY]
         score = scored([_book(spine) for spine in kept] if books.is_shelf(kept) else [], photo.true)
         print(f"{name:32} {figures(score)}", flush=True)
         total += score

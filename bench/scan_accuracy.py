@@ -31,7 +31,7 @@ def main() -> None:
     total = Score(0, 0, 0, 0, 0, 0, 0)
     print(f"{'photo':32} {'recall':>12} {'precision':>12} {'authors':>12} confused  seconds  processor/2")
     for photo in options.photos:
-        true = _truth(photo, options.truth)
+        true = truth_of(photo, options.truth)
         for turn in options.turns:
             image = _load(photo, turn, options.quality)
             start, used = time.perf_counter(), time.process_time()
@@ -41,10 +41,10 @@ def main() -> None:
             score = scored(found, true)
             total += score
             name = photo.stem + (f" turned by {turn}°" if turn else "")
-            print(f"{name:32} {_figures(score)}  {seconds:7.1f}  {used / 2:11.1f}", flush=True)
+            print(f"{name:32} {figures(score)}  {seconds:7.1f}  {used / 2:11.1f}", flush=True)
             if options.verbose:
                 _tell(found, true, score)
-    print(f"{'all':32} {_figures(total)}")
+    print(f"{'all':32} {figures(total)}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"peak memory {peak:.0f} MiB")
 
@@ -75,7 +75,7 @@ def _load(path: Path, turn: int, quality: int | None) -> NDArray[np.uint8]:
     return np.asarray(image)
 
 
-def _truth(photo: Path, truths: list[Path]) -> list[Book]:
+def truth_of(photo: Path, truths: list[Path]) -> list[Book]:
     candidates = [truth / f"{photo.stem}.json" if truth.is_dir() else truth for truth in truths]
     named = [path for path in candidates if path.stem == photo.stem and path.is_file()]
     if not named and len(candidates) > 1:
@@ -85,7 +85,7 @@ def _truth(photo: Path, truths: list[Path]) -> list[Book]:
     return [Book(book["title"], book.get("author") or "") for book in books]
 
 
-def _figures(score: Score) -> str:
+def figures(score: Score) -> str:
     return (
         f"{score.recalled:3}/{score.books:3} {score.recall:4.2f} "
         f"{score.found - score.false:3}/{score.found:3} {score.precision:4.2f} "

@@ -15,6 +15,7 @@ import httpx2
 import pytest
 
 from shelfwire.app import Shelfwire
+from shelfwire.books.ai_scan.confirming import Judged
 from shelfwire.books.ai_scan.ipc import DetectedBook
 from shelfwire.books.ai_scan.limits import MAX_PHOTO_BYTES, MAX_PHOTOS
 from shelfwire.books.ai_scan.photo_readers import OfflineReader
@@ -48,14 +49,14 @@ class Missing(OfflineReader):
 class Shelves:
     """A catalogue that knows one book for sure, and is not sure of another."""
 
-    async def confirm(self, books: Sequence[DetectedBook]) -> Sequence[Confirmed | None]:
+    async def confirm(self, books: Sequence[DetectedBook]) -> Sequence[Judged]:
         known = {
             "The Title of Book 10 20": Confirmed(
                 title="Dune", authors=("Frank Herbert",), sure=True, isbn13="9780441172719"
             ),
             "The Title of Book 11 21": Confirmed(title="Emma?", authors=(), sure=False),
         }
-        return [known.get(book.title) for book in books]
+        return [Judged(book, known.get(book.title)) for book in books]
 
 
 @asynccontextmanager

@@ -70,7 +70,7 @@ def offline_reader() -> Read:
         from shelfwire.books.ai_scan.reader import Reader  # noqa: PLC0415 - likewise
 
         reader = reader or Reader()
-        return tuple(reader.read(np.asarray(image), on_title))
+        return tuple(reader.candidates(np.asarray(image), on_title))
 
     return read
 

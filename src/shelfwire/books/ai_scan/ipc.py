@@ -9,6 +9,9 @@ LENGTH: Final = struct.Struct(">I")
 ANY_WIDTH: Final = 1 << 30
 MAX_FRAME_BYTES: Final = 256 * 1024 * 1024
 """More than any photo or answer needs."""
+LIKELY: Final = 0.4
+"""A spine that is less likely a book is left out, unless a catalogue knows it. Of 16 photos, each judged by weights
+fitted to the others, 79 % of the books remain, and 82 % of what remains are books."""
 
 
 class ImageRequest(msgspec.Struct, frozen=True):
@@ -35,6 +38,13 @@ class TitleRead(msgspec.Struct, frozen=True, tag=True):
     title: str
 
 
+class Reading(msgspec.Struct, frozen=True):
+    """A way to give title and authors to the text of a book."""
+
+    title: str
+    authors: tuple[str, ...]
+
+
 class DetectedBook(msgspec.Struct, frozen=True, kw_only=True):
     """A book detected on a photo.
 
@@ -44,6 +54,7 @@ class DetectedBook(msgspec.Struct, frozen=True, kw_only=True):
         confidence: how sure the reading is, from 0 to 1.
         polygon: its outline as (x, y), in pixels of the upright photo; empty if it is unknown.
         text: all that was read on it, lines separated by ` | `.
+        readings: ways to give it title and authors, the likeliest first; empty if the reader did not weigh any.
     """
 
     title: str
@@ -51,6 +62,12 @@ class DetectedBook(msgspec.Struct, frozen=True, kw_only=True):
     confidence: float
     polygon: tuple[tuple[int, int], ...]
     text: str
+    readings: tuple[Reading, ...] = ()
+
+    @property
+    def likely(self) -> bool:
+        """Whether it is taken for a book without a catalogue that knows it."""
+        return not self.readings or self.confidence >= LIKELY
 
 
 class DetectedBooks(msgspec.Struct, frozen=True, tag=True):

@@ -7,13 +7,12 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from shelfwire.books.ai_scan import scanned_books
-from shelfwire.books.ai_scan.confirming import enriched
+from shelfwire.books.ai_scan.confirming import Judged, enriched, unconfirmed
 from shelfwire.books.ai_scan.ipc import ANY_WIDTH, DetectedBook
 from shelfwire.books.ai_scan.limits import MAX_PHOTOS, photo_input
 from shelfwire.books.ai_scan.options import ScanOptions
 from shelfwire.books.ai_scan.photo_readers import OfflineReader, PhotoReader, PhotoReading
 from shelfwire.books.ai_scan.scan_result import PhotoFailure, PhotoResult, ScannedBook
-from shelfwire.books.ai_scan.scanned_books import Confirmed
 from shelfwire.books.ai_scan.worker_process import ImageWorkerProcess
 from shelfwire.books.batch_enrichment.enricher import Enriching, counted, enriching_of
 from shelfwire.books.bibliography.corrections import BookCorrection
@@ -33,8 +32,8 @@ MAX_VIEWS: Final = 20
 class Confirmer(Protocol):
     """A catalogue of existing books, which decides whether a person has to check a detected one."""
 
-    async def confirm(self, books: Sequence[DetectedBook]) -> Sequence[Confirmed | None]:
-        """Look up books; None for each that it does not know."""
+    async def confirm(self, books: Sequence[DetectedBook]) -> Sequence[Judged]:
+        """Look up books, and return those that remain, each with what is known of it."""
         ...
 
 
@@ -161,12 +160,12 @@ class AiScan(Pipeline):
 
     async def _result(self, job: Job, index: int, photo: bytes, enriching: Enriching | None) -> PhotoResult:
         reading = await self._reading(job, index, photo)
-        confirmed: Sequence[Confirmed | None] = [None] * len(reading.books)
+        judged: Sequence[Judged] = unconfirmed(reading.books)
         if self._confirmer is not None:
-            confirmed = await self._confirmer.confirm(reading.books)
-        books = [
-            scanned_books.scanned(book, index, known) for book, known in zip(reading.books, confirmed, strict=True)
-        ]
+            judged = await self._confirmer.confirm(reading.books)
+        if not judged:
+            raise ShelfwireError(BookCode.NO_BOOKS_FOUND)
+        books = [scanned_books.scanned(book, index, known) for book, known in judged]
         if enriching is not None:
             books = await asyncio.gather(*(_enriched(enriching, place, book) for place, book in enumerate(books)))
         return PhotoResult(

@@ -53,8 +53,7 @@ _SMALL: Final = frozenset(
     ]
 )
 """Words that make no title another one."""
-# Words that stand on spines beside title and author, and change neither.
-_BESIDE: Final = _SMALL | frozenset(
+BESIDE: Final = _SMALL | frozenset(
     word
     for line in (
         "novel roman stories tales edition edited translated introduction author bestseller bestselling",
@@ -65,9 +64,11 @@ _BESIDE: Final = _SMALL | frozenset(
         "bloomsbury norton mariner houghton mifflin harcourt wordsworth corgi arrow abacus virago canongate",
         "granta fontana ace del rey ballantine berkley pocket avon dell plume riverhead fischer suhrkamp rowohlt",
         "reclam dtv insel goldmann heyne ullstein piper diogenes hanser gallimard folio flammarion phaidon nel",
+        "yearling newbery medal scholastic",
     )
     for word in line.split()
 )
+"""Words that stand on spines beside title and author, and change neither."""
 _LEAST_SPAN: Final = 0.6
 _MOST_SPAN: Final = 1.5
 _RUN_TOGETHER: Final = 5
@@ -218,7 +219,7 @@ def _by_surname(side: Sequence[str], index: int, names: Sequence[str]) -> tuple[
     """Likeness of a person whose surname is at an index: the word before must not be somebody else's given name."""
     surname = fuzz.ratio(side[index], names[-1]) / 100
     given = names[:-1]
-    near = [word for word in side[max(0, index - len(given)) : index] if word not in _BESIDE]
+    near = [word for word in side[max(0, index - len(given)) : index] if word not in BESIDE]
     agreeing = {word for word in near if any(_given_agrees(word, name) for name in given)}
     if agreeing:
         return surname, {side[index], *agreeing}
@@ -247,6 +248,6 @@ def _unexplained(order: _Order, span: Span, said: Collection[str], book: BookNam
             continue
         if line in beside and word not in _SMALL:
             near += len(word)
-        elif line not in beside and word not in _BESIDE:
+        elif line not in beside and word not in BESIDE:
             far += len(word)
     return near, far

@@ -5,10 +5,12 @@ pytest.importorskip("rapidocr", reason="needs the extra: pip install shelfwire[s
 import numpy as np
 from numpy.typing import NDArray
 
+from shelfwire.books.ai_scan.ipc import LIKELY
 from shelfwire.books.ai_scan.reader.edges import Edges, covered
 from shelfwire.books.ai_scan.reader.geometry import turned, turned_points
 from shelfwire.books.ai_scan.reader.lines import Line, distinct
 from shelfwire.books.ai_scan.reader.shelf import books_of
+from shelfwire.books.ai_scan.reader.spine_text import SpineContent
 from shelfwire.books.ai_scan.reader.spines import joined, spines_of
 
 SIZE = (1000, 1000)
@@ -40,6 +42,11 @@ def edges(
 
 def texts(lines: list[Line], seen: Edges) -> set[frozenset[str]]:
     return {frozenset(line.text for line in group.lines) for group in spines_of(lines, seen, SIZE)}
+
+
+def likely(lines: list[Line], seen: Edges) -> list[SpineContent]:
+    """The books that need no catalogue."""
+    return [book for book in books_of(lines, seen, SIZE) if book.confidence >= LIKELY]
 
 
 TWO_SPINES = edges((50, 90, 900, 90), (50, 140, 900, 140), (50, 190, 900, 190))
@@ -103,7 +110,7 @@ def _leaning(text: str, left: float, top: float, slope: float) -> Line:
 
 def test_books_have_title_authors_and_where_they_were_read() -> None:
     lines = [line("THE SHALLOWS", 100, 100, 34), line("Nicholas Carr", 500, 102)]
-    (book,) = books_of(lines, TWO_SPINES, SIZE)
+    (book,) = likely(lines, TWO_SPINES)
     assert (book.title, book.authors) == ("THE SHALLOWS", ("Nicholas Carr",))
     assert 0.9 < book.confidence <= 1
 
@@ -111,42 +118,42 @@ def test_books_have_title_authors_and_where_they_were_read() -> None:
 def test_upside_down_spines_are_read_from_their_own_left() -> None:
     lines = [line("THE SHALLOWS", 100, 100, 34), line("Nicholas Carr", 500, 102)]
     flipped = [Line(one.text, one.score, turned_points(one.quad, 2, SIZE), 2) for one in lines]
-    (book,) = books_of(flipped, TWO_SPINES.turned(2, SIZE), SIZE)
+    (book,) = likely(flipped, TWO_SPINES.turned(2, SIZE))
     assert (book.title, book.authors) == ("THE SHALLOWS", ("Nicholas Carr",))
 
 
 def test_small_text_beside_large_titles_is_no_book() -> None:
     lines = [line("THE SHALLOWS", 100, 96, 40), line("Nicholas Carr", 500, 102), line("wander", 100, 400, 12)]
-    assert [book.title for book in books_of(lines, TWO_SPINES, SIZE)] == ["THE SHALLOWS"]
+    assert [book.title for book in likely(lines, TWO_SPINES)] == ["THE SHALLOWS"]
 
 
 def test_text_without_any_edge_and_without_an_author_is_no_book() -> None:
-    assert books_of([line("WE CAN RULE THE GALAXY", 100, 100)], edges(), SIZE) == []
+    assert likely([line("WE CAN RULE THE GALAXY", 100, 100)], edges()) == []
 
 
 def test_a_name_alone_is_no_book() -> None:
-    assert books_of([line("Jordan B. Peterson", 100, 100)], TWO_SPINES, SIZE) == []
+    assert likely([line("Jordan B. Peterson", 100, 100)], TWO_SPINES) == []
 
 
 def test_ornaments_read_as_chinese_are_left_out_where_little_is_chinese() -> None:
     ornament = line("\N{CJK UNIFIED IDEOGRAPH-4E09}\N{CJK UNIFIED IDEOGRAPH-547D}", 800, 100)
     lines = [line("THE SHALLOWS", 100, 100), line("Nicholas Carr", 500, 100), ornament]
-    (book,) = books_of(lines, TWO_SPINES, SIZE)
+    (book,) = likely(lines, TWO_SPINES)
     assert {one.text for one in book.group.lines} == {"THE SHALLOWS", "Nicholas Carr"}
 
 
 def test_boxes_without_a_single_name_are_no_books() -> None:
     lines = [line("BELGIAN CHOCOLATE", 100, 100), line("BISCUITS WITH NUTS", 100, 150)]
-    assert books_of(lines, TWO_SPINES, SIZE) == []
+    assert likely(lines, TWO_SPINES) == []
 
 
 def test_a_title_whose_author_could_not_be_read_is_a_book_among_others() -> None:
     lines = [line("THE SHALLOWS", 100, 100), line("Nicholas Carr", 500, 100), line("ATOMIC HABITS", 100, 150)]
-    assert {book.title for book in books_of(lines, TWO_SPINES, SIZE)} == {"THE SHALLOWS", "ATOMIC HABITS"}
+    assert {book.title for book in likely(lines, TWO_SPINES)} == {"THE SHALLOWS", "ATOMIC HABITS"}
 
 
 def test_no_lines_are_no_books() -> None:
-    assert books_of([], Edges(NONE, NONE), SIZE) == []
+    assert likely([], Edges(NONE, NONE)) == []
 
 
 def test_of_two_readings_of_one_place_the_better_one_is_kept() -> None:

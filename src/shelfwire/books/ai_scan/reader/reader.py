@@ -42,13 +42,18 @@ class Reader:
         Raises:
             ValueError: the image has another shape, or more than MAX_PIXELS.
         """
+        return [book for book in self.candidates(image, on_title) if book.likely]
+
+    def candidates(self, image: Pixels, on_title: Callable[[str], None]) -> list[DetectedBook]:
+        """Find the books in a photo as `read` does, and those that only a catalogue can tell from other text."""
         _check(image)
         page = page_text(image, self._engine, on_title)
         size = page.image.shape[1], page.image.shape[0]
         found = list(books_of(page.lines, Edges.of(page.image), size))
         books = _in_order([_detected(spine, page) for spine in found], page)
         for book in books:
-            on_title(book.title)
+            if book.likely:
+                on_title(book.title)
         return books
 
 
@@ -79,4 +84,11 @@ def _detected(spine: SpineContent, page: PageText) -> DetectedBook:
     polygon = tuple((int(np.clip(x, 0, width)), int(np.clip(y, 0, height))) for x, y in placed.round())
     text = " | ".join(line.text for line in spine.group.lines)
     confidence = round(spine.confidence, 3)
-    return DetectedBook(title=spine.title, authors=spine.authors, confidence=confidence, polygon=polygon, text=text)
+    return DetectedBook(
+        title=spine.title,
+        authors=spine.authors,
+        confidence=confidence,
+        polygon=polygon,
+        text=text,
+        readings=spine.readings,
+    )

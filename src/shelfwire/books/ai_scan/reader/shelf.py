@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from shelfwire.books.ai_scan.ipc import LIKELY, Reading
 from shelfwire.books.ai_scan.reader import roles
 from shelfwire.books.ai_scan.reader.edges import Edges
 from shelfwire.books.ai_scan.reader.lexicon import Lexicon
@@ -27,9 +28,13 @@ FEATURES: Final = (
     *("no_book", "edged", "single", "chance_of_roles", "lines_score"),
 )
 """What tells a book from other text."""
-LEAST_CHANCE: Final = 0.4
-"""A spine that is less likely a book is left out. Of 16 photos, each judged by weights fitted to the others, 79 % of
-the books remain, and 82 % of what remains are books."""
+_UNLIKELY: Final = 0.05
+"""A spine that is less likely a book is left out even where a catalogue is asked."""
+_NO_SHELF: Final = LIKELY - 0.01
+"""The confidence at most, where nothing shows that a photo is of books."""
+_ODDS: Final = 3.0
+_MOST_READINGS: Final = 6
+"""Readings of a spine that a catalogue is asked for: their log odds against the best one, and their number at most."""
 _SURE_ENOUGH: Final = 0.75
 """A title without an author, read with a lower score, is discarded."""
 _LONG: Final = 8
@@ -51,11 +56,16 @@ class Candidate(NamedTuple):
 
 
 def books_of(lines: Sequence[Line], edges: Edges, size: tuple[int, int]) -> list[SpineContent]:
-    """Find the books among the lines of a photo of this width and height."""
+    """Find the books among the lines of a photo of this width and height; those below `LIKELY` are for a catalogue."""
     wide = _is_wide_script(lines)
     groups = spines_of(lines if wide else [line for line in lines if not _wide(line)], edges, size)
-    books = _by_rules(groups) if wide else found_by_weights(groups, shipped(roles.FEATURES, FEATURES))
-    return books if is_shelf(books) else []
+    if wide:
+        books = _by_rules(groups)
+        return books if is_shelf(books) else []
+    books = found_by_weights(groups, shipped(roles.FEATURES, FEATURES), _UNLIKELY)
+    if is_shelf([book for book in books if book.confidence >= LIKELY]):
+        return books
+    return [replace(book, confidence=min(book.confidence, _NO_SHELF)) for book in books]
 
 
 def _by_rules(groups: Sequence[Group]) -> list[SpineContent]:
@@ -65,7 +75,7 @@ def _by_rules(groups: Sequence[Group]) -> list[SpineContent]:
     return [spine for spine in spines if is_book(spine, usual)]
 
 
-def found_by_weights(groups: Sequence[Group], weights: Weights, least: float = LEAST_CHANCE) -> list[SpineContent]:
+def found_by_weights(groups: Sequence[Group], weights: Weights, least: float = LIKELY) -> list[SpineContent]:
     """The spines that are books with a chance of at least `least`, which is their confidence."""
     books = []
     for spine, features in candidates(groups, weights.roles):
@@ -79,13 +89,13 @@ def candidates(groups: Sequence[Group], role_weights: Array) -> list[Candidate]:
     """The best reading of each spine by these weights of `roles.FEATURES`, with what tells whether it is a book."""
     lexicon = lexicon_of(groups)
     best = [(group, *_best(ways, role_weights)) for group in groups if (ways := roles.ways(group, lexicon))]
-    usual = float(np.median([way.height for _, way, _ in best])) if best else 1.0
+    usual = float(np.median([way.height for _, way, _, _ in best])) if best else 1.0
     return [
         Candidate(
-            SpineContent(way.title, way.authors, chance, way.height, group),
+            SpineContent(way.title, way.authors, chance, way.height, group, readings),
             np.array(_features(group, way, chance, usual, lexicon)),
         )
-        for group, way, chance in best
+        for group, way, chance, readings in best
     ]
 
 
@@ -94,11 +104,14 @@ def lexicon_of(groups: Sequence[Group]) -> Lexicon:
     return Lexicon(word for group in groups for line in group.lines for word in words_of(line.text))
 
 
-def _best(ways: Sequence[roles.Roles], weights: Array) -> tuple[roles.Roles, float]:
-    """The best way to give roles, and its chance among all of them."""
+def _best(ways: Sequence[roles.Roles], weights: Array) -> tuple[roles.Roles, float, tuple[Reading, ...]]:
+    """The best way to give roles, its chance among all of them, and what the likeliest ones give."""
     values = np.array([way.features for way in ways]) @ weights
-    index = int(values.argmax())
-    return ways[index], float(1 / np.exp(values - values[index]).sum())
+    order = np.argsort(-values, kind="stable")
+    best = values[order[0]]
+    likely = [ways[index] for index in order if best - values[index] <= _ODDS]
+    readings = dict.fromkeys(Reading(way.title, way.authors) for way in likely)
+    return ways[order[0]], float(1 / np.exp(values - best).sum()), tuple(readings)[:_MOST_READINGS]
 
 
 def _features(group: Group, way: roles.Roles, chance: float, usual: float, lexicon: Lexicon) -> tuple[float, ...]:

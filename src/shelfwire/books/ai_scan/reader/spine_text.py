@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from shelfwire.books.ai_scan.ipc import Reading
 from shelfwire.books.ai_scan.reader.aligned_lines import AlignedLine
 from shelfwire.books.ai_scan.reader.engine import Word
 from shelfwire.books.ai_scan.reader.lines import Line
@@ -38,6 +39,7 @@ class SpineContent:
         confidence: 0 to 1.
         height: of the title's letters, in pixels.
         group: the lines it was taken from.
+        readings: ways to give it title and authors, the likeliest first; empty if none were weighed.
     """
 
     title: str
@@ -45,6 +47,7 @@ class SpineContent:
     confidence: float
     height: float
     group: Group
+    readings: tuple[Reading, ...] = ()
 
 
 def pieces_of(group: Group) -> list[Piece]:
