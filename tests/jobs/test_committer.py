@@ -267,6 +267,32 @@ async def test_followers_are_notified_of_progress_once_an_interval_however_often
     assert [row.seq for row in rows] == sorted({row.seq for row in rows})
 
 
+async def test_jobs_that_are_due_soon_after_one_another_are_published_together_from_then_on() -> None:
+    clock, store = FakeClock(NOW), MemoryStore(encode_terminal=encode_terminal)
+    told: list[list[str]] = []
+    committer = Committer(
+        store, lambda rows, _: told.append([row.state.id for row in rows]), POLICY, clock, interval=0.25
+    )
+    drafts: list[Draft] = []
+    for name in ("a", "b", "c"):
+        await add_job(store, name)
+        drafts.append(Draft((await claim(store)).state))
+    running = asyncio.create_task(committer.run())
+    for turn in range(3):
+        for draft in drafts:
+            note(draft, turn)
+            committer.mark(draft, urgent=True)
+            for _ in range(30):
+                await asyncio.sleep(0)
+            clock.advance(1 / 256)
+        for _ in range(50):
+            for _ in range(30):
+                await asyncio.sleep(0)
+            clock.advance(1 / 256)
+    running.cancel()
+    assert [names for names in told if names] == [["a"], ["b"], ["c"], ["a", "b", "c"], ["a", "b", "c"]]
+
+
 class SlowStore(MemoryStore):
     """A store whose commits take some of a clock's time."""
 

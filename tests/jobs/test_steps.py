@@ -187,6 +187,23 @@ async def test_what_was_withheld_of_the_last_change_is_sent_without_another_one(
     assert [line.sent[-1] for line in lines] == [(Due.PROGRESS, CLAIMED.seq + 1)] * 3
 
 
+async def test_what_came_too_early_is_sent_with_the_next_commit_so_that_messages_keep_its_rhythm() -> None:
+    clock = FakeClock()
+    hub = Hub(clock=clock, interval=0.5)
+    line = Line(hub).begin(committed(CLAIMED))
+    clock.advance(0.25)
+    state, sent = CLAIMED, []
+    for _ in range(4):
+        state = progress(state)
+        hub.publish([committed(state)])
+        sent.append(line.sent[-1] == (Due.PROGRESS, state.seq))
+        for _ in range(4):
+            await drain()
+            clock.advance(0.125)
+    assert sent == [False, True, True, True]
+    assert [due for due, _ in line.sent].count(Due.PROGRESS) == 4, "that of the claim included"
+
+
 async def test_one_that_leaves_the_others_keeps_the_interval_since_the_last_progress() -> None:
     clock = FakeClock()
     hub = Hub(clock=clock, interval=0.05)

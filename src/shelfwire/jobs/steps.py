@@ -66,7 +66,9 @@ class Step:
         """Write what is due to all of them as one; return the number of writes."""
         due = self.feed.next(newest.state, withhold=self._steps.early(self.progress_at, now))
         if self.feed.behind:
-            self._steps.remind(self.progress_at + self._steps.interval)
+            # The next commit brings what is withheld, in the rhythm of commits. To send it in between would make that
+            # one come too early as well, and so on: each message later, and two decisions for each.
+            self._steps.remind(max(self.progress_at, now) + 1.5 * self._steps.interval)
         if not due:
             return 0
         frames = [self._steps.source.frame(one, newest) for one in due]
@@ -279,6 +281,9 @@ class Steps:
     def __len__(self) -> int:
         return len(self._alone) + sum(len(step.writes) for step in self._steps)
 
+    def __bool__(self) -> bool:
+        return bool(self._alone or self._steps)
+
     def __iter__(self) -> Iterator[DirectFollower]:
         return chain(self._alone, *(step.writes for step in self._steps))
 
@@ -292,7 +297,7 @@ class Steps:
         follower.leave_step()
         self._alone.pop(follower, None)
         self._untold.pop(follower, None)
-        if self._reminding is not None and not len(self):
+        if self._reminding is not None and not self:
             self._reminding.cancel()
             self._reminding, self._remind_at = None, math.inf
 
