@@ -10,7 +10,7 @@ from shelfwire.protocol import job as jobs
 from shelfwire.protocol import owner_transitions, worker_transitions
 from shelfwire.protocol.feed import Due
 from shelfwire.protocol.job import JobState, Policy
-from shelfwire.protocol.messages import Message, encode
+from shelfwire.protocol.messages import Message, encode_bytes
 from shelfwire.protocol.worker_transitions import ProgressDelta
 from shelfwire.testing import FakeClock
 
@@ -119,11 +119,11 @@ async def test_a_follower_that_sleeps_holds_no_messages_and_then_receives_the_ne
 async def test_each_message_is_encoded_once_for_all_followers(monkeypatch: pytest.MonkeyPatch) -> None:
     encoded: list[Message] = []
 
-    def counting(message: Message) -> str:
+    def counting(message: Message) -> bytes:
         encoded.append(message)
-        return encode(message)
+        return encode_bytes(message)
 
-    monkeypatch.setattr(frames, "encode", counting)
+    monkeypatch.setattr(frames, "encode_bytes", counting)
     hub = Hub()
     with hub.follow("j") as (one, offer_1), hub.follow("j") as (two, offer_2), hub.follow("j") as (three, offer_3):
         for offer in (offer_1, offer_2, offer_3):

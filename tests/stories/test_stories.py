@@ -116,7 +116,7 @@ class Journey(Work):
                     connection.in_transit.append((message_in(text), None))
                 connection.sync = False
             case Transport.SSE:
-                frames = [Frame(one, self.frame(one), self.row) for one in connection.feed.next(self.row)]
+                frames = [Frame(one, self.frame(one).encode(), self.row) for one in connection.feed.next(self.row)]
                 connection.in_transit.extend(events_in(encode_events(frames) if frames else b""))
             case Transport.POLLING if not connection.in_transit:
                 document = msgspec.json.encode(state_of(self.row, self.terminal))

@@ -295,5 +295,5 @@ async def test_who_asks_for_what_came_after_the_ending_by_query_is_told_the_endi
 
 def test_only_the_last_frame_of_a_revision_carries_its_number() -> None:
     state = create("j", "csv_import", now=1)
-    text = events.encode([Frame(Due.STARTED, "{}", state), Frame(Due.PROGRESS, "{}", state)]).decode()
+    text = events.encode([Frame(Due.STARTED, b"{}", state), Frame(Due.PROGRESS, b"{}", state)]).decode()
     assert text == "event: job_started\ndata: {}\n\nevent: job_progress\nid: 1\ndata: {}\n\n"

@@ -3,6 +3,7 @@
 import asyncio
 import math
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
@@ -218,11 +219,13 @@ class Committer:
 
     def _settle(self, taken: Sequence[tuple[Draft, Change]], answers: Sequence[Committed | None]) -> None:
         urgent: list[Draft] = []
+        succeeded, failed = Counter[str](), Counter[str]()
         for (draft, change), answer in zip(taken, answers, strict=True):
             if answer is None:
                 self._withheld.pop(draft, None)
             else:
-                self._telemetry.recorded(answer.state.pipeline, change.delta.succeeded, change.delta.failed)
+                succeeded[answer.state.pipeline] += change.delta.succeeded
+                failed[answer.state.pipeline] += change.delta.failed
                 if answer.state.seq != draft.state.seq:
                     self._withheld[draft] = answer
                     draft.due_at = self._due_at(draft)
@@ -232,6 +235,8 @@ class Committer:
             draft.confirm(change, answer)
             if repeated:
                 self.mark(draft, urgent=True)  # with what it has recorded since
+        for pipeline, count in succeeded.items():
+            self._telemetry.recorded(pipeline, count, failed[pipeline])
         self._publish_due(urgent)
 
     async def _give_up(self, draft: Draft, change: Change, error: Exception) -> None:

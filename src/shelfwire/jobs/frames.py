@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from shelfwire.jobs.store import Committed
 from shelfwire.protocol.feed import Due, progress_message, started_message
 from shelfwire.protocol.job import JobState
-from shelfwire.protocol.messages import encode
+from shelfwire.protocol.messages import encode_bytes
 
 
 class Dismissal(Enum):
@@ -23,21 +23,29 @@ class Frame:
 
     Attributes:
         due: which message this is; nothing follows `Due.ENDING`.
-        text: the message.
-        size: bytes of the text.
+        data: the message.
+        size: its bytes.
         state: the state it shows.
         wire: the transport's framing of the text, made for the first follower and reused for the next.
     """
 
-    __slots__ = ("_framed", "due", "size", "state", "text", "wire")
+    __slots__ = ("_framed", "_text", "data", "due", "size", "state", "wire")
 
-    def __init__(self, due: Due, text: str, state: JobState) -> None:
+    def __init__(self, due: Due, data: bytes, state: JobState) -> None:
         self.due = due
-        self.text = text
-        self.size = len(text.encode())
+        self.data = data
+        self.size = len(data)
         self.state = state
         self.wire: Any = None
         self._framed: dict[tuple[Framing, bool], bytes] = {}
+        self._text: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The message as text."""
+        if self._text is None:
+            self._text = self.data.decode()
+        return self._text
 
     def framed(self, framing: "Framing", *, is_last: bool) -> bytes:
         """Return the bytes that a transport sends of the message, made on first use; see `Framing.frame`."""
@@ -81,13 +89,13 @@ class Outlet(Protocol):
         ...
 
 
-def encoded(due: Due, newest: Committed) -> str:
-    """Return the text of a message of a row, which must be ended for `Due.ENDING`."""
+def encoded(due: Due, newest: Committed) -> bytes:
+    """Return the JSON of a message of a row, which must be ended for `Due.ENDING`."""
     match due:
         case Due.STARTED:
-            return encode(started_message(newest.state))
+            return encode_bytes(started_message(newest.state))
         case Due.PROGRESS:
-            return encode(progress_message(newest.state))
+            return encode_bytes(progress_message(newest.state))
         case Due.ENDING:
             assert newest.terminal is not None  # noqa: S101 - an ended row comes with its ending
-            return newest.terminal
+            return newest.terminal.encode()

@@ -18,7 +18,7 @@ from shelfwire.jobs.store import Committed
 from shelfwire.jobs.telemetry import NoTelemetry, Telemetry
 from shelfwire.protocol.feed import RESUMING, Due, Feed, progress_message
 from shelfwire.protocol.job import JobState, Status
-from shelfwire.protocol.messages import encode
+from shelfwire.protocol.messages import encode_bytes
 from shelfwire.protocol.tokens import Grant
 
 
@@ -218,7 +218,7 @@ class Follower:
             due = self._feed.next(newest.state, withhold=self._early(self._clock.monotonic()) > 0)
             return [self._channel.frame(one, newest) for one in due]
         return [
-            Frame(due, encode(progress_message(newest.state, RESUMING)), newest.state)
+            Frame(due, encode_bytes(progress_message(newest.state, RESUMING)), newest.state)
             if due is Due.PROGRESS
             else self._channel.frame(due, newest)
             for due in self._feed.sync(newest.state)

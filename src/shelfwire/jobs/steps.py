@@ -18,7 +18,7 @@ from shelfwire.jobs.store import Committed
 from shelfwire.jobs.telemetry import Telemetry
 from shelfwire.protocol.feed import RESUMING, Due, Feed, progress_message
 from shelfwire.protocol.job import JobState
-from shelfwire.protocol.messages import encode
+from shelfwire.protocol.messages import encode_bytes
 
 WRITES_PER_TURN: Final = 512
 """Followers of one job that are told in a turn of the event loop, some 4 ms; the others are told in the next ones."""
@@ -247,7 +247,7 @@ class DirectFollower:
             due = feed.next(newest.state, withhold=steps.early(self._progress_at, now))
             return [steps.source.frame(one, newest) for one in due]
         return [
-            Frame(one, encode(progress_message(newest.state, RESUMING)), newest.state)
+            Frame(one, encode_bytes(progress_message(newest.state, RESUMING)), newest.state)
             if one is Due.PROGRESS
             else steps.source.frame(one, newest)
             for one in feed.sync(newest.state)

@@ -37,7 +37,7 @@ class Telemetry(Protocol):
         ...
 
     def recorded(self, pipeline: str, succeeded: int, failed: int) -> None:
-        """Items of a job of this pipeline were committed."""
+        """Items of jobs of this pipeline were committed."""
         ...
 
     def ended(self, state: JobState) -> None:

@@ -4,7 +4,7 @@ Source: section 1 of the wire contract. All field names are camelCase on the wir
 and timestamps (milliseconds since the epoch) are JSON integers.
 """
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Generic, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -211,44 +211,55 @@ class _JobCompleteShape(JobComplete, frozen=True, kw_only=True):
 
 _encoder = msgspec.json.Encoder()
 _incoming = msgspec.json.Decoder(_Incoming)
-_envelopes = msgspec.json.Decoder(Envelope)
 _payloads: Final = {name: msgspec.json.Decoder(payload) for name, payload in TYPES.items()}
+_Checked = TypeVar("_Checked")
+
+
+class _Whole(Envelope, Generic[_Checked], frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """A message with its payload."""
+
+    payload: _Checked  # type: ignore[assignment]  # in place of its JSON
+
+
 _checks: Final[dict[str, msgspec.json.Decoder[Any]]] = {
-    **_payloads,
-    "job_complete": msgspec.json.Decoder(_JobCompleteShape),
+    name: msgspec.json.Decoder(_Whole[payload])  # type: ignore[valid-type]  # a type at run time
+    for name, payload in {**TYPES, "job_complete": _JobCompleteShape}.items()
 }
 """The decoders by which encoding checks its own output. They pass over results, whose decoding costs."""
 
 
 def encode(message: Message) -> str:
-    """Encode a message for a text frame.
+    """Encode a message for a text frame; see `encode_bytes`."""
+    return encode_bytes(message).decode()
+
+
+def encode_bytes(message: Message) -> bytes:
+    """Encode a message.
 
     Raises:
         UnencodableError: a field is not as the contract requires, or the message reaches 1 MiB.
     """
     name = message.type
     try:
-        payload = _encoder.encode(message.payload)
-        _checks[name].decode(payload)
         data = _encoder.encode(
-            Envelope(
+            _Whole(
                 type=name,
                 job_id=message.job_id,
                 pipeline=message.pipeline,
                 timestamp=message.timestamp,
                 version=VERSION,
-                payload=msgspec.Raw(payload),
+                payload=message.payload,
                 seq=message.seq,
             )
         )
-        _envelopes.decode(data)
+        _checks[name].decode(data)
     except (msgspec.MsgspecError, TypeError, UnicodeError) as error:
         raise UnencodableError(f"{name} of job {message.job_id}: {error}") from error
     if len(data) >= MAX_MESSAGE_BYTES:
         raise UnencodableError(
             f"{name} of job {message.job_id} has {len(data)} bytes; {MAX_MESSAGE_BYTES} is the limit"
         )
-    return data.decode()
+    return data
 
 
 def decode(frame: str | bytes) -> Message | Unknown:

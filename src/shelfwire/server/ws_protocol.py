@@ -107,5 +107,5 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def write(self, frame: Frame) -> None:
         """Write a text frame."""
         if frame.wire is None:
-            frame.wire = WebSocketFrame(Opcode.TEXT, frame.text.encode()).serialize(mask=False)
+            frame.wire = WebSocketFrame(Opcode.TEXT, frame.data).serialize(mask=False)
         self.transport.write(frame.wire)

@@ -141,7 +141,7 @@ def event(frame: Frame, *, is_last: bool) -> bytes:
     number = f"id: {frame.state.seq}\n" if is_last else ""
     kind = type_of(frame.due, frame.state)
     name = ERROR_EVENT if kind == ERROR_TYPE else kind
-    return f"event: {name}\n{number}data: {frame.text}\n\n".encode()
+    return b"%bdata: %b\n\n" % (f"event: {name}\n{number}".encode(), frame.data)
 
 
 async def _stream(follower: Follower, send: Send) -> None:

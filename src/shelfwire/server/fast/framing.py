@@ -36,7 +36,7 @@ class SocketFraming:
     def frame(self, frame: Frame, *, is_last: bool) -> bytes:
         """See `Framing`."""
         del is_last
-        return text_frame(frame.text.encode())
+        return text_frame(frame.data)
 
     def farewell(self, state: JobState) -> bytes:
         """See `Framing`."""

@@ -36,6 +36,8 @@ BESIDE: Final = ("-wal", "-shm")
 READERS: Final = 2
 MIN_FREE_BYTES: Final = 1024 * 1024
 """Bytes for new data below which the disk is full: a part of an upload, see `web.uploads`."""
+PREPARED: Final = 256
+"""Statements that a connection keeps prepared: those of `bulk` have one for each number of rows."""
 MAX_PAGES: Final = 2**30
 """SQLite's own limit of a database."""
 CORRUPTED: Final = "The database file is damaged. Stop the server, and put a backup in its place"
@@ -71,6 +73,7 @@ class DataFolder:
         self.room = DiskRoom(path)
         self._path = path
         self._database = path / DATABASE_NAME
+        self._kept_open = [str(path / (DATABASE_NAME + suffix)) for suffix in ("", *BESIDE)]
         self._may_grow = True
         self._is_corrupt = False
         self._lock = FileLock(path / "lock", timeout=0, mode=0o600)
@@ -188,7 +191,7 @@ class DataFolder:
 
     def _identities(self) -> list[tuple[int, int] | None]:
         """Tell the database, its log and the index of that from other files of their names."""
-        return [_identity(self._path / (DATABASE_NAME + suffix)) for suffix in ("", *BESIDE)]
+        return [_identity(path) for path in self._kept_open]
 
     def _begin_with(self, prepare: Callable[[Connection], None]) -> None:
         try:
@@ -225,10 +228,10 @@ def _without_rows(error: Exception) -> Exception | None:
     return None if code_of(error) is None else error
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _identity(path: str) -> tuple[int, int] | None:
     """Tell a file from another one of its name; None if there is none."""
     try:
-        found = path.stat()
+        found = os.stat(path)  # noqa: PTH116 - at each commit
     except OSError:
         return None
     return found.st_dev, found.st_ino
@@ -244,7 +247,8 @@ def engine_of(path: Path, begin: str, checkpoint_pages: int = CHECKPOINT_PAGES) 
     """
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     # Parameters are token digests and personal data; the text of an error goes to the log.
-    engine = create_engine(f"sqlite:///{path}", hide_parameters=True)
+    kept = {"cached_statements": PREPARED}
+    engine = create_engine(f"sqlite:///{path}", hide_parameters=True, connect_args=kept)
 
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, _: object) -> None:

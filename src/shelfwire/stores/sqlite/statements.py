@@ -6,6 +6,7 @@ steps over, and beside a busy event loop each of these may have to wait. `stores
 
 import contextlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -58,17 +59,24 @@ def _at(row: Any, path: str) -> Any:
     return func.json_extract(row.c.value, literal_column(f"'{path}'"))
 
 
-_ids, _states = _each("ids"), _each("states")
-READ_JOBS: Final = select(cast(func.group_concat(_job.c.state, literal_column("','")), LargeBinary)).where(
-    _job.c.id.in_(select(_ids.c.value))
-)
-"""As bytes: text of a damaged row that is no UTF-8 is for the decoder to refuse, as all damage is."""
+_states = _each("states")
+READ_JOBS: Final = "SELECT CAST(group_concat(state, ',') AS BLOB) FROM job WHERE id IN (SELECT value FROM json_each(?))"
+"""As bytes: text of a damaged row that is no UTF-8 is for the decoder to refuse, as all damage is. Straight through the
+driver, as the statements of `bulk`."""
 _IN_STATE: Final = ("status", "run_at", "expires_at", "turn", "lost_at")
 
 
 def indexed(state: JobState) -> dict[str, Any]:
     """Return the columns that an index has and that change, by name."""
     return {**{name: getattr(state, name) for name in _IN_STATE}, "code": code_of(state), "label": label_of(state)}
+
+
+_shown_in_index: Final = attrgetter(*_IN_STATE, "error", "metadata")
+
+
+def is_indexed_anew(before: JobState, after: JobState) -> bool:
+    """Whether a column may have changed that an index has."""
+    return bool(_shown_in_index(before) != _shown_in_index(after))
 
 
 def _write_jobs(own: Mapping[str, str]) -> Any:
@@ -100,7 +108,7 @@ def read_jobs(connection: Connection, ids: Sequence[str]) -> list[JobState]:
     Raises:
         msgspec.DecodeError: one is damaged.
     """
-    rows = connection.scalar(READ_JOBS, {"ids": msgspec.json.encode(ids).decode()})
+    rows = connection.exec_driver_sql(READ_JOBS, (msgspec.json.encode(ids).decode(),)).scalar()
     return decode_rows(b"[%b]" % (rows or b""))
 
 

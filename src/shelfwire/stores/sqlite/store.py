@@ -494,7 +494,7 @@ class SqliteStore(SqliteOperatorStore, SqliteCorrectionStore):
             changes: each row as it was read and as it is now.
             results: by job, what its message shows in place of the list of items.
         """
-        indexed = [after for before, after in changes if sql.indexed(before) != sql.indexed(after)]
+        indexed = [after for before, after in changes if sql.is_indexed_anew(before, after)]
         indexed_ids = {state.id for state in indexed}
         progressed = [after for _, after in changes if after.id not in indexed_ids]
         labelled = [(jobs.stored_row(state), label_of(state)) for state in indexed]

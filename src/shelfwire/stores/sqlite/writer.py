@@ -68,6 +68,11 @@ def _transact(
 ) -> list[_Outcome]:
     outcomes: list[_Outcome] = []
     try:
+        if len(works) == 1:  # it fails alone without a savepoint
+            ((work, future),) = works
+            with connection.begin():
+                result = work(connection)
+            return [(future, result, None)]
         with connection.begin():
             for work, future in works:
                 savepoint = connection.begin_nested()
