@@ -26,6 +26,7 @@ from shelfwire.jobs.nodes import Nodes
 from shelfwire.jobs.operator import Operator
 from shelfwire.jobs.outbox import announcer
 from shelfwire.jobs.pipeline import OPTIONS, Pipeline, UnavailablePipeline, stored_options
+from shelfwire.jobs.readiness import Readiness
 from shelfwire.jobs.remote import RemoteAttempts
 from shelfwire.jobs.remote_claims import RemoteClaims, RemoteRules
 from shelfwire.jobs.rereading import Rereader
@@ -158,6 +159,7 @@ class Shelfwire:
 
     def dismiss(self) -> None:
         """Dismiss all followers, waiting workers and watching operators, because the server shuts down."""
+        self._engine.service.readiness.leaving = True
         self._engine.service.dismiss_followers()
         self._engine.operator.leaving.set()
 
@@ -333,6 +335,16 @@ async def _engine(
         ]
         for task in tasks:
             task.add_done_callback(_report)
+
+        def failing() -> list[str]:
+            parts = {
+                "progress cannot be committed": committer.failing,
+                "jobs cannot be claimed": worker.failing,
+                "what other nodes change cannot be read": rereader is not None and rereader.failing,
+                "a part of the server is broken, see its log": any(task.done() for task in tasks),
+            }
+            return [said for said, fails in parts.items() if fails]
+
         try:
             service = JobService(
                 store,
@@ -341,14 +353,7 @@ async def _engine(
                 policy,
                 clock,
                 random_bytes,
-                healthy=lambda: (
-                    not (
-                        committer.failing
-                        or worker.failing
-                        or (rereader is not None and rereader.failing)
-                        or any(task.done() for task in tasks)
-                    )
-                ),
+                Readiness(store, clock, committer.takeover, failing),
                 pipelines=pipelines,
             )
             yield Running(service, Operator(service, store, clock), recorder)

@@ -24,6 +24,7 @@ from shelfwire.jobs.job import Job
 from shelfwire.jobs.leases import LeaseWatcher
 from shelfwire.jobs.operator import Operator
 from shelfwire.jobs.pipeline import Pipeline
+from shelfwire.jobs.readiness import Readiness
 from shelfwire.jobs.remote import RemoteAttempts
 from shelfwire.jobs.remote_claims import RemoteClaims, RemoteRules
 from shelfwire.jobs.results import listed, terminal_encoder
@@ -163,7 +164,7 @@ def engines(folder: Path, *, elsewhere: bool = False) -> MakeEngine:
                 policy,
                 clock,
                 os.urandom,
-                healthy=lambda: True,
+                Readiness(store, clock, committer.takeover),
                 pipelines=pipelines,
             )
             leases = LeaseWatcher(store, remote, waiters, hub.publish, policy, clock)

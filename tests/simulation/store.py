@@ -7,7 +7,7 @@ from typing import Any, Final, Self
 import msgspec
 
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.jobs.nodes import REREAD_SECONDS, Hint, HintKind, Lane, News, Position
+from shelfwire.jobs.nodes import REREAD_SECONDS, Hint, HintKind, Lane, Link, News, Position
 from shelfwire.jobs.outbox import Outbox
 from shelfwire.jobs.store import Change, Committed, EncodeTerminal, Swept
 from shelfwire.protocol.job import HELD, JobState, Policy
@@ -256,6 +256,10 @@ class FaultyNodes:
     @property
     def alive(self) -> int:
         return self._inner.alive
+
+    @property
+    def link(self) -> Link:
+        return self._inner.link
 
     def send(self, hints: Iterable[Hint]) -> None:
         sent, disk = list(hints), self._disk

@@ -223,7 +223,8 @@ class World:
             services = [node.app.service for node in self.nodes]
             attempts = sum(len(service._workers.inside._runs) for service in services)
             followers = sum(service._hub.followers for service in services)
-            is_empty, is_healthy = not attempts and followers <= waiting, all(one._healthy() for one in services)
+            is_empty = not attempts and followers <= waiting
+            is_healthy = not any(one.readiness.problems() for one in services)
             if is_empty and is_healthy:  # a store that loses answers may have lost the last one
                 break
         else:

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
+from shelfwire.clock import Clock, DatabaseClock, SystemClock
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.jobs.listing import JobFilter
 from shelfwire.jobs.nodes import HintKind, Nodes, Position
@@ -34,6 +35,7 @@ from shelfwire.testing import (
 )
 from tests import postgres
 from tests.conftest import Effort
+from tests.live import until
 
 COUNT_CHANGES = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'job'"
 
@@ -300,6 +302,54 @@ async def test_a_node_that_is_to_hear_nothing_reads_again_more_often(database: s
     deaf = PostgresStore(Database(database, listen=OFF), encode_terminal=encode_terminal, inline_limit=0)
     async with deaf as store:
         assert store.nodes.reread_seconds == DEAF_REREAD_SECONDS
+        assert not store.nodes.link.hears
+
+
+class Shifted(SystemClock):
+    """The clock of a machine that somebody has set wrong, by milliseconds."""
+
+    shift = 0
+
+    def steady(self) -> int:
+        return super().steady() + self.shift
+
+
+@pytest.mark.parametrize("clock", [DatabaseClock(), Shifted()], ids=["of the database", "of the machine"])
+async def test_a_node_knows_how_far_its_clock_is_from_that_of_the_database(database: str, clock: Clock) -> None:
+    store = PostgresStore(Database(database), encode_terminal=encode_terminal, inline_limit=0, clock=clock)
+    async with store:
+        assert abs(store.nodes.link.clock_offset) < 2000
+        if isinstance(clock, Shifted):
+            clock.shift = -3_600_000
+            await until(lambda: abs(store.nodes.link.clock_offset - 3_600_000) < 2000)
+        assert store.nodes.link.clock_age < 60
+
+
+async def test_a_node_that_is_cut_off_knows_since_when_and_that_it_hears_nothing(
+    make_store: MakeStore, database: str
+) -> None:
+    async with make_store() as store:
+        nodes = nodes_of(store)
+        await until(lambda: nodes.link.hears)
+        name = database.rpartition("/")[2]
+        shut = f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS'
+        other = database.replace(name, "postgres")
+        run(other, f"{shut} false")
+        run(other, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", name)
+        await until(lambda: not nodes.link.hears and nodes.link.clock_age > 1.5)
+        run(other, f"{shut} true")
+        await until(lambda: nodes.link.hears and nodes.link.clock_age < 1.5)
+
+
+async def test_nodes_that_live_are_counted(make_node: MakeStore, database: str) -> None:
+    async with make_node() as one, make_node() as two:
+        for node in (one, two, one):
+            await node.check()
+        assert (nodes_of(one).alive, nodes_of(two).alive) == (2, 2)
+    run(database, "UPDATE shelfwire.probe SET at = at - 31000")
+    async with make_node() as alone:
+        await alone.check()
+        assert nodes_of(alone).alive == 1
 
 
 def _cancel(state: JobState, now: int) -> JobState:

@@ -427,7 +427,7 @@ async def test_a_server_whose_worker_died_is_not_ready(
     make_server: MakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with make_server() as server:
-        monkeypatch.setattr(server.app.service, "_healthy", lambda: False)
+        monkeypatch.setattr(server.app.service.readiness, "_failing", lambda: ["broken"])
         assert_problem(await server.http.get("/health/ready"), 503, Code.STORAGE_UNAVAILABLE)
 
 

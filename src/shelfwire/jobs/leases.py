@@ -61,7 +61,7 @@ class LeaseWatcher:
 
     async def look(self) -> int | None:
         """Do what is due now, and return when something will be, by the clock of leases; None if nothing is known."""
-        if self._remote.is_stuck or not self._remote.may_take_over:
+        if not (self._remote.may_claim and self._remote.may_take_over):
             return None
         lapses = await self._store.lapse(self._policy, self._clock.now(), self._clock.steady())
         self._publish(lapses.changed)

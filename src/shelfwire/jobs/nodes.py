@@ -98,6 +98,20 @@ class News(msgspec.Struct, frozen=True, kw_only=True):
     revoked: Collection[bytes] = ()
 
 
+class Link(msgspec.Struct, frozen=True):
+    """How a node is connected with what it shares.
+
+    Attributes:
+        hears: whether hints of other nodes are heard.
+        clock_offset: milliseconds by which the clock of leases was behind the store's when it was compared last.
+        clock_age: seconds since then.
+    """
+
+    hears: bool = True
+    clock_offset: int = 0
+    clock_age: float = 0.0
+
+
 class Lane(msgspec.Struct, frozen=True):
     """What the nodes share of one outside service: how far its requests are. Times are those of the clock of leases.
 
@@ -132,6 +146,11 @@ class Nodes(Protocol):
     @property
     def alive(self) -> int:
         """How many nodes there are, as far as was seen lately: at least 1."""
+        ...
+
+    @property
+    def link(self) -> Link:
+        """How this node is connected with what it shares. It compares the clocks about every second."""
         ...
 
     def send(self, hints: Iterable[Hint]) -> None:

@@ -85,6 +85,11 @@ class RemoteAttempts:
         return sum(state.stalled or state.lease_until <= steady for state in held)
 
     @property
+    def may_claim(self) -> bool:
+        """Whether jobs may be claimed; see `TakeoverRule`."""
+        return not self.is_stuck and self._committer.takeover.permits_claims
+
+    @property
     def may_take_over(self) -> bool:
         """Whether leases may be taken to have ended; see `TakeoverRule`."""
         return self._committer.takeover.permits

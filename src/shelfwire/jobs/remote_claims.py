@@ -279,7 +279,7 @@ class RemoteClaims:
             waits.cancel()
 
     async def _take(self, pipelines: Sequence[str], worker: RemoteWorker, job_id: str | None = None) -> Work | None:
-        while not self._attempts.is_stuck:
+        while self._attempts.may_claim:
             secret = self._mint()
             remote = RemoteClaim(digest=tokens.digest(secret), worker=worker, job_id=job_id)
             claimed = await self._store.claim(

@@ -5,7 +5,6 @@ It trusts its caller, which has called `authorize` unless a method takes a token
 
 import asyncio
 import contextlib
-import math
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -26,6 +25,7 @@ from shelfwire.jobs.operator_store import AuditEntry
 from shelfwire.jobs.page_size import MAX_PAGE_BYTES, may_be_cut
 from shelfwire.jobs.patience import when_available
 from shelfwire.jobs.pipeline import MENDED, OriginalTable, Pipeline, RemotePipeline, mended_of
+from shelfwire.jobs.readiness import Readiness
 from shelfwire.jobs.store import Committed, Idempotency, Item, JobStore, Mended
 from shelfwire.jobs.telemetry import Figure, Stats
 from shelfwire.jobs.workers import Workers
@@ -35,9 +35,6 @@ from shelfwire.protocol.messages import Metadata
 from shelfwire.protocol.tokens import ALL_SCOPES, Grant, Scope
 
 T = TypeVar("T")
-CHECK_SECONDS: Final = 1.0
-"""For how long a commit that succeeded makes the service ready; anybody may ask."""
-
 log = structlog.get_logger(__name__)
 
 
@@ -138,7 +135,7 @@ class JobService:
         policy: lease, lifetimes and limits.
         clock: source of the time.
         random_bytes: returns n bytes from a cryptographic source.
-        healthy: whether all background tasks are alive and commits succeed.
+        readiness: whether it can serve.
         pipelines: the pipelines that the server runs, by name.
 
     Attributes:
@@ -148,6 +145,7 @@ class JobService:
         claims: gives jobs to workers outside of the server.
         remote: the attempts of these.
         nodes: the other nodes that share the store; None where there are none.
+        readiness: as given.
     """
 
     def __init__(
@@ -158,7 +156,7 @@ class JobService:
         policy: Policy,
         clock: Clock,
         random_bytes: Callable[[int], bytes],
-        healthy: Callable[[], bool],
+        readiness: Readiness,
         pipelines: Mapping[str, Pipeline],
     ) -> None:
         self._store = store
@@ -170,11 +168,10 @@ class JobService:
         self.clock = clock
         self._random_bytes = random_bytes
         self._workers = workers
-        self._healthy = healthy
+        self.readiness = readiness
         self._pipelines = pipelines
         self.claims = workers.claims
         self.remote = workers.remote
-        self._checked_at = -math.inf
         self._background: set[asyncio.Task[Any]] = set()
 
     def now(self) -> int:
@@ -182,16 +179,13 @@ class JobService:
         return self.clock.now()
 
     async def ready(self) -> bool:
-        """Whether jobs can be taken and run: the store is read, and a commit succeeded lately or succeeds now.
+        """Whether jobs can be taken and run; see `Readiness`.
 
         Raises:
             ShelfwireError: `E_STORAGE_UNAVAILABLE`.
         """
-        await self._store.job("")
-        if self.clock.monotonic() - self._checked_at >= CHECK_SECONDS:
-            await self._store.check()
-            self._checked_at = self.clock.monotonic()
-        return self._healthy()
+        await self.readiness.check()
+        return not self.readiness.problems()
 
     async def stats(self) -> Stats:
         """Return the current figures; without those of jobs while the store cannot be read."""

@@ -147,7 +147,7 @@ class Worker:
 
     async def _claim_one(self) -> bool:
         open_to = self._open_to()
-        if not open_to:
+        if not open_to or not self._committer.takeover.permits_claims:
             return False
         now, steady = self._clock.now(), self._clock.steady()
         if any(draft.state.lease_until <= steady and not draft.finished.is_set() for draft in self._runs.values()):

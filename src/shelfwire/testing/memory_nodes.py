@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from shelfwire.jobs.committed import Committed
-from shelfwire.jobs.nodes import ADMISSION_WINDOW, REREAD_SECONDS, Gone, Hint, Lane, News, Position
+from shelfwire.jobs.nodes import ADMISSION_WINDOW, REREAD_SECONDS, Gone, Hint, Lane, Link, News, Position
 from shelfwire.protocol.job import HELD, JobState, Status
 from shelfwire.protocol.tokens import Grant
 
@@ -54,7 +54,7 @@ class MemoryNodes:
     Attributes:
         steady: as given.
         connected_at: as `Nodes.connected_at`.
-        reread_seconds: as `Nodes.reread_seconds`.
+        reread_seconds, link: as `Nodes` has them.
     """
 
     reread_seconds = REREAD_SECONDS
@@ -65,6 +65,7 @@ class MemoryNodes:
         self._heard: list[Hint] = []
         self._news = asyncio.Event()
         self.connected_at = 0
+        self.link = Link()
 
     @property
     def alive(self) -> int:

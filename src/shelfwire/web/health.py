@@ -2,13 +2,14 @@
 
 from typing import Final
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from shelfwire.errors import Code, ShelfwireError
 from shelfwire.web.responses import JSON_TYPE, json_response
 from shelfwire.web.route import Answer, Context, Route
-from shelfwire.web.schemas import Health
+from shelfwire.web.schemas import Health, HealthDetails
 
 _OK: Final = Health(status="ok")
 
@@ -20,11 +21,18 @@ async def live(request: Request, context: Context) -> Response:
 
 
 async def ready(request: Request, context: Context) -> Response:
-    """Say that jobs can be taken and run."""
+    """Say that jobs can be taken and run, and how this node stands among others."""
     del request
-    if not await context.service.ready():
-        raise ShelfwireError(Code.STORAGE_UNAVAILABLE)
-    return json_response(_OK)
+    readiness = context.service.readiness
+    if not (problems := readiness.problems()):
+        await readiness.check()
+        problems = readiness.problems()
+    if problems:
+        raise ShelfwireError(Code.STORAGE_UNAVAILABLE, f"Not ready: {'; '.join(problems)}")
+    condition = readiness.condition
+    if condition is None:
+        return json_response(_OK)
+    return json_response(Health(status="ok", details=HealthDetails(**msgspec.structs.asdict(condition))))
 
 
 async def metrics(request: Request, context: Context) -> Response:

@@ -101,10 +101,24 @@ class ResultPage(_Document, frozen=True, kw_only=True, omit_defaults=False):
     total: Annotated[Count, msgspec.Meta(description="The number of items that match so far.")]
 
 
+class HealthDetails(_Document, frozen=True, kw_only=True):
+    """How a node stands that shares a database with others."""
+
+    hints: Annotated[
+        bool, msgspec.Meta(description="Whether it hears at once what others change; else it reads again each 250 ms.")
+    ]
+    clock_offset: Annotated[int, msgspec.Meta(description="Milliseconds by which its clock is behind the database's.")]
+    claims: Annotated[bool, msgspec.Meta(description="Whether it takes jobs: not while its clock is wrong.")]
+    nodes: Annotated[int, msgspec.Meta(description="Nodes that were seen within half a minute.")]
+
+
 class Health(_Document, frozen=True, kw_only=True):
     """A sign of life."""
 
     status: Annotated[Literal["ok"], msgspec.Meta(description="It is well.")]
+    details: Annotated[
+        HealthDetails | None, msgspec.Meta(description="Where several nodes share a database: how this one stands.")
+    ] = None
 
 
 def created_of(

@@ -45,6 +45,10 @@ REFUSED: Final = (psycopg.Error, msgspec.DecodeError, UnicodeError)
 """What fails of the database, and of rows that cannot be read or written."""
 
 
+READ_ONLY: Final = "25006"
+"""The server can only be read, as one that is not the primary any more; new connections go to the one that is."""
+
+
 class RunAgainError(Exception):
     """Concurrent work came first: the transaction is to be run again from its beginning."""
 
@@ -229,7 +233,9 @@ class Connections:
     async def _given_back(self, connection: AsyncConnection) -> AsyncIterator[None]:
         try:
             yield
-        except BaseException:
+        except BaseException as error:
+            if getattr(error, "sqlstate", None) == READ_ONLY:
+                await _closed(connection)
             with contextlib.suppress(psycopg.Error), deadline(connection, self._seconds):
                 if connection.info.transaction_status in {TransactionStatus.INTRANS, TransactionStatus.INERROR}:
                     await connection.execute("ROLLBACK")

@@ -6,6 +6,7 @@ all that notify wait for each other. Hints that come at the same time share a me
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from psycopg import AsyncConnection, Notify, sql
 from shelfwire.clock import Clock, DatabaseClock, sleep, uniform
 from shelfwire.errors import ShelfwireError
 from shelfwire.jobs.committed import Committed
-from shelfwire.jobs.nodes import REREAD_SECONDS, Gone, Hint, HintKind, Lane, News, Position
+from shelfwire.jobs.nodes import REREAD_SECONDS, Gone, Hint, HintKind, Lane, Link, News, Position
 from shelfwire.protocol.job import decode_row
 from shelfwire.stores.postgres import limits, presence
 from shelfwire.stores.postgres.connections import Connect, Connections, Session, deadline
@@ -40,6 +41,8 @@ ANSWER_SECONDS: Final = 2.0
 RECONNECT_SECONDS: Final = (0.1, 0.35)
 PRESENCE_SECONDS: Final = 10.0
 """How often a process says that it lives."""
+MEASURE_SECONDS: Final = 1.0
+"""How often the clocks are compared."""
 DEADLINE: Final = 1.5
 
 NOTIFY: Final = sql.SQL("BEGIN; SET LOCAL synchronous_commit = off; {} COMMIT")
@@ -117,12 +120,15 @@ class PostgresNodes:
         self._tasks: list[asyncio.Task[None]] = []
         self.connected_at = 0
         self.alive = 1
+        self._clock_offset = 0.0
+        self._measured_at = -math.inf
 
     async def open(self) -> None:
         """Set the clock, and begin to send and to hear."""
         await self._reader.read(self._measure)
         self._tasks.append(asyncio.create_task(self._send_all(), name="hints out"))
-        self._tasks.append(asyncio.create_task(self._be_present(), name="presence"))
+        self._tasks.append(asyncio.create_task(self._stay_present(), name="presence"))
+        self._tasks.append(asyncio.create_task(self._compare_clocks(), name="clocks"))
         if self._listen is not None:
             self._tasks.append(asyncio.create_task(self._hear_all(self._listen), name="hints in"))
             await self._tried.wait()
@@ -142,9 +148,10 @@ class PostgresNodes:
         self.connected_at = self._steady()
 
     @property
-    def hears(self) -> bool:
-        """Whether hints of others are heard."""
-        return self._hears
+    def link(self) -> Link:
+        """See `Nodes.link`."""
+        age = self._clock.monotonic() - self._measured_at
+        return Link(hears=self._hears, clock_offset=round(self._clock_offset), clock_age=age)
 
     @property
     def reread_seconds(self) -> float:
@@ -207,15 +214,34 @@ class PostgresNodes:
         return await self._pool.write(lambda session: limits.change_lane(session, name, change))
 
     async def _measure(self, session: Session) -> None:
+        """Compare the clocks, and set that of leases by it if it is the database's."""
+        sent = self._clock.monotonic()
+        time: float = await session.value(TIME)
+        answered = self._clock.monotonic()
         if isinstance(self._clock, DatabaseClock):
-            sent = self._clock.monotonic()
-            time: float = await session.value(TIME)
-            self._clock.observe(time, sent, self._clock.monotonic())
+            self._clock.observe(time, sent, answered)
+        self._clock_offset = time + (answered - sent) / 2 * 1000 - self._steady()
+        self._measured_at = answered
 
-    async def _be_present(self) -> None:
+    async def be_present(self) -> None:
+        """Say that this process lives, which writes to the database, and count those that do."""
+        self.alive = await self._pool.write(lambda session: presence.be(session, self.identity))
+
+    async def _compare_clocks(self) -> None:
+        while True:
+            left = self._measured_at + MEASURE_SECONDS - self._clock.monotonic()
+            if left > 0:  # it was done when something else was read again
+                await sleep(self._clock, left)
+                continue
+            try:
+                await self._reader.read(self._measure)
+            except ShelfwireError:  # whoever needs the database says so
+                await sleep(self._clock, _soon())
+
+    async def _stay_present(self) -> None:
         while True:
             with contextlib.suppress(ShelfwireError):
-                self.alive = await self._pool.write(lambda session: presence.be(session, self.identity))
+                await self.be_present()
             await sleep(self._clock, PRESENCE_SECONDS)
 
     async def _send_all(self) -> None:
@@ -257,8 +283,7 @@ class PostgresNodes:
                     log.warning("changes elsewhere are read every 250 ms: no hints are heard", reason=said(error))
                 has_said = True
             self._tried.set()
-            least, most = RECONNECT_SECONDS
-            await sleep(self._clock, least + (most - least) * uniform())
+            await sleep(self._clock, _soon())
 
     async def _hear(self, connection: AsyncConnection, *, has_said: bool) -> bool:
         """Hear hints as long as the own probes are heard; return whether it was said that they are not."""
@@ -296,6 +321,12 @@ class PostgresNodes:
             self._heard = {Hint(HintKind.MISSED): None}
         if self._heard:
             self._to_take.set()
+
+
+def _soon() -> float:
+    """Seconds until a lost connection is tried again."""
+    least, most = RECONNECT_SECONDS
+    return least + (most - least) * uniform()
 
 
 def _payloads(identity: str, hints: dict[tuple[HintKind, str], int]) -> list[str]:

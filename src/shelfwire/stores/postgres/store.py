@@ -493,7 +493,7 @@ class PostgresStore(PostgresOperatorStore, PostgresCorrectionStore):
 
     async def check(self) -> None:
         """See `JobStore.check`."""
-        await self._pool.write(lambda session: presence.be(session, self.nodes.identity))
+        await self.nodes.be_present()
 
     async def counts(self, now: int) -> Counts:
         """See `JobStore.counts`."""
