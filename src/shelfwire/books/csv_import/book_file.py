@@ -167,6 +167,11 @@ class BookFile:
         told = [index for index, field in columns.fields if field in shown]
         return (*told, *(dated if unclear else ()))
 
+    @property
+    def may_have_headings(self) -> bool:
+        """Whether `heading_of` is worth asking."""
+        return self._mapper.may_have_headings
+
     def heading_of(self, raw: RawRow) -> str | None:
         """See `BookMapper.heading_of`."""
         return self._mapper.heading_of(raw)

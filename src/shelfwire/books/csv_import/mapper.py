@@ -6,8 +6,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Final
 
-import msgspec
-
 from shelfwire.books.bibliography import dates
 from shelfwire.books.bibliography.isbn import is_shortened
 from shelfwire.books.csv_import import library_titles, values
@@ -19,7 +17,7 @@ from shelfwire.books.csv_import.joined_titles import JOINED, TITLES
 from shelfwire.books.csv_import.no_books import has_headings, is_heading, is_sum
 from shelfwire.books.csv_import.problems import RowProblem
 from shelfwire.books.csv_import.raw_rows import RawRow
-from shelfwire.books.csv_import.reading_life import LIFE, Draft, settle, take_reads
+from shelfwire.books.csv_import.reading_life import LIFE, Draft, settle, take_reads, warn
 from shelfwire.books.csv_import.remarks import without_remarks
 from shelfwire.books.csv_import.row_repair import HopelessRowError, RowRepair, unwrapped
 from shelfwire.safe_text import text_of_cell
@@ -42,6 +40,9 @@ class BookMapper:
         layout: The file's layout; its sample shows the order of day and month, and the scale of ratings.
         more: Further cells that show these, by column.
         headings: Row numbers of headings, ascending, and the year or month that each gives to the books below it.
+
+    Attributes:
+        may_have_headings: Whether rows may be headings that say when the books below them were read.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class BookMapper:
         self._has_headings = self._title is not None and (
             fields[self._title] in JOINED or (len(columns.names) > 1 and has_headings(sample, self._title))
         )
-        self._dates_below = self._has_headings and _DATES_OF_READING.isdisjoint(fields.values())
+        self.may_have_headings = self._has_headings and _DATES_OF_READING.isdisjoint(fields.values())
         self._heading_rows = [row for row, _ in headings]
         self._heading_dates = [day for _, day in headings]
         self._author = next((index for index, name in columns.fields if "author" in name), 0)
@@ -111,18 +112,31 @@ class BookMapper:
         return self._finished(self._below_its_heading(draft) if self._heading_rows else draft)
 
     def _finished(self, draft: Draft) -> ImportedBook:
-        title = draft.get("title", "")
-        if " / " in title or ("[" in title and "]" in title):
+        title = draft.get("title")
+        if title is None:
+            draft["title"] = self._stand_in(draft)
+        elif "[" in title or " / " in title:
             library_titles.take_apart(draft)
-        book = _finished(draft)
-        if self._title is None or book.title not in (book.isbn13, book.isbn_as_given, *book.identifiers.values()):
-            return book
-        warning = f'The row has no title; "{book.title}" stands in for it.'
-        return msgspec.structs.replace(book, warnings=(*book.warnings, warning))
+        if "authors" not in draft:
+            draft["authors"] = ()
+        return ImportedBook(**draft)
+
+    def _stand_in(self, draft: Draft) -> str:
+        """What stands in for a missing title: the series of a volume, or an identifier.
+
+        Raises:
+            RowProblem: the row has none of these.
+        """
+        if volume := _volume(draft):
+            return volume
+        identifier = _identifier(draft)
+        if self._title is not None:
+            warn(draft, f'The row has no title; "{identifier}" stands in for it.')
+        return identifier
 
     def heading_of(self, raw: RawRow) -> str | None:
         """The heading that a row is, in a list whose headings may say when the books below were read; else None."""
-        if not self._dates_below or raw.problem:
+        if not self.may_have_headings or raw.problem:
             return None
         filled = [cell.strip() for cell in self.text_of(raw) if cell.strip()]
         if len(filled) != 1 or not is_heading(filled[0]) or without_remarks(filled[0]).mark:
@@ -206,7 +220,7 @@ class BookMapper:
                 field.take(text, draft)
         if LIFE in draft:
             settle(draft)
-        return _finished(draft)
+        return self._finished(draft)
 
     def text_of(self, raw: RawRow) -> Sequence[str]:
         """The cells of a row for a reader who does not know the columns: of a list with one column, the whole line."""
@@ -298,14 +312,6 @@ def _scale(name: str, cells: Iterable[str]) -> int:
     return values.scale_in_name(name) or values.rating_scale(cells)
 
 
-def _finished(draft: Draft) -> ImportedBook:
-    if "title" not in draft:
-        draft["title"] = _identifier(draft)
-    if "authors" not in draft:
-        draft["authors"] = ()
-    return ImportedBook(**draft)
-
-
 def _volume(draft: Draft) -> str:
     """The series that names a volume without a title, as in lists of comics."""
     series, volume = draft.get("series", ""), draft.get("volume")
@@ -321,7 +327,7 @@ def _identifier(draft: Draft) -> str:
     as_given = draft.get("isbn_as_given", "")
     if is_shortened(as_given) or not _DIGIT.search(as_given):
         as_given = ""
-    title = _volume(draft) or draft.get("isbn13") or as_given or next(iter(draft.get("identifiers", {}).values()), "")
+    title = draft.get("isbn13") or as_given or next(iter(draft.get("identifiers", {}).values()), "")
     if not title:
         row = draft["row"]
         raise RowProblem(

@@ -57,9 +57,8 @@ class Survey:
         names, numbers = array("q"), array("q")
         add_name, add_number = names.append, numbers.append
         unsettled: Mapping[int, set[str]] = {index: set() for index in file.unsettled}
-        for raw in file.rows():
+        for raw in self._headings_noted(file.rows()) if file.may_have_headings else file.rows():
             self.count += 1
-            self._note_heading(raw)
             if len(raw.cells) == width:
                 if self._unseen:
                     self._look(raw.cells)
@@ -104,9 +103,11 @@ class Survey:
             except RowProblem:
                 yield None
 
-    def _note_heading(self, raw: RawRow) -> None:
-        if heading := self._file.heading_of(raw):
-            self._headings.append((raw.row, heading))
+    def _headings_noted(self, rows: Iterable[RawRow]) -> Iterator[RawRow]:
+        for raw in rows:
+            if heading := self._file.heading_of(raw):
+                self._headings.append((raw.row, heading))
+            yield raw
 
     def _look(self, cells: Sequence[str]) -> None:
         found = [index for index in self._unseen if (cell := cells[index]) and _says_something(cell)]
