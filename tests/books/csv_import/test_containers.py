@@ -127,6 +127,21 @@ def test_the_year_that_names_a_sheet_is_when_its_books_were_read_where_no_column
     ]
 
 
+def test_sheets_of_douban_say_what_is_read_and_have_the_author_among_other_details() -> None:
+    head = ["标题", "简介", "豆瓣评分", "链接", "创建时间", "我的评分", "标签", "评论"]
+    dune = "[美] 弗兰克·赫伯特 / 潘振华 / 江苏凤凰文艺出版社 / 2017-2 / 55.00元"
+    fortress = "钱锺书 / 人民文学出版社 / 1991-2 / 19.00"
+    sheets: dict[str, Rows] = {
+        "读过": [head, ["沙丘", dune, "8.6", "", "2021/03/05 10:11:12", 5, "科幻", "好看"]],
+        "想读": [head, ["围城", fortress, "9.0", "", "2019/05/06 07:00:00", None, None, None]],
+    }
+    first, second = books(xlsx(**sheets))
+    assert (first.shelf, first.authors, first.rating, first.year) == ("read", ("弗兰克·赫伯特",), 5, 2017)
+    assert first.publisher == "江苏凤凰文艺出版社"
+    assert first.warnings == ("Left out, as none of its authors: 潘振华.",)
+    assert (second.row, second.shelf, second.authors) == (1002, "to-read", ("钱锺书",))
+
+
 def test_a_hidden_sheet_is_named_if_something_is_in_it() -> None:
     workbook = load_workbook(io.BytesIO(xlsx(Books=[HEADER, ["Dune"]], Old=[HEADER, ["Emma"]], Blank=[])))
     workbook["Old"].sheet_state = workbook["Blank"].sheet_state = "hidden"

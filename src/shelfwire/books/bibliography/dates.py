@@ -13,7 +13,7 @@ _YEAR_FIRST: Final = re.compile(r"^(\d{4})(?:\D{1,2}(\d{1,2})(?:\D{1,2}(\d{1,2})
 _LETTERS_FOLLOW: Final = re.compile(r"^\d{4}[^\w]*[^\W\d_]{2,}")
 _YEAR_LAST: Final = re.compile(r"^(\d{1,2})([./ -])\s?(?:(\d{1,2})[./ -]\s?)?(\d{4}|\d{2})(?:\D|$)")
 _TIME: Final = re.compile(
-    r"[T,]?\s*\d{1,2}:\d{2}(?::\d{2})?(?:[.,]\d+)?\s*(?:[ap]\.?m\.?\b)?\s*(?:z\b|gmt|utc)?\s*(?:[+-]\d{2}:?\d{2})?"
+    r"(?:(?<=\d)T|,)?\s*\d{1,2}:\d{2}(?::\d{2})?(?:[.,]\d+)?\s*(?:[ap]\.?m\.?\b)?\s*(?:z\b|gmt|utc)?\s*(?:[+-]\d{2}:?\d{2})?"
     r"(?:\s*\(.*\))?",
     re.IGNORECASE,
 )
@@ -23,7 +23,7 @@ _MOST_NAMED_CHARACTERS: Final = 80
 _FILLERS: Final = frozenset(
     word
     for line in (
-        "st nd rd th er re de del do la le el il di al den d of in on à um kl r roku m gada",
+        "st nd rd th er re de del do la le el il di al den d of in on at as alle alas om à um kl r roku m gada",
         "г года год р року",  # noqa: RUF001 - Cyrillic letters are meant
     )
     for word in line.split()

@@ -25,6 +25,8 @@ PARTICLES: Final = frozenset(
 """Words before a surname that belong to it."""
 _CONJUNCTION: Final = re.compile(rf"[;|&\n]| / |,?(?:{_AND})")
 _LIFE: Final = re.compile(r"(?:b\. |d\. |ca?\. ?|fl\. )?\d{3,4}\??(?: ?[-\u2013] ?(?:ca?\. ?)?(?:\d{3,4}\??)?)?\.?")
+_NATIONALITY: Final = re.compile(r"^[\[(\uff08\u3014\u3010][\u4e00-\u9fff]{1,4}[\])\uff09\u3015\u3011]\s*")
+"""The author's country as Chinese lists put it before a name: "[美]"."""
 _FULLER: Final = re.compile(r"(?<=[^\W\d_]\.)\s*\([^()\d]{2,60}\)(?=,|\.?$)")
 """The names that the initials before them stand for."""
 _ROLE: Final = re.compile(
@@ -246,7 +248,7 @@ def _known(names: Iterable[str]) -> tuple[str, ...]:
     writing: dict[str, None] = {}
     helping: dict[str, None] = {}
     for name in names:
-        tidy = " ".join(_unbracketed(name.strip()).split())
+        tidy = _NATIONALITY.sub("", " ".join(_unbracketed(name.strip()).split()))
         person, role = _without_role(tidy) if tidy.endswith((")", "]")) else (tidy, "")
         if person and person.lower() not in _NOBODY:
             (writing if is_writing(role) else helping)[person] = None

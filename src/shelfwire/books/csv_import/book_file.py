@@ -1,5 +1,6 @@
 """A book list in CSV of any kind: its layout, its rows and the books in them."""
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import dropwhile, islice
 from typing import Final
@@ -33,6 +34,7 @@ REASON: Final = text_key("reason (shelfwire)")
 MAX_PLANNED: Final = 200
 """The most columns, and the most warnings, that a plan shows."""
 MAX_EXAMPLES: Final = 3
+_LINK_WITH_NAME: Final = re.compile(r"\[\[[^\[\]|\n]*\\\|([^\[\]|\n]*)\]\]")
 _LOOKED_AT: Final = 20
 _MAX_SHOWN: Final = 80
 _MAX_DOUBT: Final = 400
@@ -63,6 +65,8 @@ class BookFile:
         self._doubt_of_encoding = doubt_of_encoding(data, self.encoding)
         if (mended := unmangled(self._text)) is not None:
             self._text, self._doubt_of_encoding = mended, MANGLED
+        if self._text.lstrip()[:1] == "|" and "\\|" in self._text:
+            self._text = _without_escaped_bars(self._text)
         layout = find_layout(self._text)
         self.doubt = doubt_of(layout)
         self._use(layout)
@@ -273,6 +277,11 @@ class BookFile:
 def cell_of(raw: RawRow, column: int) -> str:
     """The cell of a row in a column, stripped; empty where the row is shorter."""
     return raw.cells[column].strip() if column < len(raw.cells) else ""
+
+
+def _without_escaped_bars(text: str) -> str:
+    """A table in Markdown without bars that part no cells: of links with a name it is left, others become slashes."""
+    return _LINK_WITH_NAME.sub(r"[[\1]]", text).replace("\\|", "/")
 
 
 def _is_rule(raw: RawRow) -> bool:

@@ -24,6 +24,10 @@ _FEWEST_NOTES: Final = 2
 _YEAR_DIGITS: Final = 4
 _DIGITS: Final = re.compile(r"\d")
 _LONGEST_NUMBER: Final = 100
+_NEARLY_ALL: Final = 0.9
+_BOOKS: Final = frozenset(
+    map(text_key, ("book", "books", "buch", "livre", "libro", "livro", "boek", "bok", "książka", "книга", "图书", "本"))
+)
 _ITEM_TYPES: Final = frozenset().union(*vocabulary("item_types").values())
 
 
@@ -90,6 +94,12 @@ def is_state(cell: str) -> bool:
     """Whether a cell names a reading state, perhaps with a date."""
     found = values.reading_state(cell)
     return found is not None and (not found[1] or is_date(found[1]))
+
+
+def is_item_types(cells: Sequence[str]) -> bool:
+    """Whether cells name media of several kinds, books among them: no genres, though "comic" is both."""
+    keys = [text_key(cell) for cell in cells]
+    return share(keys, _ITEM_TYPES.__contains__) >= _NEARLY_ALL and not _BOOKS.isdisjoint(keys)
 
 
 def is_link(cell: str) -> bool:

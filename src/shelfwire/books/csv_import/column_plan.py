@@ -11,6 +11,7 @@ from shelfwire.books.csv_import.cell_kinds import (
     fit,
     fits,
     is_dates,
+    is_item_types,
     is_ruled_out,
     is_state,
     is_typed,
@@ -335,6 +336,8 @@ def _has_cents(cell: str) -> bool:
 
 def _settled(field: str, cells: Sequence[str]) -> str | None:
     """What a column holds whose name is that of a field; None if its cells rule that out."""
+    if field == "tags" and is_item_types(cells):
+        return "item_type"
     if not cells or fits(field, cells):
         return field
     if other := next((other for other in _ALTERNATIVES.get(field, ()) if fits(other, cells)), None):

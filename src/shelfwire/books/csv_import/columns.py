@@ -16,6 +16,7 @@ UNKNOWN_LANGUAGE: Final = "und"
 """The language of a header of which we know no word; it is not English, so that its dates begin with the day."""
 AUTHORS: Final = frozenset(
     {"author", "authors", "inverted_author", "surname_first_author", "ampersand_authors", "semicolon_authors"}
+    | {"slashed_details"}
 )
 _FAMILIES: Final = {
     "title_with_series": "title",

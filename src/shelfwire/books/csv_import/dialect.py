@@ -16,6 +16,7 @@ from shelfwire.books.csv_import.headers import exact_field, header_strength
 from shelfwire.books.csv_import.inferred_columns import infer_columns
 from shelfwire.books.csv_import.raw_rows import RawRow, raw_rows
 from shelfwire.books.csv_import.row_repair import unwrapped
+from shelfwire.books.csv_import.two_line_headers import with_groups, with_names_below
 
 _DELIMITERS: Final = (",", ";", "\t", "|")
 _SAMPLE_CHARACTERS: Final = 32_768
@@ -28,6 +29,7 @@ _LEAST_CONSISTENT: Final = 0.6
 _NEARLY_ALL: Final = 0.8
 _NO_WORDS: Final = frozenset({Kind.NUMBER, Kind.ANSWER})
 _FEWEST_WIDER: Final = 2
+_FEWEST_IN_TWO_LINES: Final = 3
 _SINGLE_COLUMN: Final = 0.01  # any real table is preferred to a list of titles
 
 
@@ -80,13 +82,27 @@ def find_layout(text: str) -> Layout:
         first, *body = body
         columns = infer_columns(body, tuple(cell.strip() for cell in first))
         return Layout(best.delimiter, start, best.rows[0].row + before, columns, body)
-    return Layout(
-        delimiter=best.delimiter,
-        start=start,
-        header_row=header_row + before if best.header else 0,
-        columns=_named(best.header.cells, body) if best.header else infer_columns(body),
-        sample=body,
-    )
+    if best.header is None:
+        return Layout(best.delimiter, start, 0, infer_columns(body), body)
+    names = best.header.cells
+    if (whole := _two_lines(best)) is not None:
+        names, last = whole
+        body = [list(row.cells) for row in best.rows if row.row > last]
+        header_row = last
+    return Layout(best.delimiter, start, header_row + before, _named(names, body), body)
+
+
+def _two_lines(trial: _DelimiterTrial) -> tuple[Sequence[str], int] | None:
+    """The names of a header of two lines, and the row number of the second; None if it is of one."""
+    rows = {row.row: row.cells for row in trial.rows}
+    if trial.header is None or len(trial.header.cells) < _FEWEST_IN_TWO_LINES:
+        return None
+    row, header = trial.header.row, trial.header.cells
+    language = language_of([text_key(name) for name in header])
+    if (below := rows.get(row + 1)) and (named := with_names_below(header, below, language)):
+        return named, row + 1
+    grouped = with_groups(header, rows.get(row - 1, ()), language)
+    return None if grouped == header else (grouped, row)
 
 
 def _is_unknown_header(rows: list[list[str]]) -> bool:

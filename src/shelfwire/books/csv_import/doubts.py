@@ -41,7 +41,7 @@ def _of_states(name: str, cells: Sequence[str]) -> Iterator[str]:
     """What stands among reading states and is none that is known: a word for one, or a shelf of the reader's own."""
     distinct = list(dict.fromkeys(filter(None, map(str.strip, cells))))
     others = [cell for cell in distinct if not _is_known_state(cell)]
-    if others and len(others) * 2 <= len(distinct):
+    if others:
         shown = ", ".join(f'"{cell[:_MOST_SHOWN]}"' for cell in others[:_MOST_NAMED])
         more = f" and {len(others) - _MOST_NAMED} more" if len(others) > _MOST_NAMED else ""
         yield f'In the column "{name}" no reading state is known for {shown}{more}: kept as shelves of these names.'

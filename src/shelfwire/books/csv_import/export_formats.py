@@ -642,6 +642,22 @@ _READWISE = _format(
     repeated="Location Type|Location|Color",
     others="Highlight|Note|Tags|Highlighted at",
 )
+# As extensions for browsers save it; the sheet, or a column of its own, says the state. The date is when it was marked.
+_DOUBAN = _format(
+    "Douban",
+    "标题|简介|豆瓣评分|我的评分",
+    {
+        "标题": "title",
+        "简介": "slashed_details",
+        "我的评分": "rating",
+        "创建时间": "date_added",
+        "标签": "tags",
+        "评论": "review",
+        "链接": "id:douban",
+    },
+    language="zh",
+    others="豆瓣评分",
+)
 # Our own tables, as results are asked for: what was imported once can be imported again.
 _SHELFWIRE: Final = _format(
     "shelfwire",
@@ -710,5 +726,6 @@ EXPORT_FORMATS: Final = (
     _KINDLE,
     _KOBO,
     _READWISE,
+    _DOUBAN,
 )
 """Every export that is recognised; anything else is read by the generic column names."""

@@ -32,6 +32,7 @@ _MEANINGS: Final[Mapping[str, str]] = {field: meaning for meaning, field in _FIE
     "title_with_series": "title",
     **dict.fromkeys(JOINED, "title"),
     "authors": "author",
+    "slashed_details": "author",
     "comma_authors": "author",
     "ampersand_authors": "author",
     "surname_first_author": "author",

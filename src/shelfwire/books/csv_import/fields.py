@@ -40,6 +40,8 @@ _QUOTED: Final = re.compile(
     '^["\u201c\u201d\u201e\u00ab\u00bb\u2018\u201a](.+)["\u201c\u201d\u00ab\u00bb\u2018\u2019]$'
 )
 _NAMES_IN_QUOTES: Final = re.compile(r'(?:"[^"]+"|[^",;]+)(?:\s*[,;]\s*(?:"[^"]+"|[^",;]+))*')
+_ITEM_OF_HTML: Final = re.compile(r"</li>\s*<li>|<br\s*/?>", re.IGNORECASE)
+_YEAR_AND_MONTH: Final = re.compile(r"[12]\d{3}(?:[-./年]\d{1,2}(?:[-./月]\d{1,2})?[月日]?|年)?")
 _PUBLICATION: Final = re.compile(r"\s*[(,;]")
 
 
@@ -67,6 +69,8 @@ def _authors(parse: Callable[[str], tuple[str, ...]]) -> Take:
     def take(cell: str, draft: Draft) -> None:
         if cell[0] == "[" and cell[1:2] in _QUOTES:
             cell = _unpacked(cell, "; ")
+        elif cell[0] == "<":
+            cell = plain_text(_ITEM_OF_HTML.sub("; ", cell)).strip("; ")
         names = _names_in_quotes(cell) if '"' in cell else parse(cell)
         if "authors" not in draft and names:
             draft["authors"] = names
@@ -272,6 +276,21 @@ def _long_plain_text(field: str) -> Take:
     return take
 
 
+def _slashed_details(cell: str, draft: Draft) -> None:
+    """Douban's `[美] 赫伯特 / 潘振华 / 江苏出版社 / 2017-2 / 55元`: author, translators, publisher, date, price."""
+    parts = [part.strip() for part in cell.split(" / ")]
+    place = next((place for place, part in enumerate(parts) if _YEAR_AND_MONTH.fullmatch(part)), None)
+    if place is None or not place:
+        warn(draft, f'"{cell}" was not understood: it has no date behind the author.')
+        return
+    _authors(people.authors_of_any_list)(parts[0], draft)
+    draft.setdefault("year", int(parts[place][:4]))
+    if place > 1:
+        draft.setdefault("publisher", parts[place - 1])
+    if between := parts[1 : place - 1]:
+        warn(draft, f"Left out, as none of its authors: {'; '.join(between)}.")
+
+
 def _publication(cell: str, draft: Draft) -> None:
     """LibraryThing's `Gallimard (1979), Poche`."""
     if publisher := _PUBLICATION.split(cell, maxsplit=1)[0]:
@@ -447,7 +466,8 @@ _TEXT: dict[str, Take] = {
     "comma_authors": _authors(people.authors_of_comma_or_inverted_list),
     "author_first": _author_first,
     "author_last": _author_last,
-    "additional_authors": _more_authors(people.authors_of_comma_list),
+    "additional_authors": _more_authors(people.authors_of_comma_or_inverted_list),
+    "slashed_details": _slashed_details,
     "secondary_authors": _secondary_authors,
     "roles": _roles,
     "publication": _publication,

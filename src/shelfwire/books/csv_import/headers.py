@@ -46,6 +46,7 @@ _DATE_STEMS: Final[dict[str, tuple[str, ...]]] = {
     "date_added": ("add", "acquir", "creat", "enter", "hinzugef", "ajout", "anadid", "aggiun", "adicion", "toegevoegd"),
 }  # fmt: skip
 """By field, stems of words in the name of its column, as keys; the first field counts."""
+_ONE_OF_MANY: Final = re.compile(r"(?P<name>\D*[^\W\d_])[\s_]*(?P<number>\d{1,2})")
 _NUMBER_SIGN: Final = re.compile(r"(?<=\w)\s*#$")
 _WORDS: Final = re.compile(r"[^\W_]+")
 _OWN: Final = frozenset(
@@ -57,6 +58,8 @@ _OWN: Final = frozenset(
     for word in line.split()
 )
 """Words by which a column's name says that it holds the reader's own."""
+_PARTS_OF_NAMES: Final = frozenset({"author_first", "author_last"})
+"""Fields whose names, such as "last name", are near to many that mean something else."""
 _SHORTEST_FUZZY = 5
 _LONG_NAME = 8
 
@@ -95,7 +98,19 @@ def exact_field(name: str, language: str) -> str | None:
     if field := _exact(key, language):
         return field
     bare = text_key(_REMARK.sub("", name))
-    return _exact(bare, language) if bare and bare != key and bare not in OTHER_COLUMNS else None
+    if bare and bare != key and bare not in OTHER_COLUMNS:
+        return _exact(bare, language)
+    return _of_many(name, language)
+
+
+def _of_many(name: str, language: str) -> str | None:
+    """The field of one column of several with a number each: "Category 2", "AUTHOR2"."""
+    if (numbered := _ONE_OF_MANY.fullmatch(name)) is None:
+        return None
+    field = _exact(text_key(numbered["name"]), language)
+    if field == "author" and numbered["number"] != "1":
+        return "additional_authors"
+    return field if field in ("author", "tags", "additional_authors") else None
 
 
 def field_of_dates(name: str) -> str | None:
@@ -138,7 +153,11 @@ def _nearest(key: str, names: dict[str, str]) -> str | None:
         return None
     limit = 1 if len(key) < _LONG_NAME else 2
     nearest, field = min(
-        ((_edits(key, name, limit), field) for name, field in names.items() if len(name) >= _SHORTEST_FUZZY),
+        (
+            (_edits(key, name, limit), field)
+            for name, field in names.items()
+            if len(name) >= _SHORTEST_FUZZY and field not in _PARTS_OF_NAMES
+        ),
         key=lambda candidate: candidate[0],
     )
     if nearest > limit or any(_edits(key, other, limit) <= nearest for other in OTHER_COLUMNS):

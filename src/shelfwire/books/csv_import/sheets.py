@@ -51,10 +51,10 @@ class Joined(NamedTuple):
 def one_list(sheets: Sequence[Sheet]) -> Joined:
     """The list of a workbook: the sheet with the best header, and those whose columns have the same names.
 
-    A sheet belongs to it if it has titles and authors under the same names, and half of the columns of the narrower of
-    the two are the other's too. Rows keep their numbers: those of further sheets come behind a round one. What the name
-    of such a sheet says is a column: a reading state, or the year of reading, where its own columns say neither; any
-    other is a tag, unless it is but a number.
+    A sheet belongs to it if all of its columns have the same names; or if it has titles and authors under the same, and
+    half of the columns of the narrower of the two are the other's too. Rows keep their numbers: those of further sheets
+    come behind a round one. What the name of such a sheet says is a column: a reading state, or the year of reading,
+    where its own columns say neither; any other is a tag, unless it is but a number.
     """
     layouts = [find_layout(sheet.text[:_HEAD_CHARACTERS]) for sheet in sheets]
     strengths = [header_strength(layout.columns.names) if layout.header_row else 0 for layout in layouts]
@@ -106,6 +106,8 @@ def _belong(one: Layout, other: Layout) -> bool:
         return False
     here, there = ({key for key, name in _keyed(layout) if name} for layout in (one, other))
     shared = here & there
+    if here == there and len(here) > 1:
+        return True
     essential = [
         {text_key(layout.columns.names[index]) for index, field in layout.columns.fields if test(field)}
         for layout in (one, other)

@@ -152,7 +152,7 @@ def is_in_words(cell: str) -> bool:
 
 def is_nothing(cell: str) -> bool:
     """Whether a cell says in words or signs that it holds nothing, as "n/a" or "-"."""
-    return not cell.strip("-\u2013\u2014. ") or cell.strip().casefold() in _NOTHING
+    return not cell.strip("-\u2013\u2014. \\") or cell.strip().casefold() in _NOTHING
 
 
 def yes_or_no(cell: str) -> bool | None:
