@@ -39,9 +39,10 @@ demo-scan: $(VENV)/.scan
 test: $(VENV)/.dev $(PACKAGES)
 	@$(MAKE) --no-print-directory --jobs=2 rest types lint layers
 
-# Hundreds of kills, cuts and shelves and thousands of histories, with a seed of its own that is named first.
+# Hundreds of kills, cuts and shelves and thousands of histories, and PostgreSQL through a pooler, with a seed of its own
+# that is named first.
 test-long: $(VENV)/.dev
-	$(PYTEST) --long -n 2 --durations=10 tests/simulation tests/faults tests/books/ai_scan/reader tests/protocol
+	$(PYTEST) --long -n 2 --durations=10 tests/simulation tests/faults tests/stores tests/books/ai_scan/reader tests/protocol
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

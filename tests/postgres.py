@@ -79,16 +79,49 @@ class Server:
         """Make a database with the newest schema; return its URL, and erase it afterwards."""
         self._databases += 1
         name = f"test_{self._databases}"
+        self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY wal_log')
+        try:
+            yield self.url(name)
+        finally:
+            self._execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    def _execute(self, statement: str) -> None:
         with psycopg.connect(self.url(), autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY wal_log')
-            try:
-                yield self.url(name)
-            finally:
-                connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+            connection.execute(statement)
+
+
+class LocalServer(Server):
+    """A server that is started here, and can be ended and started again.
+
+    Args:
+        port: see `Server`.
+        data: its folder.
+    """
+
+    def __init__(self, port: int, data: Path) -> None:
+        super().__init__(port)
+        self._data = data
+        self._process: subprocess.Popen[Any] | None = None
+
+    def start(self) -> None:
+        """Start it; returns when it answers."""
+        binaries = programs()
+        assert binaries is not None, "the caller has looked"
+        options = [f"--{name}={value}" for name, value in {**SETTINGS, "port": str(self.port)}.items()]
+        command: list[Any] = [binaries / "postgres", "-D", self._data, *options]
+        self._process = subprocess.Popen(command, **_quiet())  # noqa: S603
+        _wait(self, self._process)
+
+    def end(self) -> None:
+        """End it at once, whoever is connected and whatever they are doing."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGQUIT)
+            self._process.wait(START_SECONDS)
+            self._process = None
 
 
 @contextmanager
-def server() -> Iterator[Server]:
+def server() -> Iterator[LocalServer]:
     """Start a server in a folder of its own, and end it."""
     folder = Path(tempfile.mkdtemp(prefix="shelfwire-postgres-"))
     owner = _owner()
@@ -106,22 +139,16 @@ def server() -> Iterator[Server]:
         "--locale=C",
         "--no-instructions",
     ]
-    process = None
+    running = LocalServer(port, data)
     try:
         subprocess.run([binaries / "initdb", *init], check=True, **_quiet())  # noqa: S603
-        options = [f"--{name}={value}" for name, value in {**SETTINGS, "port": str(port)}.items()]
-        command: list[Any] = [binaries / "postgres", "-D", data, *options]
-        process = subprocess.Popen(command, **_quiet())  # noqa: S603
-        running = Server(port)
-        _wait(running, process)
+        running.start()
         with psycopg.connect(running.url(), autocommit=True) as connection:
             connection.execute(f'CREATE DATABASE "{TEMPLATE}"')
         upgrade(running.url(TEMPLATE))
         yield running
     finally:
-        if process is not None:
-            process.send_signal(signal.SIGQUIT)  # at once, whoever is connected
-            process.wait(START_SECONDS)
+        running.end()
         shutil.rmtree(folder, ignore_errors=True)
 
 

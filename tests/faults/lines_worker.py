@@ -47,6 +47,11 @@ def result(index: int) -> dict[str, Any]:
     return {"line": index, "text": "lorem ipsum " * 9}
 
 
+def title(index: int, attempt: int) -> str:
+    """The title of an item, which says which attempt has recorded it."""
+    return f"Line {index}, attempt {attempt}"
+
+
 class Lines(Pipeline):
     """Records items, slowly. The name of its file says how many."""
 
@@ -65,7 +70,7 @@ class Lines(Pipeline):
         total = int(job.metadata.file_name or 0)
         await job.start(total, job.metadata)
         async for index, _ in job.pending(range(total)):
-            job.record(index, result(index), title=f"Line {index}")
+            job.record(index, result(index), title=title(index, job.attempt))
             await asyncio.sleep(self._orders.pause)
         self._note(job, "ends")
         return "Done"

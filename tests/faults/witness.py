@@ -27,6 +27,7 @@ class Witness:
     Args:
         url: the server's.
         job: the job.
+        cut: whether its connections may be cut at any moment, also between the ending and the close frame.
 
     Attributes:
         processed: the highest `processedCount` told.
@@ -38,9 +39,10 @@ class Witness:
         closes: how each connection ended; 1006 without a close frame.
     """
 
-    def __init__(self, url: str, job: JobHandle) -> None:
+    def __init__(self, url: str, job: JobHandle, *, cut: bool = False) -> None:
         self._url = f"ws{url.removeprefix('http')}/ws/progress?jobId={job.job_id}"
         self._job = job
+        self._cut = cut
         self._news = asyncio.Event()
         self.processed = 0
         self.total: int | None = None
@@ -81,7 +83,8 @@ class Witness:
                 code = 1006 if socket.close_code is None else socket.close_code
             self.closes.append(code)
             self._news.set()
-            _promise((code == 1000) == hearing.over, f"closed with {code}, ending told: {hearing.over}")
+            ended = (code == 1000) == hearing.over or (self._cut and hearing.over and code == 1006)
+            _promise(ended, f"closed with {code}, ending told: {hearing.over}")
             return hearing.over
 
 

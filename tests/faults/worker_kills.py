@@ -25,6 +25,7 @@ if __name__ == "__main__":
 
 from shelfwire.client import Client, JobHandle, Transport
 from shelfwire.protocol.messages import JobComplete, JobProgress
+from shelfwire.protocol.reconnect import DELAYS
 from tests.faults.lines_worker import NAME, Orders, result
 from tests.faults.witness import Witness
 from tests.processes import Process
@@ -108,17 +109,17 @@ class Crew:
         return sorted(seconds)
 
 
-async def submit(server: Server) -> JobHandle:
+async def submit(url: str, items: int = ITEMS) -> JobHandle:
     """Create a job; its file's name says how many items it has."""
-    async with httpx2.AsyncClient(base_url=server.url, timeout=60) as http:
-        response = await http.post(f"/api/pipelines/{NAME}/jobs", files={"file": (str(ITEMS), b"x")})
+    async with httpx2.AsyncClient(base_url=url, timeout=60) as http:
+        response = await http.post(f"/api/pipelines/{NAME}/jobs", files={"file": (str(items), b"x")})
     created = response.raise_for_status().json()["data"]
     return JobHandle(created["jobId"], created["token"])
 
 
-async def follow(url: str, job: JobHandle, transport: Transport) -> None:
+async def follow(url: str, job: JobHandle, transport: Transport, delays: tuple[float, ...] = DELAYS) -> None:
     """Follow a job by one transport to its ending, and check what comes."""
-    async with Client(url, transports=(transport,)) as client:
+    async with Client(url, transports=(transport,), delays=delays) as client:
         messages = [message async for message in client.follow(job)]
     seqs = [message.seq or 0 for message in messages]
     done = [message.payload.processed_count for message in messages if isinstance(message.payload, JobProgress)]
@@ -128,16 +129,16 @@ async def follow(url: str, job: JobHandle, transport: Transport) -> None:
     assert endings == messages[-1:], f"there is not one ending, and in the end, by {transport}"
 
 
-async def check(client: Client, job: JobHandle) -> None:
+async def check(client: Client, job: JobHandle, count: int = ITEMS) -> None:
     """Check that every item of an ended job is there once, in its place and as it was recorded."""
     items = [item async for item in client.results(job)]
-    assert [item["index"] for item in items] == list(range(ITEMS)), "an index is missing, doubled or out of order"
+    assert [item["index"] for item in items] == list(range(count)), "an index is missing, doubled or out of order"
     assert all(item["result"] == result(item["index"]) for item in items), "a result is another one"
 
 
 async def one_round(server: Server, crew: Crew, dice: random.Random, kills: int, by: signal.Signals) -> None:
     """Let some jobs run to their ends under fire, followed by every transport, and check each."""
-    jobs = [await submit(server) for _ in range(JOBS)]
+    jobs = [await submit(server.url) for _ in range(JOBS)]
     async with asyncio.timeout(ROUND_SECONDS), asyncio.TaskGroup() as tasks:
         following = [tasks.create_task(Witness(server.url, job).follow()) for job in jobs]
         following += [tasks.create_task(follow(server.url, job, kind)) for job in jobs for kind in Transport]

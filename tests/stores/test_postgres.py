@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from functools import partial
 from typing import Any
 
@@ -18,7 +19,9 @@ from shelfwire.protocol import owner_transitions
 from shelfwire.protocol.job import JobState, Status
 from shelfwire.protocol.messages import Metadata
 from shelfwire.protocol.tokens import MAX_GRANTS, Grant
+from shelfwire.stores.postgres import commits
 from shelfwire.stores.postgres.address import OFF, Database
+from shelfwire.stores.postgres.connections import BEGIN
 from shelfwire.stores.postgres.nodes import DEAF_REREAD_SECONDS
 from shelfwire.stores.postgres.store import PostgresStore
 from shelfwire.testing import (
@@ -104,6 +107,24 @@ async def test_the_node_that_has_a_job_is_named_also_after_it_took_the_job_over(
         run(database, "UPDATE shelfwire.job SET node = 'one that died'")
         assert await store.claim([state.pipeline], POLICY, claimed.state.lease_until + 1) is not None
     assert named() == "test"
+
+
+async def test_a_job_is_taken_over_from_a_node_that_stopped_within_a_statement_with_the_row_locked(
+    make_store: MakeStore, database: str
+) -> None:
+    async with make_store() as store:
+        state = await add_job(store)
+        claimed = await claim(store)
+        with closing(psycopg.connect(database, autocommit=True, application_name="shelfwire that stopped")) as stopped:
+            stopped.execute(BEGIN)
+            stopped.execute("SELECT FROM shelfwire.job FOR NO KEY UPDATE")
+            stopped.pgconn.send_query(commits.COPY_ITEMS.encode())
+            stopped.pgconn.flush()
+            async with asyncio.timeout(30):
+                taken = None
+                while taken is None:
+                    taken = await store.claim([state.pipeline], POLICY, claimed.state.lease_until + 1)
+    assert taken.state.attempt == claimed.state.attempt + 1
 
 
 async def test_many_creations_with_one_key_on_two_nodes_make_one_job(make_node: MakeStore) -> None:

@@ -40,6 +40,18 @@ WHERE ({_LAPSED}) OR ({_ITS_TIME})
 ORDER BY c.place, c.turn, c.run_at LIMIT 1 FOR NO KEY UPDATE OF job SKIP LOCKED
 """  # noqa: S608 - of constants, as all here
 """The conditions stand there twice: a job that another process has taken meanwhile does not meet them any more."""
+FREE_LAPSED: Final = f"""
+SELECT pg_terminate_backend(a.pid, 500) FROM pg_stat_activity a
+WHERE EXISTS (SELECT FROM shelfwire.job WHERE {_LAPSED} AND pipeline = ANY(%(pipelines)b::text[]))
+  AND a.datname = current_database() AND a.usename = current_user AND a.pid <> pg_backend_pid()
+  AND (a.application_name LIKE 'shelfwire %%' OR a.application_name = current_setting('application_name'))
+  AND a.state = 'active' AND a.wait_event = 'ClientRead' AND a.query_start < clock_timestamp() - interval '1 s'
+"""  # noqa: S608
+"""Ends sessions whose client has stopped in the midst of a COPY or of a pipeline, if the lease of a job has ended.
+
+They may have its row locked, for as long as the client stands still: no time-out of PostgreSQL applies while it waits
+for the rest of what a client sends. It waits half a second at most until a session is gone.
+"""
 TAKE_TURN: Final = """
 INSERT INTO shelfwire.queue VALUES (%(pipeline)s, %(turn)s)
 ON CONFLICT (pipeline) DO UPDATE SET turn = greatest(queue.turn, excluded.turn) WHERE queue.turn < excluded.turn

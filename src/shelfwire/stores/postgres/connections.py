@@ -37,7 +37,8 @@ BEGIN: Final = (
 )
 """One round trip. Set for the transaction alone: behind a pooler the next client would inherit it.
 
-A process that is frozen within a transaction keeps its locks no longer than that.
+A process that is frozen between two statements of a transaction keeps its locks no longer than that; for one that is
+frozen within a statement that it sends in parts see `claims.FREE_LAPSED`.
 """
 
 

@@ -288,6 +288,8 @@ class PostgresStore(PostgresOperatorStore, PostgresCorrectionStore):
             tried.clear()
             wanted = claims.wanted(pipelines, then, passing, only, take_over=take_over, damaged=passed)
             found = await session.row(claims.FIND, wanted)
+            if found is None and take_over and await session.rows(claims.FREE_LAPSED, wanted):
+                found = await session.row(claims.FIND, wanted)
             if found is None:
                 return None
             key, input_key, job_id, document = found
