@@ -22,7 +22,6 @@ from tests import postgres
 
 from shelfwire.protocol import job as jobs
 from shelfwire.protocol.tokens import Grant
-from shelfwire.stores.postgres.migrations import upgrade
 from shelfwire.stores.sqlite import creation
 from shelfwire.stores.sqlite.store import SqliteStore
 
@@ -74,7 +73,6 @@ def main() -> None:
     print(f"load before: {os.getloadavg()[0]:.1f}")
     durable = mock.patch.dict(postgres.SETTINGS, {"fsync": "on", "full_page_writes": "on", "autovacuum": "on"})
     with durable, postgres.server() as server, tempfile.TemporaryDirectory() as folder:
-        upgrade(server.url(postgres.TEMPLATE))
         for what, count, items, parts in (
             ("3 jobs of 100,000 results and 20 MB", 3, 100_000 // share, 20),
             ("5,000 jobs of 20 results", 5000 // share, 20, 0),
