@@ -1,7 +1,8 @@
 // Builds the entry points into a folder: `node build.mjs FOLDER`; with --alone each in one file with all that it imports,
 // to be measured; with --tests the tests instead.
-import { readdirSync, rmSync } from "node:fs";
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import swc from "@swc/core";
 import { build } from "esbuild";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
@@ -26,5 +27,9 @@ if (tests) {
   });
 } else {
   const codes = { in: `${here}src/codes.gen.ts`, out: "codes" };
-  await build({ ...common, entryPoints: [...entries, codes], splitting: !words.includes("--alone"), minify: true, platform: "neutral" });
+  const splitting = !words.includes("--alone");
+  const { outputFiles } = await build({ ...common, entryPoints: [...entries, codes], splitting, minify: true, platform: "neutral", write: false });
+  // swc makes of the same code 3 to 6 % less, gzipped.
+  mkdirSync(outdir, { recursive: true });
+  for (const { path, text } of outputFiles) writeFileSync(path, (await swc.minify(text, { module: true, compress: { passes: 3 }, mangle: true })).code);
 }

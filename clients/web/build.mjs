@@ -1,7 +1,8 @@
 // Builds the pages into a folder: `node build.mjs FOLDER`. The same sources give the same bytes. With --tests it builds the
 // tests of their pure parts instead, for `node --test`.
-import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import swc from "@swc/core";
 import { build } from "esbuild";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
@@ -38,13 +39,20 @@ if (words.includes("--tests")) {
 }
 
 mkdirSync(outdir, { recursive: true });
-await build({
+const { outputFiles } = await build({
   ...common,
+  write: false,
   entryPoints: Object.entries(entries).filter(([, path]) => existsSync(path)).map(([name, path]) => ({ in: path, out: names[name] ?? name })),
   minify: true,
   target: ["es2022", "chrome111", "firefox115", "safari16.4"],
   charset: "utf8",
   legalComments: "none",
 });
+for (const { path, text } of outputFiles) writeFileSync(path, path.endsWith(".js") ? await smaller(text) : text);
 for (const name of ["index.html", "admin.html"]) if (existsSync(source(name))) copyFileSync(source(name), `${outdir}/${name}`);
 copyFileSync(`${here}node_modules/preact/LICENSE`, `${outdir}/preact.LICENSE`);
+
+/** A script that is minified already; swc makes of it 4 to 6 % less, gzipped. */
+async function smaller(script) {
+  return (await swc.minify(script, { module: true, compress: { passes: 6 }, mangle: true, format: { asciiOnly: false } })).code;
+}

@@ -63,6 +63,17 @@ def rows(page: Page) -> Any:
 def test_an_operator_finds_the_one_stuck_job_of_five_hundred_and_cancels_it(page: Page, live: Live) -> None:
     live.server.http.headers["X-API-Key"] = KEYS[Role.WORK]
     live.run(live.server.submit(name="stuck.csv"))
+    expect(page.get_by_role("link", name=re.compile("1 job stalled"))).to_be_visible()
+    go(page, live, "jobs")
+    page.get_by_role("button", name="Stalled 1").click()
+    expect(rows(page)).to_have_count(1)
+    page.reload()
+    expect(page.get_by_role("button", name="Stalled 1")).to_have_attribute("aria-pressed", "true")
+    expect(rows(page)).to_contain_text("stuck.csv")
+    page.get_by_role("button", name="Choose all that match").click()
+    expect(page.locator(".bulk")).to_contain_text("1 chosen")
+    check(page)
+    go(page, live, "")
     page.get_by_role("link", name=re.compile("1 job stalled")).click()
     expect(page.get_by_role("heading", level=1)).to_have_text("stuck.csv")
     expect(page.locator(".job")).to_contain_text("recorded nothing for")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, FilePayload, Page, expect
 
 from shelfwire.jobs.frames import Dismissal
 from shelfwire.settings import Secret
@@ -132,6 +132,8 @@ def test_a_job_is_paused_resumed_and_canceled_after_one_question(chromium: Brows
         expect(page).to_have_title("✕ library.csv")
         expect(page.get_by_role("button", name="Try the rest")).to_be_visible()
         check(page)
+        page.get_by_role("tab", name="Not imported").click()
+        expect(page.get_by_text("No row had failed by then.")).to_be_visible()
 
 
 def test_a_page_whose_connection_is_cut_says_so_and_catches_up(chromium: Browser, gated: Live) -> None:
@@ -176,6 +178,65 @@ def test_a_reload_goes_on_where_the_job_is_and_the_browser_finds_it_again(chromi
         page.get_by_role("button", name="Forget library.csv").click()
         expect(page.get_by_text("Earlier in this browser")).to_have_count(0)
         assert page.evaluate("localStorage['shelfwire.jobs']") == "[]"
+
+
+LISTEN: Final = """() => {
+  window.announced = [];
+  window.Notification = class extends Notification {
+    constructor(title, options) { super(title, options); window.announced.push([title, options.body]); }
+  };
+}"""
+
+
+def look_away(page: Page, *, away: bool) -> None:
+    """Let the page take itself for one that nobody looks at, as in a tab behind another."""
+    state = "hidden" if away else "visible"
+    page.evaluate(
+        "state => { Object.defineProperty(document, 'visibilityState', { get: () => state, configurable: true });"
+        " document.dispatchEvent(new Event('visibilitychange')); }",
+        state,
+    )
+
+
+@pytest.mark.parametrize(("asked", "away"), [(True, True), (True, False), (False, True)])
+def test_the_end_is_announced_to_a_reader_who_asked_for_it_and_looks_elsewhere(
+    chromium: Browser, gated: Live, *, asked: bool, away: bool
+) -> None:
+    with opened(chromium, gated.url, permissions=["notifications"]) as page:
+        page.evaluate(LISTEN)
+        choose(page, LIST)
+        gated.step(10)
+        if asked:
+            page.get_by_role("button", name="Tell me when it is done").click()
+            expect(page.get_by_role("button", name="You will be told when it is done")).to_be_disabled()
+        look_away(page, away=away)
+        gated.step(None)
+        expect(page).to_have_title("✓ library.csv")
+        assert page.evaluate("announced") == ([["All done", "library.csv"]] if asked and away else [])
+        look_away(page, away=False)
+        expect(page.get_by_text("10 books were imported.")).to_be_visible()
+
+
+def test_a_reader_whose_browser_allows_no_notifications_is_offered_none(chromium: Browser, gated: Live) -> None:
+    with opened(chromium, gated.url, permissions=["clipboard-read"]) as page:  # and no others
+        choose(page, LIST)
+        expect(page.get_by_role("button", name="Pause")).to_be_visible()
+        expect(page.get_by_role("button", name="Copy a link to watch")).to_be_visible()
+        expect(page.get_by_role("button", name="Tell me when it is done")).to_have_count(0)
+
+
+def test_a_photo_that_cannot_be_read_stays_in_sight_with_the_reason(chromium: Browser, real: Live) -> None:
+    damaged: FilePayload = {"name": "shelf.jpg", "mimeType": "image/jpeg", "buffer": SHELF.read_bytes()[:30_000]}
+    other: FilePayload = {**damaged, "name": "other.jpg"}
+    with opened(chromium, real.url) as page:
+        page.get_by_label("Choose photos").set_input_files([damaged, other])
+        expect(page.get_by_text("2 photos could not be read.")).to_be_visible(timeout=60_000)
+        expect(page.get_by_role("alert")).to_have_count(2)
+        expect(page.get_by_role("alert").first).to_contain_text("could not be opened")
+        expect(page.get_by_role("heading", name="other.jpg", exact=True)).to_be_visible()
+        expect(page.locator(".plate img")).to_have_count(2)
+        expect(page.get_by_text("Download")).to_have_count(0)
+        check(page)
 
 
 def test_somebody_with_a_link_watches_and_does_nothing_else(chromium: Browser, gated: Live) -> None:

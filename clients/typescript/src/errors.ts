@@ -3,17 +3,15 @@ import { E_INTERNAL, E_MAX_RETRIES } from "./codes.gen.js";
 /** What went wrong with a request or a follow. */
 export class ShelfwireError extends Error {
   /** An error code of the server's table, see `@shelfwire/client/codes`; a server may know more. */
-  readonly code: string;
+  declare readonly code: string;
   /** What happened and what to do next, for the user. */
-  readonly userMessage: string;
+  declare readonly userMessage: string;
   /** Whether the same may succeed later. */
-  readonly retryable: boolean;
+  declare readonly retryable: boolean;
 
   constructor(code: string, message: string, userMessage: string, retryable: boolean) {
     super(message);
-    this.code = code;
-    this.userMessage = userMessage;
-    this.retryable = retryable;
+    Object.assign(this, { code, userMessage, retryable });
   }
 }
 
@@ -21,17 +19,15 @@ export class ShelfwireError extends Error {
 export class RefusedError extends ShelfwireError {
   override readonly name = "RefusedError";
   /** The HTTP status, or the WebSocket's close code. */
-  readonly status: number;
+  declare readonly status: number;
   /** Seconds after which to try again, if the server says so. */
-  readonly retryAfter: number | undefined;
+  declare readonly retryAfter: number | undefined;
   /** Further JSON values for a program, if the server gives any. */
-  readonly details: unknown;
+  declare readonly details: unknown;
 
-  constructor(problem: Problem, status: number, retryAfter?: number) {
-    super(problem.code, problem.message, problem.userMessage, problem.retryable);
-    this.status = status;
-    this.retryAfter = retryAfter;
-    this.details = problem.details;
+  constructor({ code, message, userMessage, retryable, details }: Problem, status: number, retryAfter?: number) {
+    super(code, message, userMessage, retryable);
+    Object.assign(this, { status, retryAfter, details });
   }
 }
 

@@ -64,7 +64,8 @@ export interface FollowConfig {
 }
 
 const WAYS: Readonly<Record<Transport, Way>> = { websocket: bySocket, sse: byStream, polling: byPolling };
-const SHOWN = ["job_started", "job_progress", "job_complete", "error"];
+/** The messages that are shown, and the callback of each. */
+const CALLBACKS: Readonly<Record<string, keyof Callbacks>> = { job_started: "onStarted", job_progress: "onProgress", job_complete: "onComplete", error: "onError" };
 /** How long a page that is looked at again waits for an answer before it connects anew. */
 const CHECK_MS = 3_000;
 /** Longer than an event stream that lives is silent. */
@@ -144,10 +145,7 @@ export class Following implements AsyncIterable<JobMessage> {
   /** Follow to the end with callbacks, which may be async, and return the terminal message; undefined after `close`. */
   async run(callbacks: Callbacks = {}): Promise<JobMessage | undefined> {
     for await (const message of this) {
-      if (message.type === "job_started") await callbacks.onStarted?.(message);
-      else if (message.type === "job_progress") await callbacks.onProgress?.(message);
-      else if (message.type === "job_complete") await callbacks.onComplete?.(message);
-      else await callbacks.onError?.(message);
+      await callbacks[CALLBACKS[message.type]!]?.(message as never);
       if (isTerminal(message.type)) return message;
     }
     return undefined;
@@ -295,7 +293,7 @@ export class Following implements AsyncIterable<JobMessage> {
       this.unreadable += 1;
     } else if (message.type === "pong") {
       this.#pings.get(message.payload.clientTime)?.(true);
-    } else if (SHOWN.includes(message.type)) {
+    } else if (Object.hasOwn(CALLBACKS, message.type)) {
       this.#show(message);
     }
   }

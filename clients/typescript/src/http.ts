@@ -82,7 +82,7 @@ export class Http {
     if (ms) deadline.beat(ms);
     try {
       const response = await this.send(method, path, { ...ask, signal: deadline.signal });
-      return response.status === 204 ? undefined : this.dataIn(await readJson(response), response.status);
+      return response.status === 204 ? undefined : this.dataIn(await response.json().catch(unlessCut), response.status);
     } finally {
       deadline.end();
     }
@@ -115,13 +115,9 @@ export function headerValue(text: string, what: string): string {
 
 export const jobPath = (job: JobHandle, below = ""): string => `/api/jobs/${encodeURIComponent(job.jobId)}${below}`;
 
-async function readJson(response: Response): Promise<unknown> {
-  const text = await response.text();
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
+/** Takes what is no JSON for nothing, and an answer that was cut off for what it is. */
+function unlessCut(error: unknown): void {
+  if (!(error instanceof SyntaxError)) throw error;
 }
 
 function checkedUrl(given: string): string {

@@ -11,13 +11,13 @@ import type { JobSummary, Overview } from "../src/admin/types.js";
 const VIEW: JobsView = { status: ["failed", "canceled"], pipeline: "csv_import", tag: "user:17", search: "a&b=ü", within: "24h", oldest: true, cursor: "WzE=" };
 
 test("what jobs are listed by is the same after a reload", () => {
-  const place = { screen: "jobs" as const, code: undefined, ...VIEW };
+  const place = { screen: "jobs" as const, code: undefined, stalled: undefined, ...VIEW };
   assert.deepEqual(placeOf(fragmentOf(place)), place);
   assert.equal(fragmentOf(placeOf(fragmentOf(place))), fragmentOf(place));
 });
 
 test("every place has an address that leads back to it", () => {
-  for (const fragment of ["#/", "#/?window=7d", "#/jobs", "#/jobs?code=E_INTERNAL", "#/job/0123-4567", "#/webhooks?status=given_up", "#/audit?job=0123&key=anna&cursor=7"]) {
+  for (const fragment of ["#/", "#/?window=7d", "#/jobs", "#/jobs?code=E_INTERNAL", "#/jobs?stalled=1&sort=created", "#/job/0123-4567", "#/webhooks?status=given_up", "#/audit?job=0123&key=anna&cursor=7"]) {
     assert.equal(fragmentOf(placeOf(fragment)), fragment);
   }
 });
@@ -33,6 +33,7 @@ test("the server is asked for what the address says, and only for that", () => {
   assert.deepEqual(queryOf({ status: [], oldest: false }, 1_000), { status: undefined, sort: undefined, cursor: undefined });
   const day = 86_400_000;
   assert.deepEqual(queryOf(VIEW, day + 5), { pipeline: "csv_import", tag: "user:17", q: "a&b=ü", since: 5, status: "failed,canceled", sort: "created", cursor: "WzE=" });
+  assert.deepEqual(queryOf({ status: [], stalled: true, oldest: true }, 0), { status: "running", sort: "created", cursor: undefined });
   assert.deepEqual(filterOf({ status: ["paused"], code: "E_INTERNAL" }, 0), { status: ["paused"], q: "E_INTERNAL" });
 });
 

@@ -21,6 +21,8 @@ export interface Filters {
 }
 
 export interface JobsView extends Filters {
+  /** Only running jobs that have recorded nothing for long, whatever `status` says; the page picks them out itself. */
+  readonly stalled?: boolean | undefined;
   readonly oldest: boolean;
   readonly cursor?: string | undefined;
 }
@@ -50,6 +52,7 @@ export function placeOf(fragment: string): Place {
         code: given("code"),
         search: given("code") ? undefined : given("q"),
         within: Object.keys(WITHIN).find((one): one is Within => one === given("within")),
+        stalled: given("stalled") === "1" || undefined,
         oldest: given("sort") === "created",
         cursor: given("cursor"),
       };
@@ -70,8 +73,8 @@ export function fragmentOf(place: Place): string {
     case "overview":
       return `#/${written({ window: place.window === "15m" ? undefined : place.window })}`;
     case "jobs": {
-      const { status, pipeline, tag, code, search, within, oldest, cursor } = place;
-      return `#/jobs${written({ status: status.join(","), pipeline, tag, code, q: search, within, sort: oldest ? "created" : "", cursor })}`;
+      const { status, stalled, pipeline, tag, code, search, within, oldest, cursor } = place;
+      return `#/jobs${written({ status: status.join(","), stalled: stalled ? "1" : "", pipeline, tag, code, q: search, within, sort: oldest ? "created" : "", cursor })}`;
     }
     case "job":
       return `#/job/${encodeURIComponent(place.id)}`;
@@ -99,11 +102,12 @@ export function filterOf(filters: Filters, now: number): Readonly<Record<string,
 /** The query of the list of jobs. */
 export function queryOf(view: JobsView, now: number): Record<string, string | number | undefined> {
   const { status, ...others } = filterOf(view, now) as Record<string, string | number>;
-  return { ...others, status: view.status.join(",") || undefined, sort: view.oldest ? "created" : undefined, cursor: view.cursor };
+  const wanted = view.stalled ? ["running"] : view.status;
+  return { ...others, status: wanted.join(",") || undefined, sort: view.oldest ? "created" : undefined, cursor: view.cursor };
 }
 
 /** Whether anything narrows the list down. */
-export const isNarrowed = (filters: Filters): boolean => Object.keys(filterOf(filters, 0)).length > 0;
+export const isNarrowed = (view: JobsView): boolean => !!view.stalled || Object.keys(filterOf(view, 0)).length > 0;
 
 function written(query: Query): string {
   const text = new URLSearchParams(given(query) as Record<string, string>).toString();

@@ -38,8 +38,8 @@ export function Bulk({ view, rows, chosen, choose, onDone }: BulkProps) {
   return (
     <div class={`bulk${any ? " any" : ""}`}>
       <p role="status">{!mayChange ? sessionWords.readOnly : matching ? <b>{bulk.chosenAll}</b> : any ? <b>{bulk.chosen(chosen.size)}</b> : bulk.nothing}</p>
-      {mayChange && !matching && (allOnPage || chosen.size === 0) && rows.length > 0 && (
-        <Button kind="quiet" onClick={() => chooseMatching(true)}>
+      {mayChange && !matching && (chosen.size === 0 || (allOnPage && !view.stalled)) && rows.length > 0 && (
+        <Button kind="quiet" onClick={() => (view.stalled ? choose(new Set(rows.filter(({ gone }) => !gone).map(({ job }) => job.jobId))) : chooseMatching(true))}>
           {bulk.chooseMatching}
         </Button>
       )}
@@ -75,7 +75,7 @@ export function Bulk({ view, rows, chosen, choose, onDone }: BulkProps) {
 interface BulkDialogProps {
   readonly action: Action;
   /** What the jobs are found by; undefined to act on `ids`. */
-  readonly filters: Filters | undefined;
+  readonly filters: JobsView | undefined;
   readonly ids: readonly string[];
   /** With what was done, if anything was tried. */
   readonly onClose: (outcome: Outcome | undefined) => void;

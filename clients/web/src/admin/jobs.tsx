@@ -13,6 +13,8 @@ import { StatusMark } from "./status.js";
 import type { JobList, JobSummary } from "./types.js";
 
 const PAGE = 100;
+/** Of running jobs, among which the stalled ones are picked out; the server's most. */
+const RUNNING_PAGE = 200;
 const TYPING_MS = 300;
 
 export const go = (view: JobsView): void => {
@@ -24,13 +26,13 @@ export const nameOf = (job: JobSummary): string => job.fileName ?? list.unnamed(
 export function JobsScreen({ view }: { view: JobsView }) {
   const server = useServer();
   const address = fragmentOf({ screen: "jobs", ...view });
-  const page = useAnswer((signal) => server.ask<JobList>("GET", "/api/jobs", { query: { ...queryOf(view, server.now()), limit: PAGE }, signal }), [server, address]);
+  const page = useAnswer((signal) => server.ask<JobList>("GET", "/api/jobs", { query: { ...queryOf(view, server.now()), limit: view.stalled ? RUNNING_PAGE : PAGE }, signal }), [server, address]);
   const [rows, setRows] = useState<readonly Row[]>([]);
   const [newer, setNewer] = useState(0);
   const [chosen, choose] = useState<ReadonlySet<string>>(new Set());
   useEffect(() => {
     if (!page.value) return;
-    setRows(rowsOf(page.value.items));
+    setRows(rowsOf(view.stalled ? page.value.items.filter(({ stalled }) => stalled) : page.value.items));
     setNewer(0);
     choose(new Set());
   }, [page.value]);
@@ -70,7 +72,7 @@ export function JobsScreen({ view }: { view: JobsView }) {
 function useSight(view: JobsView, rows: readonly Row[] | undefined, setRows: (change: (rows: readonly Row[]) => readonly Row[]) => void, setNewer: (newer: number) => void): void {
   const { live, now } = useLookout();
   const jobs = rows && watched(rows);
-  const onTop = rows && !view.oldest && !view.cursor;
+  const onTop = rows && !view.oldest && !view.cursor && !view.stalled;
   const newest = onTop ? newestOf(rows) : 0;
   const key = JSON.stringify([jobs, newest, fragmentOf({ screen: "jobs", ...view })]);
   useEffect(() => {
@@ -96,19 +98,21 @@ function useLookout() {
 function Statuses({ view }: { view: JobsView }) {
   const server = useServer();
   const { overview } = useLive();
+  const queue = view.pipeline === undefined ? overview?.queue : undefined;
   const plain = !(view.tag || view.code || view.search || view.within);
-  const address = fragmentOf({ screen: "jobs", ...view, status: [], cursor: undefined, oldest: false });
+  const address = fragmentOf({ screen: "jobs", ...view, status: [], stalled: undefined, cursor: undefined, oldest: false });
   const found = useAnswer(
     (signal) =>
-      plain ? Promise.resolve(undefined) : server.ask<JobList>("GET", "/api/jobs", { query: { ...queryOf({ ...view, status: [], cursor: undefined }, server.now()), limit: 1, counts: 1 }, signal }),
+      plain ? Promise.resolve(undefined) : server.ask<JobList>("GET", "/api/jobs", { query: { ...queryOf({ ...view, status: [], stalled: undefined, cursor: undefined }, server.now()), limit: 1, counts: 1 }, signal }),
     [server, address],
   );
   const counts = plain ? overview && statusCounts(overview.jobs, view.pipeline) : found.value?.counts;
   const all = counts && Object.values(counts).reduce((sum: number, value) => sum + (value ?? 0), 0);
   const toggle = (status: (typeof STATUSES)[number]) => view.status.includes(status) && view.status.length === 1;
+  const show = (status: JobsView["status"], stalled?: true): void => go({ ...view, status, stalled, cursor: undefined });
   return (
     <div class="chips" role="group" aria-label={list.byStatus}>
-      <button type="button" aria-pressed={view.status.length === 0} onClick={() => go({ ...view, status: [], cursor: undefined })}>
+      <button type="button" aria-pressed={view.status.length === 0 && !view.stalled} onClick={() => show([])}>
         {list.all} {all !== undefined && <span>{counted(all)}</span>}
       </button>
       {STATUSES.map((status) => (
@@ -117,11 +121,14 @@ function Statuses({ view }: { view: JobsView }) {
           type="button"
           class={counts?.[status] ? status : ""}
           aria-pressed={view.status.includes(status)}
-          onClick={() => go({ ...view, status: toggle(status) ? [] : [status], cursor: undefined })}
+          onClick={() => show(toggle(status) ? [] : [status])}
         >
           {statuses[status]} {counts && <span>{counted(counts[status] ?? 0)}</span>}
         </button>
       ))}
+      <button type="button" class={queue?.stalled ? "stalled" : ""} aria-pressed={!!view.stalled} onClick={() => show([], view.stalled ? undefined : true)}>
+        {statuses.stalled} {plain && queue && <span>{counted(queue.stalled)}</span>}
+      </button>
     </div>
   );
 }

@@ -70,7 +70,7 @@ function described(problem: Problem, now: number): readonly [text: string, href:
     }
     case "stalled": {
       const [only, ...others] = problem.ids;
-      const href = only && others.length === 0 ? fragmentOf({ screen: "job", id: only }) : jobsWith({ status: ["running"], oldest: true });
+      const href = only && others.length === 0 ? fragmentOf({ screen: "job", id: only }) : jobsWith({ stalled: true, oldest: true });
       return [texts.stalled(problem.jobs, problem.since === undefined ? "" : since(problem.since, now)), href];
     }
     case "queue":
@@ -144,7 +144,7 @@ function Now({ overview }: { overview: Overview }) {
           note={queue.length ? nowWords.oldest(duration(queue.ageSeconds + Math.max(0, now - at) / 1000)) : ""}
           href={jobsWith({ status: ["queued"], oldest: true })}
         />
-        <Figure name={nowWords.stalled} value={number(queue.stalled)} tone={queue.stalled ? "warn" : undefined} href={jobsWith({ status: ["running"], oldest: true })} />
+        <Figure name={nowWords.stalled} value={number(queue.stalled)} tone={queue.stalled ? "warn" : undefined} href={jobsWith({ stalled: true, oldest: true })} />
         <Figure
           name={nowWords.followers}
           value={number(all)}

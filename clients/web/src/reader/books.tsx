@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useReducer, useState } from "preact/hooks";
+import { useEffect, useMemo, useReducer, useRef, useState } from "preact/hooks";
 import { Alert, Button, Empty, Field, Select, type Sort, Table, number, useNarrow } from "../parts/index.js";
 import { reader } from "../strings/en.js";
 import { Download } from "./download.js";
@@ -24,8 +24,13 @@ export function Books({ rows, job, ended }: { rows: Rows; job: KeptJob; ended: b
   const [query, ask] = useState("");
   const [sort, order] = useState<Sort>({ key: "row" });
   const narrow = useNarrow();
-  const view = useMemo(() => new View(rows, query, sort.key as Key, !!sort.down), [rows, query, sort]);
-  const places = view.update();
+  const [, render] = useReducer((times: number) => times + 1, 0);
+  const view = useMemo(() => new View(rows, query, sort.key as Key, !!sort.down, () => render(undefined)), [rows, query, sort]);
+  useEffect(() => () => view.stop(), [view]);
+  // Until all is in its place, the table stays as it was.
+  const shown = useRef(view);
+  if (view.update()) shown.current = view;
+  const { places } = shown.current;
   const found = query.trim() ? text.found(places.length, all) : text.all(all);
   const item = (at: number) => rows.items[places[at]!]!;
   return (
@@ -33,7 +38,7 @@ export function Books({ rows, job, ended }: { rows: Rows; job: KeptJob; ended: b
       <div class="tools">
         <Field label={text.search} hidden type="search" icon="search" placeholder={text.placeholder} value={query} onInput={ask} />
         <span class="found" role="status">
-          {rows.done || (rows.error !== undefined && all > 0) ? found : text.loading(found)}
+          {rows.done || (rows.error !== undefined && all > 0) ? found : ended ? text.loading(found) : text.soFar(found)}
         </span>
         {narrow && <Select label={text.sort} hidden value={sort.key} options={COLUMNS.map(({ key }) => [key, text.by[key]!])} onChange={(key) => order({ key })} />}
         {all > 0 && <Download job={job} />}

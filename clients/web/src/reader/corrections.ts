@@ -1,8 +1,8 @@
 // What the reader corrects in what was read on photos; the server keeps it beside the job.
 import type { Correction, ScannedBook } from "@shelfwire/client";
 import { useEffect, useMemo, useReducer } from "preact/hooks";
-import type { KeptJob } from "./kept.js";
-import { client, fresh } from "./server.js";
+import { fresh, type KeptJob } from "./kept.js";
+import { client } from "./server.js";
 
 export class Corrections {
   error: unknown;

@@ -1,8 +1,8 @@
 import { useState } from "preact/hooks";
 import { Alert, Menu } from "../parts/index.js";
 import { reader } from "../strings/en.js";
-import { type KeptJob, findJob } from "./kept.js";
-import { client, explained, fresh } from "./server.js";
+import { findJob, fresh, type KeptJob } from "./kept.js";
+import { client, explained } from "./server.js";
 
 const text = reader.download;
 const FORMATS = ["csv", "json", "goodreads"] as const;

@@ -5,13 +5,13 @@ import { Chip, Tabs, type Tone, Top, percent } from "../parts/index.js";
 import { type Kind, both, reader } from "../strings/en.js";
 import { Books, useRows } from "./books.js";
 import { useAnnouncement } from "./extras.js";
-import { type KeptJob, findJob, forgetJob, keepJob, tokens } from "./kept.js";
+import { findJob, forgetJob, fresh, keepJob, type KeptJob, tokens } from "./kept.js";
 import { Mend } from "./mend.js";
 import { useMending } from "./mending.js";
 import { Photos } from "./photos.js";
 import { Progress } from "./progress.js";
 import { Rows } from "./rows.js";
-import { client, creator, explained, fresh, isUnauthorized } from "./server.js";
+import { client, creator, explained, isUnauthorized } from "./server.js";
 import { NoJob } from "./start.js";
 
 const text = reader.job;
@@ -98,7 +98,7 @@ function Shown({ job, view, kind }: { job: KeptJob; view: UsedJob; kind: Kind })
           {tab === "good" ? (
             table
           ) : (
-            <Mend job={job} rows={bad} nothing={ended && view.failures === 0} mending={mending} plan={plan} ended={ended} allowed={!job.watching} />
+            <Mend job={job} rows={bad} nothing={!ended || view.failures ? undefined : view.phase === "complete" ? "complete" : "stopped"} mending={mending} plan={plan} ended={ended} allowed={!job.watching} />
           )}
         </Tabs>
       )}

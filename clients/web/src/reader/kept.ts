@@ -49,6 +49,9 @@ export function findJob(id: string): KeptJob | undefined {
   return [...read(sessionStorage, WATCHED), ...listJobs(), ...lost].find(({ jobId }) => jobId === id);
 }
 
+/** A job with the token that is valid now. */
+export const fresh = (job: JobHandle): JobHandle => findJob(job.jobId) ?? job;
+
 /** Keeps a job, in place of what was kept of it before; the newest come first. */
 export function keepJob(job: KeptJob): void {
   const [storage, key] = job.watching ? [sessionStorage, WATCHED] : [localStorage, KEY];

@@ -19,8 +19,8 @@ const NAMES = [/^title/i, /^(primary )?authors?/i, /^isbn/i];
 export interface MendProps {
   readonly job: KeptJob;
   readonly rows: Rows;
-  /** Whether the job has ended without any failed row. */
-  readonly nothing: boolean;
+  /** Whether the job has ended without any failed row, and if so whether it is complete. */
+  readonly nothing: "complete" | "stopped" | undefined;
   readonly mending: Mending;
   readonly plan: ImportPlan | undefined;
   readonly ended: boolean;
@@ -43,10 +43,10 @@ export function Mend({ job, rows, nothing, mending, plan, ended, allowed }: Mend
       </Alert>
     );
   }
-  const none = nothing || (rows.done && failed.length === 0);
+  const none = nothing !== undefined || (rows.done && failed.length === 0);
   return (
     <section class="failed" aria-label={text.label}>
-      {none ? <Empty good>{text.none}</Empty> : failed.length === 0 && <Empty>{ended ? text.loading : text.noneYet}</Empty>}
+      {none ? <Empty good>{nothing === "stopped" ? text.noneStopped : text.none}</Empty> : failed.length === 0 && <Empty>{ended ? text.loading : text.noneYet}</Empty>}
       {grouped(failed, mending).map(([code, items]) => (
         <Group key={code} code={code} items={items} mending={mending} plan={plan} editable={ended && allowed && code !== "E_DUPLICATE"} />
       ))}

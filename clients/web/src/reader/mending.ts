@@ -1,9 +1,9 @@
 // Rows that failed, what their reader puts right in them, and what became of that.
 import type { ItemError, JobHandle, MendedItem, ResultItem } from "@shelfwire/client";
 import { useEffect, useMemo, useReducer } from "preact/hooks";
-import { type KeptJob, findJob, keepJob, tokens } from "./kept.js";
+import { findJob, fresh, keepJob, type KeptJob, tokens } from "./kept.js";
 import type { Rows } from "./rows.js";
-import { client, creator, fresh } from "./server.js";
+import { client, creator } from "./server.js";
 
 export type Cells = Readonly<Record<string, string>>;
 

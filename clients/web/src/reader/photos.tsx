@@ -4,9 +4,9 @@ import { Alert, Button, Empty, Field, percent } from "../parts/index.js";
 import { reader } from "../strings/en.js";
 import { type Corrections, corrected, useCorrections } from "./corrections.js";
 import { Download } from "./download.js";
-import { type KeptJob, sentFiles } from "./kept.js";
+import { fresh, type KeptJob, sentFiles } from "./kept.js";
 import type { Rows } from "./rows.js";
-import { client, explained, fresh } from "./server.js";
+import { client, explained } from "./server.js";
 
 const text = reader.photo;
 /** Pixels; as wide as the page shows a photo on a dense screen. */

@@ -107,7 +107,7 @@ function Running({ job, view, kind }: { job: KeptJob; view: UsedJob; kind: Kind 
             <Figure name={text.done} note={total ? text.of(number(total)) : ""}>
               {number(processed)}
             </Figure>
-            <Figure name={text.rate} note={text.perSecond(kind.items)}>
+            <Figure name={text.rate} note={rate ? text.perSecond(kind.items) : ""}>
               {rate ? number(rate < 10 ? Math.round(rate * 10) / 10 : Math.round(rate)) : text.unknown}
             </Figure>
             <Figure name={text.left}>{eta === undefined || held ? text.unknown : duration(eta)}</Figure>
@@ -302,6 +302,7 @@ function Complete({ pipeline, kind, good, bad, books }: CompleteProps) {
     case "csv_import":
       return <Counts good={text.imported(good)} bad={failed(text.notImported)} />;
     case "ai_scan":
+      if (!good) return <Counts good={text.photosNot(bad)} />;
       return books === undefined ? <>{count(good, kind.items)}.</> : <Counts good={text.read(books)} after={text.onPhotos(good)} bad={failed(text.photosNot)} />;
     case "batch_enrichment":
       return <Counts good={text.found(good)} bad={failed(text.notFound)} />;

@@ -1,6 +1,6 @@
 // The items of a job: fetched in pages as they are recorded, searched and sorted here.
 import type { Client, ImportedBook, JobHandle, ResultItem, ResultPage } from "@shelfwire/client";
-import { fresh } from "./server.js";
+import { fresh } from "./kept.js";
 
 export type Key = "row" | "title" | "author" | "isbn" | "year";
 
@@ -114,40 +114,91 @@ export class Rows {
     return words.every((word) => this.#texts[at]!.includes(word));
   }
 
-  /** What each item is sorted by. */
-  keys(key: Key): ReadonlyArray<string | number> {
+  /** What the first items are sorted by, `end` at least. */
+  keys(key: Key, end: number): ReadonlyArray<string | number> {
     let keys = this.#keys.get(key);
     if (!keys) this.#keys.set(key, (keys = []));
-    for (let at = keys.length; at < this.items.length; at += 1) keys.push(KEYS[key](this.items[at]!));
+    for (let at = keys.length; at < end; at += 1) keys.push(KEYS[key](this.items[at]!));
     return keys;
   }
 }
 
+/** Rows that are searched, sorted or merged in one go, which takes a few milliseconds. */
+const STEP = 4_096;
+/** For how long this works at a stretch, in milliseconds: the page answers its reader in between. */
+const STRETCH_MS = 30;
+
 /** The places of the rows that a search finds, in an order; rows that come later are merged in. */
 export class View {
-  readonly places: number[] = [];
+  places: readonly number[] = [];
   readonly #rows: Rows;
   readonly #words: readonly string[];
   readonly #key: Key;
-  readonly #down: boolean;
+  readonly #sign: 1 | -1;
+  readonly #onDone: () => void;
+  #keys: ReadonlyArray<string | number> = [];
   #seen = 0;
+  #steps: Iterator<unknown> | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(rows: Rows, query: string, key: Key, down: boolean) {
+  /** `onDone` is called when `update` has gone on by itself and all is in its place. */
+  constructor(rows: Rows, query: string, key: Key, down: boolean, onDone: () => void) {
     this.#rows = rows;
     this.#words = fold(query).split(/\s+/).filter(Boolean);
     this.#key = key;
-    this.#down = down;
+    this.#sign = down ? -1 : 1;
+    this.#onDone = onDone;
   }
 
-  update(): readonly number[] {
-    const { places } = this;
-    const before = places.length;
-    for (; this.#seen < this.#rows.items.length; this.#seen += 1) if (this.#rows.has(this.#seen, this.#words)) places.push(this.#seen);
-    if (places.length === before) return places;
-    const keys = this.#rows.keys(this.#key);
-    const sign = this.#down ? -1 : 1;
-    // A sort of what is sorted with a little more behind it is a merge.
-    places.sort((a, b) => (keys[a]! < keys[b]! ? -sign : keys[a]! > keys[b]! ? sign : a - b));
-    return places;
+  /** Puts the rows that have come in their places; goes on by itself if they are many. Returns whether all are there. */
+  update(): boolean {
+    this.#steps ??= this.steps();
+    const end = performance.now() + STRETCH_MS;
+    do if (this.#steps.next().done) return (this.#steps = undefined), true;
+    while (performance.now() < end);
+    this.stop();
+    this.#timer = setTimeout(() => this.update() && this.#onDone());
+    return false;
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+
+  /** The same in steps, each of some thousand rows. */
+  *steps(): Generator<undefined, void> {
+    const { length } = this.#rows.items;
+    let runs: Array<readonly number[]> = [];
+    while (this.#seen < length) {
+      const run: number[] = [];
+      const end = Math.min(length, this.#seen + STEP);
+      for (; this.#seen < end; this.#seen += 1) if (this.#rows.has(this.#seen, this.#words)) run.push(this.#seen);
+      this.#keys = this.#rows.keys(this.#key, end);
+      runs.push(run.sort((a, b) => this.#compare(a, b)));
+      yield;
+    }
+    if (runs.length === 0) return;
+    runs.push(this.places);
+    while (runs.length > 1) {
+      const merged: Array<readonly number[]> = [];
+      for (let at = 0; at < runs.length; at += 2) merged.push(yield* this.#merged(runs[at]!, runs[at + 1] ?? []));
+      runs = merged;
+    }
+    this.places = runs[0]!;
+  }
+
+  *#merged(left: readonly number[], right: readonly number[]): Generator<undefined, readonly number[]> {
+    if (!left.length || !right.length || this.#compare(left.at(-1)!, right[0]!) < 0) return left.concat(right);
+    const all: number[] = [];
+    for (let l = 0, r = 0; l < left.length || r < right.length; ) {
+      all.push(r === right.length || (l < left.length && this.#compare(left[l]!, right[r]!) < 0) ? left[l++]! : right[r++]!);
+      if (all.length % STEP === 0) yield;
+    }
+    return all;
+  }
+
+  #compare(a: number, b: number): number {
+    const [one, other] = [this.#keys[a]!, this.#keys[b]!];
+    return one < other ? -this.#sign : one > other ? this.#sign : a - b;
   }
 }

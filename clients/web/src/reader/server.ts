@@ -1,6 +1,6 @@
-import { Client, type JobHandle, RefusedError, ShelfwireError } from "@shelfwire/client";
+import { Client, RefusedError, ShelfwireError } from "@shelfwire/client";
 import { reader as text } from "../strings/en.js";
-import { apiKey, findJob } from "./kept.js";
+import { apiKey } from "./kept.js";
 
 /** The server that this page came from. */
 export const client = new Client();
@@ -10,9 +10,6 @@ export const creator = (): Client => {
   const key = apiKey.get();
   return key === undefined ? client : new Client({ apiKey: key });
 };
-
-/** A job with the token that is valid now. */
-export const fresh = (job: JobHandle): JobHandle => findJob(job.jobId) ?? job;
 
 /** What to say of an error; the server's own text where this page has none for its code. */
 export function explained(error: unknown): string {

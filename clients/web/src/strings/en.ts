@@ -37,7 +37,7 @@ export const reader = {
     E_OVERLOADED: "The server is very busy. Try again in a moment.",
     E_RATE_LIMITED: "That was a little too often. Try again in a minute.",
     E_INTERNAL: "Something went wrong on the server. Try again.",
-    E_JOB_CANCELED: "You canceled this. What was done until then is kept.",
+    E_JOB_CANCELED: "You canceled this.",
   } as Readonly<Record<string, string>>,
 
   start: {
@@ -144,6 +144,7 @@ export const reader = {
     found: (chosen: number, all: number) => `${number(chosen)} of ${count(all, BOOKS)}`,
     all: (amount: number) => count(amount, BOOKS),
     loading: (amount: string) => `${amount}, loading…`,
+    soFar: (amount: string) => `${amount} so far`,
     sort: "Sort by",
     by: { row: "By row", title: "By title", author: "By author", isbn: "By ISBN", year: "By year" } as Readonly<Record<string, string>>,
     columns: { row: "Row", title: "Title", author: "Author", isbn: "ISBN", year: "Year" } as Readonly<Record<string, string>>,
@@ -158,6 +159,7 @@ export const reader = {
   mend: {
     label: "Rows that were not imported",
     none: "Every row was imported.",
+    noneStopped: "No row had failed by then.",
     noneYet: "Nothing has failed so far.",
     loading: "Loading…",
     row: (row: number) => `Row ${number(row)}`,
