@@ -13,7 +13,9 @@ from psycopg.conninfo import conninfo_to_dict
 
 from shelfwire.clock import DatabaseClock
 from shelfwire.errors import Code, ShelfwireError
+from shelfwire.stores.postgres import migrations
 from shelfwire.stores.postgres.address import connector, conninfo_of
+from shelfwire.stores.postgres.advice import with_advice
 from shelfwire.stores.postgres.connections import Connections, Session
 from shelfwire.stores.postgres.errors import translated
 from shelfwire.stores.postgres.migrations import REVISIONS, upgrade
@@ -87,6 +89,106 @@ async def test_nobody_waits_for_long_where_the_database_is_away() -> None:
     with pytest.raises(ShelfwireError, match="Connection refused") as refused:
         await away.read(lambda session: session.value("SELECT 1"))
     assert refused.value.code is Code.STORAGE_UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    ("change", "said", "advice"),
+    [
+        (("test_", "nothere_test_"), "does not exist", "createdb --owner"),
+        (("shelfwire@", "nobody:pw@"), 'role "nobody" does not exist', "createuser --pwprompt"),
+        (("?", "?sslmode=verify-full&"), "does not support SSL", "?sslmode=disable"),
+        (("?", "?target_session_attrs=standby&"), "standby", "Name the primary"),
+        (("@127.0.0.1", "@no.such.host.invalid"), "resolve host", "Check the host"),
+    ],
+)
+def test_an_error_of_the_database_comes_with_what_to_do(
+    database: str, change: tuple[str, str], said: str, advice: str
+) -> None:
+    url = f"{database}?connect_timeout=5".replace(*change)
+    with pytest.raises(ShelfwireError, match=said) as failed:
+        upgrade(conninfo_of(url, "test"))
+    assert failed.value.code is Code.STORAGE_UNAVAILABLE
+    assert advice in failed.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ('FATAL:  password authentication failed for user "shelfwire"', "percent-encoded"),
+        ('FATAL:  no pg_hba.conf entry for host "10.0.0.9", user "x", database "x", no encryption', "pg_hba.conf"),
+        ("SSL error: certificate verify failed", "?sslrootcert="),
+        ('root certificate file "/root/.postgresql/root.crt" does not exist', "?sslrootcert="),
+        ('server certificate for "db" does not match host name "db.example.com"', "that name"),
+        ("connection to server at 127.0.0.1 failed: Connection refused", "listen_addresses"),
+        ("connection timeout expired", "firewalls"),
+        ("FATAL:  sorry, too many clients already", "max_connections"),
+        ("FATAL:  no such database: shelfwire", "createdb"),
+        ("permission denied for database shelfwire (42501)", "GRANT CREATE"),
+    ],
+)
+def test_what_is_often_wrong_has_an_advice(text: str, advice: str) -> None:
+    assert with_advice(text).startswith(f"{text}. ")
+    assert advice in with_advice(text)
+
+
+def test_what_is_not_known_stands_alone() -> None:
+    assert with_advice("something new") == "something new"
+
+
+def test_of_several_hosts_each_failure_is_said() -> None:
+    one, two = free_port(), free_port()
+    with pytest.raises(ShelfwireError) as failed:
+        upgrade(conninfo_of(f"postgresql://127.0.0.1:{one},127.0.0.1:{two}/x", "test"))
+    assert str(one) in failed.value.message
+    assert str(two) in failed.value.message
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://user:se@cret@127.0.0.1/x",
+        "postgresql://user:se/cret@127.0.0.1/x",
+        "postgresql://user:se%zzcret@127.0.0.1/x",
+    ],
+)
+def test_a_password_that_is_not_encoded_is_not_shown_in_part_either(url: str) -> None:
+    with pytest.raises(ShelfwireError, match="percent-encoded") as refused:
+        upgrade(conninfo_of(url, "test"))
+    assert "cret" not in str(refused.value)
+
+
+def test_a_parameter_that_is_mistyped_is_named() -> None:
+    with pytest.raises(ShelfwireError, match="sslmod") as refused:
+        conninfo_of("postgresql://user:secret@db.example.com/x?sslmod=require", "test")
+    assert "secret" not in str(refused.value)
+
+
+def test_a_server_that_is_too_old_is_named_with_the_version_that_is_needed(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrations, "MIN_SERVER", 990_000)
+    with pytest.raises(ShelfwireError, match=r"it is PostgreSQL 1\d, and shelfwire needs 99 or newer"):
+        upgrade(database)
+
+
+def test_a_database_that_has_not_all_letters_is_refused(postgres_server: postgres.Server) -> None:
+    with psycopg.connect(postgres_server.url(), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0")
+        try:
+            with pytest.raises(ShelfwireError, match=r"its encoding is LATIN1.*--encoding UTF8"):
+                upgrade(postgres_server.url("latin"))
+        finally:
+            connection.execute("DROP DATABASE latin WITH (FORCE)")
+
+
+def test_a_role_that_may_make_no_schema_is_told_what_it_needs(postgres_server: postgres.Server) -> None:
+    with postgres_server.database(template="template0") as url, psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE ROLE modest LOGIN")
+        try:
+            with pytest.raises(ShelfwireError, match=r"permission denied.*GRANT CREATE ON DATABASE"):
+                upgrade(url.replace("shelfwire@", "modest@"))
+        finally:
+            connection.execute("DROP ROLE modest")
 
 
 def test_no_error_shows_the_password() -> None:

@@ -1,6 +1,7 @@
 """The address of a database, and with what a connection to it is opened."""
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
@@ -22,6 +23,8 @@ DEFAULTS: Final[Mapping[str, str | int]] = {
 """What a connection is opened with unless the URL says otherwise. One that is dead is to be noticed within seconds."""
 OFF: Final = "off"
 """In place of a URL: hints of other processes are not heard."""
+_PORTS: Final = re.compile(r"[\d,]*")
+_UNKNOWN: Final = re.compile(r'invalid URI query parameter: "([a-z_]{1,40})"')
 KNOWS_SYSTEM_ROOTS: Final = 160_000
 """The libpq from which `sslrootcert=system` means the certificates of the machine."""
 
@@ -65,13 +68,11 @@ def conninfo_of(url: str, node: str) -> str:
     """
     try:
         given = conninfo_to_dict(url)
-    except psycopg.ProgrammingError:
-        # What libpq says of it may show a password.
-        raise ShelfwireError(
-            Code.STORAGE_UNAVAILABLE,
-            "The database URL cannot be read. It looks like postgresql://user:password@host:5432/name; special "
-            "characters in it are percent-encoded",
-        ) from None
+    except psycopg.ProgrammingError as error:
+        raise _unreadable(_unknown_parameter(error)) from None
+    if "@" in str(given.get("host") or "") or not _PORTS.fullmatch(str(given.get("port") or "")):
+        # The end of a password that has such a character itself; errors of the connection would show it.
+        raise _unreadable()
     own: dict[str, str | int] = {**DEFAULTS, "application_name": f"shelfwire {node}"}
     hosts = [*str(given.get("host") or "").split(","), *str(given.get("hostaddr") or "").split(",")]
     if not all(map(_is_local, hosts)) and "sslmode" not in given:
@@ -79,6 +80,20 @@ def conninfo_of(url: str, node: str) -> str:
         if "sslrootcert" not in given and pq.version() >= KNOWS_SYSTEM_ROOTS:
             own["sslrootcert"] = "system"
     return make_conninfo("", **{**own, **given})
+
+
+def _unknown_parameter(error: psycopg.ProgrammingError) -> str:
+    """Name the parameter that libpq does not know; whatever else it says may show a password."""
+    found = _UNKNOWN.search(str(error))
+    return "" if found is None else f" It has a parameter that there is not: {found[1]}."
+
+
+def _unreadable(why: str = "") -> ShelfwireError:
+    return ShelfwireError(
+        Code.STORAGE_UNAVAILABLE,
+        f"The database URL cannot be read.{why} It looks like postgresql://user:password@host:5432/name; characters of "
+        "user and password such as @ : / # ? are percent-encoded, @ as %40",
+    )
 
 
 def _is_local(host: str) -> bool:

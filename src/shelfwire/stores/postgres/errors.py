@@ -6,6 +6,7 @@ import msgspec
 import psycopg
 
 from shelfwire.errors import Code, ShelfwireError
+from shelfwire.stores.postgres.advice import with_advice
 
 PASSING_CLASSES: Final = frozenset({"08", "40", "53", "57"})
 """Classes of SQLSTATE that are of the connection, of concurrent work, of resources and of the operator's hand.
@@ -17,6 +18,8 @@ PASSING: Final = frozenset({"25006", "25P03", "25P04", "55P03"})
 REPEATABLE: Final = frozenset({"40001", "40P01"})
 """Nothing was changed, because of concurrent work; the same transaction succeeds when it is run again."""
 DISK_FULL: Final = "53100"
+MAX_SAID: Final = 500
+"""Characters of what is said of several hosts."""
 
 
 def passes(error: Exception) -> bool:
@@ -40,9 +43,9 @@ def translated(error: Exception) -> ShelfwireError:
     if isinstance(error, ShelfwireError):
         return error
     if passes(error):
-        return unavailable(said(error), disk_full=getattr(error, "sqlstate", None) == DISK_FULL)
+        return unavailable(with_advice(said(error)), disk_full=getattr(error, "sqlstate", None) == DISK_FULL)
     if isinstance(error, psycopg.Error) and error.sqlstate is not None:
-        return ShelfwireError(Code.INTERNAL, f"The database refuses the work: {said(error)}")
+        return ShelfwireError(Code.INTERNAL, f"The database refuses the work: {with_advice(said(error))}")
     return ShelfwireError(Code.INTERNAL, f"A row of the database cannot be read or written: {type(error).__name__}")
 
 
@@ -63,8 +66,12 @@ def said(error: Exception) -> str:
         primary = error.diag.message_primary
         if primary is not None:
             return f"{primary} ({error.sqlstate})"
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    lines = [line.strip() for line in str(error).strip().splitlines()]
+    if not lines:
+        return type(error).__name__
+    # Where there are several hosts, psycopg has a line for each, with the host twice.
+    each = [line.partition("connection failed: ")[2] or line for line in lines if line.startswith("- host:")]
+    return "; ".join(each)[:MAX_SAID] or lines[0]
 
 
 def cause_of(error: Exception) -> str:

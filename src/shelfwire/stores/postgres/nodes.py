@@ -298,7 +298,7 @@ class PostgresNodes:
                 if not has_said:
                     log.warning(
                         "changes elsewhere are read every 250 ms: the own hint was not heard. Where there is a pooler "
-                        "before the database, set database_listen to an address without it"
+                        "before the database, set database_listen to the URL of the same database without it"
                     )
                 return True
             if not self._hears and has_said:

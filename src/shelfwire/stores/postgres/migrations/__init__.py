@@ -11,11 +11,13 @@ from typing import Final
 import psycopg
 
 from shelfwire.errors import Code, ShelfwireError
-from shelfwire.stores.postgres.errors import translated
+from shelfwire.stores.postgres.errors import translated, unavailable
 
 FOLDER: Final = Path(__file__).parent
 REVISIONS: Final = tuple(sorted(path.name.partition("_")[0] for path in FOLDER.glob("versions/[0-9]*.py")))
 """The known revisions, the newest last."""
+MIN_SERVER: Final = 140_000
+"""The oldest version of PostgreSQL, as its protocol states it."""
 
 
 def upgrade(conninfo: str) -> None:
@@ -31,6 +33,7 @@ def upgrade(conninfo: str) -> None:
     """
     try:
         with psycopg.connect(conninfo, prepare_threshold=None) as connection:
+            _check_server(connection)
             if is_up_to_date(connection):
                 return
         from shelfwire.stores.postgres.migrations.stepwise import upgrade_stepwise  # noqa: PLC0415 - slow to import
@@ -38,6 +41,25 @@ def upgrade(conninfo: str) -> None:
         upgrade_stepwise(conninfo)
     except (psycopg.Error, OSError) as error:
         raise translated(error) from error
+
+
+def _check_server(connection: psycopg.Connection) -> None:
+    """Check that the server and the database are such as shelfwire can use.
+
+    Raises:
+        ShelfwireError: they are not.
+    """
+    version = connection.info.server_version
+    if version < MIN_SERVER:
+        raise unavailable(
+            f"it is PostgreSQL {version // 10_000}, and shelfwire needs {MIN_SERVER // 10_000} or newer. Update it"
+        )
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise unavailable(
+            f"its encoding is {encoding}, which has not all letters. Make another with: "
+            "createdb --encoding UTF8 --template template0 --owner ROLE NAME"
+        )
 
 
 def is_up_to_date(connection: psycopg.Connection) -> bool:
