@@ -207,8 +207,15 @@ async def test_what_cannot_be_right_is_refused_where_it_is_said(make_server: Mak
                 await job.record(-1, 1)
             with pytest.raises(ValueError, match="only the server gives"):
                 await job.fail(1, "E_INTERNAL", "…")
+            with pytest.raises(ValueError, match="whole number"):
+                await job.record(True, 1)  # noqa: FBT003 - what JSON would not take for a number
             with pytest.raises(ValueError, match="needs a user_message"):
                 await job.fail(1, "E_PAGE")
+            for none in ("page blank", "E_page", "E_PAGE\n"):
+                with pytest.raises(ValueError, match="is no code"):
+                    await job.fail(1, none, "…")
+                with pytest.raises(ValueError, match="is no code"):
+                    job.fail_job(none, "…")
             with pytest.raises(ValueError, match="from 0 to 1"):
                 job.progress(1.5)
             with pytest.raises(TypeError, match="text or None"):
@@ -229,6 +236,36 @@ async def test_a_report_that_the_server_refuses_is_raised_where_the_work_next_sa
                 await job.record(1, 1)
                 job.start(1)
                 await job.flush()
+        assert job.handle is not None
+        state = await client.state(job.handle)
+        assert (state["status"], state["userMessage"][:22]) == ("queued", "Something went wrong. "), "it is tried again"
+
+
+async def test_results_of_an_ending_that_do_not_fit_beside_the_last_items_follow_them(make_server: MakeServer) -> None:
+    async with make_server() as server, Client(server.url) as client:
+        async with client.report(PIPELINE, total=3) as job:
+            for index in range(3):
+                await job.record(index, "x" * 250_000)
+            job.complete("3 pages", results="y" * 700_000)
+        assert job.handle is not None
+        state = await client.state(job.handle)
+        assert (state["status"], state["successCount"], len(state["results"])) == ("complete", 3, 700_000)
+
+
+@pytest.mark.parametrize("opened", [by_client, by_script])
+async def test_a_reporter_is_for_one_block(make_server: MakeServer, opened: Open) -> None:
+    def work(url: str) -> None:
+        with opened(url) as job:
+            job.record(0, 0)
+            with pytest.raises(RuntimeError, match="for one block"):
+                job.__enter__()
+        with pytest.raises(RuntimeError, match="block has been left"):
+            job.record(1, 1)
+        with pytest.raises(RuntimeError, match="for one block"):
+            job.__enter__()
+
+    async with make_server() as server:
+        await asyncio.to_thread(work, server.url)
 
 
 async def test_work_by_fraction_shows_whole_per_cents(make_server: MakeServer) -> None:

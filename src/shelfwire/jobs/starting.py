@@ -16,7 +16,7 @@ from shelfwire.protocol.messages import Metadata
 from shelfwire.protocol.tokens import ALL_SCOPES, Scope, canonical
 
 MAX_TAGS: Final = 10
-TAG_PATTERN: Final = "^[a-z0-9][a-z0-9_.:@/-]{0,99}$"
+TAG_PATTERN: Final = r"^[a-z0-9][a-z0-9_.:@/-]{0,99}$(?!\n)"
 
 
 class Wanted(TypedDict, total=False):

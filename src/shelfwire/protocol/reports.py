@@ -25,8 +25,9 @@ MAX_LEASE: Final = 3600
 DEFAULT_LEASE: Final = 10
 """Seconds that a remote worker holds a job without renewing."""
 MAX_WORKER_CHARS: Final = 100
-PIPELINE_PATTERN: Final = "^[a-z][a-z0-9_]{0,63}$"
-CODE_PATTERN: Final = "^E_[A-Z0-9_]{1,60}$"
+PIPELINE_PATTERN: Final = r"^[a-z][a-z0-9_]{0,63}$(?!\n)"
+"""What follows the end is for Python alone, whose `$` also matches before a line break that ends a text."""
+CODE_PATTERN: Final = r"^E_[A-Z0-9_]{1,60}$(?!\n)"
 RESERVED_CODES: Final = frozenset(
     {
         *(Code.UNAUTHORIZED, Code.TOKEN_EXPIRED, Code.FORBIDDEN, Code.NOT_FOUND, Code.JOB_CANCELED, Code.LEASE_LOST),
@@ -49,7 +50,7 @@ Total = Annotated[
     Annotated[int, Meta(ge=0, le=MAX_TOTAL)] | None,
     Meta(description="Items in the whole input; may grow, and never falls below what is recorded."),
 ]
-_CODE: Final = re.compile(CODE_PATTERN.removesuffix("$") + r"\Z")
+_CODE: Final = re.compile(CODE_PATTERN)
 
 
 class Failure(WireStruct, frozen=True, kw_only=True):
@@ -227,10 +228,15 @@ def _check_end(end: End) -> None:
         _check_error(end.fail, "end.fail")
 
 
+def is_code(code: str) -> bool:
+    """Whether this can be the code of an error."""
+    return _CODE.search(code) is not None
+
+
 def _check_error(error: Failure | None, where: str) -> None:
     if error is None:
         raise ShelfwireError(Code.INVALID_REQUEST, f"{where} is missing: it must say why this failed")
-    if not _CODE.match(error.code):
+    if not is_code(error.code):
         raise _invalid(f"{where}.code must be E_ and 1 to 60 of A-Z, 0-9 and _")
     if error.code in RESERVED_CODES:
         raise _invalid(f"{where}.code is {error.code}, which only the server gives. Choose a code of your own")

@@ -71,7 +71,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
     """
 
     role: Role
-    digest: Annotated[str, Meta(pattern="^sha256:[0-9a-f]{64}$")]
+    digest: Annotated[str, Meta(pattern=r"^sha256:[0-9a-f]{64}$(?!\n)")]
     pipelines: tuple[Annotated[str, Meta(pattern=PIPELINE_PATTERN)], ...] | None = None
     create_limit: Annotated[int, Meta(ge=0, le=100_000)] | None = None
     expires: date | None = None

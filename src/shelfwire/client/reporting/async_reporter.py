@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
@@ -33,7 +32,7 @@ class AsyncReporter(BaseReporter):
 
     async def __aenter__(self) -> Self:
         """Make the job or claim it. Errors as in `Client.report`."""
-        self._pid = os.getpid()
+        self._enter()
         given = self._connection
         retries = Retries(given.http, given.clock, given.random_fraction)
         attempt = self._attempt = await begin(retries, given.key, self._plan)
@@ -60,13 +59,15 @@ class AsyncReporter(BaseReporter):
         Raises:
             AttemptLostError, RefusedError: the end could not be reported.
         """
+        box = self._box
         async with self._stack:
             end = self._end_after(error)
             if end is not None:
-                self._box.end(dict(end))
+                box.end(dict(end))
                 await self._sending
-        if error is None and self._box.error is not None:
-            raise self._box.error
+            self._left = True
+        if error is None and box.error is not None:
+            raise box.error
 
     async def record(
         self,

@@ -1,15 +1,17 @@
 """What both reporters have in common."""
 
 import asyncio
+import contextlib
 import os
 import traceback
 import warnings
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from shelfwire.client.errors import RefusedError
 from shelfwire.client.handle import JobHandle
 from shelfwire.client.http import HttpClient
 from shelfwire.client.reporting.attempt import Attempt, AttemptLostError, Retries, Stopped
@@ -20,6 +22,9 @@ from shelfwire.clock import Clock, uniform
 from shelfwire.errors import ShelfwireError
 from shelfwire.protocol.messages import Metadata, clip
 from shelfwire.protocol.reports import RESERVED_CODES
+
+BREAK_OFF_SECONDS: Final = 3.0
+"""How long leaving a block waits for a server that has just refused a report."""
 
 
 class Connection(NamedTuple):
@@ -71,6 +76,7 @@ class BaseReporter:
     """
 
     _pid = 0
+    _left = False
     _attempt: Attempt | None = None
     _outbox: Outbox | None = None
     _ending: Mapping[str, Any] | None = None
@@ -96,12 +102,19 @@ class BaseReporter:
             raise RuntimeError("The job is not there yet. Use the reporter in a `with` block")
         return self._attempt
 
+    def _enter(self) -> None:
+        if self._attempt is not None:
+            raise RuntimeError("A reporter is for one block. Make another one")
+        self._pid = os.getpid()
+
     @property
     def _box(self) -> Outbox:
         if self._outbox is None:
             raise RuntimeError("Nothing can be reported yet. Use the reporter in a `with` block")
         if os.getpid() != self._pid:
             raise RuntimeError("The reporter was opened in another process. Open one in this process, after the fork")
+        if self._left:
+            raise RuntimeError("The reporter's block has been left: the attempt is over. Report within the block")
         return self._outbox
 
     def is_recorded(self, index: int) -> bool:
@@ -173,7 +186,7 @@ class BaseReporter:
             user_message: what happened and what to do next, for a person; needed with a code of your own.
 
         Raises:
-            ValueError: the text for a person is missing, or only the server gives that code.
+                ValueError: the text for a person is missing, or the code is none, or one that only the server gives.
         """
         self._ending = {"fail": failure(error, user_message)}
 
@@ -212,6 +225,15 @@ async def delivering(
         for task in (sending, *beside):
             task.cancel()
         await asyncio.gather(sending, *beside, return_exceptions=True)
+        if isinstance(outbox.error, RefusedError):
+            await _break_off(delivery, outbox.error)
+
+
+async def _break_off(delivery: Delivery, refused: RefusedError) -> None:
+    """Let the job be tried again after a report that was refused, since the attempt still holds it."""
+    with contextlib.suppress(RefusedError, AttemptLostError, TimeoutError):  # its lease will end all the same
+        async with asyncio.timeout(BREAK_OFF_SECONDS):
+            await delivery.send({"end": {"retry": {"message": clip(str(refused))}}})
 
 
 async def _send(delivery: Delivery, outbox: Outbox) -> None:

@@ -11,7 +11,7 @@ from shelfwire.client.reporting.attempt import Attempt, Stopped
 from shelfwire.client.reporting.delivery import MAX_BYTES, Batch
 from shelfwire.errors import Code, ErrorCode, ShelfwireError
 from shelfwire.protocol.messages import MAX_TITLE_CHARS, clip
-from shelfwire.protocol.reports import MAX_REPORT_ITEMS, RESERVED_CODES, Indices, ReportAnswer
+from shelfwire.protocol.reports import MAX_REPORT_ITEMS, RESERVED_CODES, Indices, ReportAnswer, is_code
 from shelfwire.safe_text import encodable
 
 MAX_WAITING: Final = 5000
@@ -48,7 +48,7 @@ class Outbox:
         self._recorded = Indices()
         self._items: deque[bytes] = deque()
         self._fields: dict[str, Any] = {}
-        self._end: dict[str, Any] | None = None
+        self._end: bytes | None = None
         self._in_flight = 0
         self._said = self._taken = self._durable = 0
         self._total = total if attempt.selection is None else None
@@ -63,7 +63,7 @@ class Outbox:
             ValueError: this attempt has recorded it already, or the index is beyond the total.
             Stopped, AttemptLostError, RefusedError: see `check`.
         """
-        if not isinstance(index, int) or index < 0:
+        if not isinstance(index, int) or isinstance(index, bool) or index < 0:
             raise ValueError(f"An item's index is a whole number from 0, not {index!r}")
         encoded = _encoded(index, item)
         with self.lock:
@@ -102,7 +102,7 @@ class Outbox:
     def end(self, end: dict[str, Any]) -> None:
         """Report how the attempt ends, after everything else."""
         with self.lock:
-            self._end = end
+            self._end = _encode(end)
         self._wake(True)  # noqa: FBT003 - urgent
 
     def is_recorded(self, index: int) -> bool:
@@ -146,11 +146,13 @@ class Outbox:
                     break
                 chosen.append(msgspec.Raw(self._items.popleft()))
             content, self._fields = self._fields, {}
-            end = self._end if not self._items else None
+            # Beside many items the results of an ending may be too much for one report.
+            fits = not chosen or size + len(self._end or b"") <= MAX_BYTES
+            end = self._end if fits and not self._items else None
             self._taken = self._said - len(self._items)
             self._in_flight = len(chosen)
         content |= {"items": chosen} if chosen else {}
-        content |= {} if end is None else {"end": end}
+        content |= {} if end is None else {"end": msgspec.Raw(end)}
         return Batch(content, len(chosen), end is not None) if content else None
 
     def confirm(self, batch: Batch, answer: ReportAnswer) -> None:
@@ -196,7 +198,7 @@ def failure(error: ShelfwireError | str, user_message: str | None) -> dict[str, 
         user_message: what happened and what to do next, for a person; needed with a code of the caller's own.
 
     Raises:
-        ValueError: the text for a person is missing, or only the server gives that code.
+        ValueError: the text for a person is missing, or the code is none, or one that only the server gives.
     """
     if isinstance(error, ShelfwireError):
         told = {**error.to_result(), **({} if user_message is None else {"userMessage": user_message})}
@@ -204,6 +206,8 @@ def failure(error: ShelfwireError | str, user_message: str | None) -> dict[str, 
         raise ValueError(f"{error} needs a user_message: what happened and what to do next, for a person")
     else:
         told = {"code": str(error), "userMessage": user_message}
+    if not is_code(told["code"]):
+        raise ValueError(f"{told['code']!r} is no code: one is E_ and 1 to 60 of A-Z, 0-9 and _, such as E_PAGE")
     if told["code"] in RESERVED_CODES:
         raise ValueError(f"{told['code']} is a code that only the server gives. Choose one of your own, such as E_PAGE")
     return {name: encodable(value) if isinstance(value, str) else value for name, value in told.items()}

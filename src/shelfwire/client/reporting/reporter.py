@@ -52,7 +52,7 @@ class Reporter(BaseReporter):
     def __enter__(self) -> Self:
         """Make the job or claim it. Errors as in `BlockingClient.report`."""
         check_no_loop()
-        self._pid = os.getpid()
+        self._enter()
         self._loop, self._end_loop = self._make_loop()
         ready: asyncio.Future[None] = self._loop.create_future()
         self._ended = asyncio.run_coroutine_threadsafe(self._run(ready), self._loop)
@@ -74,9 +74,10 @@ class Reporter(BaseReporter):
         """
         if os.getpid() != self._pid:  # a forked process leaves the block too; the job is its parent's
             return
+        box = self._box
         self._finish(self._end_after(error), None)
-        if error is None and self._box.error is not None:
-            raise self._box.error
+        if error is None and box.error is not None:
+            raise box.error
 
     def record(
         self,
@@ -178,6 +179,7 @@ class Reporter(BaseReporter):
         if end is not None:
             self._box.end(dict(end))
             self._wait(lambda: self._box.over or self._box.error is not None, seconds)
+        self._left = True
         self._loop.call_soon_threadsafe(self._over.set)
         self._ended.result(EXIT_SECONDS)
         self._close()
