@@ -35,11 +35,18 @@ PAGE: Final = """\
 <progress id="bar"></progress> <span id="text">Waiting to start…</span>
 <script>
 async function show() {
-  const state = await (await fetch("state/")).json();
-  bar.max = state.totalCount || 1;
-  bar.value = state.processedCount;
-  text.textContent = state.summary || state.userMessage || state.currentTitle || state.status;
-  if (!["complete", "failed", "canceled"].includes(state.status)) setTimeout(show, 1000);
+  const answer = await fetch("state/").catch(() => null);
+  if (answer?.ok) {
+    const state = await answer.json();
+    bar.max = state.totalCount || 1;
+    bar.value = state.processedCount;
+    text.textContent = state.summary || state.userMessage || state.currentTitle || state.status;
+    if (["complete", "failed", "canceled"].includes(state.status)) return;
+  } else if (answer && answer.status < 500) {
+    text.textContent = "This report is not there any more.";
+    return;
+  }
+  setTimeout(show, 1000);  // also where nothing answers for a moment: the job goes on
 }
 show();
 </script>
@@ -68,7 +75,10 @@ def index(request: HttpRequest) -> HttpResponse:
 @require_POST
 def start(request: HttpRequest) -> HttpResponseBase:
     """Make the job, and hand it over to whoever works on it."""
-    job = shelfwire().start("pdf_report", json={"pages": PAGES})
+    try:
+        job = shelfwire().start("pdf_report", json={"pages": PAGES})
+    except RefusedError as error:
+        return HttpResponse(error.user_message, status=error.status)
     request.session[job.job_id] = job.token
     threading.Thread(target=make_report, args=(job.job_id,)).start()
     return redirect(f"/reports/{job.job_id}/")

@@ -22,11 +22,18 @@ PAGE: Final = """\
 <progress id="bar"></progress> <span id="text">Waiting to start…</span>
 <script>
 async function show() {
-  const state = await (await fetch(location.pathname + "/state")).json();
-  bar.max = state.totalCount || 1;
-  bar.value = state.processedCount;
-  text.textContent = state.summary || state.userMessage || state.currentTitle || state.status;
-  if (!["complete", "failed", "canceled"].includes(state.status)) setTimeout(show, 1000);
+  const answer = await fetch(location.pathname + "/state").catch(() => null);
+  if (answer?.ok) {
+    const state = await answer.json();
+    bar.max = state.totalCount || 1;
+    bar.value = state.processedCount;
+    text.textContent = state.summary || state.userMessage || state.currentTitle || state.status;
+    if (["complete", "failed", "canceled"].includes(state.status)) return;
+  } else if (answer && answer.status < 500) {
+    text.textContent = "This report is not there any more.";
+    return;
+  }
+  setTimeout(show, 1000);  // also where nothing answers for a moment: the job goes on
 }
 show();
 </script>
@@ -57,10 +64,11 @@ def create_app(client: BlockingClient, hand_over: Callable[[str], object]) -> Fl
 
     @app.get("/reports/<job_id>/state")
     def state(job_id: str) -> dict[str, Any]:
-        try:
-            return client.state(handle(job_id))
-        except RefusedError as error:
-            abort(error.status, error.user_message)
+        return client.state(handle(job_id))
+
+    @app.errorhandler(RefusedError)
+    def refused(error: RefusedError) -> tuple[str, int]:
+        return error.user_message, error.status
 
     def handle(job_id: str) -> JobHandle:
         if job_id not in session:

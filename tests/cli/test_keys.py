@@ -38,6 +38,9 @@ def test_keys_without_a_name_are_numbered_and_a_revoked_one_is_gone(shelfwire: S
         (["new", "taken", "--role", "work"], "There is a key named taken"),
         (["new", "no name", "--role", "work"], "is no name of a key"),
         (["new", "--role", "work", "--pipelines", "Not One"], "pipelines"),
+        (["new", "--role", "work", "--pipelines", ""], "pipelines"),
+        (["new", "--role", "admin", "--pipelines", "pdf_report"], "jobs of all"),
+        (["new", "--role", "admin:read", "--pipelines", "pdf_report"], "jobs of all"),
         (["new", "--role", "work", "--expires", "soon"], "is no day"),
         (["new", "--role", "king"], "role"),
         (["revoke", "nobody"], "There is no key named nobody"),
@@ -62,6 +65,8 @@ def test_what_cannot_be_is_refused_and_changes_nothing(
         ('[celery]\nrole = "king"\ndigest = "sha256:00"', "[celery]"),
         ('[celery]\nrole = "work"\ndigest = "sha256:00"', "[celery]"),
         ('[celery]\nrole = "work"', "[celery]"),
+        (f'[celery]\nrole = "admin"\ndigest = "sha256:{"0" * 64}"\npipelines = ["a"]', "jobs of all"),
+        ("a = " + "[" * 5000, "is not TOML"),
     ],
 )
 def test_a_file_that_cannot_be_used_keeps_a_server_from_starting_and_is_not_overwritten(

@@ -105,6 +105,25 @@ def test_many_jobs_are_counted_first_and_touched_only_when_that_is_confirmed(
     assert act["action"] == "bulk:delete"
 
 
+@pytest.mark.parametrize("name", ["search", "pipeline", "tag", "status"])
+@pytest.mark.parametrize("empty", ["", " ", ","])
+def test_an_empty_filter_does_not_stand_for_all_jobs(
+    operate: Here, server: dict[str, Any], name: str, empty: str
+) -> None:
+    begin(server, "kept")
+    before = listed(operate, "--tag", "kept")
+    code, out, err = operate("admin", "bulk", "delete", f"--{name}", empty, "--yes")
+    assert (code, out) == (2, "")
+    assert f"--{name} is empty" in err
+    assert listed(operate, "--tag", "kept") == before
+
+
+def test_a_limit_below_one_is_refused(operate: Here) -> None:
+    code, out, err = operate("jobs", "--all", "--limit", "0")
+    assert (code, out) == (2, "")
+    assert "--limit is 1 or more" in err
+
+
 def test_the_overview_fits_into_80_columns(operate: Here, server: dict[str, Any]) -> None:
     begin(server, "shown", worker="w" * 100)
     code, out, err = operate("admin", "overview")

@@ -52,7 +52,11 @@ async def test_an_operator_lists_what_was_given_up_and_has_it_tried_again(
             assert (await them.next()).headers["webhook-id"] == webhook_id
             code, says = await run("retry", "no-such.1", SHELFWIRE_API_KEY=key)
             assert (code, "webhooks list" in says) == (4, True)
+            code, line = await run("list")
+            assert (code, line.startswith(webhook_id)) == (0, True), "who may read the data folder needs no key"
+            data = ["--server", server.url]
             code, says = await run("list")
             assert (code, "SHELFWIRE_API_KEY" in says) == (4, True)
+            data = ["--data", str(tmp_path / "data")]
         code, says = await run("list", SHELFWIRE_API_KEY=key)
         assert (code, "No server runs" in says) == (4, True)

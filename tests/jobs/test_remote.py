@@ -171,8 +171,16 @@ async def test_a_job_that_waits_for_a_worker_counts_as_stalled(make_engine: Make
         work = await begin(engine)
         await pass_lease(engine)
         assert (await engine.service.stats()).stalled == 1
+        for _ in range(4):
+            await pass_lease(engine)
+            engine.clock.advance(60)
+        await engine.leases.look()
+        assert (await engine.service.stats()).stalled == 1, "for as long as nobody has it"
         await report(engine, work)
         assert (await engine.service.stats()).stalled == 0
+        await engine.service.delete(work.claimed.state.id)
+        await pass_lease(engine)
+        assert (await engine.service.stats()).stalled == 0, "an erased job waits for nobody"
 
 
 async def test_a_job_that_was_made_by_its_worker_fails_when_no_worker_has_it_for_long(make_engine: MakeEngine) -> None:

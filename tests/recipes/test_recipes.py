@@ -8,6 +8,7 @@ import sys
 import threading
 import uuid
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -15,13 +16,16 @@ from django.test import Client as DjangoClient
 from examples import django_report, flask_report
 from examples.encode_video import fractions
 from examples.flask_report import create_app
+from playwright.sync_api import Route, expect
 
 from shelfwire.client import Client, JobHandle
 from shelfwire.client.blocking import BlockingClient
 from shelfwire.client.testing import FakeServer
+from tests.ports import free_port
 from tests.processes import ROOT
 from tests.recipes.celery_worker import celery_worker, send, words
 from tests.servers import Server
+from tests.web.browser import browser
 
 NODE = shutil.which("node")
 BREAKS, DIES = 503, 1003
@@ -88,6 +92,49 @@ def test_the_view_is_tested_without_a_network() -> None:
         with client.report("pdf_report", job_id=handed[0], total=1) as job:
             job.record(0, 0)
         assert browser.get(f"{page.location}/state").get_json()["status"] == "complete"
+
+
+@pytest.mark.parametrize("html", [flask_report.PAGE, django_report.PAGE])
+def test_a_page_goes_on_polling_while_nothing_answers_until_the_end_of_its_report(html: str) -> None:
+    states = iter(
+        [
+            503,
+            None,
+            {"status": "running", "processedCount": 1},
+            {"status": "complete", "processedCount": 2, "summary": "2 pages"},
+        ]
+    )
+
+    def answer(route: Route) -> None:
+        match next(states):
+            case None:
+                route.abort()
+            case int(status):
+                route.fulfill(status=status, body="<h1>No server</h1>")
+            case state:
+                route.fulfill(json=state)
+
+    with browser() as chromium:
+        page = chromium.new_page()
+        page.add_init_script("const later = setTimeout; window.setTimeout = (show) => later(show, 0)")
+        page.route("http://app.test/**", lambda route: route.fulfill(body=html, content_type="text/html"))
+        page.route("http://app.test/**/state*", answer)
+        page.route("http://app.test/**/state/", answer)
+        page.goto("http://app.test/reports/1/")
+        expect(page.get_by_text("2 pages")).to_be_visible()
+
+
+@pytest.mark.parametrize("example", [flask_report, django_report])
+def test_a_view_says_that_the_server_is_away(example: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    with BlockingClient(f"http://127.0.0.1:{free_port()}", delays=()) as client:
+        if example is flask_report:
+            found = create_app(client, print).test_client().post("/reports")
+            status, text = found.status_code, found.text
+        else:
+            monkeypatch.setattr(django_report, "shelfwire", lambda: client)
+            answer = DjangoClient().post("/reports/")
+            status, text = answer.status_code, answer.text
+    assert (status, "<" in text) == (503, False)
 
 
 async def test_a_django_view_starts_a_report_and_its_page_polls_it(

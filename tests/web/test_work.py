@@ -186,6 +186,7 @@ async def test_a_server_that_leaves_answers_whoever_waits(make_server: MakeServe
         ({"pipelines": []}, 400, Code.INVALID_REQUEST),
         ({"pipelines": [f"p{number}" for number in range(101)]}, 400, Code.INVALID_REQUEST),
         ({"pipelines": ["Not a name"]}, 400, Code.INVALID_REQUEST),
+        ({"pipelines": [f"{PIPELINE}\n"]}, 400, Code.INVALID_REQUEST),
         ({"pipelines": None}, 400, Code.INVALID_REQUEST),
         ({"jobId": "0f8fad5b-d9cb-469f-a165-70867728950e"}, 400, Code.INVALID_REQUEST),
         ({"pipelines": None, "jobId": "no UUID"}, 400, Code.INVALID_REQUEST),
@@ -210,10 +211,12 @@ async def test_a_claim_that_cannot_be_is_refused_and_takes_nothing(
     [
         ({"pipeline": "csv_import"}, 409, Code.PIPELINE_INTERNAL),
         ({"pipeline": "Not a name"}, 400, Code.INVALID_REQUEST),
+        ({"pipeline": f"{PIPELINE}\n"}, 400, Code.INVALID_REQUEST),
         ({"totalCount": 1_000_001}, 400, Code.INVALID_REQUEST),
         ({"metadata": {"fileSize": 2**64}}, 422, Code.REPORT_INVALID),
         ({"jobId": "no UUID"}, 400, Code.INVALID_REQUEST),
         ({"tags": ["Upper"]}, 400, Code.INVALID_REQUEST),
+        ({"tags": ["user:17\n"]}, 400, Code.INVALID_REQUEST),
         ({"tags": ["a"] * 11}, 400, Code.INVALID_REQUEST),
         ({"callbackUrl": "https://example.com/done"}, 422, Code.CALLBACK_REFUSED),
     ],
@@ -425,10 +428,41 @@ async def test_keys_are_read_again_when_the_file_changes_and_one_that_is_broken_
             del keys["first"]
             keys["second"] = other
         assert [await status(key) for key in (first, second)] == [401, 204]
-        (tmp_path / "data" / "keys.toml").write_text("not TOML")
-        assert [await status(key) for key in (first, second)] == [401, 204], "it stays as it was"
+        for broken in ("not TOML", "a = " + "[" * 5000):
+            (tmp_path / "data" / "keys.toml").write_text(broken)
+            assert [await status(key) for key in (first, second)] == [401, 204], "it stays as it was"
         (tmp_path / "data" / "keys.toml").unlink()
         assert [await status(key) for key in (second, "none")] == [401, 401], "it does not open the server"
+
+
+@pytest.mark.parametrize("certain", [True, False])
+async def test_a_key_that_is_revoked_while_its_holder_waits_is_given_no_job(
+    make_server: MakeServer,
+    tmp_path: Path,
+    certain: bool,  # noqa: FBT001 - whether a certain job is waited for
+) -> None:
+    revoked, stored = a_key(Role.WORK)
+    valid, other = a_key(Role.WORK)
+    write_keys(tmp_path / "data", revoked=stored, valid=other)
+    async with make_server() as server:
+        mine = {"X-API-Key": valid}
+        made = (await server.http.post("/api/jobs", json={"pipeline": PIPELINE}, headers=mine)).json()["data"]
+        wanted = {"jobId": made["jobId"]} if certain else {"pipelines": [PIPELINE]}
+        claims = server.app.service.claims
+        before = len(server.app._context.access._file._keys)
+        waits = asyncio.create_task(
+            server.http.post("/api/work/claim", json={"wait": 30, **wanted}, headers={"X-API-Key": revoked})
+        )
+        if not certain:
+            await until(lambda: len(claims.waiters) > 0)
+        with changing_keys(tmp_path / "data" / "keys.toml") as keys:
+            del keys["revoked"]
+        server.app._context.access._file._checked_at = -1e9  # as after a second
+        attempt = Attempt(server, made["jobId"], made["reportToken"], made)
+        await attempt.report(number=1, end={"release": {}})
+        assert_problem(await waits, 401, Code.UNAUTHORIZED)
+        assert (await server.state(made))["status"] == "queued"
+        assert len(server.app._context.access._file._keys) == before - 1
 
 
 async def test_behind_a_proxy_of_the_same_machine_nobody_works_without_a_key(make_server: MakeServer) -> None:

@@ -89,10 +89,10 @@ def bulk(
     action: Literal["cancel", "pause", "resume", "retry", "delete"],
     /,
     *,
-    status: Text = "",
-    pipeline: Text = "",
-    tag: Text = "",
-    search: Text = "",
+    status: str | None = None,
+    pipeline: str | None = None,
+    tag: str | None = None,
+    search: str | None = None,
     yes: bool = False,
     server: str | None = None,
     data: Path | None = None,
@@ -109,6 +109,10 @@ def bulk(
         server: The server's URL; its key comes from SHELFWIRE_API_KEY.
         data: The data folder of this machine's server.
     """
+    given = {"status": status, "pipeline": pipeline, "tag": tag, "search": search}
+    for name, text in given.items():
+        if text is not None and not text.strip(" ,"):  # such as of a variable that is not set
+            raise CommandError(f"--{name} is empty. Nothing was done. Leave it out where it does not matter")
     wanted: dict[str, Any] = {"status": [part for part in status.split(",") if part]} if status else {}
     wanted |= {name: text for name, text in {"pipeline": pipeline, "tag": tag, "q": search}.items() if text}
     return run(_done(action, wanted, server, data, yes=yes))

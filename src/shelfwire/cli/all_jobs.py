@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from shelfwire.cli.errors import Exit
+from shelfwire.cli.errors import CommandError, Exit
 from shelfwire.cli.operator_client import operating
 from shelfwire.cli.progress_summary import clean
 from shelfwire.cli.running import run
@@ -29,8 +29,10 @@ def list_all(query: dict[str, Any], limit: int, server: str | None, data: Path |
         as_json: whether to print one JSON array.
 
     Raises:
-        CommandError: the server refused, or cannot be reached.
+        CommandError: the limit is below 1; the server refused, or cannot be reached.
     """
+    if limit < 1:
+        raise CommandError(f"--limit is 1 or more, and not {limit}")
     jobs, more = run(_listed({name: value for name, value in query.items() if value}, limit, server, data))
     if as_json:
         sys.stdout.write(msgspec.json.encode(jobs).decode() + "\n")

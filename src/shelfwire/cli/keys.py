@@ -4,9 +4,7 @@ import os
 import sys
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Literal
-
-from cyclopts import Parameter
+from typing import Literal
 
 from shelfwire.cli.errors import CommandError, Exit
 from shelfwire.cli.extensions import gather
@@ -19,7 +17,7 @@ def new(
     name: str = "",
     *,
     role: Literal["create", "work", "admin:read", "admin"],
-    pipelines: Annotated[str, Parameter(show_default=False)] = "",
+    pipelines: str | None = None,
     create_limit: int | None = None,
     expires: str = "",
     data: Path | None = None,
@@ -30,7 +28,7 @@ def new(
     Args:
         name: What people know it by; its role, with a number, unless given.
         role: What its holder may do: create, work, admin:read or admin.
-        pipelines: The only pipelines that it is for, separated by commas.
+        pipelines: The only pipelines that it is for, separated by commas; not for operators.
         create_limit: Jobs a minute that its holder may create; 0 is no limit.
         expires: The day from which it is not valid any more, such as 2030-01-31.
         data: The data folder of the server.
@@ -42,7 +40,7 @@ def new(
     key = Key(
         role=kind,
         digest=digest_of(secret),
-        pipelines=tuple(part.strip() for part in pipelines.split(",")) if pipelines else None,
+        pipelines=None if pipelines is None else tuple(part.strip() for part in pipelines.split(",")),
         create_limit=create_limit,
         expires=_date(expires),
     )

@@ -73,13 +73,18 @@ async def operating(server: str | None, data: Path | None) -> AsyncIterator[Oper
     """
     place = choose_place(server, data, os.environ)
     async with Session(place, work=False):
-        url, key = _address(place)
+        url, key = address_of(place)
         headers = {API_KEY: key} if key else {}
         async with httpx2.AsyncClient(base_url=url, headers=headers, timeout=ANSWER_SECONDS, trust_env=False) as http:
             yield OperatorClient(http)
 
 
-def _address(place: JobLocation) -> tuple[str, str | None]:
+def address_of(place: JobLocation) -> tuple[str, str | None]:
+    """Return the URL of a place's server, and the key for it: that of this machine, or one's own.
+
+    Raises:
+        CommandError: no server holds the data folder.
+    """
     own = os.environ.get(KEY_VARIABLE)
     if place.data is None:
         return place.server or "", own

@@ -12,6 +12,7 @@ import httpx2
 
 from shelfwire.cli.connect import ANSWER_SECONDS, KEY_VARIABLE, choose_place, running_url
 from shelfwire.cli.errors import CommandError, Exit
+from shelfwire.cli.operator_client import address_of
 from shelfwire.cli.progress_summary import clean
 
 PATH: Final = "/api/admin/webhooks"
@@ -77,8 +78,9 @@ def _line(item: dict[str, Any]) -> str:
 async def _ask(
     method: str, path: str, server: str | None, data: Path | None, query: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    url = await running_url(choose_place(server, data, os.environ))
-    key = os.environ.get(KEY_VARIABLE, "")
+    place = choose_place(server, data, os.environ)
+    url = await running_url(place)
+    key = address_of(place)[1] or ""
     try:
         async with httpx2.AsyncClient(timeout=ANSWER_SECONDS, trust_env=False) as http:
             answer = await http.request(method, f"{url}{path}", params=query, headers={"X-API-Key": key})

@@ -22,6 +22,10 @@ _CODE: Final = re.compile(r"E_[A-Z0-9_]{1,62}")
 _GROUPS: Final = (8, 12, 16, 20)
 """Digits of a UUID that a hyphen follows."""
 
+Time = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+Text = Annotated[str, Meta(max_length=MAX_QUERY, pattern=r"^[^\u0000]*$")]
+"""A text to find by. No store can hold the character that is left out."""
+
 
 class Position(msgspec.Struct, frozen=True, order=True, array_like=True):
     """A place in the order of all jobs.
@@ -31,8 +35,8 @@ class Position(msgspec.Struct, frozen=True, order=True, array_like=True):
         id: the job.
     """
 
-    created_at: int
-    id: str
+    created_at: Time
+    id: Text
 
 
 class Search(msgspec.Struct, frozen=True):
@@ -49,8 +53,6 @@ class Search(msgspec.Struct, frozen=True):
     part: str | None = None
 
 
-Time = Annotated[int, Meta(ge=0, le=2**53 - 1)]
-Text = Annotated[str, Meta(max_length=MAX_QUERY)]
 OfPipeline = Annotated[Text | None, Meta(description="The pipeline.")]
 WithTag = Annotated[Text | None, Meta(description="One of its tags.")]
 Since = Annotated[Time | None, Meta(description="Made at this time or later, in ms since the epoch.")]

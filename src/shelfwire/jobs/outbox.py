@@ -255,6 +255,6 @@ def split_place(place: str) -> tuple[int, str]:
         ValueError: it is none.
     """
     made_at, _, delivery_id = place.partition(".")
-    if not made_at.isascii() or not made_at.isdecimal() or len(made_at) > _TIME_DIGITS:
+    if not made_at.isascii() or not made_at.isdecimal() or len(made_at) > _TIME_DIGITS or "\0" in delivery_id:
         raise ValueError(f"{place[:100]!r} is no place in a list")
     return int(made_at), delivery_id

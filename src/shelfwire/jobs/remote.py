@@ -79,10 +79,10 @@ class RemoteAttempts:
 
     @property
     def stalled(self) -> int:
-        """Number of jobs that workers elsewhere hold and record nothing of for long, or have lost to nobody yet."""
+        """Number of jobs that workers elsewhere hold, and record nothing of for long."""
         steady = self._clock.steady()
         held = [draft.state for draft in self._drafts.values() if not draft.finished.is_set()]
-        return sum(state.stalled or state.lease_until <= steady for state in held)
+        return sum(state.stalled and state.lease_until > steady for state in held)
 
     @property
     def may_claim(self) -> bool:
@@ -291,10 +291,10 @@ def _lease(report: Report) -> int | None:
 
 
 def _wrong_number(number: int, expected: int) -> ShelfwireError:
-    return ShelfwireError(
-        Code.REPORT_NUMBER,
-        f"The report has the number {number}, and the attempt's next one is {expected}"
-        if number != expected - 1
-        else f"The report has the number {number}, as an earlier one with other content; the next one is {expected}",
-        details={"expected": expected},
-    )
+    if not number:
+        reason = f"The report has content, and so it needs a number: {expected}"
+    elif number == expected - 1:
+        reason = f"The report has the number {number}, as an earlier one with other content; the next one is {expected}"
+    else:
+        reason = f"The report has the number {number}, and the attempt's next one is {expected}"
+    return ShelfwireError(Code.REPORT_NUMBER, reason, details={"expected": expected})

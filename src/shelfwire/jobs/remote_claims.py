@@ -153,7 +153,13 @@ class RemoteClaims:
         return NewWork(token, grant, Work(claimed, secret, (), ends_at(state, self._clock)))
 
     async def claim(
-        self, pipelines: Sequence[str], worker: RemoteWorker, *, wait: float, gone: asyncio.Event
+        self,
+        pipelines: Sequence[str],
+        worker: RemoteWorker,
+        *,
+        wait: float,
+        gone: asyncio.Event,
+        allowed: Callable[[Sequence[str]], object] = lambda _: None,
     ) -> Work | None:
         """Claim the next waiting job of some pipelines; None if there was none in time, or the caller is gone.
 
@@ -162,6 +168,7 @@ class RemoteClaims:
             worker: the caller.
             wait: seconds to wait for one.
             gone: set when the caller hangs up.
+            allowed: raises where the caller may not have jobs of the pipelines that it is given, or may not any more.
 
         Raises:
             ShelfwireError: `E_PIPELINE_INTERNAL`; `E_OVERLOADED`: the server shuts down.
@@ -170,6 +177,7 @@ class RemoteClaims:
         until = self._clock.monotonic() + wait
         while not gone.is_set():
             self._check_staying()
+            allowed(pipelines)
             with self.waiters.waiting(pipelines) as news:
                 work = await self._take(pipelines, worker)
                 if work is None:
@@ -193,7 +201,7 @@ class RemoteClaims:
         *,
         wait: float,
         gone: asyncio.Event,
-        allowed: Callable[[str], None],
+        allowed: Callable[[Sequence[str]], object],
     ) -> Work | None:
         """Claim a certain job; None if another worker has it until the wait is over, or the caller is gone.
 
@@ -202,7 +210,7 @@ class RemoteClaims:
             worker: the caller.
             wait: seconds to wait for it.
             gone: set when the caller hangs up.
-            allowed: raises where the caller may not have a job of the pipeline that it is given.
+            allowed: as for `claim`.
 
         Raises:
             ShelfwireError: `E_NOT_FOUND`: there is no such job; `E_JOB_STATE`: it has ended or is paused; as `claim`.
@@ -214,7 +222,7 @@ class RemoteClaims:
             if found is None or found.state.expires_at <= self._clock.now():
                 raise ShelfwireError(Code.NOT_FOUND, f"There is no job {job_id}")
             state = found.state
-            allowed(state.pipeline)
+            allowed([state.pipeline])
             self.check_names([state.pipeline])
             if state.status in {Status.PAUSED, *ENDED}:
                 raise ShelfwireError(

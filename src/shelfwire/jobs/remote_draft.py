@@ -143,10 +143,10 @@ class RemoteDraft(Draft):
         for item in items:
             place = item.index if self._places is None else self._places.get(item.index, -1)
             if not 0 <= place < limit:
-                has = "a job" if total is None else "this one"
+                known = f"a job has up to {MAX_TOTAL:,}" if total is None else f"this one has {total:,}, from 0"
                 raise ShelfwireError(
                     Code.ITEM_UNKNOWN,
-                    f"There is no item {item.index}: {has} has {limit} at most",
+                    f"There is no item {item.index}: {known if self._places is None else 'this job is not about it'}",
                     details={"index": min(max(item.index, -MAX_TOTAL), 2 * MAX_TOTAL)},
                 )
             if place in fresh or place in self._recorded:

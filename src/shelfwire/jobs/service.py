@@ -199,7 +199,7 @@ class JobService:
             queue_age=max(0, now - since) / 1000,
             followers=self._hub.transports(),
             sent_bytes=self._hub.sent_bytes,
-            stalled=self._workers.stalled,
+            stalled=self._workers.stalled + (0 if counts is None else counts.lapsed),
             deliveries=None if counts is None else counts.deliveries,
         )
 

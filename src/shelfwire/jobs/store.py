@@ -243,11 +243,13 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
         jobs: number of jobs, by pipeline and status.
         deliveries: number of webhooks that are waiting or were given up, by status.
         waiting_since: when the oldest waiting job became claimable; None if none waits.
+        lapsed: number of running jobs that no worker has, because the lease of one elsewhere has ended.
     """
 
     jobs: Mapping[tuple[str, str], int]
     deliveries: Mapping[str, int] = MappingProxyType({})
     waiting_since: int | None = None
+    lapsed: int = 0
 
 
 class JobStore(OperatorStore, CorrectionStore, Protocol):

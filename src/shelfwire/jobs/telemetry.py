@@ -122,7 +122,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
         queue_age: seconds since the oldest waiting job became claimable; 0 where none waits.
         followers: followers attached to this node, by transport.
         sent_bytes: size of all messages sent to followers of this node.
-        stalled: jobs on this node that have recorded nothing for too long.
+        stalled: jobs on this node that have recorded nothing for too long, and all that no worker has any more.
         deliveries: webhooks in the store that are waiting or were given up, by status; None as for `jobs`.
     """
 

@@ -38,7 +38,7 @@ class Workers(NamedTuple):
 
     @property
     def stalled(self) -> int:
-        """Number of running jobs, of this node and of workers elsewhere, that have recorded nothing for long."""
+        """Number of jobs whose workers, on this node or elsewhere, have recorded nothing for long."""
         return self.inside.stalled + self.remote.stalled
 
     def check(self, job_id: str) -> None:

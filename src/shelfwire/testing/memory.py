@@ -507,12 +507,19 @@ class MemoryStore(MemoryOperatorStore, MemoryCorrectionStore):
         """See `JobStore.counts`."""
         jobs: dict[tuple[str, str], int] = {}
         waiting: list[int] = []
+        lapsed = 0
         for state in (job.state for job in self.database.jobs.values()):
             kind = state.pipeline, str(state.status)
             jobs[kind] = jobs.get(kind, 0) + 1
             if state.status is Status.QUEUED and max(state.run_at, state.lease_until) <= now:
                 waiting.append(state.run_at)
-        return Counts(jobs=jobs, waiting_since=min(waiting, default=None), deliveries=self.outbox.counts())
+            lapsed += state.status is Status.RUNNING and state.lease_until == 0
+        return Counts(
+            jobs=jobs,
+            waiting_since=min(waiting, default=None),
+            deliveries=self.outbox.counts(),
+            lapsed=lapsed,
+        )
 
     def _write(self, job: MemoryJob, state: JobState, results: msgspec.Raw | None = None) -> None:
         had_ended = job.state.ended

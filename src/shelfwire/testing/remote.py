@@ -124,12 +124,14 @@ class RemoteContract:
             assert (lapsed.state.id, lapsed.state.lapsed, lapsed.state.status) == ("job-2", True, Status.RUNNING)
             assert lapses.next_at == NOW + LEASE + 5
             assert list((await store.lapse(POLICY, NOW + LEASE)).changed) == []
+            assert (await store.counts(NOW + LEASE)).lapsed == 1
             found = await store.job("job-2")
             assert found is not None
             assert found.state == lapsed.state
             (back,) = await store.commit([_change(lapsed.state, succeeded=0)], POLICY, NOW + LEASE)
             assert back is not None
             assert (back.state.lapsed, back.state.seq) == (False, lapsed.state.seq + 1)
+            assert (await store.counts(NOW + LEASE)).lapsed == 0
             (other,) = await store.commit([_change(state, succeeded=0)], POLICY, NOW + LEASE)
             assert other is not None
             assert other.state.seq == state.seq

@@ -434,7 +434,7 @@ class AttemptsContract:
             await store.create(jobs.create("job-3", "another", now=NOW + 9), Grant(digest=b"d" * 32, job_id="job-3"))
             full = await store.counts(NOW + 8)
             early = await store.counts(NOW + 2)
-        assert (dict(empty.jobs), empty.waiting_since) == ({}, None)
+        assert (dict(empty.jobs), empty.waiting_since, full.lapsed) == ({}, None, 0)
         assert dict(full.jobs) == {("csv_import", "running"): 1, ("csv_import", "queued"): 1, ("another", "queued"): 2}
         assert (full.waiting_since, early.waiting_since) == (NOW + 3, None)
 

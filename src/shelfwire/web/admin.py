@@ -38,6 +38,10 @@ class BulkRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel", for
         """Refuse to act on what was not counted."""
         if self.expect is not None and self.as_of is None:
             raise ValueError("expect needs asOf: count first, without either")
+        wanted = self.filter
+        for name, text in {"pipeline": wanted.pipeline, "tag": wanted.tag, "q": wanted.q}.items():
+            if text is not None and not text.strip():  # such as of a variable that is not set
+                raise ValueError(f"filter.{name} is empty: leave it out where it does not matter")
 
 
 class BulkFailure(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

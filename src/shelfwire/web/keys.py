@@ -103,7 +103,7 @@ def read_keys(path: Path) -> dict[str, Key]:
         if error.errno in ABSENT:
             return {}
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SettingsError(f"{path} is not TOML: {error}") from None
     return {name: _checked(str(path), name, entry) for name, entry in document.items()}
 
@@ -121,9 +121,14 @@ def _checked(where: str, name: str, entry: object) -> Key:
     if not re.fullmatch(NAME_PATTERN, name):
         raise SettingsError(f"{where}: {name!r} is no name of a key: up to 64 letters, digits and . _ @ -")
     try:
-        return msgspec.convert(entry, Key)
+        key = msgspec.convert(entry, Key)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{where}: [{name}]: {error}") from None
+    if key.pipelines is not None and key.role.includes(Role.READ):
+        raise SettingsError(
+            f"{where}: [{name}]: pipelines: operators steer the jobs of all. Leave it out, or give the role work"
+        )
+    return key
 
 
 @contextmanager

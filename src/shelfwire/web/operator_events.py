@@ -71,7 +71,7 @@ async def operator_events(request: Request, context: Context) -> ASGIApp:
 
 
 def _ids(text: str) -> Sequence[str]:
-    ids = list(dict.fromkeys(canonical(part) for part in text.split(",") if part))
+    ids = list(dict.fromkeys(canonical(part) for part in text.split(",") if part and "\0" not in part))
     if len(ids) > MAX_PAGE:
         raise ShelfwireError(Code.INVALID_REQUEST, f"jobs names {len(ids)} jobs; {MAX_PAGE} are allowed")
     return ids

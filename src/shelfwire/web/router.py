@@ -55,6 +55,8 @@ class Router:
         await app(scope, receive, send)
 
     def _matching(self, path: str, scope: Scope) -> ASGIApp | None:
+        if "\0" in path:  # nothing is named so, and PostgreSQL does not even look for it
+            return None
         for pattern, app in self._patterns:
             if match := pattern.match(path):
                 scope["path_params"] = match.groupdict()

@@ -1,7 +1,7 @@
 """The routes by which workers outside of the server get their jobs."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, Final
 from urllib.parse import quote
@@ -143,22 +143,26 @@ async def create_work(request: Request, context: Context) -> Response:
 
 async def claim_work(request: Request, context: Context) -> Response:
     """Claim the job whose turn it is, or a certain one, and wait for it if there is none."""
-    caller = context.access.admit_worker(request)
+    context.access.admit_worker(request)
     wanted: WorkClaim = parsed(await Body(request, Pace.of(context.settings)).read(MAX_BODY), WorkClaim)
     if (wanted.pipelines is None) == (wanted.job_id is None):
         raise ShelfwireError(Code.INVALID_REQUEST, "Give either pipelines or jobId")
     pipelines = list(dict.fromkeys(wanted.pipelines or ()))
-    for pipeline in pipelines:
-        caller.check_pipeline(pipeline)
+
+    def check(names: Sequence[str]) -> None:
+        """Check the caller's key, which may be revoked while it waits."""
+        caller = context.access.admit_worker(request)
+        for name in names:
+            caller.check_pipeline(name)
+
+    check(pipelines)
     service, worker = context.service, wanted.by()
     async with _hang_up(request.receive) as gone:
         if wanted.job_id is not None:
             job_id = job_id_of(wanted.job_id)
-            work = await service.claims.claim_job(
-                job_id, worker, wait=wanted.wait, gone=gone, allowed=caller.check_pipeline
-            )
+            work = await service.claims.claim_job(job_id, worker, wait=wanted.wait, gone=gone, allowed=check)
         else:
-            work = await service.claims.claim(pipelines, worker, wait=wanted.wait, gone=gone)
+            work = await service.claims.claim(pipelines, worker, wait=wanted.wait, gone=gone, allowed=check)
     if work is None:
         request.scope["state"][QUIET] = True
         return Response(status_code=204)

@@ -77,6 +77,7 @@ COUNT: Final = "SELECT pipeline, status, count(*) FROM shelfwire.job GROUP BY pi
 OLDEST: Final = """
 SELECT min(run_at) FROM shelfwire.job WHERE status = 'queued' AND run_at <= %(now)s AND lease_until <= %(now)s
 """
+LAPSED: Final = "SELECT count(*) FROM shelfwire.job WHERE status = 'running' AND lease_until = 0"
 
 
 def wanted(
@@ -109,4 +110,5 @@ async def counts(session: Session, now: int) -> Counts:
         jobs={(pipeline, status): count for pipeline, status, count in rows},
         waiting_since=await session.value(OLDEST, {"now": now}),
         deliveries=await outbox.counts(session),
+        lapsed=await session.value(LAPSED),
     )

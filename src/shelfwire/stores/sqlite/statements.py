@@ -346,4 +346,10 @@ def counts(connection: Connection, now: int) -> Counts:
         _job.c.status == "queued", _job.c.run_at <= now, _job.c.lease_until <= now
     )
     jobs = {(pipeline, status): count for status, pipeline, count in rows}
-    return Counts(jobs=jobs, waiting_since=connection.scalar(oldest), deliveries=outbox.counts(connection))
+    lapsed = select(func.count()).where(_job.c.status == str(Status.RUNNING), _job.c.lease_until == 0)
+    return Counts(
+        jobs=jobs,
+        waiting_since=connection.scalar(oldest),
+        deliveries=outbox.counts(connection),
+        lapsed=connection.scalar(lapsed) or 0,
+    )
