@@ -632,3 +632,26 @@ def test_a_word_in_place_of_yes_is_not_called_a_date() -> None:
     assert found[1].warnings == (
         '"A medias" was not understood: it is neither yes nor no, nor a reading state that is known.',
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "day"),
+    [
+        ("Title,Author,Date\nDune,Frank Herbert,2022-01-02\nEmma,Jane Austen,2022-02-03\n", "2022-01-02"),
+        ("Title,Author,Date\nDune,Frank Herbert,1965-08-01\nEmma,Jane Austen,1815-12-23\n", None),
+        ("Title,Author,Date,Date added\nDune,Frank Herbert,2022-01-02,2021-01-01\n", None),
+        ("Title,Author,Date,Due date\nDune,Frank Herbert,2022-01-02,2022-02-01\n", None),
+    ],
+    ids=["days of today", "days of publication", "another column has days", "loans"],
+)
+def test_days_in_a_column_called_but_date_are_those_of_reading_where_nothing_speaks_against_it(
+    text: str, day: str | None
+) -> None:
+    days, warnings = imported(text)
+    assert days["Dune"] == day
+    assert any('"Date" was taken for the date read' in warning for warning in warnings) is (day is not None)
+
+
+def test_the_notes_of_one_book_are_no_list() -> None:
+    with pytest.raises(UnreadableCsv, match="of one book"):
+        BookFile(b"Your Kindle Notes For:,,\nDune,,\nby Frank Herbert,,\n")

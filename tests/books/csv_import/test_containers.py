@@ -5,7 +5,7 @@ import zipfile
 
 import psutil
 import pytest
-from openpyxl import load_workbook
+from openpyxl import Workbook, load_workbook
 
 from shelfwire.books.csv_import import containers, unpacking
 from shelfwire.books.csv_import.book_file import BookFile
@@ -140,6 +140,29 @@ def test_sheets_of_douban_say_what_is_read_and_have_the_author_among_other_detai
     assert first.publisher == "江苏凤凰文艺出版社"
     assert first.warnings == ("Left out, as none of its authors: 潘振华.",)
     assert (second.row, second.shelf, second.authors) == (1002, "to-read", ("钱锺书",))
+
+
+def test_a_cell_that_is_merged_with_those_below_it_counts_for_all_their_rows() -> None:
+    workbook = Workbook()
+    sheet = workbook.active
+    assert sheet is not None
+    rows: list[list[str | None]] = [
+        ["Author", "Title"],
+        ["Jane Austen", "Emma"],
+        [None, "Persuasion"],
+        [None, "Beowulf"],
+    ]
+    for number, row in enumerate(rows, 3):
+        for column, cell in enumerate(row, 2):
+            sheet.cell(number, column, cell)
+    sheet.merge_cells("B4:B5")
+    out = io.BytesIO()
+    workbook.save(out)
+    assert [(book.row, book.title, book.authors) for book in books(out.getvalue())] == [
+        (4, "Emma", ("Jane Austen",)),
+        (5, "Persuasion", ("Jane Austen",)),
+        (6, "Beowulf", ()),
+    ]
 
 
 def test_a_hidden_sheet_is_named_if_something_is_in_it() -> None:

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Final
 
 from shelfwire.books.bibliography.given_names import GIVEN
+from shelfwire.books.bibliography.text import words
 
 _AND: Final = r" (?:[Aa]nd|und|et(?! al\b)|og|och|и) | (?:y|e|i|en) (?=[^\s,]+ [^\s,])"
 """Between two names; one letter only before a name of two words, since "Ortega y Gasset" is one."""
@@ -60,6 +61,8 @@ _ALONE: Final = frozenset({"homer", "virgil", "horace", "dante", "plato", "arist
 @lru_cache(maxsize=16_384)
 def authors_of_any_list(cell: str) -> tuple[str, ...]:
     """Authors from a hand-made list: "A & B", "A; B", "A, B" and "Last, First" alike."""
+    if cell[-1:] == "*":  # as Goodreads marks its authors
+        cell = cell.rstrip("* ")
     return _any_list(cell) if _SPECIAL.search(cell) else _one(cell)
 
 
@@ -141,14 +144,34 @@ def author_of_surname_first(cell: str) -> tuple[str, ...]:
     """
     if "," in cell:
         return authors_of_inverted_list(cell)
-    words = cell.split()
+    parts = cell.split()
     surname = 1
-    while surname < len(words) and words[surname - 1].lower() in PARTICLES:
+    if is_surname_first(cell) and parts[0].isupper():
+        surname = next(place for place, part in enumerate(parts) if not part.isupper())
+        parts[:surname] = [part.title() for part in parts[:surname]]
+    while surname < len(parts) and parts[surname - 1].lower() in PARTICLES:
         surname += 1
-    given, last = words[surname:], words[:surname]
+    given, last = parts[surname:], parts[:surname]
     while given and given[-1].lower() in PARTICLES and given[-1].islower():
         last.insert(0, given.pop())
     return _known((" ".join([*given, *last]),))
+
+
+def is_surname_first(name: str) -> bool:
+    """Whether a name without a comma has its surname first, as "CAMUS Albert", or by its given name "Lem Stanisław"."""
+    parts = name.split()
+    if len(parts) < 2 or _SPECIAL.search(name):  # noqa: PLR2004 - surname and given name
+        return False
+    capitals = [part.isupper() and len(part) > 1 and "." not in part for part in parts]
+    if any(capitals) and not all(capitals):
+        return capitals[0] and not capitals[-1]
+    first, last = (_folded(part) for part in (parts[0], parts[-1]))
+    return len(parts) == 2 and last in GIVEN and first not in GIVEN  # noqa: PLR2004 - as above
+
+
+def _folded(word: str) -> str:
+    found = words(word)
+    return found[0] if found else ""
 
 
 def given_name_first(name: str) -> str:

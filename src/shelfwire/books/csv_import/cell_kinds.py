@@ -28,6 +28,7 @@ _NEARLY_ALL: Final = 0.9
 _BOOKS: Final = frozenset(
     map(text_key, ("book", "books", "buch", "livre", "libro", "livro", "boek", "bok", "książka", "книга", "图书", "本"))
 )
+_NO_BOOKS: Final = vocabulary("item_types")["no-book"]
 _ITEM_TYPES: Final = frozenset().union(*vocabulary("item_types").values())
 
 
@@ -98,8 +99,10 @@ def is_state(cell: str) -> bool:
 
 def is_item_types(cells: Sequence[str]) -> bool:
     """Whether cells name media of several kinds, books among them: no genres, though "comic" is both."""
-    keys = [text_key(cell) for cell in cells]
-    return share(keys, _ITEM_TYPES.__contains__) >= _NEARLY_ALL and not _BOOKS.isdisjoint(keys)
+    keys = {text_key(cell) for cell in cells}
+    if not keys or share(sorted(keys), _ITEM_TYPES.__contains__) < _NEARLY_ALL:
+        return False
+    return not _BOOKS.isdisjoint(keys) or not (_NO_BOOKS.isdisjoint(keys) or keys <= _NO_BOOKS)
 
 
 def is_link(cell: str) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from shelfwire.books.bibliography.dates import is_month
+from shelfwire.books.bibliography.people import is_surname_first
 from shelfwire.books.bibliography.text import text_key
 from shelfwire.books.csv_import.aliases import LANGUAGES, OTHER_COLUMNS
 from shelfwire.books.csv_import.cell_kinds import (
@@ -24,7 +25,7 @@ from shelfwire.books.csv_import.field_names import in_words
 from shelfwire.books.csv_import.headers import exact_field, field_of_dates, is_about_the_reader, misspelt_field
 from shelfwire.books.csv_import.inferred_columns import by_position, isbn_columns, split_titles
 from shelfwire.books.csv_import.joined_titles import are_names
-from shelfwire.books.csv_import.values import known_shelf, parse_tags
+from shelfwire.books.csv_import.values import known_shelf, parse_tags, parse_year
 
 _ALTERNATIVES: Final[dict[str, tuple[str, ...]]] = {
     "date_read": ("is_read", "shelf"),
@@ -46,6 +47,23 @@ _COUNTS: Final = frozenset(
     map(text_key, ("num ratings", "ratings count", "rating count", "number of ratings", "votes", "reviews count"))
 )
 _QUARTERS: Final = 4
+_A_FULL_NAME: Final = 3
+"""Words; a surname may have two."""
+_LOANS: Final = frozenset(("callnumber", "callno", "shelfmark", "duedate", "due", "returned", "signatur", "cote"))
+"""Names of columns, as keys, that only lists of loans have."""
+_FIRST_YEAR: Final = 1980
+"""Hardly any list of today says when a book was read before."""
+_SURNAME_FIRST: Final = frozenset({"hu", "ja", "zh", "ko"})
+"""Languages whose names have this order anyway."""
+_DATES: Final = frozenset(
+    map(
+        text_key,
+        [
+            *("date", "datum", "data", "fecha", "дата", "tarih", "dato", "päivämäärä", "dátum", "ημερομηνία"),
+            *("日付", "日期", "날짜", "التاريخ"),
+        ],
+    )
+)
 _SHELVES: Final = frozenset(
     map(
         text_key,
@@ -134,12 +152,15 @@ class _Planning:
         if export:
             return self._of_export(export)
         self._take_names(range(len(self._names)), fuzzy=True)
+        self._part_names()
+        self._take_orders_of_names()
         self._choose_rating()
         self._take_shelves()
         self._take_numbers_of_series()
         self._take_years_of_reading()
         self._leave_dates_of_opening()
         self._take_cells()
+        self._take_lone_date()
         if "title" not in self._found.values():
             self._take_positions()
         self._take_nameless({family(field) for field in self._found.values()})
@@ -213,6 +234,37 @@ class _Planning:
         counted = not _COUNTS.isdisjoint(self._keys)
         return bool(fine) and (counted or (len(fine) * 2 > len(cells) > _SURE_ROWS and all(map(_has_cents, fine))))
 
+    def _part_names(self) -> None:
+        """Beside a column of given names, that of authors has the surnames: "Nom de l'auteur" and "Prénom"."""
+        fields = {field: index for index, field in self._found.items()}
+        index = fields.get("author")
+        if index is None or "author_first" not in fields or "author_last" in fields:
+            return
+        if share(self._cells[index], lambda cell: "," not in cell and len(cell.split()) < _A_FULL_NAME) >= _MOSTLY:
+            self._found[index] = "author_last"
+
+    def _take_orders_of_names(self) -> None:
+        """A column in which most surnames stand first, without a comma: "CAMUS Albert"."""
+        if self._language in _SURNAME_FIRST:
+            return
+        for index, field in self._found.items():
+            if field == "author" and share(self._cells[index], is_surname_first) >= _MOSTLY:
+                self._found[index] = "surname_first_author"
+                self._doubts.append(f'The names of the column "{self._names[index]}" were read with the surname first.')
+
+    def _take_lone_date(self) -> None:
+        """Days in a column that is called but "Date", where none other has any, are those of reading."""
+        if any(field.startswith("date") or field in ("read_period", "readings") for field in self._found.values()):
+            return
+        dated = [index for index, cells in enumerate(self._cells) if share(cells, is_dates) >= _MOSTLY]
+        dated = [
+            index for index in dated if index not in self._found and not all(map(is_number_text, self._cells[index]))
+        ]
+        if len(dated) != 1 or self._keys[dated[0]] not in _DATES or not _LOANS.isdisjoint(self._keys):
+            return
+        if all((parse_year(cell) or _FIRST_YEAR) >= _FIRST_YEAR for cell in self._cells[dated[0]]):
+            self._take_guess(dated[0], "date_read", "position")
+
     def _take_shelves(self) -> None:
         """Where no column has the reading state alone, the reader's shelves have it among them."""
         if "shelf" in self._found.values():
@@ -257,6 +309,9 @@ class _Planning:
         if not fields & {"isbn", "isbn13"}:
             for index in isbn_columns(self._sample, unknown):
                 self._take_guess(index, "isbn", "cells")
+        if "item_type" not in fields:
+            for index in [index for index in unknown if is_item_types(self._cells[index])][:1]:
+                self._take_guess(index, "item_type", "cells")
         if not fields & {"shelf", "is_read"}:
             for index in unknown:
                 if len(self._cells[index]) >= _SURE_ROWS and share(self._cells[index], is_state) >= _MOSTLY:

@@ -9,7 +9,7 @@ import io
 import lzma
 import zipfile
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, time
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -41,6 +41,9 @@ MAX_SHEETS: Final = 100
 EXACT_BELOW: Final = 1e15
 """Spreadsheets keep fifteen digits of a number."""
 MAX_NAMED: Final = 5
+MAX_MERGED: Final = 10_000
+MAX_ROWS_MERGED: Final = 1_000
+"""The most ranges of merged cells that are looked at, and the most rows of one."""
 _LISTS: Final = frozenset({".csv", ".tsv", ".tab", ".xlsx", ".xlsm", ".xlsb", ".ods"})
 _MAYBE_LISTS: Final = frozenset({".txt", ""})
 _ARCHIVES: Final = frozenset({".zip", ".gz", ".7z", ".rar", ".tar", ".tgz", ".bz2", ".xz"})
@@ -208,8 +211,14 @@ def _csv_of(sheet: CalamineSheet) -> str:
     if sheet.width > 1:
         text.write("sep=,\n")
     table = csv.writer(text, lineterminator="\n")
-    for row in sheet.iter_rows():
+    merged = _merged_down(sheet)
+    above: list[str] = []
+    for number, row in enumerate(sheet.iter_rows()):
         cells = [_text(cell) for cell in row]
+        for column in merged.get(number, ()):
+            if 0 <= column < len(above):
+                cells[column] = above[column]
+        above = cells
         if any(cells):
             table.writerow(cells)
         else:
@@ -217,6 +226,17 @@ def _csv_of(sheet: CalamineSheet) -> str:
         if text.tell() > MAX_LIST_BYTES:
             raise UnreadableCsv(_too_large(f"The sheet {_quoted(sheet.name)}"))
     return text.getvalue()
+
+
+def _merged_down(sheet: CalamineSheet) -> Mapping[int, Sequence[int]]:
+    """By row, from 0, the columns whose cell is one with the cell above it: an author beside several of their books."""
+    found: dict[int, list[int]] = {}
+    ranges = sheet.merged_cell_ranges or ()
+    left = sheet.start[1] if sheet.start else 0  # empty columns on the left are no cells
+    for (first, column), (last, _) in ranges[:MAX_MERGED]:
+        for number in range(first + 1, min(last, first + MAX_ROWS_MERGED) + 1):
+            found.setdefault(number, []).append(column - left)
+    return found
 
 
 def _text(cell: Any) -> str:

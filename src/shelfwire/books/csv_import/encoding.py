@@ -156,6 +156,8 @@ def _reject_other_text(text: str) -> None:
     head = text[:_SAMPLE_BYTES]
     if _MARKUP.match(head):
         raise UnreadableCsv(f"This is a web page, not a CSV file. {_EXPORT_AGAIN}")
+    if head.lstrip('\ufeff \n"').startswith("Your Kindle Notes For"):
+        raise UnreadableCsv("These are the notes and highlights of one book, not a list of books.")
     if _JSON.match(head):
         raise UnreadableCsv(f"This is a JSON file, not a CSV file. {_EXPORT_AGAIN}")
     controls = len(head) - len(head.translate(_CONTROL_CHARACTERS))

@@ -67,7 +67,7 @@ def _number(field: str, parse: Callable[[str], int | None], name: str) -> Take:
 
 def _authors(parse: Callable[[str], tuple[str, ...]]) -> Take:
     def take(cell: str, draft: Draft) -> None:
-        if cell[0] == "[" and cell[1:2] in _QUOTES:
+        if cell[0] == "[" and (cell[1:2] in _QUOTES or cell[1:2] == "{"):
             cell = _unpacked(cell, "; ")
         elif cell[0] == "<":
             cell = plain_text(_ITEM_OF_HTML.sub("; ", cell)).strip("; ")

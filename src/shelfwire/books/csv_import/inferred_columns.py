@@ -19,6 +19,7 @@ from shelfwire.books.csv_import.export_formats import EXPORT_FORMATS, ExportForm
 from shelfwire.books.csv_import.field_names import in_words
 from shelfwire.books.csv_import.headerless import fields_of_cells, in_order_of_names
 from shelfwire.books.csv_import.joined_titles import joined
+from shelfwire.books.csv_import.no_books import is_heading
 
 _MOSTLY: Final = 0.8
 _SURE_ROWS: Final = 2
@@ -85,7 +86,7 @@ def split_titles(found: dict[int, str], sample: Sequence[Sequence[str]], names: 
         What was guessed, for a person.
     """
     index = next(index for index, field in found.items() if field == "title")
-    shape = joined(list(column_of(sample, index)))
+    shape = joined([cell for cell in column_of(sample, index) if not is_heading(cell)])
     if shape is None:
         return None
     shown = f'"{shape.example[:_MOST_EXAMPLE]}"'

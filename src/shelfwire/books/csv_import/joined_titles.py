@@ -14,9 +14,12 @@ _NUMBER: Final = r"(?:(?:\(?\d{1,4}[.)]|#\d{1,4}[.:]?|(?:[•*–-]\s+)?\[(?P<do
 _DASH: Final = r"\s+[-\u2010-\u2015]{1,2}\s+"
 _NAME: Final = r"(?P<author>[^\s(]+\s+[^\s(].*)"
 _BY: Final = r"(?:by|von|par|door|av|af|por|od|przez|napsal)"
+_OF: Final = r"(?:de|di|do|da)"
 
 SHAPES: Final = {
-    "title_by_author": re.compile(rf"{_NUMBER}(?P<title>.*[^\s,]),?\s+{_BY}:?\s+{_NAME}", re.IGNORECASE),
+    "title_by_author": re.compile(
+        rf"{_NUMBER}(?P<title>.*[^\s,])(?:,?\s+{_BY}|,\s+(?:de|di|do|da)):?\s+{_NAME}", re.IGNORECASE
+    ),
     "author_dash_title": re.compile(rf"{_NUMBER}(?P<author>.*?[^\s]){_DASH}(?P<title>.+)"),
     "title_dash_author": re.compile(rf"{_NUMBER}(?P<title>.+){_DASH}(?P<author>[^\s].*)"),
     "author_colon_title": re.compile(rf"{_NUMBER}(?P<author>[^:]+):\s+(?P<title>.+)"),
@@ -48,7 +51,7 @@ _MIXED: Final = (
 )  # fmt: skip
 """The shapes that each cell of a list in which they are mixed is tried for, in this order."""
 _BETWEEN_NAMES: Final = re.compile(r"\s+(?:&|and|und|et|y|e|og|och|i)\s+|;\s*")
-_SEPARATOR: Final = re.compile(rf"{_DASH}|\s/\s|,\s|\s{_BY}\s", re.IGNORECASE)
+_SEPARATOR: Final = re.compile(rf"{_DASH}|\s/\s|,\s|\s(?i:{_BY}|{_OF})\s[^\W\d_a-z]")
 _FEWEST_MIXED: Final = 3
 _FEWEST: Final = 2
 _FEWEST_NUMBERED: Final = 3

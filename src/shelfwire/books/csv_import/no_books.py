@@ -31,7 +31,9 @@ _FOOTER: Final = re.compile(
 )
 _YEAR: Final = re.compile(
     r"[\W_]*(?:(?:i|my|the|all|books?|read|reading|list|finished|bücher|gelesen\w*|leseliste|lus?|livres|leídos|libros"
-    r"|letti|libri|lidos|livros|boeken|gelezen|böcker|lästa|in|en|im|of|year)[ :-]+){0,5}(?:19|20)\d\d[\W_]*"
+    r"|letti|libri|lidos|livros|boeken|gelezen|böcker|lästa|lecturas?|lectures?|letture|leituras?|leeslijst|lista de"
+    r"|mis|mes|meine|mijn|mina|le mie|minhas|przeczytane|książki|прочитано|книги|okuduklar\w+|in|en|im|of"
+    r"|year)[ :-]+){0,5}(?:19|20)\d\d[\W_]*"
     r"(?:\(.*\)[\W_]*)?",
     re.IGNORECASE,
 )
@@ -70,15 +72,15 @@ def date_of_heading(title: str) -> str | None:
 
 
 def has_headings(rows: Sequence[Sequence[str]], title: int) -> bool:
-    """Whether a list has headings of sections: rows of which only the title has a text, at its beginning or repeatedly.
+    """Whether a list has headings of sections: rows with a text in the column of titles or the first alone.
 
     Args:
         rows: of the list, from its beginning.
         title: the column of titles.
     """
-    found = [
-        place
-        for place, row in enumerate(rows)
-        if title < len(row) and is_heading(row[title]) and sum(bool(cell.strip()) for cell in row) == 1
-    ]
+    found = []
+    for place, row in enumerate(rows):
+        filled = [cell for cell in row if cell.strip()]
+        if len(filled) == 1 and is_heading(filled[0]) and (row[0].strip() or row[title : title + 1] == filled):
+            found.append(place)
     return len(found) >= _ENOUGH or found[:1] == [0]

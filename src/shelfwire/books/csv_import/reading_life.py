@@ -181,6 +181,9 @@ def take_ranges(cell: str, draft: Draft, *, day_first: bool) -> None:
 
     Of a book that is being read, and was never read before, it is the beginning.
     """
+    if cell[0] == "[" and "{" in cell:
+        _take_objects(cell, draft, day_first=day_first)
+        return
     is_begun = draft.get("shelf") == "currently-reading" and not life_of(draft).was_read
     for part in _BETWEEN_READS.split(cell):
         start, found, end = _split(part.strip())
@@ -188,6 +191,21 @@ def take_ranges(cell: str, draft: Draft, *, day_first: bool) -> None:
             _take_read(part, (start, end), draft, day_first=day_first)
         elif start:
             _take_read(part, (start, "") if is_begun else ("", start), draft, day_first=day_first)
+
+
+def _take_objects(cell: str, draft: Draft, *, day_first: bool) -> None:
+    """Read `[{"start": "2022-01-02", "end": "2022-02-03"}]`: reads as JSON, whatever the dates are called."""
+    try:
+        reads = msgspec.json.decode(cell, type=list[dict[str, str | None]])
+    except msgspec.DecodeError:
+        warn(draft, f'The dates "{cell}" were not understood.')
+        return
+    for read in reads:
+        start, end = (
+            next((day for name, day in read.items() if day and name.casefold().startswith(stems)), "")
+            for stems in (("start", "beg", "from"), ("end", "fin", "read", "compl", "to"))
+        )
+        _take_read(cell, (start or "", end or ""), draft, day_first=day_first)
 
 
 def take_period(cell: str, draft: Draft, *, day_first: bool) -> None:
