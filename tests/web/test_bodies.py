@@ -81,6 +81,21 @@ async def test_a_body_that_is_too_long_to_drain_or_not_yet_sent_is_not_waited_fo
     assert sender.answered_after == 0
 
 
+async def test_who_sends_all_of_a_body_that_is_too_long_to_drain_reads_the_answer_afterwards(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path, port=0)
+    async with serving(Shelfwire(settings), settings) as url:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        size = 140 * MIB
+        writer.write(b"POST /api/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % size)
+        for _ in range(size // MIB):
+            writer.write(b"x" * MIB)
+            await writer.drain()
+        answer = await reader.read()
+        writer.close()
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"E_FILE_TOO_LARGE" in answer
+
+
 async def test_a_request_without_a_route_is_drained_as_well(app: Shelfwire) -> None:
     sender = Sender([b"x" * MIB] * 3, content_length=b"%d" % (3 * MIB))
     assert await sender.post(app, "/nowhere") == 404

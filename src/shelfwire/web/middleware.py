@@ -25,6 +25,9 @@ DRAIN_BYTES: Final = 128 * 1024 * 1024
 """The bytes of a refused request's body that are read and dropped: many senders see no answer before all is sent."""
 DRAIN_SECONDS: Final = 300.0
 """A phone may take that long to send them."""
+LINGER_SECONDS: Final = 30.0
+"""How long more than that is read after the answer: to close at once would reset the connection of a sender, who would
+lose the answer with it."""
 IDLE_SECONDS: Final = 1.0
 
 log = structlog.get_logger(__name__)
@@ -106,6 +109,7 @@ class _Exchange:
         self._length = int(length) if length.isdigit() else 0
         self._waiting = sent.get(b"expect", b"").lower() == b"100-continue"
         self.received = 0
+        self._is_long = False
         self._complete = not self._length and b"transfer-encoding" not in sent
         self.status: int | None = None
         self.answered_at: float | None = None
@@ -129,17 +133,25 @@ class _Exchange:
                 await self._drain()
         elif kind == "websocket.close" and self.status is None:
             self.status = CLOSED_UNANSWERED
+        if kind == "http.response.body" and self._is_long and not event.get("more_body", False):
+            await self._send({**event, "more_body": True})
+            await self._read(self._length, self._pace._replace(deadline=LINGER_SECONDS))
+            event = {"type": kind, "body": b""}
         await self._send(event)
 
     async def _drain(self) -> None:
-        # A sender that waits for "100 Continue" has sent nothing; of more than the limit, nothing is read.
-        begun = self.received
-        if self._waiting or self._length > begun + DRAIN_BYTES:
+        if self._waiting:  # for "100 Continue": nothing is sent
             return
-        loop = asyncio.get_running_loop()
+        self._is_long = self._length > self.received + DRAIN_BYTES
+        if not self._is_long:
+            await self._read(DRAIN_BYTES, self._pace)
+
+    async def _read(self, limit: int, pace: Pace) -> None:
+        """Read and drop what comes, up to a number of bytes."""
+        begun, loop = self.received, asyncio.get_running_loop()
         began = loop.time()
         with contextlib.suppress(TimeoutError):
-            while not self._complete and self.received <= begun + DRAIN_BYTES:
-                patience, _ = self._pace.patience(loop.time() - began, self.received - begun)
+            while not self._complete and self.received <= begun + limit:
+                patience, _ = pace.patience(loop.time() - began, self.received - begun)
                 async with asyncio.timeout(patience):
                     await self.receive()
