@@ -16,8 +16,9 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import msgspec
 import uvloop
@@ -181,16 +182,18 @@ class Figures(msgspec.Struct):
     peak: int = 0
 
 
-async def attach(heard: Heard, port: int, paths: list[tuple[str, str]]) -> float:
+async def attach(
+    heard: Heard, port: int, paths: list[tuple[str, str]], follower: Callable[[Heard, str, str], Any] = Socket
+) -> float:
     """Connect all followers, some at a time; return the seconds it took."""
     began = time.perf_counter()
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(path: str, token: str) -> None:
         async with gate:
-            make: Callable[[], Socket] = lambda: Socket(heard, path, token)  # noqa: E731 - a factory for this call
-            _, follower = await asyncio.get_running_loop().create_connection(make, "127.0.0.1", port)
-            await follower.open
+            make = partial(follower, heard, path, token)
+            _, made = await asyncio.get_running_loop().create_connection(make, "127.0.0.1", port)
+            await made.open
 
     async with asyncio.timeout(ATTACH_SECONDS):
         await asyncio.gather(*(one(path, token) for path, token in paths))

@@ -1,15 +1,17 @@
 """A server whose jobs record at a steady rate; `bench/followers.py` runs it.
 
 A job's input is JSON, `{"rate": updates a second, "seconds": for how long}`. All jobs wait for SIGUSR1, then begin
-together.
+together. Its summary is how many milliseconds the longest garbage collection has taken since the first job.
 """
 
 import asyncio
+import gc
 import random
 import signal
 import sys
+import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -35,9 +37,18 @@ class Paced(Pipeline):
 
     def __init__(self) -> None:
         self._go: asyncio.Event | None = None
+        self._collecting = self._longest = 0.0
+
+    def _collect(self, phase: str, _: dict[str, Any]) -> None:
+        if phase == "start":
+            self._collecting = time.perf_counter()
+        else:
+            self._longest = max(self._longest, time.perf_counter() - self._collecting)
 
     async def run(self, job: Job) -> str:
         """See `jobs.context.Pipeline`."""
+        if self._collect not in gc.callbacks:
+            gc.callbacks.append(self._collect)
         pace = msgspec.json.decode(await job.input("file"), type=Pace)
         total = pace.rate * pace.seconds
         await job.start(total, job.metadata)
@@ -48,7 +59,7 @@ class Paced(Pipeline):
             await asyncio.sleep(due - loop.time())
             job.record(index, {"row": number}, title=f"The Lantern of Tromsø, volume {number}", author="Zofia Sjöberg")
             due += 1 / pace.rate
-        return "Done"
+        return f"{1000 * self._longest:.1f}"
 
     async def _told_to_go(self) -> None:
         if self._go is None:
