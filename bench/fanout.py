@@ -55,7 +55,7 @@ class Figures(NamedTuple):
         attach: milliseconds of processor time for an attachment.
         memory: KiB of the server's memory for a follower.
         lost: sockets that ended without a close frame.
-        pause: milliseconds of the longest garbage collection; 0 where that is not known.
+        pause: milliseconds of processor time of the longest garbage collection; 0 where that is not known.
     """
 
     delivered: float

@@ -1,7 +1,7 @@
 """A server whose jobs record at a steady rate; `bench/followers.py` runs it.
 
 A job's input is JSON, `{"rate": updates a second, "seconds": for how long}`. All jobs wait for SIGUSR1, then begin
-together. Its summary is how many milliseconds the longest garbage collection has taken since the first job.
+together. Its summary: how many milliseconds of processor time the longest garbage collection took since the first job.
 """
 
 import asyncio
@@ -41,9 +41,9 @@ class Paced(Pipeline):
 
     def _collect(self, phase: str, _: dict[str, Any]) -> None:
         if phase == "start":
-            self._collecting = time.perf_counter()
+            self._collecting = time.thread_time()
         else:
-            self._longest = max(self._longest, time.perf_counter() - self._collecting)
+            self._longest = max(self._longest, time.thread_time() - self._collecting)
 
     async def run(self, job: Job) -> str:
         """See `jobs.context.Pipeline`."""

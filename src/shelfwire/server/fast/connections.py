@@ -48,6 +48,8 @@ _CLOSES: Final = {
     Dismissal.LEAVING: (CloseCode.RESTARTING, RESTARTING),
 }
 _OF_MESSAGES: Final = frozenset({Opcode.TEXT, Opcode.BINARY, Opcode.CONT})
+_FAILURES: Final = frozenset({WireCloseCode.PROTOCOL_ERROR, WireCloseCode.INVALID_DATA, WireCloseCode.MESSAGE_TOO_BIG})
+"""Codes with which a client is closed that breaks the rules; its answer is not waited for (RFC 6455, section 7.1.7)."""
 _PING: Final = b"\x89\x00"
 _PONG_HEAD: Final = b"\x8a\x80"
 _PONG_BYTES: Final = 6
@@ -259,7 +261,7 @@ class Connection(asyncio.Protocol):
 class SocketFollower(Connection):
     """The connection of one follower by the progress socket."""
 
-    __slots__ = ("_bad", "_is_text", "_missed", "_parser")
+    __slots__ = ("_bad", "_in_message", "_is_text", "_missed", "_parser")
     code_if_cut = int(WireCloseCode.ABNORMAL_CLOSURE)
 
     def __init__(
@@ -268,6 +270,7 @@ class SocketFollower(Connection):
         super().__init__(shared, arrival, follower, job_id, request_id)
         self._parser: WebSocketParser | None = None
         self._is_text = False
+        self._in_message = False
         self._bad = 0
         self._missed = 0
 
@@ -329,7 +332,7 @@ class SocketFollower(Connection):
         elif parser.parser_exc is not None or parser.state is not OPEN:
             self._stop(WireCloseCode.PROTOCOL_ERROR if parser.close_sent is None else parser.close_sent.code)
         self._flush(parser)
-        if fresh and not self._closing and not self._bytes and is_whole(data):
+        if fresh and not self._closing and not self._in_message and is_whole(data):
             self._parser = None
 
     def _take(self, frame: WebSocketFrame, parser: WebSocketParser) -> None:
@@ -340,7 +343,8 @@ class SocketFollower(Connection):
         if frame.opcode is not Opcode.CONT:
             self._is_text = frame.opcode is Opcode.TEXT
         self._bytes += frame.data
-        if not frame.fin:
+        self._in_message = not frame.fin
+        if self._in_message:
             return
         data, self._bytes = self._bytes, b""
         try:
@@ -366,10 +370,16 @@ class SocketFollower(Connection):
             self.write(b"".join(output[-MAX_PONGS:]))
         if parser.close_rcvd is not None:
             self.transport.close()
-        elif parser.parser_exc is not None and not self.transport.is_closing():
+        elif _has_failed(parser) and not self.transport.is_closing():
             # What is still on its way must be read, or its sender sees a reset in place of the close frame.
             self.transport.write_eof()
             self._shared.wheel.expect_end(self, CLOSING_SECONDS)
+
+
+def _has_failed(parser: WebSocketParser) -> bool:
+    """Whether the client has broken the rules."""
+    sent = parser.close_sent
+    return parser.parser_exc is not None or (sent is not None and sent.code in _FAILURES)
 
 
 class StreamFollower(Connection):
