@@ -320,7 +320,7 @@ async def _engine(
         claims = RemoteClaims(store, remote, waiters, publish, policy, clock, random_bytes, rules)
         workers = Workers(worker, claims, remote, send)
         watcher = LeaseWatcher(store, remote, waiters, hub.publish, policy, clock)
-        rereader = None if nodes is None else Rereader(nodes, hub, workers, clock)
+        rereader = None if nodes is None else Rereader(nodes, hub, workers, clock, store.request)
         tasks = [
             asyncio.create_task(work, name=name)
             for name, work in {

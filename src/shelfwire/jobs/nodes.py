@@ -88,7 +88,8 @@ class News(msgspec.Struct, frozen=True, kw_only=True):
     """What has become of the jobs and tokens that a node has to do with.
 
     Attributes:
-        rows: the rows that are newer than their positions.
+        rows: the rows that are newer than their positions; also those that are older, because the store has lost what
+            it had confirmed, as after a failover to a copy that was behind.
         gone: the positions whose job is not there any more.
         revoked: the digests that no token has any more.
     """

@@ -1,7 +1,7 @@
 """Finds out what other nodes have committed: by hints at once, and every second by reading again."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -9,10 +9,16 @@ import structlog
 from shelfwire.clock import Clock
 from shelfwire.errors import ShelfwireError
 from shelfwire.jobs.hub import Hub
-from shelfwire.jobs.nodes import Hint, HintKind, News, Nodes, Position
+from shelfwire.jobs.nodes import Gone, Hint, HintKind, News, Nodes, Position
 from shelfwire.jobs.patience import RETRY_SECONDS
+from shelfwire.jobs.store import Committed
 from shelfwire.jobs.workers import Workers
+from shelfwire.protocol.job import JobState, Transition
+from shelfwire.protocol.worker_transitions import renumber
 
+Request = Callable[[str, Transition, int], Awaitable[Committed | None]]
+MAX_NAMED: Final = 10
+"""Jobs that a line of the log names."""
 _ABOUT_A_JOB: Final = frozenset({HintKind.ROW, HintKind.GONE, HintKind.TOKENS})
 
 log = structlog.get_logger(__name__)
@@ -28,10 +34,12 @@ class Rereader:
         hub: the followers here.
         workers: the workers here.
         clock: the time.
+        request: changes a row, as `JobStore.request`.
     """
 
-    def __init__(self, nodes: Nodes, hub: Hub, workers: Workers, clock: Clock) -> None:
+    def __init__(self, nodes: Nodes, hub: Hub, workers: Workers, clock: Clock, request: Request) -> None:
         self._nodes = nodes
+        self._request = request
         self._hub = hub
         self._workers = workers
         self._clock = clock
@@ -39,6 +47,7 @@ class Rereader:
         self._missed = False
         self._news = asyncio.Event()
         self._failing_since: float | None = None
+        self._fell = False
 
     @property
     def failing(self) -> bool:
@@ -96,15 +105,38 @@ class Rereader:
 
     async def _reread(self, only: set[str] | None) -> None:
         """Read again what there is of some jobs, or of all."""
-        oldest: dict[tuple[str, int], Position] = {}
-        for one in (*self._hub.positions(), *self._workers.inside.positions()):
-            known = oldest.setdefault((one.job_id, one.created_at), one)
-            if one.seq < known.seq:
-                oldest[one.job_id, one.created_at] = one
-        positions = [one for one in oldest.values() if only is None or one.job_id in only]
+        followed = self._hub.positions()
+        known = dict.fromkeys((*followed, *self._workers.inside.positions()))
+        positions = [one for one in known if only is None or one.job_id in only]
         tokens = {digest: job_id for digest, job_id in self._hub.digests().items() if only is None or job_id in only}
         if positions or tokens:
-            self._apply(await self._nodes.reread(positions, list(tokens)), tokens)
+            news = await self._nodes.reread(positions, list(tokens))
+            self._apply(news, tokens)
+            # As it was before: what was committed since may have been shown already, and not yet read.
+            shown = {(one.job_id, one.created_at): one.seq for one in followed}
+            states = [(row.state, shown.get((row.state.id, row.state.created_at), 0)) for row in news.rows]
+            await self._renumber([(state, seq) for state, seq in states if state.seq < seq])
+
+    async def _renumber(self, fallen: Sequence[tuple[JobState, int]]) -> None:
+        """Let the followers go on of jobs of which the store has lost what they were shown."""
+        if fallen and not self._fell:
+            log.critical(
+                "the database has lost what it had confirmed; with synchronous replication it would not",
+                jobs=[state.id for state, _ in fallen[:MAX_NAMED]],
+            )
+        self._fell = bool(fallen)
+        for state, shown in fallen:
+            if state.ended:
+                # Its message is stored as it is; those who come back are sent it, whatever they have.
+                self._hub.hear_gone(Gone(Position.of(state)))
+                continue
+            renumbered = await self._request(
+                state.id,
+                lambda row, _, of=state, shown=shown: renumber(row, of.created_at, shown),  # type: ignore[misc]
+                self._clock.now(),
+            )
+            if renumbered is not None:
+                self._hub.publish([renumbered])
 
     def _apply(self, news: News, tokens: Mapping[bytes, str]) -> None:
         self._hub.hear(news.rows)

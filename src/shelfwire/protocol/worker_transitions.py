@@ -186,6 +186,21 @@ def lapse(state: JobState, policy: Policy, *, now: int, steady: int | None = Non
     )
 
 
+def renumber(state: JobState, created_at: int, shown: int) -> JobState:
+    """Return the row at a revision above one that followers have been shown and that the store has lost since.
+
+    Followers take nothing for news that is not above what they have.
+
+    Args:
+        state: the row as it is stored.
+        created_at: of the job that they follow.
+        shown: the revision.
+    """
+    if state.created_at != created_at or state.ended or state.seq >= shown:
+        return state
+    return msgspec.structs.replace(state, seq=shown + 1)
+
+
 def advance(
     state: JobState, attempt: int, step: ProgressDelta, policy: Policy, *, now: int, steady: int | None = None
 ) -> JobState:

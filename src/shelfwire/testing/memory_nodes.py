@@ -111,7 +111,7 @@ class MemoryNodes:
             if job is None or job.state.created_at != position.created_at:
                 ending = self._database.farewells.get((position.job_id, position.created_at))
                 gone.append(Gone(position, ending))
-            elif job.state.seq > position.seq:
+            elif job.state.seq != position.seq:
                 rows.append(job.committed)
         revoked = [digest for digest in digests if digest not in self._database.grants]
         return News(rows=rows, gone=gone, revoked=revoked)

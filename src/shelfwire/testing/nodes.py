@@ -47,6 +47,19 @@ class NodesContract:
         assert row == ended
         assert row.terminal
 
+    async def test_a_row_that_is_older_than_what_a_node_knows_is_read_again_too(self, make_node: MakeNode) -> None:
+        async with make_node() as one, make_node() as two:
+            made = await add_job(one)
+            position = Position.of(made)
+            lost = Position(position.job_id, position.created_at, position.seq + 40)
+            (row,) = (await nodes_of(two).reread([position, lost], [])).rows
+            assert row.state == made
+            above = await two.request("job-1", lambda row, _: worker_transitions.renumber(row, NOW, lost.seq), NOW)
+            assert above is not None
+            assert above.state.seq == lost.seq + 1
+            (row,) = (await nodes_of(one).reread([lost], [])).rows
+            assert row == above
+
     async def test_an_erased_job_is_gone_and_its_ending_is_kept(self, make_node: MakeNode) -> None:
         async with make_node() as one, make_node() as two:
             made = await add_job(one)

@@ -47,7 +47,7 @@ DEADLINE: Final = 1.5
 
 NOTIFY: Final = sql.SQL("BEGIN; SET LOCAL synchronous_commit = off; {} COMMIT")
 """It need not wait for the disk: what is lost in a crash of the database is read again."""
-NEWER: Final = """
+OTHERS: Final = """
 SELECT f.n, j.state, e.message, w.state, w.message
 FROM unnest(%(ids)b::text[], %(times)b::int8[], %(seqs)b::int8[]) WITH ORDINALITY f(id, created_at, seq, n)
 LEFT JOIN shelfwire.job j ON j.id = f.id AND j.created_at = f.created_at
@@ -56,7 +56,7 @@ LEFT JOIN LATERAL (
   SELECT state, message FROM shelfwire.farewell
   WHERE id = f.id AND created_at = f.created_at ORDER BY gone_at DESC LIMIT 1
 ) w ON j.key IS NULL
-WHERE j.key IS NULL OR j.seq > f.seq
+WHERE j.key IS NULL OR j.seq <> f.seq
 """
 REVOKED: Final = """
 SELECT d FROM unnest(%(digests)b::bytea[]) d WHERE NOT EXISTS (SELECT FROM shelfwire.token t WHERE t.digest = d)
@@ -184,13 +184,13 @@ class PostgresNodes:
 
         async def work(session: Session) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
             await self._measure(session)
-            newer, revoked = await session.together([(NEWER, wanted), (REVOKED, {"digests": list(digests)})])
-            return newer, revoked
+            rows, revoked = await session.together([(OTHERS, wanted), (REVOKED, {"digests": list(digests)})])
+            return rows, revoked
 
-        newer, revoked = await self._reader.read(work)
+        rows, revoked = await self._reader.read(work)
         found: list[Committed] = []
         gone: list[Gone] = []
-        for place, state, message, last, farewell in newer:
+        for place, state, message, last, farewell in rows:
             with contextlib.suppress(msgspec.DecodeError):
                 if state is not None:
                     found.append(Committed(state=decode_row(state), terminal=message))
