@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, FilePayload, Page, expect
 
 from shelfwire.jobs.frames import Dismissal
 from shelfwire.settings import Secret
+from tests.books.fake_services import GOOGLE_BOOKS, OPEN_LIBRARY, Catalogues, library
 from tests.ports import free_port
 from tests.processes import ROOT
 from tests.web.browser import HEIGHT, Live, browser, check, opened, serving, violations
@@ -463,3 +464,32 @@ def test_a_page_whose_server_stays_away_gives_up_and_connects_again_when_asked(
             page.get_by_role("button", name="Connect again").click()
             page.clock.run_for(2_000)
             expect(page.get_by_text("420 books were imported.")).to_be_visible()
+
+
+def test_books_that_were_not_found_are_changed_where_they_stand_and_looked_up_again(
+    chromium: Browser, real: Live, tmp_path: Path
+) -> None:
+    book = library(1)[0]
+    services = Catalogues({OPEN_LIBRARY: [book], GOOGLE_BOOKS: [book]})
+    wrong = {"title": "A Book Nobody Wrote", "author": book.author}
+    playing = services.serving()
+    real.run(playing.__aenter__())
+    try:
+        with serving(tmp_path, **services.settings) as live:
+            route, sent = "/api/enrichment/batch", {"books": [wrong, {**wrong, "author": "Nobody"}]}
+            job = live.run(live.server.http.post(route, json=sent)).json()["data"]
+            with opened(chromium, f"{live.url}/#/open/{job['jobId']}/{job['token']}") as page:
+                expect(page.get_by_text("0 books were found; 2 were not.")).to_be_visible()
+                expect(page.get_by_role("tab", name="Not found 2")).to_have_attribute("aria-selected", "true")
+                expect(page.get_by_label("Author").first).to_have_value(book.author)
+                check(page)
+                page.get_by_role("button", name="Try all again").click()
+                expect(page.get_by_text("2 rows still are not")).to_be_visible()
+                page.get_by_label("Title").first.fill(book.title)
+                page.get_by_role("button", name="Try again", exact=True).click()
+                expect(page.get_by_text("1 book was found.")).to_be_visible()
+                expect(page.get_by_label("Title")).to_have_count(1)
+                page.get_by_role("tab", name="Found 1", exact=True).click()
+                expect(page.get_by_role("cell", name=book.title)).to_be_visible()
+    finally:
+        real.run(playing.__aexit__(None, None, None))

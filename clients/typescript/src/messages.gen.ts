@@ -191,6 +191,8 @@ export type ItemError = {
   readonly plan?: ImportPlan;
   /** The photo's place among those of the job, from 0. */
   readonly photo?: number;
+  /** What was looked up, in the form in which it is mended. */
+  readonly asked?: MendedBook;
   /** Books that may be it, the likeliest first. */
   readonly candidates?: ReadonlyArray<LookupCandidate>;
   /** The providers that did not answer. */
@@ -383,6 +385,16 @@ export type MatchInfo = {
   readonly score: number;
   /** The provider whose match it is. */
   readonly provider: string;
+};
+
+/** A book in place of an item. */
+export type MendedBook = {
+  /** The title. */
+  readonly title: string;
+  /** The author; several are separated by semicolons. */
+  readonly author?: string;
+  /** Its ISBN. */
+  readonly isbn?: string;
 };
 
 /** What the job works on. */

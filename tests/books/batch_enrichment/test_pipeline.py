@@ -52,6 +52,7 @@ async def test_every_book_is_an_item_found_or_not(tmp_path: Path) -> None:
     assert results[4]["result"]["index"] == 4
     assert results[4]["result"]["isbn13"] == BOOKS[4].isbn13
     assert results[3]["error"]["code"] == "E_ENRICHMENT_FAILED"
+    assert results[3]["error"]["asked"] == NOBODY_WROTE
     assert [book["title"] for book in state["results"]["books"]] == [item["title"] for item in results if item["ok"]]
     assert [error["index"] for error in state["results"]["errors"]] == [3]
 

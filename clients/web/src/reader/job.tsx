@@ -55,7 +55,9 @@ function Followed({ job: kept }: { job: KeptJob }) {
 
 function Shown({ job, view, kind }: { job: KeptJob; view: UsedJob; kind: Kind }) {
   const ended = !!view.ending;
-  const [tab, turn] = useState("good");
+  const [turned, turn] = useState<string>();
+  const nothingGood = ended && view.failures > 0 && view.processed === view.failures;
+  const tab = turned ?? (nothingGood ? "bad" : "good");
   const [good, bad] = useMemo(() => [new Rows(client, job, "ok"), new Rows(client, job, "failed")] as const, [job.jobId]);
   const mending = useMending(job, good, ended && !job.watching);
   const photos = (view.pipeline ?? job.kind) === "ai_scan";

@@ -1,10 +1,10 @@
 import type { ImportPlan, ItemError, ResultItem } from "@shelfwire/client";
 import { useState } from "preact/hooks";
 import { Alert, Button, Empty, Field, Icon, number } from "../parts/index.js";
-import { reader } from "../strings/en.js";
+import { both, reader } from "../strings/en.js";
 import { Download } from "./download.js";
 import type { KeptJob } from "./kept.js";
-import type { Cells, Mending } from "./mending.js";
+import { type Cells, type Mending, given } from "./mending.js";
 import { type Rows, rowOf } from "./rows.js";
 import { explained } from "./server.js";
 
@@ -48,7 +48,15 @@ export function Mend({ job, rows, nothing, mending, plan, ended, allowed }: Mend
     <section class="failed" aria-label={text.label}>
       {none ? <Empty good>{nothing === "stopped" ? text.noneStopped : text.none}</Empty> : failed.length === 0 && <Empty>{ended ? text.loading : text.noneYet}</Empty>}
       {grouped(failed, mending).map(([code, items]) => (
-        <Group key={code} code={code} items={items} mending={mending} plan={plan} editable={ended && allowed && code !== "E_DUPLICATE"} />
+        <Group
+          key={code}
+          code={code}
+          items={items}
+          mending={mending}
+          plan={plan}
+          editable={ended && allowed && code !== "E_DUPLICATE"}
+          onAll={ended && allowed && mending.errorOf(items[0]!)!.retryable ? () => mending.retry(failed, true) : undefined}
+        />
       ))}
       <Again job={job} mending={mending} failed={failed} />
     </section>
@@ -69,6 +77,8 @@ function grouped(items: readonly ResultItem[], mending: Mending): ReadonlyArray<
 }
 
 interface GroupProps {
+  /** Tries all failed rows again as they are; undefined where that would change nothing. */
+  readonly onAll: (() => unknown) | undefined;
   readonly code: string;
   readonly items: readonly ResultItem[];
   readonly mending: Mending;
@@ -76,7 +86,7 @@ interface GroupProps {
   readonly editable: boolean;
 }
 
-function Group({ code, items, mending, plan, editable }: GroupProps) {
+function Group({ code, items, mending, plan, editable, onAll }: GroupProps) {
   const [shown, show] = useState(STEP);
   const [heading, advice] = text.reasons[code] ?? [mending.errorOf(items[0]!)!.userMessage, text.otherReason];
   const rest = items.length - shown;
@@ -95,9 +105,14 @@ function Group({ code, items, mending, plan, editable }: GroupProps) {
           <FailedRow key={item.index} item={item} error={mending.errorOf(item)!} mending={mending} plan={plan} editable={editable} />
         ))}
       </ul>
-      {rest > 0 && (
-        <p class="more">
-          <Button onClick={() => show(shown + STEP)}>{text.more(Math.min(rest, STEP))}</Button>
+      {(rest > 0 || onAll) && (
+        <p class="more choose">
+          {rest > 0 && <Button onClick={() => show(shown + STEP)}>{text.more(Math.min(rest, STEP))}</Button>}
+          {onAll && (
+            <Button icon="retry" disabled={mending.trying > 0} onClick={onAll}>
+              {text.all}
+            </Button>
+          )}
         </p>
       )}
     </details>
@@ -117,7 +132,7 @@ function FailedRow({ item, error, mending, plan, editable }: FailedRowProps) {
   const cells = item.error?.cells as Cells | undefined;
   const names = cells ? fieldsOf(cells, error.field, plan) : ["title", "author", "isbn"];
   const edits = mending.edits.get(item.index) ?? {};
-  const before = (name: string): string => cells?.[name] ?? (name === "title" ? (item.title ?? "") : "");
+  const before = (name: string): string => (cells ?? given(item))[name] ?? "";
   const empty = cells && error.code === "E_ROW_INVALID" && names.every((name) => !cells[name] || /author/i.test(name));
   const reason = error.earlierRow !== undefined ? text.repeats(error.earlierRow) : empty ? text.empty : error.userMessage;
   const rest = Object.entries(cells ?? {}).filter(([name, cell]) => cell && !names.includes(name));
@@ -187,7 +202,7 @@ function Again({ job, mending, failed }: { job: KeptJob; mending: Mending; faile
           <>
             {last.good > 0 && (
               <span class="good">
-                <Icon name="check" /> {text.succeeded(last.good)}{" "}
+                <Icon name="check" /> {text.succeeded(last.good, both.kinds[job.kind] ?? both.otherKind)}{" "}
               </span>
             )}
             {last.bad > 0 && text.stillNot(last.bad)}

@@ -55,18 +55,19 @@ export class Mending {
     this.#changed();
   }
 
-  /** Try the mended rows again, in a job of their own. */
-  async retry(failed: readonly ResultItem[]): Promise<void> {
+  /** Try the mended rows again, in a job of their own; with `all`, every other failed one as well, as it is. */
+  async retry(failed: readonly ResultItem[], all = false): Promise<void> {
     const items = failed.flatMap((item): MendedItem[] => {
-      const edits = this.edits.get(item.index);
+      const { index, error } = item;
+      const edits = this.edits.get(index);
       if (!edits) return [];
-      return [item.error?.cells ? { index: item.index, cells: edits } : { index: item.index, book: edits }];
+      return [error?.cells ? { index, cells: edits } : { index, book: bookOf({ ...given(item), ...edits }) }];
     });
-    this.trying = items.length;
+    this.trying = all ? failed.length : items.length;
     this.error = undefined;
     this.#changed();
     try {
-      const retry = await creator().retry(fresh(this.#job), { items, only: "given" });
+      const retry = await creator().retry(fresh(this.#job), all ? (items.length ? { items } : {}) : { items, only: "given" });
       const kept = findJob(this.#job.jobId) ?? this.#job;
       keepJob({ ...kept, retries: [...(kept.retries ?? []), retry] });
       this.last = await this.#take(retry);
@@ -94,6 +95,12 @@ export class Mending {
     return counts;
   }
 }
+
+/** What was looked up for an item that has no cells, or else all that is known of it. */
+export const given = ({ error, title }: ResultItem): Cells => (error?.asked ?? { title: title ?? "" }) as unknown as Cells;
+
+/** A book in place of an item; what is empty is not said. */
+const bookOf = (cells: Cells): Cells => Object.fromEntries(Object.entries(cells).filter(([, cell]) => cell.trim()));
 
 /** The mending of a job, kept while the page shows the job. */
 export function useMending(job: KeptJob, good: Rows, ended: boolean): Mending {

@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from shelfwire.books.batch_enrichment.mended_book import MendedBook
 from shelfwire.books.upstream.errors import Reason
 
 
@@ -33,6 +34,9 @@ Reasons = Annotated[
 class LookupFailure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The members of a failed book beside its error."""
 
+    asked: Annotated[MendedBook | None, Meta(description="What was looked up, in the form in which it is mended.")] = (
+        None
+    )
     candidates: Candidates = ()
     providers: Providers = ()
     reasons: Reasons = msgspec.field(default_factory=dict)

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from shelfwire.books.batch_enrichment.lookup_failure import LookupFailure, Unanswered
-from shelfwire.books.batch_enrichment.mended_book import MendedBook
+from shelfwire.books.batch_enrichment.mended_book import MendedBook, mendable
 from shelfwire.books.batch_enrichment.merging import EnrichedBook
 from shelfwire.books.batch_enrichment.request import AskedBook, asked_book, books_of, checked_books
 from shelfwire.books.bibliography.corrections import BookCorrection, with_corrections
@@ -71,7 +71,7 @@ class BatchEnrichment(Pipeline):
             try:
                 found = await lookups.find(index, asked, unanswered.note)
             except ShelfwireError as error:
-                job.fail(index, error, title=asked.title, **(error.details or {}))
+                job.fail(index, error, title=asked.title, asked=mendable(asked), **(error.details or {}))
             else:
                 author = asked.author or next(iter(found.authors), None)
                 job.record(index, found, title=asked.title, author=author, isbn=found.isbn13)
