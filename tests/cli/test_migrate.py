@@ -9,6 +9,10 @@ import pytest
 
 from shelfwire.stores.sqlite.data_folder import DATABASE_NAME
 from shelfwire.stores.sqlite.store import SqliteStore
+from shelfwire.stores.transfer import copying
+from shelfwire.stores.transfer.copying import Comparison, Report
+from shelfwire.stores.transfer.source import Source
+from shelfwire.stores.transfer.target import Target
 from shelfwire.testing import NOW, POLICY, add_job, claim, encode_terminal, ending
 from tests.cli.conftest import Here
 
@@ -88,3 +92,26 @@ async def test_a_folder_that_a_server_holds_is_refused(folder: Path, database: s
         code, _, err = here("migrate", "--from", str(folder), "--to", database)
     assert code == 2
     assert f"A server uses {folder}, or another migration does. Stop it first" in err
+
+
+def test_a_database_that_goes_away_meanwhile_is_named_and_the_same_command_goes_on(
+    folder: Path, database: str, here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = copying.copy
+
+    def cut(source: Source, target: Target, report: Report) -> Comparison:
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'shelfwire migrate'"
+            )
+        return copy(source, target, report)
+
+    words = "migrate", "--from", str(folder), "--to", database
+    monkeypatch.setattr(copying, "copy", cut)
+    code, _, err = here(*words)
+    assert code == 2
+    assert err.startswith("shelfwire: The database cannot be used: terminating connection")
+    assert err.endswith("Nothing is lost. Run the same command again: it goes on where it was\n")
+    monkeypatch.setattr(copying, "copy", copy)
+    code, _, err = here(*words)
+    assert (code, err.startswith("Going on with")) == (0, True)

@@ -49,8 +49,9 @@ def migrate(
     settings = gather({"data": source, "database": to, "config": config}, os.environ)
     if settings.database is None:
         raise CommandError("Name the database: --to postgresql://…, or set SHELFWIRE_DATABASE")
+    progress = _Progress(SystemClock())
     try:
-        return _run(settings, check=check, leave_damaged=leave_damaged)
+        return _run(settings, progress, check=check, leave_damaged=leave_damaged)
     except DataFolderBusyError:
         raise CommandError(f"A server uses {settings.data}, or another migration does. Stop it first") from None
     except ModuleNotFoundError as error:
@@ -58,15 +59,21 @@ def migrate(
             raise
         raise CommandError(INSTALL) from None
     except ShelfwireError as error:
-        raise CommandError(error.message) from None
+        raise CommandError(f"{error.message}. {AGAIN}" if progress.has_begun else error.message) from None
+    except KeyboardInterrupt:
+        if progress.has_begun:
+            progress.end()
+            sys.stderr.write(f"{AGAIN}\n")
+        raise
+    finally:
+        progress.end()
 
 
-def _run(settings: Settings, *, check: bool, leave_damaged: bool) -> int:
+def _run(settings: Settings, progress: "_Progress", *, check: bool, leave_damaged: bool) -> int:
     # psycopg may not be installed.
     from shelfwire.stores.transfer import copying, source, target  # noqa: PLC0415
 
     assert settings.database is not None  # noqa: S101 - the caller has looked
-    progress = _Progress(SystemClock())
     with source.opened(settings.data, os.urandom) as here, target.opened(settings.database.reveal()) as there:
         if check:
             compared = copying.compare(here, there, progress.show)
@@ -76,20 +83,13 @@ def _run(settings: Settings, *, check: bool, leave_damaged: bool) -> int:
             return Exit.OK
         if there.begin(here):
             sys.stderr.write(f"Going on with {settings.data}, part of which is in {there.name}\n")
-        try:
-            compared = copying.copy(here, there, progress.show)
-        except (ShelfwireError, KeyboardInterrupt):
-            progress.end()
-            sys.stderr.write(f"{AGAIN}\n")
-            raise
+        progress.has_begun = True
+        compared = copying.copy(here, there, progress.show)
         progress.end()
         _print(compared)
         _require_same(compared)
-        if compared.damaged and not leave_damaged:
-            raise CommandError(
-                f"Jobs are damaged and cannot be copied: {_listed(sorted(compared.damaged))}. All others are there. "
-                "Delete these with the old server, or leave them behind with --leave-damaged, and run the same again"
-            )
+        if not leave_damaged:
+            _require_sound(compared)
         there.finish(here)
         sys.stdout.write(f"All of {settings.data} is in {there.name}. Start the servers with that database\n")
     return Exit.OK
@@ -111,15 +111,28 @@ def _require_same(compared: "Comparison") -> None:
     raise CommandError(f"The folder and the database differ in: {', '.join(what)}", Exit.FAILED)
 
 
+def _require_sound(compared: "Comparison") -> None:
+    if compared.damaged:
+        raise CommandError(
+            f"Jobs are damaged and cannot be copied: {_listed(sorted(compared.damaged))}. All others are there. Delete "
+            "these with the old server, or leave them behind with --leave-damaged, and run the same again"
+        )
+
+
 def _listed(jobs: list[str]) -> str:
     more = len(jobs) - LISTED
     return ", ".join(jobs[:LISTED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 class _Progress:
-    """One line on a terminal that says how far it is; elsewhere a line from time to time."""
+    """One line on a terminal that says how far it is; elsewhere a line from time to time.
+
+    Attributes:
+        has_begun: whether something may have been copied.
+    """
 
     def __init__(self, clock: Clock) -> None:
+        self.has_begun = False
         self._clock = clock
         self._is_terminal = sys.stderr.isatty()
         self._next = clock.monotonic() + (0 if self._is_terminal else LINE_SECONDS)
