@@ -35,9 +35,9 @@ LIMIT 1
 LOOKS: Final = 20
 PAUSE: Final = "SELECT pg_sleep(0.1)"
 """PostgreSQL may notice a moment later that a process is gone."""
-MARK: Final = """
-INSERT INTO shelfwire.meta VALUES (%(name)s, %(value)s) ON CONFLICT (name) DO UPDATE SET value = excluded.value
-"""
+MARK: Final = "INSERT INTO shelfwire.meta VALUES (%(name)s, %(value)s)"
+"""It fails where somebody else has just begun to copy another folder."""
+MARK_AGAIN: Final = "UPDATE shelfwire.meta SET value = %(value)s WHERE name = %(name)s"
 NOW: Final = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::int8"
 IDS: Final = "SELECT id FROM shelfwire.job"
 FIND: Final = "SELECT key FROM shelfwire.job WHERE id = %(id)s"
@@ -84,7 +84,7 @@ class Target:
         if other is not None:
             raise _refused(f"A server is connected to this database, as {other!r}. Stop it first")
         if marker is None:
-            self._mark(Marker(identity=source.identity, folder=str(source.path.absolute())))
+            self._mark(MARK, source, finished=False)
         return marker is not None
 
     def _other(self) -> str | None:
@@ -107,7 +107,7 @@ class Target:
         with self._transaction(is_last=True):
             self._connection.execute(AUDIT_NUMBERS)
             self._connection.execute("ANALYZE shelfwire.job, shelfwire.item, shelfwire.token, shelfwire.input_part")
-            self._mark(Marker(identity=source.identity, folder=str(source.path.absolute()), finished=True))
+            self._mark(MARK_AGAIN, source, finished=True)
 
     def now(self) -> int:
         """Return the time, in milliseconds since the epoch."""
@@ -193,8 +193,9 @@ class Target:
             for statement in (*ERASE_BULK, erasing.ERASE_JOB, *erasing.ERASE_OWNED):
                 self._connection.execute(statement, {"key": found[0]})
 
-    def _mark(self, marker: Marker) -> None:
-        self._connection.execute(MARK, {"name": NAME, "value": msgspec.json.encode(marker).decode()})
+    def _mark(self, statement: str, source: Source, *, finished: bool) -> None:
+        marker = Marker(identity=source.identity, folder=str(source.path.absolute()), finished=finished)
+        self._connection.execute(statement, {"name": NAME, "value": msgspec.json.encode(marker).decode()})
 
     def _value(self, query: str) -> Any:
         row = self._connection.execute(query, {}).fetchone()
