@@ -158,6 +158,7 @@ def test_hardcover_gives_several_reads_in_a_cell() -> None:
     assert book == {
         "title": "A", "authors": ["M"], "shelf": "to-read", "dateRead": "2024-03-09", "tags": ["owned", "Best"],
         "row": 2, "copies": 2, "datesRead": ["2020-02-01", "2024-03-09"],
+        "warnings": ["Left out, as none of its authors: S (Translator)."],
         "reads": [{"finished": "2020-02-01"}, {"finished": "2024-03-09"}],
     }  # fmt: skip
 

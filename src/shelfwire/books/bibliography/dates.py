@@ -32,7 +32,8 @@ _FILLERS: Final = frozenset(
 _VAGUE: Final = frozenset(
     word
     for line in (
-        "spring summer autumn fall winter early late mid about around circa ca approx beginning christmas q h quarter",
+        "spring summer autumn fall winter early late mid about around circa ca c approx beginning christmas q h",
+        "quarter",
         "fruhling fruhjahr sommer herbst anfang ende mitte etwa printemps ete automne hiver debut fin vers primavera",
         "verano otono invierno estate autunno inverno verao outono lente zomer herfst voorjaar najaar var sommar host",
         "vinter wiosna lato jesien zima jaro leto podzim tavasz nyar osz tel efterar forar kevat kesa syksy talvi",

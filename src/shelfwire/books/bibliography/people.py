@@ -10,8 +10,10 @@ from shelfwire.books.bibliography.text import words
 
 _AND: Final = r" (?:[Aa]nd|und|et(?! al\b)|og|och|и) | (?:y|e|i|en) (?=[^\s,]+ [^\s,])"
 """Between two names; one letter only before a name of two words, since "Ortega y Gasset" is one."""
-_SPECIAL: Final = re.compile(rf"[,;&|/()\[\]\n]|  |{_AND}")
-_WRITING: Final = re.compile(r"\b(?:author|writer|auteur|autor|autore|verfasser|text|by)", re.IGNORECASE)
+_SPECIAL: Final = re.compile(
+    rf"[,;&|/()\[\]\n、\uff08\uff0f\uff1b]|  |{_AND}|[\s](?:저|지음|글|著|著者|역|옮김|訳|译)$"
+)
+_WRITING: Final = re.compile(r"\b(?:author|writer|auteur|autor|autore|verfasser|text|by)|[著作저]", re.IGNORECASE)
 _SUFFIXES: Final = frozenset({"jr", "sr", "ii", "iii", "iv", "phd", "md", "dds", "esq", "obe", "mbe", "cbe"})
 _HONORIFICS: Final = frozenset({"sir", "dame", "lord", "lady", "dr", "prof", "mrs", "rev", "baron", "baroness"})
 """Words that catalogues put behind an inverted name, and that stand before any other."""
@@ -24,10 +26,20 @@ PARTICLES: Final = frozenset(
     for word in line.split()
 )
 """Words before a surname that belong to it."""
-_CONJUNCTION: Final = re.compile(rf"[;|&\n]| / |,?(?:{_AND})")
+_CONJUNCTION: Final = re.compile(
+    rf"[;|&\n、\uff1b]|\uff0f(?![著作訳編絵文])|(?<=\uff0f[著作訳編絵文])\s| / |(?<=[저역著訳译譯음김림])/|,?(?:{_AND})"
+)
 _LIFE: Final = re.compile(r"(?:b\. |d\. |ca?\. ?|fl\. )?\d{3,4}\??(?: ?[-\u2013] ?(?:ca?\. ?)?(?:\d{3,4}\??)?)?\.?")
 _NATIONALITY: Final = re.compile(r"^[\[(\uff08\u3014\u3010][\u4e00-\u9fff]{1,4}[\])\uff09\u3015\u3011]\s*")
 """The author's country as Chinese lists put it before a name: "[美]"."""
+_MAY_HAVE_ROLES: Final = re.compile(
+    r"[(\[\uff08]|[^\W\d_](?<=[역김림음訳绘絵译譯编編])(?!\w)|, ?[eitnchü]", re.IGNORECASE
+)
+_EASTERN_ROLE: Final = re.compile(
+    r"(?:\s|[/\uff0f])(?:(?P<writing>저|저자|지음|지은이|글|원작|著|著者|作|文|原作)"
+    r"|(?P<helping>역|역자|옮김|옮긴이|그림|엮음|편|감수|訳|訳者|翻訳|編|編集|監修|絵|イラスト|译|譯|编))$"
+)
+"""What somebody did, as Korean, Japanese and Chinese put it behind a name."""
 _FULLER: Final = re.compile(r"(?<=[^\W\d_]\.)\s*\([^()\d]{2,60}\)(?=,|\.?$)")
 """The names that the initials before them stand for."""
 _ROLE: Final = re.compile(
@@ -73,6 +85,18 @@ def _any_list(cell: str) -> tuple[str, ...]:
         if {shared[1].lower(), shared[3].lower()} <= GIVEN - _ALONE:
             surname = shared[4].rpartition(" ")[2]
             return f"{shared[1]} {surname}", shared[2]
+    return _known(_names_of_any_list(cell))
+
+
+def others_of_any_list(cell: str) -> tuple[str, ...]:
+    """The people of such a list who are none of its authors, with their roles: "William Weaver (Translator)"."""
+    if not _MAY_HAVE_ROLES.search(cell):
+        return ()
+    writing, helping = _by_role(_names_of_any_list(cell))
+    return tuple(f"{person} ({role})" for person, role in helping.items()) if writing else ()
+
+
+def _names_of_any_list(cell: str) -> list[str]:
     names: list[str] = []
     if cell.endswith(":"):  # as Kindle ends each name
         cell = cell.replace(":", ";")
@@ -86,7 +110,7 @@ def _any_list(cell: str) -> tuple[str, ...]:
             names.append(parts[0] + role)
         else:
             names.extend(_with_suffixes(parts))
-    return _known(names)
+    return names
 
 
 def authors_of_comma_list(cell: str) -> tuple[str, ...]:
@@ -268,11 +292,20 @@ def _one(name: str) -> tuple[str, ...]:
 
 
 def _known(names: Iterable[str]) -> tuple[str, ...]:
-    writing: dict[str, None] = {}
-    helping: dict[str, None] = {}
-    for name in names:
+    writing, helping = _by_role(names)
+    return tuple(writing or helping)[:MOST_AUTHORS]
+
+
+def _by_role(names: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """The people who wrote, and the others, with their roles."""
+    writing: dict[str, str] = {}
+    helping: dict[str, str] = {}
+    for given in names:
+        name = given if given.isascii() else given.replace("\uff08", "(").replace("\uff09", ")")
         tidy = _NATIONALITY.sub("", " ".join(_unbracketed(name.strip()).split()))
         person, role = _without_role(tidy) if tidy.endswith((")", "]")) else (tidy, "")
+        if not tidy.isascii() and (east := _EASTERN_ROLE.search(person)):
+            person, role = person[: east.start()], role or ("" if east["writing"] else east["helping"])
         if person and person.lower() not in _NOBODY:
-            (writing if is_writing(role) else helping)[person] = None
-    return tuple(writing or helping)[:MOST_AUTHORS]
+            (writing if is_writing(role) else helping)[person] = role
+    return writing, helping

@@ -65,6 +65,10 @@ def _number(field: str, parse: Callable[[str], int | None], name: str) -> Take:
     return take
 
 
+_OF_MANY_ROLES: Final = (people.authors_of_any_list, people.authors_of_comma_list)
+"""How cells are read that may have people of several roles."""
+
+
 def _authors(parse: Callable[[str], tuple[str, ...]]) -> Take:
     def take(cell: str, draft: Draft) -> None:
         if cell[0] == "[" and (cell[1:2] in _QUOTES or cell[1:2] == "{"):
@@ -74,6 +78,8 @@ def _authors(parse: Callable[[str], tuple[str, ...]]) -> Take:
         names = _names_in_quotes(cell) if '"' in cell else parse(cell)
         if "authors" not in draft and names:
             draft["authors"] = names
+            if names[0] != cell and parse in _OF_MANY_ROLES and (others := people.others_of_any_list(cell)):
+                warn(draft, f"Left out, as none of its authors: {'; '.join(others)}.")
 
     return take
 

@@ -53,7 +53,7 @@ _OWN: Final = frozenset(
     word
     for line in (
         "my mine your user personal own mein meine meiner eigene ma mon mes mi mis mia mio il minha meu mijn min mitt",
-        "moja moje мой моя моё мои تقييمي",
+        "moja moje moj muj mé můj moji мой моя моё мои mitt votre deine dein tu tus seu sua uw jouw din ditt تقييمي",
     )
     for word in line.split()
 )
@@ -100,7 +100,16 @@ def exact_field(name: str, language: str) -> str | None:
     bare = text_key(_REMARK.sub("", name))
     if bare and bare != key and bare not in OTHER_COLUMNS:
         return _exact(bare, language)
-    return _of_many(name, language)
+    return _of_the_reader(name, language) or _of_many(name, language)
+
+
+def _of_the_reader(name: str, language: str) -> str | None:
+    """The field of a name that begins with whose it is: "Your review", "Mijn waardering"."""
+    whose, _, rest = name.strip().partition(" ")
+    key = text_key(rest)
+    if not key or whose.casefold() not in _OWN or key in OTHER_COLUMNS:
+        return None
+    return _exact(key, language)
 
 
 def _of_many(name: str, language: str) -> str | None:

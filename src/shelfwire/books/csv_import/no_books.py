@@ -32,7 +32,8 @@ _FOOTER: Final = re.compile(
 _YEAR: Final = re.compile(
     r"[\W_]*(?:(?:i|my|the|all|books?|read|reading|list|finished|bücher|gelesen\w*|leseliste|lus?|livres|leídos|libros"
     r"|letti|libri|lidos|livros|boeken|gelezen|böcker|lästa|lecturas?|lectures?|letture|leituras?|leeslijst|lista de"
-    r"|mis|mes|meine|mijn|mina|le mie|minhas|przeczytane|książki|прочитано|книги|okuduklar\w+|in|en|im|of"
+    r"|mis|mes|meine|mijn|mina|le mie|minhas|przeczytane|książki|прочитано|книги|okuduklar\w+|tbr"
+    r"|to-read|wishlist|challenge|reads|log|journal|tracker|club|in|en|im|of"
     r"|year)[ :-]+){0,5}(?:19|20)\d\d[\W_]*"
     r"(?:\(.*\)[\W_]*)?",
     re.IGNORECASE,

@@ -33,22 +33,32 @@ def with_groups(header: Sequence[str], above: Sequence[str], language: str) -> S
         return header
     for index, name in enumerate(header):
         group = (above[index].strip() if index < len(above) else "") or group
-        if not group or exact_field(name, language):
-            continue
-        names[index] = group if not name.strip() or text_key(name) in _WHOLE else f"{group}: {name.strip()}"
+        names[index] = _name(group, name.strip(), language)
     return names
 
 
 def with_names_below(header: Sequence[str], below: Sequence[str], language: str) -> Sequence[str] | None:
     """The names of a header whose groups have names of their own in the line below it; None if that line has none.
 
-    All that is in that line are names that are known, below a cell of the header without a name or with one for several
-    columns; at least two of them.
+    That line has but words, half of them names that are known, and at least one below a cell without a name.
     """
     filled = {index: cell.strip() for index, cell in enumerate(below[: len(header)]) if cell.strip()}
-    if len(filled) < _FEWEST or any(below[len(header) :]) or not all(exact_field(n, language) for n in filled.values()):
-        return None
     names = [name.strip() for name in header]
-    if all(names[index] for index in filled):
+    if len(filled) < _FEWEST or any(below[len(header) :]) or all(names[index] for index in filled):
         return None
-    return [filled.get(index, name) for index, name in enumerate(names)]
+    known = [name for name in filled.values() if exact_field(name, language) or text_key(name) in _WHOLE]
+    if len(known) * 2 < len(filled) or any(character.isdecimal() for name in filled.values() for character in name):
+        return None
+    found = []
+    group = ""
+    for index, name in enumerate(names):
+        group = name or group
+        found.append(_name(group, filled[index], language) if index in filled else name)
+    return found
+
+
+def _name(group: str, name: str, language: str) -> str:
+    """The name of a column of a group."""
+    if not group or exact_field(name, language):
+        return name
+    return group if not name or text_key(name) in _WHOLE else f"{group}: {name}"

@@ -68,7 +68,7 @@ _OUT_OF: Final = r"(?:/|／|out of|of|von|sur|de|di|van|av|na|из|من|max\.?)"
 _SCORE: Final = re.compile(
     rf"^(\d{{1,3}}(?:[.,]\d{{1,9}})?)(?:\s*{_OUT_OF}\s*(\d{{1,3}})|\s*(%))?(?!\d)"
     r"(?:\s*(?:stars?|sterne?|étoiles?|estrellas?|stelle|estrelas|sterren|stjärnor|gwiazdk\w+|зв[её]зд\w*|points?"
-    r"|星|点|分))?$",
+    r"|punkte?|pkt\.?|punti|puntos|pontos|星|点|分|점))?$",
     re.IGNORECASE,
 )
 _STARS: Final = re.compile("[\u2605\u2b50\U0001f31f]")
