@@ -7,13 +7,14 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from shelfwire.cli.migrate import _Progress
 from shelfwire.stores.sqlite.data_folder import DATABASE_NAME
 from shelfwire.stores.sqlite.store import SqliteStore
 from shelfwire.stores.transfer import copying
-from shelfwire.stores.transfer.copying import Comparison, Report
+from shelfwire.stores.transfer.copying import Comparison, Report, Step
 from shelfwire.stores.transfer.source import Source
 from shelfwire.stores.transfer.target import Target
-from shelfwire.testing import NOW, POLICY, add_job, claim, encode_terminal, ending
+from shelfwire.testing import NOW, POLICY, FakeClock, add_job, claim, encode_terminal, ending
 from tests.cli.conftest import Here
 
 PASSWORD = "a-secret-of-ours"
@@ -115,3 +116,16 @@ def test_a_database_that_goes_away_meanwhile_is_named_and_the_same_command_goes_
     monkeypatch.setattr(copying, "copy", copy)
     code, _, err = here(*words)
     assert (code, err.startswith("Going on with")) == (0, True)
+
+
+def test_where_there_is_no_terminal_a_line_says_from_time_to_time_how_far_it_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    clock = FakeClock(NOW)
+    progress = _Progress(clock)
+    for jobs in range(1, 26):
+        progress.show(Step("Copying", jobs, 5000, 1000 * jobs))
+        clock.advance(1)
+    progress.end()
+    lines = "Copying: 11 of 5,000 jobs, 11,000 rows", "Copying: 21 of 5,000 jobs, 21,000 rows"
+    assert capsys.readouterr().err.splitlines() == [*lines]
