@@ -230,6 +230,16 @@ async def test_a_total_may_grow_and_never_falls_below_what_is_recorded(make_serv
         assert (await attempt.state())["totalCount"] == 25
 
 
+@pytest.mark.parametrize("less", [{"totalCount": 3}, {"legacy": {"progress": 0.9, "status": "Enriching (1/0): Dune"}}])
+async def test_no_more_is_shown_as_done_than_there_is(make_server: MakeServer, less: dict[str, Any]) -> None:
+    async with make_server() as server:
+        attempt = await Attempt.create(server, totalCount=10)
+        await attempt.report(number=1, processedCount=8)
+        await attempt.report(number=2, **less)
+        state = await attempt.state()
+    assert (state["processedCount"], state["totalCount"]) == (8, 8)
+
+
 async def test_progress_without_items_never_falls(make_server: MakeServer) -> None:
     async with make_server() as server:
         attempt = await Attempt.create(server, totalCount=40)

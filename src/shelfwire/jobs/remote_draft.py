@@ -133,7 +133,7 @@ class RemoteDraft(Draft):
             raise ShelfwireError(
                 Code.REPORT_INVALID, f"totalCount is {total}, and item {self._recorded.beyond - 1} is recorded already"
             )
-        return total
+        return max(total, self.state.reported, self.reported)  # followers have seen that many, which never fall
 
     def _fresh(self, items: Sequence[ReportedItem], total: int | None) -> tuple[dict[int, ReportedItem], Sequence[int]]:
         """The items that are not recorded yet, by their place in the log, and the indices of the others."""
