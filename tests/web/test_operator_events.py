@@ -1,10 +1,13 @@
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from shelfwire.errors import Code
-from shelfwire.web.keys import Role
+from shelfwire.web.keys import Role, changing_keys
 from tests.live import MakeServer
 from tests.web.test_http import assert_problem
 from tests.web.test_operator import Operated, by, operated
@@ -76,3 +79,22 @@ async def test_more_jobs_than_a_page_has_are_refused(make_server: MakeServer, tm
         names = ",".join(f"00000000-0000-4000-8000-{number:012}" for number in range(201))
         answer = await them.ask("GET", "/api/admin/events", params={"jobs": names})
         assert_problem(answer, 400, Code.INVALID_REQUEST)
+
+
+@pytest.mark.parametrize("path", ["/api/admin/events", "/api/jobs/{job}/events"])
+async def test_a_stream_ends_when_the_key_that_opened_it_is_revoked(
+    make_server: MakeServer, tmp_path: Path, path: str
+) -> None:
+    async with operated(make_server, tmp_path) as them:
+        job = await them.server.submit()
+        path = path.format(job=job["jobId"])
+        async with them.server.http.stream("GET", path, headers=by(Role.READ)) as answer:
+            lines = answer.aiter_lines()
+            await anext(lines)
+            with changing_keys(tmp_path / "some-keys.toml") as keys:
+                del keys[f"the-{Role.READ.slug}"]
+            async with asyncio.timeout(20):
+                async for _ in lines:
+                    """It goes on for a second at most."""
+        answer = await them.server.http.get(path, headers=by(Role.READ))
+        assert_problem(answer, 401, Code.UNAUTHORIZED)

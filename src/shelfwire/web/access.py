@@ -203,6 +203,11 @@ class Access:
         self._file.refresh()
         return self._with_key(request.headers.get(API_KEY, ""), request)
 
+    def is_operator(self, request: Request) -> bool:
+        """Whether the API key that a request shows is an operator's at this moment: it may have been revoked since."""
+        caller = self.known(request)
+        return caller is not None and caller.role.includes(Role.READ)
+
     def operator_of_job(self, request: Request, role: Role) -> Caller | None:
         """Return the operator who makes a request about a job without its token; None for anybody else.
 

@@ -1,7 +1,7 @@
 """What happens on a server as events, for operators: how it stands, and how jobs go on that they look at."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from itertools import count
 from typing import Annotated, Final
 
@@ -67,7 +67,7 @@ async def operator_events(request: Request, context: Context) -> ASGIApp:
             _ids(query.jobs),
             None if query.newer is None else (filter_of(request, query), query.newer),
         )
-        return _Stream(context, looked_at)
+        return _Stream(context, looked_at, lambda: context.access.is_operator(request))
 
 
 def _ids(text: str) -> Sequence[str]:
@@ -131,9 +131,10 @@ class _LookedAt:
 
 
 class _Stream:
-    """The answer to one operator, counted by the limit of followers."""
+    """The answer to one operator, for as long as the key is valid, counted by the limit of followers."""
 
-    def __init__(self, context: Context, looked_at: _LookedAt) -> None:
+    def __init__(self, context: Context, looked_at: _LookedAt, is_operator: Callable[[], bool]) -> None:
+        self._is_operator = is_operator
         self._context = context
         self._looked_at = looked_at
 
@@ -145,7 +146,7 @@ class _Stream:
             left = asyncio.create_task(self._context.operator.leaving.wait())
             try:
                 for turn in count():
-                    if gone.done() or left.done():
+                    if gone.done() or left.done() or not self._is_operator():
                         break
                     async for event in self._events(overview=turn % SELDOM == 0):
                         await chunk(send, event)

@@ -1,19 +1,22 @@
 """Who asks something of a job: its owner by the job's token, or an operator by an API key."""
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Final
 
 from starlette.requests import Request
 
+from shelfwire.clock import sleep
 from shelfwire.errors import Code, ShelfwireError
+from shelfwire.jobs.frames import Dismissal
 from shelfwire.jobs.hub import Follower
 from shelfwire.jobs.operator_store import AuditEntry
 from shelfwire.jobs.store import Committed
 from shelfwire.protocol.tokens import Grant, Scope, canonical
 from shelfwire.web.access import API_KEY, Caller
 from shelfwire.web.credentials import bearer
-from shelfwire.web.keys import Role
+from shelfwire.web.keys import CHECK_SECONDS, Role
 from shelfwire.web.route import Context
 
 ROLES: Final = {Scope.WATCH: Role.READ, Scope.RESULTS: Role.READ, Scope.CONTROL: Role.ADMIN, Scope.REPORT: Role.ADMIN}
@@ -28,14 +31,23 @@ class Visitor:
         job_id: the job, as the caller writes it.
         token: the token that it shows.
         operator: the operator; None for an owner.
+        is_operator: whether the operator's key is valid now.
     """
 
-    def __init__(self, context: Context, job_id: str, token: str | None, operator: Caller | None) -> None:
+    def __init__(
+        self,
+        context: Context,
+        job_id: str,
+        token: str | None,
+        operator: Caller | None,
+        is_operator: Callable[[], bool],
+    ) -> None:
         self._service = context.service
         self._context = context
         self.job_id = canonical(job_id)
         self._token = token
         self.operator = operator
+        self._is_operator = is_operator
 
     async def authorize(self, scope: Scope) -> Grant:
         """Return what it may do; that of an operator is of no token.
@@ -73,7 +85,16 @@ class Visitor:
     async def _follow_as_operator(self, after: int) -> AsyncIterator[Follower]:
         await self.get()
         async with self._service.follow(self.job_id, after) as follower:
-            yield follower
+            watching = asyncio.create_task(self._watch_key(follower))
+            try:
+                yield follower
+            finally:
+                watching.cancel()
+
+    async def _watch_key(self, follower: Follower) -> None:
+        while self._is_operator():
+            await sleep(self._service.clock, CHECK_SECONDS)
+        follower.dismiss(Dismissal.REVOKED)
 
     async def note_read(self, action: str) -> None:
         """Add to the audit that an operator reads what the job is about."""
@@ -112,7 +133,8 @@ def visitor_of(request: Request, context: Context, scope: Scope, token: str | No
     operator = None
     if token is None and API_KEY in request.headers:
         operator = context.access.operator_of_job(request, ROLES[scope])
-    return Visitor(context, request.path_params["job_id"], token, operator)
+    job_id = request.path_params["job_id"]
+    return Visitor(context, job_id, token, operator, lambda: context.access.is_operator(request))
 
 
 @contextmanager
