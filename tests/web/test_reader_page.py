@@ -274,6 +274,54 @@ def test_a_file_that_is_refused_stays_to_be_tried_again(chromium: Browser, real:
         expect(page.get_by_text("2 books were imported")).to_be_visible()
 
 
+def test_a_file_on_its_way_can_be_called_back(chromium: Browser, real: Live) -> None:
+    with opened(chromium, real.url) as page:
+        page.route("**/api/import/**", lambda _: None)  # never answered
+        choose(page, LIST)
+        expect(page.get_by_text("Sending library.csv…")).to_be_visible()
+        expect(page.get_by_role("progressbar", name="Sent")).to_be_visible()
+        check(page)
+        page.get_by_role("button", name="Cancel").click()
+        expect(page.get_by_label("Choose a list")).to_be_attached()
+        assert page.evaluate("localStorage['shelfwire.jobs']") is None
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (["shelf.jpg", "library.csv"], "Send a list or photos, not both at once."),
+        (["one.csv", "two.csv"], "Send one list at a time."),
+        ([f"{number}.jpg" for number in range(21)], "Send up to 20 photos at a time."),
+    ],
+)
+def test_files_that_cannot_go_together_are_refused_before_they_are_sent(
+    chromium: Browser, real: Live, names: list[str], says: str
+) -> None:
+    with opened(chromium, real.url) as page:
+        transfer = page.evaluate_handle(
+            "names => { const data = new DataTransfer();"
+            " for (const name of names) data.items.add(new File(['a'], name)); return data; }",
+            names,
+        )
+        page.dispatch_event(".drop", "drop", {"dataTransfer": transfer})
+        expect(page.get_by_role("alert")).to_have_text(says)
+        expect(page.get_by_label("Choose a list")).to_be_attached()
+
+
+def test_a_screen_reader_hears_of_progress_at_every_tenth_and_not_more_often(chromium: Browser, gated: Live) -> None:
+    with opened(chromium, gated.url) as page:
+        choose(page, LIST)
+        bar = page.get_by_role("progressbar", name="Progress of library.csv")
+        gated.step(420)
+        expect(bar).to_have_attribute("aria-valuetext", "42%, 420 of 1,000")
+        gated.step(60)
+        expect(bar).to_have_attribute("aria-valuenow", "48")
+        expect(bar).to_have_attribute("aria-valuetext", "42%, 420 of 1,000")
+        gated.step(20)
+        expect(bar).to_have_attribute("aria-valuetext", "50%, 500 of 1,000")
+        gated.step(None)
+
+
 def test_a_server_with_a_key_is_given_it_by_its_reader(chromium: Browser, tmp_path: Path) -> None:
     with serving(tmp_path, api_keys=(Secret(KEY),)) as live, opened(chromium, live.url, refusals=True) as page:
         choose(page, LIST)
