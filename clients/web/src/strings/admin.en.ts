@@ -79,7 +79,7 @@ export const overview = {
   waiting: "Looking…",
   problems: "Needs attention",
   failed: (value: number) => `${count(value, jobs)} failed and ${value === 1 ? "is" : "are"} still kept`,
-  stalled: (value: number, longest: string) => `${count(value, jobs)} stalled${longest && `, the longest for ${longest}`}`,
+  stalled: (value: number, longest: string) => `${count(value, jobs)} stalled${longest && (value === 1 ? ` for ${longest}` : `, the longest for ${longest}`)}`,
   queue: (age: string, waiting: number) => `The next of ${count(waiting, jobs)} in the queue has waited for ${age}`,
   disk: (free: string, share: string) => `The disk has ${free} left, ${share} of it`,
   givenUp: (value: number) => `${count(value, webhooks)} given up`,
@@ -89,9 +89,9 @@ export const overview = {
 
 export const goals = {
   title: "What is promised",
-  unauthorized: { name: "401s that a good token met", of: "requests", target: "0" },
+  unauthorized: { name: "Valid tokens that were refused", of: "requests", target: "0" },
   undecodable: { name: "Messages that could not be read", of: "messages", target: "< 1%" },
-  recovered: { name: "Jobs found again after a restart", of: "jobs", target: "100%" },
+  recovered: { name: "Jobs recovered after a restart", of: "jobs", target: "100%" },
   reconnects: { name: "Reconnects that failed", of: "reconnects", target: "< 2%" },
   none: "none yet",
   ratio: (bad: string, of: string) => `${bad} of ${of}`,
