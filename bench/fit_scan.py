@@ -51,6 +51,7 @@ class Photo(NamedTuple):
     """The spines of a photo and its books; for each spine all ways to give roles, and which are right, if any."""
 
     groups: Sequence[Group]
+    size: tuple[int, int]
     true: Sequence[Book]
     ways: Sequence[Array]
     right: Sequence[NDArray[np.bool_] | None]
@@ -93,7 +94,8 @@ def _rendered(engine: Engine, number: int) -> Photo:
 def prepared(engine: Engine, image: NDArray[np.uint8], true: Sequence[Book]) -> Photo:
     """Read a photo and give each spine the book of the truth that a way to give its roles fits best."""
     page = page_text(image, engine, _ignore)
-    groups = spines_of(page.lines, Edges.of(page.image), (page.image.shape[1], page.image.shape[0]))
+    size = page.image.shape[1], page.image.shape[0]
+    groups = spines_of(page.lines, Edges.of(page.image), size)
     lexicon = books.lexicon_of(groups)
     found = [(group, ways) for group in groups if (ways := roles.ways(group, lexicon))]
     worth = [np.array([[_worth(way, book) for book in true] for way in ways]) for _, ways in found]
@@ -105,7 +107,11 @@ def prepared(engine: Engine, image: NDArray[np.uint8], true: Sequence[Book]) -> 
             taken.add(book)
             right[spine] = worth[spine][:, book] >= value - RIGHT
     return Photo(
-        [group for group, _ in found], true, [np.array([way.features for way in ways]) for _, ways in found], right
+        [group for group, _ in found],
+        size,
+        true,
+        [np.array([way.features for way in ways]) for _, ways in found],
+        right,
     )
 
 
@@ -205,7 +211,7 @@ def carried_over(photos: dict[str, Photo], rendered: Sequence[Photo], start: Arr
     for name, photo in photos.items():
         others = [other for key, other in photos.items() if key != name]
         weights = Weights.of(fit(others, rendered, start), roles.FEATURES, books.FEATURES)
-        found = books.found_by_weights(photo.groups, weights, least=0.0)
+        found = books.found_by_weights(photo.groups, weights, photo.size, least=0.0)
         pairs = scored([_book(spine) for spine in found], photo.true).pairs
         said += [(spine.confidence, index in pairs) for index, spine in enumerate(found)]
         kept = [spine for spine in found if spine.confidence >= LIKELY]

@@ -88,7 +88,7 @@ def main() -> None:
 def _photo(reader: Reader, path: Path, truths: list[Path]) -> Photo:
     with Image.open(path) as photo:
         image = np.asarray(ImageOps.exif_transpose(photo).convert("RGB"))
-    return Photo(reader.candidates(image, lambda _: None), truth_of(path, truths))
+    return Photo(reader.findings(image, lambda _: None).books, truth_of(path, truths))
 
 
 def _half(book: Book) -> int:

@@ -17,7 +17,7 @@ from typing import Final
 from PIL import Image
 
 from shelfwire.books.ai_scan.image_worker import claim_stdout, serve
-from shelfwire.books.ai_scan.ipc import DetectedBook
+from shelfwire.books.ai_scan.ipc import DetectedBook, Findings
 
 COMMAND: Final = (sys.executable, "-m", "tests.books.ai_scan.scripted")
 WHITE, RED, BLUE, GREEN, YELLOW = (255, 255, 255), (255, 0, 0), (0, 0, 255), (0, 255, 0), (255, 255, 0)
@@ -34,7 +34,7 @@ def photo(*colours: Colour, kind: str = "PNG", side: int = 64) -> bytes:
     return out.getvalue()
 
 
-def read(image: Image.Image, on_title: Callable[[str], None]) -> tuple[DetectedBook, ...]:
+def read(image: Image.Image, on_title: Callable[[str], None]) -> Findings:
     log = os.environ.get("TMPDIR", tempfile.gettempdir())
     spines = []
     for left in range(0, image.width, 64):
@@ -64,7 +64,7 @@ def read(image: Image.Image, on_title: Callable[[str], None]) -> tuple[DetectedB
         text = " | ".join([title.upper(), *authors])
         box = ((left, 0), (left + 63, 0), (left + 63, 63), (left, 63))
         spines.append(DetectedBook(title=title, authors=authors, confidence=0.5 + red / 512, polygon=box, text=text))
-    return tuple(spines)
+    return Findings(tuple(spines))
 
 
 if __name__ == "__main__":

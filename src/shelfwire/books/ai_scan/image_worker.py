@@ -18,8 +18,8 @@ from PIL import Image
 from shelfwire.books.ai_scan import photos
 from shelfwire.books.ai_scan.ipc import (
     LENGTH,
-    DetectedBook,
     DetectedBooks,
+    Findings,
     ImageRefused,
     ImageRequest,
     JpegCopy,
@@ -38,7 +38,7 @@ PARENT_SECONDS: Final = 1.0
 NICENESS: Final = 5
 """The server has precedence."""
 
-Read = Callable[[Image.Image, Callable[[str], None]], tuple[DetectedBook, ...]]
+Read = Callable[[Image.Image, Callable[[str], None]], Findings]
 
 
 def answer(request: ImageRequest, read: Read, on_title: Callable[[str], None]) -> WorkerMessage:
@@ -56,21 +56,22 @@ def answer(request: ImageRequest, read: Read, on_title: Callable[[str], None]) -
     if request.want == "jpeg":
         data, width, height = photos.as_jpeg(image, request.width)
         return JpegCopy(data, width, height, image.width, image.height)
-    return DetectedBooks(read(image, on_title), image.width, image.height)
+    found = read(image, on_title)
+    return DetectedBooks(found.books, image.width, image.height, found.hints)
 
 
 def offline_reader() -> Read:
     """A reader that needs no network. Its models are loaded with the first photo, which takes seconds."""
     reader = None
 
-    def read(image: Image.Image, on_title: Callable[[str], None]) -> tuple[DetectedBook, ...]:
+    def read(image: Image.Image, on_title: Callable[[str], None]) -> Findings:
         nonlocal reader
         import numpy as np  # noqa: PLC0415 - comes with the extra, as the reader does
 
         from shelfwire.books.ai_scan.reader import Reader  # noqa: PLC0415 - likewise
 
         reader = reader or Reader()
-        return tuple(reader.candidates(np.asarray(image), on_title))
+        return reader.findings(np.asarray(image), on_title)
 
     return read
 

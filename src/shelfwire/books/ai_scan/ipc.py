@@ -1,7 +1,8 @@
 """Messages between the server and its image worker, over pipes: MessagePack in frames that begin with their length."""
 
 import struct
-from typing import Final, Literal
+from enum import StrEnum
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
@@ -38,6 +39,15 @@ class TitleRead(msgspec.Struct, frozen=True, tag=True):
     title: str
 
 
+class Hint(StrEnum):
+    """What stood in the way of reading a photo."""
+
+    BLURRED = "blurred"
+    """Its letters are not sharp."""
+    SCRIPT = "script_not_read"
+    """It has text in a script that the reader does not know."""
+
+
 class Reading(msgspec.Struct, frozen=True):
     """A way to give title and authors to the text of a book."""
 
@@ -70,17 +80,26 @@ class DetectedBook(msgspec.Struct, frozen=True, kw_only=True):
         return not self.readings or self.confidence >= LIKELY
 
 
+class Findings(NamedTuple):
+    """What a reader has found on a photo: the books, and what stood in the way of reading it."""
+
+    books: tuple[DetectedBook, ...]
+    hints: tuple[Hint, ...] = ()
+
+
 class DetectedBooks(msgspec.Struct, frozen=True, tag=True):
     """The answer to `books`.
 
     Attributes:
         books: the books.
         width, height: of the upright photo, in pixels.
+        hints: what stood in the way of reading it.
     """
 
     books: tuple[DetectedBook, ...]
     width: int
     height: int
+    hints: tuple[Hint, ...] = ()
 
 
 class JpegCopy(msgspec.Struct, frozen=True, tag=True):

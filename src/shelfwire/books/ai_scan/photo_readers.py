@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from shelfwire.books.ai_scan.ipc import DetectedBook, JpegCopy
+from shelfwire.books.ai_scan.ipc import DetectedBook, Hint, JpegCopy
 from shelfwire.books.ai_scan.worker_process import ImageWorkerProcess
 from shelfwire.books.codes import BookCode
 from shelfwire.books.gemini.photo_prompt import PhotoBook
@@ -28,6 +28,7 @@ class PhotoReading(msgspec.Struct, frozen=True, kw_only=True):
         reader: `offline` or `gemini`.
         tokens: of Gemini that were used.
         instead_of: the code of why Gemini, asked first, did not read it; None if it did or was not asked.
+        hints: what stood in the way of reading it.
     """
 
     books: Sequence[DetectedBook]
@@ -36,6 +37,7 @@ class PhotoReading(msgspec.Struct, frozen=True, kw_only=True):
     reader: str
     tokens: int = 0
     instead_of: str | None = None
+    hints: tuple[Hint, ...] = ()
 
 
 class PhotoReader(Protocol):
@@ -90,7 +92,9 @@ class OfflineReader:
     async def read(self, photo: bytes, on_title: Callable[[str], None]) -> PhotoReading:
         """See `PhotoReader`."""
         found = await self._worker.books(photo, on_title)
-        return PhotoReading(books=found.books, width=found.width, height=found.height, reader="offline")
+        return PhotoReading(
+            books=found.books, width=found.width, height=found.height, reader="offline", hints=found.hints
+        )
 
     async def close(self) -> None:
         """See `PhotoReader`."""

@@ -8,7 +8,7 @@ import msgspec
 
 from shelfwire.books.ai_scan import scanned_books
 from shelfwire.books.ai_scan.confirming import Judged, enriched, unconfirmed
-from shelfwire.books.ai_scan.ipc import ANY_WIDTH, DetectedBook
+from shelfwire.books.ai_scan.ipc import ANY_WIDTH, DetectedBook, Hint
 from shelfwire.books.ai_scan.limits import MAX_PHOTOS, photo_input
 from shelfwire.books.ai_scan.options import ScanOptions
 from shelfwire.books.ai_scan.photo_readers import OfflineReader, PhotoReader, PhotoReading
@@ -25,6 +25,11 @@ from shelfwire.jobs.store import Item
 
 SLOTS: Final = 4
 """Scans at once; more would only wait for the image worker, each with a photo in memory."""
+HINTS: Final = {
+    Hint.BLURRED: "blurred letters (hold the camera still)",
+    Hint.SCRIPT: "text in a script that the offline reader does not know",
+}
+"""What a photo with a hint has."""
 MAX_VIEWS: Final = 20
 """Photos that are waited for at a time, as many as a scan has."""
 
@@ -154,7 +159,7 @@ class AiScan(Pipeline):
             return msgspec.json.decode(kept, type=PhotoReading)
         reading = await self._reader.read(photo, job.show)
         if not reading.books:
-            raise ShelfwireError(BookCode.NO_BOOKS_FOUND)
+            raise _no_books(reading)
         await job.keep(name, msgspec.json.encode(reading))
         return reading
 
@@ -164,7 +169,7 @@ class AiScan(Pipeline):
         if self._confirmer is not None:
             judged = await self._confirmer.confirm(reading.books)
         if not judged:
-            raise ShelfwireError(BookCode.NO_BOOKS_FOUND)
+            raise _no_books(reading)
         books = [scanned_books.scanned(book, index, known) for book, known in judged]
         if enriching is not None:
             books = await asyncio.gather(*(_enriched(enriching, place, book) for place, book in enumerate(books)))
@@ -174,9 +179,22 @@ class AiScan(Pipeline):
             reader=reading.reader,
             width=reading.width,
             height=reading.height,
+            hints=reading.hints,
             tokens=reading.tokens,
             instead_of=reading.instead_of,
         )
+
+
+def _no_books(reading: PhotoReading) -> ShelfwireError:
+    """The error of a photo without books, which says why if that is known."""
+    if not reading.hints:
+        return ShelfwireError(BookCode.NO_BOOKS_FOUND)
+    found = " and ".join(HINTS[hint] for hint in reading.hints)
+    return ShelfwireError(
+        BookCode.NO_BOOKS_FOUND,
+        f"No books were found in the photo: {', '.join(reading.hints)}",
+        user_message=f"No books could be read in this photo. It has {found}.",
+    )
 
 
 def summary(results: Sequence[PhotoResult], total: int, failed: int) -> str:
@@ -199,6 +217,9 @@ def summary(results: Sequence[PhotoResult], total: int, failed: int) -> str:
         parts.append(f"{_counted(failed, 'photo')} could not be read")
     if instead := sum(result.instead_of is not None for result in results):
         parts.append(f"Gemini was not available: the offline reader has read {_counted(instead, 'photo')}")
+    for hint, what in HINTS.items():
+        if hinted := sum(hint in result.hints for result in results):
+            parts.append(f"{_counted(hinted, 'photo')} with {what}")
     if tokens := sum(result.tokens for result in results):
         parts.append(f"Gemini used {tokens:,} tokens")
     return "; ".join(parts)

@@ -5,6 +5,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from shelfwire.books.ai_scan.ipc import Hint
 from shelfwire.books.batch_enrichment.lookup_failure import EnrichmentError
 from shelfwire.books.batch_enrichment.merging import EnrichedBook
 from shelfwire.jobs.pipeline import NO_COLUMN
@@ -76,6 +77,14 @@ class PhotoResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     reader: Annotated[str, Meta(description="What read the photo: `offline` or `gemini`.")]
     width: Annotated[int, Meta(description="Width of the photo in pixels, turned as its EXIF says.")]
     height: Annotated[int, Meta(description="Height of the photo in pixels, turned as its EXIF says.")]
+    hints: Annotated[
+        tuple[Hint, ...],
+        Meta(
+            description="What stood in the way of reading it: `blurred`; `script_not_read`: it has text in a script "
+            "that the reader does not know.",
+            extra=NO_COLUMN,
+        ),
+    ] = ()
     tokens: Annotated[int, Meta(description="Tokens of Gemini that were used.", extra=NO_COLUMN)] = 0
     instead_of: Annotated[
         str | None,

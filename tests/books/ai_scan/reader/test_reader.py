@@ -18,9 +18,9 @@ pytest.importorskip("rapidocr", reason="needs the extra: pip install shelfwire[s
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
-from shelfwire.books.ai_scan.ipc import DetectedBook
+from shelfwire.books.ai_scan.ipc import DetectedBook, Findings, Hint
 from shelfwire.books.ai_scan.limits import MAX_PIXELS
 from shelfwire.books.ai_scan.photos import open_photo
 from shelfwire.books.ai_scan.reader import Reader
@@ -32,6 +32,8 @@ from tests.conftest import Effort
 
 PHOTOS = os.environ.get("SHELFWIRE_SHELVES")
 SEED, SMALL_SEED = 5, 4
+SCRIPTS = "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"
+needs_scripts = pytest.mark.skipif(not Path(SCRIPTS).is_file(), reason="needs a font with other scripts: DejaVu Sans")
 SHELVES, MANY_SHELVES = 6, 150
 
 
@@ -107,6 +109,34 @@ def test_a_spine_lies_where_it_was_read_whichever_way_the_photo_is_turned(reader
         x, y = np.mean(spine.polygon, axis=0)
         there = np.mean(known[spine.title].polygon, axis=0)
         assert np.allclose((width - y, x), there, atol=max(width, height) / 50)
+
+
+def face(*said: str, blur: float = 0.6) -> NDArray[np.uint8]:
+    """The face of a book: large lines one above the other."""
+    image = Image.new("RGB", (900, 1200), (230, 228, 220))
+    pen = ImageDraw.Draw(image)
+    for row, text in enumerate(said):
+        pen.text((450, 200 + 220 * row), text, (20, 20, 40), ImageFont.truetype(SCRIPTS, 64), "mm")
+    return np.asarray(image.filter(ImageFilter.GaussianBlur(blur)))
+
+
+@needs_scripts
+def test_a_blurred_photo_says_so(reader: Reader) -> None:
+    assert reader.findings(face("The Quiet", "Harbour", "Margaret Ellis"), nobody).hints == ()
+    assert reader.findings(face("The Quiet", "Harbour", "Margaret Ellis", blur=5), nobody).hints == (Hint.BLURRED,)
+
+
+@needs_scripts
+@pytest.mark.parametrize(
+    "said",
+    [
+        ("ФЁДОР ДОСТОЕВСКИЙ", "Преступление", "и наказание", "Издательство"),
+        ("ΝΙΚΟΣ ΚΑΖΑΝΤΖΑΚΗΣ", "Βίος και Πολιτεία", "του Αλέξη Ζορμπά"),
+    ],
+    ids=["Cyrillic", "Greek"],
+)
+def test_a_script_that_is_not_known_is_named_and_gives_no_book(reader: Reader, said: tuple[str, ...]) -> None:
+    assert reader.findings(face(*said), nobody) == Findings((), (Hint.SCRIPT,))
 
 
 @pytest.mark.parametrize("quarters", range(4))

@@ -178,3 +178,16 @@ def test_points_go_where_their_pixels_go(quarters: int) -> None:
     (y,), (x,) = np.nonzero(turned(image, quarters)[:, :, 0])
     centre = turned_points(np.array([5.5, 1.5], np.float32), quarters, (7, 4))
     assert tuple(centre) == (x + 0.5, y + 0.5)
+
+
+def test_a_book_whose_title_the_edge_of_the_photo_cuts_off_needs_a_catalogue() -> None:
+    whole = [line("THE SHALLOWS", 100, 100), line("Nicholas Carr", 500, 100)]
+    assert len(likely(whole, TWO_SPINES)) == 1
+    assert likely([line("THE SHALLOWS", 2, 100), whole[1]], TWO_SPINES) == []
+    assert len(books_of([line("THE SHALLOWS", 2, 100), whole[1]], TWO_SPINES, SIZE)) == 1
+
+
+def test_a_film_with_its_kind_in_the_place_of_an_author_is_no_book() -> None:
+    spines = [line("THE SHALLOWS", 100, 100), line("Nicholas Carr", 500, 100)]
+    films = [line("THE LONG RUN", 100, 150), line("DVD VIDEO", 600, 155, 18)]
+    assert [book.title for book in likely([*spines, *films], TWO_SPINES)] == ["THE SHALLOWS"]

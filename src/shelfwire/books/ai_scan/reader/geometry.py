@@ -13,6 +13,10 @@ Quad: TypeAlias = NDArray[np.float32]
 """4 x 2: the corners (x, y), clockwise from the upper left one of the text as it is read."""
 FULL_TURN: Final = 4
 """Quarters in a full turn. All turns are counted in quarters, anticlockwise."""
+_CONTRAST: Final = 30
+"""Levels of 255 between dark and light of a crop whose sharpness can be told."""
+_STEEPEST: Final = 99
+"""Percentile of the differences between neighbouring pixels that is an edge of letters."""
 _FAINTEST: Final = 6
 """Levels of 255 by which a letter differs from its ground at least."""
 
@@ -90,3 +94,16 @@ def overlap(one: Quad, other: Quad) -> float:
     common, _ = cv2.intersectConvexConvex(cv2.convexHull(one), cv2.convexHull(other))
     smaller = min(float(cv2.contourArea(one)), float(cv2.contourArea(other)))
     return float(common) / max(1.0, smaller)
+
+
+def softness_of(crop: Pixels) -> float | None:
+    """Pixels over which the letters of a crop change from dark to light; None if they hardly differ from their ground.
+
+    A hand that moves blurs in one direction only, so the softer of both counts.
+    """
+    grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    low, high = np.percentile(grey, (5, 95))
+    if high - low < _CONTRAST or min(grey.shape) < 2:  # noqa: PLR2004
+        return None
+    steepest = min(float(np.percentile(np.abs(np.diff(grey, axis=axis)), _STEEPEST)) for axis in (0, 1))
+    return float(high - low) / max(1.0, steepest)

@@ -1,11 +1,12 @@
 """Lines of text in a photo: found and read in whichever direction they run."""
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from shelfwire.books.ai_scan.reader.geometry import (
     overlap,
     scaled,
     sides,
+    softness_of,
     turned,
     turned_points,
     turned_size,
@@ -47,6 +49,15 @@ _REPORTED: Final = 12
 """One of this many lines is reported while they are read: about twice a second."""
 _SURE: Final = 0.8
 """A line read with a lower score may be upside down."""
+_LONG: Final = 4
+_FEW: Final = 0.35
+"""A line that is `_LONG` times as long as it is high has 1.5 letters and more for each height in Latin scripts; one
+with fewer than `_FEW` is of a script that the recogniser does not know."""
+_OTHERS: Final = "[\u0370-\u03ff\u0400-\u04ff]"
+_UNKNOWN: Final = re.compile(f"{_OTHERS}.*{_OTHERS}|[A-Za-z]{_OTHERS}|{_OTHERS}[A-Za-z]")
+"""Greek and Cyrillic letters, of which the recogniser knows but some; one by itself may be a symbol."""
+_LEGIBLE: Final = 0.6
+"""A line read with this score shows how sharp a photo is."""
 _LEAST: Final = 0.45
 """A line read with a lower score is discarded."""
 
@@ -73,7 +84,7 @@ class Line:
     @cached_property
     def letters(self) -> int:
         """The number of letters and digits."""
-        return sum(character.isalnum() for character in self.text)
+        return _letters(self.text)
 
     @cached_property
     def worth(self) -> float:
@@ -89,11 +100,19 @@ class PageText:
         image: the photo, turned.
         turns: quarters anticlockwise by which it was turned.
         lines: the lines that could be read.
+        unread: how many lines are there in scripts that the recogniser does not know.
+        softness: pixels over which letters change from dark to light, the median; 0 where none were read.
     """
 
     image: Pixels
     turns: int
     lines: tuple[Line, ...]
+    unread: int = 0
+    softness: float = 0.0
+
+
+def _letters(text: str) -> int:
+    return sum(character.isalnum() for character in text)
 
 
 def page_text(image: Pixels, engine: Engine, on_text: Callable[[str], None]) -> PageText:
@@ -109,9 +128,23 @@ def page_text(image: Pixels, engine: Engine, on_text: Callable[[str], None]) -> 
     main, cross = _directions(image, coarse, engine)
     page = turned(image, main)
     side = _side(image, scale, [min(sides(quad)) for quad in coarse if _runs(quad, 0) or _runs(quad, 1)])
-    lines = _lines(page, 0, side, engine, on_text)
-    lines += _lines(page, (cross - main) % 4, side, engine, on_text)
-    return PageText(page, main, tuple(distinct(lines)))
+    along, across = (_lines(page, turns, side, engine, on_text) for turns in (0, (cross - main) % 4))
+    softness = [*along.softness, *across.softness]
+    return PageText(
+        page,
+        main,
+        tuple(distinct(along.lines + across.lines)),
+        along.unread + across.unread,
+        float(np.median(softness)) if softness else 0.0,
+    )
+
+
+class _Read(NamedTuple):
+    """The lines that were read along one axis, and of those that could be looked at, what `PageText` says of all."""
+
+    lines: list[Line]
+    unread: int
+    softness: list[float]
 
 
 def _side(image: Pixels, scale: float, heights: Sequence[float]) -> int:
@@ -148,7 +181,7 @@ def _runs(quad: Quad, axis: int) -> bool:
     return along > 2 * across if axis == 0 else across > 2 * along
 
 
-def _lines(page: Pixels, turns: int, side: int, engine: Engine, on_text: Callable[[str], None]) -> list[Line]:
+def _lines(page: Pixels, turns: int, side: int, engine: Engine, on_text: Callable[[str], None]) -> _Read:
     """Lines that run along the photo turned by `turns` quarters, in the pixels of the unturned one."""
     size = page.shape[1], page.shape[0]
     image = turned(page, turns)
@@ -157,19 +190,30 @@ def _lines(page: Pixels, turns: int, side: int, engine: Engine, on_text: Callabl
     quads = [quad for quad in quads if sides(quad)[0] > 0.8 * sides(quad)[1]]
     quads = _affordable(sorted(quads, key=lambda quad: -sides(quad)[0] * sides(quad)[1])[:_MOST])
     back = (4 - turns) % 4
-    upright = _read(engine, [cut(image, quad) for quad in quads], on_text)
+    crops = [cut(image, quad) for quad in quads]
+    upright = _read(engine, crops, on_text)
     doubtful = [index for index, reading in enumerate(upright) if reading.score < _SURE]
     flipped = engine.read([cut(image, quads[index], 2) for index in doubtful])
     other = dict(zip(doubtful, flipped, strict=True))
-    lines = []
+    lines, unread = [], 0
     for index, (quad, reading) in enumerate(zip(quads, upright, strict=True)):
         placed, best = turned_points(quad, back, turned_size(size, turns)), reading
         if index in other and other[index].score > reading.score + 0.1:
             placed, best = np.roll(placed, 2, axis=0), other[index]
         line = Line(best.text, best.score, placed, _turns(placed), best.words)
-        if line.score >= _LEAST and line.letters:
+        if _is_unread(quad, [reading.text, other[index].text if index in other else ""]):
+            unread += 1
+        elif line.score >= _LEAST and line.letters:
             lines.append(line)
-    return lines
+    legible = (softness_of(crop) for crop, reading in zip(crops, upright, strict=True) if reading.score >= _LEGIBLE)
+    return _Read(lines, unread, [softness for softness in legible if softness is not None])
+
+
+def _is_unread(quad: Quad, readings: Sequence[str]) -> bool:
+    """Whether a line is of a script that the recogniser does not know, by its readings in both directions."""
+    along, across = sides(quad)
+    most = max(map(_letters, readings))
+    return any(map(_UNKNOWN.search, readings)) or (along >= _LONG * across and most < _FEW * along / across)
 
 
 def _affordable(quads: Sequence[Quad]) -> list[Quad]:

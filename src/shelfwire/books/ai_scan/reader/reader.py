@@ -1,11 +1,12 @@
 """Reads photos of bookshelves offline: an image in, the books on it out."""
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import cv2
 import numpy as np
 
-from shelfwire.books.ai_scan.ipc import DetectedBook
+from shelfwire.books.ai_scan.ipc import DetectedBook, Findings, Hint
 from shelfwire.books.ai_scan.limits import MAX_PIXELS
 from shelfwire.books.ai_scan.reader.edges import Edges
 from shelfwire.books.ai_scan.reader.engine import Engine
@@ -14,6 +15,11 @@ from shelfwire.books.ai_scan.reader.lines import PageText, page_text
 from shelfwire.books.ai_scan.reader.order import Extent, reading_order
 from shelfwire.books.ai_scan.reader.shelf import books_of
 from shelfwire.books.ai_scan.reader.spine_text import SpineContent
+
+_SOFT: Final = 5.0
+"""Pixels, see `PageText.softness`: of 16 photos two are blurred, with 7.5 and 8.6, the others have 3.0 at most."""
+_UNREAD: Final = 3
+"""Lines in unknown scripts; of 16 photos the one with a Russian book has as many."""
 
 
 class Reader:
@@ -42,10 +48,10 @@ class Reader:
         Raises:
             ValueError: the image has another shape, or more than MAX_PIXELS.
         """
-        return [book for book in self.candidates(image, on_title) if book.likely]
+        return [book for book in self.findings(image, on_title).books if book.likely]
 
-    def candidates(self, image: Pixels, on_title: Callable[[str], None]) -> list[DetectedBook]:
-        """Find the books in a photo as `read` does, and those that only a catalogue can tell from other text."""
+    def findings(self, image: Pixels, on_title: Callable[[str], None]) -> Findings:
+        """Find the books in a photo as `read` does, those that only a catalogue can tell from other text, and hints."""
         _check(image)
         page = page_text(image, self._engine, on_title)
         size = page.image.shape[1], page.image.shape[0]
@@ -54,7 +60,13 @@ class Reader:
         for book in books:
             if book.likely:
                 on_title(book.title)
-        return books
+        return Findings(tuple(books), _hints(page))
+
+
+def _hints(page: PageText) -> tuple[Hint, ...]:
+    if page.softness >= _SOFT:
+        return (Hint.BLURRED,)  # Blurred letters of any script cannot be read.
+    return (Hint.SCRIPT,) if page.unread >= _UNREAD else ()
 
 
 def _check(image: Pixels) -> None:

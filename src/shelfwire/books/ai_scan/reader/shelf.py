@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from shelfwire.books.ai_scan.ipc import LIKELY, Reading
 from shelfwire.books.ai_scan.reader import roles
+from shelfwire.books.ai_scan.reader.cover import cover_of
 from shelfwire.books.ai_scan.reader.edges import Edges
+from shelfwire.books.ai_scan.reader.geometry import sides
 from shelfwire.books.ai_scan.reader.lexicon import Lexicon
 from shelfwire.books.ai_scan.reader.likely_names import name_likeness
 from shelfwire.books.ai_scan.reader.lines import Line
@@ -30,8 +32,10 @@ FEATURES: Final = (
 """What tells a book from other text."""
 _UNLIKELY: Final = 0.05
 """A spine that is less likely a book is left out even where a catalogue is asked."""
-_NO_SHELF: Final = LIKELY - 0.01
-"""The confidence at most, where nothing shows that a photo is of books."""
+_DOUBTED: Final = LIKELY - 0.01
+"""The confidence at most, where nothing shows that a photo is of books, or a title is cut off."""
+_AT_EDGE: Final = 0.3
+"""Letter heights between a line and the edge of the photo that cuts it off."""
 _ODDS: Final = 3.0
 _MOST_READINGS: Final = 6
 """Readings of a spine that a catalogue is asked for: their log odds against the best one, and their number at most."""
@@ -43,6 +47,7 @@ _SMALL: Final = 0.3
 _LARGE: Final = 0.75
 """Height of a title relative to the median of its photo: smaller text is on a cover, or not on a book."""
 _NAMES: Final = 3
+_NAMELIKE: Final = 0.2
 _NAMED_SHARE: Final = 0.25
 _OTHER_SCRIPT: Final = 0.2
 """Share of a photo's letters from which on Chinese and Japanese are accepted as text."""
@@ -62,10 +67,12 @@ def books_of(lines: Sequence[Line], edges: Edges, size: tuple[int, int]) -> list
     if wide:
         books = _by_rules(groups)
         return books if is_shelf(books) else []
-    books = found_by_weights(groups, shipped(roles.FEATURES, FEATURES), _UNLIKELY)
+    if (cover := cover_of(lines, size, lexicon_of(groups))) is not None:
+        return [cover if cover.authors and cover.confidence >= _SURE_ENOUGH else _doubted(cover)]
+    books = found_by_weights(groups, shipped(roles.FEATURES, FEATURES), size, _UNLIKELY)
     if is_shelf([book for book in books if book.confidence >= LIKELY]):
         return books
-    return [replace(book, confidence=min(book.confidence, _NO_SHELF)) for book in books]
+    return [_doubted(book) for book in books]
 
 
 def _by_rules(groups: Sequence[Group]) -> list[SpineContent]:
@@ -75,14 +82,43 @@ def _by_rules(groups: Sequence[Group]) -> list[SpineContent]:
     return [spine for spine in spines if is_book(spine, usual)]
 
 
-def found_by_weights(groups: Sequence[Group], weights: Weights, least: float = LIKELY) -> list[SpineContent]:
-    """The spines that are books with a chance of at least `least`, which is their confidence."""
+def found_by_weights(
+    groups: Sequence[Group], weights: Weights, size: tuple[int, int], least: float = LIKELY
+) -> list[SpineContent]:
+    """The spines that are books with a chance of at least `least`, which is their confidence.
+
+    That of a book whose title is cut off by the edge of the photo, of this width and height, is below `LIKELY`, as is
+    that of a film or game with its kind in the place of an author.
+    """
     books = []
     for spine, features in candidates(groups, weights.roles):
         chance = float(1 / (1 + np.exp(-(features @ weights.chance + weights.bias))))
-        if chance >= least:
-            books.append(replace(spine, confidence=chance))
+        book = replace(spine, confidence=chance)
+        if is_cut_off(spine, size) or any(map(_is_kind, spine.authors)):
+            book = _doubted(book)
+        if book.confidence >= least:
+            books.append(book)
     return books
+
+
+def _doubted(book: SpineContent) -> SpineContent:
+    return replace(book, confidence=min(book.confidence, _DOUBTED))
+
+
+def _is_kind(name: str) -> bool:
+    """Whether a name is the kind of a thing that is no book."""
+    words = words_of(name)
+    return any(word in NO_BOOKS for word in (*words, "".join(words[:2])))
+
+
+def is_cut_off(spine: SpineContent, size: tuple[int, int]) -> bool:
+    """Whether a line of the title touches the edge of the photo, so that letters are missing."""
+    title = set(words_of(spine.title))
+    return any(
+        min(line.quad.min(), *(np.array(size) - line.quad.max(axis=0))) < _AT_EDGE * min(sides(line.quad))
+        for line in spine.group.lines
+        if title & set(words_of(line.text))
+    )
 
 
 def candidates(groups: Sequence[Group], role_weights: Array) -> list[Candidate]:
@@ -139,12 +175,17 @@ def _features(group: Group, way: roles.Roles, chance: float, usual: float, lexic
 def is_shelf(books: Sequence[SpineContent]) -> bool:
     """Whether what was read in a photo are books: there are names on spines, and none on boxes, signs and screens.
 
-    One text that looks like a name suffices, or several texts where names are, or one on each, if not too few of the
-    books have any.
+    One text that is a name suffices, or several texts that look like one, or one on each, if not too few of the books
+    have any.
     """
     names = sum(bool(book.authors) for book in books)
-    known = any(is_name(name) for book in books for name in book.authors)
-    return (known or names >= min(_NAMES, len(books))) and names >= _NAMED_SHARE * len(books)
+    if names < max(1, _NAMED_SHARE * len(books)):
+        return False
+    if any(is_name(name) for book in books for name in book.authors):
+        return True
+    lexicon = lexicon_of([book.group for book in books])
+    likely = sum(any(name_likeness(name, lexicon) > _NAMELIKE for name in book.authors) for book in books)
+    return likely >= min(_NAMES, len(books))
 
 
 def is_book(spine: SpineContent, usual: float) -> bool:
