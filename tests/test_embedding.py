@@ -202,7 +202,7 @@ async def test_metrics_and_health_are_below_the_mount_and_count_the_custom_pipel
         ready = await http.get(f"{MOUNT}/health/ready")
         figures = (await http.get(f"{MOUNT}/metrics")).text
     assert ready.status_code == 200
-    assert 'shelfwire_jobs{pipeline="word_count",status="complete"} 1.0' in figures
+    assert 'shelfwire_jobs{pipeline="word_count",scope="cluster",status="complete"} 1.0' in figures
     assert 'shelfwire_items_total{outcome="ok",pipeline="word_count"} 2.0' in figures
 
 

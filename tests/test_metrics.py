@@ -39,7 +39,7 @@ async def test_the_figures_follow_a_job_from_its_upload_to_its_end(make_server: 
             server.gate.steps.put_nowait(None)
             frames = [frame async for frame in socket]
         after = await figures(server)
-    name = "shelfwire_jobs", "csv_import"
+    name = "shelfwire_jobs", "csv_import", "cluster"
     assert [before[*name, "running"], during[*name, "running"], after[*name, "running"]] == [0, 1, 0]
     assert [before[*name, "complete"], during[*name, "complete"], after[*name, "complete"]] == [0, 0, 1]
     assert during["shelfwire_followers", "websocket"] == 1
@@ -52,7 +52,7 @@ async def test_the_figures_follow_a_job_from_its_upload_to_its_end(make_server: 
     assert before["shelfwire_received_bytes_total",] == 0
     assert during["shelfwire_received_bytes_total",] > len(b"Title\nEmma\n")
     assert after["shelfwire_commit_seconds_count",] > during["shelfwire_commit_seconds_count",] > 0
-    assert after["shelfwire_queue_age_seconds",] == 0
+    assert after["shelfwire_queue_age_seconds", "cluster"] == 0
     assert after["process_resident_memory_bytes",] > 0
 
 
@@ -81,7 +81,7 @@ async def test_a_job_that_was_canceled_before_it_started_is_counted_too(make_ser
         await server.http.post(waiting["links"]["cancel"], headers=bearer(waiting["token"]))
         found = await figures(server)
     assert found["shelfwire_errors_total", Code.JOB_CANCELED, "job"] == 1
-    assert found["shelfwire_jobs", "csv_import", "canceled"] == 1
+    assert found["shelfwire_jobs", "csv_import", "cluster", "canceled"] == 1
 
 
 async def test_while_the_store_cannot_be_read_the_other_figures_are_still_told(
@@ -131,7 +131,7 @@ async def test_pipelines_and_codes_that_nobody_knows_are_counted_together(make_s
             metrics.answered(f"E_MADE_UP_{number}", 0)
         found = await figures(server)
         text = (await server.http.get("/metrics")).text
-    assert found["shelfwire_jobs", "other", "queued"] == 3
+    assert found["shelfwire_jobs", "other", "cluster", "queued"] == 3
     assert found["shelfwire_items_total", "ok", "other"] == 6
     assert found["shelfwire_errors_total", "other", "job"] == found["shelfwire_errors_total", "other", "answer"] == 3
     assert "another-version" not in text

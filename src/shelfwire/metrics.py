@@ -18,6 +18,8 @@ from shelfwire.plugins import Counter as PluginCounter
 from shelfwire.plugins import Plugin, PluginError
 from shelfwire.protocol.job import JobState, Status
 
+SCOPE: Final = "cluster"
+"""The label of figures of the whole store: every node that shares it exports the same, so they are not summed up."""
 OTHERS: Final = "other"
 """The label of pipelines and error codes that this application does not know."""
 
@@ -256,15 +258,15 @@ class Metrics(Collector):
             for (pipeline, status), count in stats.jobs.items():
                 figures[self._pipeline(pipeline), status] += count
             for labels, count in sorted(figures.items()):
-                jobs.add_metric(labels, count)
+                jobs.add_metric((*labels, SCOPE), count)
             yield jobs
         if stats.deliveries is not None:
             for status, count in sorted(stats.deliveries.items()):
-                webhooks.add_metric([status], count)
+                webhooks.add_metric([status, SCOPE], count)
             yield webhooks
         for transport, count in sorted(stats.followers.items()):
             followers.add_metric([transport], count)
-        queue_age.add_metric([], stats.queue_age)
+        queue_age.add_metric([SCOPE], stats.queue_age)
         stalled.add_metric([], stats.stalled)
         sent.add_metric([], stats.sent_bytes)
         yield from (queue_age, followers, stalled, sent)
@@ -283,16 +285,22 @@ class Metrics(Collector):
     ]:
         return (
             GaugeMetricFamily(
-                "shelfwire_jobs", "Jobs in the store, by pipeline and status.", labels=["pipeline", "status"]
+                "shelfwire_jobs", "Jobs in the store, by pipeline and status.", labels=["pipeline", "status", "scope"]
             ),
-            GaugeMetricFamily("shelfwire_queue_age_seconds", "How long the job has waited that is to be claimed next."),
+            GaugeMetricFamily(
+                "shelfwire_queue_age_seconds",
+                "How long the job has waited that is to be claimed next.",
+                labels=["scope"],
+            ),
             GaugeMetricFamily("shelfwire_followers", "Followers attached to this node.", labels=["transport"]),
             GaugeMetricFamily(
                 "shelfwire_stalled_jobs", "Running jobs, elsewhere too, that have recorded nothing for long."
             ),
             CounterMetricFamily("shelfwire_sent_bytes", "Bytes of messages that were sent to followers of this node."),
             GaugeMetricFamily(
-                "shelfwire_webhooks", "Webhooks in the store that are waiting or were given up.", labels=["status"]
+                "shelfwire_webhooks",
+                "Webhooks in the store that are waiting or were given up.",
+                labels=["status", "scope"],
             ),
         )
 

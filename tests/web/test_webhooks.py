@@ -168,7 +168,7 @@ async def test_an_operator_sees_what_is_waiting_and_given_up_and_has_it_tried_ag
         (given_up,) = (await listed(status="given_up"))["items"]
         assert (given_up["lastError"], given_up["tries"], given_up["url"]) == ("HTTP 410", 1, address(them))
         metrics = (await server.http.get("/metrics")).text
-        assert 'shelfwire_webhooks{status="given_up"} 1.0' in metrics
+        assert 'shelfwire_webhooks{scope="cluster",status="given_up"} 1.0' in metrics
         assert 'shelfwire_webhook_seconds_count{result="given_up"} 1.0' in metrics
         overview = (await server.http.get("/api/admin/overview", headers=keys[Role.READ])).json()["data"]
         assert overview["webhooks"] == {"waiting": 0, "givenUp": 1}
