@@ -191,9 +191,19 @@ export class Reporter {
       this.#content = { ...this.#content, end };
       await this.flush();
       return this.#status;
+    } catch (error) {
+      await this.#breakOff(error);
+      throw error;
     } finally {
       this.close();
     }
+  }
+
+  /** Lets the job be tried again after a report that was refused, since the attempt still holds it. */
+  async #breakOff(error: unknown): Promise<void> {
+    if (!(error instanceof RefusedError) || this.#over.signal.aborted) return;
+    const json = { number: this.#number + 1, end: { retry: { message: error.message } } };
+    await this.#deliver("POST", "/report", { json }).catch(() => {}); // the lease will end all the same
   }
 
   async #add(content: object, item?: object): Promise<void> {
@@ -207,9 +217,11 @@ export class Reporter {
   /** Sends what there is, in as many reports as it takes; what ends the attempt goes with the last. */
   async #send(): Promise<void> {
     while (this.#items.length || Object.keys(this.#content).length) {
-      const items = this.#takeItems();
+      const [items, bytes] = this.#takeItems();
       const { end, ...content } = this.#content;
-      const last = end !== undefined && this.#items.length === 0;
+      // Beside many items the results of an ending may be too much for one report.
+      const fits = items.length === 0 || bytes + bytesOf(end) <= MAX_BYTES;
+      const last = end !== undefined && fits && this.#items.length === 0;
       this.#content = end === undefined || last ? {} : { end };
       const body = { number: this.#number + 1, ...content, ...(items.length && { items }), ...(last && { end }) };
       if (Object.keys(body).length === 1) continue;
@@ -218,15 +230,17 @@ export class Reporter {
     }
   }
 
-  #takeItems(): object[] {
+  /** Takes the items of the next report; returns how many bytes they have as well. */
+  #takeItems(): [object[], number] {
     let bytes = 0;
     let count = 0;
     for (const item of this.#items.slice(0, MAX_ITEMS)) {
-      bytes += new TextEncoder().encode(JSON.stringify(item)).length + 1;
-      if (count && bytes > MAX_BYTES) break;
+      const more = bytesOf(item) + 1;
+      if (count && bytes + more > MAX_BYTES) break;
+      bytes += more;
       count += 1;
     }
-    return this.#items.splice(0, count);
+    return [this.#items.splice(0, count), bytes];
   }
 
   /** Sends the same bytes until they are answered: the server knows a report by its number. */
@@ -260,6 +274,8 @@ export class Reporter {
     }
   }
 }
+
+const bytesOf = (value: unknown): number => new TextEncoder().encode(JSON.stringify(value)).length;
 
 async function asked(path: string, json: object, { apiKey, signal, ...options }: WorkOptions): Promise<any> {
   const { http, clock, random } = configOf({ ...options, network: null });

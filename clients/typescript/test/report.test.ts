@@ -95,6 +95,21 @@ test("a report that is refused for what it says is an error of the next call", a
   await assert.rejects(clock.until(reporter.complete()), { code: "E_ITEM_UNKNOWN" });
 });
 
+test("a job whose report was refused is tried again, and not held until its lease ends", async () => {
+  const { reporter, clock, sent } = reporting(refusal(422, "E_ITEM_UNKNOWN"));
+  void reporter.record(7, 1);
+  await assert.rejects(clock.until(reporter.complete()), { code: "E_ITEM_UNKNOWN" });
+  assert.deepEqual(sent.map(({ body }) => [body.number, Object.keys(body.end)]), [[1, ["complete"]], [1, ["retry"]]]);
+  assert.equal(clock.pending, 0);
+});
+
+test("results of an ending that do not fit beside the last items follow them", async () => {
+  const { reporter, clock, sent } = reporting();
+  for (let index = 0; index < 3; index += 1) void reporter.record(index, "x".repeat(250_000));
+  await clock.until(reporter.complete({ results: "y".repeat(700_000) }));
+  assert.deepEqual(sent.map(({ body }) => [body.items?.length, body.end !== undefined]), [[3, false], [undefined, true]]);
+});
+
 test("what an earlier attempt has recorded is known", () => {
   const { reporter } = reporting();
   assert.deepEqual([0, 2, 3, 5, 6].map((index) => reporter.isRecorded(index)), [true, true, false, true, false]);
