@@ -77,6 +77,9 @@ export type EnrichmentError = {
 /** The error codes that are known. Others may come, from later versions and from pipelines. */
 export type ErrorCode = string;
 
+/** What stood in the way of reading a photo. */
+export type Hint = "blurred" | "script_not_read";
+
 /** How the file was read. */
 export type ImportPlan = {
   /** The program or site that wrote it, or `generic`. */
@@ -419,6 +422,8 @@ export type PhotoResult = {
   readonly width: number;
   /** Height of the photo in pixels, turned as its EXIF says. */
   readonly height: number;
+  /** What stood in the way of reading it: `blurred`; `script_not_read`: it has text in a script that the reader does not know. */
+  readonly hints?: ReadonlyArray<Hint>;
   /** Tokens of Gemini that were used. */
   readonly tokens?: number;
   /** The code Gemini failed with, if the offline reader stood in for it. */
