@@ -517,9 +517,10 @@ def test_books_below_the_heading_of_a_year_were_read_then_and_that_is_said_as_a_
         "Title,Author\n2018,\nDune,Frank Herbert\nRead in 2019,\nEmma,Jane Austen\nTo read:,\nIt,Stephen King\n"
     )
     assert days == {"Dune": "2018", "Emma": "2019", "It": None}
-    assert warnings == (
+    assert set(warnings) == {
         'Headings such as "2018" were taken for when the books below them were read, as no column says it.',
-    )
+        'Headings such as "To read:" were taken for the reading state of the books below them, as no column says it.',
+    }
 
 
 @pytest.mark.parametrize(
@@ -656,3 +657,28 @@ def test_days_in_a_column_called_but_date_are_those_of_reading_where_nothing_spe
 def test_the_notes_of_one_book_are_no_list() -> None:
     with pytest.raises(UnreadableCsv, match="of one book"):
         BookFile(b"Your Kindle Notes For:,,\nDune,,\nby Frank Herbert,,\n")
+
+
+def test_the_heading_of_a_reading_state_counts_for_the_books_below_it() -> None:
+    found = imported_books(
+        "Title,Author,Rating\nReading,,\nDune,Frank Herbert,\nFinished,,\nEmma,Jane Austen,4\nIt,Stephen King,3\n"
+    )
+    assert [(book.title, book.shelf) for book in found] == [
+        ("Dune", "currently-reading"),
+        ("Emma", "read"),
+        ("It", "read"),
+    ]
+
+
+def test_the_heading_of_a_name_is_the_author_of_the_titles_below_it() -> None:
+    found = imported_books("Jane Austen:\nEmma\n1984\nFantasy:\nMistborn\nFrank Herbert:\nDune\n")
+    assert [(book.title, book.authors) for book in found] == [
+        ("Emma", ("Jane Austen",)),
+        ("1984", ("Jane Austen",)),
+        ("Mistborn", ()),
+        ("Dune", ("Frank Herbert",)),
+    ]
+
+
+def imported_books(text: str) -> list[ImportedBook]:
+    return [verdict for verdict in verdicts(BookFile(text.encode())) if isinstance(verdict, ImportedBook)]

@@ -24,7 +24,7 @@ from shelfwire.books.csv_import.fields import WITH_DATES
 from shelfwire.books.csv_import.imported_book import ImportedBook, ImportPlan, PlannedColumn, UnusedColumn
 from shelfwire.books.csv_import.joined_titles import TITLES
 from shelfwire.books.csv_import.mapper import BookMapper
-from shelfwire.books.csv_import.no_books import date_of_heading
+from shelfwire.books.csv_import.no_books import section_of
 from shelfwire.books.csv_import.raw_rows import RawRow, raw_rows
 
 OWN: Final = "shelfwire"
@@ -35,6 +35,11 @@ MAX_PLANNED: Final = 200
 """The most columns, and the most warnings, that a plan shows."""
 MAX_EXAMPLES: Final = 3
 _LINK_WITH_NAME: Final = re.compile(r"\[\[[^\[\]|\n]*\\\|([^\[\]|\n]*)\]\]")
+_OF_SECTIONS: Final = {
+    "date": "when the books below them were read",
+    "state": "the reading state of the books below them",
+    "author": "the author of the books below them",
+}
 _LOOKED_AT: Final = 20
 _MAX_SHOWN: Final = 80
 _MAX_DOUBT: Final = 400
@@ -157,7 +162,7 @@ class BookFile:
         self.header_row = layout.header_row
         self._start = layout.start
         self._all_cells: Mapping[int, Collection[str]] = {}
-        self._headings: Sequence[tuple[int, str | None]] = ()
+        self._headings: Mapping[str, str] = {}
         self._mapper = BookMapper(layout)
 
     @property
@@ -183,29 +188,28 @@ class BookFile:
     def settle(self, cells: Mapping[int, Collection[str]], headings: Sequence[tuple[int, str]] = ()) -> None:
         """Read marks and dates as all cells of their columns show, and books as the headings above them do.
 
-        Years out of order are titles such as "1984" rather than headings, and give no dates.
+        Years out of order are titles such as "1984" rather than headings, and say nothing.
 
         Args:
             cells: of each `unsettled` column, each once.
             headings: the rows for which `heading_of` has a text, and that text.
         """
-        dated = [(row, date_of_heading(text)) for row, text in headings]
-        days = [day for _, day in dated if day]
-        in_order = days in (sorted(days), sorted(days, reverse=True))
+        sections = [(row, section_of(text)) for row, text in headings]
+        days = [section.date for _, section in sections if section.date]
+        if days not in (sorted(days), sorted(days, reverse=True)):
+            sections = [(row, section._replace(date=None)) for row, section in sections]
+        told = [(what, text) for (_, section), (_, text) in zip(sections, headings, strict=True)
+                for what, said in section._asdict().items() if said]  # fmt: skip
         self._all_cells = cells
-        self._headings = dated if days and in_order else ()
-        self._example_of_headings = next((text for _, text in headings if date_of_heading(text)), "")
-        self._mapper = BookMapper(self._layout, cells, self._headings)
+        self._headings = dict(reversed(told))
+        self._mapper = BookMapper(self._layout, cells, sections if told else ())
 
     def _doubts_of_cells(self) -> Iterator[str]:
         columns, sample = self._layout.columns, self._layout.sample
         if columns.source != GENERIC:
             return
-        if self._headings:
-            yield (
-                f'Headings such as "{clip(self._example_of_headings)}" were taken for when the books below them were '
-                "read, as no column says it."
-            )
+        for what, text in self._headings.items():
+            yield f'Headings such as "{clip(text)}" were taken for {_OF_SECTIONS[what]}, as no column says it.'
         fields = dict(columns.fields)
         cells = {index: [*column_of(sample, index), *self._all_cells.get(index, ())] for index in fields}
         yield from doubts_of(columns.names, fields, cells, month_first=columns.language == "en")

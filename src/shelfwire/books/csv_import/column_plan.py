@@ -93,10 +93,21 @@ _YEARS: Final = frozenset(
 _PROGRESS: Final = frozenset(
     map(
         text_key,
-        ("percent read", "progress", "% read", "percent complete", "pages read", "current page", "read percent"),
+        [
+            *("percent read", "progress", "% read", "percent complete", "pages read", "current page", "read percent"),
+            *("progression", "fortschritt", "progreso", "progresso", "voortgang", "postęp", "прогресс"),
+        ],
     )
 )
-_OPENINGS: Final = frozenset(map(text_key, ("last read", "last read date", "date last read", "last opened")))
+_OPENINGS: Final = frozenset(
+    map(
+        text_key,
+        [
+            *("last read", "last read date", "date last read", "last opened", "dernière lecture", "zuletzt gelesen"),
+            *("última lectura", "ultima lettura", "última leitura", "laatst gelezen", "ostatnio czytane"),
+        ],
+    )
+)
 _AMBIGUOUS: Final = frozenset({"rating", "ratings", "score", "stars"})
 
 
@@ -292,10 +303,13 @@ class _Planning:
 
     def _leave_dates_of_opening(self) -> None:
         """Where a program notes how far each book is read, its last reading is not the end of it."""
-        if _PROGRESS.isdisjoint(self._keys) or "shelf" in self._found.values():
+        if _PROGRESS.isdisjoint(self._keys):
             return
+        has_states = "shelf" in self._found.values()
         for index in [index for index, field in self._found.items() if field == "date_read"]:
-            if self._keys[index] in _OPENINGS:
+            if self._keys[index] in _OPENINGS and has_states:
+                self._found[index] = "last_opened"
+            elif self._keys[index] in _OPENINGS:
                 self._drop(index)
                 self._doubts.append(
                     f'The column "{self._names[index]}" was not used for the date read: other columns say how far the '

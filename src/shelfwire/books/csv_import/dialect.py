@@ -17,6 +17,7 @@ from shelfwire.books.csv_import.inferred_columns import infer_columns
 from shelfwire.books.csv_import.raw_rows import RawRow, raw_rows
 from shelfwire.books.csv_import.row_repair import unwrapped
 from shelfwire.books.csv_import.two_line_headers import with_groups, with_names_below
+from shelfwire.books.csv_import.values import known_shelf
 
 _DELIMITERS: Final = (",", ";", "\t", "|")
 _SAMPLE_CHARACTERS: Final = 32_768
@@ -167,6 +168,8 @@ def _header(rows: list[RawRow]) -> tuple[int, RawRow | None]:
 
 
 def _strength(row: RawRow, *, first: bool) -> int:
+    if len(row.cells) == 1 and known_shelf(row.cells[0]):
+        return 0  # "Currently reading:" is the heading of a section
     strength = header_strength(row.cells)
     if strength >= _CERTAIN or len(row.cells) == 1:
         return strength

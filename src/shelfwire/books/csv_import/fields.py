@@ -357,6 +357,9 @@ def _collections(cell: str, draft: Draft) -> None:
 
 
 def _tags(cell: str, draft: Draft) -> None:
+    if cell[0] == "#":  # as Obsidian writes tags
+        add_tags(values.parse_tags(cell, "#,; "), draft)
+        return
     add_tags(values.parse_tags(_unpacked(cell, ", ") if cell[0] in "[{" else cell), draft)
 
 

@@ -59,6 +59,7 @@ _HALF: Final = 0.5
 _MOST: Final = 0.6
 _NEARLY_ALL: Final = 0.8
 _A_NAME: Final = 0.45
+_A_WHOLE_NAME: Final = 0.5
 _CLEARER: Final = 0.15
 _REPEATS: Final = 0.2
 _MOST_WORDS: Final = 5
@@ -138,6 +139,11 @@ def looks_joined(title: str) -> bool:
 def _likeness_of_names(text: str) -> float:
     names = _BETWEEN_NAMES.split(text)
     return sum(map(_name_likeness, names)) / len(names)
+
+
+def is_name(text: str) -> bool:
+    """Whether a text by itself looks like the whole name of an author."""
+    return " " in text and _name_likeness(text) >= _A_WHOLE_NAME
 
 
 def are_names(cells: Sequence[str], others: Sequence[str]) -> bool:

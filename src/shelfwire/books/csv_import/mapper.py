@@ -14,7 +14,7 @@ from shelfwire.books.csv_import.dialect import Layout
 from shelfwire.books.csv_import.fields import WITH_DATES, Take, field_of
 from shelfwire.books.csv_import.imported_book import ImportedBook, Read
 from shelfwire.books.csv_import.joined_titles import JOINED, TITLES
-from shelfwire.books.csv_import.no_books import has_headings, is_heading, is_sum
+from shelfwire.books.csv_import.no_books import Section, has_headings, is_heading, is_sum
 from shelfwire.books.csv_import.problems import RowProblem
 from shelfwire.books.csv_import.raw_rows import RawRow
 from shelfwire.books.csv_import.reading_life import LIFE, Draft, settle, take_reads, warn
@@ -39,17 +39,17 @@ class BookMapper:
     Args:
         layout: The file's layout; its sample shows the order of day and month, and the scale of ratings.
         more: Further cells that show these, by column.
-        headings: Row numbers of headings, ascending, and the year or month that each gives to the books below it.
+        headings: Row numbers of headings, ascending, and what each says of the books below it.
 
     Attributes:
-        may_have_headings: Whether rows may be headings that say when the books below them were read.
+        may_have_headings: Whether rows may be headings that say something of the books below them.
     """
 
     def __init__(
         self,
         layout: Layout,
         more: Mapping[int, Collection[str]] = {},
-        headings: Sequence[tuple[int, str | None]] = (),
+        headings: Sequence[tuple[int, Section]] = (),
     ) -> None:
         columns, sample = layout.columns, layout.sample
         self._layout = layout
@@ -75,12 +75,13 @@ class BookMapper:
         # Only a row without an author can be a sum or a heading, where other rows have one.
         self._has_authors = columns.source == GENERIC and any("author" in name for name in fields.values())
         # In a list of titles with their authors, a line without one may be a heading wherever it is.
-        self._has_headings = self._title is not None and (
-            fields[self._title] in JOINED or (len(columns.names) > 1 and has_headings(sample, self._title))
+        self.may_have_headings = self._title is not None and (
+            fields[self._title] in JOINED or has_headings(sample, self._title, of_one_column=self._width == 1)
         )
-        self.may_have_headings = self._has_headings and _DATES_OF_READING.isdisjoint(fields.values())
+        self._only_colons = self._width == 1 and self._title is not None and fields[self._title] not in JOINED
+        has_dates = not _DATES_OF_READING.isdisjoint(fields.values())
         self._heading_rows = [row for row, _ in headings]
-        self._heading_dates = [day for _, day in headings]
+        self._sections = [section._replace(date=None) if has_dates else section for _, section in headings]
         self._author = next((index for index, name in columns.fields if "author" in name), 0)
         if any(cell[:1] == " " for row in sample for cell in row[self._author : self._author + 1]):
             self._author = 0  # it may begin with a space in this file
@@ -135,21 +136,28 @@ class BookMapper:
         return identifier
 
     def heading_of(self, raw: RawRow) -> str | None:
-        """The heading that a row is, in a list whose headings may say when the books below were read; else None."""
+        """The heading that a row is, in a list whose headings may say something of the books below; else None."""
         if not self.may_have_headings or raw.problem:
             return None
         filled = [cell.strip() for cell in self.text_of(raw) if cell.strip()]
-        if len(filled) != 1 or not is_heading(filled[0]) or without_remarks(filled[0]).mark:
+        if len(filled) != 1 or not self._is_heading(filled[0]) or without_remarks(filled[0]).mark:
             return None
         return filled[0]
 
     def _below_its_heading(self, draft: Draft) -> Draft:
-        """Give a book that may have been read the date of the heading above it."""
+        """Give a book what the heading above it says, unless its row says something else."""
         place = bisect(self._heading_rows, draft["row"]) - 1
-        day = self._heading_dates[place] if place >= 0 else None
+        day, state, author = self._sections[place] if place >= 0 else Section()
+        if state and "shelf" not in draft:
+            draft["shelf"] = state
+        if author and "authors" not in draft:
+            draft["authors"] = (author,)
         if day and "reads" not in draft and draft.setdefault("shelf", "read") == "read":
             take_reads((Read(finished=day),), draft)
         return draft
+
+    def _is_heading(self, text: str) -> bool:
+        return text.endswith(":") if self._only_colons else is_heading(text)
 
     def _refuse_other_rows(self, draft: Draft, cells: Sequence[str]) -> None:
         """Refuse a row that is a sum or a heading.
@@ -161,7 +169,7 @@ class BookMapper:
         if not title or not all(map(_is_figure, draft.get("authors", ()))):
             return
         is_alone = sum(bool(cell.strip()) for cell in cells) == 1
-        if self._has_headings and is_alone and "rating" not in draft and is_heading(title):
+        if self.may_have_headings and is_alone and "rating" not in draft and self._is_heading(title):
             raise RowProblem(
                 f'Row {row} has nothing but "{title}" and was taken for a heading, which is no book. '
                 "If it is a book, add its author, and import the file again.",

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from shelfwire.books.bibliography import dates
+from shelfwire.books.csv_import import values
+from shelfwire.books.csv_import.joined_titles import is_name
 
 _SUM: Final = (
     r"(?:grand |sub ?)?(?:totals?|sum|average|avg|mean|count|gesamt\w*|summe|insgesamt|durchschnitt|anzahl|moyenne"
@@ -57,9 +59,35 @@ def is_heading(title: str) -> bool:
     if _YEAR.fullmatch(title.strip()) or title.rstrip().endswith(":"):
         return True
     bare = _DECORATION.sub("", title)
+    if values.known_shelf(bare):
+        return True
     return dates.is_month(bare) or (
         bare[-4:].isdecimal() and len(dates.parse_date(bare, day_first=True) or "") in (4, 7)
     )
+
+
+class Section(NamedTuple):
+    """What the heading of a section says of the books below it.
+
+    Attributes:
+        date: when they were read.
+        state: their reading state.
+        author: who wrote them.
+    """
+
+    date: str | None = None
+    state: str | None = None
+    author: str | None = None
+
+
+def section_of(heading: str) -> Section:
+    """What a heading says: "Read in 2019", "To read:", "Jane Austen:"."""
+    bare = _DECORATION.sub("", heading)
+    if day := date_of_heading(heading):
+        return Section(date=day)
+    if state := values.known_shelf(bare):
+        return Section(state=state)
+    return Section(author=bare if heading.rstrip().endswith(":") and is_name(bare) else None)
 
 
 def date_of_heading(title: str) -> str | None:
@@ -72,13 +100,16 @@ def date_of_heading(title: str) -> str | None:
     return None if year is None else year[0]
 
 
-def has_headings(rows: Sequence[Sequence[str]], title: int) -> bool:
+def has_headings(rows: Sequence[Sequence[str]], title: int, *, of_one_column: bool = False) -> bool:
     """Whether a list has headings of sections: rows with a text in the column of titles or the first alone.
 
     Args:
         rows: of the list, from its beginning.
         title: the column of titles.
+        of_one_column: whether the list has no other; its headings end with a colon, and repeatedly.
     """
+    if of_one_column:
+        return sum(cell.rstrip().endswith(":") for row in rows for cell in row[:1]) >= _ENOUGH
     found = []
     for place, row in enumerate(rows):
         filled = [cell for cell in row if cell.strip()]
