@@ -12,7 +12,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -96,18 +96,27 @@ class LocalServer(Server):
     Args:
         port: see `Server`.
         data: its folder.
+        settings: see `server`.
     """
 
-    def __init__(self, port: int, data: Path) -> None:
+    def __init__(self, port: int, data: Path, settings: Mapping[str, str]) -> None:
         super().__init__(port)
         self._data = data
+        self._settings = settings
         self._process: subprocess.Popen[Any] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Its first process, of which all others are children."""
+        assert self._process is not None
+        return self._process.pid
 
     def start(self) -> None:
         """Start it; returns when it answers."""
         binaries = programs()
         assert binaries is not None, "the caller has looked"
-        options = [f"--{name}={value}" for name, value in {**SETTINGS, "port": str(self.port)}.items()]
+        settings = {**SETTINGS, **self._settings, "port": str(self.port)}
+        options = [f"--{name}={value}" for name, value in settings.items()]
         command: list[Any] = [binaries / "postgres", "-D", self._data, *options]
         self._process = subprocess.Popen(command, **_quiet())  # noqa: S603
         _wait(self, self._process)
@@ -121,8 +130,12 @@ class LocalServer(Server):
 
 
 @contextmanager
-def server() -> Iterator[LocalServer]:
-    """Start a server in a folder of its own, and end it."""
+def server(**settings: str) -> Iterator[LocalServer]:
+    """Start a server in a folder of its own, and end it.
+
+    Args:
+        settings: of PostgreSQL, where they are to differ from `SETTINGS`.
+    """
     folder = Path(tempfile.mkdtemp(prefix="shelfwire-postgres-"))
     owner = _owner()
     os.chown(folder, owner.pw_uid, owner.pw_gid)
@@ -139,7 +152,7 @@ def server() -> Iterator[LocalServer]:
         "--locale=C",
         "--no-instructions",
     ]
-    running = LocalServer(port, data)
+    running = LocalServer(port, data, settings)
     try:
         subprocess.run([binaries / "initdb", *init], check=True, **_quiet())  # noqa: S603
         running.start()
