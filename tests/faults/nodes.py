@@ -30,6 +30,7 @@ from tests.faults import worker_kills
 from tests.faults.cluster import LOOK_SECONDS, Cluster, Node, Row, cluster
 from tests.faults.lines_worker import title
 from tests.faults.witness import Witness
+from tests.processes import share_certificates
 
 NODES: Final = 3
 JOBS: Final = 3
@@ -346,6 +347,7 @@ def main() -> None:
     seed = random.randrange(1_000_000) if given.seed is None else given.seed  # noqa: S311 - not secret
     before = f"seed {seed}, {given.nodes} nodes, lease {LEASE} s, load before {os.getloadavg()[0]:.2f}"
     print(before, flush=True)  # noqa: T201 - a report
+    share_certificates()  # to make a client takes long otherwise, and the networks of the nodes stand still meanwhile
     folder, since = Path(tempfile.mkdtemp(prefix="shelfwire-nodes-")), time.monotonic()
     tally = asyncio.run(hunt(folder, rounds=given.rounds, seed=seed, count=given.nodes))
     shutil.rmtree(folder)  # kept where a promise was broken
