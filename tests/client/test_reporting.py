@@ -227,6 +227,13 @@ async def test_what_cannot_be_right_is_refused_where_it_is_said(make_server: Mak
         assert (await client.state(job.handle))["totalCount"] == 3
 
 
+async def test_one_text_is_not_taken_for_tags(make_server: MakeServer) -> None:
+    async with make_server() as server, Client(server.url) as client:
+        with pytest.raises(TypeError, match=r"\['user:17'\]"):
+            async with client.report(PIPELINE, tags="user:17"):
+                raise AssertionError("nothing begins")
+
+
 async def test_a_report_that_the_server_refuses_is_raised_where_the_work_next_says_something(
     make_server: MakeServer,
 ) -> None:

@@ -237,7 +237,10 @@ async def begin(retries: Retries, key: Mapping[str, str], plan: Plan) -> Attempt
         Stopped: the job is paused.
         RefusedError: the server refuses it.
         ConnectionLostError: the server cannot be reached.
+        TypeError: the tags are one text, whose characters would be taken for tags.
     """
+    if isinstance(plan.tags, str):
+        raise TypeError(f"tags are a list of texts: [{plan.tags!r}]")
     job_id = plan.job_id or str(uuid.UUID(bytes=secrets.token_bytes(16), version=4))
     common = {"leaseSeconds": plan.lease, "worker": plan.worker or worker_name()}
     wanted: dict[str, Any] = {"pipeline": plan.pipeline, "jobId": job_id, **common}
