@@ -682,3 +682,13 @@ def test_the_heading_of_a_name_is_the_author_of_the_titles_below_it() -> None:
 
 def imported_books(text: str) -> list[ImportedBook]:
     return [verdict for verdict in verdicts(BookFile(text.encode())) if isinstance(verdict, ImportedBook)]
+
+
+def test_titles_emphasized_as_in_markdown_are_taken_without_the_marks() -> None:
+    found = imported_books("- **Orbital** by Samantha Harvey\n- *James* by Percival Everett\n- Emma by Jane Austen\n")
+    assert [book.title for book in found] == ["Orbital", "James", "Emma"]
+
+
+def test_a_column_of_lists_in_which_all_cells_are_reading_states_is_the_shelf() -> None:
+    found = imported_books("title,author,list name\nEmma,Jane Austen,Finished\nDune,Frank Herbert,Want to Read\n")
+    assert [(book.shelf, book.tags) for book in found] == [("read", ()), ("to-read", ())]

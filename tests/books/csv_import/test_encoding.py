@@ -56,6 +56,11 @@ def test_a_list_is_decoded_whatever_its_encoding(text: str, encoding: str) -> No
     assert decode(text.encode(encoding)) == (text, encoding)
 
 
+def test_a_single_umlaut_is_not_taken_for_a_sign_of_the_macintosh() -> None:
+    text = "Autor;Titel;gelesen\nMann, Thomas;Der Zauberberg;März 2017\nZeh, Juli;Unterleuten;Sommer 2019\n"
+    assert decode(text.encode("cp1252")) == (text, "cp1252")
+
+
 @pytest.mark.parametrize("text", ["Title\nCafé\n", "Title,Author\nDune,Frank Herbert\nNaïve,José\n"])
 def test_a_single_accent_in_an_english_list_is_not_taken_for_russian(text: str) -> None:
     assert decode(text.encode("cp1252")) == (text, "cp1252")

@@ -237,6 +237,7 @@ def test_html_in_a_review_becomes_lines() -> None:
         ("Аркадий и Борис Стругацкие", ["Аркадий и Борис Стругацкие"]),
         ("Пушкин и Иван Тургенев", ["Пушкин", "Иван Тургенев"]),
         ("Lem, Stanisław.", ["Stanisław Lem"]),
+        ("Tolkien, J.R.R.", ["J.R.R. Tolkien"]),
         ("Scott, Walter, Sir", ["Sir Walter Scott"]), ("King, Martin Luther, Jr.", ["Martin Luther King Jr."]),
     ],
 )  # fmt: skip

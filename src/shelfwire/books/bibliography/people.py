@@ -258,9 +258,10 @@ def _is_name(surname: str, given: str) -> bool:
 
 
 def _without_full_stop(name: str) -> str:
-    """A name without the full stop of a library's record, which initials and abbreviations keep."""
+    """A name without the full stop of a library's record, which initials ("J.R.R.") and abbreviations keep."""
     last = name.rpartition(" ")[2].rstrip(".")
-    return name.rstrip(".") if name.endswith(".") and len(last) > _LETTERS_OF_ABBREVIATION else name
+    is_short = len(last) <= _LETTERS_OF_ABBREVIATION or "." in last
+    return name if is_short else name.rstrip(".")
 
 
 def _is_suffix(word: str) -> bool:

@@ -281,7 +281,12 @@ class _Planning:
         if "shelf" in self._found.values():
             return
         for index, field in self._found.items():
-            if field == "tags" and self._keys[index] in _SHELVES and any(map(_has_state, self._cells[index])):
+            if field != "tags" or not self._cells[index]:
+                continue
+            if share(self._cells[index], is_state) >= _MOSTLY:
+                self._found[index] = "shelf"
+                return
+            if self._keys[index] in _SHELVES and any(map(_has_state, self._cells[index])):
                 self._found[index] = "collections"
 
     def _take_numbers_of_series(self) -> None:

@@ -211,6 +211,8 @@ def _decode_unmarked(data: bytes) -> Decoded:
     for guess in from_bytes(sample, cp_isolation=_LEGACY, preemptive_behaviour=False):
         if guess.encoding not in _LATIN and _is_latin_script(str(guess)):
             continue
+        if guess.encoding == "mac_roman" and _is_rather_cp1252(sample):
+            break
         text = _in_pieces(data, guess.encoding)
         if text.count("\ufffd") <= len(text) * _MAX_DAMAGE:
             return Decoded(text, guess.encoding)
@@ -293,9 +295,26 @@ def _of_alphabet(sample: bytes) -> str | None:
     return None
 
 
+def _is_rather_cp1252(sample: bytes) -> bool:
+    """Whether cp1252 makes letters of one language of a sample, of which mac_roman makes fewer.
+
+    Where there is but "März", the detector prefers "M‰rz".
+    """
+    best = {
+        encoding: max(_share(_all_letters(sample, encoding), alphabet) for alphabet in _ALPHABETS["cp1252"])
+        for encoding in _LATIN
+    }
+    return best["cp1252"] >= _MOSTLY and best["cp1252"] > best["mac_roman"]
+
+
 def _letters(sample: bytes, encoding: str) -> Counter[str]:
     """How often a sample has each letter beyond ASCII, in lower case."""
     return Counter(_SIGNS.sub("", sample.decode(encoding, "replace").lower()))
+
+
+def _all_letters(sample: bytes, encoding: str) -> Counter[str]:
+    """The same with signs inside of words, which tell that the encoding is another one."""
+    return Counter(_WITHIN_WORDS.findall(sample.decode(encoding, "replace").lower()))
 
 
 def _share(letters: Counter[str], alphabet: str) -> float:

@@ -37,8 +37,10 @@ _ELEMENT: Final = re.compile(r"""['"](.+?)['"](?=\s*[,\]])""")
 """An element of a list as Python writes it."""
 _TEXT_MEMBERS: Final = ("content", "text", "note", "body", "name", "value")
 _QUOTED: Final = re.compile(
-    '^["\u201c\u201d\u201e\u00ab\u00bb\u2018\u201a](.+)["\u201c\u201d\u00ab\u00bb\u2018\u2019]$'
+    r"(?P<mark>\*{1,3}|_{1,3})(?P<emphasized>[^*_]+)(?P=mark)"
+    '|["\u201c\u201d\u201e\u00ab\u00bb\u2018\u201a](?P<quoted>.+)["\u201c\u201d\u00ab\u00bb\u2018\u2019]'
 )
+"""A title in quotation marks, or emphasized as in Markdown."""
 _NAMES_IN_QUOTES: Final = re.compile(r'(?:"[^"]+"|[^",;]+)(?:\s*[,;]\s*(?:"[^"]+"|[^",;]+))*')
 _ITEM_OF_HTML: Final = re.compile(r"</li>\s*<li>|<br\s*/?>", re.IGNORECASE)
 _YEAR_AND_MONTH: Final = re.compile(r"[12]\d{3}(?:[-./年]\d{1,2}(?:[-./月]\d{1,2})?[月日]?|年)?")
@@ -198,7 +200,9 @@ def _without_remarks(cell: str, draft: Draft) -> str:
 
 
 def _title_and_author(title: str, author: str | None, draft: Draft) -> None:
-    _title_with_series(_QUOTED.sub(r"\1", title.strip()), draft)
+    if found := _QUOTED.fullmatch(title.strip()):
+        title = found["emphasized"] or found["quoted"]
+    _title_with_series(title.strip(), draft)
     if author:
         _authors(people.authors_of_any_list)(author.strip(), draft)
 
