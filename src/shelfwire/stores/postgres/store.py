@@ -263,8 +263,12 @@ class PostgresStore(PostgresOperatorStore, PostgresCorrectionStore):
 
     async def job(self, job_id: str) -> Committed | None:
         """See `JobStore.job`."""
-        row = await self._pool.read(lambda session: session.row(rows.READ, {"id": job_id}))
-        return None if row is None else Committed(state=decode_row(row[0]), terminal=row[1])
+
+        async def work(session: Session) -> Committed | None:
+            row = await session.row(rows.READ, {"id": job_id})
+            return None if row is None else Committed(state=decode_row(row[0]), terminal=row[1])
+
+        return await self._pool.read(work)
 
     async def claim(
         self,
