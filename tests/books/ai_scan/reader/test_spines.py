@@ -191,3 +191,10 @@ def test_a_film_with_its_kind_in_the_place_of_an_author_is_no_book() -> None:
     spines = [line("THE SHALLOWS", 100, 100), line("Nicholas Carr", 500, 100)]
     films = [line("THE LONG RUN", 100, 150), line("DVD VIDEO", 600, 155, 18)]
     assert [book.title for book in likely([*spines, *films], TWO_SPINES)] == ["THE SHALLOWS"]
+
+
+def test_a_shelf_in_japanese_is_one_although_no_name_on_it_is_known() -> None:
+    spines = [(100, "吾輩は猫である", "夏目漱石"), (150, "銀河鉄道の夜", "宮沢賢治"), (200, "羅生門", "芥川龍之介")]
+    edged = edges(*((50, y, 900, y) for y in (90, 140, 190, 240)))
+    lines = [one for top, title, name in spines for one in (line(title, 100, top), line(name, 600, top + 2, 24))]
+    assert len(likely(lines, edged)) == 3

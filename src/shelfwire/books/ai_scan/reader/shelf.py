@@ -63,7 +63,7 @@ class Candidate(NamedTuple):
 def books_of(lines: Sequence[Line], edges: Edges, size: tuple[int, int]) -> list[SpineContent]:
     """Find the books among the lines of a photo of this width and height; those below `LIKELY` are for a catalogue."""
     wide = _is_wide_script(lines)
-    groups = spines_of(lines if wide else [line for line in lines if not _wide(line)], edges, size)
+    groups = spines_of(lines if wide else [line for line in lines if not _wide(line.text)], edges, size)
     if wide:
         books = _by_rules(groups)
         return books if is_shelf(books) else []
@@ -176,7 +176,7 @@ def is_shelf(books: Sequence[SpineContent]) -> bool:
     """Whether what was read in a photo are books: there are names on spines, and none on boxes, signs and screens.
 
     One text that is a name suffices, or several texts that look like one, or one on each, if not too few of the books
-    have any.
+    have any. Of a text in Chinese or Japanese nobody knows here whether it looks like a name.
     """
     names = sum(bool(book.authors) for book in books)
     if names < max(1, _NAMED_SHARE * len(books)):
@@ -184,7 +184,9 @@ def is_shelf(books: Sequence[SpineContent]) -> bool:
     if any(is_name(name) for book in books for name in book.authors):
         return True
     lexicon = lexicon_of([book.group for book in books])
-    likely = sum(any(name_likeness(name, lexicon) > _NAMELIKE for name in book.authors) for book in books)
+    likely = sum(
+        any(_wide(name) or name_likeness(name, lexicon) > _NAMELIKE for name in book.authors) for book in books
+    )
     return likely >= min(_NAMES, len(books))
 
 
@@ -205,9 +207,9 @@ def is_book(spine: SpineContent, usual: float) -> bool:
 
 def _is_wide_script(lines: Sequence[Line]) -> bool:
     """Whether a photo's text is Chinese or Japanese; in one that has little of it, it is misread ornament."""
-    many = sum(line.letters * line.score for line in lines if _wide(line))
+    many = sum(line.letters * line.score for line in lines if _wide(line.text))
     return many > _OTHER_SCRIPT * sum(line.letters for line in lines)
 
 
-def _wide(line: Line) -> bool:
-    return any("\u2e80" <= character <= "\uffef" for character in line.text)
+def _wide(text: str) -> bool:
+    return any("\u2e80" <= character <= "\uffef" for character in text)
