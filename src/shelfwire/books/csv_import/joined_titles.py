@@ -51,12 +51,13 @@ _MIXED: Final = (
 )  # fmt: skip
 """The shapes that each cell of a list in which they are mixed is tried for, in this order."""
 _BETWEEN_NAMES: Final = re.compile(r"\s+(?:&|and|und|et|y|e|og|och|i)\s+|;\s*")
-_SEPARATOR: Final = re.compile(rf"{_DASH}|\s/\s|,\s|\s(?i:{_BY}|{_OF})\s[^\W\d_a-z]")
+_SEPARATOR: Final = re.compile(rf"{_DASH}|\s/\s|,\s|\s\((?=[^\W\d_a-z][^\d#]*\)$)|\s(?i:{_BY}|{_OF}|van)\s[^\W\d_a-z]")
 _FEWEST_MIXED: Final = 3
 _FEWEST: Final = 2
 _FEWEST_NUMBERED: Final = 3
 _HALF: Final = 0.5
 _MOST: Final = 0.6
+_SOME: Final = 0.3
 _NEARLY_ALL: Final = 0.8
 _A_NAME: Final = 0.45
 _A_WHOLE_NAME: Final = 0.5
@@ -93,7 +94,7 @@ def joined(cells: Sequence[str]) -> Joined | None:
     given = cells
     cells = [without_remarks(cell).text for cell in given]
     best, value, unclear = None, 0.0, None
-    covered = _FEWEST_MIXED - 1.0
+    covered = 0
     for field, shape in SHAPES.items():
         found = [match for cell in cells if (match := shape.fullmatch(cell))]
         share = len(found) / max(1, len(cells))
@@ -113,7 +114,8 @@ def joined(cells: Sequence[str]) -> Joined | None:
             unclear = Joined(None, found[0][0])
     if covered < _NEARLY_ALL * len(cells):
         apart = [cell for cell in cells if taken_apart(cell)]
-        if len(apart) > max(covered, _MOST * len(cells)):
+        fewest, least = (_FEWEST, _SOME) if _numbered(cells) else (_FEWEST_MIXED, _MOST)
+        if len(apart) > covered and len(apart) >= max(fewest, least * len(cells)):
             return Joined("mixed_title", apart[0])
     return best or unclear or _numbered(cells) or _remarked(given, cells)
 

@@ -30,7 +30,7 @@ _FILLERS: Final = frozenset(
         "questo ora adesso attualmente ancora presto jag jeg boken bogen just nu na fortfarande snart akkurat ja teraz",
         "obecnie jeszcze wkrotce ksiazke su an simdi henuz bu kitabi ted prave jeste brzo most meg acum inca sada jos",
         "yakinda yakin zamanda вскоре скоро niedlugo hamarosan brzy bientot proximamente kmalu soon",
-        "я сейчас ещё скоро эту книгу зараз ще сега още τωρα ακομα",  # noqa: RUF001 - these letters are meant
+        "я сейчас ещё скоро эту книгу зараз ще сега още τωρα ακομα το",  # noqa: RUF001 - these letters are meant
     )
     for word in map(text_key, line.split())
 )
