@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -360,6 +361,32 @@ async def test_one_waits_until_another_has_let_go_of_a_certain_job(make_engine: 
         second = waiting.result()
     assert second is not None
     assert second.claimed.state.attempt == 2
+
+
+async def test_who_may_not_have_a_certain_job_any_more_when_it_is_let_go_is_not_given_it(
+    make_engine: MakeEngine,
+) -> None:
+    asked: list[Sequence[str]] = []
+
+    def allowed(pipelines: Sequence[str]) -> None:
+        asked.append(pipelines)
+        if len(asked) > 1:
+            raise ShelfwireError(Code.FORBIDDEN)
+
+    async with make_engine(nobody) as engine:
+        work = await begin(engine)
+        job_id = work.claimed.state.id
+        claiming = engine.service.claims.claim_job(job_id, WORKER, wait=30, gone=NEVER(), allowed=allowed)
+        waiting = asyncio.create_task(claiming)
+        await until(lambda: bool(asked))
+        await report(engine, work, number=1, items=items(0), end={"release": {}})
+        while not waiting.done():
+            await asyncio.wait({waiting}, timeout=0.01)
+            engine.clock.advance(0.1)
+        with pytest.raises(ShelfwireError) as refused:
+            waiting.result()
+        state = (await engine.service.get(job_id)).state
+    assert (refused.value.code, state.status, asked[0]) == (Code.FORBIDDEN, Status.QUEUED, [REMOTE])
 
 
 async def test_each_job_wakes_one_that_waits_and_has_not_been_woken() -> None:

@@ -218,6 +218,15 @@ async def test_items_that_are_recorded_already_change_nothing_and_are_listed(mak
         assert one["repeated"] == [201]
 
 
+async def test_a_report_with_content_and_without_a_number_is_told_the_number_that_it_needs(
+    make_server: MakeServer,
+) -> None:
+    async with make_server() as server:
+        attempt = await Attempt.create(server)
+        problem = assert_problem(await attempt.refused(items=done(0)), 409, Code.REPORT_NUMBER)
+    assert problem["detail"] == "The report has content, and so it needs a number: 1"
+
+
 async def test_a_total_may_grow_and_never_falls_below_what_is_recorded(make_server: MakeServer) -> None:
     async with make_server() as server:
         attempt = await Attempt.create(server)
