@@ -370,6 +370,37 @@ def test_titles_that_mean_harm_are_text_and_nothing_else(chromium: Browser, real
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
+TRY: Final = """act => new Promise((resolve) => {
+  addEventListener("securitypolicyviolation", ({ effectiveDirective }) => resolve(effectiveDirective));
+  setTimeout(resolve, 10_000, "nothing was refused");
+  try {
+    if (act === "markup") document.body.innerHTML = "<b>bold</b>";
+    if (act === "request") fetch("https://elsewhere.example/").catch(() => {});
+    if (act === "image") document.body.append(Object.assign(new Image(), { src: "https://elsewhere.example/a.png" }));
+  } catch {}
+})"""
+
+
+@pytest.mark.parametrize(
+    ("act", "directive"),
+    [("markup", "require-trusted-types-for"), ("request", "connect-src"), ("image", "img-src")],
+)
+def test_what_a_hostile_script_would_do_in_the_page_is_refused_by_the_browser(
+    chromium: Browser, real: Live, act: str, directive: str
+) -> None:
+    with chromium.new_context() as context:
+        page = context.new_page()
+        page.goto(real.url)
+        assert page.evaluate(TRY, act) == directive
+
+
+def test_no_other_website_can_show_the_page_in_a_frame(chromium: Browser, real: Live) -> None:
+    with chromium.new_context() as context:
+        page = context.new_page()
+        with page.expect_console_message(lambda message: "frame-ancestors" in message.text, timeout=10_000):
+            page.set_content(f"<iframe src='{real.url}'></iframe>", wait_until="commit")
+
+
 def test_everything_is_done_with_the_keyboard_alone(chromium: Browser, real: Live) -> None:
     with opened(chromium, real.url) as page:
         with page.expect_file_chooser() as chooser:
