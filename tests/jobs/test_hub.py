@@ -162,73 +162,6 @@ async def test_a_sync_answers_with_the_state_now_in_the_contracts_words() -> Non
         assert [frame.due for frame in follower.due()] == [Due.PROGRESS, Due.ENDING]
 
 
-class Pipe:
-    """A connection that takes frames at once while it is open."""
-
-    def __init__(self) -> None:
-        self.open = True
-        self.taken: list[Frame] = []
-
-    def ready(self) -> bool:
-        return self.open
-
-    def write(self, frame: Frame) -> None:
-        self.taken.append(frame)
-
-
-async def test_a_connection_that_can_take_progress_gets_it_without_a_turn_of_the_loop() -> None:
-    hub, pipe = Hub(), Pipe()
-    with hub.follow("j") as (follower, offer):
-        offer(Committed(state=CLAIMED))
-        follower.sink = pipe
-        frames = follower.frames()
-        assert (await anext(frames)).due is Due.PROGRESS
-        waiting = asyncio.ensure_future(anext(frames))
-        await asyncio.sleep(0)
-        hub.publish([Committed(state=progress(CLAIMED))])
-        assert [frame.due for frame in pipe.taken] == [Due.STARTED, Due.PROGRESS]
-        assert not waiting.done()
-        waiting.cancel()
-
-
-async def test_messages_that_a_full_connection_missed_are_sent_later_and_in_order() -> None:
-    hub, pipe = Hub(), Pipe()
-    with hub.follow("j") as (follower, offer):
-        offer(Committed(state=CLAIMED))
-        follower.sink = pipe
-        frames = follower.frames()
-        told = [await anext(frames)]
-        waiting = asyncio.ensure_future(anext(frames))
-        await asyncio.sleep(0)
-        pipe.open = False
-        state = progress(CLAIMED)
-        hub.publish([Committed(state=state)])
-        told.append(await waiting)
-        pipe.open = True
-        hub.publish([Committed(state=progress(state))])
-        assert pipe.taken == [], "what the task was handed goes out first"
-        told += [await anext(frames), await anext(frames)]
-    assert [frame.due for frame in told] == [Due.PROGRESS, Due.STARTED, Due.PROGRESS, Due.PROGRESS]
-    seqs = [frame.state.seq for frame in told]
-    assert seqs == sorted(seqs)
-
-
-async def test_the_ending_is_sent_by_the_task_which_closes_the_connection() -> None:
-    hub, pipe = Hub(), Pipe()
-    with hub.follow("j") as (follower, offer):
-        offer(Committed(state=progress(CLAIMED)))
-        follower.sink = pipe
-        frames = follower.frames()
-        await anext(frames)
-        await anext(frames)
-        waiting = asyncio.ensure_future(anext(frames))
-        await asyncio.sleep(0)
-        ended = worker_transitions.complete(progress(CLAIMED), 1, "Done", POLICY, now=3000)
-        hub.publish([Committed(state=ended, terminal="the end")])
-        assert pipe.taken == []
-        assert [(await waiting).due, (await anext(frames)).due] == [Due.PROGRESS, Due.ENDING]
-
-
 async def test_nothing_is_kept_of_a_job_without_followers() -> None:
     hub = Hub()
     with hub.follow("j") as (_, offer):
@@ -276,28 +209,6 @@ async def test_progress_comes_once_an_interval_and_starts_and_endings_at_once() 
         hub.publish([Committed(state=worker_transitions.complete(newest, 1, "Done", POLICY, now=3000), terminal="{}")])
         await listening
         assert [told.get_nowait().due for _ in range(told.qsize())] == [Due.ENDING]
-
-
-async def test_a_connection_that_can_take_frames_is_written_progress_once_an_interval() -> None:
-    clock, pipe = FakeClock(), Pipe()
-    hub = Hub(clock=clock, interval=0.05)
-    with hub.follow("j") as (follower, offer):
-        offer(Committed(state=CLAIMED))
-        follower.sink = pipe
-        frames = follower.frames()
-        await anext(frames)
-        waiting = asyncio.ensure_future(anext(frames))
-        await yield_often()
-        clock.advance(0.05)
-        state = progress(CLAIMED)
-        hub.publish([Committed(state=state)])
-        hub.publish([Committed(state=progress(state))])
-        assert [frame.due for frame in pipe.taken] == [Due.STARTED, Due.PROGRESS]
-        await yield_often()
-        assert not waiting.done()
-        clock.advance(0.05)
-        frame = await waiting
-        assert (frame.due, frame.state.processed) == (Due.PROGRESS, 2)
 
 
 async def test_a_sync_is_answered_at_once_whatever_was_sent_just_now() -> None:

@@ -73,7 +73,7 @@ def an_older_row_that_is_taken(patch: Patch) -> None:
         self.newest = committed
         self._frames.clear()
         for follower in self.followers:
-            follower.notify(committed)
+            follower.notify()
 
     patch(Channel, "offer", offer)
 

@@ -11,10 +11,9 @@ from urllib.parse import urlencode
 import msgspec
 
 from shelfwire.client.http import CutError, Event, Request, Response, UnexpectedAnswerError, UnreachableError
-from shelfwire.jobs.frames import Frame
 from shelfwire.protocol.messages import SyncRequest
 from shelfwire.protocol.tokens import digest
-from shelfwire.web.socket import ANSWER_EXTENSION, SINK_EXTENSION
+from shelfwire.web.socket import ANSWER_EXTENSION
 from tests.simulation.oracles import SURPLUS_FRAMES, Story
 
 if TYPE_CHECKING:
@@ -157,8 +156,7 @@ class Connection:
             "extensions": {},
         }
         if socket:
-            sink = {SINK_EXTENSION: self} if self.world.plan.conditions.sink else {}
-            scope |= {"subprotocols": [], "extensions": {ANSWER_EXTENSION: {}, **sink}}
+            scope |= {"subprotocols": [], "extensions": {ANSWER_EXTENSION: {}}}
             self._put({"type": "websocket.connect"})
         else:
             scope |= {"method": self._request.method, "http_version": "1.1"}
@@ -280,16 +278,6 @@ class Connection:
             self._on_the_way -= 1
             self._arrived.append(what)
             self._arrival.set()
-
-    # A sink, as `jobs.hub.Sink` has it.
-
-    def ready(self) -> bool:
-        return self._open and not self._closed and not self._full
-
-    def write(self, frame: Frame) -> None:
-        self.world.oracles.handed_over(self.token, "a frame by the sink", node=self._node.number)
-        self.world.oracles.saw("a frame went through the sink")
-        self._frame(frame.text)
 
     # The client's side.
 

@@ -65,7 +65,6 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         lag: seconds on the way, of the network and the disk.
         flush_interval, lease, stall_after, token_ttl, job_ttl, workers: the settings of the application.
         grace: seconds that jobs have to stop.
-        sink: whether sockets may be written to at once.
         shuffled, stepping: see `SimulatedLoop`.
         resumes: whether owners resume their paused jobs in the end.
         nodes: the number of servers.
@@ -90,7 +89,6 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     job_ttl: int = 86_400
     workers: int = 4
     grace: float = 5.0
-    sink: bool = True
     shuffled: bool = False
     stepping: float = 0.02
     resumes: bool = False
@@ -241,7 +239,6 @@ def _conditions(dice: random.Random, mode: str) -> Conditions:
         job_ttl=dice.choice([86_400, 86_400, 86_400, 8]),
         workers=dice.choice([1, 2, 4]),
         grace=dice.choice([0.2, 5.0]),
-        sink=dice.random() < 0.7,
         shuffled=mode == "u",
         stepping=dice.choice([0, 0.02, 0.1]),
         resumes=dice.random() < 0.8,

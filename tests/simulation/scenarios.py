@@ -123,7 +123,6 @@ SCENARIOS: Final = {
         *(_create(at=1.0 + job / 50, kind="several", job=job, items=12) for job in range(4)),
         *(Act(at=1.5 + number / 50, do="pause" if number % 2 else "resume") for number in range(20)),
         followers=(FollowerPlan(at=1.005), FollowerPlan(at=1.4, by="sse"), FollowerPlan(at=1.4, flickers=30)),
-        sink=True,
         lag=0.002,
     ),
     "answers of the store are lost": _plan(

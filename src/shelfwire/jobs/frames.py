@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from enum import Enum, auto
-from typing import Any, Protocol
+from typing import Protocol
 
 from shelfwire.jobs.store import Committed
 from shelfwire.protocol.feed import Due, progress_message, started_message
@@ -26,17 +26,15 @@ class Frame:
         data: the message.
         size: its bytes.
         state: the state it shows.
-        wire: the transport's framing of the text, made for the first follower and reused for the next.
     """
 
-    __slots__ = ("_framed", "_text", "data", "due", "size", "state", "wire")
+    __slots__ = ("_framed", "_text", "data", "due", "size", "state")
 
     def __init__(self, due: Due, data: bytes, state: JobState) -> None:
         self.due = due
         self.data = data
         self.size = len(data)
         self.state = state
-        self.wire: Any = None
         self._framed: dict[tuple[Framing, bool], bytes] = {}
         self._text: str | None = None
 

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain
-from typing import Protocol
 
 from shelfwire.clock import Clock, SystemClock
 from shelfwire.errors import Code, ShelfwireError
@@ -20,18 +19,6 @@ from shelfwire.protocol.feed import RESUMING, Due, Feed, progress_message
 from shelfwire.protocol.job import JobState, Status
 from shelfwire.protocol.messages import encode_bytes
 from shelfwire.protocol.tokens import Grant
-
-
-class Sink(Protocol):
-    """A follower's connection that can be written to without waiting."""
-
-    def ready(self) -> bool:
-        """Whether a frame written now goes out now."""
-        ...
-
-    def write(self, frame: Frame) -> None:
-        """Send a frame; the caller has checked `ready`."""
-        ...
 
 
 class Channel:
@@ -60,7 +47,7 @@ class Channel:
         self.newest = committed
         self._frames.clear()
         for follower in self.followers:
-            follower.notify(committed)
+            follower.notify()
         if self.direct is not None:
             self.direct.tell(at)
 
@@ -96,8 +83,6 @@ class Follower:
         digest: of the token that authorized it; empty for one inside the process.
         dismissal: why it receives nothing more; None while it is attached.
         news: set when messages may be due.
-        sink: where progress may be written at once, without waking the task that iterates over `frames`; that task
-            still sends everything else, and whatever the sink is not ready for.
         sent_frames: number of frames handed over.
         sent_bytes: their size.
         transport: the name of its transport, for the statistics.
@@ -111,7 +96,6 @@ class Follower:
         self.dismissal: Dismissal | None = None
         self.news = asyncio.Event()
         self.news.set()
-        self.sink: Sink | None = None
         self.sent_frames = 0
         self.sent_bytes = 0
         self.transport = "none"
@@ -120,7 +104,6 @@ class Follower:
         self._clock = clock
         self._interval = interval
         self._progress_at = -math.inf
-        self._idle = False
         self._sync = False
 
     def attach(self, channel: Channel) -> None:
@@ -145,23 +128,10 @@ class Follower:
         newest = self._channel.newest
         return newest.state.pipeline if newest else ""
 
-    def notify(self, newest: Committed) -> None:
-        """Write a new state to the sink if it is ready, else wake the task that iterates over `frames`."""
-        if self.dismissal is not None:
-            return
-        sink = self.sink
-        if sink is not None and self._idle and newest.terminal is None and sink.ready():
-            now = self._clock.monotonic()
-            for due in self._feed.next(newest.state, withhold=self._early(now) > 0):
-                frame = self._channel.frame(due, newest)
-                sink.write(frame)
-                self.sent_frames += 1
-                self.sent_bytes += frame.size
-                if due is Due.PROGRESS:
-                    self._progress_at = now
-            if not self._feed.behind:
-                return
-        self.news.set()
+    def notify(self) -> None:
+        """Wake the task that iterates over `frames`."""
+        if self.dismissal is None:
+            self.news.set()
 
     def _early(self, now: float) -> float:
         """Seconds until progress may be sent again."""
@@ -191,12 +161,10 @@ class Follower:
     async def batches(self) -> AsyncIterator[list[Frame]]:
         """Yield lists of frames, each time all that are due, until the ending or a dismissal."""
         while not self._feed.over:
-            self._idle = True
             if not self._feed.behind:
                 await self.news.wait()
             elif (early := self._early(self._clock.monotonic())) > 0:
                 await self._clock.wait(self.news, early)
-            self._idle = False
             self.news.clear()
             if self.dismissal is not None:
                 return

@@ -1,9 +1,4 @@
-"""The fast path of the progress socket: a frame is made once, and written to every follower that can take it now.
-
-An ASGI application can only ask for a message to be sent, one task and one frame anew for each socket. Frames of a
-server are not masked (RFC 6455, section 5.1), so they are the same bytes for all followers. Everything but this short
-cut is uvicorn's.
-"""
+"""The WebSocket protocol of the ordinary way: uvicorn's, with bounded memory and an answer to every head."""
 
 from asyncio import BaseTransport
 from collections.abc import Callable
@@ -11,11 +6,8 @@ from typing import Any, Final
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode as WireCloseCode
-from websockets.frames import Frame as WebSocketFrame
-from websockets.frames import Opcode
 
-from shelfwire.jobs.frames import Frame
-from shelfwire.web.socket import MAX_FRAME_BYTES, SINK_EXTENSION
+from shelfwire.web.socket import MAX_FRAME_BYTES
 
 QUEUED_BYTES: Final = 16 * 1024
 """The bytes that may wait for a follower; with more, progress is sent to it less often."""
@@ -26,7 +18,7 @@ _UNREADABLE_HEAD: Final = (
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """uvicorn's WebSocket protocol, which also offers itself to the application as a `Sink`.
+    """uvicorn's WebSocket protocol, with a small buffer, early frames, and the close code of connections that are cut.
 
     Attributes:
         on_lost: called once the connection is gone.
@@ -56,12 +48,6 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if self.conn.handshake_exc is not None and not self.handshake_initiated:
             self.transport.write(_UNREADABLE_HEAD)
             self.transport.close()
-
-    async def run_asgi(self) -> None:
-        """Run the application, with the sink among its scope's extensions."""
-        extensions: dict[str, Any] = self.scope["extensions"]
-        extensions[SINK_EXTENSION] = self
-        await super().run_asgi()
 
     def handle_ping(self) -> None:
         """Answer a PING; a peer that asks and never reads gets no answers once its buffer is full."""
@@ -99,13 +85,3 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         super().connection_lost(exc)
         if self.on_lost is not None:
             self.on_lost()
-
-    def ready(self) -> bool:
-        """Whether the socket is open and its buffer not full."""
-        return self.writable.is_set() and not self.close_sent and not self.transport.is_closing()
-
-    def write(self, frame: Frame) -> None:
-        """Write a text frame."""
-        if frame.wire is None:
-            frame.wire = WebSocketFrame(Opcode.TEXT, frame.data).serialize(mask=False)
-        self.transport.write(frame.wire)

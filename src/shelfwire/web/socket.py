@@ -41,8 +41,6 @@ MAX_CLAIMED: Final = 100
 """The most mishaps that one frame of a client is believed."""
 PATH: Final = "/ws/progress"
 MAX_FRAME_BYTES: Final = 64 * 1024
-SINK_EXTENSION: Final = "shelfwire.sink"
-"""The scope's extension by which a server offers a `jobs.hub.Sink`; without it every frame goes through ASGI."""
 ANSWER_EXTENSION: Final = "websocket.http.response"
 """The extension by which a server takes an HTTP answer to a handshake; not all have it."""
 UPGRADE_REQUIRED: Final = 426
@@ -85,8 +83,6 @@ class ProgressSocket:
         async with self._context.service.follow_with(token, job_id, after) as follower:
             selected = PROTOCOL if PROTOCOL in protocols else None
             await send({"type": "websocket.accept", "subprotocol": selected, "headers": []})
-            extensions: Any = scope.get("extensions") or {}
-            follower.sink = extensions.get(SINK_EXTENSION)
             with follower_log(follower, job_id, "websocket", self._context) as entry:
                 entry.code = await self._converse(job_id, follower, receive, send)
 

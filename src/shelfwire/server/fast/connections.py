@@ -22,6 +22,7 @@ from shelfwire.server.arrival import Arrival, Turnstile
 from shelfwire.server.connection_cap import ConnectionCap
 from shelfwire.server.fast.framing import COMMENT, END, SOCKET, STREAM, close_frame, is_whole, text_frame
 from shelfwire.server.fast.wheel import Wheel
+from shelfwire.server.ws_protocol import QUEUED_BYTES
 from shelfwire.web.follower_log import FollowerLog
 from shelfwire.web.route import Context
 from shelfwire.web.socket import (
@@ -36,8 +37,6 @@ from shelfwire.web.socket import (
 
 ADMITTED_PER_TURN: Final = 50
 """Followers that are begun, or let in, in a turn of the event loop: some 4 ms."""
-QUEUED_BYTES: Final = 16 * 1024
-"""The bytes that may wait for a follower; with more, progress is sent to it less often."""
 CLOSING_SECONDS: Final = 10.0
 """The time within which a client must answer a close frame."""
 LEAVING_SECONDS: Final = 1.0
