@@ -12,9 +12,10 @@ from shelfwire.books.ai_scan.reader.geometry import Quad
 from shelfwire.books.ai_scan.reader.lexicon import Lexicon
 from shelfwire.books.ai_scan.reader.lines import Line
 from shelfwire.books.ai_scan.reader.shelf import books_of
-from tests.books.ai_scan.reader.test_spines import NONE
+from tests.books.ai_scan.reader.test_spines import NONE, edges
 
 SIZE = 1000, 1400
+BARE = Edges(NONE, NONE)
 ENGLISH = Lexicon(["the", "and", "of", "house"])
 
 
@@ -40,20 +41,20 @@ PRAISED = lines(
 
 
 def test_a_cover_gives_its_title_and_author_and_not_its_praise() -> None:
-    cover = cover_of(PRAISED, SIZE, ENGLISH)
+    cover = cover_of(PRAISED, BARE, SIZE, ENGLISH)
     assert cover is not None
     assert (cover.title, cover.authors) == ("THE QUIET HARBOUR", ("MARGARET ELLIS",))
 
 
 def test_an_author_in_larger_letters_than_the_title_is_no_title() -> None:
-    cover = cover_of(lines(("STEPHEN KING", 100, 160), ("The Outsider", 900, 90)), SIZE, ENGLISH)
+    cover = cover_of(lines(("STEPHEN KING", 100, 160), ("The Outsider", 900, 90)), BARE, SIZE, ENGLISH)
     assert cover is not None
     assert (cover.title, cover.authors) == ("The Outsider", ("STEPHEN KING",))
 
 
 def test_lines_beside_each_other_are_spines_and_no_cover() -> None:
     side_by_side = [*lines(("THE QUIET HARBOUR", 300, 50), middle=300), *lines(("ELLIS", 300, 50), middle=900)]
-    assert cover_of([*PRAISED, *side_by_side], SIZE, ENGLISH) is None
+    assert cover_of([*PRAISED, *side_by_side], BARE, SIZE, ENGLISH) is None
 
 
 @pytest.mark.parametrize(
@@ -66,4 +67,11 @@ def test_lines_beside_each_other_are_spines_and_no_cover() -> None:
     ids=lambda said: said[0].text,
 )
 def test_what_is_no_book_is_none_without_a_catalogue(sign: list[Line]) -> None:
-    assert [book for book in books_of(sign, Edges(NONE, NONE), SIZE) if book.confidence >= LIKELY] == []
+    assert [book for book in books_of(sign, BARE, SIZE) if book.confidence >= LIKELY] == []
+
+
+def test_books_that_lie_on_each_other_are_no_cover() -> None:
+    stack = lines(("THE QUIET HARBOUR", 100, 60), ("WINTER LIGHT", 220, 60), ("MARGARET ELLIS", 340, 60))
+    assert cover_of(stack, BARE, SIZE, ENGLISH) is not None
+    spines = edges(*((50, y, 950, y) for y in (70, 190, 310, 430)))
+    assert cover_of(stack, spines, SIZE, ENGLISH) is None

@@ -4,6 +4,7 @@ A cover has few lines, all in one direction and one above the other about one mi
 shelves and 24 rendered ones a good third of the lines have others beside them; on none of three covers has one.
 """
 
+import itertools
 import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -11,7 +12,8 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from shelfwire.books.ai_scan.ipc import Reading
-from shelfwire.books.ai_scan.reader.aligned_lines import AlignedLine
+from shelfwire.books.ai_scan.reader.aligned_lines import AlignedLine, with_edges
+from shelfwire.books.ai_scan.reader.edges import Edges
 from shelfwire.books.ai_scan.reader.geometry import turned_points
 from shelfwire.books.ai_scan.reader.lexicon import Lexicon
 from shelfwire.books.ai_scan.reader.likely_names import name_likeness
@@ -38,6 +40,8 @@ _NAME: Final = 0.25
 """Likeness to a name from which on a line names an author,"""
 _OTHER_NAME: Final = 0.5
 """and from which on it does in letters as large as the title's."""
+_PARTED: Final = 0.4
+"""Share of the gaps between lines in which there is an edge, from which on they are a stack's."""
 _SUREST: Final = 0.9
 """The confidence at most: posters look like covers."""
 _PRAISE: Final = re.compile(r"^\W*[\"“”„«].*[\"“”»]|[\"“”»]\s*[-\u2013\u2014]")
@@ -58,15 +62,16 @@ class _Row(NamedTuple):
         return self.aligned.line.text
 
 
-def cover_of(lines: Sequence[Line], size: tuple[int, int], lexicon: Lexicon) -> SpineContent | None:
+def cover_of(lines: Sequence[Line], edges: Edges, size: tuple[int, int], lexicon: Lexicon) -> SpineContent | None:
     """Read a photo of one book's face; None if it is none, or has no title. Without authors it may be a sign or a box.
 
     Args:
         lines: of a photo of this width and height.
+        edges: those of the photo.
         size: that width and height.
         lexicon: the words that are known.
     """
-    rows = _rows(lines, size)
+    rows = _rows(lines, edges, size)
     if not rows:
         return None
     names = [_likeness(row, lexicon) for row in rows]
@@ -91,7 +96,7 @@ def cover_of(lines: Sequence[Line], size: tuple[int, int], lexicon: Lexicon) -> 
     return SpineContent(text, authors, score, heights[largest], group, (Reading(text, authors),))
 
 
-def _rows(lines: Sequence[Line], size: tuple[int, int]) -> list[_Row]:
+def _rows(lines: Sequence[Line], edges: Edges, size: tuple[int, int]) -> list[_Row]:
     """The lines of a cover from above; none if the photo shows none."""
     legible = [line for line in lines if line.score >= _LEGIBLE and line.letters > 2]  # noqa: PLR2004
     if not 1 < len(legible) <= _MOST_LINES:
@@ -112,11 +117,21 @@ def _rows(lines: Sequence[Line], size: tuple[int, int]) -> list[_Row]:
         share[way] < _ONE_WAY * sum(share)
         or longest < max(_WIDE * span, _LARGE * width)
         or aside > _ASIDE * width
+        or _is_stack(upright, edges.turned(way, size))
         or any(_beside(one, other) for number, one in enumerate(upright) for other in upright[:number])
     ):
         return []
     marked = [_OF_OTHERS.search(row.line.text) is not None for row in upright]
     return [_Row(row, marked[index] or (index > 0 and marked[index - 1])) for index, row in enumerate(upright)]
+
+
+def _is_stack(rows: Sequence[AlignedLine], edges: Edges) -> bool:
+    """Whether edges part lines that are above each other: they are on spines of books that lie on each other."""
+    with_edges(rows, edges)
+    parted = sum(
+        min(upper.below, lower.above) < lower.middle - upper.middle for upper, lower in itertools.pairwise(rows)
+    )
+    return parted > _PARTED * (len(rows) - 1)
 
 
 def _beside(one: AlignedLine, other: AlignedLine) -> bool:

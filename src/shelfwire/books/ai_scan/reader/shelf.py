@@ -67,7 +67,7 @@ def books_of(lines: Sequence[Line], edges: Edges, size: tuple[int, int]) -> list
     if wide:
         books = _by_rules(groups)
         return books if is_shelf(books) else []
-    if (cover := cover_of(lines, size, lexicon_of(groups))) is not None:
+    if (cover := cover_of(lines, edges, size, lexicon_of(groups))) is not None:
         return [cover if cover.authors and cover.confidence >= _SURE_ENOUGH else _doubted(cover)]
     books = found_by_weights(groups, shipped(roles.FEATURES, FEATURES), size, _UNLIKELY)
     if is_shelf([book for book in books if book.confidence >= LIKELY]):
