@@ -24,6 +24,7 @@ RARE: Final = (
     "a job was erased while another node followed it",
     "a job was taken over from a node that lives",
     "a job was taken over from another process",
+    "a frame went to a direct follower",
     "a token was revoked while its connection was full",
     "an answer was paid for twice",
     "an id was made again",

@@ -11,9 +11,11 @@ from urllib.parse import urlencode
 import msgspec
 
 from shelfwire.client.http import CutError, Event, Request, Response, UnexpectedAnswerError, UnreachableError
+from shelfwire.jobs.steps import DirectFollower
 from shelfwire.protocol.messages import SyncRequest
-from shelfwire.protocol.tokens import digest
+from shelfwire.protocol.tokens import canonical, digest
 from shelfwire.web.socket import ANSWER_EXTENSION
+from tests.simulation.direct import DirectSocket
 from tests.simulation.oracles import SURPLUS_FRAMES, Story
 
 if TYPE_CHECKING:
@@ -133,7 +135,8 @@ class Connection:
         self._event.set()
 
     @property
-    def _full(self) -> bool:
+    def is_full(self) -> bool:
+        """Whether the client takes no more frames now."""
         return self._on_the_way + len(self._arrived) >= self._window
 
     # The server's side, as ASGI has it.
@@ -157,6 +160,9 @@ class Connection:
         }
         if socket:
             scope |= {"subprotocols": [], "extensions": {ANSWER_EXTENSION: {}}}
+            if self._dice.random() < self.world.plan.conditions.direct:
+                self._node.spawn(self._direct(scope))
+                return
             self._put({"type": "websocket.connect"})
         else:
             scope |= {"method": self._request.method, "http_version": "1.1"}
@@ -166,12 +172,38 @@ class Connection:
 
     async def _handle(self, scope: dict[str, Any]) -> None:
         try:
-            await self._node.app(scope, self._receive, self._send)
+            await self._node.app(scope, self.receive, self._send)
         except Exception as error:  # noqa: BLE001 - a server logs it, an oracle reports it
             if not self.world.loop.is_closed():
                 self.world.oracles.violated("engine", f"a handler of {self.kind} raised {error!r}")
 
-    async def _receive(self) -> Any:
+    async def _direct(self, scope: dict[str, Any]) -> None:
+        """Serve a socket as `server/fast` does, or as the application does if that does not admit it."""
+        params = self._request.params
+        follower = DirectFollower(int(params.get("after", "0")), self.token, self.kind)
+        token = self._request.headers.get("Authorization", "").removeprefix("Bearer ")
+        if not await DirectSocket(self, self._node, canonical(params["jobId"]), follower).serve(token):
+            self._events.appendleft({"type": "websocket.connect"})
+            await self._handle(scope)
+
+    def accept(self) -> None:
+        """A direct follower is let in."""
+        self._push("accepted")
+
+    def direct(self, text: str) -> None:
+        """Send a frame to a direct follower; nothing is sent on a connection that is gone."""
+        if self._open and not self._closed:
+            self.world.oracles.handed_over(self.token, "a frame to a direct follower", node=self._node.number)
+            self.world.oracles.saw("a frame went to a direct follower")
+            self._frame(text)
+
+    def close_direct(self, code: int) -> None:
+        """Close the socket of a direct follower."""
+        if self._open and not self._closed:
+            self._close(code)
+
+    async def receive(self) -> Any:
+        """Return the next event that ASGI has for the server."""
         while not self._events:
             self._event.clear()
             await self._event.wait()
@@ -211,7 +243,7 @@ class Connection:
             return  # what a server does with an answer that nobody reads
         if "data: " in body:
             self.world.oracles.handed_over(self.token, "an event", node=self._node.number)
-            await self._wait_for_room()
+            await self.wait_for_room()
         if not self._open:
             return
         for event in body.split("\n\n"):
@@ -228,13 +260,14 @@ class Connection:
             raise RuntimeError("The socket is closed")
         if '"pong"' not in text:
             self.world.oracles.handed_over(self.token, "a message", node=self._node.number)
-        await self._wait_for_room()
+        await self.wait_for_room()
         if not self._open:
             raise OSError("The client is gone")
         self._frame(text)
 
-    async def _wait_for_room(self) -> None:
-        while self._full and self._open:
+    async def wait_for_room(self) -> None:
+        """Wait until the client takes frames, or is gone."""
+        while self.is_full and self._open:
             self.world.oracles.saw("a connection was full")
             self._room.clear()
             await self._room.wait()
@@ -293,7 +326,7 @@ class Connection:
             self._arrival.clear()
             await self._arrival.wait()
         what = self._arrived.popleft()
-        if not self._deaf_client and not self._full:
+        if not self._deaf_client and not self.is_full:
             self._room.set()
         return what
 

@@ -65,6 +65,7 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         lag: seconds on the way, of the network and the disk.
         flush_interval, lease, stall_after, token_ttl, job_ttl, workers: the settings of the application.
         grace: seconds that jobs have to stop.
+        direct: the share of sockets that are served without a task for each, as `server/fast` does.
         shuffled, stepping: see `SimulatedLoop`.
         resumes: whether owners resume their paused jobs in the end.
         nodes: the number of servers.
@@ -89,6 +90,7 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     job_ttl: int = 86_400
     workers: int = 4
     grace: float = 5.0
+    direct: float = 0.0
     shuffled: bool = False
     stepping: float = 0.02
     resumes: bool = False
@@ -239,6 +241,7 @@ def _conditions(dice: random.Random, mode: str) -> Conditions:
         job_ttl=dice.choice([86_400, 86_400, 86_400, 8]),
         workers=dice.choice([1, 2, 4]),
         grace=dice.choice([0.2, 5.0]),
+        direct=dice.choice([0, 0.5, 1]),
         shuffled=mode == "u",
         stepping=dice.choice([0, 0.02, 0.1]),
         resumes=dice.random() < 0.8,
