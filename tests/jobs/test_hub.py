@@ -76,6 +76,19 @@ async def test_a_follower_with_the_row_of_a_job_that_is_deleted_before_it_is_att
     assert (hub._channels, hub._arriving, hub._erased) == ({}, {}, {})
 
 
+async def test_a_revoked_follower_of_an_erased_job_receives_nothing_more() -> None:
+    hub = Hub()
+    with (
+        hub.follow("j", digest=b"token") as (follower, offer),
+        hub.follow("j", digest=b"other") as (other, offer_other),
+    ):
+        offer(Committed(state=CLAIMED))
+        offer_other(Committed(state=CLAIMED))
+        hub.erased(Committed(state=owner_transitions.delete(CLAIMED, POLICY, now=2000), terminal="{}"))
+        hub.revoke("j", b"token")
+        assert (follower.dismissal, other.dismissal) == (Dismissal.REVOKED, None)
+
+
 async def test_an_erased_job_ends_for_its_followers_also_where_its_ending_was_not_published() -> None:
     hub = Hub()
     with hub.follow("j") as (follower, offer), hub.follow("j") as (arriving, offer_late):

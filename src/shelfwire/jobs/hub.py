@@ -378,7 +378,8 @@ class Hub:
     def hear_revoked(self, job_id: str, digest: bytes) -> None:
         """Dismiss the followers here of a token that was revoked elsewhere."""
         self.forget_tokens(job_id)
-        for follower in tuple(self._followers_of(job_id)):
+        of_erased = (follower for channel in self._erased for follower in channel.attached())
+        for follower in tuple(chain(self._followers_of(job_id), of_erased)):
             if follower.digest == digest:
                 follower.dismiss(Dismissal.REVOKED)
 
