@@ -22,6 +22,7 @@ from shelfwire.protocol.worker_transitions import (
     complete,
     fail,
     release,
+    renumber,
     retry_later,
 )
 
@@ -313,3 +314,17 @@ def test_silence_does_not_keep_a_job_from_expiring() -> None:
     later = NOW + 2 * jobs.HOUR
     assert advance(STARTED, 1, ProgressDelta(stalled="No progress"), POLICY, now=later).expires_at == STARTED.expires_at
     assert advance(STARTED, 1, ProgressDelta(succeeded=1), POLICY, now=later).expires_at > STARTED.expires_at
+
+
+def test_a_row_that_a_store_has_taken_back_comes_above_what_followers_were_shown() -> None:
+    shown = STARTED.seq + 3
+    assert renumber(STARTED, STARTED.created_at, shown) == msgspec.structs.replace(STARTED, seq=shown + 1)
+
+
+@pytest.mark.parametrize(
+    ("row", "created_at", "shown"),
+    [(STARTED, NOW + 1, STARTED.seq + 3), (COMPLETE, NOW, COMPLETE.seq + 3), (STARTED, NOW, STARTED.seq)],
+    ids=["another job under the same id", "an ended job", "nothing newer was shown"],
+)
+def test_other_rows_keep_their_revision(row: JobState, created_at: int, shown: int) -> None:
+    assert renumber(row, created_at, shown) is row
