@@ -372,14 +372,19 @@ class Hub:
     def revoke(self, job_id: str, digest: bytes) -> None:
         """Dismiss the followers of a job that were authorized by a token, now revoked, here and on other nodes."""
         self.hear_revoked(job_id, digest)
+        for follower in tuple(chain.from_iterable(channel.attached() for channel in self._erased)):
+            if follower.digest == digest:
+                follower.dismiss(Dismissal.REVOKED)
         if self._send is not None:
             self._send([Hint(HintKind.TOKENS, job_id)])
 
     def hear_revoked(self, job_id: str, digest: bytes) -> None:
-        """Dismiss the followers here of a token that was revoked elsewhere."""
+        """Dismiss the followers here of a token that was revoked elsewhere, or erased with its job.
+
+        Those of an erased job still receive its ending.
+        """
         self.forget_tokens(job_id)
-        of_erased = (follower for channel in self._erased for follower in channel.attached())
-        for follower in tuple(chain(self._followers_of(job_id), of_erased)):
+        for follower in tuple(self._followers_of(job_id)):
             if follower.digest == digest:
                 follower.dismiss(Dismissal.REVOKED)
 
