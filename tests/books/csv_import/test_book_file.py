@@ -692,3 +692,21 @@ def test_titles_emphasized_as_in_markdown_are_taken_without_the_marks() -> None:
 def test_a_column_of_lists_in_which_all_cells_are_reading_states_is_the_shelf() -> None:
     found = imported_books("title,author,list name\nEmma,Jane Austen,Finished\nDune,Frank Herbert,Want to Read\n")
     assert [(book.shelf, book.tags) for book in found] == [("read", ()), ("to-read", ())]
+
+
+@pytest.mark.parametrize("state", ["read twice", "read (2x)", "Read x2", "gelesen 2 mal", "leído, 2 veces"])
+def test_a_state_that_says_how_often_a_book_was_read_gives_both(state: str) -> None:
+    found = imported_books(f'Title,Author,Status\nEmma,Jane Austen,"{state}"\nDune,Frank Herbert,read\n')
+    assert [(book.shelf, book.read_count) for book in found] == [("read", 2), ("read", None)]
+
+
+def test_yes_in_place_of_a_date_of_reading_is_the_state() -> None:
+    found = imported_books(
+        "Título;Autor;Leído\nEmma;Jane Austen;12/03/2021\nDune;Frank Herbert;13/04/2022\n"
+        "Rayuela;Julio Cortázar;sí (2 veces)\n"
+    )
+    assert [(book.shelf, book.date_read, book.read_count) for book in found][1:] == [
+        ("read", "2022-04-13", None),
+        ("read", None, 2),
+    ]
+    assert not found[2].warnings

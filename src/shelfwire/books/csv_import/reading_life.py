@@ -147,6 +147,9 @@ def take_date(cell: str, draft: Draft, *, field: str, day_first: bool) -> None:
     if not days and field == "finished" and (state := values.reading_state(cell)) and not state[1]:
         life_of(draft).state = state[0]  # "begun", in place of the date on which it will be finished
         return
+    if not days and field == "finished" and values.yes_or_no(values.without_times(cell)[0]):
+        take_answer(cell, draft, state="read", day_first=day_first)
+        return
     if not days or len(days[0]) == _YEAR_DIGITS:
         days = dates_of(cell, draft, day_first=day_first)
         if not days:
@@ -302,7 +305,10 @@ def _state(cell: str, draft: Draft, *, day_first: bool) -> str | None:
     if (found := values.reading_state(cell)) is None:
         return None
     state, rest = found
-    if not rest and ("%" in cell or _PAGE.search(cell)):
+    times = values.without_times(cell)[1]
+    if state == "read" and times > 1:
+        draft.setdefault("read_count", times)
+    elif not rest and ("%" in cell or _PAGE.search(cell)):
         warn(draft, f'How far it was read was left out: "{cell}".')
     if rest:
         days = dates.parse_dates(rest, day_first=day_first)
@@ -328,11 +334,14 @@ def take_answer(cell: str, draft: Draft, *, state: str, day_first: bool) -> None
         state: what yes means.
         day_first: see `dates.parse_date`.
     """
-    answer = values.yes_or_no(cell)
+    text, times = values.without_times(cell)
+    answer = values.yes_or_no(text)
     if answer is False or values.is_nothing(cell):
         return
     if answer:
         life_of(draft).state = state
+        if state == "read" and times > 1:
+            draft.setdefault("read_count", times)
     elif found := _state(cell, draft, day_first=day_first):
         life_of(draft).state = found
     elif sides := range_of(cell, day_first=day_first):

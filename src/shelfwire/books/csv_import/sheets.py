@@ -19,6 +19,7 @@ ROWS_OF_A_SHEET: Final = 1_000
 _HEAD_CHARACTERS: Final = 65_536
 _SEP: Final = "sep=,\n"
 _DEFAULT_NAME: Final = re.compile(r"(?:[^\W\d_]{3,12}|シート)\s?\d{1,2}", re.IGNORECASE)
+_YEAR: Final = re.compile(r"\b(?:19|20)\d\d\b")
 _READ: Final = frozenset({"date_read", "dates_read", "read_period", "readings", "is_read"})
 _ADDED: Final = ("Shelf (sheet)", "Date read (sheet)", "Tags (sheet)")
 """The columns for what the name of a sheet says of its books."""
@@ -126,7 +127,8 @@ def _said(name: str) -> tuple[str, str, str]:
     if known_shelf(name):
         return name, "", ""
     if day := date_of_heading(name):
-        return "", day, ""
+        state = _YEAR.sub("", name).strip(" -:,()")
+        return state if known_shelf(state) else "", day, ""
     return "", "", "" if _DEFAULT_NAME.fullmatch(name.strip()) else name
 
 

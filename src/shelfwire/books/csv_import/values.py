@@ -52,6 +52,12 @@ _PROGRESS: Final = re.compile(
 """How far a book is read, behind its state."""
 _WORD: Final = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
 _MOST_STATE_WORDS: Final = 5
+_TIMES_IN_WORDS: Final = {"twice": 2, "zweimal": 2, "thrice": 3, "dreimal": 3}
+_TIMES: Final = re.compile(
+    rf"[\s,]+\(?(?:(?P<word>{'|'.join(_TIMES_IN_WORDS)})|x\s?(?P<after>\d{{1,2}})|(?P<before>\d{{1,2}})\s?"
+    r"(?:x|times|mal|fois|veces|vezes|volte|keer|gånger|ganger|gange|razy?|раза?|krát|kez|kere))\)?$",
+    re.IGNORECASE,
+)
 _MOST_STATE_CHARACTERS: Final = 80
 STATES: Final = ("currently-reading", "read", "did-not-finish", "paused", "to-read", "wishlist", "owned")
 """The states of a book on several shelves, the one that counts first."""
@@ -235,7 +241,7 @@ def reading_state(cell: str) -> tuple[str, str] | None:
         return state, ""
     if len(cell) > _MOST_STATE_CHARACTERS:
         return None
-    if state := _states_by_words().get(_words_that_matter(cell)):
+    if state := known_shelf(without_times(cell)[0]) or _states_by_words().get(_words_that_matter(cell)):
         return state, ""
     words = cell.replace(":", " ").replace("(", " ").replace(")", " ").split()
     for count in range(min(len(words) - 1, _MOST_STATE_WORDS), 0, -1):
@@ -250,6 +256,15 @@ def reading_state(cell: str) -> tuple[str, str] | None:
             return state, ""
         return (state, text) if any(character.isdecimal() for character in text) else None
     return None
+
+
+def without_times(cell: str) -> tuple[str, int]:
+    """A cell such as "read (2x)" or "read twice" without how often, and how often; 1 if it says nothing of that."""
+    found = _TIMES.search(cell)
+    if found is None:
+        return cell, 1
+    number = found["before"] or found["after"]
+    return cell[: found.start()], int(number) if number else _TIMES_IN_WORDS[found["word"].casefold()]
 
 
 @lru_cache(maxsize=4096)
