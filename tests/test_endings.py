@@ -89,7 +89,7 @@ async def test_a_job_is_started_with_all_that_an_application_may_want(tmp_path: 
     assert state.metadata == Metadata(file_name="poem .txt", file_size=8)
     assert state.tags == ("user:17", "poem")
     assert token.scopes == grant.scopes == {Scope.WATCH, Scope.RESULTS}
-    assert token.expires_at == state.created_at + 60_000
+    assert (token.expires_at, grant.ttl) == (grant.expires_at, 60_000)
     assert lacking.value.code is Code.FORBIDDEN
 
 
