@@ -441,14 +441,14 @@ def test_two_of_three_bad_rows_are_mended_and_leave_the_list(chromium: Browser, 
             page, b"Title,Author,Publisher\nDune,Frank Herbert,\n,Jane Austen,Murray\n,Leo Tolstoy,\n,Nobody,Orchard\n"
         )
         expect(page.get_by_text("1 book was imported; 3 rows were not imported.")).to_be_visible()
-        page.get_by_role("button", name="See why, and correct them").click()
+        page.get_by_role("button", name="See why, and what to do").click()
         expect(page.get_by_text("Neither a title nor an ISBN")).to_have_count(3)
         expect(page.get_by_text("Murray")).to_be_visible()
         page.get_by_label("Title").nth(0).fill("Emma")
         page.get_by_label("Title").nth(1).fill("War and Peace")
         page.get_by_label("Author").nth(2).fill("Somebody")
         page.get_by_label("Author").nth(2).fill("Nobody")
-        expect(page.get_by_text("2 rows mended")).to_be_visible()
+        expect(page.get_by_text("2 rows changed, and not sent yet")).to_be_visible()
         check(page)
         page.get_by_role("button", name="Try again").click()
         expect(page.get_by_text("2 rows were imported.")).to_be_visible()
@@ -459,7 +459,7 @@ def test_two_of_three_bad_rows_are_mended_and_leave_the_list(chromium: Browser, 
         with page.expect_download() as download:
             page.get_by_role("button", name="CSV for a spreadsheet").click()
         saved = list(csv.DictReader(io.StringIO(download.value.path().read_text(encoding="utf-8-sig"))))
-        assert [row["title"] for row in saved] == ["Dune", "Emma", "War and Peace"]
+        assert [(row["index"], row["title"]) for row in saved] == [("0", "Dune"), ("1", "Emma"), ("2", "War and Peace")]
         page.get_by_role("tab", name="Imported 3", exact=True).click()
         expect(page.get_by_role("cell", name="War and Peace")).to_be_visible()
         page.reload()

@@ -13,7 +13,7 @@ from tests.typescript.node import node, run
 
 SOURCES: Final = ROOT / "clients" / "web"
 PAGES: Final = Path(web.__file__).with_name("pages")
-READER_SCRIPT: Final = 31_950
+READER_SCRIPT: Final = 32_050
 READER_STYLE: Final = 6_000
 ADMIN: Final = 40_000
 

@@ -1,12 +1,14 @@
 import { useState } from "preact/hooks";
 import { Alert, Menu } from "../parts/index.js";
 import { reader } from "../strings/en.js";
+import { appendedTables, joinedLists, joinedTables } from "./joining.js";
 import { findJob, fresh, type KeptJob } from "./kept.js";
 import { client, explained } from "./server.js";
 
 const text = reader.download;
 const FORMATS = ["csv", "json", "goodreads"] as const;
 type Format = (typeof FORMATS)[number];
+const JOINED: Readonly<Record<Format, (files: readonly string[]) => string>> = { csv: joinedTables, json: joinedLists, goodreads: appendedTables };
 
 /** Downloads what was done, and what mended rows added, with the corrections applied. */
 export function Download({ job }: { job: KeptJob }) {
@@ -36,7 +38,7 @@ interface NamedFile {
   readonly data: Blob;
 }
 
-/** The server's file for a job, with the rows of the jobs that tried its mended rows again at its end. */
+/** The server's file for a job, with the rows of the jobs that tried its mended rows again. */
 async function wholeFile(job: KeptJob, format: Format): Promise<NamedFile> {
   const options = { format, corrected: true, status: "ok" } as const;
   const whole = await client.file(fresh(job), options);
@@ -44,11 +46,8 @@ async function wholeFile(job: KeptJob, format: Format): Promise<NamedFile> {
   for (const retry of findJob(job.jobId)?.retries ?? []) parts.push((await client.file(retry, options)).data);
   if (parts.length === 1) return whole;
   const texts = await Promise.all(parts.map((part) => part.text()));
-  const data = format === "json" ? [JSON.stringify(texts.flatMap((one) => JSON.parse(one) as unknown[]), null, 1)] : texts.map((one, at) => (at === 0 ? one : withoutHeader(one)));
-  return { name: whole.name, data: new Blob(data, { type: whole.data.type }) };
+  return { name: whole.name, data: new Blob([JOINED[format](texts)], { type: whole.data.type }) };
 }
-
-const withoutHeader = (table: string): string => table.slice(table.indexOf("\n") + 1);
 
 function save({ name, data }: NamedFile): void {
   const link = document.createElement("a");

@@ -253,7 +253,7 @@ function Verdict({ view, kind, mended, books, onRest, onMend }: VerdictProps) {
         {bad > 0 && onMend && (
           <div class="choose">
             <Button icon="pen" onClick={onMend}>
-              {text.mend(bad)}
+              {text.mend}
             </Button>
           </div>
         )}
