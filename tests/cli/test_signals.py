@@ -11,8 +11,9 @@ from tests.processes import ROOT
 from .conftest import EXPORT, TIMEOUT
 
 SCRIPT = """\
-import os, runpy, sys
+import os, runpy, signal, sys
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has commands in the background ignore it
 moment, number, *words = sys.argv[1:]
 
 class Signals:

@@ -60,12 +60,15 @@ class Readiness:
 
     def problems(self) -> Sequence[str]:
         """Return why nobody should be sent here, as far as is known without asking the store."""
+        return [*self.departures(), *self._failing()]
+
+    def departures(self) -> Sequence[str]:
+        """Return those of the problems for which the store need not be asked: it has no better reason."""
         nodes = self._store.nodes
         away = 0.0 if nodes is None else nodes.link.clock_age
         return [
             *(["the server shuts down"] if self.leaving else []),
             *([f"the database has not answered for {away:.0f} s"] if away > ANSWER_SECONDS else []),
-            *self._failing(),
         ]
 
     @property
@@ -104,7 +107,7 @@ class Readiness:
     async def _check(self) -> None:
         try:
             await self._store.job("")
-            if self._clock.monotonic() - self._checked_at >= CHECK_SECONDS:
+            if self._failing() or self._clock.monotonic() - self._checked_at >= CHECK_SECONDS:
                 await self._store.check()
                 self._checked_at = self._clock.monotonic()
         finally:

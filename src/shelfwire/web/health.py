@@ -24,10 +24,9 @@ async def ready(request: Request, context: Context) -> Response:
     """Say that jobs can be taken and run, and how this node stands among others."""
     del request
     readiness = context.service.readiness
-    if not (problems := readiness.problems()):
-        await readiness.check()
-        problems = readiness.problems()
-    if problems:
+    if not readiness.departures():
+        await readiness.check()  # where commits fail here, the store says why, and what to do
+    if problems := readiness.problems():
         raise ShelfwireError(Code.STORAGE_UNAVAILABLE, f"Not ready: {'; '.join(problems)}")
     condition = readiness.condition
     if condition is None:
