@@ -18,7 +18,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, NamedTuple, Protocol, Self, cast
+from typing import Final, NamedTuple, Protocol, Self
 
 import msgspec
 import uvloop
@@ -26,7 +26,7 @@ import uvloop
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import rig
-from bench.followers import CLIENT_CORE, RATE, SERVER_CORE, Heard, Socket, attach, listen
+from bench.followers import CLIENT_CORE, RATE, SERVER_CORE, Connection, Heard, Socket, attach, listen
 from tests.ports import free_port
 from tests.servers import Server
 
@@ -87,27 +87,11 @@ class Load(NamedTuple):
     seconds: int
 
 
-class Stream(asyncio.Protocol):
-    """One follower by a stream of events, as light as `bench.followers.Socket`."""
+class Stream(Connection):
+    """One follower by a stream of events: it looks for the stamp in each of them."""
 
     def __init__(self, heard: Heard, path: str, token: str) -> None:
-        self._heard = heard
-        self._request = REQUEST.format(path=path, token=token).encode()
-        self._rest = b""
-        self._in_order = False
-        self.open = asyncio.get_running_loop().create_future()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Ask for the events."""
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
-        self._transport.write(self._request)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Note how it ended."""
-        if self.open.done():
-            self._heard.leave(in_order=self._in_order)
-        else:
-            self.open.set_exception(ConnectionError(f"not let in: {exc}"))
+        super().__init__(heard, REQUEST.format(path=path, token=token))
 
     def data_received(self, data: bytes) -> None:
         """Take apart what came."""

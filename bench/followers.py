@@ -91,12 +91,16 @@ class Heard:
             self.over.set()
 
 
-class Socket(asyncio.Protocol):
-    """One follower, as light as can be: it looks for the stamp in each frame and decodes nothing."""
+class Connection(asyncio.Protocol):
+    """One follower, as light as can be, by whatever its request asks for.
 
-    def __init__(self, heard: Heard, path: str, token: str) -> None:
+    Attributes:
+        open: is done when it is let in, with an error if it is not.
+    """
+
+    def __init__(self, heard: Heard, request: str) -> None:
         self._heard = heard
-        self._request = HANDSHAKE.format(path=path, token=token).encode()
+        self._request = request.encode()
         self._rest = b""
         self._in_order = False
         self.open = asyncio.get_running_loop().create_future()
@@ -112,6 +116,13 @@ class Socket(asyncio.Protocol):
             self._heard.leave(in_order=self._in_order)
         else:
             self.open.set_exception(ConnectionError(f"not let in: {exc}"))
+
+
+class Socket(Connection):
+    """One follower by a WebSocket: it looks for the stamp in each frame and decodes nothing."""
+
+    def __init__(self, heard: Heard, path: str, token: str) -> None:
+        super().__init__(heard, HANDSHAKE.format(path=path, token=token))
 
     def data_received(self, data: bytes) -> None:
         """Take apart what came."""

@@ -18,6 +18,7 @@ from shelfwire.server.fast.heads import parsed as read_head
 from shelfwire.server.ws_protocol import WebSocketProtocol
 from tests.live import MakeServer, until
 from tests.servers import Server
+from tests.web.both_ways import both_ways
 from tests.web.test_socket import follower_socket
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
@@ -154,17 +155,8 @@ class Waiting(NamedTuple):
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Waiting]]:
     """Two servers, with and without the fast way."""
-    loop = asyncio.new_event_loop()
-    servers = [
-        Server(tmp_path_factory.mktemp("fast") / "data", {"fast": fast, "origins": ["https://app.example.com"]})
-        for fast in (True, False)
-    ]
-    try:
-        yield [loop.run_until_complete(begun(server)) for server in servers]
-    finally:
-        for server in servers:
-            loop.run_until_complete(server.__aexit__(None, None, None))
-        loop.close()
+    with both_ways(tmp_path_factory.mktemp("fast"), begun, {"origins": ["https://app.example.com"]}) as found:
+        yield found
 
 
 async def begun(server: Server) -> Waiting:

@@ -1,10 +1,10 @@
 """Whatever frames a client sends, both ways answer it with the same PONGs and the same close frame."""
 
-import asyncio
 import itertools
 import socket
 import struct
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from websockets.frames import Close, Opcode
 
 from tests.servers import Server
+from tests.web.both_ways import both_ways
 
 WAITING_SERVER = Path(__file__).with_name("waiting_server.py")
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
@@ -79,17 +80,8 @@ class Follower(NamedTuple):
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Follower]]:
     """Two servers, with and without the fast way."""
-    loop = asyncio.new_event_loop()
-    servers = [
-        Server(tmp_path_factory.mktemp("frames") / "data", {"fast": fast}, script=WAITING_SERVER)
-        for fast in (True, False)
-    ]
-    try:
-        yield [loop.run_until_complete(begun(server)) for server in servers]
-    finally:
-        for server in servers:
-            loop.run_until_complete(server.__aexit__(None, None, None))
-        loop.close()
+    with both_ways(tmp_path_factory.mktemp("frames"), begun, serve=partial(Server, script=WAITING_SERVER)) as found:
+        yield found
 
 
 async def begun(server: Server) -> Follower:

@@ -186,7 +186,7 @@ class BaseReporter:
             user_message: what happened and what to do next, for a person; needed with a code of your own.
 
         Raises:
-                ValueError: the text for a person is missing, or the code is none, or one that only the server gives.
+            ValueError: the text for a person is missing, or the code is none, or one that only the server gives.
         """
         self._ending = {"fail": failure(error, user_message)}
 
