@@ -305,10 +305,7 @@ def _state(cell: str, draft: Draft, *, day_first: bool) -> str | None:
     if (found := values.reading_state(cell)) is None:
         return None
     state, rest = found
-    times = values.without_times(cell)[1]
-    if state == "read" and times > 1:
-        draft.setdefault("read_count", times)
-    elif not rest and ("%" in cell or _PAGE.search(cell)):
+    if not _take_times(cell, state, draft) and not rest and ("%" in cell or _PAGE.search(cell)):
         warn(draft, f'How far it was read was left out: "{cell}".')
     if rest:
         days = dates.parse_dates(rest, day_first=day_first)
@@ -318,6 +315,15 @@ def _state(cell: str, draft: Draft, *, day_first: bool) -> str | None:
         if field:
             _add_days(days, field, draft)
     return state
+
+
+def _take_times(cell: str, state: str, draft: Draft) -> bool:
+    """Take over how often a book was read, and return whether the cell says so."""
+    times = values.without_times(cell)[1]
+    if state != "read" or times <= 1:
+        return False
+    draft.setdefault("read_count", times)
+    return True
 
 
 def _add_days(days: tuple[str, ...], field: str, draft: Draft) -> None:
@@ -334,14 +340,12 @@ def take_answer(cell: str, draft: Draft, *, state: str, day_first: bool) -> None
         state: what yes means.
         day_first: see `dates.parse_date`.
     """
-    text, times = values.without_times(cell)
-    answer = values.yes_or_no(text)
+    answer = values.yes_or_no(values.without_times(cell)[0])
     if answer is False or values.is_nothing(cell):
         return
     if answer:
         life_of(draft).state = state
-        if state == "read" and times > 1:
-            draft.setdefault("read_count", times)
+        _take_times(cell, state, draft)
     elif found := _state(cell, draft, day_first=day_first):
         life_of(draft).state = found
     elif sides := range_of(cell, day_first=day_first):

@@ -65,7 +65,8 @@ def one_list(sheets: Sequence[Sheet]) -> Joined:
         return Joined(sheets[main].text, ((sheets[main].name, 0),))
     columns = list(dict.fromkeys(key for index in parts for key, _ in _keyed(layouts[index])))
     names = {key: name for index in reversed(parts) for key, name in _keyed(layouts[index])}
-    told = [any(column) for column in zip(*(_said(sheets[index].name) for index in parts), strict=True)]
+    said_by = {index: _said(sheets[index].name) for index in parts}
+    added = [any(column) for column in zip(*said_by.values(), strict=True)]
     text = io.StringIO()
     text.write(_SEP)
     table = csv.writer(text, lineterminator="\n")
@@ -76,16 +77,17 @@ def one_list(sheets: Sequence[Sheet]) -> Joined:
         text.write("\n" * (start - written))
         starts.append((sheets[index].name, start))
         written = start
+        keys = [key for key, _ in _keyed(layouts[index])]
         for number, cells in enumerate(_rows(sheets[index].text), 1):
             written += 1
             if index == main and number == layouts[index].header_row:
-                table.writerow([*(names[key] for key in columns), *compress(_ADDED, told)])
+                table.writerow([*(names[key] for key in columns), *compress(_ADDED, added)])
             elif (index != main and number <= layouts[index].header_row) or not any(cells):
                 text.write("\n")
             else:
-                keyed = dict(zip((key for key, _ in _keyed(layouts[index])), cells, strict=False))
-                said = _untold(_said(sheets[index].name), layouts[index], cells)
-                table.writerow([*(keyed.get(key, "") for key in columns), *compress(said, told)])
+                keyed = dict(zip(keys, cells, strict=False))
+                said = _untold(said_by[index], layouts[index], cells)
+                table.writerow([*(keyed.get(key, "") for key in columns), *compress(said, added)])
     return Joined(text.getvalue(), tuple(starts))
 
 
